@@ -1,0 +1,49 @@
+"""What is done at random to a training image; every field at its default does nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+
+
+class Augmentation(BaseModel):
+    """Random changes of a training image and its target, drawn per image from (seed, epoch, index)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crop_area: tuple[Fraction, Fraction] | None = Field(
+        None, description="cut a rectangle of this share of the area and scale it to the input (Inception crop)"
+    )
+    crop_aspect: tuple[float, float] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
+    random_crop: bool = Field(
+        False, description="cut a window of the input's size at a random place, in the file's own resolution"
+    )
+    scale_range: tuple[float, float] | None = Field(
+        None, description="scale the image by a random factor before random_crop"
+    )
+    mirror: Probability = Field(0.0, description="probability of swapping left and right")
+    flip: Probability = Field(0.0, description="probability of swapping top and bottom")
+    quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees (square inputs)")
+    rotation: Degrees = Field(0.0, description="turn by up to this many degrees either way")
+    shift: Fraction = Field(0.0, description="move by up to this share of each side")
+    zoom: Fraction = Field(0.0, description="scale by a factor within 1 - zoom .. 1 + zoom")
+    shear: Degrees = Field(0.0, description="shear by up to this many degrees either way")
+    border: Literal["constant", "nearest", "mirror"] = Field(
+        "constant", description="what fills the pixels that turning, moving or shearing uncovers"
+    )
+    elastic: float = Field(0.0, ge=0, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)")
+    brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
+    contrast: Fraction = Field(0.0, description="scale the distance from the mean grey by 1 - c .. 1 + c")
+    saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn the hue by up to this share of a circle")
+    photometric: Probability = Field(1.0, description="probability of each of the four colour changes")
+    zoom_out: Probability = Field(0.0, description="probability of placing the image on a larger canvas (SSD)")
+    zoom_out_ratio: Annotated[float, Field(ge=1)] = Field(4.0, description="largest side ratio of that canvas")
+    iou_crop: bool = Field(
+        False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
+    )

@@ -1,0 +1,112 @@
+"""A data set: samples in splits, the tasks that they allow, and what was noticed while reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from visus.errors import DataError, TaskMismatchError
+from visus.structures import Sample
+
+Severity = Literal["stop", "repair", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of thing that was noticed in a data set.
+
+    Args:
+        kind: a short stable name, such as "truncated-image" or "box-outside".
+        severity: "stop" ends a training before it starts; "repair" is mended while reading; "note" is only said.
+        message: one line for people.
+        count: how often it was seen.
+        examples: the first file names (at most 20).
+    """
+
+    kind: str
+    severity: Severity
+    message: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "kind": self.kind,
+            "severity": self.severity,
+            "message": self.message,
+            "count": self.count,
+            "examples": list(self.examples),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Samples in splits.
+
+    Args:
+        name: for run folders and reports.
+        format: the reader that made it, such as "class-folders" or "voc".
+        root: the folder or file it was read from; None for a data set in memory.
+        classes: from task to the class names, in the order of their ids. Its keys are the tasks that the labels allow,
+            the most specific kind of label first; the first is the default.
+        splits: from "train", "val", "test" to samples, in a fixed order. Unlabelled images: the split "predict".
+        made_splits: the names of the splits that were made here and not given by the data.
+        findings: what the reader noticed and mended.
+    """
+
+    name: str
+    format: str
+    root: Path | None
+    classes: Mapping[str, tuple[str, ...]]
+    splits: Mapping[str, Sequence[Sample]]
+    made_splits: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the labels allow; the first is the default."""
+        return tuple(self.classes)
+
+    def choose_task(self, task: str | None = None) -> str:
+        """The task asked for, or the default one.
+
+        Raises:
+            TaskMismatchError: if the labels do not allow it.
+        """
+        if not self.tasks:
+            raise TaskMismatchError(f"{self.name} has no labels that a task can learn from", got=self.format)
+        if task is None:
+            return self.tasks[0]
+        if task not in self.tasks:
+            raise TaskMismatchError(
+                f"the labels of {self.name} do not allow {task}",
+                expected=" or ".join(self.tasks),
+                got=task,
+                remedy="choose one of these with --task, or add labels of that kind",
+            )
+        return task
+
+    def split(self, name: str) -> Sequence[Sample]:
+        """The samples of a split.
+
+        Raises:
+            DataError: if there is no such split.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.name} has no split named {name}", expected=" or ".join(self.splits), got=name)
+        return self.splits[name]
+
+    def with_splits(self, splits: Mapping[str, Sequence[Sample]], made: tuple[str, ...] = ()) -> Dataset:
+        """The same data set with other splits."""
+        return replace(self, splits=splits, made_splits=made)
+
+    def describe(self, task: str | None = None) -> str:
+        """One line: classes, format and sizes, such as "3 classes in class-folder layout, 240 train / 60 val"."""
+        task = self.choose_task(task)
+        sizes = " / ".join(f"{len(samples)} {name}" for name, samples in self.splits.items())
+        count = len(self.classes[task])
+        made = f" ({', '.join(self.made_splits)} split off here)" if self.made_splits else ""
+        return f"{task}: {count} {'class' if count == 1 else 'classes'} in {self.format} layout, {sizes}{made}"

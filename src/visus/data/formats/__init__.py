@@ -1,0 +1,1 @@
+"""One reader a file; each recognises its own layout."""

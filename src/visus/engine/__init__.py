@@ -1,0 +1,1 @@
+"""What runs: recipes, training, evaluation, checkpoints, devices."""

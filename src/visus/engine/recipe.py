@@ -1,0 +1,209 @@
+"""How something is trained, as data: prints, saves, loads, and takes ``field=value`` changes with typed errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from visus.data.augmentation import Augmentation
+from visus.errors import RecipeError
+from visus.tasks.options import LossOptions
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Optimizer(_Part):
+    """The rule that changes the weights."""
+
+    name: Literal["sgd", "adam", "adamw", "rmsprop"] = Field("sgd", description="update rule")
+    lr: Positive = Field(0.01, description="learning rate at reference_batch_size (or at batch_size without one)")
+    momentum: Share = Field(0.9, description="of sgd and rmsprop")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum (sgd)")
+    weight_decay: NonNegative = Field(0.0, description="L2 penalty (decoupled in adamw)")
+    decay_norm_and_bias: bool = Field(True, description="apply weight_decay to BatchNorm and biases too")
+    betas: tuple[Share, Share] = Field((0.9, 0.999), description="of adam and adamw")
+    alpha: Share = Field(0.99, description="smoothing of rmsprop's squares")
+    eps: Positive = Field(1e-8, description="added to the denominator of adam, adamw and rmsprop")
+    backbone_lr: NonNegative = Field(1.0, description="factor of the learning rate for all but the head")
+
+
+class Schedule(_Part):
+    """How the learning rate changes over the training."""
+
+    name: Literal["constant", "cosine", "steps", "exponential", "plateau"] = Field("constant", description="shape")
+    warmup_epochs: NonNegative = Field(0.0, description="rise linearly from 0 over this many epochs")
+    milestones: tuple[NonNegative, ...] = Field((), description="epochs after which steps multiplies by gamma")
+    gamma: Positive = Field(0.1, description="factor of steps (a milestone), exponential (an epoch) and plateau")
+    patience: Annotated[int, Field(ge=0)] = Field(5, description="epochs without a better score before plateau acts")
+    final: Share = Field(0.0, description="share of the learning rate at which cosine ends")
+
+
+class Recipe(_Part):
+    """How something is trained."""
+
+    source: str = Field("", description="where these values come from: a paper's section, or a measurement")
+    epochs: Annotated[int, Field(ge=1)] = Field(20, description="passes over the training images")
+    batch_size: Annotated[int, Field(ge=1)] = Field(32, description="images a step, over all processes")
+    reference_batch_size: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="the batch size that lr is stated for; lr is scaled in proportion to the real one"
+    )
+    accumulate: Annotated[int, Field(ge=1)] = Field(1, description="batches whose gradients make one step")
+    size: tuple[int, int] | None = Field(None, description="input (height, width); none: the model's own")
+    fit: Literal["stretch", "crop", "letterbox", "none"] | None = Field(
+        None, description="how an image is brought to that size; none: the model's own way"
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="update rule")
+    schedule: Schedule = Field(Schedule(), description="learning rate over time")
+    augmentation: Augmentation = Field(Augmentation(), description="random changes of training images")
+    loss: LossOptions = Field(LossOptions(), description="choices inside the loss")
+    model_options: dict[str, Any] = Field({}, description="keyword arguments of the model's builder")
+    freeze: Literal["none", "batchnorm", "backbone"] = Field(
+        "none", description="what stays as loaded: BatchNorm statistics and scales, or all but the head"
+    )
+    freeze_epochs: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="thaw what freeze froze after this many epochs; none: never"
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="arithmetic of forward passes")
+    channels_last: bool = Field(True, description="memory layout of images and convolutions")
+    clip_norm: Positive | None = Field(None, description="largest L2 norm of all gradients together")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of averaged weights; 0: none")
+    early_stopping: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="stop after this many epochs without a better validation score"
+    )
+    evaluate_every: Annotated[int, Field(ge=1)] = Field(1, description="epochs between validations")
+    checkpoint_seconds: NonNegative = Field(
+        60.0, description="largest time between checkpoints; each epoch makes one too"
+    )
+    on_nan: Literal["stop", "recover"] = Field(
+        "stop", description="at a loss that is not finite: stop, or skip, restore and halve the learning rate"
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="of initial weights, order, augmentation and dropout")
+
+    def with_changes(self, changes: Sequence[str] | Mapping[str, Any]) -> Recipe:
+        """A copy with changed fields.
+
+        Args:
+            changes: "field=value" texts with dots into parts ("optimizer.lr=0.01", values as YAML), or a mapping of
+                such names to values.
+
+        Raises:
+            RecipeError: if a field does not exist or cannot take the value.
+        """
+        values = self.model_dump()
+        for name, value in _pairs(changes):
+            *path, last = name.split(".")
+            place: Any = values
+            known: Any = self
+            for step in path:
+                if not isinstance(place, dict) or step not in place:
+                    raise _unknown_field(name, known)
+                place = place[step]
+                known = getattr(known, step, known)
+            is_open = path == ["model_options"]
+            if not isinstance(place, dict) or (last not in place and not is_open):
+                raise _unknown_field(name, known)
+            place[last] = value
+        return Recipe.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """A recipe from plain values.
+
+        Raises:
+            RecipeError: if a field does not exist or cannot take its value.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                raise _unknown_field(name, cls()) from None
+            raise RecipeError(
+                f"recipe field {name} cannot take this value",
+                expected=first["msg"].removeprefix("Input should be "),
+                got=repr(first["input"]),
+                remedy="see every field with: visus train DATA --show-recipe",
+            ) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """A recipe from a YAML file; raises RecipeError when it is no recipe."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read the recipe {path}", got=str(error)) from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path} is not a recipe", expected="a YAML mapping of fields", got=type(values).__name__)
+        return cls.from_dict(values)
+
+    def save(self, path: Path) -> None:
+        """Writes every field as YAML."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+    def fields(self) -> Iterator[tuple[str, str, Any, str]]:
+        """(name, type, value, description) of every field, parts unfolded."""
+        yield from _fields(self, "")
+
+
+def _pairs(changes: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(changes, Mapping):
+        yield from changes.items()
+        return
+    for text in changes:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise RecipeError("cannot read a --set option", expected="field=value", got=text)
+        try:
+            yield name.strip(), _number(yaml.safe_load(value))
+        except yaml.YAMLError:
+            raise RecipeError(f"cannot read the value of {name}", expected="a YAML value", got=value) from None
+
+
+def _number(value: Any) -> Any:
+    # YAML 1.1 reads "1e-3" as text, for want of a dot.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _unknown_field(name: str, known: Any) -> RecipeError:
+    import difflib
+
+    names = [field for field, *_ in Recipe().fields()]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    return RecipeError(
+        f"a recipe has no field {name}",
+        expected=" or ".join(near) if near else "one of " + ", ".join(type(known).model_fields),
+        got=name,
+        remedy="see every field with: visus train DATA --show-recipe",
+    )
+
+
+def _fields(part: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any, str]]:
+    for name, info in type(part).model_fields.items():
+        value = getattr(part, name)
+        if isinstance(value, BaseModel):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _type_name(info.annotation), value, info.description or ""
+
+
+def _type_name(annotation: Any) -> str:
+    text = (
+        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
+    )
+    return text.replace("typing.", "").replace("Literal", "one of ")

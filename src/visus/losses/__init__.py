@@ -1,0 +1,1 @@
+"""Losses that any network of a task may use."""

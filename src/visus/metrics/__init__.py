@@ -1,0 +1,1 @@
+"""Scores, over well-kept libraries; numpy."""

@@ -1,0 +1,49 @@
+"""What every network offers, and what a network with outputs of its own kind adds.
+
+Shapes: N images, C channels, H x W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A paper's network: ``forward(images) == from_features(features(images))`` in train and eval mode.
+
+    ``channels`` names the maps of ``features`` by stride, so that any network can be a backbone; ``head`` lists the
+    prefixes of parameters whose shape depends on the number of classes, so that transfer knows what to leave behind.
+    """
+
+    channels: Mapping[int, int]
+    head: tuple[str, ...]
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        """[N,C,H,W] -> {stride: [N,channels[stride],~H/stride,~W/stride]}, from fine to coarse."""
+
+    def from_features(self, features: dict[int, Tensor]) -> Any:
+        """The raw outputs from the maps."""
+
+    def __call__(self, images: Tensor) -> Any:
+        """The raw outputs: logits [N,K], [N,K,h,w], or what the codec reads."""
+
+
+class Codec(Protocol):
+    """Reads and writes the raw outputs of one network; encode and decode are inverses of one another.
+
+    Tasks find it as ``network.codec``; a network without one speaks plain logits.
+    """
+
+    def encode(self, targets: Any, device: torch.device) -> Any:
+        """A batch's targets as what :meth:`losses` compares with."""
+
+    def losses(self, outputs: Any, encoded: Any) -> dict[str, Tensor]:
+        """Named scalar terms; their sum is minimised."""
+
+    def decode(self, outputs: Any) -> Any:
+        """Answers in network pixels: scores [N,K] (classification), or a list of N Detections."""

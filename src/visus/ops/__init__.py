@@ -1,0 +1,1 @@
+"""Geometry of boxes over torchvision.ops."""

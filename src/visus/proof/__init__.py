@@ -1,0 +1,1 @@
+"""The published facts and the checks that hold models to them."""

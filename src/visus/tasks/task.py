@@ -1,0 +1,53 @@
+"""What a task is: it knows what outputs mean, and nothing of any single network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from visus.data.transforms import Prepared
+
+from visus.structures import Batch, Target
+
+
+class Metric(Protocol):
+    """Collects answers and truths, then scores them."""
+
+    def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
+        """Adds images; both in file pixels, of the same value type."""
+
+    def compute(self) -> dict[str, Any]:
+        """Scores as fractions in [0, 1] (None where the images allow none), and small plain tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryMetric:
+    """The score that chooses the best checkpoint; more is better."""
+
+    name: str
+    label: str
+
+
+class Task(Protocol):
+    """What outputs mean."""
+
+    name: str
+    classes: tuple[str, ...]
+    primary: PrimaryMetric
+
+    def collate(self, prepared: Sequence[Prepared]) -> Batch:
+        """N images of one size, ready and still uint8, as a batch."""
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms, in train and in eval mode; their sum is minimised. batch.images are normalised."""
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        """One value an image, in network pixels; ``value.undo(placement)`` brings it home. batch.images are normalised."""
+
+    def metrics(self) -> Metric:
+        """A fresh metric."""
+
+    def score(self, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+        """[N]: the score of what was predicted, for an explanation to differentiate."""
