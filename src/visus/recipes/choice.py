@@ -1,0 +1,168 @@
+"""The model and the recipe for own data, from a few facts about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from visus.data.augmentation import Augmentation
+from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.models.card import Card
+from visus.structures import Preprocessing
+from visus.tasks.options import LossOptions
+
+SMALL_IMAGE = 64
+"""Images with no side longer than this, in pixels, are treated as glyphs and thumbnails, not as photos."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the choice depends on.
+
+    Args:
+        images: number of training images.
+        classes: number of classes.
+        size: median (height, width) of the training images, in pixels.
+        grey: whether no training image that was looked at has colour.
+    """
+
+    images: int
+    classes: int
+    size: tuple[int, int]
+    grey: bool
+
+    @property
+    def small(self) -> bool:
+        """Whether the images are glyphs or thumbnails."""
+        return max(self.size) <= SMALL_IMAGE
+
+
+def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
+    """(model, backbone) for own data; the backbone is "" where the model needs none."""
+    if task == "detection":
+        return "ssd", "mobilenet_v2"
+    if task == "segmentation":
+        return "unet@padded", ""
+    return ("mnist_cnn" if facts.small else "resnet18"), ""
+
+
+def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """The default recipe for a model on own data.
+
+    Args:
+        card: the model.
+        facts: the data.
+        pretrained: whether the network, or its backbone, starts from published weights.
+    """
+    if card.task == "detection":
+        return _detection(pretrained)
+    if card.task == "segmentation":
+        return _segmentation(facts)
+    if facts.small:
+        return _glyphs(facts)
+    return _fine_tuning() if pretrained else _photos_from_scratch(facts)
+
+
+def _glyphs(facts: DataFacts) -> Recipe:
+    # Small turns, shifts and scalings, never mirroring: a mirrored 2 is no 2.
+    few = facts.images < 10_000
+    return Recipe(
+        source="visus default for small images, measured on the 1,797 digits of scikit-learn",
+        epochs=40 if few else 12,
+        batch_size=32 if few else 128,
+        optimizer=Optimizer(name="adam", lr=2e-3 if few else 1e-3),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(rotation=10, shift=0.08, zoom=0.1, border="nearest"),
+        channels_last=False,
+    )
+
+
+def _fine_tuning() -> Recipe:
+    return Recipe(
+        source="visus default for fine-tuning: everything learns, the backbone at a tenth of the head's rate",
+        epochs=15,
+        batch_size=32,
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=0.01, backbone_lr=0.1),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(crop_area=(0.35, 1.0), mirror=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
+        freeze="batchnorm",
+        early_stopping=6,
+    )
+
+
+def _photos_from_scratch(facts: DataFacts) -> Recipe:
+    # A network of its own weights needs many passes over few images.
+    return Recipe(
+        source="visus default for photos from scratch",
+        epochs=60 if facts.images < 10_000 else 30,
+        batch_size=32,
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=0.02),
+        schedule=Schedule(name="cosine", warmup_epochs=3),
+        augmentation=Augmentation(crop_area=(0.35, 1.0), mirror=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
+    )
+
+
+def _detection(pretrained: bool) -> Recipe:
+    return Recipe(
+        source="visus default for detection: SSD's sampler and colours with AdamW instead of 120k steps of SGD",
+        epochs=40,
+        batch_size=16,
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=5e-4, backbone_lr=0.1 if pretrained else 1.0),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(
+            iou_crop=True, mirror=0.5, brightness=0.125, contrast=0.3, saturation=0.3, hue=0.02, photometric=0.5
+        ),
+        freeze="batchnorm" if pretrained else "none",
+        clip_norm=10.0,
+        evaluate_every=2,
+    )
+
+
+def _segmentation(facts: DataFacts) -> Recipe:
+    # Windows of at most 256 pixels, a multiple of 32: whatever the file's size, a step costs the same.
+    side = max(32, min(256, min(facts.size) // 32 * 32))
+    return Recipe(
+        source="visus default for segmentation: windows at the file's own resolution, turns and mirrors, Dice beside "
+        "cross-entropy",
+        epochs=60 if facts.images < 1000 else 30,
+        batch_size=8,
+        size=(side, side),
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=1e-4),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(
+            random_crop=True,
+            scale_range=(0.8, 1.25),
+            mirror=0.5,
+            brightness=0.2,
+            contrast=0.2,
+            border="mirror",
+        ),
+        loss=LossOptions(dice=1.0),
+        evaluate_every=2,
+    )
+
+
+def training_preprocessing(card: Card, recipe: Recipe, channels: int) -> Preprocessing:
+    """What a training image goes through: the card's own way, with the recipe's size and fit, for 1 or 3 channels."""
+    own = card.preprocessing
+    if recipe.size is not None:
+        own = replace(own, size=recipe.size)
+    if recipe.fit is not None:
+        own = replace(own, fit=recipe.fit, size=None if recipe.fit == "none" else own.size)
+    if channels != own.channels:
+        own = replace(
+            own,
+            channels=1 if channels == 1 else 3,
+            mean=(own.mean * 3)[:channels],
+            std=(own.std * 3)[:channels],
+        )
+    return own
+
+
+def prediction_preprocessing(training: Preprocessing, recipe: Recipe) -> Preprocessing:
+    """What an image goes through when the network answers.
+
+    A network trained on windows at the file's own resolution (``random_crop``) sees whole files, unscaled.
+    """
+    if recipe.augmentation.random_crop and training.size is not None and recipe.size is not None:
+        return replace(training, size=None, fit="none")
+    return training
