@@ -1,0 +1,319 @@
+"""Image files, bytes and arrays as pixels: always [3,H,W] uint8 RGB, upright.
+
+Rules, the same for training, checking and serving:
+
+- A file is judged by its content, never by its suffix; only the formats of :data:`PILLOW_FORMATS` are opened.
+- More than :data:`MAX_PIXELS` pixels are refused from the header, before anything is decoded.
+- EXIF orientation is applied.
+- Transparent pixels are laid over white.
+- 16-bit greys are scaled from the full range: ``round(value / 257)``, the same for every file, so that brightness stays
+  comparable between files. 16-bit colours keep their upper byte.
+- 1-bit, grey, palette, CMYK, YCbCr and Lab images are converted to RGB.
+- Of an animated or many-paged file the first image is taken.
+- Floating-point and wider integer pixels have no agreed range; they are refused with a hint.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from visus.errors import DataError, ShapeError
+
+MAX_PIXELS = 50_000_000
+"""The largest image that is decoded, as height x width."""
+
+PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""What Pillow may open; PPM includes PGM and PBM. Rare formats stay shut: their decoders are where the holes are."""
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+"""Suffixes (lower case) by which image files are found in folders."""
+
+_ORIENTATION = 0x0112  # EXIF tag 274; its values 5-8 swap height and width
+_KINDS = "JPEG, PNG, WebP, BMP, TIFF, GIF or PPM/PGM"
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image file. Nothing is read before :meth:`size` or :meth:`load`."""
+
+    path: Path
+
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the upright image, from the header.
+
+        Raises:
+            DataError: if the file is missing, no image, or over :data:`MAX_PIXELS`.
+        """
+        with _reading(self.path) as stream:
+            return _size(stream, str(self.path))
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """[3,H,W] uint8 RGB, upright; a JPEG may come scaled down by 2, 4 or 8, no side below ``at_least``.
+
+        Greys are broadcast (``strides[0] == 0``) and colours may be a view of [H,W,3] memory: copy before writing.
+
+        Raises:
+            DataError: if the file is missing, no image, damaged, over :data:`MAX_PIXELS`, or of pixels without a range.
+        """
+        with _reading(self.path) as stream:
+            return _load(stream, str(self.path), at_least)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesImage:
+    """An encoded image in memory. name: what errors call it."""
+
+    data: bytes
+    name: str
+
+    @property
+    def path(self) -> Path | None:
+        """None: there is no file."""
+        return None
+
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the upright image, from the header; raises as :meth:`FileImage.size`."""
+        return _size(io.BytesIO(self.data), self.name)
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """[3,H,W] uint8 RGB, upright; see :meth:`FileImage.load`."""
+        return _load(io.BytesIO(self.data), self.name, at_least)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayImage:
+    """Decoded pixels in memory.
+
+    Args:
+        array: [H,W] grey or [H,W,3] RGB, uint8. It is not copied.
+
+    Raises:
+        ShapeError: if it is anything else.
+    """
+
+    array: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape = self.array.shape
+        right = len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)
+        if self.array.dtype != np.uint8 or not right or 0 in shape:
+            raise ShapeError(
+                "an image array must hold bytes, grey or RGB",
+                expected="[H, W] or [H, W, 3] uint8",
+                got=f"{list(shape)} {self.array.dtype}",
+                remedy="scale the values to 0..255 and put the channels last",
+            )
+
+    @property
+    def path(self) -> Path | None:
+        """None: there is no file."""
+        return None
+
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return (self.array.shape[0], self.array.shape[1])
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:  # noqa: ARG002 (never scaled)
+        """[3,H,W] uint8 RGB: a view of the array, a grey one broadcast."""
+        return _channels_first(self.array)
+
+
+def open_raster(stream: BinaryIO, name: str) -> Image.Image:
+    """The image's header as Pillow reads it, checked against format and pixel limit; nothing is decoded yet.
+
+    Raises:
+        DataError: if it is empty, no image of a known kind, or too large.
+    """
+    try:
+        image = Image.open(stream, formats=PILLOW_FORMATS)
+    except MemoryError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, str(error)) from error
+    except Exception as error:  # a foreign decoder on foreign bytes: whatever it raises, the file is what is wrong
+        stream.seek(0, io.SEEK_END)
+        if stream.tell() == 0:
+            raise DataError(f"{name} is empty", expected="an image", got="0 bytes", remedy="remove it") from error
+        raise DataError(
+            f"{name} is no image that can be read",
+            expected=_KINDS,
+            got=f"{_first_line(error)}",
+            remedy="convert it, or move it out of the data",
+        ) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{height} x {width} = {width * height / 1e6:.0f} million pixels")
+    return image
+
+
+@contextmanager
+def reading_raster(path: Path) -> Iterator[Image.Image]:
+    """A checked image file whose raw values are wanted, such as a mask; decoding errors inside become DataErrors.
+
+    Raises:
+        DataError: if the file is missing, no image, damaged or too large.
+    """
+    with _reading(path) as stream:
+        image = open_raster(stream, str(path))
+        with _decoding(str(path)):
+            yield image
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    if not text or isinstance(error, UnidentifiedImageError):
+        return "no image header" if isinstance(error, UnidentifiedImageError) else type(error).__name__
+    return text[0]
+
+
+def _too_large(name: str, got: str) -> DataError:
+    return DataError(
+        f"{name} is too large to decode",
+        expected=f"at most {MAX_PIXELS // 1_000_000} million pixels",
+        got=got,
+        remedy="scale it down first",
+    )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be opened", expected="an image file", got=error.strerror or str(error)
+        ) from error
+    with stream:
+        yield stream
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # see open_raster
+        raise DataError(
+            f"{name} is damaged",
+            expected="a whole image",
+            got=_first_line(error),
+            remedy="replace it by an undamaged copy, or remove it",
+        ) from error
+
+
+def _size(stream: BinaryIO, name: str) -> tuple[int, int]:
+    image = open_raster(stream, name)
+    with _decoding(name):
+        width, height = image.size
+        return (width, height) if _orientation(image) >= 5 else (height, width)
+
+
+def _load(stream: BinaryIO, name: str, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
+    image = open_raster(stream, name)
+    with _decoding(name):
+        orientation = _orientation(image)
+        pixels = None
+        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+            pixels = _load_jpeg(stream, image, orientation, at_least)
+        if pixels is None:
+            pixels = _to_bytes(image, name)
+    return _channels_first(_upright(pixels, orientation))
+
+
+def _orientation(image: Image.Image) -> int:
+    # Pillow turns a TIFF itself while decoding, and its header's size is already the upright one.
+    if image.format == "TIFF":
+        return 1
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _load_jpeg(
+    stream: BinaryIO, image: Image.Image, orientation: int, at_least: tuple[int, int] | None
+) -> NDArray[np.uint8] | None:
+    """[H,W] or [H,W,3] by libjpeg-turbo, or None where Pillow is to judge (an odd but perhaps readable file)."""
+    import simplejpeg
+
+    width, height = image.size
+    factor = 1
+    if at_least is not None:
+        rows, columns = at_least if orientation < 5 else at_least[::-1]
+        while factor < 8 and -(-height // (2 * factor)) >= rows and -(-width // (2 * factor)) >= columns:
+            factor *= 2
+    stream.seek(0)
+    try:
+        decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            stream.read(),
+            colorspace="GRAY" if image.mode == "L" else "RGB",
+            min_height=-(-height // factor),
+            min_width=-(-width // factor),
+        )
+    except ValueError:
+        return None
+    return decoded[:, :, 0] if image.mode == "L" else decoded
+
+
+def _to_bytes(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """[H,W] or [H,W,3] uint8 of whatever mode Pillow found."""
+    image.load()
+    mode = image.mode
+    if mode == "F":
+        raise DataError(
+            f"{name} holds floating-point pixels, whose range is not known",
+            expected="8 or 16 bits a channel",
+            got="32-bit float",
+            remedy="scale the values to 0..255 or 0..65535 and save them as integers",
+        )
+    if mode.startswith("I"):
+        return _scale_16_bit(np.asarray(image), name)
+    if "transparency" in image.info or mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return _over_white(image)
+    return np.asarray(image.convert("L" if mode in ("1", "L") else "RGB"))
+
+
+def _scale_16_bit(values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    wide = values.astype(np.int64)
+    if wide.min() < 0 or wide.max() > 65535:
+        raise DataError(
+            f"{name} holds integers outside 16 bits, whose range is not known",
+            expected="0..65535",
+            got=f"{wide.min()}..{wide.max()}",
+            remedy="scale the values to 0..65535 and save them with 16 bits",
+        )
+    return ((wide + 128) // 257).astype(np.uint8)  # round(value / 257): 65535 = 255 * 257
+
+
+def _over_white(image: Image.Image) -> NDArray[np.uint8]:
+    layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    alpha = layers[:, :, 3:]
+    return ((layers[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """EXIF 2.3, table 6: what each orientation asks for. pixels: [H,W] or [H,W,3]."""
+    if orientation == 1:
+        return pixels
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    return np.ascontiguousarray(turned)
+
+
+def _channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if pixels.ndim == 2:
+        return np.broadcast_to(pixels, (3, *pixels.shape))
+    return pixels.transpose(2, 0, 1)
