@@ -2,6 +2,7 @@
 
 from visus.structures.batch import Batch
 from visus.structures.detections import Detections
+from visus.structures.heatmap import Heatmap
 from visus.structures.label import Label
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing
@@ -12,6 +13,7 @@ __all__ = [
     "IGNORE",
     "Batch",
     "Detections",
+    "Heatmap",
     "ImageSource",
     "Label",
     "Placement",

@@ -1,0 +1,141 @@
+"""Grad-CAM: which places of an image speak for an answer.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
+With A the [C,h,w] maps of one layer and y the score of the answer:
+
+    alpha_c = mean over i,j of dy / dA_c,i,j              (eq. 1)
+    L = ReLU(sum over c of alpha_c A_c)                   (eq. 2)
+
+The network is cut in two by ``features`` and ``from_features``, so nothing is hooked, and gradients go to the maps
+alone: parameters may be frozen, and none of them gets a gradient.
+
+Letters: N images, C channels, H x W pixels of the network's input, h x w places of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from visus.errors import ShapeError
+from visus.models.protocols import Network
+from visus.structures import Batch, Detections, Heatmap, Label, SegmentationMap, Target
+
+if TYPE_CHECKING:
+    from visus.tasks.task import Task
+
+NAMED_CLASSES = 3
+
+
+def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Target]) -> list[Heatmap]:
+    """Heat maps for the answers of a network, from its deepest maps.
+
+    Of the maps that ``network.features`` gives, the deepest with more than one place that the score depends on is
+    taken, image by image: a detector's small objects come from a shallower map than its large ones. The map is
+    scaled to the network's input bilinearly, brought to file pixels, and divided by its largest value; it is 0
+    everywhere when nothing in it speaks for the answer, and where the network never saw the file.
+
+    Args:
+        network: with ``features`` and ``from_features``; in any mode, explained as in eval mode.
+        task: gives the score that is differentiated.
+        batch: normalised images [N,C,H,W] with their placements; targets are not needed.
+        predictions: N answers in network pixels. Give another class to ask what would speak for that one.
+
+    Returns:
+        N heat maps without their images.
+
+    Raises:
+        ShapeError: if there is not one prediction an image.
+    """
+    if len(predictions) != len(batch):
+        raise ShapeError(
+            "Grad-CAM needs one prediction an image", expected=f"{len(batch)}", got=f"{len(predictions)} predictions"
+        )
+    parts = cast(Network, network)
+    # Inside a caller's inference mode no gradient could be taken.
+    with torch.inference_mode(False), _in_eval_mode(network):
+        with torch.no_grad():
+            found = parts.features(batch.images)
+        with torch.enable_grad():
+            maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
+            # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
+            outputs = parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
+            scores = task.score(outputs, predictions)  # [N]
+            gradients = _gradients(scores, maps)
+    weighted = {
+        stride: _weighted_sum(map_.detach(), gradients[stride]) for stride, map_ in maps.items() if stride in gradients
+    }
+    heatmaps = []
+    for n, prediction in enumerate(predictions):
+        stride = _deepest(gradients, n)
+        values = np.zeros(batch.images.shape[-2:], np.float32)
+        if stride is not None:
+            heat = weighted[stride][n : n + 1]  # [1,1,h,w]
+            values = (
+                nn.functional.interpolate(heat, size=batch.images.shape[-2:], mode="bilinear", align_corners=False)[
+                    0, 0
+                ]
+                .cpu()
+                .numpy()
+            )  # [H,W]
+        values = batch.placements[n].undo_map(values, smooth=True).astype(np.float32)
+        heatmaps.append(Heatmap(_normalised(values), label=_name(prediction)))
+    return heatmaps
+
+
+def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:
+    """d(sum of scores)/d(map) by stride [N,C,h,w]; images do not mix in eval mode, so the sum keeps them apart."""
+    if not scores.requires_grad:
+        return {}
+    found = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True)
+    return {stride: gradient for stride, gradient in zip(maps, found, strict=True) if gradient is not None}
+
+
+def _weighted_sum(map_: Tensor, gradient: Tensor) -> Tensor:
+    """Equations 1 and 2: [N,C,h,w], [N,C,h,w] -> [N,1,h,w] float32."""
+    alpha = gradient.float().mean(dim=(2, 3), keepdim=True)  # [N,C,1,1]
+    return (alpha * map_.float()).sum(dim=1, keepdim=True).relu()  # [N,1,h,w]
+
+
+def _deepest(gradients: dict[int, Tensor], n: int) -> int | None:
+    """The largest stride whose map the score of image n depends on; maps of a single place come last."""
+    used = [stride for stride, gradient in gradients.items() if bool(gradient[n].any())]
+    spread = [stride for stride in used if gradients[stride][n, 0].numel() > 1]
+    return max(spread or used, default=None)
+
+
+def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[h,w] >= 0 with its largest value at 1, or all 0."""
+    largest = float(values.max())
+    return np.clip(values / largest, 0, 1).astype(np.float32) if largest > 0 else np.zeros_like(values)
+
+
+def _name(prediction: Target) -> str:
+    """What is explained, in words."""
+    if isinstance(prediction, Label):
+        return prediction.name
+    if isinstance(prediction, Detections):
+        names = list(dict.fromkeys(prediction.classes[int(label)] for label in prediction.labels))
+    elif isinstance(prediction, SegmentationMap):
+        shares = sorted(prediction.fractions().items(), key=lambda entry: -entry[1])
+        names = [name for name, share in shares if share > 0]
+    more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
+    return ", ".join(names[:NAMED_CLASSES]) + more if names else "nothing found"
+
+
+@contextmanager
+def _in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every module is in the mode that it was in, frozen ones too."""
+    before = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
