@@ -1,0 +1,37 @@
+"""TensorFlow's SAME padding: the output has ceil(size / stride) places, and an odd rest is padded right and below."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding.
+
+    [N,C,H,W] -> [N,O,ceil(H/s),ceil(W/s)]. Where torch pads both sides alike, TensorFlow pads as little as gives that
+    size and puts the odd row or column at the bottom or right, so that stride 2 on an even size starts at pixel 0.
+    Takes the arguments of ``nn.Conv2d`` without ``padding``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, bottom = same_padding(x.shape[-2], self.kernel_size[0], self.stride[0])
+        left, right = same_padding(x.shape[-1], self.kernel_size[1], self.stride[1])
+        return super().forward(nn.functional.pad(x, (left, right, top, bottom)))
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """(before, after): the zeros that TensorFlow adds along one side of ``size`` pixels."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2

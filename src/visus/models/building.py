@@ -1,0 +1,112 @@
+"""From a card to a network."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from visus.errors import RecipeError, TaskMismatchError, UnknownModelError
+from visus.models import catalog
+from visus.models.card import Card
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_FIXED = ("classes", "in_channels", "backbone")
+
+
+def build(
+    card: Card,
+    *,
+    classes: int | None = None,
+    in_channels: int | None = None,
+    backbone: str | None = None,
+    options: Mapping[str, Any] = _NONE,
+) -> nn.Module:
+    """A fresh network with random weights, drawn from torch's global generator.
+
+    Args:
+        card: of the model, or of a composition.
+        classes: how many it tells apart, background not counted; None for the paper's own.
+        in_channels: of the images; None for the paper's own.
+        backbone: the name of another backbone, such as "mobilenet_v2@tf"; None for the card's own.
+        options: keyword arguments of the card's builder; they go before the edition's own.
+
+    Raises:
+        RecipeError: for an option that the builder does not have, or a value that it cannot take.
+        TaskMismatchError: for numbers of classes or channels below 1.
+        UnknownModelError: for a backbone that does not exist, or a model that takes none.
+    """
+    if backbone is not None:
+        card = catalog.compose(card, catalog.find(backbone))
+    classes = card.classes if classes is None else classes
+    in_channels = card.input[0] if in_channels is None else in_channels
+    for what, number in (("classes", classes), ("input channels", in_channels)):
+        if number < 1:
+            raise TaskMismatchError(f"a network needs {what}", expected="1 or more", got=str(number))
+    builder = load_builder(card)
+    arguments = {"classes": classes, "in_channels": in_channels, **checked_options(card, builder, options)}
+    if card.backbone:
+        if "backbone" not in inspect.signature(builder).parameters:
+            raise UnknownModelError(
+                f"{card.name.partition('+')[0]} takes no backbone",
+                got=card.full_name,
+                remedy="name the model without a backbone",
+            )
+        arguments["backbone"] = build_backbone(card.backbone, in_channels)
+    return builder(**arguments)
+
+
+def build_backbone(name: str, in_channels: int) -> nn.Module:
+    """A network without what follows its features: it answers ``features`` only, and its ``head`` is empty."""
+    card = catalog.find(name)
+    network = build(card, in_channels=in_channels)
+    for child in getattr(network, "after_features", ()):
+        delattr(network, child)
+    setattr(network, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    return network
+
+
+def load_builder(card: Card) -> Callable[..., nn.Module]:
+    """The function that ``card.builder`` names."""
+    module, _, function = card.builder.partition(":")
+    builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
+    return builder
+
+
+def known_options(card: Card) -> dict[str, Any]:
+    """The names of the builder's options, each with its default in this edition."""
+    parameters = inspect.signature(load_builder(card)).parameters
+    return {name: card.options.get(name, p.default) for name, p in parameters.items() if name not in _FIXED}
+
+
+def checked_options(card: Card, builder: Callable[..., nn.Module], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The edition's options with ``options`` over them, each of the type that the builder's signature declares.
+
+    Raises:
+        RecipeError: for an unknown option, or a value that is not of its type.
+    """
+    known = known_options(card)
+    hints = get_type_hints(builder, include_extras=True)
+    checked = {}
+    for name, value in {**card.options, **options}.items():
+        if name not in known:
+            raise RecipeError(
+                f"{card.name} has no option {name}",
+                expected=", ".join(known) if known else "no option at all",
+                got=f"{name}={value}",
+                remedy="leave it away, or see the model's options with: visus models " + card.name,
+            )
+        try:
+            checked[name] = TypeAdapter(hints[name]).validate_python(value)
+        except ValidationError as error:
+            raise RecipeError(
+                f"option {name} of {card.name} cannot take this value",
+                expected=error.errors()[0]["msg"].removeprefix("Input should be "),
+                got=repr(value),
+            ) from None
+    return checked

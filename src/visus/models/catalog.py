@@ -1,0 +1,111 @@
+"""Every model that visus knows, by name. Loads no torch.
+
+Names: "resnet50" (the default edition), "resnet50@torchvision", and compositions such as "ssd+mobilenet_v2@tf".
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+
+from visus.errors import UnknownModelError
+from visus.models.card import Card
+from visus.models.classification import catalog as classification
+from visus.models.detection import catalog as detection
+
+CARDS: tuple[Card, ...] = (*classification.CARDS, *detection.CARDS)
+
+
+def find(name: str, *, pretrained: bool = False) -> Card:
+    """The card of a model.
+
+    Args:
+        name: "model", "model@edition", "model+backbone" or "model+backbone@edition".
+        pretrained: whether an edition that is not named should be one with published weights, if there is any;
+            without, it is the paper's.
+
+    Returns:
+        The card. That of a composition bears the name "model+backbone" and the backbone's edition, so that its
+        ``full_name`` finds it again; its preprocessing has the model's size and the backbone's normalisation, and its
+        ``parameters`` are 0, because no publication counts them.
+
+    Raises:
+        UnknownModelError: with the names that are near, or the editions that there are.
+    """
+    model, plus, backbone = name.partition("+")
+    if not plus:
+        return _find_one(model, pretrained=pretrained)
+    return compose(_find_one(model, pretrained=False), _find_one(backbone, pretrained=pretrained))
+
+
+def compose(card: Card, backbone: Card) -> Card:
+    """The card of a model on another backbone.
+
+    Raises:
+        UnknownModelError: if ``card`` is no model that takes a backbone, or ``backbone`` is none that can be one.
+    """
+    if card.task == "classification":
+        raise UnknownModelError(
+            f"{card.name} takes no backbone",
+            expected="a model that stands on one, such as ssd",
+            got=f"{card.name}+{backbone.name}",
+            remedy="name the model without a backbone",
+        )
+    if backbone.task != "classification":
+        raise UnknownModelError(
+            f"{backbone.name} cannot be a backbone",
+            expected="a classification network",
+            got=f"a {backbone.task} network",
+            remedy="see all models with: visus models",
+        )
+    own, theirs = card.preprocessing, backbone.preprocessing
+    model = card.name if card.edition == "paper" else card.full_name
+    return replace(
+        card,
+        name=f"{model}+{backbone.name}",
+        edition=backbone.edition,
+        title=f"{card.title}, on {backbone.name}",
+        backbone=backbone.full_name,
+        parameters=0,
+        macs=None,
+        fact="",
+        weights=(),
+        proof_level="L1",
+        preprocessing=replace(
+            own, order=theirs.order, scale=theirs.scale, mean=theirs.mean, std=theirs.std, channels=theirs.channels
+        ),
+        note="Not published on this backbone.",
+    )
+
+
+def editions(name: str) -> tuple[Card, ...]:
+    """The cards of all editions of a model; empty for an unknown name."""
+    return tuple(card for card in CARDS if card.name == name)
+
+
+def _find_one(name: str, *, pretrained: bool) -> Card:
+    model, at, edition = name.partition("@")
+    cards = editions(model)
+    if not cards:
+        names = list(dict.fromkeys(card.name for card in CARDS))
+        near = difflib.get_close_matches(model.lower().replace("-", "").replace("_", ""), names, n=3, cutoff=0.5)
+        raise UnknownModelError(
+            f"there is no model named {model}",
+            expected=" or ".join(near) if near else "one of " + ", ".join(names),
+            got=name,
+            remedy="see all models with: visus models",
+        )
+    if at:
+        for card in cards:
+            if card.edition == edition:
+                return card
+        raise UnknownModelError(
+            f"{model} has no edition named {edition or '(nothing)'}",
+            expected=" or ".join(card.full_name for card in cards),
+            got=name,
+        )
+    if pretrained:
+        for card in cards:
+            if card.weights:
+                return card
+    return next((card for card in cards if card.edition == "paper"), cards[0])

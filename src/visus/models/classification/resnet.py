@@ -1,0 +1,184 @@
+"""ResNet-18, -34, -50, -101 and -152.
+
+He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), table 1.
+
+Editions. ``paper``: where a stage begins, the bottleneck strides in its first 1x1 convolution, as in the paper's
+footnote and the authors' Caffe models. ``torchvision``: it strides in the 3x3 convolution ("ResNet v1.5"), which costs
+6 % more operations in ResNet-50 and changes no weight's shape. ResNet-18 and -34 are the same network in both. The
+parameters have torchvision's names.
+
+Letters: N images, C input channels, K classes, H x W pixels, e = 1 (basic blocks) or 4 (bottlenecks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor, nn
+
+from visus.errors import ShapeError
+
+StrideIn = Literal["1x1", "3x3"]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (figure 5, left). [N,C,H,W] -> [N,width,H/s,W/s]."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(in_channels, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]
+        y = self.bn2(self.conv2(y))  # [N, width, H/s, W/s]
+        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (figure 5, right). [N,C,H,W] -> [N,4*width,H/s,W/s]."""
+
+    expansion = 4
+    stride_in: StrideIn = "1x1"
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        first, second = (stride, 1) if self.stride_in == "1x1" else (1, stride)
+        self.conv1 = nn.Conv2d(in_channels, width, 1, stride=first, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=second, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut(in_channels, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H or H/s, W or W/s]
+        y = self.relu(self.bn2(self.conv2(y)))  # [N, width, H/s, W/s]
+        y = self.bn3(self.conv3(y))  # [N, 4 width, H/s, W/s]
+        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+
+
+class LateBottleneck(Bottleneck):
+    """The bottleneck of torchvision, which strides in its 3x3 convolution."""
+
+    stride_in: StrideIn = "3x3"
+
+
+def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The identity, or a projection where sizes change (option B of section 3.3)."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
+    )
+
+
+class ResNet(nn.Module):
+    """A residual network, for images of any size.
+
+    [N,C,H,W] -> [N,K] logits.
+
+    Args:
+        block: the kind of residual block.
+        depths: blocks in the stages conv2_x to conv5_x.
+        classes: K.
+        in_channels: C.
+    """
+
+    head: tuple[str, ...] = ("fc",)
+    after_features: tuple[str, ...] = ("avgpool", "fc")
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        depths: tuple[int, int, int, int],
+        *,
+        classes: int,
+        in_channels: int,
+    ) -> None:
+        super().__init__()
+        e = block.expansion
+        self.channels: Mapping[int, int] = {2: 64, 4: 64 * e, 8: 128 * e, 16: 256 * e, 32: 512 * e}
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = stage(block, depths[0], 64, 64, 1)
+        self.layer2 = stage(block, depths[1], 64 * e, 128, 2)
+        self.layer3 = stage(block, depths[2], 128 * e, 256, 2)
+        self.layer4 = stage(block, depths[3], 256 * e, 512, 2)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(512 * e, classes)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):  # He et al. 2015, as section 3.4 says
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        if self.bn1.training and len(images) == 1 and max(images.shape[-2:]) <= 32:
+            raise ShapeError(
+                "BatchNorm cannot learn from a single value a channel",
+                expected="two images or more, or images of more than 32 pixels",
+                got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
+                remedy="use larger images or batches",
+            )
+        c1 = self.relu(self.bn1(self.conv1(images)))  # [N, 64, H/2, W/2]
+        c2 = self.layer1(self.maxpool(c1))  # [N, 64e, H/4, W/4]
+        c3 = self.layer2(c2)  # [N, 128e, H/8, W/8]
+        c4 = self.layer3(c3)  # [N, 256e, H/16, W/16]
+        c5 = self.layer4(c4)  # [N, 512e, H/32, W/32]
+        return {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        x = self.avgpool(features[32]).flatten(1)  # [N, 512e]
+        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
+def stage(
+    block: type[BasicBlock] | type[Bottleneck], depth: int, in_channels: int, width: int, stride: int
+) -> nn.Sequential:
+    """``depth`` blocks, of which the first strides."""
+    blocks = [block(in_channels, width, stride)]
+    blocks += [block(width * block.expansion, width, 1) for _ in range(depth - 1)]
+    return nn.Sequential(*blocks)
+
+
+BOTTLENECKS: Mapping[StrideIn, type[Bottleneck]] = {"1x1": Bottleneck, "3x3": LateBottleneck}
+
+# Table 1: the blocks of conv2_x, conv3_x, conv4_x and conv5_x.
+
+
+def resnet18(*, classes: int, in_channels: int) -> nn.Module:
+    """ResNet-18."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels)
+
+
+def resnet34(*, classes: int, in_channels: int) -> nn.Module:
+    """ResNet-34."""
+    return ResNet(BasicBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+
+
+def resnet50(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
+    """ResNet-50. ``stride_in``: the convolution of a bottleneck that strides."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+
+
+def resnet101(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
+    """ResNet-101. ``stride_in``: the convolution of a bottleneck that strides."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 4, 23, 3), classes=classes, in_channels=in_channels)
+
+
+def resnet152(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
+    """ResNet-152. ``stride_in``: the convolution of a bottleneck that strides."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 8, 36, 3), classes=classes, in_channels=in_channels)
