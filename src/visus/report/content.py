@@ -1,0 +1,160 @@
+"""What a report is made of, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from visus.report import plots
+from visus.structures import Detections, Heatmap, Label, SegmentationMap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Value = Label | Detections | SegmentationMap
+
+METRIC_NAMES: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "top5_accuracy": "top-5 accuracy",
+    "map50": "mAP at IoU 0.5",
+    "map75": "mAP at IoU 0.75",
+    "map": "COCO mAP (0.50:0.95)",
+    "map_small": "COCO mAP, small objects",
+    "map_medium": "COCO mAP, medium objects",
+    "map_large": "COCO mAP, large objects",
+    "voc07_map": "VOC 2007 mAP",
+    "voc10_map": "VOC 2010 mAP",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "pixel_accuracy": "pixel accuracy",
+    "ap50": "AP at IoU 0.5",
+    "ap": "COCO AP",
+    "voc07_ap": "VOC 2007 AP",
+    "voc10_ap": "VOC 2010 AP",
+    "iou": "IoU",
+    "f1": "F1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image in a report.
+
+    Args:
+        id: the sample's name.
+        truth: what is right, or None where nobody knows.
+        prediction: what the model said; of the two values at least one keeps its image, or the heat map does.
+        heatmap: why it said so, or None.
+        note: a line for people, such as "loss 4.21".
+    """
+
+    id: str
+    truth: Value | None
+    prediction: Value
+    heatmap: Heatmap | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """Everything that the report of a run shows; what is empty is left out.
+
+    Args:
+        title: such as "digits-lenet5".
+        task: "classification", "detection" or "segmentation".
+        metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
+        results: the rows of results.csv.
+        classes: names in the order of their ids.
+        intro: a sentence under the title.
+        subject: what was trained, name to value: model, edition, weights, parameters, data ...
+        primary: the score that matters most, such as "accuracy"; "" for the first.
+        recipe: (field, value, description), or (field, type, value, description) as ``Recipe.fields`` has them.
+        findings: of the data, each a ``Finding.to_dict()``.
+        env: as env.json has it.
+        command: that was typed.
+        cases: samples, truth beside prediction.
+        mistakes: the worst of them, worst first.
+    """
+
+    title: str
+    task: str
+    metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    results: Sequence[Mapping[str, Any]] = ()
+    classes: Sequence[str] = ()
+    intro: str = ""
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    primary: str = ""
+    recipe: Sequence[Sequence[Any]] = ()
+    findings: Sequence[Mapping[str, Any]] = ()
+    env: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    cases: Sequence[Case] = ()
+    mistakes: Sequence[Case] = ()
+
+    @property
+    def judged(self) -> str:
+        """The split whose scores count: test, else val, else the first; "" when nothing was scored."""
+        return next((name for name in ("test", "val", *self.metrics) if name in self.metrics), "")
+
+    @property
+    def judged_metrics(self) -> Mapping[str, Any]:
+        """The scores of that split."""
+        return self.metrics.get(self.judged, {})
+
+
+def metric_name(key: str) -> str:
+    """A score's name for people."""
+    return METRIC_NAMES.get(key, key.replace("_", " "))
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores that are one fraction each; losses, tables and those that the images do not allow are left out."""
+    return {
+        key: float(value)
+        for key, value in metrics.items()
+        if isinstance(value, float | int) and not isinstance(value, bool) and "loss" not in key and 0 <= value <= 1
+    }
+
+
+def class_rows(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """From class to its scores, whether ``per_class`` is a table of rows with "class", or a mapping."""
+    table = metrics.get("per_class") or {}
+    if isinstance(table, Mapping):
+        return {
+            str(name): dict(scores) if isinstance(scores, Mapping) else {"score": scores}
+            for name, scores in table.items()
+        }
+    return {str(row["class"]): {key: value for key, value in row.items() if key != "class"} for row in table}
+
+
+def recall_curves(metrics: Mapping[str, Any]) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    """From class to (recalls, precisions), of the classes that have a curve."""
+    curves = metrics.get("curves") or {}
+    precisions = curves.get("precision", {})
+    return {name: (curves["recall"], values) for name, values in precisions.items() if values is not None}
+
+
+def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The score that the classes are compared by: the first fraction of the first class that has one; else ""."""
+    preferred = ("recall", "accuracy", "ap50", "iou")
+    keys = [key for row in rows.values() for key, value in row.items() if isinstance(value, float)]
+    return next((key for key in preferred if key in keys), keys[0] if keys else "")
+
+
+def figures(content: ReportContent) -> dict[str, Figure]:
+    """Every plot that the content allows: loss, scores, learning_rate, confusion, precision_recall, classes."""
+    metrics = content.judged_metrics
+    rows = class_rows(metrics)
+    key = leading_class_score(rows)
+    found = {
+        "loss": plots.loss_curves(content.results),
+        "scores": plots.metric_curves(content.results),
+        "learning_rate": plots.learning_rate_curve(content.results),
+        "confusion": plots.confusion_matrix(metrics["confusion"], content.classes)
+        if metrics.get("confusion")
+        else None,
+        "precision_recall": plots.precision_recall(recall_curves(metrics)),
+        "classes": plots.class_bars({name: row.get(key) for name, row in rows.items()}, metric_name(key)),
+    }
+    return {name: figure for name, figure in found.items() if figure is not None}

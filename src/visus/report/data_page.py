@@ -1,0 +1,165 @@
+"""The report of a data set: what is in it, how it looks, and what was noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.dataset import Dataset, Finding
+from visus.engine.disk import write_text
+from visus.errors import DataError
+from visus.report import markup, plots
+from visus.report.markup import Markup, element, section
+from visus.report.pages import findings_section
+from visus.report.samples import sample_pictures
+from visus.structures import Detections, Label, Sample, SegmentationMap
+
+PICTURES = 16
+LOOKED_AT = 2000  # images a split whose sizes are read
+READ = 300  # targets a split that are read when each lies in a file of its own
+
+
+def write_data_report(
+    path: Path, dataset: Dataset, task: str, findings: Sequence[Finding] = (), *, seed: int = 0
+) -> None:
+    """Writes the report of a data set as one HTML file.
+
+    Args:
+        path: of the HTML file.
+        dataset: read from its header and labels; of large ones evenly spaced images, which the page says.
+        task: whose targets are counted and drawn.
+        findings: of the checks.
+        seed: which samples are shown.
+
+    Raises:
+        TaskMismatchError: if the labels do not allow the task.
+        DiskError: if the file cannot be written.
+    """
+    task = dataset.choose_task(task)
+    classes = dataset.classes[task]
+    splits = {name: samples for name, samples in dataset.splits.items() if samples}
+    parts = [
+        markup.tiles(
+            [
+                *((f"{len(samples):,}", f"{name} images", _made(dataset, name)) for name, samples in splits.items()),
+                (str(len(classes)), "class" if len(classes) == 1 else "classes", ""),
+            ]
+        ),
+        findings_section([finding.to_dict() for finding in findings]),
+        _contents(splits, task, classes),
+        _sizes(splits),
+        *(_samples(name, samples, task, seed) for name, samples in splits.items()),
+        section(
+            "Where it comes from",
+            markup.facts({"layout": dataset.format, "place": dataset.root or "memory", "allows": list(dataset.tasks)}),
+        ),
+    ]
+    page = markup.page(dataset.name, f"visus data report · {task}", dataset.describe(task), [p for p in parts if p])
+    write_text(path, page)
+
+
+def _made(dataset: Dataset, split: str) -> str:
+    return "split off here" if split in dataset.made_splits else ""
+
+
+def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str, ...]) -> Markup:
+    counts: dict[str, dict[str, float]] = {}
+    looked = []
+    unit = ""
+    for split, samples in splits.items():
+        chosen = _evenly(samples, READ) if _is_late(samples, task) else samples
+        if len(chosen) < len(samples):
+            looked.append(f"{len(chosen):,} of {len(samples):,} {split} images")
+        counts[split], unit = _count(chosen, task, classes)
+    chart = plots.count_bars(counts, unit)
+    if chart is None or not unit:
+        return Markup()
+    rows = [[name, *(_number(counts[split].get(name, 0)) for split in counts)] for name in classes]
+    note = f"Counted in {', '.join(looked)}, evenly spaced." if looked else ""
+    numbers = range(1, len(counts) + 1)
+    listed = markup.folded("All numbers", markup.table(["class", *counts], rows, numbers=numbers))
+    return section(f"Classes by {unit}", markup.svg(plots.to_svg(chart)), listed, note=note)
+
+
+def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tuple[dict[str, float], str]:
+    """How much of each class, and in which unit; targets that cannot be read are for the findings to tell."""
+    totals = np.zeros(len(classes))
+    unit = ""
+    for sample in samples:
+        if task not in sample.targets:
+            continue
+        try:
+            target = sample.target(task)
+        except DataError:
+            continue
+        if isinstance(target, Label):
+            totals[target.index] += 1
+            unit = "images"
+        elif isinstance(target, Detections):
+            totals += np.bincount(target.labels, minlength=len(classes))
+            unit = "objects"
+        elif isinstance(target, SegmentationMap):
+            totals += np.fromiter(target.fractions().values(), float) / len(samples)
+            unit = "share of the pixels"
+    return dict(zip(classes, totals.tolist(), strict=True)), unit
+
+
+def _is_late(samples: Sequence[Sample], task: str) -> bool:
+    """Whether targets are read from files."""
+    first = next((sample.targets[task] for sample in samples if task in sample.targets), None)
+    return first is not None and not isinstance(first, Label | Detections | SegmentationMap)
+
+
+def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:
+    sizes = []
+    for samples in splits.values():
+        for sample in _evenly(samples, LOOKED_AT):
+            try:
+                sizes.append(sample.image.size())
+            except DataError:
+                continue
+    if not sizes:
+        return Markup()
+    heights, widths = np.asarray(sizes).T
+    total = sum(len(samples) for samples in splits.values())
+    note = f"Of {len(sizes):,} of {total:,} images, evenly spaced." if len(sizes) < total else ""
+    if len(set(sizes)) == 1:
+        said = element("p", f"Every image is {widths[0]:,} x {heights[0]:,} pixels (width x height).")
+        return section("Image sizes", said, note=note)
+    rows = [
+        [name, f"{int(values.min()):,}", f"{int(np.median(values)):,}", f"{int(values.max()):,}"]
+        for name, values in (("width", widths), ("height", heights))
+    ]
+    chart = plots.size_dots(sizes)
+    return section(
+        "Image sizes",
+        element(
+            "div",
+            markup.svg(plots.to_svg(chart)) if chart is not None else "",
+            markup.table(["pixels", "smallest", "median", "largest"], rows, numbers=[1, 2, 3]),
+            class_="columns",
+        ),
+        note=note,
+    )
+
+
+def _samples(split: str, samples: Sequence[Sample], task: str, seed: int) -> Markup:
+    count = PICTURES if split in ("train", "predict") else PICTURES // 2
+    shown = [
+        element("div", markup.picture(picture, name), element("div", name, class_="id"), class_="case")
+        for name, picture in sample_pictures(samples, task, count, seed)
+    ]
+    return section(f"Samples of {split}", element("div", *shown, class_="cases"))
+
+
+def _evenly(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """At most so many samples, evenly spaced over all."""
+    if len(samples) <= most:
+        return samples
+    return [samples[i] for i in np.linspace(0, len(samples) - 1, most).round().astype(int).tolist()]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 or value == 0 else markup.percentage(value)

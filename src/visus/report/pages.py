@@ -1,0 +1,268 @@
+"""The report of a run: one HTML file that needs nothing else, readable in light and dark, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from visus.engine.disk import write_text
+from visus.report import markup, plots
+from visus.report.content import (
+    Case,
+    ReportContent,
+    class_rows,
+    figures,
+    leading_class_score,
+    metric_name,
+    scalars,
+)
+from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
+from visus.structures import Heatmap, Label
+from visus.structures.drawing import canvas, reduced
+
+HEADLINES = 4
+CONFUSIONS = 8
+SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
+SEVERITIES = {"stop": "stops a training", "repair": "mended", "note": "note"}
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Writes the report of a run as one HTML file.
+
+    Raises:
+        DiskError: if the file cannot be written.
+        ShapeError: if a case has no image, or the confusion matrix does not fit the classes.
+    """
+    drawn = {name: plots.to_svg(figure) for name, figure in figures(content).items()}
+    parts = [
+        _headline(content),
+        _subject(content),
+        _curves(drawn),
+        _scores(content, drawn),
+        _cases(
+            "Samples",
+            content.cases,
+            "What is true and what the model says, on images that were not chosen by how well it does.",
+        ),
+        _cases("The worst mistakes", content.mistakes, "Where the model is most wrong, worst first."),
+        findings_section(content.findings),
+        _environment(content),
+    ]
+    kicker = f"visus report · {content.task}"
+    write_text(path, markup.page(content.title, kicker, content.intro, [part for part in parts if part]))
+
+
+def write_plots(folder: Path, content: ReportContent) -> list[Path]:
+    """Writes every plot of the report into a folder as PNG files, and gives their paths.
+
+    Raises:
+        DiskError: if a file cannot be written.
+    """
+    paths = []
+    for name, figure in figures(content).items():
+        path = folder / f"{name}.png"
+        plots.save_png(figure, path)
+        paths.append(path)
+    return paths
+
+
+def findings_section(findings: Sequence[Mapping[str, Any]]) -> Markup:
+    """What was noticed in the data, the gravest first; nothing for no finding."""
+    if not findings:
+        return Markup()
+    order = list(SEVERITIES)
+    rows = []
+    for finding in sorted(findings, key=lambda f: order.index(f["severity"])):
+        examples = list(finding.get("examples", ()))
+        more = finding["count"] - len(examples)
+        names = ", ".join(str(name) for name in examples[:6])
+        rest = max(more, 0) + len(examples[6:])
+        names += f" and {rest:,} more" if names and rest else ""
+        badge = element("span", SEVERITIES[finding["severity"]], class_=f"badge {finding['severity']}")
+        said = join([finding["message"], element("div", names, class_="examples") if names else ""])
+        rows.append([badge, said, f"{finding['count']:,}"])
+    return section("What was noticed in the data", markup.table(["", "finding", "count"], rows, numbers=[2]))
+
+
+def _headline(content: ReportContent) -> Markup:
+    scores = scalars(content.judged_metrics)
+    if not scores:
+        return Markup()
+    keys = sorted(scores, key=lambda key: key != content.primary)[:HEADLINES]
+    others = [name for name in content.metrics if name != content.judged]
+    entries = []
+    for key in keys:
+        known = [(name, scalars(content.metrics[name]).get(key)) for name in others]
+        beside = ", ".join(f"{name} {markup.percentage(value)}" for name, value in known if value is not None)
+        entries.append((markup.percentage(scores[key]), metric_name(key), beside))
+    head = element("p", f"on the {content.judged} images", class_="intro")
+    return join([markup.tiles(entries), Markup() if content.judged == "test" else head])
+
+
+def _subject(content: ReportContent) -> Markup:
+    if not content.subject and not content.recipe:
+        return Markup()
+    parts: list[object] = [markup.facts(content.subject)] if content.subject else []
+    if content.recipe:
+        # (field, type, value, description) as Recipe.fields() gives them, or without the type.
+        rows = [[row[0], markup.plain(row[-2]), row[-1]] for row in content.recipe]
+        parts.append(markup.folded(f"Recipe: {len(rows)} fields", markup.table(["field", "value", "meaning"], rows)))
+    return section("What was trained", *parts)
+
+
+def _curves(drawn: Mapping[str, str]) -> Markup:
+    shown = [markup.svg(drawn[name]) for name in ("loss", "scores", "learning_rate") if name in drawn]
+    return section("How it went", element("div", *shown, class_="plots")) if shown else Markup()
+
+
+def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
+    metrics = content.judged_metrics
+    parts: list[object] = []
+    if len(scalars(metrics)) > HEADLINES or len(content.metrics) > 1:
+        keys = list(dict.fromkeys(key for split in content.metrics.values() for key in scalars(split)))
+        by_split = {name: scalars(split) for name, split in content.metrics.items()}
+        rows = [[metric_name(key), *(markup.percentage(s.get(key)) for s in by_split.values())] for key in keys]
+        parts.append(markup.table(["score", *by_split], rows, numbers=range(1, len(by_split) + 1)))
+    if "confusion" in drawn:
+        parts += [
+            element("h3", "Confusion matrix"),
+            markup.svg(
+                drawn["confusion"],
+                "A row for each true class, a column for each predicted one: images, and their share of the row as "
+                "colour.",
+                wide=len(content.classes) >= SCROLLS_FROM,
+            ),
+            _confusions(metrics["confusion"], content.classes),
+        ]
+    if "precision_recall" in drawn:
+        parts += [element("h3", "Precision and recall"), markup.svg(drawn["precision_recall"])]
+    parts.append(_classes(metrics))
+    shown = [part for part in parts if part]
+    return section(f"How good it is on the {content.judged} images", *shown) if shown else Markup()
+
+
+def _confusions(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
+    """The pairs that are confused most often."""
+    table = np.asarray(confusion)
+    pairs = [(int(table[r, c]), r, c) for r, c in np.argwhere(table > 0).tolist() if r != c]
+    if len(classes) < 3 or not pairs:
+        return Markup()
+    totals = table.sum(1)
+    rows = [
+        [classes[r], classes[c], f"{count:,}", markup.percentage(count / int(totals[r]))]
+        for count, r, c in sorted(pairs, key=lambda pair: -pair[0])[:CONFUSIONS]
+    ]
+    columns = ["true class", "taken for", "images", "of the class"]
+    return join([element("h3", "Confused most often"), markup.table(columns, rows, numbers=[2, 3])])
+
+
+def _classes(metrics: Mapping[str, Any]) -> Markup:
+    """A row a class, with a bar for the score that matters most."""
+    rows = class_rows(metrics)
+    if not rows:
+        return Markup()
+    leading = leading_class_score(rows)
+    keys = list(dict.fromkeys(key for row in rows.values() for key in row))
+    body = []
+    for name, row in rows.items():
+        value = row.get(leading)
+        cells: list[object] = [name, markup.bar(value) if isinstance(value, float) else ""]
+        cells += [_class_score(row.get(key)) for key in keys]
+        body.append(cells)
+    columns = ["class", metric_name(leading), *(metric_name(key) for key in keys)]
+    whole = markup.table(columns, body, numbers=range(2, len(columns)))
+    return join([element("h3", "Class by class"), whole])
+
+
+def _class_score(value: object) -> object:
+    return markup.percentage(value) if isinstance(value, float) or value is None else markup.plain(value)
+
+
+def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
+    if not cases:
+        return Markup()
+    small = all(isinstance(case.prediction, Label) for case in cases)
+    shown = [_label_case(case) if isinstance(case.prediction, Label) else _drawn_case(case) for case in cases]
+    return section(title, element("div", *shown, class_="cases" if small else "cases rows"), note=note)
+
+
+def _label_case(case: Case) -> Markup:
+    """The plain image, its heat map beside it, and what was said in words under both."""
+    pixels = _pixels(case)
+    views = [element("figure", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
+    if case.heatmap is not None:
+        views.append(element("figure", markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: heat map")))
+    return element("div", element("div", *views, class_="views"), _verdict(case), *_words(case), class_="case")
+
+
+def _verdict(case: Case) -> Markup:
+    prediction, truth = case.prediction, case.truth
+    if not isinstance(prediction, Label):
+        return Markup()
+    known = isinstance(truth, Label)
+    right = isinstance(truth, Label) and truth.name == prediction.name
+    lines: list[Markup] = []
+    for name, share in prediction.top(3):
+        said = name == prediction.name
+        kind = ("right" if right else "wrong" if known else "") if said else "other"
+        figure = markup.percentage(share) if prediction.scores is not None else ""
+        bar = element("span", element("i", style=f"width:{100 * share:.1f}%"), class_=f"bar {kind}".strip())
+        lines += [element("span", name, class_="name"), element("span", figure, class_="number"), bar]
+    if isinstance(truth, Label):
+        words = "right" if right else f"wrong: it is {truth.name}"
+        lines.append(element("span", words, class_=f"truth {'right' if right else 'wrong'}"))
+    return element("div", *lines, class_="verdict")
+
+
+def _drawn_case(case: Case) -> Markup:
+    """Truth, prediction and heat map side by side, each drawn on the image."""
+    pixels = _pixels(case)
+    views = [
+        element(
+            "figure",
+            element("figcaption", name),
+            markup.picture(value.draw(pixels), f"{case.id}: {name}"),
+        )
+        for name, value in (("truth", case.truth), ("prediction", case.prediction))
+        if value is not None
+    ]
+    if case.heatmap is not None:
+        name = f"what speaks for {case.heatmap.label}" if case.heatmap.label else "heat map"
+        heat = markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: {name}")
+        views.append(element("figure", element("figcaption", name), heat))
+    return element("div", element("div", *views, class_="views"), *_words(case), class_="case")
+
+
+def _words(case: Case) -> list[Markup]:
+    words = [element("div", case.id, class_="id")]
+    return [*words, element("div", case.note, class_="remark")] if case.note else words
+
+
+def _pixels(case: Case) -> NDArray[np.uint8]:
+    """[3,H,W]: the case's image, reduced to what the page shows, so that what is drawn on it stays legible."""
+    kept = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
+    found = next((image for image in kept if image is not None), None)
+    if found is not None and max(found.shape[1:]) <= LONGEST_SIDE:
+        return found
+    small = reduced(canvas(found, case.id), LONGEST_SIDE)
+    return np.asarray(small).transpose(2, 0, 1)
+
+
+def _plain_heat(heatmap: Heatmap, pixels: NDArray[np.uint8]) -> Image.Image:
+    """The heat map on the image without its caption, which the page writes itself."""
+    ground = canvas(pixels, "a heat map")
+    return heatmap.draw(pixels).crop((0, 0, ground.width, ground.height))
+
+
+def _environment(content: ReportContent) -> Markup:
+    parts: list[object] = []
+    if content.env:
+        parts.append(markup.facts(content.env))
+    if content.command:
+        parts += [element("h3", "To run it again"), markup.code(content.command)]
+    return section("Where it ran", *parts) if parts else Markup()

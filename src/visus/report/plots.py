@@ -1,0 +1,384 @@
+"""Curves, matrices and bars as matplotlib figures, drawn without a window and without global state.
+
+Every function takes plain values and returns a figure, or None where the values hold nothing to show. ``to_svg`` makes
+text of a figure, for a page in light or dark; ``save_png`` writes it as a file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+
+from visus.engine.disk import write_atomically
+from visus.errors import ShapeError
+from visus.structures.drawing import colour_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+INK = "#1b1f24"  # becomes the page's own text colour in an SVG
+GREY = "#8a93a0"
+LONGEST_NAME = 26
+COUNTS_IN_CELLS = 60
+SHARES_IN_CELLS = 12
+LEARNING_RATE = ("lr", "learning_rate")
+NO_SCORES = ("epoch", "step", "seconds", "time", "images", "samples", "batches")
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 9.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "visus",
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.7,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "none",
+}
+
+
+def loss_curves(rows: Rows) -> Figure | None:
+    """Every loss over the epochs.
+
+    Args:
+        rows: one mapping an epoch, as results.csv has them (numbers or their text); columns that speak of loss are
+            drawn, those of validation dashed.
+    """
+    names = [name for name in _columns(rows) if "loss" in name.lower()]
+    return _curves(rows, names, "Loss")
+
+
+def metric_curves(rows: Rows) -> Figure | None:
+    """Every score over the epochs, its best epoch marked: columns within [0, 1] that are no loss, rate or time."""
+    names = []
+    for name in _columns(rows):
+        plain = name.lower()
+        if "loss" in plain or plain in LEARNING_RATE or plain.startswith(("lr_", *NO_SCORES)) or "per_s" in plain:
+            continue
+        values = _values(rows, name)
+        known = values[np.isfinite(values)]
+        if len(known) and known.min() >= 0 and known.max() <= 1:
+            names.append(name)
+    return _curves(rows, names, "Scores", best=True)
+
+
+def learning_rate_curve(rows: Rows) -> Figure | None:
+    """The learning rate over the epochs."""
+    names = [name for name in _columns(rows) if name.lower() in LEARNING_RATE or name.lower().startswith("lr_")]
+    return _curves(rows, names, "Learning rate")
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+    """How often a true class (row) was taken for another (column): counts as text, shares of the row as colour.
+
+    Args:
+        counts: [K][K] images by true and by predicted class.
+        classes: K names. Up to 12 classes show the share too; above 60 the colour alone speaks.
+
+    Raises:
+        ShapeError: if the counts are no square of the classes.
+    """
+    table = np.asarray(counts, np.int64)
+    number = len(classes)
+    if table.shape != (number, number):
+        raise ShapeError(
+            "a confusion matrix has a row and a column for every class",
+            expected=f"[{number}, {number}]",
+            got=f"{list(table.shape)}",
+        )
+    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    cell = 0.52 if number <= SHARES_IN_CELLS else 0.36 if number <= 25 else 0.27 if number <= COUNTS_IN_CELLS else 0.1
+    names = [_name(name) for name in classes]
+    margin = 0.5 + 0.075 * max(len(name) for name in names)
+    side = max(cell * number, 1.2)
+    with _figure(side + margin + 0.3, side + margin + 0.3) as (figure, axes):
+        whole = side + margin + 0.3
+        axes.set_position((margin / whole, 0.25 / whole, side / whole, side / whole))
+        blue = tuple(value / 255 for value in colour_of(0))
+        from matplotlib.collections import PolyCollection
+
+        rows, columns = np.nonzero(table)
+        corners = np.asarray([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+        squares = np.stack([columns, rows], axis=1)[:, np.newaxis] + corners
+        faces = [
+            (*blue, 0.08 + 0.92 * float(shares[r, c])) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+        axes.add_collection(PolyCollection(list(squares), facecolors=faces, edgecolors="none"))
+        size = 9.0 if number <= SHARES_IN_CELLS else 7.5 if number <= 25 else 5.6
+        if number <= COUNTS_IN_CELLS:
+            for r, c in zip(rows.tolist(), columns.tolist(), strict=True):
+                colour = "#ffffff" if shares[r, c] > 0.5 else INK
+                text = f"{table[r, c]}"
+                if number <= SHARES_IN_CELLS:
+                    text += f"\n{100 * shares[r, c]:.0f} %"
+                axes.text(c, r, text, ha="center", va="center", color=colour, fontsize=size, linespacing=1.1)
+        axes.set_xlim(-0.5, number - 0.5)
+        axes.set_ylim(number - 0.5, -0.5)
+        axes.xaxis.tick_top()
+        axes.xaxis.set_label_position("top")
+        step = 1 if number <= COUNTS_IN_CELLS else math.ceil(number / COUNTS_IN_CELLS)
+        ticks = range(0, number, step)
+        axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=size)
+        axes.set_yticks(ticks, [names[i] for i in ticks], fontsize=size)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.set_xticks(np.arange(number + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(number + 1) - 0.5, minor=True)
+        axes.grid(False)
+        if number <= COUNTS_IN_CELLS:
+            axes.grid(True, which="minor")
+        axes.tick_params(which="minor", length=0)
+    return figure
+
+
+def precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure | None:
+    """Precision over recall, a line a class.
+
+    Args:
+        curves: from class to (recalls, precisions), both in [0, 1] and equally long. Up to 20 classes have a line of
+            their own in the legend; of more, all lines are drawn and the first 20 named.
+    """
+    if not curves:
+        return None
+    with _figure(5.6, 4.0) as (figure, axes):
+        for i, (name, (recalls, precisions)) in enumerate(curves.items()):
+            label = _name(name) if i < 20 else None
+            axes.plot(recalls, precisions, color=_colour(i), linewidth=1.6, label=label, drawstyle="steps-post")
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision", title="Precision and recall")
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def class_bars(values: Mapping[str, float | None], title: str, *, most: int = 60) -> Figure | None:
+    """A bar a class, the lowest first.
+
+    Args:
+        values: from class to a score in [0, 1]; None where the images allow none.
+        title: the name of the score.
+        most: of more classes, this many with the lowest scores are shown.
+    """
+    known = sorted(((value, name) for name, value in values.items() if value is not None and math.isfinite(value)))
+    if not known:
+        return None
+    shown = known[:most]
+    with _figure(6.0, 0.7 + 0.24 * len(shown)) as (figure, axes):
+        rows = range(len(shown))
+        axes.barh(rows, [value for value, _ in shown], color=_colour(0), height=0.66)
+        for row, (value, _) in enumerate(shown):
+            axes.text(value + 0.01, row, f"{100 * value:.1f} %", va="center", fontsize=8)
+        axes.set_yticks(rows, [_name(name) for _, name in shown])
+        axes.set(xlim=(0, 1.1), ylim=(len(shown) - 0.4, -0.6))
+        axes.set_title(title if len(known) == len(shown) else f"{title}: the lowest {most} of {len(known)} classes")
+        axes.grid(False, axis="y")
+        _percent_axis(axes.xaxis)
+    return figure
+
+
+def count_bars(counts: Mapping[str, Mapping[str, float]], unit: str, *, most: int = 60) -> Figure | None:
+    """How much there is of each class, a coloured part for each split, the most frequent class first.
+
+    Args:
+        counts: from split to class to number.
+        unit: what is counted, such as "images".
+        most: of more classes, this many are shown.
+    """
+    totals: dict[str, float] = {}
+    for classes in counts.values():
+        for name, number in classes.items():
+            totals[name] = totals.get(name, 0) + number
+    names = sorted(totals, key=lambda name: -totals[name])
+    if not names:
+        return None
+    shown = names[:most]
+    with _figure(6.6, 0.9 + 0.24 * len(shown)) as (figure, axes):
+        left = np.zeros(len(shown))
+        for i, (split, classes) in enumerate(counts.items()):
+            widths = np.asarray([classes.get(name, 0) for name in shown], float)
+            axes.barh(range(len(shown)), widths, left=left, color=_colour(i), height=0.68, label=_name(split))
+            left += widths
+        longest = max(float(left.max()), 1e-12)
+        for row, name in enumerate(shown):
+            total = f"{totals[name]:,.0f}" if totals[name] >= 1 else f"{totals[name]:.3g}"
+            axes.text(left[row] + 0.01 * longest, row, total, va="center", fontsize=8)
+        axes.set_yticks(range(len(shown)), [_name(name) for name in shown])
+        axes.set(xlim=(0, 1.12 * longest), ylim=(len(shown) - 0.4, -0.6), xlabel=unit)
+        axes.grid(False, axis="y")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0.2)
+    return figure
+
+
+def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
+    """Widths and heights of images, a dot a size, larger where there are more.
+
+    Args:
+        sizes: (height, width) in pixels, one an image.
+    """
+    if not sizes:
+        return None
+    kinds, numbers = np.unique(np.asarray(sizes), axis=0, return_counts=True)
+    with _figure(4.4, 3.4) as (figure, axes):
+        axes.scatter(
+            kinds[:, 1], kinds[:, 0], s=12 + 180 * numbers / numbers.max(), color=_colour(0), alpha=0.45, linewidths=0
+        )
+        axes.set(xlim=(0, 1.15 * kinds[:, 1].max()), ylim=(0, 1.15 * kinds[:, 0].max()))
+        axes.set(xlabel="width in pixels", ylabel="height in pixels")
+    return figure
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element whose text takes the colour of the page around it."""
+    text = io.StringIO()
+    with _styled():
+        figure.savefig(
+            text, format="svg", bbox_inches="tight", pad_inches=0.05, transparent=True, metadata={"Date": None}
+        )
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([^;\"]*?)(?:'[^']*',? ?)+[^;\"]*sans-serif", r"font: \1sans-serif", svg)
+    return svg.replace(INK, "currentColor")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Writes the figure as a PNG on white; raises DiskError when it cannot."""
+    content = io.BytesIO()
+    with _styled():
+        figure.savefig(content, format="png", dpi=144, bbox_inches="tight", facecolor="white")
+
+    def fill(file: BinaryIO) -> None:
+        file.write(content.getvalue())
+
+    write_atomically(path, fill, size=len(content.getvalue()))
+
+
+def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False) -> Figure | None:
+    lines = [(name, _values(rows, name)) for name in names]
+    lines = [(name, values) for name, values in lines if np.isfinite(values).any()]
+    if not lines:
+        return None
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = _values(rows, "epoch")
+    if not np.isfinite(epochs).all():
+        epochs = np.arange(1, len(rows) + 1, dtype=float)
+    with _figure(5.2, 3.1) as (figure, axes):
+        groups = list(dict.fromkeys(_group(name) for name, _ in lines))
+        for name, values in lines:
+            colour = _colour(groups.index(_group(name)))
+            known = np.isfinite(values)
+            held_back = name.lower().startswith(("val", "test"))
+            axes.plot(
+                epochs[known],
+                values[known],
+                color=colour,
+                linewidth=1.7,
+                linestyle="--" if held_back and not best else "-",
+                marker="o" if known.sum() < 12 else None,
+                markersize=3,
+                label=_name(name.replace("_", " ").replace("/", " ")),
+            )
+            if best:
+                at = int(np.nanargmax(values))
+                axes.plot(epochs[at], values[at], marker="o", markersize=6, color=colour, markerfacecolor="none")
+                axes.annotate(
+                    f"{100 * values[at]:.1f} %",
+                    (epochs[at], values[at]),
+                    xytext=(0, 6),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                )
+        axes.set(xlabel="epoch", title=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if best:
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high + 0.08 * (high - low))
+            _percent_axis(axes.yaxis)
+        elif title == "Loss":
+            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        if len(lines) > 1 or best:
+            axes.legend(loc="best")
+    return figure
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+    """A figure in inches with one pair of axes, in our style; belongs to nobody else, unlike those of pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with _styled():
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        yield figure, figure.add_subplot()
+
+
+def _styled() -> AbstractContextManager[None]:
+    import matplotlib
+
+    return matplotlib.rc_context(cast(Any, STYLE))
+
+
+def _percent_axis(axis: Any) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
+
+
+def _columns(rows: Rows) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _values(rows: Rows, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """A column; NaN where a row has no finite number."""
+    values = np.full(len(rows), np.nan)
+    for i, row in enumerate(rows):
+        try:
+            values[i] = float(row.get(name, ""))
+        except (TypeError, ValueError):
+            continue
+    values[~np.isfinite(values)] = np.nan
+    return values
+
+
+def _group(name: str) -> str:
+    """What a column measures, whichever split it is of; both splits then share a colour."""
+    return re.sub(r"^(train|val|test)[_/ .]", "", name.lower())
+
+
+def _colour(i: int) -> tuple[float, float, float]:
+    red, green, blue = colour_of(i)
+    return red / 255, green / 255, blue / 255
+
+
+def _name(name: str) -> str:
+    """One line of at most 26 letters, never one that matplotlib would hide from a legend."""
+    text = " ".join(str(name).split())
+    text = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+    return "\u200b" + text if text.startswith("_") else text
