@@ -1,0 +1,48 @@
+"""Boxes written as offsets from reference boxes, and read back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_convert
+
+# exp(offset) is kept below 1000 / 16, so that an untrained network's box is large but finite.
+_LARGEST_LOG_RATIO = math.log(1000 / 16)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxCoding:
+    """Offsets of a box G from a reference box P, in the units that R-CNN introduced and SSD divides by variances.
+
+    ``tx = (Gx - Px) / Pw / v0, ty = (Gy - Py) / Ph / v1, tw = log(Gw / Pw) / v2, th = log(Gh / Ph) / v3`` with centres
+    (x, y) and sides (w, h): Girshick et al. 2014, appendix C, equations 6 to 9; SSD (arXiv:1512.02325) equation 2.
+
+    Args:
+        variances: (v0, v1, v2, v3); all 1 in R-CNN, (0.1, 0.1, 0.2, 0.2) in SSD.
+    """
+
+    variances: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+
+    def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
+        """boxes, references: [...,4] xyxy with sides > 0 -> offsets [...,4]."""
+        box = box_convert(boxes, "xyxy", "cxcywh")
+        reference = box_convert(references, "xyxy", "cxcywh")
+        sides = reference[..., 2:]
+        moves = (box[..., :2] - reference[..., :2]) / sides
+        ratios = torch.log(box[..., 2:] / sides)
+        return torch.cat([moves, ratios], dim=-1) / boxes.new_tensor(self.variances)
+
+    def decode(self, offsets: Tensor, references: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`. offsets, references (xyxy): [...,4] -> boxes [...,4] xyxy.
+
+        Sides are limited to 62.5 times the reference's.
+        """
+        reference = box_convert(references, "xyxy", "cxcywh")
+        offsets = offsets * offsets.new_tensor(self.variances)
+        sides = reference[..., 2:]
+        centres = offsets[..., :2] * sides + reference[..., :2]
+        sides = offsets[..., 2:].clamp(max=_LARGEST_LOG_RATIO).exp() * sides
+        return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)

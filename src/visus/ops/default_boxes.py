@@ -1,0 +1,94 @@
+"""SSD's default boxes: a few fixed shapes around the centre of every cell of every map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from visus.errors import ShapeError
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultBoxes:
+    """Shapes and places of default boxes over M maps, from fine to coarse (SSD, arXiv:1512.02325, section 2.2).
+
+    Each cell of map k has, in this order: a square of scale ``s_k``, a square of scale ``sqrt(s_k * s_k+1)``, and for
+    every aspect ratio a one box of ``s_k * sqrt(a)`` by ``s_k / sqrt(a)`` and one lying the other way.
+
+    Args:
+        scales: M + 1 shares of the input's sides; the last only serves the extra square of map M.
+        aspect_ratios: for each map, the ratios > 1 (1 and the reciprocals are understood).
+        steps: for each map, the distance of cell centres in pixels, or None to divide the input evenly by the map's
+            size, as the paper's text does.
+        clip_sides: no side is longer than the input's (torchvision); the paper's boxes may be.
+    """
+
+    scales: tuple[float, ...]
+    aspect_ratios: tuple[tuple[float, ...], ...]
+    steps: tuple[float | None, ...]
+    clip_sides: bool = False
+
+    @property
+    def per_cell(self) -> tuple[int, ...]:
+        """The number of boxes around one cell, for each map."""
+        return tuple(2 + 2 * len(ratios) for ratios in self.aspect_ratios)
+
+    def shapes(self, level: int) -> list[tuple[float, float]]:
+        """(width, height) of the boxes around one cell of map ``level``, as shares of the input's sides."""
+        scale, following = self.scales[level], self.scales[level + 1]
+        between = sqrt(scale * following)
+        shapes = [(scale, scale), (between, between)]
+        for ratio in self.aspect_ratios[level]:
+            long, short = scale * sqrt(ratio), scale / sqrt(ratio)
+            shapes += [(long, short), (short, long)]
+        return [(min(w, 1.0), min(h, 1.0)) for w, h in shapes] if self.clip_sides else shapes
+
+    def place(
+        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
+    ) -> Tensor:
+        """All default boxes of an input.
+
+        Args:
+            maps: (height, width) of each of the M maps.
+            size: (height, width) of the input in pixels.
+            device: where the boxes are made.
+
+        Returns:
+            [A,4] float32 xyxy in pixels, not clipped: map by map, row by row, cell by cell.
+
+        Raises:
+            ShapeError: if the number of maps is not M.
+        """
+        if len(maps) != len(self.steps):
+            raise ShapeError(
+                "default boxes need one map a level", expected=f"{len(self.steps)} maps", got=f"{len(maps)} maps"
+            )
+        height, width = size
+        levels = []
+        for level, (rows, columns) in enumerate(maps):
+            step = self.steps[level]
+            step_y, step_x = (height / rows, width / columns) if step is None else (step, step)
+            y = (torch.arange(rows, dtype=torch.float32, device=device) + 0.5) * step_y
+            x = (torch.arange(columns, dtype=torch.float32, device=device) + 0.5) * step_x
+            sides = torch.tensor(self.shapes(level), dtype=torch.float32, device=device)
+            sides = sides * torch.tensor([width, height], dtype=torch.float32, device=device)
+            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+            centres = torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 1, 2)  # [hw, 1, 2]
+            levels.append(torch.cat([centres - sides / 2, centres + sides / 2], dim=-1).reshape(-1, 4))
+        return torch.cat(levels)
+
+
+def linear_scales(count: int, smallest: float = 0.2, largest: float = 0.9) -> tuple[float, ...]:
+    """The ``count + 1`` scales of SSD's equation 4 for maps where the first is finer than the rule begins.
+
+    The first map has half of ``smallest`` (0.1 in the paper's section 3.1), the others rise linearly from ``smallest``
+    to ``largest``; one more step gives the scale after the last.
+    """
+    if count == 1:
+        return (smallest, largest)
+    step = (largest - smallest) / max(count - 2, 1)
+    return (smallest / 2, *(smallest + step * k for k in range(count)))

@@ -1,0 +1,64 @@
+"""Which reference box is answerable for which object."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+BACKGROUND = -1
+"""A reference box that shows no object."""
+NEUTRAL = -2
+"""A reference box that counts neither as an object nor as background."""
+
+
+def match(boxes: Tensor, references: Tensor, *, threshold: float = 0.5, ignored: Tensor | None = None) -> Tensor:
+    """Assigns objects to reference boxes as SSD does (arXiv:1512.02325, section 2.2, "Matching strategy").
+
+    Each object first takes the reference box that overlaps it most, the best pair of all first, so that two objects
+    never take the same one. Then every free reference box goes to the object that it overlaps most, if that is by
+    more than ``threshold``. Free boxes that overlap an ignored object by more than ``threshold`` become neutral.
+
+    Args:
+        boxes: [G,4] xyxy objects; G may be 0.
+        references: [A,4] xyxy.
+        threshold: intersection over union, in [0, 1).
+        ignored: [G] bool: objects that are not to be learnt; None: there are none.
+
+    Returns:
+        [A] int64: the index 0..G-1 of an object, or BACKGROUND, or NEUTRAL.
+    """
+    matches = torch.full((len(references),), BACKGROUND, dtype=torch.int64, device=references.device)
+    if len(boxes) == 0:
+        return matches
+    overlaps = box_iou(boxes, references)  # [G, A]
+    if ignored is not None:
+        near_ignored = overlaps.masked_fill(~ignored[:, None], 0).amax(0) > threshold
+        matches[near_ignored] = NEUTRAL
+        overlaps = overlaps.masked_fill(ignored[:, None], 0)
+    highest, nearest = overlaps.max(0)
+    matches = torch.where(highest > threshold, nearest, matches)
+    objects, taken = _best_pairs(overlaps)
+    matches[taken] = objects
+    return matches
+
+
+def _best_pairs(overlaps: Tensor) -> tuple[Tensor, Tensor]:
+    """For every object that overlaps any reference box, one of its own: (objects [P], references [P])."""
+    highest, chosen = overlaps.max(1)
+    objects = torch.nonzero(highest > 0).flatten()
+    chosen = chosen[objects]
+    if len(torch.unique(chosen)) == len(chosen):  # nobody competes: everyone's first choice is the best pairing
+        return objects, chosen
+    remaining = overlaps.clone()
+    pairs = []
+    for _ in range(len(objects)):
+        best = int(remaining.argmax())
+        row, column = divmod(best, remaining.shape[1])
+        if remaining[row, column] <= 0:
+            break
+        pairs.append((row, column))
+        remaining[row] = 0
+        remaining[:, column] = 0
+    rows, columns = torch.tensor(pairs, dtype=torch.int64, device=overlaps.device).T
+    return rows, columns
