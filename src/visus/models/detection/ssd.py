@@ -1,0 +1,421 @@
+"""SSD: Single Shot MultiBox Detector. Liu, Anguelov, Erhan, Szegedy, Reed, Fu, Berg; ECCV 2016, arXiv:1512.02325.
+
+One pass gives, for every default box of several maps, the scores of all classes and four offsets of the box.
+
+Shapes: N images, C channels, H x W pixels, K classes (without background), A default boxes of an input (8732 at
+300 x 300), B default boxes around a cell, D depth and h x w size of one map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visus.errors import RecipeError, ShapeError, TaskMismatchError
+from visus.losses.multibox import multibox_loss
+from visus.models.protocols import Network
+from visus.ops.box_coding import BoxCoding
+from visus.ops.default_boxes import DefaultBoxes, linear_scales
+from visus.ops.matching import NEUTRAL, match
+from visus.ops.suppression import suppress
+from visus.structures import Detections
+
+CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
+
+SCALES = {  # shares of the input's side: the released code's integer percentages
+    "voc": (0.10, 0.20, 0.37, 0.54, 0.71, 0.88, 1.05),  # section 3.1: 30, 60, 111, 162, 213, 264, (315) pixels
+    "coco": (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),  # section 3.4: smaller objects; 21, 45, 99 ... pixels
+}
+
+
+class SSDOutput(NamedTuple):
+    """Raw outputs, with what it takes to read them.
+
+    Args:
+        logits: [N,A,1+K]; class 0 is background.
+        offsets: [N,A,4], encoded against the default boxes.
+        default_boxes: [A,4] float32 xyxy in network pixels.
+        size: (height, width) of the input.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    default_boxes: Tensor
+    size: tuple[int, int]
+
+    def class_logits(self) -> Tensor:
+        """[N,A,K]: the logits of the classes that users know."""
+        return self.logits[..., 1:].float()
+
+    def boxes(self) -> Tensor:
+        """[N,A,4] xyxy in network pixels, not clipped."""
+        return CODING.decode(self.offsets.float(), self.default_boxes)
+
+
+class Truth(NamedTuple):
+    """The objects of one image: boxes [G,4] xyxy in network pixels, labels [G] int64, ignored [G] bool."""
+
+    boxes: Tensor
+    labels: Tensor
+    ignored: Tensor
+
+
+class SSDCodec:
+    """What SSD's outputs mean, for training and for answering.
+
+    Args:
+        matching: overlap above which a default box learns an object (section 2.2).
+        negatives: background boxes for one matched box (section 2.2).
+        confidence, overlap, candidates, keep: of :func:`~visus.ops.suppression.suppress` (section 2.2, "Inference
+            time" in 3.7, and the released code).
+    """
+
+    def __init__(
+        self,
+        *,
+        matching: float = 0.5,
+        negatives: float = 3.0,
+        confidence: float = 0.01,
+        overlap: float = 0.45,
+        candidates: int = 400,
+        keep: int = 200,
+    ) -> None:
+        self.matching = matching
+        self.negatives = negatives
+        self.confidence = confidence
+        self.overlap = overlap
+        self.candidates = candidates
+        self.keep = keep
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        truths = []
+        for target in targets:
+            solid = target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
+            ignored = np.zeros(len(solid), bool) if solid.ignored is None else solid.ignored
+            arrays = (np.asarray(solid.boxes, np.float32), np.asarray(solid.labels, np.int64), ignored)
+            truths.append(Truth(*(torch.from_numpy(array).to(device) for array in arrays)))
+        return truths
+
+    def assign(self, default_boxes: Tensor, truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
+        """What each default box is to answer: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
+        labels = default_boxes.new_zeros((len(truths), len(default_boxes)), dtype=torch.int64)
+        offsets = default_boxes.new_zeros((len(truths), len(default_boxes), 4))
+        for n, truth in enumerate(truths):
+            if len(truth.boxes) == 0:
+                continue
+            matches = match(truth.boxes, default_boxes, threshold=self.matching, ignored=truth.ignored)
+            chosen = matches.clamp(min=0)
+            labels[n] = torch.where(matches >= 0, truth.labels[chosen] + 1, 0)
+            labels[n] = labels[n].masked_fill(matches == NEUTRAL, -1)
+            offsets[n] = CODING.encode(truth.boxes[chosen], default_boxes)
+        return labels, offsets
+
+    def losses(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+        """ "box" and "class"; both 0 for a batch without objects."""
+        labels, offsets = self.assign(outputs.default_boxes, encoded)
+        return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)
+
+    def decode(self, outputs: SSDOutput) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers.
+
+        Boxes are clipped to the image before suppression, as torchvision does; the released code clips after it.
+        """
+        scores = outputs.logits.float().softmax(-1)[..., 1:]  # [N, A, K]
+        names = tuple(str(k) for k in range(scores.shape[-1]))
+        answers = []
+        for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
+            found = suppress(
+                boxes,
+                image_scores,
+                outputs.size,
+                confidence=self.confidence,
+                overlap=self.overlap,
+                candidates=self.candidates,
+                keep=self.keep,
+            )
+            places, labels, values = (part.detach().cpu().numpy() for part in found)
+            answers.append(Detections(names, places, labels, outputs.size, scores=values))
+        return answers
+
+
+class SSD(nn.Module):
+    """A backbone's maps, extra layers that go on to coarser ones, and two small convolutions on each map.
+
+    ``features`` gives {1: the images, stride: map ...}; the images are among them because the places of default boxes
+    are measured in their pixels.
+
+    Args:
+        backbone: a :class:`~visus.models.protocols.Network` that gives the first maps.
+        strides: the backbone's maps to use, from fine to coarse.
+        extras: layers from the last of these maps to each coarser one.
+        depths: the channels of all M maps.
+        default_boxes: for these M maps.
+        classes: K, without background.
+        in_channels: channels of the images.
+        head: prefixes of parameters that transfer leaves behind.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        strides: tuple[int, ...],
+        extras: Sequence[nn.Module],
+        depths: Sequence[int],
+        default_boxes: DefaultBoxes,
+        classes: int,
+        in_channels: int,
+        head: tuple[str, ...],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.strides = strides
+        self.extras = nn.ModuleList(extras)
+        self.default_boxes = default_boxes
+        self.classes = classes
+        counts = list(zip(depths, default_boxes.per_cell, strict=True))
+        self.class_heads = nn.ModuleList(nn.Conv2d(d, b * (classes + 1), 3, padding=1) for d, b in counts)
+        self.box_heads = nn.ModuleList(nn.Conv2d(d, b * 4, 3, padding=1) for d, b in counts)
+        self.channels = {1: in_channels, **dict(zip(strides, depths, strict=False))}  # extras have depths, no strides
+        self.head = head
+        self.codec = SSDCodec()
+        for part in (self.extras, self.class_heads, self.box_heads):
+            part.apply(_initialise)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        maps = cast(Network, self.backbone).features(images)
+        return {1: images, **{stride: maps[stride] for stride in self.strides}}
+
+    def from_features(self, features: dict[int, Tensor]) -> SSDOutput:
+        images = features[1]
+        maps = [features[stride] for stride in self.strides]
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))  # [N, D, h, w], about half as high and wide as the one before
+        logits = [_by_box(head(map_), self.classes + 1) for head, map_ in zip(self.class_heads, maps, strict=True)]
+        offsets = [_by_box(head(map_), 4) for head, map_ in zip(self.box_heads, maps, strict=True)]
+        size = (images.shape[2], images.shape[3])
+        places = self.default_boxes.place([(m.shape[2], m.shape[3]) for m in maps], size, images.device)  # [A, 4]
+        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), places, size)  # [N, A, 1+K], [N, A, 4]
+
+    def forward(self, images: Tensor) -> SSDOutput:
+        return self.from_features(self.features(images))
+
+
+def _by_box(map_: Tensor, values: int) -> Tensor:
+    """[N, B*values, h, w] -> [N, hwB, values], in the order of the default boxes."""
+    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+
+
+def _initialise(module: nn.Module) -> None:
+    """The "xavier" method, as section 3 says of the new layers; biases 0."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class L2Norm(nn.Module):
+    """Scales the channels at each place to length 1, then each channel by a learned factor (section 3.1, ParseNet)."""
+
+    def __init__(self, channels: int, scale: float = 20.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, map_: Tensor) -> Tensor:
+        return F.normalize(map_, dim=1) * self.scale[:, None, None]
+
+
+class ReducedVGG16(nn.Module):
+    """VGG-16 to conv5_3, with fc6 and fc7 as convolutions of a quarter of the width (section 3).
+
+    pool3 rounds up (75 -> 38), pool5 is 3x3 with stride 1, fc6 has holes of 6; dropout and fc8 are gone.
+
+    Args:
+        in_channels: C.
+    """
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.channels = {8: 512, 16: 1024}
+        self.head: tuple[str, ...] = ()
+        self.conv1 = _stage(in_channels, 64, 2)  # conv1_1, conv1_2
+        self.conv2 = _stage(64, 128, 2)
+        self.conv3 = _stage(128, 256, 3)
+        self.conv4 = _stage(256, 512, 3)
+        self.norm4_3 = L2Norm(512)
+        self.conv5 = _stage(512, 512, 3)
+        self.fc6 = nn.Conv2d(512, 1024, 3, padding=6, dilation=6)
+        self.fc7 = nn.Conv2d(1024, 1024, 1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # He et al. 2015: from Xavier's smaller values 15 layers do not start
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        x = F.max_pool2d(self.conv1(images), 2)  # [N, 64, H/2, W/2]
+        x = F.max_pool2d(self.conv2(x), 2)  # [N, 128, H/4, W/4]
+        x = F.max_pool2d(self.conv3(x), 2, ceil_mode=True)  # [N, 256, H/8, W/8]
+        conv4_3 = self.conv4(x)  # [N, 512, H/8, W/8]
+        x = self.conv5(F.max_pool2d(conv4_3, 2))  # [N, 512, H/16, W/16]
+        x = F.max_pool2d(x, 3, stride=1, padding=1)
+        x = F.relu(self.fc6(x))  # [N, 1024, H/16, W/16]
+        fc7 = F.relu(self.fc7(x))  # [N, 1024, H/16, W/16]
+        return {8: self.norm4_3(conv4_3), 16: fc7}
+
+    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+        return features
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        return self.from_features(self.features(images))
+
+
+def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for number in range(depth):
+        layers.append(nn.Conv2d(in_channels if number == 0 else out_channels, out_channels, 3, padding=1))
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def _extra(in_channels: int, out_channels: int, *, stride: int = 2, padding: int = 1) -> nn.Sequential:
+    """A narrow 1x1 convolution, then a 3x3 one that shrinks the map (figure 2)."""
+    narrow = out_channels // 2
+    return nn.Sequential(
+        nn.Conv2d(in_channels, narrow, 1),
+        nn.ReLU(),
+        nn.Conv2d(narrow, out_channels, 3, stride=stride, padding=padding),
+        nn.ReLU(),
+    )
+
+
+class SSD300(SSD):
+    """SSD300 on VGG-16 as published (figure 2, sections 3 and 3.1).
+
+    Args:
+        classes: K, without background.
+        in_channels: C.
+        scales: M + 1 = 7 shares of the input's sides.
+        clip_sides: no default box has a side longer than the input's (torchvision).
+    """
+
+    smallest_side = 268  # 268 -> 134 -> 67 -> 34 -> 17 -> 9 -> 5 cells, which two unpadded 3x3 layers make 3 and 1
+
+    def __init__(self, *, classes: int, in_channels: int, scales: tuple[float, ...], clip_sides: bool) -> None:
+        super().__init__(
+            ReducedVGG16(in_channels),
+            strides=(8, 16),
+            extras=[
+                _extra(1024, 512),  # conv8_2 of figure 2
+                _extra(512, 256),  # conv9_2
+                _extra(256, 256, stride=1, padding=0),  # conv10_2
+                _extra(256, 256, stride=1, padding=0),  # conv11_2
+            ],
+            depths=(512, 1024, 512, 256, 256, 256),
+            default_boxes=DefaultBoxes(
+                scales=scales,
+                aspect_ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),  # section 3.1: 4 or 6 boxes a cell
+                steps=(8, 16, 32, 64, None, None),  # at 300 pixels the last two are 100 and 300
+                clip_sides=clip_sides,
+            ),
+            classes=classes,
+            in_channels=in_channels,
+            head=("class_heads",),
+        )
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The nearest input (height, width) that is not too small for the unpadded last layers."""
+        return max(size[0], self.smallest_side), max(size[1], self.smallest_side)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        size = (images.shape[2], images.shape[3])
+        fitting = self.fitting_size(size)
+        if size != fitting:
+            raise ShapeError(
+                "the input is too small for SSD300's last layers",
+                expected=f"at least {self.smallest_side}x{self.smallest_side}",
+                got=f"{size[0]}x{size[1]}",
+                remedy=f"use {fitting[0]}x{fitting[1]}, or SSD on another backbone",
+            )
+        return super().features(images)
+
+
+def ssd(
+    *,
+    classes: int = 20,
+    in_channels: int = 3,
+    backbone: nn.Module | None = None,
+    scales: Literal["voc", "coco"] = "voc",
+    clip_sides: bool = False,
+    size: int | tuple[int, int] = 300,
+    strides: Sequence[int] | None = None,
+) -> SSD:
+    """SSD on a backbone, or without one SSD300 on VGG-16 as published.
+
+    Args:
+        classes: K, without background.
+        in_channels: C.
+        backbone: any network with maps of stride 8, 16 or 32; None: the paper's reduced VGG-16.
+        scales: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes.
+        clip_sides: no default box has a side longer than the input's: torchvision's deviation.
+        size: side, or (height, width), that the extra layers on a backbone lead down to 1x1; other inputs work too.
+        strides: maps of the backbone to use; None: 16 and 32, and 8 if that map has at least 128 channels.
+
+    Raises:
+        RecipeError: for unknown scales.
+        TaskMismatchError: if the backbone lacks such maps.
+    """
+    if scales not in SCALES:
+        raise RecipeError("SSD has no default boxes of this name", expected=" or ".join(SCALES), got=str(scales))
+    if backbone is None:
+        return SSD300(classes=classes, in_channels=in_channels, scales=SCALES[scales], clip_sides=clip_sides)
+    offered = _channels_of(backbone)
+    chosen = _strides_for(type(backbone).__name__, offered, strides)
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    cells = math.ceil(max(sides) / chosen[-1])
+    extra_count = math.ceil(math.log2(cells)) if cells > 1 else 0  # each halves, rounded up, until one cell is left
+    depths = [offered[stride] for stride in chosen] + [512, 256, 256, 256, 256, 256, 256][:extra_count]
+    last = len(chosen) - 1
+    count = len(depths)
+    ratios = tuple((2.0,) if level == 0 or level >= count - 2 else (2.0, 3.0) for level in range(count))
+    smallest, largest = (0.2, 0.9) if scales == "voc" else (0.15, 0.9)  # sections 3.1 and 3.4
+    return SSD(
+        backbone,
+        strides=chosen,
+        extras=[_extra(before, after) for before, after in pairwise(depths[last:])],
+        depths=depths,
+        default_boxes=DefaultBoxes(linear_scales(count, smallest, largest), ratios, (None,) * count, clip_sides),
+        classes=classes,
+        in_channels=in_channels,
+        head=("extras", "class_heads", "box_heads"),
+    )
+
+
+def _channels_of(backbone: nn.Module) -> Mapping[int, int]:
+    if not isinstance(backbone, Network):
+        raise TaskMismatchError(
+            f"{type(backbone).__name__} cannot be SSD's backbone", expected="a network with features and channels"
+        )
+    return backbone.channels
+
+
+def _strides_for(name: str, offered: Mapping[int, int], strides: Sequence[int] | None) -> tuple[int, ...]:
+    if strides is None:
+        strides = [s for s in (8, 16, 32) if s in offered and (s > 8 or offered[s] >= 128)]
+    missing = [stride for stride in strides if stride not in offered]
+    if missing or not strides:
+        raise TaskMismatchError(
+            f"{name} lacks the maps that SSD needs",
+            expected=f"maps of stride {' and '.join(map(str, missing or (16, 32)))}",
+            got=f"maps of stride {', '.join(map(str, offered)) or 'none'}",
+            remedy="choose another backbone",
+        )
+    return tuple(sorted(strides))

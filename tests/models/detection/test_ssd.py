@@ -1,0 +1,326 @@
+"""SSD: the published figures of SSD300, the codec's two directions, and SSD on other backbones."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visus.errors import RecipeError, ShapeError, TaskMismatchError, WeightsError
+from visus.models.detection.catalog import CARDS
+from visus.models.detection.ssd import SSD, ReducedVGG16, SSDCodec, SSDOutput, ssd
+from visus.models.detection.ssd_weights import from_vgg16
+from visus.models.protocols import Network
+from visus.structures import Detections
+
+CLASSES = ("red", "green", "blue")
+
+
+class Small(nn.Module):
+    """A backbone with maps of stride 4 to 32."""
+
+    def __init__(self, deep: int = 16) -> None:
+        super().__init__()
+        widths = (3, 8, 8, deep, 16, 16)
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
+        self.channels = {4: 8, 8: deep, 16: 16, 32: 16}
+        self.head: tuple[str, ...] = ()
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        maps = {}
+        x = images
+        for number, layer in enumerate(self.layers):
+            x = F.relu(layer(x))
+            maps[2 ** (number + 1)] = x
+        return {stride: maps[stride] for stride in self.channels}
+
+    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+        return features
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        return self.from_features(self.features(images))
+
+
+@pytest.fixture(scope="module")
+def published() -> SSD:
+    return ssd().eval()
+
+
+def target(
+    boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (300, 300), **more: object
+) -> Detections:
+    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+
+
+def outputs_for(network: SSD, truths: list[Detections]) -> SSDOutput:
+    """Raw outputs that say exactly what the codec's targets say."""
+    with torch.no_grad():
+        blank = network(torch.zeros(1, 3, *truths[0].size))
+    labels, offsets = network.codec.assign(blank.default_boxes, network.codec.encode(truths, torch.device("cpu")))
+    logits = 20.0 * F.one_hot(labels.clamp(min=0), network.classes + 1)
+    return blank._replace(logits=logits, offsets=offsets)
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.full_name)
+def test_exact_parameters(card) -> None:
+    network = ssd(classes=card.classes, in_channels=card.input[0], **card.options)
+    assert sum(p.numel() for p in network.parameters()) == card.parameters
+
+
+def test_parameters_at_81_classes() -> None:
+    # facts/architectures.yaml: exact_params_81_classes, with background
+    assert sum(p.numel() for p in ssd(classes=80).parameters()) == 34_305_206
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.full_name)
+def test_exact_operations(card) -> None:
+    network = ssd(classes=card.classes, in_channels=card.input[0], **card.options)
+    total = 0
+
+    def count(module: nn.Conv2d, inputs: object, output: Tensor) -> None:
+        nonlocal total
+        total += output[0].numel() * module.weight[0].numel()
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.device("meta"):
+        meta = network.to("meta")
+        meta(torch.zeros(1, *card.input))
+    assert total == card.macs
+
+
+def test_the_layers_of_figure_2(published: SSD) -> None:
+    with torch.no_grad():
+        features = published.features(torch.zeros(1, 3, 300, 300))
+        assert {stride: tuple(m.shape[1:]) for stride, m in features.items()} == {
+            1: (3, 300, 300),
+            8: (512, 38, 38),
+            16: (1024, 19, 19),
+        }
+        x, sizes = features[16], []
+        for extra in published.extras:
+            x = extra(x)
+            sizes.append(tuple(x.shape[1:]))
+    assert sizes == [(512, 10, 10), (256, 5, 5), (256, 3, 3), (256, 1, 1)]
+
+
+def test_outputs(published: SSD) -> None:
+    with torch.no_grad():
+        outputs = published(torch.zeros(2, 3, 300, 300))
+    assert outputs.logits.shape == (2, 8732, 21)
+    assert outputs.offsets.shape == (2, 8732, 4)
+    assert outputs.default_boxes.shape == (8732, 4)
+    assert outputs.size == (300, 300)
+
+
+def test_conv4_3_is_normalised(published: SSD) -> None:
+    with torch.no_grad():
+        map_ = published.features(torch.randn(1, 3, 300, 300))[8]
+    lengths = map_.norm(dim=1)
+    assert torch.allclose(lengths[lengths > 1], torch.tensor(20.0), rtol=1e-4)  # section 3.1: initial scale 20
+    assert published.backbone.norm4_3.scale.requires_grad
+
+
+def test_a_prediction_does_not_depend_on_its_batch(published: SSD) -> None:
+    images = torch.randn(2, 3, 300, 300, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        both, second = published(images), published(images[1:])
+    torch.testing.assert_close(both.logits[1:], second.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_other_input_sizes(published: SSD) -> None:
+    with torch.no_grad():
+        outputs = published(torch.zeros(1, 3, 268, 332))
+    assert outputs.logits.shape[1] == len(outputs.default_boxes) == outputs.offsets.shape[1]
+    assert outputs.size == (268, 332)
+    with pytest.raises(ShapeError, match="268x300"):
+        published(torch.zeros(1, 3, 267, 300))
+    assert published.fitting_size((200, 300)) == (268, 300)
+
+
+def test_decode_is_the_inverse_of_encode(published: SSD) -> None:
+    truth = target([[10, 20, 60, 90], [150, 100, 290, 280], [5, 5, 25, 30]], [0, 2, 1])
+    (found,) = published.codec.decode(outputs_for(ssd(classes=3).eval(), [truth]))
+    assert len(found) == 3
+    order = found.labels.argsort()
+    np.testing.assert_allclose(found.boxes[order], truth.boxes[truth.labels.argsort()], atol=1e-3)
+    assert sorted(found.labels.tolist()) == [0, 1, 2]
+    assert (found.scores > 0.99).all()
+
+
+def test_the_loss_of_perfect_outputs_is_nothing() -> None:
+    network = ssd(classes=3, backbone=Small(), size=96)
+    truths = [target([[10, 20, 60, 90]], [0], (96, 96)), target([], [], (96, 96))]
+    perfect = outputs_for(network, truths)
+    terms = network.codec.losses(perfect, network.codec.encode(truths, torch.device("cpu")))
+    assert sum(terms.values()).item() < 1e-5
+    wrong = perfect._replace(offsets=perfect.offsets + 1)
+    assert network.codec.losses(wrong, network.codec.encode(truths, torch.device("cpu")))["box"] > 0.4
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_zero_objects_in_a_whole_batch(training: bool) -> None:
+    network = ssd(classes=3, backbone=Small(), size=96).train(training)
+    truths = [target([], [], (96, 96))] * 2
+    loss = sum(
+        network.codec.losses(
+            network(torch.randn(2, 3, 96, 96)), network.codec.encode(truths, torch.device("cpu"))
+        ).values()
+    )
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is not None and not p.grad.any() for p in network.class_heads.parameters())
+
+
+def test_boxes_without_area_are_left_out() -> None:
+    (truth,) = SSDCodec().encode([target([[5, 5, 5, 40], [10, 10, 30, 30]], [0, 1])], torch.device("cpu"))
+    assert truth.labels.tolist() == [1]
+
+
+def test_ignored_objects_teach_nothing() -> None:
+    network = ssd(classes=3, backbone=Small(), size=96)
+    places = network(torch.zeros(1, 3, 96, 96)).default_boxes
+    boxes = [[10.0, 10, 60, 60], [60, 60, 90, 90]]
+    both = target(boxes, [0, 1], (96, 96), ignored=np.asarray([False, True]))
+    labels, _ = network.codec.assign(places, network.codec.encode([both], torch.device("cpu")))
+    assert set(labels.unique().tolist()) == {-1, 0, 1}  # neutral, background, "red": never "green"
+
+
+def test_nothing_found() -> None:
+    network = ssd(classes=3, backbone=Small(), size=96)
+    outputs = outputs_for(network, [target([], [], (96, 96))])
+    (found,) = network.codec.decode(outputs)
+    assert len(found) == 0
+    assert found.scores is not None
+
+
+def test_decode_keeps_at_most_200() -> None:
+    network = ssd(classes=3, backbone=Small(), size=96).eval()
+    outputs = network(torch.randn(1, 3, 96, 96))
+    (found,) = network.codec.decode(outputs._replace(logits=torch.zeros_like(outputs.logits)))
+    assert len(found) <= 200
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= 96).all()
+
+
+def test_half_precision_outputs_are_read_as_float() -> None:
+    network = ssd(classes=3, backbone=Small(), size=96)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(torch.randn(1, 3, 96, 96))
+        terms = network.codec.losses(
+            outputs, network.codec.encode([target([[10, 10, 60, 60]], [1], (96, 96))], torch.device("cpu"))
+        )
+    assert outputs.logits.dtype == torch.bfloat16
+    assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in terms.values())
+    assert network.codec.decode(outputs)[0].boxes.dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [(300, 300), (96, 96), (64, 200), (512, 512), (33, 33)])
+def test_any_size_on_any_backbone(size: tuple[int, int]) -> None:
+    network = ssd(classes=3, backbone=Small(), size=size).eval()
+    with torch.no_grad():
+        features = network.features(torch.randn(1, 3, *size))
+        assert set(features) == {1, 16, 32}
+        coarsest = features[32]
+        for extra in network.extras:
+            coarsest = extra(coarsest)
+        assert coarsest.shape[2:] == (1, 1)
+        outputs = network.from_features(features)
+    assert outputs.logits.shape[1] == len(outputs.default_boxes)
+    centres = (outputs.default_boxes[:, :2] + outputs.default_boxes[:, 2:]) / 2
+    assert (centres > 0).all()
+    assert (centres < torch.tensor([size[1], size[0]])).all()
+
+
+def test_scales_run_from_the_papers_smallest_to_its_largest() -> None:
+    network = ssd(classes=3, backbone=Small(), size=300)
+    assert network.default_boxes.scales[:2] == pytest.approx((0.1, 0.2))
+    assert network.default_boxes.scales[-2] == pytest.approx(0.9)
+    assert ssd(classes=3, backbone=Small(), scales="coco").default_boxes.scales[0] == pytest.approx(0.075)
+
+
+def test_stride_8_joins_when_it_is_deep_enough() -> None:
+    assert ssd(classes=3, backbone=Small()).strides == (16, 32)
+    assert ssd(classes=3, backbone=Small(deep=128)).strides == (8, 16, 32)
+    assert ssd(classes=3, backbone=Small(), strides=(8, 16)).strides == (8, 16)
+
+
+def test_conformance() -> None:
+    for network in (ssd(classes=3), ssd(classes=3, backbone=Small(), size=96)):
+        network.eval()
+        assert isinstance(network, Network)
+        images = torch.randn(1, 3, 300, 300)
+        with torch.no_grad():
+            features = network.features(images)
+            whole, halves = network(images), network.from_features(features)
+        assert torch.equal(whole.logits, halves.logits)
+        assert {stride: m.shape[1] for stride, m in features.items()} == dict(network.channels)
+        prefixes = {name.split(".")[0] for name, _ in network.named_parameters()}
+        assert set(network.head) <= prefixes
+
+
+def test_the_head_holds_what_depends_on_the_classes() -> None:
+    few, many = ssd(classes=3).state_dict(), ssd(classes=5).state_dict()
+    changed = {name for name in few if few[name].shape != many[name].shape}
+    assert changed
+    assert all(name.startswith(ssd(classes=3).head) for name in changed)
+
+
+def test_bad_choices() -> None:
+    with pytest.raises(RecipeError, match="voc or coco"):
+        ssd(scales="mine")
+    with pytest.raises(TaskMismatchError, match="stride 64"):
+        ssd(backbone=Small(), strides=(64,))
+    with pytest.raises(TaskMismatchError, match="features"):
+        ssd(backbone=nn.Conv2d(3, 3, 1))
+
+
+def test_vgg16_weights_are_thinned_out_as_published() -> None:
+    generator = torch.Generator().manual_seed(0)
+    widths = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    places = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    state = {}
+    for place, before, after in zip(places, widths, widths[1:], strict=False):
+        state[f"features.{place}.weight"] = torch.randn(after, before, 3, 3, generator=generator)
+        state[f"features.{place}.bias"] = torch.randn(after, generator=generator)
+    with_dense = {
+        "classifier.0.weight": torch.arange(4096.0)[:, None] + torch.zeros(1).expand(4096, 512 * 49),
+        "classifier.0.bias": torch.arange(4096.0),
+        "classifier.3.weight": torch.arange(4096.0).expand(4096, 4096),
+        "classifier.3.bias": torch.arange(4096.0),
+        "classifier.6.weight": torch.zeros(1),
+    }
+    network = ReducedVGG16()
+    found = from_vgg16(state | with_dense)
+    report = network.load_state_dict(found, strict=False)
+    assert report.missing_keys == ["norm4_3.scale"]
+    assert not report.unexpected_keys
+    assert torch.equal(network.conv5[4].weight, state["features.28.weight"])
+    assert torch.equal(network.fc6.bias, torch.arange(0.0, 4096, 4))
+    assert torch.equal(network.fc7.weight[7, :, 0, 0], torch.arange(0.0, 4096, 4))
+
+    # torchvision's VGG-16 "features" file has no numbers in its dense layers.
+    broken = {
+        name: torch.full_like(value, math.nan) for name, value in with_dense.items() if "0" in name or "3" in name
+    }
+    assert "fc6.weight" not in from_vgg16(state | broken)
+    with pytest.raises(WeightsError, match="26 values missing"):
+        from_vgg16({})
+
+
+def test_fc6_takes_every_third_row_and_column() -> None:
+    kernel = torch.arange(49.0).reshape(7, 7)
+    state = {
+        f"features.{p}.{part}": torch.zeros(1)
+        for p in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+        for part in ("weight", "bias")
+    }
+    state["classifier.0.weight"] = kernel.expand(4096, 512, 7, 7).reshape(4096, -1)
+    state["classifier.0.bias"] = torch.zeros(4096)
+    thin = from_vgg16(state)["fc6.weight"]
+    assert thin.shape == (1024, 512, 3, 3)
+    assert thin[5, 9].tolist() == [[0, 3, 6], [21, 24, 27], [42, 45, 48]]
