@@ -30,7 +30,7 @@ def build(
     """A fresh network with random weights, drawn from torch's global generator.
 
     Args:
-        card: of the model, or of a composition.
+        card: of the model, or of a composition (whose backbone's edition is kept if ``backbone`` names none).
         classes: how many it tells apart, background not counted; None for the paper's own.
         in_channels: of the images; None for the paper's own.
         backbone: the name of another backbone, such as "mobilenet_v2@tf"; None for the card's own.
@@ -41,7 +41,7 @@ def build(
         TaskMismatchError: for numbers of classes or channels below 1.
         UnknownModelError: for a backbone that does not exist, or a model that takes none.
     """
-    if backbone is not None:
+    if backbone is not None and backbone not in (card.backbone, card.backbone.partition("@")[0]):
         card = catalog.compose(card, catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels

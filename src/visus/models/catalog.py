@@ -59,7 +59,9 @@ def compose(card: Card, backbone: Card) -> Card:
             remedy="see all models with: visus models",
         )
     own, theirs = card.preprocessing, backbone.preprocessing
-    model = card.name if card.edition == "paper" else card.full_name
+    model = card.name.partition("+")[0]
+    if "+" not in card.name and card.edition != "paper":
+        model = card.full_name
     return replace(
         card,
         name=f"{model}+{backbone.name}",

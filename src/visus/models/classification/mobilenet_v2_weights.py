@@ -1,0 +1,60 @@
+"""The weights of TensorFlow's released MobileNet v2 graph, under our names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visus.errors import WeightsError
+from visus.models.classification.mobilenet_v2 import BOTTLENECKS
+
+
+def from_tflite(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
+    """The 8-bit convolutions of the TFLite graph as the float32 state of the ``tf`` edition.
+
+    Args:
+        arrays: for each convolution NN = 00..52, in order of execution: ``NN.weight_q`` uint8 [O,I,k,k],
+            ``NN.weight_scale``, ``NN.weight_zero_point`` and ``NN.bias`` float32 [O]; a weight is
+            ``scale * (q - zero_point)``. The last one, after the average pooling, gives background and 1000 classes.
+
+    Raises:
+        WeightsError: if an array is missing, or there are others.
+    """
+    layers = list(layer_names())
+    parts = ("weight_q", "weight_scale", "weight_zero_point", "bias")
+    expected = {f"{number:02d}.{part}" for number in range(len(layers)) for part in parts}
+    if set(arrays) != expected:
+        raise WeightsError(
+            "these are not the weights of TensorFlow's MobileNet v2",
+            expected=f"{len(layers)} convolutions of {len(parts)} arrays",
+            got=f"{len(expected - set(arrays))} arrays missing, {len(set(arrays) - expected)} foreign ones",
+            remedy="choose a file of that network",
+        )
+    state = {}
+    for number, layer in enumerate(layers):
+        quantised, scale, zero_point, bias = (np.asarray(arrays[f"{number:02d}.{part}"]) for part in parts)
+        weight = scale.astype(np.float32) * (quantised.astype(np.float32) - zero_point.astype(np.float32))
+        if layer.startswith("classifier"):
+            weight = weight.reshape(weight.shape[:2])  # a 1x1 convolution on a 1x1 map is a linear layer
+        state[f"{layer}.weight"] = torch.from_numpy(np.ascontiguousarray(weight))
+        state[f"{layer}.bias"] = torch.from_numpy(bias.astype(np.float32))
+    return state
+
+
+def layer_names() -> Iterator[str]:
+    """Our names of the convolutions, in order of execution."""
+    yield "features.0.0"
+    block = 1
+    for t, _, n, _ in BOTTLENECKS:
+        for _ in range(n):
+            if t != 1:
+                yield f"features.{block}.conv.0.0"
+            yield f"features.{block}.conv.{0 if t == 1 else 1}.0"
+            yield f"features.{block}.conv.{1 if t == 1 else 2}"
+            block += 1
+    yield f"features.{block}.0"
+    yield "classifier.1"

@@ -1,0 +1,374 @@
+"""Weights from files into networks: published ones from a cache that fills itself, and a person's own.
+
+Loading never runs code: safetensors, numpy arrays without pickles, or ``torch.load(weights_only=True)``; a published
+file is read only when its SHA-256 is the one on the card.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import pickle
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from visus.errors import DiskError, WeightsError
+from visus.models import catalog
+from visus.models.card import Card, WeightsFile
+from visus.models.classification.mobilenet_v2_weights import from_tflite
+from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
+from visus.models.detection.ssd_weights import from_vgg16
+
+State = dict[str, Tensor]
+Progress = Callable[[int, int], None]
+"""Called with the bytes that have come and the bytes in all (0 if unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What was loaded into a network.
+
+    Args:
+        source: the file.
+        part: "network", or "backbone" when only that was loaded.
+        loaded: how many tensors were.
+        left_random: the names that the file has no fitting values for, because the number of classes differs or the
+            file is that of a backbone.
+        adapted: the names of first kernels that were fitted to another number of channels.
+    """
+
+    source: Path
+    part: Literal["network", "backbone"]
+    loaded: int
+    left_random: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.part}: {self.loaded} tensors from {self.source.name}"
+        if self.left_random:
+            text += f"; random: {', '.join(sorted({name.rpartition('.')[0] for name in self.left_random}))}"
+        if self.adapted:
+            text += f"; fitted to the number of channels: {', '.join(self.adapted)}"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a file's names and values become ours.
+
+    Args:
+        convert: the file's values as a state of ours.
+        part: what of the network it fills.
+        is_partial: whether it may leave values of that part as they are.
+    """
+
+    convert: Callable[[Mapping[str, Any]], State]
+    part: Literal["network", "backbone"] = "network"
+    is_partial: bool = False
+
+
+LAYOUTS: Mapping[str, _Layout] = {
+    "visus": _Layout(dict),
+    "torchvision": _Layout(dict),
+    "torchvision-ssd300": _Layout(ssd_from_torchvision),
+    "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
+    "tflite-npz": _Layout(from_tflite),
+}
+"""The layouts that a card's ``WeightsFile`` may name."""
+
+
+def load_weights(
+    network: nn.Module,
+    card: Card,
+    source: Path | Literal["default"],
+    *,
+    prefix_backbone: bool = False,
+    progress: Progress | None = None,
+) -> LoadReport:
+    """Loads weights into a network, all but the head when the number of classes differs.
+
+    Args:
+        network: as built from ``card``, with any number of classes, and 1 or 3 channels.
+        card: of the network. A composition has no published weights of its own: "default" is then its backbone's.
+        source: "default" for the first published file of the card, from the cache or its publisher; or a file:
+            ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), or ``.npz`` (the TFLite layout).
+        prefix_backbone: load only ``network.backbone``; ``card`` is the composition's, or the backbone's own.
+        progress: called while a file comes from its publisher.
+
+    Raises:
+        WeightsError: if there are no such weights, the file is missing, corrupt, or of another network. The network is
+            then unchanged.
+        DiskError: if the file cannot be stored in the cache.
+    """
+    if card.backbone and (prefix_backbone or source == "default") and not card.weights:
+        card, prefix_backbone = catalog.find(card.backbone), True
+    if source == "default":
+        if not card.weights:
+            raise WeightsError(
+                f"no weights are published for {card.full_name}",
+                expected=_with_weights(card),
+                remedy="use --weights none, or a file",
+            )
+        file = card.weights[0]
+        path = fetch(file, progress=progress)
+        layout = LAYOUTS[file.layout]
+        state = _converted(path, layout)
+    else:
+        path = Path(source)
+        layout, state = _recognised(path, network, card, prefix_backbone)
+    part = "backbone" if prefix_backbone else layout.part
+    target = _backbone_of(network, card) if part == "backbone" else network
+    left_random, adapted, loaded = _apply(target, state, path, is_partial=layout.is_partial)
+    return LoadReport(path, part, loaded, left_random, adapted)
+
+
+def cache_folder() -> Path:
+    """The folder for what visus fetches: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
+    own = os.environ.get("VISUS_CACHE")
+    if own:
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visus"
+
+
+def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
+    """A published file in the cache folder, brought there first if need be; its hash is checked in any case.
+
+    Raises:
+        WeightsError: offline, not published for download, or of another hash.
+        DiskError: if it cannot be stored.
+    """
+    path = cache_folder() / "weights" / file.name
+    if path.exists():
+        found = _sha256(path)
+        if not found.startswith(file.sha256):
+            raise WeightsError(
+                f"the cached weights {path} are corrupt or not the published ones",
+                expected=f"SHA-256 {file.sha256}",
+                got=f"SHA-256 {found}",
+                remedy=f"delete {path}" + (", and it is fetched again" if file.url else f", and bring {file.name}"),
+            )
+        return path
+    if not file.url:
+        raise WeightsError(
+            f"the weights {file.name} must be brought by hand",
+            expected=f"{path} with SHA-256 {file.sha256} ({file.licence})",
+            got="no such file",
+            remedy=f"copy {file.name} into {path.parent}, or name it: --weights FILE, or use --weights none",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{file.name}.", delete=False) as partial:
+            temporary = Path(partial.name)
+            try:
+                found = _download(file, partial, progress)
+                if not found.startswith(file.sha256):
+                    raise WeightsError(
+                        f"what came from {file.url} is not the published file",
+                        expected=f"SHA-256 {file.sha256}",
+                        got=f"SHA-256 {found}",
+                        remedy=f"try again, bring the file to {path}, or use --weights none",
+                    )
+                partial.flush()
+                os.fsync(partial.fileno())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"cannot store {file.name} in {path.parent}",
+            got="the disk is full" if error.errno == errno.ENOSPC else str(error),
+            remedy="free some space, or set VISUS_CACHE to another folder",
+        ) from None
+    return path
+
+
+def _download(file: WeightsFile, to: Any, progress: Progress | None) -> str:
+    """Writes a file's bytes and gives their SHA-256."""
+    digest = hashlib.sha256()
+    try:
+        with urllib.request.urlopen(file.url, timeout=30) as answer:
+            total = int(answer.headers.get("Content-Length") or 0)
+            done = 0
+            while chunk := answer.read(1 << 20):
+                to.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
+    except (URLError, ConnectionError, TimeoutError) as error:
+        path = cache_folder() / "weights" / file.name
+        raise WeightsError(
+            f"cannot fetch the published weights {file.name}",
+            expected=f"{file.url}, or {path} with SHA-256 {file.sha256}",
+            got=str(getattr(error, "reason", error)),
+            remedy=f"go online, bring the file to {path}, or start without: --weights none",
+        ) from None
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The values of a file by name, as tensors or arrays."""
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}", remedy="check the path, or use --weights none")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        return _state_of(torch.load(path, map_location="cpu", weights_only=True), path)
+    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from None
+    except (EOFError, ValueError, RuntimeError, OSError, KeyError, AttributeError, TypeError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _state_of(content: Any, path: Path) -> State:
+    """A state within what a ``.pth`` file holds: the state itself, or "state_dict" or "model" of a checkpoint."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise WeightsError(
+            f"{path} holds no network's weights",
+            expected="tensors by name",
+            got=type(content).__name__,
+            remedy="save network.state_dict()",
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _unreadable(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"cannot read the weights file {path}",
+        expected=".safetensors, .npz, or a .pth of tensors only",
+        got=(str(error).splitlines() or [type(error).__name__])[0][:200],
+        remedy="bring the file again: it is truncated, or not a file of weights",
+    )
+
+
+def _converted(path: Path, layout: _Layout) -> State:
+    try:
+        return layout.convert(_read(path))
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path.name}: {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from None
+
+
+def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
+    """The layout of a person's file, by the names in it, and its state."""
+    values = _read(path)
+    if path.suffix == ".npz":
+        return LAYOUTS["tflite-npz"], from_tflite(values)
+    target = _backbone_of(network, card) if for_backbone else network
+    if set(values) & set(target.state_dict()):
+        return LAYOUTS["visus"], dict(values)
+    if not for_backbone:
+        inner = getattr(network, "backbone", None)
+        if isinstance(inner, nn.Module) and set(values) & set(inner.state_dict()):
+            return _Layout(dict, part="backbone"), dict(values)
+    for layout in LAYOUTS.values():
+        try:
+            state = layout.convert(values)
+        except WeightsError:
+            continue
+        place = _backbone_of(network, card) if layout.part == "backbone" else target
+        if set(state) & set(place.state_dict()):
+            return layout, state
+    raise WeightsError(
+        f"{path.name} holds the weights of another network",
+        expected=f"values such as {next(iter(target.state_dict()))} of {card.full_name}",
+        got=f"{len(values)} values such as {next(iter(values), 'none')}",
+        remedy="choose a file of this network, or use --weights none",
+    )
+
+
+def _backbone_of(network: nn.Module, card: Card) -> nn.Module:
+    backbone = getattr(network, "backbone", None)
+    if not isinstance(backbone, nn.Module):
+        raise WeightsError(f"{type(network).__name__} has no backbone to load {card.full_name} into")
+    return backbone
+
+
+def _apply(
+    target: nn.Module, state: State, path: Path, *, is_partial: bool
+) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """Loads ``state``; gives the names left random, those fitted to other channels, and the number of tensors."""
+    own: State = target.state_dict()
+    heads = tuple(f"{name}." for name in getattr(target, "head", ()))
+    # A backbone has no head, and its file more than it needs.
+    unused = () if heads else tuple(f"{name}." for name in getattr(target, "after_features", ()))
+    state = {name: value for name, value in state.items() if name in own or not name.startswith(unused)}
+    missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
+    foreign = [name for name in state if name not in own]
+    if foreign or (missing and not is_partial):
+        raise WeightsError(
+            f"{path.name} holds the weights of another network",
+            expected=f"the {len(own)} values of {type(target).__name__}",
+            got=f"{_some(missing)} missing, {_some(foreign)} that it has not",
+            remedy="choose a file of this network and edition, or use --weights none",
+        )
+    different = [name for name in state if state[name].shape != own[name].shape]
+    adapted = []
+    for name in different:
+        if name.startswith(heads):
+            continue
+        fitted = _fitted_to_channels(state[name], own[name]) if name == _first_kernel(own) else None
+        if fitted is None:
+            raise WeightsError(
+                f"{path.name} does not fit: {name} has another shape",
+                expected=str(list(own[name].shape)),
+                got=str(list(state[name].shape)),
+                remedy="build the network with the options of these weights, or use --weights none",
+            )
+        state[name] = fitted
+        adapted.append(name)
+    is_other_head = any(name.startswith(heads) for name in different)
+    if is_other_head:
+        state = {name: value for name, value in state.items() if not name.startswith(heads)}
+    target.load_state_dict(state, strict=False)
+    left = tuple(n for n in own if n not in state and not n.endswith("num_batches_tracked"))
+    return left, tuple(adapted), len(state)
+
+
+def _first_kernel(own: State) -> str:
+    return next((name for name, value in own.items() if value.ndim == 4), "")
+
+
+def _fitted_to_channels(kernel: Tensor, own: Tensor) -> Tensor | None:
+    """[O,3,k,k] summed to [O,1,k,k], as if grey were fed three times; [O,1,k,k] shared among [O,3,k,k]."""
+    if kernel.shape[0] != own.shape[0] or kernel.shape[2:] != own.shape[2:]:
+        return None
+    if (kernel.shape[1], own.shape[1]) == (3, 1):
+        return kernel.sum(1, keepdim=True)
+    if (kernel.shape[1], own.shape[1]) == (1, 3):
+        return kernel.expand(own.shape) / 3
+    return None
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} values" + (f" such as {names[0]}" if names else "")
+
+
+def _with_weights(card: Card) -> str:
+    others = [other.full_name for other in catalog.editions(card.name) if other.weights]
+    return "an edition that has some: " + " or ".join(others) if others else ""
