@@ -1,0 +1,98 @@
+"""The checkpoints of a run: everything that a training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from visus.engine.disk import sync_folder
+from visus.engine.tensor_file import read_tensors, write_tensors
+from visus.errors import WeightsError
+
+LAST, PREVIOUS, BEST, CORRUPT = "last.ckpt", "previous.ckpt", "best.ckpt", "corrupt.ckpt"
+_ENTRY = "visus-checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A training at one moment.
+
+    Args:
+        tensors: weights, averages, the optimisers' tensors, the states of the random generators.
+        state: everything else, as plain values for JSON.
+    """
+
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The last two snapshots and the best one, in one folder.
+
+    Args:
+        folder: must exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Makes a snapshot the last one; the last one becomes the previous one.
+
+        Raises:
+            DiskError: if the disk is full; both older snapshots are then untouched.
+        """
+        fresh = self.folder / f".{LAST}.new.tmp"
+        _write(fresh, snapshot)
+        last = self.folder / LAST
+        if last.exists():
+            os.replace(last, self.folder / PREVIOUS)
+        os.replace(fresh, last)
+        sync_folder(self.folder)
+
+    def save_best(self, snapshot: Snapshot) -> None:
+        """Makes a snapshot the best one; raises DiskError as :meth:`save` does."""
+        _write(self.folder / BEST, snapshot)
+
+    def load(self) -> Snapshot | None:
+        """The last snapshot that is intact, or None where no training has saved one yet.
+
+        A corrupt last one is put aside as corrupt.ckpt, and the previous one takes its name.
+
+        Raises:
+            WeightsError: if there are snapshots, and none is intact.
+        """
+        last, previous = self.folder / LAST, self.folder / PREVIOUS
+        if not last.exists() and not previous.exists():
+            return None
+        try:
+            return _read(last)
+        except WeightsError:
+            snapshot = _read(previous)
+        if last.exists():
+            os.replace(last, self.folder / CORRUPT)
+        os.replace(previous, last)
+        sync_folder(self.folder)
+        return snapshot
+
+    def load_best(self) -> Snapshot | None:
+        """The best snapshot, or None if there is none; raises WeightsError if it is corrupt."""
+        path = self.folder / BEST
+        return _read(path) if path.exists() else None
+
+
+def _write(path: Path, snapshot: Snapshot) -> None:
+    write_tensors(path, snapshot.tensors, {_ENTRY: json.dumps(snapshot.state)})
+
+
+def _read(path: Path) -> Snapshot:
+    tensors, metadata = read_tensors(path)
+    if _ENTRY not in metadata:
+        raise WeightsError(f"{path} is not a checkpoint", expected="a checkpoint of a training", got="a model file")
+    return Snapshot(tensors, json.loads(metadata[_ENTRY]))

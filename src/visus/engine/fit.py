@@ -1,0 +1,212 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+
+from visus.engine.checkpoint import Checkpoints
+from visus.engine.feeding import Batches, Ready
+from visus.engine.interruption import Interrupted, Interruption
+from visus.engine.memory import exhaustion_explained
+from visus.engine.progress import Progress, Silent
+from visus.engine.recipe import Recipe
+from visus.engine.run_folder import RunFolder
+from visus.engine.runtime import Runtime
+from visus.engine.session import Session
+from visus.engine.turn import Turn
+from visus.engine.watch import Watch
+from visus.errors import DivergedError, RecipeError
+from visus.structures import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """How a network is judged while it trains.
+
+    Args:
+        scores: from a network in eval mode to its scores; called by the first process only.
+        primary: the score that chooses the best checkpoint; more is better.
+    """
+
+    scores: Callable[[nn.Module], Mapping[str, Any]]
+    primary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training has come to; the network holds the best weights (or the last, where nothing chose).
+
+    Args:
+        history: a row of figures an epoch.
+        best_epoch: counted from 1; None without validation.
+        best_score: the primary score of that epoch.
+        steps: of the optimiser, in all.
+        stopped_early: whether early stopping ended it.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int | None
+    best_score: float | None
+    steps: int
+    stopped_early: bool
+
+
+def fit(
+    network: nn.Module,
+    turns: Sequence[Turn],
+    loader: Batches,
+    recipe: Recipe,
+    *,
+    ready: Ready,
+    runtime: Runtime | None = None,
+    run: RunFolder | None = None,
+    validation: Validation | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
+    classes: Sequence[str] = (),
+) -> Fitted:
+    """Trains a network in place.
+
+    Args:
+        network: all that trains, in one module; moved to the runtime's device.
+        turns: what happens with each batch, in this order; usually one, from :func:`visus.engine.turn.task_turn`.
+        loader: batches of this process, uint8.
+        recipe: how.
+        ready: brings a batch to the device and normalises it; see :func:`visus.engine.feeding.feeder`.
+        runtime: the device and the processes that take part.
+        run: where checkpoints, results.csv and log.txt go; None: nothing is written, and nothing can be resumed.
+        validation: None: the last weights count as the best.
+        progress: who is told.
+        resume: go on from the last checkpoint in ``run``, if there is one.
+        classes: names, kept in the checkpoints.
+
+    Raises:
+        DivergedError: if a loss is not finite; under ``on_nan=recover`` only when that did not help.
+        InterruptedRunError: after a signal; the checkpoint holds the last finished step.
+        MemoryExhaustedError: if a batch does not fit.
+        DiskError: if a checkpoint cannot be written.
+        RecipeError: if the recipe asks for what is not there, such as early stopping without a validation.
+    """
+    runtime = runtime or Runtime()
+    watch = Watch(progress or Silent(), run if runtime.is_first else None, recipe)
+    _check(recipe, loader, validation, runtime)
+    store = Checkpoints(run.path) if run else None
+    with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), watch:
+        session = Session(network, turns, recipe, runtime, batches=len(loader), store=store, classes=classes)
+        if resume and session.resume():
+            watch.resumed(session)
+        while not session.is_over:
+            try:
+                _train_epoch(session, loader, ready, interruption, watch)
+                scores = _judge(session, validation, runtime, interruption, watch)
+                _end_epoch(session, scores, validation, runtime, watch)
+                session.save()
+            except DivergedError as error:
+                if recipe.on_nan == "stop":
+                    raise
+                session.recover(error)
+                watch.recovered(session, error)
+        session.load_best()
+    position = session.position
+    best_epoch = None if position.best_epoch is None else position.best_epoch + 1
+    early = position.epoch < recipe.epochs
+    return Fitted(position.history, best_epoch, position.best_score, position.step, early)
+
+
+def _train_epoch(session: Session, loader: Batches, ready: Ready, interruption: Interruption, watch: Watch) -> None:
+    """The rest of the present epoch."""
+    position = session.position
+    session.begin_epoch()
+    watch.begin_epoch(session, len(loader))
+    for group in _groups(loader.batches(position.epoch, position.batch), session.recipe.accumulate):
+        if [position.epoch, position.batch] not in position.skipped:
+            batches = [ready(batch) for batch in group]
+            session.begin_step(batches)
+            for stepper in session.steppers:
+                stepper.step(batches, position.step, position.batch)
+        session.end_step(len(group))
+        watch.step(session, sum(map(len, group)))
+        signal, due = session.agree(interruption.signal, watch.is_due())
+        if due or signal:
+            session.save()
+            watch.saved()
+        if signal:
+            raise watch.interrupted(session, signal)
+    watch.end_epoch()
+
+
+def _judge(
+    session: Session, validation: Validation | None, runtime: Runtime, interruption: Interruption, watch: Watch
+) -> Mapping[str, Any]:
+    """The scores of the finished epoch; {} if it is not judged."""
+    session.settle()
+    epoch, recipe = session.position.epoch + 1, session.recipe
+    if validation is None or (epoch % recipe.evaluate_every and epoch < recipe.epochs):
+        return {}
+    scores: Mapping[str, Any] = {}
+    if runtime.is_first:
+        # Whatever an evaluation draws, the training's own random numbers stay the same.
+        own = [runtime.device] if runtime.device.type == "cuda" else []
+        with torch.random.fork_rng(own), suppress(Interrupted), interruption.at_once():
+            scores = validation.scores(session.judged.eval())
+    scores, signal = runtime.from_first([dict(scores), interruption.signal])
+    if signal:
+        session.save()
+        raise watch.interrupted(session, signal)
+    return scores
+
+
+def _end_epoch(
+    session: Session, scores: Mapping[str, Any], validation: Validation | None, runtime: Runtime, watch: Watch
+) -> None:
+    """Writes the epoch's row, keeps the best, and lowers the rate on a plateau."""
+    position = session.position
+    row: dict[str, float] = runtime.from_first(watch.row(session, scores))
+    score = scores.get(validation.primary) if validation else None
+    if session.recipe.schedule.name == "plateau" and (score is not None or validation is None):
+        position.plateau.update(-row["loss"] if score is None else score, session.recipe.schedule)
+    if score is not None and (position.best_score is None or score > position.best_score):
+        position.best_score, position.best_epoch = float(score), position.epoch
+        session.save_best(scores)
+    position.history.append(row)
+    position.epoch, position.batch = position.epoch + 1, 0
+    session.ledger.restart()
+    watch.epoch_done(position.history)
+
+
+def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Runs of ``size`` batches; the last may be shorter."""
+    batches = iter(batches)
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def _check(recipe: Recipe, loader: Batches, validation: Validation | None, runtime: Runtime) -> None:
+    if recipe.early_stopping is not None and validation is None:
+        raise RecipeError(
+            "early stopping needs images to judge by",
+            expected="a validation split",
+            got="none",
+            remedy="--set early_stopping=null, or add a val/ folder",
+        )
+    most, least = runtime.agree(len(loader), -len(loader))
+    if most != -least:
+        raise RecipeError(
+            "the processes of a training must take equally many steps",
+            expected=f"{most} batches an epoch in each",
+            got=f"{len(loader)} in process {runtime.rank}",
+        )
+    if most == 0:
+        raise RecipeError(
+            "an epoch has no batch",
+            expected="at least one",
+            got=f"batch_size = {recipe.batch_size} in {runtime.world} processes",
+            remedy="add images, or lower --set batch_size",
+        )

@@ -1,0 +1,59 @@
+"""What stays as it was loaded: parameters without gradients, BatchNorm without new statistics."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from visus.engine.optimizer import head_parameters
+
+Freeze = Literal["none", "batchnorm", "backbone"]
+
+
+class Freezing:
+    """Freezes parts of a network for some epochs.
+
+    Args:
+        network: parameters that do not learn by its own design stay fixed in any case.
+        kind: "batchnorm" freezes the scales, shifts and statistics of every BatchNorm; "backbone" freezes all but the
+            head, with the statistics of the backbone's BatchNorms.
+        epochs: how many epochs it lasts; None: for ever.
+
+    Raises:
+        RecipeError: if the backbone is to freeze and the network names no head.
+    """
+
+    def __init__(self, network: nn.Module, kind: Freeze, epochs: int | None = None) -> None:
+        self._epochs = epochs
+        self._network = network
+        self._frozen: list[nn.Parameter] = []
+        self._norms: list[nn.Module] = []
+        if kind == "none":
+            return
+        heads = set(head_parameters(network)) if kind == "backbone" else set()
+        for path, module in network.named_modules():
+            is_norm = isinstance(module, _BatchNorm)
+            own = [(f"{path}.{name}" if path else name, p) for name, p in module.named_parameters(recurse=False)]
+            if kind == "batchnorm" and not is_norm:
+                continue
+            self._frozen += [p for name, p in own if name not in heads and p.requires_grad]
+            if is_norm and not any(name in heads for name, _ in own):
+                self._norms.append(module)
+
+    def is_on(self, epoch: int) -> bool:
+        """Whether anything is frozen in an epoch (from 0)."""
+        return bool(self._frozen or self._norms) and (self._epochs is None or epoch < self._epochs)
+
+    def apply(self, epoch: int) -> None:
+        """Puts the network into training mode as it is to be in an epoch (from 0)."""
+        frozen = self.is_on(epoch)
+        self._network.train()
+        for parameter in self._frozen:
+            parameter.requires_grad_(not frozen)
+            if frozen:
+                parameter.grad = None
+        if frozen:
+            for norm in self._norms:
+                norm.eval()

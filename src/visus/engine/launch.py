@@ -1,0 +1,118 @@
+"""Several processes for one training on one machine: all live, or none. Loads no torch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+GROUP_FILE = "VISUS_GROUP_FILE"
+"""Environment variable with the file through which the processes of a group find one another."""
+
+_PARENT = "VISUS_PARENT"
+_GRACE = 15.0  # seconds that the others get to end by themselves once one has ended
+
+
+def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, str] | None = None) -> int:
+    """Runs a command ``processes`` times as one group, which ends as soon as one of them dies.
+
+    Each gets RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE as under torchrun. SIGINT and SIGTERM are passed on, and
+    their end is awaited.
+
+    Args:
+        command: such as ``[sys.executable, "-m", "visus", "train", ...]``.
+        processes: at least 1.
+        environment: what else to set for them.
+
+    Returns:
+        0 if all ended well, else the exit code of the one that failed first (128 + the signal's number if it was
+        killed).
+    """
+    with tempfile.TemporaryDirectory(prefix="visus-group-") as folder:
+        shared = {
+            **os.environ,
+            "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes),
+            GROUP_FILE: str(Path(folder) / "store"),
+            _PARENT: str(os.getpid()),
+            **(environment or {}),
+        }
+        if sys.platform == "linux":
+            shared.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        before: dict[int, object] = {}
+        group: list[subprocess.Popen[bytes]] = []
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            for process in group:
+                process.send_signal(number)
+
+        if threading.current_thread() is threading.main_thread():
+            before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for rank in range(processes):
+                own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                # A session of its own: Ctrl-C reaches it through us alone, once.
+                group.append(subprocess.Popen(list(command), env=own, start_new_session=True))
+            return _supervise(group)
+        finally:
+            for process in group:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            for number, handler in before.items():
+                signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def watch_parent() -> None:
+    """Ends this process when the supervisor that started it is gone, so that nothing goes on writing unseen."""
+    parent = os.environ.get(_PARENT)
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(0.5)
+        os._exit(128 + signal.SIGKILL)
+
+    threading.Thread(target=watch, name="visus-watch-parent", daemon=True).start()
+
+
+def _supervise(group: list[subprocess.Popen[bytes]]) -> int:
+    first = 0
+    deadline = float("inf")
+    while any(process.poll() is None for process in group):
+        codes = [process.returncode for process in group if process.returncode]
+        if codes and not first:
+            first = codes[0]
+            rank = next(i for i, process in enumerate(group) if process.returncode == first)
+            _say_end(rank, len(group), first)
+            deadline = time.monotonic() + _GRACE
+            if first < 0 or first not in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+                # The others hang in a sum that will never be complete.
+                deadline = time.monotonic() + 1.0
+        if time.monotonic() > deadline:
+            for process in group:
+                if process.poll() is None:
+                    process.kill()
+        time.sleep(0.05)
+    if not first:
+        first = next((process.returncode for process in group if process.returncode), 0)
+    return 128 - first if first < 0 else first
+
+
+def _say_end(rank: int, world: int, code: int) -> None:
+    if code < 0:
+        reason = f"was killed by signal {-code} ({signal.Signals(-code).name})"
+        hint = "; the system may have been out of memory" if -code == signal.SIGKILL else ""
+        print(  # noqa: T201
+            f"process {rank} of {world} {reason}{hint}; the others are ended too. Go on with: visus train --resume RUN",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,135 @@
+"""The losses of a training: summed for the epoch's row, and each one checked to be finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from visus.engine.recipe import Recipe
+from visus.errors import DivergedError
+from visus.structures import Batch
+
+_AT_ONCE = 16  # steps on an accelerator between looks, since each look waits for the device
+
+
+class Ledger:
+    """Collects the terms of each step.
+
+    On the CPU a loss is checked before its gradients are taken, so a wrong one changes no weight. On an accelerator
+    the check comes up to 16 steps later, and before anything is saved; it still names the step where it began.
+
+    Args:
+        device: where the losses lie.
+        recipe: for the likely cause of a divergence.
+        raises: whether :meth:`look` raises by itself; several processes must first agree on it (see ``error``).
+
+    Attributes:
+        sums: of each term times its images, since :meth:`restart`.
+        images: of those.
+        error: the divergence that was found, if any.
+        place: (first batch of the step in its epoch) where it was found.
+    """
+
+    def __init__(self, device: torch.device, recipe: Recipe, *, raises: bool = True) -> None:
+        self.sums: dict[str, float] = {}
+        self.images = 0
+        self._latest: dict[str, float] = {}
+        self.error: DivergedError | None = None
+        self.place = 0
+        self._recipe = recipe
+        self._raises = raises
+        self._every = 1 if device.type == "cpu" else _AT_ONCE
+        self._pending: list[tuple[int, int, Sequence[str], int, list[str], list[Tensor]]] = []
+        self._first: float | None = None
+        self._last: float | None = None
+
+    def restart(self, sums: Mapping[str, float] | None = None, images: int = 0) -> None:
+        """Begins an epoch, or goes on in one with what was summed before."""
+        self.sums, self.images = dict(sums or {}), images
+        self._pending, self.error = [], None
+
+    def look(self, step: int, place: int, batch: Batch, terms: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Takes the terms of a batch.
+
+        Raises:
+            DivergedError: if one that is read now is not finite, and this ledger raises by itself.
+        """
+        names = [prefix + name for name in terms] if prefix else list(terms)
+        values = [value.detach() for value in terms.values()]
+        self._pending.append((step, place, batch.ids, len(batch), names, values))
+        if len(self._pending) >= self._every:
+            self.settle()
+
+    def settle(self) -> None:
+        """Reads every loss that was not read yet; raises as :meth:`look` does."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        for (step, place, ids, images, names, _), row in zip(
+            pending, _read(entry[-1] for entry in pending), strict=True
+        ):
+            total = sum(row)
+            if not math.isfinite(total):
+                self.place = place
+                self.error = self._diverged(step, ids, dict(zip(names, row, strict=True)))
+                if self._raises:
+                    raise self.error
+                return
+            self.images += images
+            self._latest = dict(zip(names, row, strict=True))
+            for name, value in self._latest.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value * images
+            self._first = total if self._first is None else self._first
+            self._last = total
+
+    def current(self) -> dict[str, float]:
+        """The terms that were read last."""
+        return self._latest
+
+    def means(self) -> dict[str, float]:
+        """Each term's mean over the images since :meth:`restart`."""
+        return {name: value / self.images for name, value in self.sums.items()} if self.images else {}
+
+    def _diverged(self, step: int, ids: Sequence[str], terms: Mapping[str, float]) -> DivergedError:
+        files = ", ".join(list(ids)[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+        wrong = ", ".join(f"{name} = {value}" for name, value in terms.items() if not math.isfinite(value))
+        cause, remedy = self._cause()
+        return DivergedError(
+            f"the loss is not finite at step {step + 1}: {wrong or 'the sum of its terms overflows'}",
+            expected="a finite loss",
+            got=f"a batch of {len(ids)}: {files}; likely cause: {cause}",
+            remedy=f"{remedy}; the last checkpoint before it is intact",
+        )
+
+    def _cause(self) -> tuple[str, str]:
+        lower = f"lower the rate: --set optimizer.lr={self._recipe.optimizer.lr / 10:g}"
+        if self._first is None or self._last is None:
+            return (
+                "the very first loss is wrong already: the weights, the preprocessing or a label",
+                "look at the data with: visus data check DATA, and at the weights' file",
+            )
+        if self._last > 3 * self._first:
+            return (
+                f"the learning rate is too high: the loss had grown from {self._first:.3g} to {self._last:.3g}",
+                lower,
+            )
+        if self._recipe.precision == "float16":
+            return "numbers beyond float16's range of 65504", "--set precision=bfloat16 (or float32)"
+        if self._recipe.clip_norm is None:
+            return (
+                f"one step with too large a gradient: the loss before was {self._last:.3g}",
+                f"--set clip_norm=1.0, or {lower}",
+            )
+        return f"too high a learning rate, or these images: the loss before was {self._last:.3g}", lower
+
+
+def _read(rows: Iterable[list[Tensor]]) -> list[list[float]]:
+    """The values of all rows, in one transfer if they lie on an accelerator."""
+    rows = list(rows)
+    if rows[0][0].device.type == "cpu":
+        return [[float(value) for value in row] for row in rows]
+    values = iter(torch.stack([value.float() for row in rows for value in row]).tolist())
+    return [[next(values) for _ in row] for row in rows]

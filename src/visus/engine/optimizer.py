@@ -1,0 +1,68 @@
+"""The optimiser of a recipe: which parameters share a rate and a decay, and the update rule."""
+
+from __future__ import annotations
+
+from torch import nn, optim
+
+from visus.engine.recipe import Optimizer, Recipe
+from visus.errors import RecipeError
+
+
+def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None = None) -> optim.Optimizer:
+    """The update rule over every parameter of a network, frozen ones included (they have no gradient until thawed).
+
+    Args:
+        network: its ``head`` prefixes tell the head from the backbone when ``settings.backbone_lr`` is not 1.
+        settings: of the recipe.
+        lr: the rate of the head; ``settings.lr`` if None (see :func:`scaled_lr`).
+
+    Raises:
+        RecipeError: if ``backbone_lr`` is set and the network names no head.
+    """
+    lr = settings.lr if lr is None else lr
+    heads = set(head_parameters(network)) if settings.backbone_lr != 1 else set()
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue  # fixed by the paper, not by freezing: that comes later
+        rate = lr if settings.backbone_lr == 1 or name in heads else lr * settings.backbone_lr
+        # One-dimensional parameters are biases and the scales and shifts of normalisation.
+        decays = settings.decay_norm_and_bias or parameter.ndim > 1
+        groups.setdefault((rate, settings.weight_decay if decays else 0.0), []).append(parameter)
+    parts = [{"params": part, "lr": rate, "weight_decay": decay} for (rate, decay), part in groups.items()]
+    if settings.name == "sgd":
+        return optim.SGD(parts, lr=lr, momentum=settings.momentum, nesterov=settings.nesterov and settings.momentum > 0)
+    if settings.name == "adam":
+        return optim.Adam(parts, lr=lr, betas=settings.betas, eps=settings.eps)
+    if settings.name == "adamw":
+        return optim.AdamW(parts, lr=lr, betas=settings.betas, eps=settings.eps)
+    return optim.RMSprop(parts, lr=lr, alpha=settings.alpha, momentum=settings.momentum, eps=settings.eps)
+
+
+def scaled_lr(recipe: Recipe) -> float:
+    """The recipe's rate for the images that really make one step (linear scaling, Goyal et al. 2017, section 2.1)."""
+    if recipe.reference_batch_size is None:
+        return recipe.optimizer.lr
+    return recipe.optimizer.lr * recipe.batch_size * recipe.accumulate / recipe.reference_batch_size
+
+
+def head_parameters(network: nn.Module) -> list[str]:
+    """Names of the parameters under the network's ``head`` prefixes.
+
+    Raises:
+        RecipeError: if the network names no head, or a head without parameters.
+    """
+    prefixes = tuple(prefix.rstrip(".") for prefix in getattr(network, "head", ()))
+    names = [
+        name
+        for name, _ in network.named_parameters()
+        if any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
+    ]
+    if not names:
+        raise RecipeError(
+            f"{type(network).__name__} names no head, so its backbone cannot be told from it",
+            expected="a network whose `head` lists prefixes of parameters",
+            got=f"head = {prefixes}",
+            remedy="--set freeze=none optimizer.backbone_lr=1",
+        )
+    return names

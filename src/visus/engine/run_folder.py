@@ -1,0 +1,226 @@
+"""The folder of a run: who made it, from what, how it went, and what came out. Loads no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import yaml
+
+from visus.engine.disk import remove_strays, write_text
+from visus.engine.recipe import Recipe
+from visus.errors import DiskError, RecipeError, UsageError
+
+_CONFIG = "config.yaml"
+_PACKAGES = ("visus", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "simplejpeg", "safetensors")
+
+
+class RunFolder:
+    """A run's folder; :meth:`create` makes a new one, :meth:`open` takes one that is there.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log: TextIO | None = None
+        self._lock: TextIO | None = None
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        name: str,
+        recipe: Recipe,
+        *,
+        setup: Mapping[str, Any] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> RunFolder:
+        """A fresh folder ``root/name``, or ``name-2``, ``name-3`` ...; ``root/latest`` points to it.
+
+        Args:
+            root: usually ``runs``; made if it is missing.
+            name: such as "digits-lenet5"; characters that a file system may refuse become "-".
+            recipe: saved in config.yaml.
+            setup: what else it takes to run again (data, model, weights ...), plain values for config.yaml.
+            command: saved as command.txt; this process's own by default.
+
+        Raises:
+            DiskError: if it cannot be written.
+        """
+        name = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            number = 1
+            while True:
+                path = root / (name if number == 1 else f"{name}-{number}")
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    number += 1
+            for part in ("plots", "samples"):
+                (path / part).mkdir()
+        except OSError as error:
+            raise DiskError(
+                f"cannot make a run folder in {root}",
+                expected="a folder that can be written",
+                got=error.strerror or str(error),
+                remedy="choose another folder for runs, or check its owner and rights",
+            ) from None
+        run = cls(path)
+        config = {**(setup or {}), "recipe": recipe.model_dump(mode="json")}
+        write_text(path / _CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        write_text(path / "command.txt", shlex.join(sys.argv if command is None else command) + "\n")
+        write_text(path / "env.json", json.dumps(environment(), indent=2) + "\n")
+        _point(root / "latest", path)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The run in a folder, for looking at it or for going on.
+
+        Raises:
+            UsageError: if the folder is no run.
+        """
+        if not (path / _CONFIG).is_file():
+            raise UsageError(
+                f"{path} is not a run",
+                expected=f"the folder of a training, with a {_CONFIG}",
+                got="a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing there",
+                remedy="ls runs/ shows the runs; runs/latest is the newest",
+            )
+        return cls(path.resolve())
+
+    def recipe(self) -> Recipe:
+        """The recipe of the run; raises RecipeError if config.yaml was damaged."""
+        return Recipe.from_dict(self._config()["recipe"])
+
+    def setup(self) -> dict[str, Any]:
+        """What :meth:`create` was given beside the recipe; raises RecipeError if config.yaml was damaged."""
+        return {name: value for name, value in self._config().items() if name != "recipe"}
+
+    def lock(self) -> bool:
+        """Keeps a second training out of this folder for as long as this process lives, and cleans up after the last.
+
+        Returns:
+            False if this object holds the lock already.
+
+        Raises:
+            UsageError: if another process is training in it.
+        """
+        if self._lock is not None:
+            return False
+        lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held open: closing it would let go
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise UsageError(
+                f"another process is training in {self.path}",
+                expected="one training a run",
+                remedy="wait until it has ended, or stop it",
+            ) from None
+        self._lock = lock
+        remove_strays(self.path)
+        return True
+
+    def close(self) -> None:
+        """Lets the folder go."""
+        for file in (self._log, self._lock):
+            if file is not None:
+                file.close()
+        self._log = self._lock = None
+
+    def log(self, line: str) -> None:
+        """Adds a line with the time to log.txt."""
+        try:
+            if self._log is None:
+                self._log = open(self.path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 - kept for the run
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+            self._log.flush()
+        except OSError as error:
+            raise DiskError(f"cannot write {self.path / 'log.txt'}", got=error.strerror or str(error)) from None
+
+    def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """results.csv with a row an epoch; a figure that an epoch lacks stays empty."""
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / "results.csv", text.getvalue())
+
+    def read_results(self) -> list[dict[str, float]]:
+        """The rows of results.csv, without the figures that an epoch lacks; [] before the first epoch."""
+        path = self.path / "results.csv"
+        if not path.exists():
+            return []
+        with open(path, encoding="utf-8", newline="") as file:
+            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+    def write_metrics(self, split: str, scores: Mapping[str, Any]) -> None:
+        """Puts a split's scores (fractions) into metrics.json, beside those of other splits."""
+        scores_by_split = {**self.read_metrics(), split: scores}
+        write_text(self.path / "metrics.json", json.dumps(scores_by_split, indent=2) + "\n")
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What metrics.json holds; {} before the first evaluation."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def _config(self) -> dict[str, Any]:
+        path = self.path / _CONFIG
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RecipeError(f"cannot read {path}", got=str(error)) from None
+        if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict):
+            raise RecipeError(f"{path} is damaged", expected="a YAML mapping with a recipe", got=type(values).__name__)
+        return values
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for env.json and ``doctor``."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "packages": versions,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _point(link: Path, target: Path) -> None:
+    # A convenience: some file systems have no links.
+    with contextlib.suppress(OSError):
+        if link.is_symlink() or not link.exists():
+            fresh = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+            fresh.symlink_to(target.name)
+            os.replace(fresh, link)

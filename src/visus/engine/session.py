@@ -1,0 +1,318 @@
+"""A training in progress: all that its loop changes, and how that becomes a checkpoint and comes back from one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visus.engine.averaging import WeightAverage
+from visus.engine.checkpoint import Checkpoints, Snapshot
+from visus.engine.freezing import Freezing
+from visus.engine.ledger import Ledger
+from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
+from visus.engine.recipe import Recipe
+from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
+from visus.engine.schedule import Plateau, rate
+from visus.engine.turn import Stepper, Turn
+from visus.errors import DivergedError, WeightsError
+from visus.structures import Batch
+
+_RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
+
+
+@dataclass
+class Position:
+    """How far a training has come, as plain values.
+
+    Attributes:
+        epoch: the present one, from 0; the recipe's number of epochs once all are done.
+        batch: batches done in it, of this process.
+        step: optimiser steps done in all.
+        history: one row of figures for each epoch that is done.
+        best_score, best_epoch: of the best validation, None before the first.
+        halvings: of the learning rate, by on_nan=recover.
+        skipped: (epoch, batch) of the steps that it leaves out.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_score: float | None = None
+    best_epoch: int | None = None
+    plateau: Plateau = field(default_factory=Plateau)
+    halvings: int = 0
+    skipped: list[list[int]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Session:
+    """What a training changes: weights, averages, optimisers, generators, position.
+
+    Args:
+        network: all modules of all turns in one.
+        turns: their optimisers hold parameters of ``network``.
+        recipe: of the training.
+        runtime: where it runs; the network is moved there.
+        batches: of an epoch, for this process.
+        store: where checkpoints go; None: nowhere.
+        classes: names, kept in checkpoints.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        turns: Sequence[Turn],
+        recipe: Recipe,
+        runtime: Runtime,
+        *,
+        batches: int,
+        store: Checkpoints | None = None,
+        classes: Sequence[str] = (),
+    ) -> None:
+        memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        network.to(device=runtime.device, memory_format=memory)  # type: ignore[call-overload]
+        self.network = network
+        self.recipe = recipe
+        self.world = runtime.world
+        self.position = Position()
+        self.ledger = Ledger(runtime.device, recipe, raises=runtime.world == 1)
+        self.steppers = [Stepper(turn, recipe, runtime, self.ledger, alone=len(turns) == 1) for turn in turns]
+        self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
+        self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
+        self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
+        self._learning = {p for p in network.parameters() if p.requires_grad}
+        self._training = [module for turn in turns for module in turn.modules]
+        self._frozen: bool | None = None
+        self._begun = False
+        self._turns = turns
+        self._runtime = runtime
+        self._store = store
+        self._classes = list(classes)
+        seed_generators(recipe.seed, runtime.rank)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is evaluated and kept: the averaged one, if there is one."""
+        return self.average.network if self.average else self.network
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or early stopping has waited long enough for a better one."""
+        position, patience = self.position, self.recipe.early_stopping
+        waited = position.epoch - 1 - (position.best_epoch or 0)
+        early = patience is not None and position.best_epoch is not None and waited >= patience
+        return early or position.epoch >= self.recipe.epochs
+
+    def begin_epoch(self) -> None:
+        """Training mode, and what is frozen in this epoch."""
+        for parameter in self._learning:
+            parameter.requires_grad_(True)
+        for module in self._training:
+            module.train()
+        self._freezing.apply(self.position.epoch)
+        frozen = self._freezing.is_on(self.position.epoch)
+        if frozen != self._frozen:
+            self._frozen = frozen
+            learning = {p for p in self._learning if p.requires_grad}
+            for stepper in self.steppers:
+                stepper.prepare(learning)
+
+    def begin_step(self, batches: Sequence[Batch]) -> None:
+        """The learning rate of this step; before the first one, whether it fits, and a checkpoint of the start.
+
+        Raises:
+            MemoryExhaustedError: if the first batch does not fit.
+            DiskError: if the first checkpoint cannot be written, rather than after an hour of training.
+        """
+        if not self._begun:
+            self._begun = True
+            self._require_memory(batches[0])
+            if self.position.step == 0:
+                self.save()
+        factor = rate(
+            self.recipe.schedule,
+            self.position.step,
+            steps_an_epoch=self.steps_an_epoch,
+            epochs=self.recipe.epochs,
+            plateau=self.position.plateau.factor,
+        )
+        for stepper in self.steppers:
+            stepper.set_rate(factor * 0.5**self.position.halvings)
+
+    def end_step(self, batches: int) -> None:
+        """Takes the new weights into the average, and counts."""
+        if self.average:
+            self.average.update(self.position.step)
+        self.position.step += 1
+        self.position.batch += batches
+
+    def agree(self, *wishes: int) -> tuple[int, ...]:
+        """The largest of all processes' wishes, place by place.
+
+        Raises:
+            DivergedError: if a loss was not finite in any of them.
+        """
+        diverged, *agreed = self._runtime.agree(self.ledger.error is not None, *wishes)
+        if diverged:
+            raise self.ledger.error or DivergedError(f"another process diverged at step {self.position.step}")
+        return tuple(agreed)
+
+    def settle(self) -> None:
+        """Reads every loss that was not read yet; raises as :meth:`agree` does."""
+        self.ledger.settle()
+        self.agree()
+
+    def save(self) -> None:
+        """Makes a checkpoint of this moment; all processes take part.
+
+        Raises:
+            DivergedError: if a loss or a weight is not finite: such a thing is never saved.
+            DiskError: if the disk is full; the older checkpoints are untouched.
+        """
+        self.settle()
+        generators = self._runtime.gather(generator_states(self._runtime.device))
+        if self._store is None or not self._runtime.is_first:
+            return
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise DivergedError(
+                    f"the weights are not finite after step {self.position.step}: {name}",
+                    expected="finite weights",
+                    got="NaN or infinity, from a gradient that is not finite though the loss was",
+                    remedy="--set clip_norm=1.0, or lower optimizer.lr; the last checkpoint before it is intact",
+                )
+        self._store.save(self._snapshot(generators))
+
+    def save_best(self, scores: Mapping[str, Any]) -> None:
+        """Keeps the judged network as the best one."""
+        if self._store is not None and self._runtime.is_first:
+            tensors = {f"model/{name}": value for name, value in self.judged.state_dict().items()}
+            state = {"epoch": self.position.epoch, "step": self.position.step, "scores": dict(scores), **self._origin()}
+            self._store.save_best(Snapshot(tensors, state))
+
+    def resume(self) -> bool:
+        """Goes back to the last intact checkpoint; False if there is none. All processes take part.
+
+        Raises:
+            WeightsError: if no checkpoint is intact, or they are of another training.
+        """
+        if self._store is None:
+            return False
+        # The first process puts a corrupt file aside before the others look.
+        snapshot = self._store.load() if self._runtime.is_first else None
+        self._runtime.from_first(True)
+        if not self._runtime.is_first:
+            snapshot = self._store.load()
+        if snapshot is None:
+            return False
+        self._restore(snapshot)
+        return True
+
+    def recover(self, error: DivergedError) -> None:
+        """Goes back to the last checkpoint, halves the learning rate, and leaves the step of ``error`` out.
+
+        Raises:
+            DivergedError: the same, if that was done too often, or there is no checkpoint.
+        """
+        place = [self.position.epoch, self.ledger.place]
+        halvings, skipped = self.position.halvings + 1, [*self.position.skipped, place]
+        if halvings > _RECOVERIES or not self.resume():
+            raise error
+        self.position.halvings, self.position.skipped = halvings, skipped
+        self.save()
+
+    def load_best(self) -> None:
+        """Gives the network the best weights, or the judged ones where no validation chose any."""
+        best = self._store.load_best() if self._store is not None and self.position.best_epoch is not None else None
+        if best is not None:
+            self.network.load_state_dict(_part(best.tensors, "model/"))
+        elif self.average:
+            self.network.load_state_dict(self.average.network.state_dict())
+
+    def _require_memory(self, batch: Batch) -> None:
+        if self._runtime.device.type != "cpu":
+            return
+        needs = [measure_need(turn.losses, batch, turn.losses, self.recipe) for turn in self._turns]
+        need = MemoryNeed(sum(n.fixed for n in needs), max(n.per_image for n in needs))
+        require_memory(need, len(batch), self.recipe, free_memory())
+
+    def _snapshot(self, generators: Sequence[Tensor]) -> Snapshot:
+        tensors = {f"model/{name}": value for name, value in self.network.state_dict().items()}
+        if self.average:
+            tensors |= {f"average/{name}": value for name, value in self.average.network.state_dict().items()}
+        tensors |= {f"generators/{rank}": states for rank, states in enumerate(generators)}
+        turns = []
+        for number, stepper in enumerate(self.steppers):
+            plain: dict[str, dict[str, Any]] = {}
+            for index, values in stepper.optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    if isinstance(value, Tensor):
+                        tensors[f"optimizer/{number}/{index}/{name}"] = value
+                    else:
+                        plain.setdefault(str(index), {})[name] = value
+            turns.append({"optimizer": plain, "scaler": stepper.scaler.state_dict() if stepper.scaler else None})
+        state = {
+            "position": asdict(self.position),
+            "sums": self.ledger.sums,
+            "images": self.ledger.images,
+            "turns": turns,
+            "world": self._runtime.world,
+            **self._origin(),
+        }
+        return Snapshot(tensors, state)
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        state = snapshot.state
+        try:
+            self.network.load_state_dict(_part(snapshot.tensors, "model/"))
+            if self.average:
+                self.average.network.load_state_dict(_part(snapshot.tensors, "average/"))
+        except RuntimeError as error:
+            raise WeightsError(
+                "the checkpoint is of another network or recipe",
+                expected="the network that the run was started with",
+                got=str(error).splitlines()[-1].strip(),
+                remedy="resume with the run's own config.yaml, or start a new run",
+            ) from None
+        for number, (stepper, saved) in enumerate(zip(self.steppers, state["turns"], strict=True)):
+            _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
+            if stepper.scaler and saved["scaler"]:
+                stepper.scaler.load_state_dict(saved["scaler"])
+        own = snapshot.tensors.get(f"generators/{self._runtime.rank}")
+        if own is not None and state["world"] == self._runtime.world:
+            set_generator_states(own, self._runtime.device)
+        self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
+        first = self._runtime.is_first
+        self.ledger.restart(state["sums"] if first else None, state["images"] if first else 0)
+
+    def _origin(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "classes": self._classes,
+            "versions": {name: metadata.version(name) for name in ("visus", "torch")},
+        }
+
+
+def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain.items()}
+    for path, value in tensors.items():
+        index, _, name = path.partition("/")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            # In the parameter's own memory layout, in which the optimiser would have made it: other strides can take
+            # other instructions, and the last bit may differ.
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

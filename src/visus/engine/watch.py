@@ -1,0 +1,125 @@
+"""What a training tells while it runs: progress, log.txt, results.csv; and when the next checkpoint is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from visus.engine.progress import Progress, duration
+from visus.engine.recipe import Recipe
+from visus.engine.run_folder import RunFolder
+from visus.engine.session import Session
+from visus.errors import DivergedError, InterruptedRunError
+
+
+class Watch:
+    """Tells people and files how a training goes.
+
+    Args:
+        progress: who is told.
+        run: where the files are; None: nowhere.
+        recipe: names the number of epochs and the time between checkpoints.
+    """
+
+    def __init__(self, progress: Progress, run: RunFolder | None, recipe: Recipe) -> None:
+        self._progress = progress
+        self._run = run
+        self._recipe = recipe
+        self._open = self._locked = False
+        self._saved = self._epoch_began = time.monotonic()
+        self._images = 0
+
+    def __enter__(self) -> Watch:
+        self._locked = self._run is not None and self._run.lock()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_epoch()
+        if self._run:
+            if error is not None:
+                self._run.log(f"ended by {kind.__name__ if kind else 'an error'}: {error}")
+            if self._locked:
+                self._run.close()
+
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough for a new one."""
+        return self._run is not None and time.monotonic() - self._saved >= self._recipe.checkpoint_seconds
+
+    def saved(self) -> None:
+        """A checkpoint was made."""
+        self._saved = time.monotonic()
+
+    def begin_epoch(self, session: Session, batches: int) -> None:
+        """An epoch begins, or goes on."""
+        position = session.position
+        name = f"epoch {position.epoch + 1}/{self._recipe.epochs}"
+        self._progress.begin(name, batches * self._recipe.batch_size, position.batch * self._recipe.batch_size)
+        self._open = True
+        self._epoch_began, self._images = time.monotonic(), 0
+        if self._run:
+            self._run.log(f"{name} from batch {position.batch}, step {position.step}")
+
+    def step(self, session: Session, images: int) -> None:
+        """A step was done with so many images in this process."""
+        self._images += images
+        self._progress.advance(images * session.world, session.ledger.current)
+
+    def end_epoch(self) -> None:
+        """The images of an epoch are through."""
+        if self._open:
+            self._progress.end()
+            self._open = False
+
+    def row(self, session: Session, scores: Mapping[str, Any]) -> dict[str, float]:
+        """The figures of the epoch: position, rate, mean losses, single-valued scores, and speed."""
+        position, means = session.position, session.ledger.means()
+        row = {"epoch": position.epoch + 1, "step": position.step, "lr": session.steppers[0].rate}
+        row |= {"loss": sum(means.values())}
+        row |= {f"loss.{name}": value for name, value in means.items()} if len(means) > 1 else {}
+        row |= {f"val.{name}": float(value) for name, value in scores.items() if isinstance(value, int | float)}
+        seconds = time.monotonic() - self._epoch_began
+        return row | {
+            "seconds": round(seconds, 3),
+            "images_per_second": round(self._images * session.world / max(seconds, 1e-9), 1),
+        }
+
+    def epoch_done(self, history: Sequence[Mapping[str, float]]) -> None:
+        """An epoch's row is complete."""
+        self.saved()
+        row = dict(history[-1])
+        speed, seconds = row.pop("images_per_second"), row.pop("seconds")
+        figures = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step"))
+        line = f"epoch {row['epoch']}/{self._recipe.epochs}  {figures}  ({duration(seconds)}, {speed:.0f} images/s)"
+        self._say(line)
+        if self._run:
+            self._run.write_results(history)
+
+    def resumed(self, session: Session) -> None:
+        """The training goes on from a checkpoint."""
+        position = session.position
+        self._say(f"goes on at epoch {position.epoch + 1}, batch {position.batch}, step {position.step}")
+        if self._run:
+            self._run.write_results(position.history)
+
+    def recovered(self, session: Session, error: DivergedError) -> None:
+        """A divergence was undone."""
+        position = session.position
+        self._say(f"{error.problem}; back to step {position.step} with 1/{2**position.halvings} of the learning rate")
+
+    def interrupted(self, session: Session, signal: int) -> InterruptedRunError:
+        """The error that ends a training that a signal stopped, after its checkpoint was made."""
+        position = session.position
+        where = f"epoch {position.epoch + 1}, step {position.step}"
+        if self._run is None:
+            return InterruptedRunError.by_signal(signal, f"stopped at {where}", remedy="start the training again")
+        remedy = f"go on with: visus train --resume {self._run.path}"
+        return InterruptedRunError.by_signal(signal, f"stopped at {where}; the checkpoint is complete", remedy=remedy)
+
+    def _say(self, line: str) -> None:
+        self._progress.say(line)
+        if self._run:
+            self._run.log(line)

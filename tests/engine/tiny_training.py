@@ -1,0 +1,176 @@
+"""A training that takes a second: stand-ins for a loader, a task and a network, and a script to kill.
+
+As a script: ``python tiny_training.py RUN_FOLDER [name=value ...]`` trains or resumes there. Each step appends one byte
+to RUN_FOLDER/steps, so that a test can count the steps that were really done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from visus.engine.fit import Fitted, Validation, fit
+from visus.engine.recipe import Recipe
+from visus.engine.run_folder import RunFolder
+from visus.engine.runtime import Runtime, open_runtime, seed_generators
+from visus.engine.turn import Turn, task_turn
+from visus.errors import VisusError
+from visus.structures import Batch, Placement
+
+CLASSES = ("a", "b", "c")
+
+
+class TinyNetwork(nn.Module):
+    """Convolution, BatchNorm, dropout, linear: one of each thing that makes resuming hard."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(8 * 16, 3)
+        self.channels = {2: 8}
+        self.head = ("fc",)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        return {2: functional.max_pool2d(self.norm(self.conv(images)).relu(), 2)}
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        return self.fc(self.dropout(features[2].flatten(1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
+class TinyTask:
+    """Classification by cross-entropy."""
+
+    name = "classification"
+    classes = CLASSES
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        return {"cross_entropy": functional.cross_entropy(model(batch.images), batch.targets)}
+
+
+class TinyLoader:
+    """Random images of three classes, shuffled and given fresh noise in each epoch, from (seed, epoch, index) alone."""
+
+    def __init__(
+        self, count: int = 60, batch_size: int = 6, *, seed: int = 0, rank: int = 0, world: int = 1, noise: bool = True
+    ) -> None:
+        generator = torch.Generator().manual_seed(7)
+        self.targets = torch.arange(count) % 3
+        base = torch.randint(0, 200, (3, 3, 8, 8), generator=generator)
+        images = base[self.targets] + torch.randint(0, 55, (count, 3, 8, 8), generator=generator)
+        self.images = images.to(torch.uint8)
+        self.batch_size, self.seed, self.rank, self.world, self.noise = batch_size, seed, rank, world, noise
+
+    def __len__(self) -> int:
+        return len(self.images) // self.world // self.batch_size
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        generator = torch.Generator().manual_seed(self.seed * 1000 + epoch)
+        order = torch.randperm(len(self.images), generator=generator)[self.rank :: self.world]
+        for number in range(start, len(self)):
+            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
+            images = self.images[rows]
+            if self.noise:
+                images = torch.stack([self._augmented(epoch, int(row)) for row in rows])
+            ids = [f"image-{int(row)}.png" for row in rows]
+            yield Batch(images, self.targets[rows], [Placement.identity((8, 8))] * len(rows), ids)
+
+    def _augmented(self, epoch: int, row: int) -> Tensor:
+        generator = torch.Generator().manual_seed((self.seed * 1000 + epoch) * 100_000 + row)
+        noise = torch.randint(-20, 21, (3, 8, 8), generator=generator)
+        return (self.images[row].int() + noise).clamp(0, 255).to(torch.uint8)
+
+
+def ready(batch: Batch) -> Batch:
+    return replace(batch, images=batch.images.float() / 127.5 - 1)
+
+
+def accuracy(loader: TinyLoader) -> Validation:
+    """The share of right answers over the loader's own images."""
+
+    def scores(network: nn.Module) -> dict[str, float]:
+        with torch.inference_mode():
+            right = [
+                network(ready(batch).images).argmax(1) == batch.targets for batch in TinyLoader(noise=False).batches(0)
+            ]
+        return {"accuracy": float(torch.cat(right).float().mean())}
+
+    return Validation(scores, "accuracy")
+
+
+def make_network(seed: int = 0, **options: Any) -> TinyNetwork:
+    seed_generators(seed)
+    return TinyNetwork(**options)
+
+
+class CountingLoss(nn.Module):
+    """A turn's losses that leave a byte for each step, and take some time."""
+
+    def __init__(self, losses: nn.Module, file: Path, seconds: float) -> None:
+        super().__init__()
+        self.losses = losses
+        self._file, self._seconds = file, seconds
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        if self.training and len(batch) > 1:
+            with open(self._file, "ab") as file:
+                file.write(b".")
+            time.sleep(self._seconds)
+        return self.losses(batch)
+
+
+def train(
+    folder: Path, recipe: Recipe, *, runtime: Runtime | None = None, count: int = 60, seconds: float = 0.0
+) -> Fitted:
+    """Trains or resumes in a folder."""
+    runtime = runtime or Runtime()
+    run = RunFolder(folder)
+    network = make_network(recipe.seed)
+    turn = task_turn(network, TinyTask(), recipe)
+    losses = CountingLoss(turn.losses, folder / f"steps{runtime.rank}", seconds)
+    turn = Turn(losses, turn.modules, turn.optimizer)
+    size = recipe.batch_size // runtime.world
+    loader = TinyLoader(count, size, seed=recipe.seed, rank=runtime.rank, world=runtime.world)
+    losses.train()
+    return fit(
+        network,
+        [turn],
+        loader,
+        recipe,
+        ready=ready,
+        runtime=runtime,
+        run=run,
+        validation=accuracy(loader),
+        resume=True,
+        classes=CLASSES,
+    )
+
+
+def main() -> int:
+    folder, *changes = sys.argv[1:]
+    seconds = float(os.environ.get("TINY_SECONDS", "0"))
+    recipe = Recipe(epochs=3, batch_size=6, ema=0.9).with_changes(changes)
+    try:
+        with open_runtime("cpu", threads=1) as runtime:
+            train(Path(folder), recipe, runtime=runtime, seconds=seconds)
+    except VisusError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
