@@ -1,0 +1,38 @@
+"""The tasks by name."""
+
+from __future__ import annotations
+
+from visus.errors import TaskMismatchError
+from visus.tasks.options import LossOptions
+from visus.tasks.task import Task
+
+TASKS = ("classification", "detection", "segmentation")
+"""The names that :func:`make_task` knows."""
+
+
+def make_task(name: str, classes: tuple[str, ...], loss: LossOptions | None = None) -> Task:
+    """A task for these classes.
+
+    Args:
+        name: one of TASKS.
+        classes: names of the classes, in the order of their ids.
+        loss: choices inside the loss; None: the defaults.
+
+    Raises:
+        TaskMismatchError: if there is no task of this name.
+        RecipeError: if ``loss`` has a choice that belongs to another task.
+    """
+    loss = loss or LossOptions()
+    if name == "classification":
+        from visus.tasks.classification import Classification
+
+        return Classification(classes, loss)
+    if name == "detection":
+        from visus.tasks.detection import Detection
+
+        return Detection(classes, loss)
+    if name == "segmentation":
+        from visus.tasks.segmentation import Segmentation
+
+        return Segmentation(classes, loss)
+    raise TaskMismatchError("no task of this name", expected=" or ".join(TASKS), got=name)
