@@ -18,23 +18,25 @@ METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
     "top5_accuracy": "top-5 accuracy",
     "map50": "mAP at IoU 0.5",
-    "map75": "mAP at IoU 0.75",
     "map": "COCO mAP (0.50:0.95)",
-    "map_small": "COCO mAP, small objects",
-    "map_medium": "COCO mAP, medium objects",
-    "map_large": "COCO mAP, large objects",
     "voc07_map": "VOC 2007 mAP",
     "voc10_map": "VOC 2010 mAP",
     "mean_iou": "mean IoU",
     "mean_dice": "mean Dice",
     "pixel_accuracy": "pixel accuracy",
+    "map75": "mAP at IoU 0.75",
+    "map_small": "COCO mAP, small objects",
+    "map_medium": "COCO mAP, medium objects",
+    "map_large": "COCO mAP, large objects",
     "ap50": "AP at IoU 0.5",
     "ap": "COCO AP",
     "voc07_ap": "VOC 2007 AP",
     "voc10_ap": "VOC 2010 AP",
     "iou": "IoU",
+    "dice": "Dice",
     "f1": "F1",
 }
+"""Score -> its name for people, those that say most first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,14 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def headline_scores(content: ReportContent, most: int) -> dict[str, float]:
+    """The few scores that say most, the primary one first."""
+    scores = scalars(content.judged_metrics)
+    order = [content.primary, *METRIC_NAMES]
+    keys = sorted(scores, key=lambda key: order.index(key) if key in order else len(order))
+    return {key: scores[key] for key in keys[:most]}
+
+
 def class_rows(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """From class to its scores, whether ``per_class`` is a table of rows with "class", or a mapping."""
     table = metrics.get("per_class") or {}
@@ -137,7 +147,7 @@ def recall_curves(metrics: Mapping[str, Any]) -> dict[str, tuple[Sequence[float]
 
 def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The score that the classes are compared by: the first fraction of the first class that has one; else ""."""
-    preferred = ("recall", "accuracy", "ap50", "iou")
+    preferred = ("ap50", "iou", "recall", "accuracy")
     keys = [key for row in rows.values() for key, value in row.items() if isinstance(value, float)]
     return next((key for key in preferred if key in keys), keys[0] if keys else "")
 

@@ -17,6 +17,7 @@ from visus.report.samples import sample_pictures
 from visus.structures import Detections, Label, Sample, SegmentationMap
 
 PICTURES = 16
+SIDE = 360  # of the pictures, in pixels
 LOOKED_AT = 2000  # images a split whose sizes are read
 READ = 300  # targets a split that are read when each lies in a file of its own
 
@@ -87,6 +88,7 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
     """How much of each class, and in which unit; targets that cannot be read are for the findings to tell."""
     totals = np.zeros(len(classes))
     unit = ""
+    maps = 0
     for sample in samples:
         if task not in sample.targets:
             continue
@@ -101,9 +103,10 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
             totals += np.bincount(target.labels, minlength=len(classes))
             unit = "objects"
         elif isinstance(target, SegmentationMap):
-            totals += np.fromiter(target.fractions().values(), float) / len(samples)
+            totals += np.fromiter(target.fractions().values(), float)
+            maps += 1
             unit = "share of the pixels"
-    return dict(zip(classes, totals.tolist(), strict=True)), unit
+    return dict(zip(classes, (totals / max(maps, 1)).tolist(), strict=True)), unit
 
 
 def _is_late(samples: Sequence[Sample], task: str) -> bool:
@@ -148,10 +151,10 @@ def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:
 def _samples(split: str, samples: Sequence[Sample], task: str, seed: int) -> Markup:
     count = PICTURES if split in ("train", "predict") else PICTURES // 2
     shown = [
-        element("div", markup.picture(picture, name), element("div", name, class_="id"), class_="case")
+        element("div", markup.picture(picture, name, side=SIDE), element("div", name, class_="id"), class_="case")
         for name, picture in sample_pictures(samples, task, count, seed)
     ]
-    return section(f"Samples of {split}", element("div", *shown, class_="cases"))
+    return section(f"Samples of {split}", element("div", *shown, class_="cases gallery"))
 
 
 def _evenly(samples: Sequence[Sample], most: int) -> Sequence[Sample]:

@@ -129,9 +129,9 @@ def svg(drawing: str, caption: str = "", *, wide: bool = False) -> Markup:
     )
 
 
-def picture(image: Image.Image, description: str) -> Markup:
-    """A picture of at most 480 pixels a side inside the page, as PNG or JPEG, whichever is smaller."""
-    small = reduced(image.convert("RGB"), LONGEST_SIDE)
+def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -> Markup:
+    """A picture of at most ``side`` pixels a side inside the page, as PNG or JPEG, whichever is smaller."""
+    small = reduced(image.convert("RGB"), side)
     content = min(
         (_encoded(small, "png", optimize=True), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
     )

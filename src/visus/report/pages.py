@@ -17,6 +17,7 @@ from visus.report.content import (
     ReportContent,
     class_rows,
     figures,
+    headline_scores,
     leading_class_score,
     metric_name,
     scalars,
@@ -28,6 +29,7 @@ from visus.structures.drawing import canvas, reduced
 HEADLINES = 4
 CONFUSIONS = 8
 SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
+FOLDED_FROM = 20  # classes above which their table opens at a click
 SEVERITIES = {"stop": "stops a training", "repair": "mended", "note": "note"}
 
 
@@ -90,16 +92,15 @@ def findings_section(findings: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def _headline(content: ReportContent) -> Markup:
-    scores = scalars(content.judged_metrics)
+    scores = headline_scores(content, HEADLINES)
     if not scores:
         return Markup()
-    keys = sorted(scores, key=lambda key: key != content.primary)[:HEADLINES]
     others = [name for name in content.metrics if name != content.judged]
     entries = []
-    for key in keys:
+    for key, score in scores.items():
         known = [(name, scalars(content.metrics[name]).get(key)) for name in others]
         beside = ", ".join(f"{name} {markup.percentage(value)}" for name, value in known if value is not None)
-        entries.append((markup.percentage(scores[key]), metric_name(key), beside))
+        entries.append((markup.percentage(score), metric_name(key), beside))
     head = element("p", f"on the {content.judged} images", class_="intro")
     return join([markup.tiles(entries), Markup() if content.judged == "test" else head])
 
@@ -176,6 +177,8 @@ def _classes(metrics: Mapping[str, Any]) -> Markup:
         body.append(cells)
     columns = ["class", metric_name(leading), *(metric_name(key) for key in keys)]
     whole = markup.table(columns, body, numbers=range(2, len(columns)))
+    if len(rows) > FOLDED_FROM:
+        return markup.folded(f"All {len(rows)} classes", whole)
     return join([element("h3", "Class by class"), whole])
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -113,7 +114,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
             got=f"{list(table.shape)}",
         )
     shares = table / np.maximum(table.sum(1, keepdims=True), 1)
-    cell = 0.52 if number <= SHARES_IN_CELLS else 0.36 if number <= 25 else 0.27 if number <= COUNTS_IN_CELLS else 0.1
+    cell = 0.52 if number <= SHARES_IN_CELLS else 0.36 if number <= 25 else 0.24 if number <= COUNTS_IN_CELLS else 0.1
     names = [_name(name) for name in classes]
     margin = 0.5 + 0.075 * max(len(name) for name in names)
     side = max(cell * number, 1.2)
@@ -144,7 +145,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         axes.xaxis.set_label_position("top")
         step = 1 if number <= COUNTS_IN_CELLS else math.ceil(number / COUNTS_IN_CELLS)
         ticks = range(0, number, step)
-        axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=size)
+        axes.set_xticks(ticks, [names[i] for i in ticks], rotation=0 if max(map(len, names)) < 4 else 90, fontsize=size)
         axes.set_yticks(ticks, [names[i] for i in ticks], fontsize=size)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
@@ -166,11 +167,11 @@ def precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]
     """
     if not curves:
         return None
-    with _figure(5.6, 4.0) as (figure, axes):
+    with _figure(5.0, 3.6) as (figure, axes):
         for i, (name, (recalls, precisions)) in enumerate(curves.items()):
             label = _name(name) if i < 20 else None
             axes.plot(recalls, precisions, color=_colour(i), linewidth=1.6, label=label, drawstyle="steps-post")
-        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision", title="Precision and recall")
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -287,7 +288,7 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
     epochs = _values(rows, "epoch")
     if not np.isfinite(epochs).all():
         epochs = np.arange(1, len(rows) + 1, dtype=float)
-    with _figure(5.2, 3.1) as (figure, axes):
+    with _figure(4.3, 2.8) as (figure, axes):
         groups = list(dict.fromkeys(_group(name) for name, _ in lines))
         for name, values in lines:
             colour = _colour(groups.index(_group(name)))
@@ -320,8 +321,10 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
             low, high = axes.get_ylim()
             axes.set_ylim(low, high + 0.08 * (high - low))
             _percent_axis(axes.yaxis)
-        elif title == "Loss":
-            axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        else:
+            axes.set_ylim(bottom=min(0.0, *(float(np.nanmin(values)) for _, values in lines)))
+        if len(rows) == 1:
+            axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
         if len(lines) > 1 or best:
             axes.legend(loc="best")
     return figure
@@ -339,10 +342,14 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def _styled() -> AbstractContextManager[None]:
+@contextmanager
+def _styled() -> Iterator[None]:
     import matplotlib
 
-    return matplotlib.rc_context(cast(Any, STYLE))
+    # Letters that its own font lacks are text in an SVG, which a browser has the fonts for.
+    with matplotlib.rc_context(cast(Any, STYLE)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _percent_axis(axis: Any) -> None:
@@ -381,4 +388,4 @@ def _name(name: str) -> str:
     """One line of at most 26 letters, never one that matplotlib would hide from a legend."""
     text = " ".join(str(name).split())
     text = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
-    return "\u200b" + text if text.startswith("_") else text
+    return text if text and not text.startswith("_") else "\u200b" + text
