@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from visus.structures.preprocessing import Preprocessing
 
@@ -82,3 +82,24 @@ class Card:
     def full_name(self) -> str:
         """ "name@edition"."""
         return f"{self.name}@{self.edition}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "model": self.full_name,
+            "task": self.task,
+            "title": self.title,
+            "year": self.year,
+            "paper": self.paper,
+            "input": list(self.input),
+            "classes": self.classes,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "backbone": self.backbone,
+            "weights": [
+                {"name": w.name, "sha256": w.sha256, "trained_on": w.trained_on, "licence": w.licence}
+                for w in self.weights
+            ],
+            "proof_level": self.proof_level,
+            "note": self.note,
+        }

@@ -1,0 +1,60 @@
+"""visus: classic vision networks exactly as their papers have them, trained and judged on your own images.
+
+Public names load on first use, so that ``import visus`` is cheap and loads no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Model": "visus.api.model",
+    "Recipe": "visus.engine.recipe",
+    "Run": "visus.api.run",
+    "check_data": "visus.api.check_data",
+    "create": "visus.api.create",
+    "evaluate": "visus.api.evaluate",
+    "explain": "visus.api.explain",
+    "list_models": "visus.api.list_models",
+    "load": "visus.api.load",
+    "open_data": "visus.data.opening",
+    "predict": "visus.api.predict",
+    "resume": "visus.api.train",
+    "show_data": "visus.api.show_data",
+    "summary": "visus.api.summary",
+    "train": "visus.api.train",
+}
+"""Public name -> the module that defines it."""
+
+__all__ = [*sorted(_HOMES), "__version__"]
+
+if TYPE_CHECKING:
+    from visus.api.check_data import check_data as check_data
+    from visus.api.create import create as create
+    from visus.api.evaluate import evaluate as evaluate
+    from visus.api.explain import explain as explain
+    from visus.api.list_models import list_models as list_models
+    from visus.api.load import load as load
+    from visus.api.model import Model as Model
+    from visus.api.predict import predict as predict
+    from visus.api.run import Run as Run
+    from visus.api.show_data import show_data as show_data
+    from visus.api.summary import summary as summary
+    from visus.api.train import resume as resume
+    from visus.api.train import train as train
+    from visus.data.opening import open_data as open_data
+    from visus.engine.recipe import Recipe as Recipe
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'visus' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

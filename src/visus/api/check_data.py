@@ -1,0 +1,78 @@
+"""What is wrong with a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visus.data.dataset import Dataset, Finding
+
+_MARK = {"stop": "STOPS A TRAINING", "repair": "mended", "note": "note"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """The findings of a data set; prints as a list, worst first."""
+
+    dataset: Dataset
+    task: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def stops(self) -> list[Finding]:
+        """The findings that stop a training."""
+        return [finding for finding in self.findings if finding.severity == "stop"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "name": self.dataset.name,
+            "format": self.dataset.format,
+            "tasks": list(self.dataset.tasks),
+            "classes": {task: list(names) for task, names in self.dataset.classes.items()},
+            "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
+            "made_splits": list(self.dataset.made_splits),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "can_train": not self.stops,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.dataset.name}: {self.dataset.describe(self.task)}" if self.task else self.dataset.name]
+        if self.task and len(self.dataset.tasks) > 1:
+            lines.append(f"its labels allow: {', '.join(self.dataset.tasks)}")
+        for finding in sorted(self.findings, key=lambda f: ("stop", "repair", "note").index(f.severity)):
+            lines.append(f"[{_MARK[finding.severity]}] {finding.message} ({finding.count})")
+            lines += [f"    {example}" for example in finding.examples]
+            if finding.count > len(finding.examples) > 0:
+                lines.append(f"    and {finding.count - len(finding.examples)} more")
+        lines.append("nothing was found" if not self.findings else "")
+        lines.append("this data set cannot be trained on yet" if self.stops else "ready to train")
+        return "\n".join(line for line in lines if line)
+
+
+def check_data(
+    data: str | Path, *, task: str | None = None, format: str | None = None, report: str | Path | None = None
+) -> DataCheck:
+    """Reads every image and label of a data set and says what is wrong.
+
+    Args:
+        data: folder, file or name.
+        task: "classification", "detection" or "segmentation"; None: the data's own.
+        format: the reader, when two could read it.
+        report: also write an HTML page to this file.
+
+    Raises:
+        DataError: if the data cannot be opened at all.
+    """
+    from visus.data.checks import check
+    from visus.data.opening import open_data
+
+    dataset = open_data(data, task=task, format=format)
+    chosen = dataset.choose_task(task) if dataset.tasks or task else None
+    findings = tuple(check(dataset, chosen))
+    if report is not None and chosen is not None:
+        from visus.report.data_page import write_data_report
+
+        write_data_report(Path(report), dataset, chosen, findings)
+    return DataCheck(dataset=dataset, task=chosen, findings=findings)

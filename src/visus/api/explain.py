@@ -1,0 +1,63 @@
+"""Why a model answered what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visus.errors import DiskError
+
+if TYPE_CHECKING:
+    from visus.api.model import Image, Model
+
+
+def explain(
+    model: str | Path | Model, images: Image | Sequence[Image], *, label: str | None = None, device: str = "auto"
+) -> Any:
+    """Grad-CAM heat maps of a trained model's answers; see :meth:`visus.Model.explain`.
+
+    Args:
+        model: a run folder, a model file, or a loaded model.
+        images: a file, a folder, an array, or a list of such.
+        label: explain this class instead of the predicted one.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    """
+    from visus.api.load import load
+
+    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    return loaded.explain(images, label=label)
+
+
+def explain_files(
+    model: str | Path | Model,
+    images: Sequence[str | Path],
+    *,
+    save: str | Path,
+    label: str | None = None,
+    device: str = "auto",
+) -> list[tuple[str, str, str]]:
+    """Writes a heat map a file into a folder; (file, what is explained, picture) of each.
+
+    Raises:
+        DataError: if a file cannot be read.
+        DiskError: if a picture cannot be written.
+    """
+    from visus.api.load import load
+    from visus.data.opening import open_images
+
+    samples = open_images([Path(image) for image in images])
+    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    folder = Path(save)
+    written = []
+    for sample in samples:
+        heatmap = loaded.explain(sample.image, label=label)
+        name = str(sample.image.path or sample.id)
+        picture = folder / f"{Path(name).stem}-why.png"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            heatmap.draw().save(picture)
+        except OSError as error:
+            raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
+        written.append((name, heatmap.label, str(picture)))
+    return written

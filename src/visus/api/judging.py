@@ -1,0 +1,121 @@
+"""Judging a model image by image: the scores, and the images worth showing."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from visus.api.model import Model
+from visus.engine.progress import Progress
+from visus.errors import DataError
+from visus.structures import Detections, Label, Sample, Target
+
+SHOWN = 12
+"""So many of the worst images, and as many evenly spread ones, are kept to be shown."""
+
+
+SHOWN_SCORE = 0.3
+"""Objects below this score count in the scores, but would only clutter a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCase:
+    """One image with the truth and the answer, both with their pixels.
+
+    Args:
+        sample: the image.
+        truth: what is right.
+        prediction: what the model said.
+        quality: the primary score of this image alone, in [0, 1]; 1 where there is nothing to find.
+        sampled: whether it is one of the evenly spread ones.
+        note: a line for people.
+    """
+
+    sample: Sample
+    truth: Target
+    prediction: Any
+    quality: float
+    sampled: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scores of a split, as fractions, and its images worth showing, the worst first."""
+
+    metrics: dict[str, Any]
+    cases: tuple[JudgedCase, ...]
+
+
+def score(
+    model: Model, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """The scores alone.
+
+    Raises:
+        DataError: if an image cannot be read.
+    """
+    metric = model.task.metrics()
+    for sample, answer in zip(samples, model.answers(samples, batch_size=batch_size, progress=progress), strict=True):
+        if answer.error is not None:
+            raise answer.error
+        metric.update([answer.value], [sample.target(model.task.name)])
+    return metric.compute()
+
+
+def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None = None) -> Judged:
+    """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
+
+    Raises:
+        DataError: if an image cannot be read, or there is none.
+    """
+    if not samples:
+        raise DataError("there is nothing to judge", expected="labelled images")
+    metric = model.task.metrics()
+    spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
+    worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
+    ordinary: list[tuple[float, int, Target, Any]] = []
+    answers = model.answers(samples, batch_size=batch_size, progress=progress)
+    for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+        if answer.error is not None:
+            raise answer.error
+        truth = sample.target(model.task.name)
+        metric.update([answer.value], [truth])
+        badness = _badness(model, answer.value, truth)
+        entry = (badness, -index, truth, answer.value)
+        (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
+        if index in spread:
+            ordinary.append(entry)
+    shown = {-entry[1]: entry for entry in [*worst, *ordinary]}
+    ordered = sorted(shown.values(), key=lambda entry: (-entry[0], -entry[1]))
+    cases = tuple(_case(model, samples[-entry[1]], entry, -entry[1] in spread) for entry in ordered)
+    return Judged(metrics=metric.compute(), cases=cases)
+
+
+def _badness(model: Model, prediction: Any, truth: Target) -> float:
+    """1 - the primary score of one image, 0 where nothing is to be found; a wrong label is the worse the surer it is."""
+    if isinstance(prediction, Label) and isinstance(truth, Label):
+        return 0.0 if prediction.index == truth.index else 1.0 + (prediction.score or 0.0)
+    metric = model.task.metrics()
+    metric.update([prediction], [truth])
+    value = metric.compute().get(model.task.primary.name)
+    return 0.0 if value is None else 1.0 - float(value)
+
+
+def _case(model: Model, sample: Sample, entry: tuple[float, int, Target, Any], sampled: bool) -> JudgedCase:
+    badness, _, truth, prediction = entry
+    pixels = sample.image.load()
+    quality = max(1.0 - badness, 0.0)
+    if isinstance(prediction, Detections):
+        prediction = prediction.above(SHOWN_SCORE)
+    note = "" if isinstance(prediction, Label) else f"{model.task.primary.label} of this image: {quality:.1%}"
+    return JudgedCase(
+        sample=sample,
+        truth=replace(truth, image=pixels),
+        prediction=replace(prediction, image=pixels),
+        quality=quality,
+        sampled=sampled,
+        note=note,
+    )

@@ -1,0 +1,39 @@
+"""A trained model from its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from visus.api.model import Model
+
+
+def load(path: str | Path, *, device: str = "auto") -> Model:
+    """A trained model, ready to answer.
+
+    Args:
+        path: a model file (``model.safetensors``) or a run folder that holds one. Loading never runs code.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises:
+        WeightsError: if the file is missing, corrupt, foreign, or of another network.
+        UsageError: if there is no such device.
+    """
+    from visus.engine.model_file import load_state, put_state, read_info
+
+    info = read_info(Path(path))  # before torch is loaded: a wrong file is an error at once
+
+    from visus.api.model import Model
+    from visus.engine.runtime import choose_device
+    from visus.models.building import build
+    from visus.models.catalog import find
+    from visus.tasks.table import make_task
+
+    chosen = choose_device(device)
+    _, state = load_state(Path(path))
+    card = find(info.model)
+    network = build(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
+    put_state(network, state, source=str(path))
+    task = make_task(info.task, info.classes)
+    return Model(network=network.to(chosen).eval(), task=task, info=info, device=chosen, path=Path(path))

@@ -1,0 +1,192 @@
+"""A trained model that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from visus.data.images import ArrayImage, FileImage
+from visus.data.transforms import Preparer
+from visus.engine.feeding import feeder
+from visus.engine.model_file import ModelInfo
+from visus.engine.predict import Answer
+from visus.engine.predict import predict as answer
+from visus.engine.progress import Progress
+from visus.errors import DataError, UsageError
+from visus.structures import Detections, Heatmap, ImageSource, Label, Sample, SegmentationMap, Target
+from visus.tasks.task import Task
+
+if TYPE_CHECKING:
+    from visus.analysis.summary import Summary
+    from visus.api.evaluate import Evaluation
+
+Image = str | Path | NDArray[np.uint8] | ImageSource
+"""A file, an array [H,W], [H,W,3] uint8 RGB, or a source of pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with all that it takes to use it.
+
+    Args:
+        network: in eval mode, on ``device``.
+        task: what its outputs mean.
+        info: the card of its file: classes, preprocessing, metrics ...
+        device: where it computes.
+        path: where it came from.
+    """
+
+    network: nn.Module
+    task: Task
+    info: ModelInfo
+    device: torch.device
+    path: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their ids."""
+        return self.info.classes
+
+    @property
+    def example_size(self) -> tuple[int, int]:
+        """(height, width) of a typical input, in pixels."""
+        from visus.models.catalog import find
+
+        height, width = find(self.info.model).input[1:]
+        trained_on = self.info.recipe.get("size")
+        return self.info.preprocessing.size or (tuple(trained_on) if trained_on else (height, width))
+
+    def predict(self, images: Image | Sequence[Image], *, batch_size: int = 16) -> Any:
+        """Answers for one image or several.
+
+        Args:
+            images: a file, a folder, an array [H,W] or [H,W,3] uint8 RGB, or a list of such.
+            batch_size: images at a time.
+
+        Returns:
+            A Label, Detections or SegmentationMap that keeps its image for ``draw()``; a list of them for several
+            images (a folder, a list).
+
+        Raises:
+            DataError: if an image cannot be read.
+        """
+        one = not isinstance(images, list | tuple) and not _is_folder(images)
+        samples = as_samples(images)
+        values = []
+        for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
+            if given.error is not None:
+                raise given.error
+            values.append(replace(given.value, image=sample.image.load()))
+        return values[0] if one else values
+
+    def answers(
+        self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[Answer]:
+        """An answer a sample, in file pixels; an image that cannot be read becomes an answer with an error."""
+        return answer(
+            self.network,
+            self.task,
+            samples,
+            Preparer(self.info.task, self.info.preprocessing, None, 0),
+            ready=feeder(self.info.preprocessing, self.device),
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def explain(
+        self,
+        images: Image | Sequence[Image],
+        *,
+        label: str | None = None,
+        values: Sequence[Target] | None = None,
+    ) -> Any:
+        """Grad-CAM heat maps: which places of an image speak for an answer.
+
+        Args:
+            images: as for :meth:`predict`.
+            label: explain this class instead of the predicted one (classification and segmentation).
+            values: explain these answers, one an image, in file pixels; None: the network's own.
+
+        Returns:
+            A Heatmap that keeps its image for ``draw()``; a list of them for several images.
+
+        Raises:
+            UsageError: if there is no class of this name.
+        """
+        if label is not None and label not in self.classes:
+            raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
+        one = not isinstance(images, list | tuple) and not _is_folder(images)
+        samples = as_samples(images)
+        heatmaps = [
+            self._explain_one(sample, label, None if values is None else values[index])
+            for index, sample in enumerate(samples)
+        ]
+        return heatmaps[0] if one else heatmaps
+
+    def evaluate(self, data: str | Path | None = None, split: str | None = None, **options: Any) -> Evaluation:
+        """Judges the model on labelled images; see :func:`visus.evaluate`."""
+        from visus.api.evaluate import evaluate
+
+        return evaluate(self, data=data, split=split, **options)
+
+    def summary(self) -> Summary:
+        """Its layers, line by line; see :func:`visus.summary`."""
+        from visus.analysis.summary import summarize
+
+        return summarize(self.network, (self.info.in_channels, *self.example_size))
+
+    def _explain_one(self, sample: Sample, label: str | None, value: Target | None) -> Heatmap:
+        from visus.explanation.gradcam import grad_cam
+
+        prepare = Preparer(self.info.task, self.info.preprocessing, None, 0)
+        batch = feeder(self.info.preprocessing, self.device)(
+            self.task.collate([prepare(replace(sample, targets={}), 0, 0)])
+        )
+        with torch.no_grad():
+            own = self.task.predict(self.network, batch)[0]
+        if label is not None:
+            own = _as_class(own, self.classes.index(label))
+        elif isinstance(value, Label):
+            own = value
+        heatmap = grad_cam(self.network, self.task, batch, [own])[0]
+        return replace(heatmap, image=sample.image.load())
+
+
+def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
+    """Unlabelled samples from whatever names images; folders give all images in them."""
+    from visus.data.opening import open_images
+
+    given = images if isinstance(images, list | tuple) else [images]
+    samples: list[Sample] = []
+    for number, image in enumerate(given):
+        if isinstance(image, str | Path):
+            samples += (
+                open_images([Path(image)]) if Path(image).is_dir() else [Sample(str(image), FileImage(Path(image)))]
+            )
+        elif isinstance(image, np.ndarray):
+            samples.append(Sample(f"image {number}", ArrayImage(image)))
+        else:
+            samples.append(Sample(str(image.path or f"image {number}"), image))
+    if not samples:
+        raise DataError("no image was given", expected="at least one file, folder or array")
+    return samples
+
+
+def _is_folder(image: object) -> bool:
+    return isinstance(image, str | Path) and Path(image).is_dir()
+
+
+def _as_class(value: Target, index: int) -> Target:
+    """The question "why this class?" in the form of an answer."""
+    if isinstance(value, Label):
+        return replace(value, index=index)
+    if isinstance(value, Detections):
+        return value.select(value.labels == index)
+    return SegmentationMap(value.classes, np.full_like(value.map, index))

@@ -1,0 +1,266 @@
+"""What a training is going to do, decided and checked before torch is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from visus.data.dataset import Dataset, Finding
+from visus.engine.recipe import Recipe
+from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
+from visus.models.card import Card
+from visus.recipes.choice import DataFacts
+from visus.structures import Sample
+
+LOOKED_AT = 32
+"""So many training images are decoded to learn their size and whether they have colour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every choice of a training; saved as ``config.yaml``, from which the training runs again.
+
+    Args:
+        data: folder, file or name of the data set.
+        format: reader that was found or asked for.
+        task: "classification", "detection" or "segmentation".
+        model: "name@edition", or "model+backbone@edition" of a composition.
+        weights: "none", "default" or the path of a file.
+        channels: 1 or 3.
+        recipe: how it is trained.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        workers: processes that load images; None chooses.
+        processes: processes that train together.
+        deterministic: only operators that give the same result twice (CUDA).
+        name: of the run folder; None makes one from data and model.
+        out: the folder that holds run folders.
+    """
+
+    data: str
+    format: str
+    task: str
+    model: str
+    weights: str
+    channels: int
+    recipe: Recipe
+    device: str = "auto"
+    workers: int | None = None
+    processes: int = 1
+    deterministic: bool = False
+    name: str | None = None
+    out: str = "runs"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for YAML and JSON."""
+        names = (name for name in self.__dataclass_fields__ if name != "recipe")
+        return {**{name: getattr(self, name) for name in names}, "recipe": self.recipe.model_dump(mode="json")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """The inverse of :meth:`to_dict`; raises RecipeError when the values are no plan."""
+        known = set(cls.__dataclass_fields__)
+        needed = {"data", "format", "task", "model", "weights", "channels", "recipe"}
+        if not needed <= set(values) or not set(values) <= known:
+            odd = sorted(set(values) - known) or sorted(needed - set(values))
+            raise RecipeError("not the configuration of a training", expected=", ".join(sorted(needed)), got=str(odd))
+        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """A plan from a run folder's ``config.yaml``; raises RecipeError when it cannot be read."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RecipeError(f"cannot read the configuration {path}", got=str(error)) from None
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path} is no configuration", expected="a YAML mapping", got=type(values).__name__)
+        return cls.from_dict(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A plan with the data set, card and facts it was made from.
+
+    Args:
+        plan: the choices.
+        dataset: opened and repaired.
+        card: of the model.
+        findings: of the checks; none of them stops.
+        said: what was chosen and why, a line each.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    card: Card
+    findings: tuple[Finding, ...]
+    said: tuple[str, ...] = field(default=())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the task's classes."""
+        return self.dataset.classes[self.plan.task]
+
+
+def prepare(
+    data: str | Path,
+    *,
+    model: str | None = None,
+    task: str | None = None,
+    format: str | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    recipe: str | Path | Recipe | None = None,
+    changes: Sequence[str] | Mapping[str, Any] = (),
+    device: str = "auto",
+    workers: int | None = None,
+    processes: int = 1,
+    deterministic: bool = False,
+    name: str | None = None,
+    out: str | Path = "runs",
+) -> Preparation:
+    """Opens and checks the data, finds the model, chooses weights and recipe; see :func:`visus.train`.
+
+    Raises:
+        DataError: if the data cannot be read, or a check finds what must stop a training.
+        UnknownModelError, TaskMismatchError, RecipeError, WeightsError: if the choices do not fit.
+    """
+    from visus.data.checks import check_before_training, repair
+    from visus.data.opening import open_data
+    from visus.models.catalog import find
+    from visus.recipes.choice import choose_model, choose_recipe
+
+    if processes < 1:
+        raise UsageError("a training needs at least one process", expected="1 or more", got=str(processes))
+    dataset = open_data(data, task=task, format=format)
+    task = dataset.choose_task(task)
+    if not dataset.splits.get("train"):
+        raise DataError(f"{dataset.name} has no training images", expected="a split named train")
+    said = [dataset.describe(task)]
+    facts = look_at(dataset, task)
+    if model is None:
+        model, chosen_backbone = choose_model(task, facts)
+        backbone = backbone or chosen_backbone or None
+        said.append(f"model chosen: {model}{f' on {backbone}' if backbone else ''} (another with --model)")
+    weights = _check_weights(weights)
+    card = find(f"{model}+{backbone}" if backbone else model, pretrained=weights != "none")
+    if card.task != task:
+        raise TaskMismatchError(
+            f"{card.name} does not fit the task",
+            expected=f"a model for {task}",
+            got=f"{card.name}, a model for {card.task}",
+            remedy=f"visus models --task {task} lists those that fit"
+            + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
+        )
+    starts_from = find(card.backbone) if card.backbone else card
+    if weights == "default" and not starts_from.weights:
+        said.append(f"no published weights exist for {starts_from.full_name}: it starts from random ones")
+        weights = "none"
+    chosen = _recipe(recipe) or choose_recipe(card, facts, pretrained=weights != "none")
+    chosen = chosen.with_changes(changes)
+    channels = 3 if weights == "none" and not facts.grey else starts_from.input[0]
+    said.append(f"model: {card.full_name}, weights: {weights}")
+    said.append(f"recipe: {chosen.source or 'given'}; {chosen.epochs} epochs of batches of {chosen.batch_size}")
+    findings = tuple(check_before_training(dataset, task))
+    stops = [finding for finding in findings if finding.severity == "stop"]
+    if stops:
+        raise DataError(
+            f"{dataset.name} cannot be trained on: {stops[0].message}"
+            + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
+            got="; ".join(stops[0].examples[:5]),
+            remedy=f"visus data check {data} lists every finding",
+        )
+    dataset = repair(dataset, list(findings))
+    said += [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
+    plan = Plan(
+        data=str(data),
+        format=dataset.format,
+        task=task,
+        model=card.full_name,
+        weights=weights,
+        channels=channels,
+        recipe=chosen,
+        device=device,
+        workers=workers,
+        processes=processes,
+        deterministic=deterministic,
+        name=name,
+        out=str(out),
+    )
+    return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, said=tuple(said))
+
+
+def prepare_again(plan: Plan) -> Preparation:
+    """The preparation of a saved plan: the data is opened and checked again, nothing is chosen anew."""
+    prepared = prepare(
+        plan.data,
+        model=plan.model,
+        task=plan.task,
+        format=plan.format if Path(plan.data).exists() else None,
+        weights=plan.weights,
+        recipe=plan.recipe,
+        device=plan.device,
+        workers=plan.workers,
+        processes=plan.processes,
+        deterministic=plan.deterministic,
+        name=plan.name,
+        out=plan.out,
+    )
+    return replace(prepared, plan=plan)
+
+
+def look_at(dataset: Dataset, task: str) -> DataFacts:
+    """Size and colour of the training images, from an even sample of them."""
+    samples = dataset.split("train")
+    chosen: list[Sample] = [
+        samples[i] for i in np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples)), dtype=int)
+    ]
+    sizes, grey = [], True
+    for sample in chosen:
+        try:
+            pixels = sample.image.load()
+        except DataError:
+            continue  # the checks will name it
+        sizes.append(pixels.shape[1:])
+        grey = grey and (
+            pixels.strides[0] == 0 or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
+        )
+    if not sizes:
+        raise DataError(
+            f"no image of {dataset.name} can be read",
+            got="; ".join(sample.id for sample in chosen[:5]),
+            remedy="visus data check names each and says why",
+        )
+    height, width = np.median(np.asarray(sizes), axis=0)
+    return DataFacts(images=len(samples), classes=len(dataset.classes[task]), size=(int(height), int(width)), grey=grey)
+
+
+def _check_weights(weights: str | None) -> str:
+    """ "none", "default" (also for None: what a person with few images wants) or the path of an existing file."""
+    if weights is None or weights in ("none", "default"):
+        return weights or "default"
+    path = Path(weights)
+    if not path.is_file():
+        raise WeightsError(
+            f"no such weights file: {weights}", expected="none, default, or the path of a file", got=weights
+        )
+    return str(path.resolve())
+
+
+def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:
+    from visus.recipes.published import PUBLISHED
+
+    if recipe is None or isinstance(recipe, Recipe):
+        return recipe
+    if str(recipe) in PUBLISHED:
+        return PUBLISHED[str(recipe)]
+    path = Path(recipe)
+    if path.is_file():
+        return Recipe.load(path)
+    raise RecipeError(
+        f"no such recipe: {recipe}", expected="a YAML file, or one of " + ", ".join(PUBLISHED), got=str(recipe)
+    )

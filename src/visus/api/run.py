@@ -1,0 +1,90 @@
+"""A training that has ended, as a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visus.errors import UsageError
+
+if TYPE_CHECKING:
+    from visus.api.evaluate import Evaluation
+    from visus.api.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder: what a training left.
+
+    Args:
+        path: the folder, such as ``runs/photos-resnet18``.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """The run in a folder.
+
+        Raises:
+            UsageError: if the folder holds no trained model.
+        """
+        folder = Path(path)
+        if not (folder / "model.safetensors").is_file():
+            raise UsageError(
+                f"{path} holds no trained model",
+                expected="a run folder with model.safetensors",
+                got="a folder without one" if folder.is_dir() else "no such folder",
+                remedy="a training that stopped goes on with: visus train --resume " + str(path)
+                if (folder / "config.yaml").is_file()
+                else "train one with: visus train DATA",
+            )
+        return cls(folder.resolve() if folder.is_symlink() else folder)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """{"test": {"accuracy": ...}, "val": ...}, fractions; of ``metrics.json``."""
+        values: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        return values
+
+    @property
+    def report(self) -> Path:
+        """The one-file HTML report."""
+        return self.path / "report.html"
+
+    def load(self, device: str = "auto") -> Model:
+        """The trained model."""
+        from visus.api.load import load
+
+        return load(self.path, device=device)
+
+    def evaluate(self, split: str | None = None, **options: Any) -> Evaluation:
+        """Judges the model on a split of its own data; see :func:`visus.evaluate`."""
+        from visus.api.evaluate import evaluate
+
+        return evaluate(self.path, split=split, **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "run": str(self.path),
+            "model": str(self.path / "model.safetensors"),
+            "report": str(self.report),
+            "metrics": self.metrics,
+        }
+
+    def describe(self) -> str:
+        """The scores, and what to do next."""
+        from visus.api.scores import score_lines
+
+        lines = [f"{split}: {line}" for split, metrics in self.metrics.items() for line in score_lines(metrics)]
+        return "\n".join(
+            [
+                *lines,
+                f"run:     {self.path}",
+                f"report:  {self.report}",
+                f"use it:  visus predict {self.path} IMAGES --save out/",
+            ]
+        )

@@ -1,0 +1,88 @@
+"""visus data check | show | list"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+HELP = "Look at data sets: what is wrong (check), what is in them (show), which have names (list)."
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+CHECK_HELP = """Read every image and label of a data set and say what is wrong, with file names and counts.
+
+Each finding says whether it stops a training, is mended while reading, or is only worth knowing. Exit code 4 when
+something stops a training.
+
+\b
+  visus data check photos/
+  visus data check bccd/ --report data.html
+  visus data check nuclei/ --task segmentation --json
+"""
+
+SHOW_HELP = """Draw a grid of images with their targets.
+
+\b
+  visus data show bccd/ --save grid.png
+  visus data show photos/ --split val --count 25 --save grid.png
+"""
+
+LIST_HELP = """List the data sets that have a name, and whether they are on this machine.
+
+\b
+  visus data list
+"""
+
+
+@app.command(help=CHECK_HELP)
+def check(
+    data: Annotated[str, typer.Argument(help="Folder, file or name.")],
+    task: Annotated[str | None, typer.Option(help="classification, detection or segmentation.")] = None,
+    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+) -> None:
+    from visus.api.check_data import check_data
+    from visus.cli.output import note, say, say_json
+
+    result = check_data(data, task=task, format=format, report=report)
+    if json_:
+        say_json(result.to_dict())
+    else:
+        say(str(result))
+    if report is not None:
+        note(f"report: {report}")
+    if result.stops:
+        raise typer.Exit(4)
+
+
+@app.command(help=SHOW_HELP)
+def show(
+    data: Annotated[str, typer.Argument(help="Folder, file or name.")],
+    save: Annotated[str, typer.Option(metavar="FILE", help="PNG or JPEG to write.")] = "grid.png",
+    split: Annotated[str | None, typer.Option(help="train, val or test; the first if not given.")] = None,
+    task: Annotated[str | None, typer.Option(help="classification, detection or segmentation.")] = None,
+    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Which images are chosen.")] = 0,
+) -> None:
+    from visus.api.show_data import show_data
+    from visus.cli.output import say
+    from visus.cli.saving import save_picture
+
+    picture = show_data(data, split=split, task=task, format=format, count=count, seed=seed)
+    save_picture(picture, save)
+    say(save)
+
+
+@app.command("list", help=LIST_HELP)
+def list_(json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
+    from visus.cli.output import say_json, say_table
+    from visus.data.named import list_named
+
+    rows = list_named()
+    if json_:
+        say_json({"data_sets": rows})
+    else:
+        say_table(("name", "task", "here", "what"), [(r["name"], r["task"], r["here"], r["what"]) for r in rows])

@@ -1,0 +1,36 @@
+"""visus evaluate"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+HELP = """Judge a trained model on labelled images.
+
+\b
+  visus evaluate runs/photos-resnet18                        the test split, else val
+  visus evaluate runs/photos-resnet18 --split val
+  visus evaluate runs/photos-resnet18 --data more/ --split test
+  visus evaluate model.safetensors --data photos/ --json
+"""
+
+
+def evaluate(
+    run: Annotated[str, typer.Argument(help="Run folder or model file.")],
+    split: Annotated[str | None, typer.Option(help="train, val or test; test if there is one.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data than the run was trained on.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    report: Annotated[str | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+) -> None:
+    from visus.api.evaluate import evaluate as judge
+    from visus.cli.output import say, say_json
+
+    result = judge(run, data=data, split=split, batch_size=batch_size, device=device, report=report, quiet=quiet)
+    if json_:
+        say_json(result.to_dict())
+    else:
+        say(str(result))

@@ -1,0 +1,76 @@
+"""The command line: ``visus VERB ...``. Nothing here loads torch; a verb loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from visus.cli import data, doctor, evaluate, explain, models, predict, summary, train
+from visus.cli.output import note
+from visus.errors import VisusError
+
+HELP = """Classic vision networks exactly as their papers have them: trained, judged and explained on your own images.
+
+\b
+  visus train photos/                              train on a folder: photos/cats, photos/dogs
+  visus evaluate runs/latest --split test          judge it on images it never saw
+  visus predict runs/latest new/ --save out/       use it
+  visus explain runs/latest new/a.jpg --save out/  see why
+  visus data check photos/                         find what is wrong with the data
+
+\b
+Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
+6 out of memory; 70 a bug of visus; 74 disk; 130 and 143 ended by a signal.
+VISUS_DEBUG=1 shows the traceback of any error.
+"""
+
+app = typer.Typer(
+    help=HELP, no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
+)
+app.command(help=train.HELP)(train.train)
+app.command(help=evaluate.HELP)(evaluate.evaluate)
+app.command(help=predict.HELP)(predict.predict)
+app.command(help=explain.HELP)(explain.explain)
+app.command(help=models.HELP)(models.models)
+app.command(help=summary.HELP)(summary.summary)
+app.add_typer(data.app, name="data", help=data.HELP)
+app.command(help=doctor.HELP)(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from visus import __version__
+        from visus.cli.output import say
+
+        say(__version__)
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command line and exits with its code; a user's error never shows a traceback."""
+    debug = bool(os.environ.get("VISUS_DEBUG"))
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="visus")
+    except VisusError as error:
+        if debug:
+            traceback.print_exc()
+        note(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        note("interrupted")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        note(
+            f"error: visus failed on its own: {type(error).__name__}: {error}\n"
+            f"  where:    {os.path.basename(place.filename)}:{place.lineno} in {place.name}\n"
+            "  remedy:   this is a bug; run again with VISUS_DEBUG=1 and report what it prints"
+        )
+        sys.exit(70)

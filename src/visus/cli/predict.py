@@ -1,0 +1,46 @@
+"""visus predict"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+HELP = """Use a trained model on files and folders: a line an image; pictures, CSV and JSON with --save.
+
+An image that cannot be read becomes an error line; the others are still answered, and the exit code is 4.
+
+\b
+  visus predict runs/photos-resnet18 new/a.jpg
+  visus predict runs/photos-resnet18 new/ --save out/      out/*.png, out/predictions.csv and .json
+  visus predict model.safetensors new/ --json
+"""
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="Run folder or model file.")],
+    images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
+    save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Detection: show objects from this score on.")] = 0.3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
+) -> None:
+    from visus.api.predict import predict_files
+    from visus.cli.output import note, say, say_json
+
+    failed = 0
+    answers = []
+    for answer in predict_files(run, images, save=save, score=score, batch_size=batch_size, device=device):
+        failed += answer.error is not None
+        if json_:
+            answers.append(answer.to_dict())
+        else:
+            say(answer.line())
+    if json_:
+        say_json({"predictions": answers})
+    if save is not None:
+        note(f"saved to {save}")
+    if failed:
+        note(f"{failed} images could not be read")
+        raise typer.Exit(4)

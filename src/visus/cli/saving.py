@@ -1,0 +1,28 @@
+"""Writing a picture where the user asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visus.errors import DiskError, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def save_picture(picture: Image, file: str) -> None:
+    """Writes a picture; its suffix chooses the format.
+
+    Raises:
+        UsageError: if the suffix names no format.
+        DiskError: if the file cannot be written.
+    """
+    path = Path(file)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except ValueError:
+        raise UsageError(f"cannot tell the format of {file}", expected=".png or .jpg", got=path.suffix) from None
+    except OSError as error:
+        raise DiskError(f"cannot write {file}", got=str(error), remedy="choose another place with --save") from None

@@ -1,0 +1,118 @@
+"""visus train"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+HELP = """Train a model on own images or on a named data set.
+
+DATA is a folder (class folders, VOC, COCO, YOLO, masks, CSV, IDX; its layout is recognised), a file (CSV, JSON, YAML),
+or a name (visus data list). Without --model, the model, its weights and the recipe are chosen for the data, and said.
+
+\b
+  visus train digits --model lenet5                       a named data set
+  visus train photos/ --model resnet18 --epochs 5         a folder with cats/ and dogs/
+  visus train bccd/ --model ssd --backbone mobilenet_v2   boxes
+  visus train nuclei/ --task segmentation --model unet    masks
+  visus train photos/ --set optimizer.lr=3e-4 --set augmentation.mirror=0
+  visus train photos/ --show-recipe                       every field, its type, value and source
+  visus train photos/ --dry-run                           two batches through everything
+  visus train --resume runs/photos-resnet18               go on where it stopped
+  visus train --config runs/photos-resnet18/config.yaml   the same again, from the start
+"""
+
+
+def train(
+    data: Annotated[
+        str | None, typer.Argument(help="Folder, file or name of the data set.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Model, such as resnet18 or resnet18@torchvision.")] = None,
+    task: Annotated[str | None, typer.Option(help="classification, detection or segmentation.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model, such as mobilenet_v2.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="none, default (published ones; the default), or a file.", show_default=False)
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Name of a published recipe, or a YAML file.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a recipe field.")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="Reader of the data, when two could read it.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of weights, order, augmentation and dropout.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run folder.")] = None,
+    out: Annotated[str, typer.Option(help="Folder of run folders.")] = "runs",
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that load images; chosen if not given.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train together (one a GPU).")] = 1,
+    deterministic: Annotated[bool, typer.Option(help="Only operators that give the same result twice.")] = False,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Train again from a run's config.yaml.")] = None,
+    show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and exit.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Two batches through everything, then exit.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+) -> None:
+    from visus.api.plan import Plan, prepare, prepare_again
+    from visus.cli.output import note, say, say_json, say_table
+    from visus.errors import UsageError
+
+    given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
+    if len(given) != 1:
+        raise UsageError(
+            "say what to train on, once",
+            expected="DATA, --resume RUN or --config FILE",
+            got=" and ".join(given) or "none",
+        )
+    if resume is not None:
+        from visus.api.train import resume as go_on
+
+        run = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
+    else:
+        if config is not None:
+            from pathlib import Path
+
+            prepared = prepare_again(Plan.load(Path(config)))
+        else:
+            changes = list(set_ or [])
+            changes += [f"epochs={epochs}"] if epochs is not None else []
+            changes += [f"batch_size={batch_size}"] if batch_size is not None else []
+            changes += [f"seed={seed}"] if seed is not None else []
+            prepared = prepare(
+                str(data),
+                model=model,
+                task=task,
+                format=format,
+                backbone=backbone,
+                weights=weights,
+                recipe=recipe,
+                changes=changes,
+                device=device,
+                workers=workers,
+                processes=processes,
+                deterministic=deterministic,
+                name=name,
+                out=out,
+            )
+        if show_recipe:
+            chosen = prepared.plan.recipe
+            if json_:
+                say_json({"source": chosen.source, "recipe": chosen.model_dump(mode="json")})
+                return
+            say(f"source: {chosen.source or 'given'}")
+            say_table(
+                ("field", "type", "value", "meaning"),
+                [(field, kind, str(value), text) for field, kind, value, text in chosen.fields()],
+            )
+            return
+        for line in prepared.said:
+            note(line)
+        from visus.api.train import execute
+
+        run = execute(prepared, dry_run=dry_run, quiet=quiet)
+    if json_:
+        say_json(run.to_dict())
+    else:
+        say(run.describe())
