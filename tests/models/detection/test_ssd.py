@@ -22,11 +22,11 @@ CLASSES = ("red", "green", "blue")
 class Small(nn.Module):
     """A backbone with maps of stride 4 to 32."""
 
-    def __init__(self, deep: int = 16) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        widths = (3, 8, 8, deep, 16, 16)
+        widths = (3, 8, 8, 16, 16, 16)
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(widths))
-        self.channels = {4: 8, 8: deep, 16: 16, 32: 16}
+        self.channels = {4: 8, 8: 16, 16: 16, 32: 16}
         self.head: tuple[str, ...] = ()
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
@@ -224,7 +224,7 @@ def test_any_size_on_any_backbone(size: tuple[int, int]) -> None:
     network = ssd(classes=3, backbone=Small(), size=size).eval()
     with torch.no_grad():
         features = network.features(torch.randn(1, 3, *size))
-        assert set(features) == {1, 16, 32}
+        assert set(features) == {1, 8, 16, 32}
         coarsest = features[32]
         for extra in network.extras:
             coarsest = extra(coarsest)
@@ -243,10 +243,12 @@ def test_scales_run_from_the_papers_smallest_to_its_largest() -> None:
     assert ssd(classes=3, backbone=Small(), scales="coco").default_boxes.scales[0] == pytest.approx(0.075)
 
 
-def test_stride_8_joins_when_it_is_deep_enough() -> None:
-    assert ssd(classes=3, backbone=Small()).strides == (16, 32)
-    assert ssd(classes=3, backbone=Small(deep=128)).strides == (8, 16, 32)
-    assert ssd(classes=3, backbone=Small(), strides=(8, 16)).strides == (8, 16)
+def test_strides_are_those_that_the_backbone_has() -> None:
+    assert ssd(classes=3, backbone=Small()).strides == (8, 16, 32)
+    assert ssd(classes=3, backbone=Small(), strides=(16, 8)).strides == (8, 16)
+    shallow = Small()
+    shallow.channels = {4: 8, 16: 16}
+    assert ssd(classes=3, backbone=shallow).strides == (16,)
 
 
 def test_conformance() -> None:

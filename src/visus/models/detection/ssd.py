@@ -367,7 +367,9 @@ def ssd(
         scales: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes.
         clip_sides: no default box has a side longer than the input's: torchvision's deviation.
         size: side, or (height, width), that the extra layers on a backbone lead down to 1x1; other inputs work too.
-        strides: maps of the backbone to use; None: 16 and 32, and 8 if that map has at least 128 channels.
+        strides: maps of the backbone to use; None: those of 8, 16 and 32 that it has. Without 8 there are no default
+            boxes for small objects: of BCCD's platelets (18 x 24 pixels at 300) they cover 33 % by half, with it 50 %,
+            and 94 % with the "coco" scales.
 
     Raises:
         RecipeError: for unknown scales.
@@ -409,12 +411,12 @@ def _channels_of(backbone: nn.Module) -> Mapping[int, int]:
 
 def _strides_for(name: str, offered: Mapping[int, int], strides: Sequence[int] | None) -> tuple[int, ...]:
     if strides is None:
-        strides = [s for s in (8, 16, 32) if s in offered and (s > 8 or offered[s] >= 128)]
+        strides = [stride for stride in (8, 16, 32) if stride in offered]
     missing = [stride for stride in strides if stride not in offered]
     if missing or not strides:
         raise TaskMismatchError(
             f"{name} lacks the maps that SSD needs",
-            expected=f"maps of stride {' and '.join(map(str, missing or (16, 32)))}",
+            expected=f"maps of stride {', '.join(map(str, missing or (8, 16, 32)))}",
             got=f"maps of stride {', '.join(map(str, offered)) or 'none'}",
             remedy="choose another backbone",
         )
