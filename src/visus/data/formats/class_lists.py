@@ -1,0 +1,115 @@
+"""Files that declare classes: names in the order of their ids, names with numbers, names with colours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from visus.data.formats.listing import Listing
+from visus.data.formats.tables import LABEL_COLUMNS, read_table
+from visus.errors import DataError
+
+CLASS_FILES = (
+    "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "labelmap.txt", "label_map.txt", "label_colors.txt",
+    "classes.csv", "class_dict.csv",
+)  # fmt: skip
+"""Names (lower case) of files that declare the classes of masks."""
+
+VOID_NAMES = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled", "dontcare", "don't care"})
+"""Class names (lower case) that mean: these pixels count neither as right nor as wrong."""
+
+Colour = tuple[int, int, int]
+
+_COLOUR_FIRST = re.compile(r"^(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)$")  # 64 128 64  Animal
+_COLOUR_LAST = re.compile(r"^([^:]+):(\d{1,3}),(\d{1,3}),(\d{1,3})(?::.*)?$")  # cat:128,0,0::
+_NUMBERED = re.compile(r"^(\d{1,3})\s*[:,\s]\s*(\D.*)$")  # 3: road
+
+
+@dataclass(frozen=True, slots=True)
+class ClassList:
+    """Declared classes, void ones among them.
+
+    Args:
+        path: the file.
+        names: by the value that masks hold.
+        colours: one a name, or None where none is given.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    colours: tuple[Colour, ...] | None = None
+
+    @property
+    def void(self) -> frozenset[int]:
+        """The values whose name means void."""
+        return frozenset(i for i, name in enumerate(self.names) if name.lower() in VOID_NAMES)
+
+
+def find_class_list(listing: Listing) -> ClassList | None:
+    """The classes that a file beside the data declares, or None.
+
+    Raises:
+        DataError: if such a file is there and cannot be understood.
+    """
+    by_name = {path.name.lower(): path for path in listing.files(listing.root)}
+    path = next((by_name[name] for name in CLASS_FILES if name in by_name), None)
+    if path is None:
+        return None
+    found = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
+    if not found.names or len(set(found.names)) < len(found.names):
+        raise DataError(
+            f"{path} must name each class once",
+            expected="a name a line, with or without its number or colour",
+            got=", ".join(found.names[:8]) or "no name",
+        )
+    return found
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are neither blank nor comments."""
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def fill_gaps(names: dict[int, str]) -> tuple[str, ...]:
+    """Names by number, "class_3" where 3 has none."""
+    return tuple(names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1))
+
+
+def _from_lines(path: Path) -> ClassList:
+    lines = read_lines(path)
+    first = [_COLOUR_FIRST.match(line) for line in lines]
+    if lines and all(first):
+        rows = [match.groups() for match in first if match]
+        return _coloured(path, [(name, (r, g, b)) for r, g, b, name in rows])
+    last = [_COLOUR_LAST.match(line) for line in lines]
+    if lines and all(last):
+        return _coloured(path, [(match[1], (match[2], match[3], match[4])) for match in last if match])
+    numbered = [_NUMBERED.match(line) for line in lines]
+    if lines and all(numbered):
+        return ClassList(path, fill_gaps({int(match[1]): match[2].strip() for match in numbered if match}))
+    return ClassList(path, tuple(lines))
+
+
+def _from_table(path: Path) -> ClassList:
+    table = read_table(path)
+    name = table.find((*LABEL_COLUMNS, "name"))
+    if name is None:
+        raise DataError(f"{path} has no column of names", expected="name", got=", ".join(table.columns))
+    channels = [table.find(names) for names in (("r", "red"), ("g", "green"), ("b", "blue"))]
+    if all(column is not None for column in channels):
+        return _coloured(path, [(row[name], tuple(row[c] for c in channels if c is not None)) for row in table.rows])
+    number = table.find(("id", "index", "class_index", "class_id", "value"))
+    if number is None:
+        return ClassList(path, tuple(row[name] for row in table.rows))
+    return ClassList(path, fill_gaps({int(row[number]): row[name] for row in table.rows if row[number].isdecimal()}))
+
+
+def _coloured(path: Path, rows: list[tuple[str, tuple[str, ...]]]) -> ClassList:
+    colours: list[Colour] = []
+    for name, parts in rows:
+        if not all(part.isdecimal() and int(part) <= 255 for part in parts):
+            raise DataError(f"{path}: the colour of {name} is none", expected="0..255 each", got=" ".join(parts))
+        colours.append((int(parts[0]), int(parts[1]), int(parts[2])))
+    return ClassList(path, tuple(name.strip() for name, _ in rows), tuple(colours))

@@ -1,0 +1,116 @@
+"""IDX files, the format of MNIST and its family, gzipped or not.
+
+Layout: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section "File formats".
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.reading import Format, Reading
+from visus.data.images import ArrayImage
+from visus.errors import DataError
+from visus.structures import Label, Sample
+
+_NAME = re.compile(
+    r"^(?P<prefix>.*?)(?P<split>train|t10k|test|valid|val)-(?P<kind>images|labels)[-.]idx[13]-ubyte(\.gz)?$", re.I
+)
+
+FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)  # H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, table 2
+
+KNOWN_CLASSES: Mapping[str, tuple[str, ...]] = {
+    "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7": FASHION,
+    "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9": FASHION,
+}
+"""IDX files name no classes. From the SHA-256 of a set's labels to their names; others are named by their numbers."""
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """The array of an IDX file of bytes, of any number of dimensions.
+
+    Raises:
+        DataError: if the file is damaged or holds something else.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read", expected="an IDX file", got=str(error), remedy="fetch it again"
+        ) from error
+    rank = data[3] if len(data) >= 4 and data[:3] == b"\0\0\x08" else 0
+    shape = tuple(int(size) for size in np.frombuffer(data[4 : 4 + 4 * rank], ">u4")) if rank else ()
+    values = len(data) - 4 - 4 * rank
+    if not rank or len(shape) != rank or values != int(np.prod(shape, dtype=np.int64)):
+        raise DataError(
+            f"{path} is no whole IDX file of bytes",
+            expected=f"{list(shape)} values" if shape else "a header that begins with the bytes 0 0 8",
+            got=f"{max(values, 0)} bytes of values" if shape else data[:4].hex(" ") or "an empty file",
+            remedy="fetch it again",
+        )
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _find(listing: Listing) -> dict[str, dict[str, Path]]:
+    """From split to {"images": file, "labels": file}, where both are there."""
+    found: dict[str, dict[str, Path]] = {}
+    places = [None] if listing.is_file else [place for place in (listing.root, listing.folder("raw")) if place]
+    for place in places:
+        for path in listing.files(place):
+            match = _NAME.match(path.name)
+            if match:
+                split = "test" if match["split"].lower() == "t10k" else split_name(match["split"]) or "train"
+                found.setdefault(split, {}).setdefault(match["kind"].lower(), path)
+    return {split: files for split, files in found.items() if len(files) == 2}
+
+
+def _recognise(listing: Listing) -> bool:
+    return bool(listing.once(_find))
+
+
+def _read(listing: Listing) -> Reading:
+    arrays: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
+    for split, files in listing.once(_find).items():
+        images, labels = read_idx(files["images"]), read_idx(files["labels"])
+        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+            raise DataError(
+                f"{files['images'].name} and {files['labels'].name} do not fit each other",
+                expected="images [N, H, W] and labels [N]",
+                got=f"{list(images.shape)} and {list(labels.shape)}",
+            )
+        arrays[split] = (images, labels)
+    count = max(int(labels.max(initial=0)) for _, labels in arrays.values()) + 1
+    digests = {hashlib.sha256(labels.tobytes()).hexdigest() for _, labels in arrays.values()}
+    known = [KNOWN_CLASSES[digest] for digest in digests if digest in KNOWN_CLASSES]
+    classes = known[0] if known else tuple(str(index) for index in range(count))
+    targets = [{"classification": Label(classes, index)} for index in range(len(classes))]
+    splits = {
+        split: [
+            Sample(f"{split}/{i:05d}", ArrayImage(image), targets[label])
+            for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+        ]
+        for split, (images, labels) in sorted(arrays.items(), key=lambda item: ("train", "val", "test").index(item[0]))
+    }
+    return Reading({"classification": classes}, splits)
+
+
+FORMAT = Format("idx", "IDX files as of MNIST (…-images-idx3-ubyte, …-labels-idx1-ubyte)", _recognise, _read)

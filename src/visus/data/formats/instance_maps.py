@@ -1,0 +1,139 @@
+"""Instance label maps: 0 is background, k marks the pixels of object k; all objects are of one class.
+
+They look like class masks; what tells them apart is that their numbers count objects: in every map they run from 1 to k
+without a gap, k differs from map to map, and nearly every number is one connected piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.formats.class_lists import find_class_list
+from visus.data.formats.listing import Listing
+from visus.data.formats.mask_maps import check_size, read_raw
+from visus.data.formats.objects import BACKGROUND
+from visus.data.formats.pairs import find_pairs, note_unpaired
+from visus.data.formats.reading import Format, Reading, Tally
+from visus.data.images import FileImage
+from visus.errors import DataError
+from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
+
+OBJECT = "object"
+
+_LOOKED_AT = 40  # maps, evenly spread
+_DIFFERENT_COUNTS = 3  # class masks mostly have one highest id, or two
+_MANY_OBJECTS = 5  # two maps alone must have different counts, and one this many
+_ONE_PIECE = 0.9  # share of numbers that are connected
+
+
+def holds_instances(listing: Listing) -> bool:
+    """Whether the label images of a folder number objects and not classes, as told from a sample of them."""
+    pairs = listing.once(find_pairs)
+    if pairs is None or find_class_list(listing) is not None:
+        return False
+    labels = pairs.labels
+    counts: set[int] = set()
+    pieces = numbers = 0
+    for path in labels[:: max(1, len(labels) // _LOOKED_AT)][:_LOOKED_AT]:
+        try:
+            raw = read_raw(path)
+        except DataError:
+            continue  # its reader will name it
+        if raw.ndim != 2:
+            return False
+        ids = np.unique(raw)
+        ids = ids[ids > 0]
+        if len(ids) and int(ids[-1]) != len(ids):
+            return False
+        counts.add(len(ids))
+        numbers += len(ids)
+        pieces += sum(_is_one_piece(raw == value) for value in ids)
+    differ = len(counts) >= _DIFFERENT_COUNTS or (len(counts) == len(labels) == 2 and max(counts) >= _MANY_OBJECTS)
+    return differ and pieces >= _ONE_PIECE * numbers
+
+
+def _is_one_piece(mask: NDArray[np.bool_]) -> bool:
+    import cv2
+
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return int(cv2.connectedComponents(np.ascontiguousarray(part, np.uint8), connectivity=8)[0]) == 2
+
+
+def _read_map(path: Path, image: ImageSource) -> NDArray[Any]:
+    raw = read_raw(path)
+    if raw.ndim != 2:
+        raise DataError(
+            f"{path} holds colours", expected="one number a pixel: 0 for background, k for object k", got="RGB"
+        )
+    check_size(path, (raw.shape[0], raw.shape[1]), image)
+    return raw
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstanceObjects:
+    """The objects of a label map as boxes and masks of one class."""
+
+    path: Path
+    image: ImageSource
+
+    def load(self) -> Detections:
+        """The objects; raises DataError when the map cannot be read or does not fit its image."""
+        raw = _read_map(self.path, self.image)
+        ids = np.unique(raw)
+        ids = ids[ids > 0]
+        masks = np.zeros((len(ids), *raw.shape), bool)
+        boxes = np.zeros((len(ids), 4), np.float32)
+        for i, value in enumerate(ids):
+            masks[i] = raw == value
+            rows, columns = np.flatnonzero(masks[i].any(axis=1)), np.flatnonzero(masks[i].any(axis=0))
+            boxes[i] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), (raw.shape[0], raw.shape[1]), masks=masks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstanceForeground:
+    """A label map as two classes: background and object."""
+
+    path: Path
+    image: ImageSource
+
+    def load(self) -> SegmentationMap:
+        """The map; raises DataError when it cannot be read or does not fit its image."""
+        raw = _read_map(self.path, self.image)
+        return SegmentationMap((BACKGROUND, OBJECT), (raw > 0).astype(np.uint8))
+
+
+def _recognise(listing: Listing) -> bool:
+    return listing.once(holds_instances)
+
+
+def _read(listing: Listing) -> Reading:
+    pairs = listing.once(find_pairs)
+    if pairs is None:
+        raise DataError(
+            f"{listing.source} holds no pairs of images and label maps",
+            expected="images/ and labels/ with files of the same names",
+        )
+    tally = Tally()
+    note_unpaired(pairs, listing, tally)
+    splits = {}
+    for split, found in pairs.splits.items():
+        samples = []
+        for pair in found:
+            image = FileImage(pair.image)
+            targets: dict[str, TargetSource] = {
+                "detection": InstanceObjects(pair.label, image),
+                "segmentation": InstanceForeground(pair.label, image),
+            }
+            samples.append(Sample(listing.name_of(pair.image), image, targets))
+        splits[split] = samples
+    return Reading({"detection": (OBJECT,), "segmentation": (BACKGROUND, OBJECT)}, splits, tally.findings())
+
+
+FORMAT = Format("instance-maps", "images and label maps that number each object", _recognise, _read)

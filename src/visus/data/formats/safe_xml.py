@@ -1,0 +1,47 @@
+"""XML without document types and entities: nothing expands, nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.parsers import expat
+
+from visus.errors import DataError
+
+
+class _Refused(Exception):
+    """The file declares what no annotation needs."""
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise _Refused
+
+
+def parse_xml(path: Path) -> Element:
+    """The root element of a file.
+
+    Raises:
+        DataError: if it cannot be read, is no XML, or declares a document type or an entity.
+    """
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.EntityDeclHandler = _refuse
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    try:
+        parser.Parse(path.read_bytes(), True)
+        root: Element = builder.close()
+    except _Refused as error:
+        raise DataError(
+            f"{path} declares a document type or entities",
+            expected="plain elements",
+            got="<!DOCTYPE or <!ENTITY",
+            remedy="remove the declaration",
+        ) from error
+    except (OSError, expat.ExpatError, ParseError, ValueError, AssertionError) as error:
+        raise DataError(f"{path} is no XML that can be read", expected="a whole XML file", got=str(error)) from error
+    return root

@@ -1,0 +1,34 @@
+"""All formats, in the order in which people are told of them. To add one: a reader file, and its line here."""
+
+from __future__ import annotations
+
+from visus.data.formats import (
+    captions,
+    cifar,
+    class_folders,
+    coco,
+    csv_labels,
+    idx,
+    instance_maps,
+    jpeg_npz,
+    masks,
+    plain_images,
+    voc,
+    yolo,
+)
+from visus.data.formats.reading import Format
+
+FORMATS: tuple[Format, ...] = (
+    class_folders.FORMAT,
+    csv_labels.FORMAT,
+    idx.FORMAT,
+    cifar.FORMAT,
+    jpeg_npz.FORMAT,
+    coco.FORMAT,
+    voc.FORMAT,
+    yolo.FORMAT,
+    masks.FORMAT,
+    instance_maps.FORMAT,
+    captions.FORMAT,
+    plain_images.FORMAT,
+)
