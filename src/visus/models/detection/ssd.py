@@ -73,8 +73,8 @@ class SSDCodec:
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, candidates, keep: of :func:`~visus.ops.suppression.suppress` (section 2.2, "Inference
-            time" in 3.7, and the released code).
+        confidence, overlap, candidates, keep: of :func:`~visus.ops.suppression.suppress` (section 3.7; ``candidates``
+            is the released code's).
     """
 
     def __init__(
