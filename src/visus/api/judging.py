@@ -95,7 +95,7 @@ def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress:
 
 
 def _badness(model: Model, prediction: Any, truth: Target) -> float:
-    """1 - the primary score of one image, 0 where nothing is to be found; a wrong label is the worse the surer it is."""
+    """1 - the primary score of one image, 0 with nothing to find; a wrong label is the worse the surer it is."""
     if isinstance(prediction, Label) and isinstance(truth, Label):
         return 0.0 if prediction.index == truth.index else 1.0 + (prediction.score or 0.0)
     metric = model.task.metrics()

@@ -66,7 +66,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
             maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
             outputs = parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
-            scores = task.score(outputs, predictions)  # [N]
+            scores = task.score(network, outputs, predictions)  # [N]
             gradients = _gradients(scores, maps)
     weighted = {
         stride: _weighted_sum(map_.detach(), gradients[stride]) for stride, map_ in maps.items() if stride in gradients

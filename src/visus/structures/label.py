@@ -63,7 +63,7 @@ class Label:
         order = np.argsort(-self.scores, kind="stable")[:count]
         return [(self.classes[i], float(self.scores[i])) for i in order]
 
-    def undo(self, placement: Placement) -> Label:
+    def undo(self, placement: Placement) -> Label:  # noqa: ARG002 - every value has this form
         """From network pixels to file pixels: a label has no place, so only a kept image is let go."""
         return replace(self, image=None)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from visus.data.transforms import Prepared
-from visus.errors import RecipeError, ShapeError, TaskMismatchError
+from visus.errors import ShapeError, TaskMismatchError
 from visus.metrics.detection import DetectionMetric
 from visus.models.protocols import Codec
 from visus.structures import Batch, Detections, Target
@@ -45,16 +45,7 @@ class Detection:
 
     def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
         self.classes = classes
-        defaults = LossOptions()
-        foreign = [
-            name for name in LossOptions.model_fields if getattr(loss or defaults, name) != getattr(defaults, name)
-        ]
-        if foreign:
-            raise RecipeError(
-                f"detection has no loss.{foreign[0]}",
-                expected=f"loss.{foreign[0]} left at {getattr(defaults, foreign[0])}",
-                got=f"{getattr(loss, foreign[0])}",
-            )
+        (loss or LossOptions()).require_only(self.name, ())
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
         """images [N,C,H,W] uint8; targets a list of N Detections in network pixels, or None for unlabelled images.
@@ -94,7 +85,7 @@ class Detection:
         """A fresh metric."""
         return DetectionMetric(self.classes)
 
-    def score(self, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:
+    def score(self, model: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:
         """[N]: how strongly the network speaks for the objects that were predicted.
 
         For each object this is the logit of its class at the raw box that overlaps it most (boxes that survived

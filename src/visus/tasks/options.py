@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from visus.errors import RecipeError
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -23,3 +25,19 @@ class LossOptions(BaseModel):
     dice: NonNegative = Field(0.0, description="segmentation: weight of the Dice term beside cross-entropy")
     border_weight: NonNegative = Field(0.0, description="segmentation: w0 of U-Net's border weights (paper: 10)")
     border_sigma: Positive = Field(5.0, description="segmentation: sigma in pixels of U-Net's border weights")
+
+    def require_only(self, task: str, own: tuple[str, ...]) -> None:
+        """Raises RecipeError if a choice that does not belong to a task is away from its default.
+
+        Args:
+            task: its name.
+            own: the choices that belong to it.
+        """
+        defaults = LossOptions()
+        for name in type(self).model_fields:
+            if name not in own and getattr(self, name) != getattr(defaults, name):
+                raise RecipeError(
+                    f"{task} has no loss.{name}",
+                    expected=f"loss.{name} left at {getattr(defaults, name)}",
+                    got=f"{getattr(self, name)}",
+                )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
-from visus.data.transforms import Prepared
 
+from visus.data.transforms import Prepared
 from visus.structures import Batch, Target
 
 
@@ -49,5 +49,5 @@ class Task(Protocol):
     def metrics(self) -> Metric:
         """A fresh metric."""
 
-    def score(self, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
         """[N]: the score of what was predicted, for an explanation to differentiate."""
