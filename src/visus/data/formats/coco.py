@@ -38,12 +38,9 @@ def _looks_like_coco(path: Path) -> bool:
 
 def _find(listing: Listing) -> dict[str, list[Path]]:
     """From split to JSON files: in the folder, in ``annotations/``, in the folders of the splits."""
-    folders = (
-        [None, listing.folder("annotations"), *listing.split_folders().values()] if not listing.is_file else [None]
-    )
-    candidates = [
-        path for folder in folders if folder or folder is None for path in listing.files_with(".json", folder=folder)
-    ]
+    candidates = list(listing.files_with(".json"))
+    for folder in (listing.folder("annotations"), *listing.split_folders().values()):
+        candidates += listing.files_with(".json", folder=folder) if folder else ()
     found = [path for path in candidates if _looks_like_coco(path)]
     # Beside instances_*.json COCO publishes captions, keypoints and lists of unlabelled images of the same photos.
     instances = [path for path in found if path.name.startswith("instances")]
@@ -58,7 +55,7 @@ def _split_of(listing: Listing, path: Path) -> str:
     for part in reversed(path.stem.replace("-", "_").split("_")):
         if split := split_name(part):
             return split
-    return split_name(path.parent.name) or ALL if path.parent != listing.root else ALL
+    return ALL if path.parent == listing.root else split_name(path.parent.name) or ALL
 
 
 def _recognise(listing: Listing) -> bool:
@@ -278,7 +275,7 @@ def _outline(value: Any) -> Outline | None:
         return None
     try:
         polygons = tuple(
-            np.asarray(part, np.float32).reshape(-1, 2) for part in value if len(part) >= 6 and len(part) % 2 == 0
+            np.asarray(part, np.float64).reshape(-1, 2) for part in value if len(part) >= 6 and len(part) % 2 == 0
         )
     except (TypeError, ValueError):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,9 +59,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
             f"{path} cannot be read", expected="an IDX file", got=str(error), remedy="fetch it again"
         ) from error
     rank = data[3] if len(data) >= 4 and data[:3] == b"\0\0\x08" else 0
-    shape = tuple(int(size) for size in np.frombuffer(data[4 : 4 + 4 * rank], ">u4")) if rank else ()
     values = len(data) - 4 - 4 * rank
-    if not rank or len(shape) != rank or values != int(np.prod(shape, dtype=np.int64)):
+    shape = struct.unpack_from(f">{rank}I", data, 4) if values >= 0 else ()
+    if not shape or values != int(np.prod(shape, dtype=np.int64)):
         raise DataError(
             f"{path} is no whole IDX file of bytes",
             expected=f"{list(shape)} values" if shape else "a header that begins with the bytes 0 0 8",

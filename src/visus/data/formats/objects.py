@@ -13,7 +13,7 @@ from visus.structures import IGNORE, Detections, ImageSource, SegmentationMap
 
 BACKGROUND = "background"
 
-Outline = tuple[NDArray[np.float32], ...] | dict[str, Any]
+Outline = tuple[NDArray[np.float64], ...] | dict[str, Any]
 """Polygons, each [P,2] points (x, y); or COCO's run-length code: {"size": [h, w], "counts": text, bytes or list}."""
 
 

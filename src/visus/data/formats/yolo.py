@@ -247,7 +247,7 @@ def _objects(
     boxes = np.asarray([_box(row) for row in known], np.float64).reshape(-1, 4)
     mended, kept = mend_boxes(boxes, (1.0, 1.0), tally, listing.name_of(label), tolerance=_ROUNDING)
     outlines: tuple[Outline | None, ...] = tuple(
-        (np.asarray(known[i][1:], np.float32).reshape(-1, 2),) if len(known[i]) > 5 else None for i in kept
+        (np.asarray(known[i][1:], np.float64).reshape(-1, 2),) if len(known[i]) > 5 else None for i in kept
     )
     return Objects(
         image=FileImage(image),
