@@ -14,7 +14,8 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.error import URLError
@@ -275,29 +276,29 @@ def _converted(path: Path, layout: _Layout) -> State:
 
 
 def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
-    """The layout of a person's file, by the names in it, and its state."""
-    values = _read(path)
+    """The layout of a person's file and the part that it fills, by the names in it, and its state."""
     if path.suffix == ".npz":
-        return LAYOUTS["tflite-npz"], from_tflite(values)
-    target = _backbone_of(network, card) if for_backbone else network
-    if set(values) & set(target.state_dict()):
-        return LAYOUTS["visus"], dict(values)
-    if not for_backbone:
-        inner = getattr(network, "backbone", None)
-        if isinstance(inner, nn.Module) and set(values) & set(inner.state_dict()):
-            return _Layout(dict, part="backbone"), dict(values)
-    for layout in LAYOUTS.values():
-        try:
-            state = layout.convert(values)
-        except WeightsError:
-            continue
-        place = _backbone_of(network, card) if layout.part == "backbone" else target
-        if set(state) & set(place.state_dict()):
-            return layout, state
+        layouts = [LAYOUTS["tflite-npz"]]
+        candidates = [_converted(path, layouts[0])]
+    else:
+        values = _read(path)
+        layouts, candidates = [], []
+        for layout in LAYOUTS.values():
+            with suppress(WeightsError):
+                candidates.append(layout.convert(values))
+                layouts.append(layout)
+    places: dict[Literal["network", "backbone"], nn.Module] = {"network": network}
+    if isinstance(getattr(network, "backbone", None), nn.Module):
+        places["backbone"] = _backbone_of(network, card)
+    for layout, state in zip(layouts, candidates, strict=True):
+        for part, place in places.items():
+            is_wanted = part == "backbone" if for_backbone or layout.part == "backbone" else True
+            if is_wanted and set(state) & set(place.state_dict()):
+                return replace(layout, part=part), state
     raise WeightsError(
         f"{path.name} holds the weights of another network",
-        expected=f"values such as {next(iter(target.state_dict()))} of {card.full_name}",
-        got=f"{len(values)} values such as {next(iter(values), 'none')}",
+        expected=f"values such as {next(iter(network.state_dict()))} of {card.full_name}",
+        got=f"{len(candidates[0])} values such as {next(iter(candidates[0]), 'none')}",
         remedy="choose a file of this network, or use --weights none",
     )
 
