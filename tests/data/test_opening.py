@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -271,6 +272,29 @@ def test_a_folder_of_a_named_sets_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(everything(open_data("digits"))) == 1797
     assert [finding.kind for finding in open_data("digits").findings] == ["named-data-set"]
     assert len(everything(open_data("./digits"))) == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("visus.data.formats.listing.os.scandir", refuse)
+    with pytest.raises(DataError, match="cannot be listed") as caught:
+        open_data(tmp_path)
+    assert caught.value.got == "Permission denied"
+
+
+def test_samples_travel_to_other_processes(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    for number in range(3):
+        picture(tmp_path / "images" / f"{number}.jpg")
+        (tmp_path / "labels" / f"{number}.txt").write_text("0 0.5 0.5 0.5 0.5 0.7 0.7\n")
+    for task in ("detection", "segmentation"):
+        for sample in everything(open_data(tmp_path, task=task)):
+            copy = pickle.loads(pickle.dumps(sample))
+            assert copy.id == sample.id
+            assert copy.target(task).to_dict() == sample.target(task).to_dict()
+            np.testing.assert_array_equal(copy.image.load(), sample.image.load())
 
 
 # --- images for prediction

@@ -45,11 +45,12 @@ def _recognise(listing: Listing) -> bool:
 def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
     """Number and name of all classes, from a table that lists only these beside the one that names images."""
     for path in listing.files_with(*TABLE_SUFFIXES):
-        if path in used:
+        head = read_table(path, limit=3)
+        number, name = head.find(INDEX_COLUMNS), head.find(LABEL_COLUMNS)
+        if path in used or number is None or name is None:
             continue
         table = read_table(path)
-        number, name = table.find(INDEX_COLUMNS), table.find(LABEL_COLUMNS)
-        if number is None or name is None or not all(row[number].isdecimal() for row in table.rows):
+        if not all(row[number].isdecimal() for row in table.rows):
             continue
         names = {int(row[number]): row[name] for row in table.rows}
         if sorted(names) == list(range(len(table.rows))):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from visus.data.images import IMAGE_SUFFIXES
+from visus.errors import DataError
 
 T = TypeVar("T")
 
@@ -139,11 +140,15 @@ class Listing:
         if folder not in self._folders:
             files: list[str] = []
             folders: list[str] = []
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.name.startswith(".") or entry.name.lower() in _PASSED_OVER:
-                        continue
-                    (folders if entry.is_dir() else files).append(entry.name)
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if not entry.name.startswith(".") and entry.name.lower() not in _PASSED_OVER:
+                            (folders if entry.is_dir() else files).append(entry.name)
+            except OSError as error:
+                raise DataError(
+                    f"{folder} cannot be listed", expected="a folder that may be read", got=error.strerror or str(error)
+                ) from error
             self._folders[folder] = (
                 tuple(folder / name for name in sorted(files)),
                 tuple(folder / name for name in sorted(folders)),
