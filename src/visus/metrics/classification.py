@@ -1,4 +1,4 @@
-"""Scores of classification, over counts that take the same memory for any number of images."""
+"""How often the right class is named: accuracies, confusions, scores of each class, calibration."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visus.errors import ShapeError
 from visus.structures import Label
 
-CALIBRATION_BINS = 15
-"""Bins of the expected calibration error (Guo et al. 2017, sec. 3)."""
+TOP = 5
+BINS = 15
+"""Equal steps of confidence for the calibration error (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
 
 
 class ClassificationMetric:
-    """Accuracy, confusion, and precision, recall and F1 of each class.
+    """Counts answers as they come; it holds K x K numbers and no image.
 
     Args:
         classes: names of the K classes.
@@ -24,61 +24,83 @@ class ClassificationMetric:
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
-        self._confusion = np.zeros((len(classes), len(classes)), np.int64)  # [truth, prediction]
-        self._in_top5 = 0
-        self._bins = np.zeros((CALIBRATION_BINS, 3))  # of each bin: images, sum of confidence, hits
+        self._confusion = np.zeros((len(classes), len(classes)), np.int64)  # truth, prediction
+        self._among_top = 0
+        self._bins = np.zeros((2, BINS))  # right answers, sum of confidences
         self._log_loss = 0.0
 
     def update(self, predictions: Sequence[Label], targets: Sequence[Label]) -> None:
-        """Adds images.
+        """Adds images; one prediction with scores and one target each.
 
         Raises:
-            ShapeError: if there is not one prediction with scores for each target.
+            ShapeError: if their numbers differ, a prediction has no scores, or the classes are not the metric's.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "each image needs a prediction and a target",
-                expected=f"{len(targets)} predictions",
-                got=str(len(predictions)),
+                "a metric needs one prediction a target", expected=str(len(targets)), got=str(len(predictions))
             )
         for prediction, target in zip(predictions, targets, strict=True):
-            if prediction.scores is None:
-                raise ShapeError("a prediction needs scores", expected=f"[{len(self.classes)}]", got="none")
-            self._confusion[target.index, prediction.index] += 1
-            own = float(prediction.scores[target.index])
-            # Ties count against the model.
-            self._in_top5 += int((prediction.scores >= own).sum()) <= 5
-            confidence = float(prediction.scores[prediction.index])
-            place = min(int(confidence * CALIBRATION_BINS), CALIBRATION_BINS - 1)
-            self._bins[place] += (1, confidence, prediction.index == target.index)
-            self._log_loss -= float(np.log(max(own, 1e-12)))
+            self._check(prediction, target)
+        for prediction, target in zip(predictions, targets, strict=True):
+            self._add(prediction, target)
 
     def compute(self) -> dict[str, Any]:
-        """accuracy, top5_accuracy (None for K <= 5), calibration_error, log_loss, confusion [truth][prediction],
-        per_class {name: {precision, recall, f1, support}}; scores are None where no image allows them.
+        """Fractions in [0, 1], None where the images define none.
+
+        Returns:
+            ``accuracy``; ``top5_accuracy``: the true class is among the five highest scores (None for 5 classes or
+            fewer); ``macro_f1``: mean over the classes that occur in truth or prediction; ``calibration_error``: the
+            mean distance of confidence and accuracy over 15 bins of confidence; ``log_loss``: mean of -log of the true
+            class's score, in nats; ``per_class``: class name -> precision, recall, f1, support; ``confusion``:
+            [truth][prediction] counts.
         """
-        total = int(self._confusion.sum())
-        hits = np.diag(self._confusion)
+        images = int(self._confusion.sum())
+        hits = self._confusion.diagonal()
+        support, predicted = self._confusion.sum(1), self._confusion.sum(0)
+        f1 = [_ratio(2 * hits[k], support[k] + predicted[k]) for k in range(len(self.classes))]
+        known = [value for value in f1 if value is not None]
+        right, confidence = self._bins
         return {
-            "accuracy": float(hits.sum() / total) if total else None,
-            "top5_accuracy": self._in_top5 / total if total and len(self.classes) > 5 else None,
-            "calibration_error": self._calibration_error() if total else None,
-            "log_loss": self._log_loss / total if total else None,
+            "accuracy": _ratio(hits.sum(), images),
+            "top5_accuracy": _ratio(self._among_top, images) if len(self.classes) > TOP else None,
+            "macro_f1": float(np.mean(known)) if known else None,
+            "calibration_error": _ratio(np.abs(right - confidence).sum(), images),
+            "log_loss": _ratio(self._log_loss, images),
+            "per_class": {
+                name: {
+                    "precision": _ratio(hits[k], predicted[k]),
+                    "recall": _ratio(hits[k], support[k]),
+                    "f1": f1[k],
+                    "support": int(support[k]),
+                }
+                for k, name in enumerate(self.classes)
+            },
             "confusion": self._confusion.tolist(),
-            "per_class": {name: self._scores(index, hits) for index, name in enumerate(self.classes)},
         }
 
-    def _scores(self, index: int, hits: NDArray[np.int64]) -> dict[str, Any]:
-        truth, answers = int(self._confusion[index].sum()), int(self._confusion[:, index].sum())
-        both = truth + answers
-        return {
-            "precision": float(hits[index] / answers) if answers else None,
-            "recall": float(hits[index] / truth) if truth else None,
-            "f1": float(2 * hits[index] / both) if both else None,
-            "support": truth,
-        }
+    def _check(self, prediction: Label, target: Label) -> None:
+        for label in (prediction, target):
+            if len(label.classes) != len(self.classes):
+                raise ShapeError(
+                    "labels must be of the metric's classes",
+                    expected=f"{len(self.classes)} classes",
+                    got=f"{len(label.classes)} classes",
+                )
+        if prediction.scores is None:
+            raise ShapeError("a prediction needs scores", expected=f"[{len(self.classes)}]", got="None")
 
-    def _calibration_error(self) -> float:
-        """The mean distance of confidence and accuracy over the bins, weighted by their images (Guo et al., eq. 3)."""
-        images, confidence, hits = self._bins.T
-        return float(np.abs(confidence - hits).sum() / images.sum())
+    def _add(self, prediction: Label, target: Label) -> None:
+        scores = np.asarray(prediction.scores, np.float64)
+        self._confusion[target.index, prediction.index] += 1
+        # Of equal scores the lower id ranks first, as in Label.top.
+        true = float(scores[target.index])
+        better = np.count_nonzero(scores > true) + np.count_nonzero(scores[: target.index] == true)
+        self._among_top += int(better < TOP)
+        self._log_loss -= float(np.log(max(true, float(np.finfo(np.float32).tiny))))
+        confidence = float(scores[prediction.index])
+        place = min(max(int(np.ceil(confidence * BINS)) - 1, 0), BINS - 1)  # bins (0, 1/15], (1/15, 2/15] ...
+        self._bins[:, place] += (prediction.index == target.index, confidence)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None

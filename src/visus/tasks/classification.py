@@ -5,30 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from visus.data.transforms import Prepared
-from visus.errors import RecipeError
+from visus.errors import RecipeError, ShapeError, TaskMismatchError
+from visus.losses.class_weights import balanced_weights, check_frequencies, count_classes
+from visus.losses.cross_entropy import cross_entropy
 from visus.metrics.classification import ClassificationMetric
 from visus.models.protocols import Codec
 from visus.structures import Batch, Label, Target
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import stack_images
 from visus.tasks.task import PrimaryMetric
+
+_OWN_CHOICES = ("label_smoothing", "class_weights")
 
 
 class Classification:
-    """Cross-entropy over K classes; a network with a codec brings its own loss and reading.
+    """One class for an image, by softmax cross-entropy, or as the network's own codec has it.
 
     Args:
-        classes: names of the K classes, in the order of their ids.
-        loss: choices inside the loss; label smoothing and class weights belong here.
-        frequencies: [K] share or count of each class in the training images, for ``class_weights`` "balanced".
+        classes: names of the K classes.
+        loss: ``label_smoothing`` and ``class_weights`` are this task's.
+        frequencies: [K] share or count of each class in the training images, for ``class_weights`` "balanced"; None:
+            they are counted in every batch anew.
 
     Raises:
-        RecipeError: if ``loss`` has a choice of another task, or balanced weights come without frequencies.
+        RecipeError: if ``loss`` has a choice of another task.
+        ShapeError: if there is not one frequency a class.
     """
 
     name = "classification"
@@ -39,80 +44,98 @@ class Classification:
     ) -> None:
         self.classes = classes
         self._loss = loss or LossOptions()
-        self._loss.require_only(self.name, ("label_smoothing", "class_weights"))
-        self._weights = balanced_weights(frequencies) if self._loss.class_weights == "balanced" else None
+        self._loss.require_only(self.name, _OWN_CHOICES)
+        self._frequencies = None if frequencies is None else check_frequencies(frequencies, len(classes))
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """N images of one size with ids [N] int64."""
-        targets = [item.target for item in prepared]
-        ids = None
-        if all(isinstance(target, Label) for target in targets):
-            ids = torch.tensor([cast(Label, target).index for target in targets])
+        """images [N,C,H,W] uint8; targets ids [N] int64, or None for unlabelled images.
+
+        Raises:
+            ShapeError: if the images are not of one size.
+        """
+        ids = [item.target.index for item in prepared if isinstance(item.target, Label)]
         return Batch(
-            images=torch.stack([item.image for item in prepared]),
-            targets=ids,
+            images=stack_images(prepared),
+            targets=torch.tensor(ids) if len(ids) == len(prepared) else None,
             placements=[item.placement for item in prepared],
             ids=[item.id for item in prepared],
         )
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """{"class": mean cross-entropy}, or the codec's terms.
+        """ "cross_entropy", or the terms of the network's codec. The id -100 does not count; without others it is 0.
 
         Raises:
-            RecipeError: if the network's codec has a loss of its own and the recipe asks for another.
+            RecipeError: if the network brings a loss of its own, and the recipe asks for choices in the other.
+            ShapeError: if the network was built for another number of classes.
+            TaskMismatchError: if the images have no labels.
         """
+        if batch.targets is None:
+            raise TaskMismatchError("a loss needs labels", expected="a class for each image", got="unlabelled images")
         outputs = model(batch.images)
         codec = _codec(model)
         if codec is not None:
-            if self._weights is not None or self._loss.label_smoothing:
-                raise RecipeError(
-                    "this network has a loss of its own",
-                    expected="loss.label_smoothing=0 and loss.class_weights=none",
-                    got=f"label_smoothing={self._loss.label_smoothing}, class_weights={self._loss.class_weights}",
-                )
+            self._refuse_choices(model)
             return codec.losses(outputs, codec.encode(batch.targets, batch.images.device))
-        weights = None if self._weights is None else self._weights.to(outputs)
-        loss = functional.cross_entropy(
-            outputs.float(), batch.targets, weight=weights, label_smoothing=self._loss.label_smoothing
-        )
-        return {"class": loss}
+        logits = self._checked(outputs, len(batch))  # [N, K]
+        smoothing = self._loss.label_smoothing
+        weights = self._weights(batch.targets)
+        return {"cross_entropy": cross_entropy(logits, batch.targets, class_weights=weights, label_smoothing=smoothing)}
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Label]:
-        """One label an image, with the probabilities of all classes."""
+        """N labels with the probabilities of all classes."""
         outputs = model(batch.images)
         codec = _codec(model)
-        scores = outputs.float().softmax(1) if codec is None else codec.decode(outputs)  # [N,K]
-        values = scores.float().cpu().numpy().astype(np.float32)
-        return [Label(self.classes, int(row.argmax()), row) for row in values]
+        scores = outputs.float().softmax(1) if codec is None else codec.decode(outputs)
+        rows = self._checked(scores.detach(), len(batch)).float().cpu().numpy()  # [N, K]
+        return [Label(self.classes, int(row.argmax()), row) for row in rows]
 
     def metrics(self) -> ClassificationMetric:
         """A fresh metric."""
         return ClassificationMetric(self.classes)
 
     def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
-        """[N]: the logit of the class in question, before the softmax (Selvaraju et al. 2017, sec. 3).
+        """[N]: the logit of each prediction's class, before the softmax (Selvaraju et al. 2017, section 3).
 
-        A codec's network may have no logit a class; there it is the log of the class's probability.
+        A network whose outputs are no logits is asked for its codec's ``logits(outputs)`` [N,K]; without them, the
+        logarithms of the probabilities take their place, which fade where the network is sure.
         """
         codec = _codec(model)
-        scores = outputs if codec is None else codec.decode(outputs).clamp_min(1e-12).log()  # [N,K]
-        index = torch.tensor([cast(Label, value).index for value in prediction], device=scores.device)
-        return scores.gather(1, index[:, None])[:, 0]
+        if codec is None:
+            logits = outputs
+        elif hasattr(codec, "logits"):
+            logits = codec.logits(outputs)
+        else:
+            logits = codec.decode(outputs).clamp(min=1e-12).log()
+        logits = self._checked(logits, len(prediction))  # [N, K]
+        chosen = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
+        return logits.gather(1, chosen[:, None])[:, 0]  # [N]
 
+    def _weights(self, targets: Tensor) -> Tensor | None:
+        if self._loss.class_weights == "none":
+            return None
+        counted = count_classes(targets, len(self.classes)) if self._frequencies is None else self._frequencies
+        return balanced_weights(counted)
 
-def balanced_weights(frequencies: Sequence[float] | None) -> Tensor:
-    """[K] weights n / (K n_k), so that every class weighs as much as the others; 0 for a class without examples.
+    def _checked(self, values: Tensor, images: int) -> Tensor:
+        if tuple(values.shape) != (images, len(self.classes)):
+            raise ShapeError(
+                "a classifier must answer with one value an image and class",
+                expected=f"[{images}, {len(self.classes)}]",
+                got=str(list(values.shape)),
+                remedy=f"build the network with classes={len(self.classes)}",
+            )
+        return values
 
-    Args:
-        frequencies: [K] share or count of each class.
-
-    Raises:
-        RecipeError: if there are none.
-    """
-    if frequencies is None or not sum(frequencies):
-        raise RecipeError("balanced class weights need to know how often each class occurs", expected="frequencies")
-    counts = torch.tensor(list(frequencies), dtype=torch.float32)
-    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1e-12)), 0.0)
+    def _refuse_choices(self, model: nn.Module) -> None:
+        defaults = LossOptions()
+        for name in _OWN_CHOICES:
+            if getattr(self._loss, name) != getattr(defaults, name):
+                raise RecipeError(
+                    f"{type(model).__name__} has a loss of its own, which loss.{name} does not change",
+                    expected=f"loss.{name} left at {getattr(defaults, name)}",
+                    got=str(getattr(self._loss, name)),
+                    remedy="leave it away, or choose a network with one logit a class",
+                )
 
 
 def _codec(model: nn.Module) -> Codec | None:
