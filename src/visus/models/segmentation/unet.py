@@ -1,0 +1,188 @@
+"""U-Net.
+
+Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015, figure 1 and
+sections 2 and 3.
+
+Letters: N images, C input channels, K classes, W the width (64 in the paper), l the level: 0 at the top, d = 4 at the
+bottom.
+
+| level | contracting, valid | copied and cropped by | expanding, valid | channels |
+|---|---|---|---|---|
+| 0 | 572 -> 568 | 88 a side -> 392 | 392 -> 388 | W |
+| 1 | 284 -> 280 | 40 -> 200 | 200 -> 196 | 2W |
+| 2 | 140 -> 136 | 16 -> 104 | 104 -> 100 | 4W |
+| 3 | 68 -> 64 | 4 -> 56 | 56 -> 52 | 8W |
+| 4 | 32 -> 28 | | | 16W |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from visus.errors import ShapeError
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class UNet(nn.Module):
+    """A contracting path, an expanding path, and the maps of the one copied into the other.
+
+    [N,C,H,W] -> [N,K,H',W'] logits; the output's size is :meth:`output_size`, its centre is the input's.
+
+    Args:
+        classes: K.
+        in_channels: C.
+        width: W, channels of level 0; each level has twice those above it.
+        depth: d, the number of poolings; sides must fit 2^d.
+        padded: False: convolutions without padding as published, 572 -> 388; True: with zeros around, so that input
+            and output are of one size.
+        norm: batch normalisation between convolution and ReLU (not in the paper); those convolutions have no bias.
+        dropout: probability at the end of the contracting path: after the convolutions of its last two levels, before
+            pooling and copying. The paper names no value; 0.5 is that of the network which its authors published.
+    """
+
+    head: tuple[str, ...] = ("output",)
+
+    def __init__(
+        self, *, classes: int, in_channels: int, width: int, depth: int, padded: bool, norm: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.depth = depth
+        self.channels: Mapping[int, int] = {2**level: widths[level] for level in range(depth + 1)}
+        self.contracting = nn.ModuleList(
+            two_convolutions(before, after, padded=padded, norm=norm)
+            for before, after in zip([in_channels, *widths], widths, strict=False)
+        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
+        self.expanding = nn.ModuleList(two_convolutions(2 * w, w, padded=padded, norm=norm) for w in widths[:-1])
+        self.output = nn.Conv2d(width, classes, 1)
+        self.pool = nn.MaxPool2d(2)
+        self.dropout = nn.Dropout(dropout)
+        self._step = 2**depth
+        # Two convolutions take 4 pixels of a level, which are 4 * 2^l of the image; all but the last are passed twice.
+        self._lost = 0 if padded else 4 * self._step + 8 * (self._step - 1)
+        self._smallest = self._step
+        if not padded:
+            bottom = 4 * (self._step - 1) // self._step + 1  # the fewest pixels there that leave one of the output
+            self._smallest = self._step * (bottom + 4) + 4 * (self._step - 1)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        # Section 3: N(0, sqrt(2/N)), N being the number of incoming nodes of one neuron (He et al. 2015).
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
+                up = isinstance(layer, nn.ConvTranspose2d)
+                incoming = layer.in_channels if up else layer.weight[0].numel()
+                nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / incoming))
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The smallest (height, width) that the network takes and that is not smaller than ``size``."""
+        height, width = (
+            self._smallest + math.ceil(max(side - self._smallest, 0) / self._step) * self._step for side in size
+        )
+        return height, width
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the output for an input of ``size``; what is lost is lost evenly on all sides.
+
+        Raises:
+            ShapeError: if the network does not take that size.
+        """
+        fitting = self.fitting_size(size)
+        if size != fitting:
+            raise ShapeError(
+                "U-Net cannot halve the sides of this image at every level",
+                expected=f"sides of {self._smallest}, {self._smallest + self._step}, "
+                f"{self._smallest + 2 * self._step} ... pixels",
+                got=f"{size[0]}x{size[1]}",
+                remedy=f"pad to {fitting[0]}x{fitting[1]} by mirroring",
+            )
+        return size[0] - self._lost, size[1] - self._lost
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        self.output_size((images.shape[2], images.shape[3]))  # refuses sizes that do not fit
+        maps = {}
+        x = images  # [N, C, 572, 572]
+        for level, convolutions in enumerate(self.contracting):
+            if level > 0:
+                x = self.pool(x)  # [N, W 2^(l-1), 284 ... 32]
+            x = convolutions(x)  # [N, W 2^l, 568, 280, 136, 64, 28]
+            if level >= self.depth - 1:
+                x = self.dropout(x)
+            maps[2**level] = x
+        return maps
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        x = features[2**self.depth]  # [N, 16W, 28, 28]
+        for level in reversed(range(self.depth)):
+            x = self.up[level](x)  # [N, W 2^l, 56, 104, 200, 392]
+            copied = crop(features[2**level], x)  # [N, W 2^l, 56, 104, 200, 392]
+            x = self.expanding[level](torch.cat([copied, x], 1))  # [N, W 2^l, 52, 100, 196, 388]
+        return self.output(x)  # type: ignore[no-any-return]  # [N, K, 388, 388]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
+def two_convolutions(before: int, after: int, *, padded: bool, norm: bool) -> nn.Sequential:
+    """Two 3x3 convolutions, each followed by a ReLU: the blue arrows of figure 1."""
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        layers.append(nn.Conv2d(channels, after, 3, padding=1 if padded else 0, bias=not norm))
+        if norm:
+            layers.append(nn.BatchNorm2d(after))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def crop(x: Tensor, like: Tensor) -> Tensor:
+    """The centre of ``x``, as large as ``like``."""
+    top, left = (x.shape[2] - like.shape[2]) // 2, (x.shape[3] - like.shape[3]) // 2
+    return x[:, :, top : top + like.shape[2], left : left + like.shape[3]]
+
+
+def unet(
+    *, classes: int, in_channels: int, width: Positive = 64, depth: Positive = 4, dropout: Share = 0.5
+) -> nn.Module:
+    """U-Net as published. ``width``: channels of the first level; ``depth``: number of poolings."""
+    return UNet(
+        classes=classes,
+        in_channels=in_channels,
+        width=width,
+        depth=depth,
+        padded=False,
+        norm=False,
+        dropout=dropout,
+    )
+
+
+def unet_padded(
+    *,
+    classes: int,
+    in_channels: int,
+    width: Positive = 64,
+    depth: Positive = 4,
+    norm: bool = True,
+    dropout: Share = 0.0,
+) -> nn.Module:
+    """U-Net with padded convolutions: the output is as large as the input. ``norm``: with batch normalisation."""
+    return UNet(
+        classes=classes,
+        in_channels=in_channels,
+        width=width,
+        depth=depth,
+        padded=True,
+        norm=norm,
+        dropout=dropout,
+    )
