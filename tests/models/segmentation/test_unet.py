@@ -144,13 +144,14 @@ def test_initial_weights_are_drawn_from_n_0_sqrt_2_over_n() -> None:
     assert not network.contracting[0][0].bias.any()
 
 
-def test_maps_keep_their_variance_at_the_start() -> None:
+def test_convolutions_keep_the_variance_at_the_start() -> None:
+    """What the initialisation is for; pooling, which takes the largest value, lets it rise from level to level."""
     torch.manual_seed(0)
-    network = unet(classes=2, in_channels=1, width=16).eval()  # what the initialisation is for
+    network = unet(classes=2, in_channels=16, width=64).eval()
     with torch.no_grad():
-        maps = network.features(torch.randn(1, 1, 188, 188))
-    squares = [map_.square().mean().item() for map_ in maps.values()]
-    assert all(0.3 < value < 10 for value in squares)
+        maps = network.features(torch.randn(1, 16, 188, 188))
+    assert maps[1].square().mean().item() == pytest.approx(1, rel=0.25)
+    assert all(1 < map_.square().mean().item() < 3**level for level, map_ in enumerate(list(maps.values())[1:], 1))
 
 
 def test_dropout_at_the_end_of_the_contracting_path() -> None:
