@@ -1,0 +1,133 @@
+"""Overlap-tile: any part of an image through a network that restricts its input's size, or loses pixels at the border.
+
+Ronneberger, Fischer, Brox, MICCAI 2015, figure 2: the network is given more of the image than is asked for, and where
+the image ends, its mirror image.
+
+Letters: N images, C channels, K classes, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from visus.errors import ShapeError
+from visus.structures import Batch
+
+Size = tuple[int, int]
+
+
+@runtime_checkable
+class Restricted(Protocol):
+    """A network that does not take every size, or answers for fewer pixels than it sees."""
+
+    def fitting_size(self, size: Size) -> Size:
+        """The smallest input (height, width) that it takes and that is not smaller than ``size``."""
+
+    def output_size(self, size: Size) -> Size:
+        """(height, width) of the output for an input of a size that it takes; the outputs are the input's centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def pieces(size: Size, largest: int, step: int) -> list[Part]:
+    """An image cut into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
+    rows, columns = (_edges(side, largest, step) for side in size)
+    return [
+        Part(top, left, bottom - top, right - left)
+        for top, bottom in pairwise(rows)
+        for left, right in pairwise(columns)
+    ]
+
+
+def answer(model: nn.Module, images: Tensor, part: Part, *, context: int = 0) -> Tensor:
+    """The raw outputs for a part of the images.
+
+    Args:
+        model: answers with a map as large as its input, or is :class:`Restricted`.
+        images: [N,C,H,W].
+        part: what is asked for, H' x W' pixels.
+        context: so many further pixels on each side are answered and thrown away.
+
+    Returns:
+        [N,K,H',W'].
+
+    Raises:
+        ShapeError: if the outputs are no maps of the expected size.
+    """
+    wanted = (part.height + 2 * context, part.width + 2 * context)
+    size, margin = _input(model, wanted)
+    rows = _mirrored(part.top - context - margin[0], size[0], images.shape[2], images.device)
+    columns = _mirrored(part.left - context - margin[1], size[1], images.shape[3], images.device)
+    whole = part.top == part.left == 0 and size == images.shape[2:] and not context and not any(margin)
+    outputs = model(images if whole else images.index_select(2, rows).index_select(3, columns))
+    if outputs.ndim != 4 or outputs.shape[2] < wanted[0] or outputs.shape[3] < wanted[1]:
+        raise ShapeError(
+            "a segmentation network must answer for every pixel",
+            expected=f"[N, K, {wanted[0]}, {wanted[1]}]",
+            got=str(list(outputs.shape)),
+        )
+    answered: Tensor = outputs[:, :, context : context + part.height, context : context + part.width]
+    return answered
+
+
+def fitted(model: nn.Module, batch: Batch) -> Batch:
+    """The batch with as much mirrored border as the network needs; its placements know of it.
+
+    The upper left corner of the network's output is that of the batch's own images.
+    """
+    size, margin = _input(model, (batch.images.shape[2], batch.images.shape[3]))
+    rows = _mirrored(-margin[0], size[0], batch.images.shape[2], batch.images.device)
+    columns = _mirrored(-margin[1], size[1], batch.images.shape[3], batch.images.device)
+    placements = [
+        replace(
+            placement,
+            network_size=size,
+            offset=(placement.offset[0] + margin[0], placement.offset[1] + margin[1]),
+        )
+        for placement in batch.placements
+    ]
+    images = batch.images.index_select(2, rows).index_select(3, columns)
+    return replace(batch, images=images, placements=placements)
+
+
+def loses_border(model: nn.Module) -> bool:
+    """Whether the outputs cover fewer pixels than the input, so that each has its whole surroundings."""
+    return any(_input(model, (1, 1))[1])
+
+
+def _input(model: nn.Module, wanted: Size) -> tuple[Size, Size]:
+    """The smallest input whose output covers ``wanted`` pixels, and how many of its pixels are lost at top and left."""
+    if not isinstance(model, Restricted):
+        return wanted, (0, 0)
+    network = cast(Restricted, model)
+    fitting = network.fitting_size(wanted)
+    output = network.output_size(fitting)
+    lost = (fitting[0] - output[0], fitting[1] - output[1])
+    size = network.fitting_size((wanted[0] + lost[0], wanted[1] + lost[1]))
+    return size, (lost[0] // 2, lost[1] // 2)
+
+
+def _mirrored(start: int, count: int, side: int, device: torch.device) -> Tensor:
+    """[count] places start, start + 1 ... of a line 0 ... side - 1 mirrored at its ends, which are not repeated."""
+    period = max(2 * (side - 1), 1)
+    places = torch.arange(start, start + count, device=device) % period
+    return torch.where(places < side, places, period - places)
+
+
+def _edges(side: int, largest: int, step: int) -> list[int]:
+    count = -(-side // largest)
+    inner = {round(side * number / count / step) * step for number in range(1, count)}
+    return sorted({0, side} | {edge for edge in inner if 0 < edge < side})

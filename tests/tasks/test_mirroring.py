@@ -1,0 +1,106 @@
+"""Overlap-tile: what is answered lies where it was asked for, and borders are mirrored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visus.errors import ShapeError
+from visus.structures import Batch, Placement
+from visus.tasks.mirroring import Part, answer, fitted, loses_border, pieces
+
+
+class Valid(nn.Module):
+    """Takes multiples of 8 only, and answers with the input's centre, 3 pixels less on each side."""
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        return tuple(max(-(-side // 8) * 8, 8) for side in size)
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        assert size == self.fitting_size(size)
+        return size[0] - 6, size[1] - 6
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert tuple(images.shape[2:]) == self.fitting_size(tuple(images.shape[2:]))
+        return images[:, :, 3:-3, 3:-3]
+
+
+class Blur(Valid):
+    """The same, with the mean of 7x7 pixels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.avg_pool2d(images, 7, stride=1)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
+def test_every_pixel_is_answered_in_its_place(height: int, width: int, context: int) -> None:
+    images = torch.rand(2, 1, height, width)
+    for model in (Valid(), nn.Identity()):
+        torch.testing.assert_close(answer(model, images, Part(0, 0, height, width), context=context), images)
+        part = Part(height // 3, width // 2, height - height // 3, width - width // 2)
+        expected = images[:, :, height // 3 :, width // 2 :]
+        torch.testing.assert_close(answer(model, images, part, context=context), expected)
+
+
+def test_beyond_the_border_lies_the_mirror_image() -> None:
+    images = torch.rand(1, 2, 9, 5)
+    padded = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), (3, 3), (3, 3)], mode="reflect"))
+    torch.testing.assert_close(answer(Blur(), images, Part(0, 0, 9, 5)), F.avg_pool2d(padded, 7, stride=1))
+
+
+@given(st.integers(1, 6), st.integers(0, 30))
+def test_narrow_images_are_mirrored_again_and_again(side: int, context: int) -> None:
+    seen: list[Tensor] = []
+
+    class Look(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(images)
+            return images
+
+    images = torch.rand(1, 1, side, side)
+    answer(Look(), images, Part(0, 0, side, side), context=context)
+    expected = np.pad(images[0, 0].numpy(), context, mode="reflect")
+    np.testing.assert_array_equal(seen[0][0, 0].numpy(), expected)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_pieces_cover_the_image_once(height: int, width: int) -> None:
+    parts = pieces((height, width), 1024, 64)
+    assert sum(part.height * part.width for part in parts) == height * width
+    assert all(part.top % 64 == 0 and part.left % 64 == 0 for part in parts)
+    assert all(0 < part.height <= 1024 + 64 and 0 < part.width <= 1024 + 64 for part in parts)
+    assert {(part.top + part.height, part.left + part.width) for part in parts} >= {(height, width)}
+    if max(height, width) <= 1024:
+        assert parts == [Part(0, 0, height, width)]
+
+
+def test_a_fitted_batch_knows_where_its_pixels_are() -> None:
+    images = torch.rand(1, 1, 20, 11)
+    placement = Placement((40, 22), (20, 11), scale=(0.5, 0.5))
+    batch = fitted(Valid(), Batch(images, None, [placement], ["x"]))
+    assert batch.images.shape == (1, 1, 32, 24)
+    torch.testing.assert_close(Valid()(batch.images)[:, :, :20, :11], images)
+    moved = batch.placements[0]
+    assert moved.network_size == (32, 24)
+    inner = placement.undo_map(images[0, 0].numpy(), smooth=True)
+    np.testing.assert_allclose(moved.undo_map(batch.images[0, 0].numpy(), smooth=True)[2:-2, 2:-2], inner[2:-2, 2:-2])
+    unchanged = fitted(nn.Identity(), Batch(images, None, [placement], ["x"]))
+    torch.testing.assert_close(unchanged.images, images)
+    assert list(unchanged.placements) == [placement]
+
+
+def test_whether_the_border_is_lost() -> None:
+    assert loses_border(Valid())
+    assert not loses_border(nn.Identity())
+
+
+def test_an_answer_that_is_no_map_is_refused() -> None:
+    with pytest.raises(ShapeError, match="every pixel"):
+        answer(nn.Flatten(), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))
+    with pytest.raises(ShapeError, match="every pixel"):
+        answer(nn.MaxPool2d(2), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))
