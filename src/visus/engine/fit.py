@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -98,8 +98,8 @@ def fit(
     watch = Watch(progress or Silent(), run if runtime.is_first else None, recipe)
     _check(recipe, loader, validation, runtime)
     store = Checkpoints(run.path) if run else None
-    with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), watch:
-        session = Session(network, turns, recipe, runtime, batches=len(loader), store=store, classes=classes)
+    session = Session(network, turns, recipe, runtime, batches=len(loader), store=store, classes=classes)
+    with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), watch, closing(session):
         if resume and session.resume():
             watch.resumed(session)
         while not session.is_over:

@@ -44,6 +44,8 @@ def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, 
             _PARENT: str(os.getpid()),
             **(environment or {}),
         }
+        # DDP warns at each start that no parameter went unused; looking for them has another reason (see turn.py).
+        shared.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         if sys.platform == "linux":
             shared.setdefault("GLOO_SOCKET_IFNAME", "lo")
         before: dict[int, object] = {}
@@ -87,7 +89,7 @@ def watch_parent() -> None:
 def _supervise(group: list[subprocess.Popen[bytes]]) -> int:
     first = 0
     deadline = float("inf")
-    while any(process.poll() is None for process in group):
+    while None in [process.poll() for process in group]:
         codes = [process.returncode for process in group if process.returncode]
         if codes and not first:
             first = codes[0]

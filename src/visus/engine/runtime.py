@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -56,6 +57,12 @@ class Runtime:
         dist.all_gather(parts, tensor)
         return parts
 
+    def align(self, tensors: Iterable[Tensor]) -> None:
+        """Gives every process the first one's values, in place; tensors on the device, in one order everywhere."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
     def from_first(self, value: Any) -> Any:
         """The first process's value (plain, as JSON has it) in all of them; they wait for it as long as it takes."""
         if self.world == 1:
@@ -103,6 +110,8 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
             dist.monitored_barrier(_control_group(), timeout=_PATIENCE)
     finally:
         if world > 1:
+            # What still refers to the group would end its threads while the interpreter is going down, which aborts.
+            gc.collect()
             dist.destroy_process_group()
         torch.use_deterministic_algorithms(before[0])
         torch.set_num_threads(before[1])

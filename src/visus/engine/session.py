@@ -78,6 +78,7 @@ class Session:
     ) -> None:
         memory = torch.channels_last if recipe.channels_last else torch.contiguous_format
         network.to(device=runtime.device, memory_format=memory)  # type: ignore[call-overload]
+        runtime.align(network.state_dict().values())
         self.network = network
         self.recipe = recipe
         self.world = runtime.world
@@ -94,7 +95,11 @@ class Session:
         self._turns = turns
         self._runtime = runtime
         self._store = store
-        self._classes = list(classes)
+        self._origin = {
+            "recipe": recipe.model_dump(mode="json"),
+            "classes": list(classes),
+            "versions": {name: metadata.version(name) for name in ("visus", "torch")},
+        }
         seed_generators(recipe.seed, runtime.rank)
 
     @property
@@ -109,6 +114,11 @@ class Session:
         waited = position.epoch - 1 - (position.best_epoch or 0)
         early = patience is not None and position.best_epoch is not None and waited >= patience
         return early or position.epoch >= self.recipe.epochs
+
+    def close(self) -> None:
+        """Lets go of the other processes."""
+        for stepper in self.steppers:
+            stepper.close()
 
     def begin_epoch(self) -> None:
         """Training mode, and what is frozen in this epoch."""
@@ -194,7 +204,7 @@ class Session:
         """Keeps the judged network as the best one."""
         if self._store is not None and self._runtime.is_first:
             tensors = {f"model/{name}": value for name, value in self.judged.state_dict().items()}
-            state = {"epoch": self.position.epoch, "step": self.position.step, "scores": dict(scores), **self._origin()}
+            state = {"epoch": self.position.epoch, "step": self.position.step, "scores": dict(scores), **self._origin}
             self._store.save_best(Snapshot(tensors, state))
 
     def resume(self) -> bool:
@@ -264,7 +274,7 @@ class Session:
             "images": self.ledger.images,
             "turns": turns,
             "world": self._runtime.world,
-            **self._origin(),
+            **self._origin,
         }
         return Snapshot(tensors, state)
 
@@ -291,13 +301,6 @@ class Session:
         self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
         first = self._runtime.is_first
         self.ledger.restart(state["sums"] if first else None, state["images"] if first else 0)
-
-    def _origin(self) -> dict[str, Any]:
-        return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "classes": self._classes,
-            "versions": {name: metadata.version(name) for name in ("visus", "torch")},
-        }
 
 
 def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:

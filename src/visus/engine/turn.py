@@ -111,6 +111,10 @@ class Stepper:
             # buckets are rebuilt after one, and three resumed processes would round otherwise than before.
             self._losses = DistributedDataParallel(self._turn.losses, find_unused_parameters=True)
 
+    def close(self) -> None:
+        """Takes the gradients of this process alone again."""
+        self._losses = self._turn.losses
+
     def step(self, batches: Sequence[Batch], step: int, place: int) -> None:
         """One step on the mean loss of all images in ``batches``, whose images are normalised.
 

@@ -1,0 +1,317 @@
+"""Killed at any moment and resumed: the weights of a training that was never killed, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from visus.engine.checkpoint import Checkpoints
+from visus.engine.launch import GROUP_FILE, launch
+
+SCRIPT = Path(__file__).with_name("tiny_training.py")
+CHANGES = ("optimizer.lr=0.05", "schedule.name=cosine", "schedule.warmup_epochs=1", "clip_norm=1.0")
+STEPS = 30  # 3 epochs of 60 images in batches of 6
+
+
+class Forked:
+    """A training in a process of its own, forked from one that has torch imported already."""
+
+    def __init__(self, ask, folder, changes, environment):
+        self.ask, self.returncode = ask, None
+        self.errors = folder / f"stderr-{environment.get('RANK', 0)}"
+        self.pid = ask("start", [str(folder), *CHANGES, *changes], environment, str(self.errors))
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = self.ask("poll", self.pid)
+        return self.returncode
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while self.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        return self.returncode
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """``forked(folder, "field=value", seconds=0.01)`` starts a training there; with ``rank``, as one of a group."""
+    server = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+    def ask(*request):
+        server.stdin.write(json.dumps(request) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
+
+    def begin(folder, *changes, seconds=0.0, **environment):
+        folder.mkdir(exist_ok=True)
+        return Forked(ask, folder, changes, {"TINY_SECONDS": str(seconds), **environment})
+
+    yield begin
+    server.stdin.close()
+    server.wait()
+
+
+def finish(forked, folder, *changes):
+    process = forked(folder, *changes)
+    assert process.wait() == 0, process.errors.read_text()
+
+
+def finish_group(forked, folder, world, *changes):
+    folder.mkdir(exist_ok=True)
+    store = folder / "store"
+    store.unlink(missing_ok=True)
+    shared = {"WORLD_SIZE": str(world), GROUP_FILE: str(store), "GLOO_SOCKET_IFNAME": "lo"}
+    group = [forked(folder, *changes, RANK=str(rank), **shared) for rank in range(world)]
+    for process in group:
+        assert process.wait() == 0, process.errors.read_text()
+
+
+def start_group(folder, world, *changes, seconds=0.0):
+    """The real thing: our supervisor with processes of its own."""
+    command = [sys.executable, str(SCRIPT), str(folder), *CHANGES, *changes]
+    code = f"import sys; from visus.engine.launch import launch; sys.exit(launch({command!r}, {world}))"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TINY_SECONDS": str(seconds)}
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def steps_done(folder, rank=0):
+    file = folder / f"steps{rank}"
+    return file.stat().st_size if file.exists() else 0
+
+
+def wait_for_step(folder, step, process, rank=0):
+    deadline = time.monotonic() + 60
+    while steps_done(folder, rank) < step:
+        assert process.poll() is None, (
+            process.errors.read_text() if isinstance(process, Forked) else process.stderr.read()
+        )
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def final_state(folder):
+    snapshot = Checkpoints(folder).load()
+    assert snapshot is not None
+    position = dict(snapshot.state["position"])
+    history = [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in position["history"]
+    ]
+    return snapshot, {**position, "history": history}
+
+
+def assert_same_end(folder, reference):
+    (ours, position), (theirs, expected) = final_state(folder), final_state(reference)
+    assert position == expected
+    assert ours.tensors.keys() == theirs.tensors.keys()
+    for name, value in theirs.tensors.items():
+        assert torch.equal(ours.tensors[name], value), name
+
+
+def last_position(folder):
+    snapshot = Checkpoints(folder).load()
+    assert snapshot is not None
+    return snapshot.state["position"]
+
+
+@pytest.fixture(scope="module")
+def memory_disk(tmp_path_factory):
+    """A folder whose fsync costs nothing, where there is one: kills are no power cuts."""
+    place = Path("/dev/shm")
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        yield tmp_path_factory.mktemp("runs")
+        return
+    with tempfile.TemporaryDirectory(prefix="visus-resume-", dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def folder(memory_disk):
+    return Path(tempfile.mkdtemp(dir=memory_disk))
+
+
+@pytest.fixture(scope="module")
+def reference(memory_disk, forked):
+    folder = memory_disk / "reference"
+    finish(forked, folder)
+    assert steps_done(folder) == STEPS
+    return folder
+
+
+@pytest.mark.parametrize("step", [1, 8, 14, 29])
+def test_killed_in_mid_epoch(folder, forked, reference, step):
+    process = forked(folder, seconds=0.01)
+    wait_for_step(folder, step, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    before = steps_done(folder)
+    finish(forked, folder)
+    assert_same_end(folder, reference)
+    # Without a checkpoint in mid-epoch, no more is done again than what the epoch had done.
+    assert steps_done(folder) - STEPS <= before - (before - 1) // 10 * 10
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_with_a_checkpoint_after_every_step(folder, forked, reference, seed):
+    """The interval is one step, so that each kill costs at most one, whether it hits a step, a save or a validation."""
+    chance, kills = random.Random(seed), 3
+    for _ in range(kills):
+        process = forked(folder, "checkpoint_seconds=0", seconds=0.005)
+        goal = steps_done(folder) + chance.randrange(1, 10)
+        while process.poll() is None and steps_done(folder) < goal:
+            time.sleep(0.001)
+        time.sleep(chance.random() * 0.01)
+        process.kill()
+        process.wait()
+    finish(forked, folder, "checkpoint_seconds=0")
+    assert_same_end(folder, reference)
+    assert steps_done(folder) <= STEPS + kills
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_by_a_signal(folder, forked, reference, number, code):
+    """The step is finished and saved; the exit code says what happened, and a line how to go on."""
+    process = forked(folder, seconds=0.02)
+    wait_for_step(folder, 13, process)
+    process.send_signal(number)
+    assert process.wait() == code
+    errors = process.errors.read_text()
+    assert f"visus train --resume {folder}" in errors
+    assert "Traceback" not in errors
+    before = steps_done(folder)
+    assert last_position(folder)["step"] == before
+    finish(forked, folder)
+    assert steps_done(folder) == STEPS
+    assert_same_end(folder, reference)
+    assert f"step {before}" in (folder / "log.txt").read_text()
+
+
+def test_a_second_signal_ends_it_at_once(folder, forked):
+    process = forked(folder, seconds=5.0)
+    wait_for_step(folder, 1, process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert time.monotonic() - began < 4
+    assert last_position(folder)["step"] == 0
+
+
+def test_two_processes(folder, forked):
+    """One of two is killed: the group ends with a message. Resumed, stopped by Ctrl-C and resumed again, it ends as if
+    nobody had touched it."""
+    whole, folder = folder / "whole", folder / "killed"
+    finish_group(forked, whole, 2)
+    process = start_group(folder, 2, "checkpoint_seconds=0", seconds=0.02)
+    wait_for_step(folder, 8, process, rank=1)
+    ranks = children(process.pid)
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "process 1 of 2 was killed by signal 9" in errors
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    before = [steps_done(folder, rank) for rank in range(2)]
+    process = start_group(folder, 2, "checkpoint_seconds=0", seconds=0.02)
+    wait_for_step(folder, 20, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    done = last_position(folder)["step"]
+    assert all(steps_done(folder, rank) - done <= 1 for rank in range(2)), (before, done)
+    finish_group(forked, folder, 2, "checkpoint_seconds=0")
+    assert_same_end(folder, whole)
+    assert all(steps_done(folder, rank) <= STEPS + 1 for rank in range(2))
+
+
+def test_the_others_of_a_group_end_when_the_supervisor_is_killed(tmp_path):
+    code = "import time; from visus.engine.launch import watch_parent; watch_parent(); time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", f"from visus.engine.launch import launch; launch({command!r}, 2)"]
+    )
+    deadline = time.monotonic() + 20
+    while len(ranks := children(supervisor.pid)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(1.0)
+    supervisor.kill()
+    supervisor.wait()
+    while any(Path(f"/proc/{rank}").exists() for rank in ranks):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_launch_gives_the_first_failure():
+    code = "import os, sys, time; sys.exit(4) if os.environ['RANK'] == '1' else time.sleep(60)"
+    began = time.monotonic()
+    assert launch([sys.executable, "-c", code], 3) == 4
+    assert time.monotonic() - began < 20
+    assert launch([sys.executable, "-c", "pass"], 2) == 0
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+def test_a_hundred_trainings_killed_again_and_again(folder, forked, reference, seed):
+    """At random moments, in starting, stepping, validating and saving alike, with long and short intervals."""
+    chance = random.Random(seed)
+    interval = f"checkpoint_seconds={chance.choice([0, 0.02, 0.1, 60])}"
+    for _ in range(4):
+        process = forked(folder, interval, seconds=chance.choice([0, 0.01]))
+        goal = steps_done(folder) + chance.randrange(1, 12)
+        while process.poll() is None and steps_done(folder) < goal:
+            time.sleep(0.0005)
+        time.sleep(chance.random() * 0.02)
+        process.kill()
+        process.wait()
+    finish(forked, folder, interval)
+    assert_same_end(folder, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_killed_at_random(folder, forked, world, seed):
+    chance = random.Random(seed)
+    whole, folder = folder / "whole", folder / "killed"
+    finish_group(forked, whole, world)
+    for _ in range(2):
+        process = start_group(folder, world, "checkpoint_seconds=0.05", seconds=0.01)
+        goal = steps_done(folder) + chance.randrange(1, 12)
+        while process.poll() is None and steps_done(folder) < goal:
+            time.sleep(0.001)
+        if process.poll() is None:
+            os.kill(chance.choice(children(process.pid)), signal.SIGKILL)
+        process.communicate(timeout=60)
+    finish_group(forked, folder, world, "checkpoint_seconds=0.05")
+    assert_same_end(folder, whole)
