@@ -12,6 +12,9 @@ from visus.structures import Sample
 
 Severity = Literal["stop", "repair", "note"]
 
+MOST_EXAMPLES = 20
+"""As many file names are shown for one finding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -23,6 +26,7 @@ class Finding:
         message: one line for people.
         count: how often it was seen.
         examples: the first file names (at most 20).
+        samples: the ids of all samples concerned, where a repair leaves samples out; not part of :meth:`to_dict`.
     """
 
     kind: str
@@ -30,9 +34,22 @@ class Finding:
     message: str
     count: int
     examples: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
+
+    @classmethod
+    def about(
+        cls, kind: str, severity: Severity, message: str, samples: Sequence[str], examples: Sequence[str] | None = None
+    ) -> Finding:
+        """A finding that counts examples, or the samples themselves where they are the examples.
+
+        message: "{count}" in it is replaced. examples: all of them; the first are kept.
+        """
+        shown = samples if examples is None else examples
+        text = message.replace("{count}", str(len(shown)))
+        return cls(kind, severity, text, len(shown), tuple(shown[:MOST_EXAMPLES]), tuple(dict.fromkeys(samples)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Plain values, ready for JSON; the examples stand for the samples."""
         return {
             "kind": self.kind,
             "severity": self.severity,

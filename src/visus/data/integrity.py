@@ -1,0 +1,137 @@
+"""Whether an image can be used: is it there, whole, really decodable, and what its suffix says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.duplicates import LOOK, Portrait, digest, draw_portrait
+from visus.data.images import ArrayImage, BytesImage
+from visus.errors import DataError
+from visus.structures import ImageSource
+
+_END = 4096  # bytes; what follows the end mark of a whole JPEG or PNG is shorter
+
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "PNG": (".png",),
+    "WebP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+_ALL_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """What was found out about one image.
+
+    Args:
+        fault: "empty-file", "unreadable-image" (absent, no image, too large), "damaged-image" (the header is right, the
+            pixels cannot be decoded), or "" for an image that can be used.
+        reason: one line about the fault.
+        size: (height, width) of the upright image; None if not even the header can be read.
+        kind: what the content is, such as "PNG", where it contradicts the suffix; otherwise "".
+        portrait: what copies are found by; None for a faulty image.
+    """
+
+    fault: str = ""
+    reason: str = ""
+    size: tuple[int, int] | None = None
+    kind: str = ""
+    portrait: Portrait | None = None
+
+
+def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
+    """The state of an image.
+
+    Args:
+        image: of any kind; arrays are decoded already, and only hashed.
+        decode: decode every pixel (a JPEG scaled down, which reads its whole data stream all the same). Otherwise the
+            header is read, and a JPEG or PNG without its end mark is decoded to see whether it is damaged.
+    """
+    if image.path is None and not isinstance(image, BytesImage):
+        return _examine_pixels(image)
+    try:
+        length, head, end = _read_ends(image)
+    except OSError as error:
+        return ImageState("unreadable-image", error.strerror or str(error))
+    if length == 0:
+        return ImageState("empty-file", "0 bytes")
+    try:
+        size = image.size()
+    except DataError as error:
+        return ImageState("unreadable-image", _reason(error))
+    key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
+    state = ImageState(size=size, kind=_contradiction(image.path, head), portrait=Portrait(size, key, exact=False))
+    if not decode and not _lacks_its_end(head, end):
+        return state
+    try:
+        pixels = image.load((LOOK, LOOK))
+    except DataError as error:
+        return replace(state, fault="damaged-image", reason=_reason(error), portrait=None)
+    return replace(state, portrait=draw_portrait(pixels, size, key))
+
+
+def encoded_bytes(image: ImageSource) -> int:
+    """How many bytes there are to decode; 0 for arrays and absent files."""
+    if isinstance(image, BytesImage):
+        return len(image.data)
+    try:
+        return image.path.stat().st_size if image.path is not None else 0
+    except OSError:
+        return 0
+
+
+def _examine_pixels(image: ImageSource) -> ImageState:
+    """The state of an image that has no encoding."""
+    try:
+        pixels = image.array if isinstance(image, ArrayImage) else image.load()
+        size = image.size()
+    except DataError as error:
+        return ImageState("unreadable-image", _reason(error))
+    key = digest(pixels) + repr(pixels.shape).encode()
+    return ImageState(size=size, portrait=Portrait(size, key, exact=True))
+
+
+def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
+    """Length, first bytes and last bytes of an encoded image."""
+    if isinstance(image, BytesImage):
+        return len(image.data), image.data[:16], image.data[-_END:]
+    if image.path is None:
+        return 0, b"", b""
+    with image.path.open("rb") as stream:
+        head = stream.read(16)
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(length - _END, 0))
+        return length, head, stream.read(_END)
+
+
+def _content(head: bytes) -> str:
+    """The kind of an image by its first bytes, or ""."""
+    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
+    starts |= dict.fromkeys((b"II*\0", b"MM\0*"), "TIFF") | {b"P%d" % number: "PPM" for number in range(1, 7)}
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "")
+
+
+def _contradiction(path: Path | None, head: bytes) -> str:
+    suffix = path.suffix.lower() if path is not None else ""
+    kind = _content(head)
+    return kind if kind and suffix in _ALL_SUFFIXES and suffix not in _SUFFIXES[kind] else ""
+
+
+def _lacks_its_end(head: bytes, end: bytes) -> bool:
+    """Whether a JPEG or PNG ends without its end mark (ITU T.81, B.1.1.3; PNG specification, 11.2.5)."""
+    kind = _content(head)
+    return (kind == "JPEG" and b"\xff\xd9" not in end) or (kind == "PNG" and b"IEND" not in end)
+
+
+def _reason(error: DataError) -> str:
+    return error.got or error.problem
