@@ -17,7 +17,7 @@ NAMES = ("left", "right", "none")
 class LabelScore:
     """The part of a task that Grad-CAM needs: the logit of each prediction's class."""
 
-    def score(self, outputs: Tensor, predictions: list[Label]) -> Tensor:
+    def score(self, network, outputs: Tensor, predictions: list[Label]) -> Tensor:
         return outputs[torch.arange(len(predictions)), [p.index for p in predictions]]
 
 
@@ -27,7 +27,7 @@ class FixedScore:
     def __init__(self, of_outputs) -> None:
         self.of_outputs = of_outputs
 
-    def score(self, outputs, predictions) -> Tensor:
+    def score(self, network, outputs, predictions) -> Tensor:
         return self.of_outputs(outputs)
 
 

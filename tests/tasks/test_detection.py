@@ -136,7 +136,7 @@ def test_score_is_that_of_the_predicted_object() -> None:
     batch = normalised(task.collate(prepared(2)))
     outputs = model(batch.images)
     answers = [answer.select(np.asarray([0])) for answer in task.predict(model, batch)]
-    scores = task.score(outputs, answers)
+    scores = task.score(model, outputs, answers)
     assert scores.shape == (2,)
     for n, answer in enumerate(answers):
         chances = outputs.logits[n].softmax(-1)[:, 1 + answer.labels[0]]
@@ -150,7 +150,7 @@ def test_score_is_that_of_the_predicted_object() -> None:
 def test_score_without_objects_is_what_came_nearest() -> None:
     task, model = Detection(CLASSES), network().eval()
     outputs = model(normalised(task.collate(prepared(1))).images)
-    scores = task.score(outputs, [Detections.empty(CLASSES, (SIDE, SIDE), scored=True)])
+    scores = task.score(model, outputs, [Detections.empty(CLASSES, (SIDE, SIDE), scored=True)])
     assert scores.item() == outputs.logits[..., 1:].max().item()
 
 

@@ -19,8 +19,9 @@ from visus.engine.model_file import ModelInfo
 from visus.engine.predict import Answer
 from visus.engine.predict import predict as answer
 from visus.engine.progress import Progress
-from visus.errors import DataError, UsageError
+from visus.errors import UsageError
 from visus.structures import Detections, Heatmap, ImageSource, Label, Sample, SegmentationMap, Target
+from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ class Model:
             own = _as_class(own, self.classes.index(label))
         elif isinstance(value, Label):
             own = value
+        if self.info.task == "segmentation":
+            batch = fitted(self.network, batch)
         heatmap = grad_cam(self.network, self.task, batch, [own])[0]
         return replace(heatmap, image=sample.image.load())
 
@@ -174,8 +177,6 @@ def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
             samples.append(Sample(f"image {number}", ArrayImage(image)))
         else:
             samples.append(Sample(str(image.path or f"image {number}"), image))
-    if not samples:
-        raise DataError("no image was given", expected="at least one file, folder or array")
     return samples
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from visus.report.content import METRIC_NAMES
+from visus.report.content import METRIC_NAMES, class_rows
 
 
 def score_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -16,15 +16,12 @@ def score_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 def per_class_lines(metrics: Mapping[str, Any]) -> list[str]:
     """A line a class with its own scores."""
-    table = metrics.get("per_class")
-    if not isinstance(table, Mapping):
-        return []
-    width = max((len(name) for name in table), default=0)
+    rows = class_rows(metrics)
+    width = max((len(name) for name in rows), default=0)
     return [
         f"  {name.ljust(width)}  "
         + "  ".join(f"{key} {_number(value)}" for key, value in scores.items() if isinstance(value, int | float | None))
-        for name, scores in table.items()
-        if isinstance(scores, Mapping)
+        for name, scores in rows.items()
     ]
 
 

@@ -15,6 +15,7 @@ from visus.api.run import Run
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.errors import InterruptedRunError, VisusError
+from visus.structures import Sample
 
 if TYPE_CHECKING:
     from visus.api.model import Model
@@ -153,7 +154,7 @@ def execute(prepared: Preparation, *, dry_run: bool = False, quiet: bool = False
 def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
     plan = prepared.plan
     few = 2 * plan.recipe.batch_size
-    splits = {name: samples[:few] for name, samples in prepared.dataset.splits.items()}
+    splits = {name: _spread(samples, few) for name, samples in prepared.dataset.splits.items()}
     with tempfile.TemporaryDirectory(prefix="visus-dry-run-") as out:
         short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1)
         run = execute(replace(prepared, plan=short, dataset=prepared.dataset.with_splits(splits)), quiet=quiet)
@@ -163,6 +164,11 @@ def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
         run.load(device=plan.device).predict(first.image)
         files = tuple(sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()))
         return DryRun(metrics=run.metrics, files=files)
+
+
+def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Evenly spread ones, so that data sets in the order of their classes give all of them."""
+    return [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
 
 
 def _execute_in(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> Run:
@@ -222,6 +228,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     from visus.engine.model_file import ModelInfo
     from visus.engine.runtime import seed_generators
     from visus.engine.turn import task_turn
+    from visus.losses.class_weights import class_frequencies
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing, training_preprocessing
@@ -234,8 +241,12 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     network = build(card, classes=len(prepared.classes), in_channels=plan.channels, options=recipe.model_options)
     if plan.weights != "none":
         report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
-        progress.say(report.describe())
-    task = make_task(plan.task, prepared.classes, recipe.loss)
+        progress.say(str(report))
+    frequencies = None
+    if recipe.loss.class_weights == "balanced":
+        truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
+        frequencies = class_frequencies(truths, len(prepared.classes))
+    task = make_task(plan.task, prepared.classes, recipe.loss, frequencies)
     info = ModelInfo(
         task=plan.task,
         model=card.full_name,

@@ -85,7 +85,7 @@ class Detection:
         """A fresh metric."""
         return DetectionMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:
+    def score(self, model: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
         """[N]: how strongly the network speaks for the objects that were predicted.
 
         For each object this is the logit of its class at the raw box that overlaps it most (boxes that survived

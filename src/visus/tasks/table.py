@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from visus.errors import TaskMismatchError
 from visus.tasks.options import LossOptions
 from visus.tasks.task import Task
@@ -10,13 +12,20 @@ TASKS = ("classification", "detection", "segmentation")
 """The names that :func:`make_task` knows."""
 
 
-def make_task(name: str, classes: tuple[str, ...], loss: LossOptions | None = None) -> Task:
+def make_task(
+    name: str,
+    classes: tuple[str, ...],
+    loss: LossOptions | None = None,
+    frequencies: Sequence[float] | None = None,
+) -> Task:
     """A task for these classes.
 
     Args:
         name: one of TASKS.
         classes: names of the classes, in the order of their ids.
         loss: choices inside the loss; None: the defaults.
+        frequencies: [K] share of each class in the training targets, for balanced class weights; None: they are
+            counted batch by batch.
 
     Raises:
         TaskMismatchError: if there is no task of this name.
@@ -26,7 +35,7 @@ def make_task(name: str, classes: tuple[str, ...], loss: LossOptions | None = No
     if name == "classification":
         from visus.tasks.classification import Classification
 
-        return Classification(classes, loss)
+        return Classification(classes, loss, frequencies)
     if name == "detection":
         from visus.tasks.detection import Detection
 
@@ -34,5 +43,5 @@ def make_task(name: str, classes: tuple[str, ...], loss: LossOptions | None = No
     if name == "segmentation":
         from visus.tasks.segmentation import Segmentation
 
-        return Segmentation(classes, loss)
+        return Segmentation(classes, loss, frequencies)
     raise TaskMismatchError("no task of this name", expected=" or ".join(TASKS), got=name)

@@ -44,7 +44,7 @@ class Task(Protocol):
         """Named scalar terms, in train and in eval mode; their sum is minimised. batch.images are normalised."""
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
-        """One value an image, in network pixels; ``value.undo(placement)`` brings it home. batch.images are normalised."""
+        """One value an image, in network pixels; ``value.undo(placement)`` brings it home. Images are normalised."""
 
     def metrics(self) -> Metric:
         """A fresh metric."""

@@ -82,6 +82,10 @@ class BinaryCodec:
         """The mean binary cross-entropy of logits [N,1]."""
         return {"binary_cross_entropy": nn.functional.binary_cross_entropy_with_logits(outputs.float(), encoded)}
 
+    def logits(self, outputs: Tensor) -> Tensor:
+        """The logit of class 1, and its negative for class 0: [N,2]."""
+        return torch.cat([-outputs.float(), outputs.float()], 1)
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Logits [N,1] as probabilities [N,2]."""
         logit = outputs.float()

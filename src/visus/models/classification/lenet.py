@@ -52,7 +52,7 @@ class LeNet5(nn.Module):
             and +1, which the paper names as the alternative.
         in_channels: C (the paper: 1).
         rubbish: the constant j > 0 of eq. 9: penalties above it are not pushed up any further. The paper names no
-            value.
+            value; of 1, 10, 40 and 100, 1 was best on scikit-learn's digits (98.5, 97.7, 96.7, 93.2 %; one run each).
     """
 
     channels: Mapping[int, int] = {2: 6, 4: 16}
@@ -117,9 +117,13 @@ class PenaltyCodec:
         competition = torch.logsumexp(-torch.cat([penalties, rubbish], 1), 1)  # [N]
         return {"map": (true + competition).mean()}
 
+    def logits(self, outputs: Tensor) -> Tensor:
+        """The negative penalties [N,K], whose softmax are the posterior probabilities."""
+        return -outputs.float()
+
     def decode(self, outputs: Tensor) -> Tensor:
         """Posterior probabilities [N,K]: the softmax of the negative penalties."""
-        return torch.softmax(-outputs.float(), 1)
+        return torch.softmax(self.logits(outputs), 1)
 
 
 class ModernLeNet5(nn.Module):
@@ -186,7 +190,7 @@ def random_codes(classes: int) -> Tensor:
     return torch.randint(0, 2, (classes, 84), generator=generator) * 2.0 - 1.0
 
 
-def lenet5(*, classes: int, in_channels: int, rubbish: Annotated[float, Field(gt=0)] = 40.0) -> nn.Module:
+def lenet5(*, classes: int, in_channels: int, rubbish: Annotated[float, Field(gt=0)] = 1.0) -> nn.Module:
     """LeNet-5 as published. ``rubbish``: the constant j of eq. 9."""
     return LeNet5(classes=classes, in_channels=in_channels, rubbish=rubbish)
 
