@@ -186,3 +186,39 @@ def test_it_learns_from_a_single_image(case: Case) -> None:
     leaves = tensors(case.network(case.images(1)))
     case.network.eval()
     assert all(torch.isfinite(leaf).all() for leaf in leaves)
+
+
+LONG = ("vgg16", "resnet50", "resnet101", "resnet152")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param(card, id=card.full_name, marks=[pytest.mark.slow] if card.name in LONG else [])
+        for card in catalog.CARDS
+        if card.task == "classification" and card.full_name != "vgg16@paper"  # minutes; the same layers as @torchvision
+    ],
+)
+def test_it_learns_eight_images_by_heart(card: Card) -> None:
+    torch.manual_seed(0)
+    network = build(card, classes=min(card.classes, 4), options={"dropout": 0.0} if "vgg" in card.name else {})
+    size = small_input(card, network)
+    images = torch.rand(8, *size) * 2 - 1
+    classes = torch.arange(8) % min(card.classes, 4)
+    codec = getattr(network, "codec", None)
+    rate = 1e-4 if card.name == "vgg16" else 1e-3
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    network.train()
+    for _ in range(80):
+        optimiser.zero_grad()
+        outputs = network(images)
+        scores = codec.decode(outputs) if codec else outputs
+        if bool((scores.argmax(1) == classes).all()):
+            break
+        if codec:
+            loss = sum(codec.losses(outputs, codec.encode(classes, torch.device("cpu"))).values())
+        else:
+            loss = nn.functional.cross_entropy(outputs, classes)
+        loss.backward()
+        optimiser.step()
+    assert torch.equal(scores.argmax(1), classes)

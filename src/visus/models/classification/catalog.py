@@ -117,6 +117,7 @@ def _resnet_cards() -> tuple[Card, ...]:
             "parameters": parameters,
             "preprocessing": _IMAGENET,
             "fact": fact,
+            "proof_level": "L2",
         }
         cards.append(
             Card(
@@ -157,6 +158,7 @@ CARDS: tuple[Card, ...] = (
         parameters=60_000,
         preprocessing=_LENET,
         fact="lenet5_1998",
+        proof_level="L2",
         note=_LENET_NOTE,
     ),
     Card(
@@ -173,6 +175,7 @@ CARDS: tuple[Card, ...] = (
         macs=416_520,
         preprocessing=_LENET,
         fact="lenet5_modern",
+        proof_level="L2",
         note="Simplified: every C3 map sees every S2 map, pooling has no weights, the output is a linear layer.",
     ),
     Card(
@@ -189,6 +192,7 @@ CARDS: tuple[Card, ...] = (
         macs=2_794_240,
         preprocessing=_GREY_28,
         fact="keras_mnist_cnn",
+        proof_level="L2",
     ),
     Card(
         name="mnist_cnn_25_50",
@@ -204,6 +208,7 @@ CARDS: tuple[Card, ...] = (
         macs=1_639_350,
         preprocessing=_GREY_28,
         fact="keras_25_50_cnn",
+        proof_level="L2",
         note="The slide prints no activation after the convolutions; ReLU is used, as in its dense layer.",
     ),
     Card(
@@ -220,6 +225,7 @@ CARDS: tuple[Card, ...] = (
         macs=406_528,
         preprocessing=_GREY_28,
         fact="keras_mnist_dense",
+        proof_level="L2",
     ),
     Card(
         name="cats_dogs_cnn",
@@ -235,6 +241,7 @@ CARDS: tuple[Card, ...] = (
         macs=236_095_488,
         preprocessing=Preprocessing(size=(150, 150), fit="stretch", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         fact="keras_cats_dogs_cnn",
+        proof_level="L2",
         note="One sigmoid output for two classes, as published; any other number of classes gets a softmax.",
     ),
     Card(
@@ -268,6 +275,7 @@ CARDS: tuple[Card, ...] = (
         macs=15_470_264_320,
         preprocessing=_IMAGENET,
         fact="vgg_D",
+        proof_level="L2",
         options={"larger_images": "pooled"},
         weights=(
             _torchvision(
@@ -291,6 +299,7 @@ CARDS: tuple[Card, ...] = (
         macs=300_774_272,
         preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),  # [-1, 1], as the released code
         fact="mobilenet_v2",
+        proof_level="L2",
         note="The paper states no dropout; 0.2 is that of the released code.",
     ),
     Card(
@@ -307,6 +316,7 @@ CARDS: tuple[Card, ...] = (
         macs=300_774_272,
         preprocessing=_IMAGENET,
         fact="mobilenet_v2",
+        proof_level="L2",
         weights=(
             _torchvision(
                 "mobilenet_v2-b0353104.pth",
@@ -331,6 +341,7 @@ CARDS: tuple[Card, ...] = (
         macs=300_775_552,
         preprocessing=Preprocessing(scale=128.0, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)),
         fact="mobilenet_v2",
+        proof_level="L2",
         weights=(
             WeightsFile(
                 name="mobilenet_v2_1.0_224.npz",

@@ -1,0 +1,167 @@
+"""MobileNet v2: the folded edition is the published one folded, and survives fine-tuning."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from visus.models.building import build
+from visus.models.catalog import find
+from visus.models.classification.mobilenet_v2_weights import layer_names
+from visus.models.weights import load_weights
+
+TF = find("mobilenet_v2@tf")
+
+
+def test_folding_the_batchnorms_of_the_paper_gives_the_folded_network() -> None:
+    torch.manual_seed(0)
+    plain = build(find("mobilenet_v2")).eval()
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for value, low, high in ((module.weight, 0.8, 1.6), (module.running_var, 0.5, 1.5)):
+                nn.init.uniform_(value, low, high)  # type: ignore[arg-type]
+            for value in (module.bias, module.running_mean):
+                nn.init.uniform_(value, -0.2, 0.2)  # type: ignore[arg-type]
+    folded = build(TF, options={"background": False}).eval()
+    layers = [m for m in plain.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d | nn.Linear)]
+    targets = [m for m in folded.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        for target, convolution, norm in zip(targets, layers[0::2], layers[1::2], strict=False):
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore[operator]
+            target.weight.copy_(convolution.weight * scale[:, None, None, None])
+            target.bias.copy_(norm.bias - norm.running_mean * scale)  # type: ignore[union-attr, operator]
+        targets[-1].load_state_dict(layers[-1].state_dict())
+        # At odd sizes TensorFlow's padding and torch's are the same: 225 -> 113 -> 57 -> 29 -> 15 -> 8.
+        odd, even = torch.rand(1, 3, 225, 225), torch.rand(1, 3, 224, 224)
+        same, different = folded(odd) - plain(odd), folded(even) - plain(even)
+        assert same.abs().max() < 1e-5
+        assert different.abs().max() > 1e-4
+
+
+def test_background_is_the_first_output_and_is_not_answered() -> None:
+    network = build(TF, classes=7).eval()
+    with torch.no_grad():
+        features = network.features(torch.rand(2, 3, 64, 64))
+        assert network.all_logits(features).shape == (2, 8)
+        assert torch.equal(network.from_features(features), network.all_logits(features)[:, 1:])
+    assert build(TF, classes=7, options={"background": False}).classifier[1].out_features == 7
+
+
+def test_layer_names_are_those_of_the_network() -> None:
+    modules = {name for name, m in build(TF).named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    assert list(layer_names()) == sorted(modules, key=list(layer_names()).index)
+    assert len(modules) == 53
+
+
+@pytest.fixture(scope="module")
+def released(shared_data: Callable[[str], Path]) -> Path:
+    return shared_data("weights/mobilenet_v2_1.0_224.npz")
+
+
+def batches(folder: Path, table: Path, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """ImageNet photos as the card prepares them, 25 a batch, with their classes; ``count`` spread over all."""
+    files = {path.name: path for path in folder.rglob("*.*")}
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    rows = rows[:: len(rows) // count][:count]
+    side, way = TF.preprocessing.size[0], TF.preprocessing  # type: ignore[index]
+    for start in range(0, count, 25):
+        pixels = []
+        for row in rows[start : start + 25]:
+            image = Image.open(files[Path(row["file"]).name]).convert("RGB")
+            scale = side / way.crop_fraction / min(image.size)
+            image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+            left, top = (image.width - side) // 2, (image.height - side) // 2
+            pixels.append(np.asarray(image.crop((left, top, left + side, top + side))))
+        images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
+        images = (images / way.scale - torch.tensor(way.mean)[:, None, None]) / torch.tensor(way.std)[:, None, None]
+        yield images, torch.tensor([int(row["class_index"]) for row in rows[start : start + 25]])
+
+
+def accuracies(network: nn.Module, photos: Iterator[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+    top1, top5, total = 0, 0, 0
+    for images, classes in photos:
+        with torch.no_grad():
+            best = network(images).topk(5, 1).indices
+        top1 += int((best[:, 0] == classes).sum())
+        top5 += int((best == classes[:, None]).any(1).sum())
+        total += len(classes)
+    return top1 / total, top5 / total
+
+
+Photos = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+
+
+@pytest.fixture(scope="module")
+def photos(shared_data: Callable[[str], Path], unpacked: Callable[[str], Path]) -> Photos:
+    folder, table = unpacked("imagenet_sample/imagenet_sample_200.tar"), shared_data("imagenet_sample/labels_200.csv")
+    return lambda count: batches(folder, table, count)
+
+
+def test_released_weights_classify_photos(released: Path, photos: Photos) -> None:
+    network = build(TF).eval()
+    load_weights(network, TF, released)
+    top1, top5 = accuracies(network, photos(20))
+    assert top1 >= 0.7
+    assert top5 >= 0.9
+
+
+@pytest.mark.slow
+def test_released_weights_reach_the_measured_accuracy(released: Path, photos: Photos) -> None:
+    network = build(TF).eval()
+    load_weights(network, TF, released)
+    top1, top5 = accuracies(network, photos(200))
+    assert top1 == pytest.approx(0.85, abs=0.005)  # measured with numpy on these 200 photos: 85.0 / 98.0
+    assert top5 == pytest.approx(0.98, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "optimiser",
+    [
+        # The first step of the default recipe: AdamW of 1e-3, a tenth of it for the body, after a tenth of the warm-up.
+        lambda head, body: torch.optim.AdamW([{"params": head}, {"params": body, "lr": 1e-5}], lr=1e-4),
+        lambda head, body: torch.optim.SGD([{"params": head}, {"params": body, "lr": 1e-4}], lr=1e-2, momentum=0.9),
+    ],
+    ids=["adamw", "sgd"],
+)
+def test_a_step_of_training_does_not_destroy_the_features(
+    released: Path, photos: Photos, optimiser: Callable[..., torch.optim.Optimizer]
+) -> None:
+    torch.manual_seed(0)
+    network = build(TF, classes=2)
+    load_weights(network, TF, released)
+    images, classes = next(photos(10))
+    with torch.no_grad():
+        before = network.eval().features(images)[32].mean((2, 3))
+    steps = optimiser(list(network.classifier.parameters()), list(network.features.parameters()))
+    nn.functional.cross_entropy(network.train()(images), classes % 2).backward()
+    steps.step()
+    with torch.no_grad():
+        after = network.eval().features(images)[32]
+        # Training and answering are the same function: no statistics depend on the batch.
+        torch.testing.assert_close(network.train().features(images)[32], after)
+    assert nn.functional.cosine_similarity(before, after.mean((2, 3))).min() > 0.99
+    assert not torch.equal(before, after.mean((2, 3)))
+
+
+def test_the_graphs_own_layer_list_agrees(shared_data: Callable[[str], Path]) -> None:
+    import json
+
+    graph = json.loads(shared_data("weights/mobilenet_v2_1.0_224.layers.json").read_text(encoding="utf-8"))
+    network = build(TF)
+    modules = dict(network.named_modules())
+    convolutions = [layer for layer in graph["layers"] if "key" in layer]
+    for layer, name in zip(convolutions, layer_names(), strict=True):
+        module = modules[name]
+        assert layer["padding"] == "SAME"
+        assert list(module.weight.shape) == layer["shape"][: module.weight.ndim], name  # type: ignore[union-attr, arg-type]
+        if isinstance(module, nn.Conv2d):
+            assert list(module.stride) == layer["stride"], name
+    residuals = sum(getattr(module, "is_residual", False) for module in network.modules())
+    assert residuals == sum(layer["op"] == "add" for layer in graph["layers"]) == 10

@@ -1,0 +1,64 @@
+"""torchvision's networks, with the same weights, answer the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+
+from visus.models.building import build
+from visus.models.catalog import find
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"])
+@pytest.mark.parametrize("size", [(64, 64), (97, 71)])
+def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torchvision.models, name)(num_classes=11)
+    ours = build(find(f"{name}@torchvision"), classes=11)
+    ours.load_state_dict(theirs.state_dict())
+    images = torch.rand(2, 3, *size)
+    for mode in (False, True):  # in training BatchNorm uses the batch; dropout draws from the same generator
+        torch.manual_seed(1)
+        expected = theirs.train(mode)(images)
+        torch.manual_seed(1)
+        torch.testing.assert_close(ours.train(mode)(images), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_vgg16_answers_as_torchvision_at_any_size() -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.vgg16(num_classes=11).eval()
+    ours = build(find("vgg16@torchvision"), classes=11).eval()
+    ours.load_state_dict(theirs.state_dict())
+    paper = build(find("vgg16@paper"), classes=11).eval()
+    paper.load_state_dict(theirs.state_dict())
+    with torch.no_grad():
+        for size in ((224, 224), (64, 100)):
+            images = torch.rand(1, 3, *size)
+            torch.testing.assert_close(ours(images), theirs(images), atol=1e-4, rtol=1e-4)
+        images = torch.rand(1, 3, 224, 224)
+        torch.testing.assert_close(paper(images), theirs(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16", "mobilenet_v2"])
+def test_cards_agree_with_torchvisions_records(name: str) -> None:
+    card = find(f"{name}@torchvision")
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    assert card.weights[0].url == weights.url
+    assert card.parameters == weights.meta["num_params"]
+    assert card.macs == pytest.approx(weights.meta["_ops"] * 1e9, rel=0.01)
+    scores = weights.meta["_metrics"]["ImageNet-1K"]
+    assert card.weights[0].metrics["accuracy"] == pytest.approx(scores["acc@1"] / 100)
+    assert card.weights[0].metrics["top5_accuracy"] == pytest.approx(scores["acc@5"] / 100)
+    transform = weights.transforms()
+    assert card.preprocessing.size == (transform.crop_size[0],) * 2
+    assert card.preprocessing.crop_fraction == transform.crop_size[0] / transform.resize_size[0]
+    assert list(card.preprocessing.mean) == transform.mean
+    assert list(card.preprocessing.std) == transform.std
+
+
+@pytest.mark.parametrize("name", ["resnet34", "resnet101", "resnet152"])
+def test_the_other_depths_agree_too(name: str) -> None:
+    card = find(f"{name}@torchvision")
+    weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
+    assert (card.weights[0].url, card.parameters) == (weights.url, weights.meta["num_params"])
