@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,15 +12,10 @@ from visus.errors import ShapeError
 from visus.layers.same_padding import SameConv2d
 from visus.models import catalog
 from visus.models.building import build
-from visus.proof import __file__ as proof_room
+from visus.proof.published import fact
 
 SMALL = ["lenet5", "lenet5@modern", "mnist_cnn", "mnist_cnn_25_50", "mnist_dense", "cats_dogs_cnn"]
 PHOTOS = ["resnet18", "resnet50", "resnet50@torchvision", "mobilenet_v2", "mobilenet_v2@tf", "vgg16"]
-
-
-def facts() -> dict[str, dict[str, Any]]:
-    text = (Path(proof_room).parent / "facts" / "classification.yaml").read_text(encoding="utf-8")
-    return {entry["id"]: entry for entry in yaml.safe_load(text)["architectures"]}
 
 
 @pytest.mark.parametrize("name", SMALL + PHOTOS)
@@ -39,11 +30,11 @@ def test_macs_equal_those_of_torchs_counter(name: str) -> None:
 @pytest.mark.parametrize("name", [*SMALL, "vgg16"])
 def test_lines_equal_the_published_layer_table(name: str) -> None:
     card = catalog.find(name)
-    fact = facts()[card.fact]
-    column = {title: place for place, title in enumerate(fact["columns"])}
+    table = fact(card.fact)
+    column = {title: place for place, title in enumerate(table["columns"])}
     counted = "trainable_params" if "trainable_params" in column else "params"
     published = [
-        (row[column["out_chw"]], row[column[counted]]) for row in fact["layers"] if "pool" not in row[column["kind"]]
+        (row[column["out_chw"]], row[column[counted]]) for row in table["layers"] if "pool" not in row[column["kind"]]
     ]
     skipped = ("ReLU", "MaxPool2d", "AvgPool2d", "Dropout", "ScaledTanh", "Tanh", "mean")
     lines = [line for line in summarize(build(card), card.input).lines if line.kind not in skipped]
@@ -55,7 +46,7 @@ def test_lines_equal_the_published_layer_table(name: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_blocks_sum_to_the_published_table(name: str) -> None:
     card = catalog.find(name)
-    published = [row[-1] for row in facts()[card.fact]["layers"] if row[-1]]
+    published = [row[-1] for row in fact(card.fact)["layers"] if row[-1]]
     lines = summarize(build(card), card.input).lines
     blocks: dict[str, int] = {}
     for line in lines:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visus.engine.run_folder import environment
+
 PACKAGES = (
     "torch",
     "torchvision",
@@ -81,11 +83,12 @@ def examine() -> Examination:
     """Looks at versions, devices, memory and disk, and trains a tiny network for a few steps."""
     problems: list[str] = []
     versions = {"python": platform.python_version(), **_versions(problems)}
-    devices, self_test, memory = {"cpu": platform.processor() or platform.machine()}, "not run: torch is missing", None
+    devices, self_test, memory = {"cpu": platform.machine()}, "not run: torch is missing", None
     if "torch" in versions:
-        from visus.engine.runtime import available_devices, free_memory
+        from visus.engine.memory import free_memory
+        from visus.engine.runtime import available_devices
 
-        devices = available_devices()
+        devices = {name: _device(name) for name in available_devices()}
         memory = free_memory()
         try:
             self_test = _self_test()
@@ -104,6 +107,15 @@ def examine() -> Examination:
         self_test=self_test,
         problems=tuple(problems),
     )
+
+
+def _device(name: str) -> str:
+    """What a device is."""
+    if name.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(name)
+    return str(environment()["processor"]) if name == "cpu" else "Apple GPU"
 
 
 def _versions(problems: list[str]) -> dict[str, str]:

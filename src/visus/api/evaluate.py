@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.api.scores import per_class_lines, score_lines
 from visus.data.dataset import Dataset
 from visus.errors import DataError, TaskMismatchError, UsageError
 
 if TYPE_CHECKING:
     from visus.api.model import Model
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The scores of a model on a split; prints as a table.
-
-    Args:
-        data: name of the data set.
-        split: "train", "val" or "test".
-        images: how many were judged.
-        metrics: fractions in [0, 1], None where the images allow none, and small tables.
-    """
-
-    data: str
-    split: str
-    images: int
-    metrics: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {"data": self.data, "split": self.split, "images": self.images, "metrics": self.metrics}
-
-    def __str__(self) -> str:
-        head = f"{self.split} of {self.data}, {self.images:,} images"
-        return "\n".join([head, *score_lines(self.metrics), *per_class_lines(self.metrics)])
+    from visus.api.scores import Evaluation
 
 
 def evaluate(
@@ -90,6 +64,7 @@ def evaluate(
 
     from visus.api.judging import judge
     from visus.api.load import load
+    from visus.api.scores import Evaluation
     from visus.engine.progress import choose_progress
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model

@@ -26,7 +26,6 @@ from visus.tasks.task import Task
 
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
-    from visus.api.evaluate import Evaluation
 
 Image = str | Path | NDArray[np.uint8] | ImageSource
 """A file, an array [H,W], [H,W,3] uint8 RGB, or a source of pixels."""
@@ -84,7 +83,7 @@ class Model:
         for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if given.error is not None:
                 raise given.error
-            values.append(replace(given.value, image=sample.image.load()))
+            values.append(with_image(given.value, sample))
         return values[0] if one else values
 
     def answers(
@@ -131,12 +130,6 @@ class Model:
         ]
         return heatmaps[0] if one else heatmaps
 
-    def evaluate(self, data: str | Path | None = None, split: str | None = None, **options: Any) -> Evaluation:
-        """Judges the model on labelled images; see :func:`visus.evaluate`."""
-        from visus.api.evaluate import evaluate
-
-        return evaluate(self, data=data, split=split, **options)
-
     def summary(self) -> Summary:
         """Its layers, line by line; see :func:`visus.summary`."""
         from visus.analysis.summary import summarize
@@ -160,6 +153,11 @@ class Model:
             batch = fitted(self.network, batch)
         heatmap = grad_cam(self.network, self.task, batch, [own])[0]
         return replace(heatmap, image=sample.image.load())
+
+
+def with_image(value: Any, sample: Sample) -> Any:
+    """An answer that keeps the pixels it is about."""
+    return replace(value, image=sample.image.load())
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:

@@ -87,6 +87,8 @@ def predict_files(
 
     samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
+    from visus.api.model import with_image
+
     folder = None if save is None else _folder(Path(save))
     given: list[FileAnswer] = []
     taken: set[str] = set()
@@ -99,7 +101,7 @@ def predict_files(
             result = FileAnswer(name, value)
             if folder is not None:
                 stem = _free_name(Path(name).stem, taken)
-                result = replace(result, saved=_save(folder, stem, replace(value, image=sample.image.load())))
+                result = replace(result, saved=_save(folder, stem, with_image(value, sample)))
         if folder is not None:
             given.append(result)
         yield result

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from visus.api.evaluate import Evaluation
 from visus.api.judging import JudgedCase
 from visus.api.model import Model
 from visus.api.plan import Preparation
+from visus.api.scores import Evaluation
 from visus.engine.run_folder import RunFolder
 from visus.report.content import Case, ReportContent
 from visus.report.pages import write_plots, write_report

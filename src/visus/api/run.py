@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from visus.errors import UsageError
 
 if TYPE_CHECKING:
-    from visus.api.evaluate import Evaluation
     from visus.api.model import Model
+    from visus.api.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from visus.report.content import METRIC_NAMES, class_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores of a model on a split; prints as a table.
+
+    Args:
+        data: name of the data set.
+        split: "train", "val" or "test".
+        images: how many were judged.
+        metrics: fractions in [0, 1], None where the images allow none, and small tables.
+    """
+
+    data: str
+    split: str
+    images: int
+    metrics: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"data": self.data, "split": self.split, "images": self.images, "metrics": self.metrics}
+
+    def __str__(self) -> str:
+        head = f"{self.split} of {self.data}, {self.images:,} images"
+        return "\n".join([head, *score_lines(self.metrics), *per_class_lines(self.metrics)])
 
 
 def score_lines(metrics: Mapping[str, Any]) -> list[str]:

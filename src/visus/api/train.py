@@ -18,6 +18,7 @@ from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
 
 if TYPE_CHECKING:
+    from visus.api.judging import JudgedCase
     from visus.api.model import Model
     from visus.engine.progress import Progress
     from visus.engine.runtime import Runtime
@@ -75,12 +76,9 @@ def train(
     """
     given = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     own = {field: value for field, value in given.items() if value is not None}
-    listed = list(changes.items()) if isinstance(changes, Mapping) else [*changes]
-    merged: Sequence[str] | Mapping[str, Any]
+    merged: Sequence[str] | Mapping[str, Any] = [*changes, *(f"{field}={value}" for field, value in own.items())]
     if isinstance(changes, Mapping):
-        merged = {**dict(listed), **own}
-    else:
-        merged = [*changes, *(f"{field}={value}" for field, value in own.items())]
+        merged = {**changes, **own}
     prepared = prepare(
         data,
         model=model,
@@ -304,7 +302,8 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
     from visus.report.data_page import write_data_report
 
     plan = prepared.plan
-    metrics, cases = {}, ()
+    metrics: dict[str, Any] = {}
+    cases: tuple[JudgedCase, ...] = ()
     for split in ("val", "test"):
         samples = prepared.dataset.splits.get(split, ())
         if samples:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from visus.api.run import Run
+    from visus.api.train import DryRun
 
 HELP = """Train a model on own images or on a named data set.
 
@@ -69,7 +73,7 @@ def train(
     if resume is not None:
         from visus.api.train import resume as go_on
 
-        run = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
+        done: Run | DryRun = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
     else:
         if config is not None:
             from pathlib import Path
@@ -111,8 +115,8 @@ def train(
             note(line)
         from visus.api.train import execute
 
-        run = execute(prepared, dry_run=dry_run, quiet=quiet)
+        done = execute(prepared, dry_run=dry_run, quiet=quiet)
     if json_:
-        say_json(run.to_dict())
+        say_json(done.to_dict())
     else:
-        say(run.describe())
+        say(done.describe())

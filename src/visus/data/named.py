@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +186,23 @@ NAMED: Mapping[str, str] = {
     **{name: data.title for name, data in PUBLISHED.items()},
 }
 """All names with one line for people."""
+
+
+def list_named(cache: Path | None = None) -> list[dict[str, Any]]:
+    """Each named data set: its name, tasks, whether it is on this machine, and what it is."""
+    cache = data_cache() if cache is None else cache
+    rows = [{"name": "digits", "task": "classification", "here": "yes", "what": NAMED["digits"]}]
+    for name, data in PUBLISHED.items():
+        boxes = data.format in (coco.FORMAT, voc.FORMAT)
+        rows.append(
+            {
+                "name": name,
+                "task": "detection, segmentation" if boxes else "classification",
+                "here": "no" if data.missing(cache) else "yes",
+                "what": data.title,
+            }
+        )
+    return rows
 
 
 def open_named(name: str, *, cache: Path | None = None) -> Dataset:

@@ -10,18 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from visus.errors import ShapeError
-
-if TYPE_CHECKING:
-    from visus.structures.detections import Detections
-    from visus.structures.label import Label
-    from visus.structures.segmentation import SegmentationMap
+from visus.structures.drawable import DrawnDetections, DrawnLabel, DrawnSegmentation
 
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -74,7 +69,9 @@ def percent(share: float) -> str:
     return f"{100 * shown:.1f} %"
 
 
-def draw_label(label: Label, image: NDArray[np.uint8] | None = None, *, truth: Label | None = None) -> Image.Image:
+def draw_label(
+    label: DrawnLabel, image: NDArray[np.uint8] | None = None, *, truth: DrawnLabel | None = None
+) -> Image.Image:
     """The image with its class under it; a prediction has its three most probable classes as bars.
 
     Args:
@@ -101,7 +98,7 @@ def draw_label(label: Label, image: NDArray[np.uint8] | None = None, *, truth: L
     return _with_rows(picture, rows)
 
 
-def draw_detections(detections: Detections, image: NDArray[np.uint8] | None = None) -> Image.Image:
+def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None = None) -> Image.Image:
     """The image with boxes, class names and scores; masks as tinted shapes with an outline; ignored objects in grey.
 
     Args:
@@ -147,7 +144,7 @@ def draw_detections(detections: Detections, image: NDArray[np.uint8] | None = No
     return picture
 
 
-def draw_segmentation(segmentation: SegmentationMap, image: NDArray[np.uint8] | None = None) -> Image.Image:
+def draw_segmentation(segmentation: DrawnSegmentation, image: NDArray[np.uint8] | None = None) -> Image.Image:
     """The image with classes laid over it in colour, edges between them, and a legend with each class's share.
 
     A class named "background" stays clear; pixels to ignore are hatched in grey.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +42,47 @@ class Placement:
         scale, offset = self._xyxy()
         height, width = self.file_size
         limit = np.asarray([width, height, width, height], np.float32)
-        return np.clip((boxes - offset) / scale, 0, limit).astype(np.float32)
+        return np.asarray(np.clip((boxes - offset) / scale, 0, limit), np.float32)
 
-    def undo_map(self, map_: NDArray[np.generic], *, fill: float = 0, smooth: bool = False) -> NDArray[np.generic]:
+    def undo_map(self, map_: NDArray[Scalar], *, fill: float = 0, smooth: bool = False) -> NDArray[Scalar]:
         """A map in network pixels [H,W] as a map in file pixels [h,w].
 
         File pixels that the network never saw (cropped away) become ``fill``. With ``smooth`` values are
         interpolated (heat maps, scores); without, the nearest is taken (class ids, masks).
         """
+        rows, columns = self._seen(0), self._seen(1)
+        unseen_rows = (rows < 0) | (rows >= self.network_size[0])
+        unseen_columns = (columns < 0) | (columns >= self.network_size[1])
+        if smooth:
+            moved = self._interpolated(map_)
+        else:
+            nearest_rows = np.clip(np.floor(rows).astype(np.int64), 0, self.network_size[0] - 1)
+            nearest_columns = np.clip(np.floor(columns).astype(np.int64), 0, self.network_size[1] - 1)
+            moved = map_.take(nearest_columns, axis=1).take(nearest_rows, axis=0)
+        moved[unseen_rows] = fill
+        moved[:, unseen_columns] = fill
+        return moved
+
+    def _interpolated(self, map_: NDArray[Scalar]) -> NDArray[Scalar]:
         import cv2
 
         height, width = self.file_size
-        matrix = np.asarray([[self.scale[1], 0, self._centre(1)], [0, self.scale[0], self._centre(0)]], np.float64)
-        source = map_.astype(np.uint8) if map_.dtype == np.bool_ else map_
-        if source.dtype not in (np.uint8, np.int16, np.uint16, np.float32):
-            source = source.astype(np.float32 if smooth else np.int16)
-        flags = (cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpAffine(source, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        rows = np.arange(height) * self.scale[0] + self._centre(0)
-        columns = np.arange(width) * self.scale[1] + self._centre(1)
-        unseen_rows = (rows < -0.5) | (rows > self.network_size[0] - 0.5)
-        unseen_columns = (columns < -0.5) | (columns > self.network_size[1] - 0.5)
-        moved = np.asarray(moved)
-        moved[unseen_rows] = fill
-        moved[:, unseen_columns] = fill
-        return moved.astype(map_.dtype)
+        # OpenCV's pixel centres lie at whole numbers: index = (file index + 0.5) * scale + offset - 0.5.
+        down, right = (o + 0.5 * s - 0.5 for s, o in zip(self.scale, self.offset, strict=True))
+        matrix = np.asarray([[self.scale[1], 0, right], [0, self.scale[0], down]], np.float64)
+        moved = cv2.warpAffine(
+            map_.astype(np.float32),
+            matrix,
+            (width, height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        values = moved if np.issubdtype(map_.dtype, np.floating) else np.rint(moved)
+        return np.asarray(values, map_.dtype)
 
-    def _centre(self, axis: int) -> float:
-        # Pixel centres lie at +0.5: network index = (file index + 0.5) * scale + offset - 0.5.
-        return self.offset[axis] + 0.5 * self.scale[axis] - 0.5
+    def _seen(self, axis: int) -> NDArray[np.float64]:
+        """Where the centres of the file's pixels lie along an axis of the network's input."""
+        return np.asarray((np.arange(self.file_size[axis]) + 0.5) * self.scale[axis] + self.offset[axis], np.float64)
 
     def _xyxy(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         (sy, sx), (ty, tx) = self.scale, self.offset
