@@ -40,13 +40,13 @@ class TargetState:
 
 
 def examine_target(
-    target: Target | TargetSource, size: tuple[int, int] | None, classes: tuple[str, ...], *, read: bool
+    target: Target | TargetSource, size: tuple[int, int], classes: tuple[str, ...], *, read: bool
 ) -> TargetState:
     """The state of a target.
 
     Args:
         target: the target, or what reads it.
-        size: (height, width) of the image; None if that could not be read.
+        size: (height, width) of the image.
         classes: all K names of the task.
         read: read a target that is not in memory. Otherwise only the classes that its source knows beforehand are
             counted.
@@ -93,9 +93,9 @@ def _of_known_classes(labels: Iterable[int], count: int, *, may_be_empty: bool =
     return TargetState(counts=np.bincount(ids, minlength=count), empty=may_be_empty and not len(ids))
 
 
-def _examine_detections(found: Detections, size: tuple[int, int] | None, count: int) -> TargetState:
-    stated = found.size if size is not None and found.size != size else None
-    if stated is not None and size is not None:
+def _examine_detections(found: Detections, size: tuple[int, int], count: int) -> TargetState:
+    stated = found.size if found.size != size else None
+    if stated is not None:
         sound = mend_detections(found)[0].boxes
         reach = (sound[:, 2:] - np.asarray(size[::-1], np.float32)).max(initial=0)
         if reach > TOLERANCE or found.masks is not None:
@@ -105,8 +105,8 @@ def _examine_detections(found: Detections, size: tuple[int, int] | None, count: 
     return replace(state, box_faults=faults, stated=stated)
 
 
-def _examine_map(found: SegmentationMap, size: tuple[int, int] | None, classes: tuple[str, ...]) -> TargetState:
-    if size is not None and found.size != size:
+def _examine_map(found: SegmentationMap, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
+    if found.size != size:
         return TargetState("size-differs", _sizes(found.size, size))
     values = np.bincount(found.map.ravel(), minlength=256).astype(np.int64)
     if int(values[len(classes) : -1].sum()):
@@ -115,7 +115,7 @@ def _examine_map(found: SegmentationMap, size: tuple[int, int] | None, classes: 
     return TargetState(counts=values[: len(classes)], empty=not int(values[background : len(classes)].sum()))
 
 
-def _unreadable(source: TargetSource, error: Exception, size: tuple[int, int] | None) -> TargetState:
+def _unreadable(source: TargetSource, error: Exception, size: tuple[int, int]) -> TargetState:
     """Tells a target of another size and one with values that no class has from one that is damaged."""
     reason = (error.got if isinstance(error, VisusError) else "") or str(error)
     path = getattr(source, "path", None)
@@ -126,11 +126,12 @@ def _unreadable(source: TargetSource, error: Exception, size: tuple[int, int] | 
                 raster.load()
         except VisusError:
             return TargetState("unreadable-target", reason)
-        if size is not None and own != size:
+        if own != size:
             return TargetState("size-differs", _sizes(own, size))
         return TargetState("unexpected-values", reason)
     return TargetState("unreadable-target", reason)
 
 
 def _sizes(stated: tuple[int, int], actual: tuple[int, int]) -> str:
-    return f"{stated[0]} x {stated[1]} (height x width), the image {actual[0]} x {actual[1]}"
+    sizes = f"{stated[0]} x {stated[1]} (height x width), the image {actual[0]} x {actual[1]}"
+    return f"{sizes}: labelled before its EXIF rotation was applied?" if stated == actual[::-1] else sizes

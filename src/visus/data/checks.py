@@ -7,8 +7,8 @@ The rules for severity:
   "stop", because then something has gone wrong with the data as a whole. So is a split that would be left empty.
 - Boxes outside, without area, swapped or not a number are mended ("repair").
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
-  here the later copy is left out ("repair"). In data sets that are published with their splits they are a "note": their
-  published figures are measured with them, and nobody may repair a benchmark.
+  here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
+  "note": their published figures are measured with them, and nobody may repair a benchmark.
 - A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
 - All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
 """
@@ -186,7 +186,7 @@ def _examine(split: str, sample: Sample, classes: Mapping[str, tuple[str, ...]],
     targets = {
         task: examine_target(sample.targets[task], image.size, names, read=thorough)
         for task, names in classes.items()
-        if task in sample.targets and not image.fault
+        if task in sample.targets and image.size is not None and not image.fault
     }
     return _Examined(split, sample, image, targets)
 

@@ -36,7 +36,7 @@ class ImageState:
             pixels cannot be decoded), or "" for an image that can be used.
         reason: one line about the fault.
         size: (height, width) of the upright image; None if not even the header can be read.
-        kind: what the content is, such as "PNG", where it contradicts the suffix; otherwise "".
+        kind: what the content of an image that can be used is, such as "PNG", where it contradicts the suffix; or "".
         portrait: what copies are found by; None for a faulty image.
     """
 
@@ -69,12 +69,15 @@ def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
         return ImageState("unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
     state = ImageState(size=size, kind=_contradiction(image.path, head), portrait=Portrait(size, key, exact=False))
-    if not decode and not _lacks_its_end(head, end):
+    cut_off = _lacks_its_end(head, end)
+    if not decode and not cut_off:
         return state
     try:
         pixels = image.load((LOOK, LOOK))
     except DataError as error:
-        return replace(state, fault="damaged-image", reason=_reason(error), portrait=None)
+        return ImageState("damaged-image", _reason(error), size)
+    if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
+        return ImageState("damaged-image", "the end of the file is missing", size)
     return replace(state, portrait=draw_portrait(pixels, size, key))
 
 
@@ -131,6 +134,12 @@ def _lacks_its_end(head: bytes, end: bytes) -> bool:
     """Whether a JPEG or PNG ends without its end mark (ITU T.81, B.1.1.3; PNG specification, 11.2.5)."""
     kind = _content(head)
     return (kind == "JPEG" and b"\xff\xd9" not in end) or (kind == "PNG" and b"IEND" not in end)
+
+
+def _has_end_chunk(image: ImageSource) -> bool:
+    """Whether the end mark of a PNG comes further ahead, before data that something else appended."""
+    data = image.data if isinstance(image, BytesImage) else image.path.read_bytes() if image.path else b""
+    return b"IEND" in data
 
 
 def _reason(error: DataError) -> str:

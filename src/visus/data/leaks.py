@@ -17,18 +17,21 @@ PUBLISHED = frozenset(
 (and a JPEG copy), PASCAL VOC 2007 and 2012, COCO 2017. They are known by what they hold, wherever they lie.
 Exact copies across their splits do not stop a training: published figures are measured with them."""
 
+_HELD_BACK = {"train": 0, "val": 1, "test": 2}
+
 _Entry = tuple[str, Sample]
 
 
 def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -> list[Finding]:
     """The findings about copies.
 
-    Each copy is held against the first image of its group: in the same split it is a "duplicate", in another that was
-    divided from the same images here a "leak-in-made-splits" (left out), in another given one a "leak" (a stop).
+    A second copy in one split is a "duplicate", one in another given split a "leak" (a stop). Splits that were divided
+    from the same images here keep a copy in the most held-back one only: test before val before train
+    ("leak-in-made-splits").
 
     Args:
         dataset: says which splits were made.
-        entries: all samples with their splits; an image's first place counts as the original.
+        entries: all samples with their splits.
         copies: positions among the entries.
     """
     duplicates: list[tuple[_Entry, _Entry]] = []
@@ -37,13 +40,15 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
     conflicts: list[list[_Entry]] = []
     for group in copies.exact:
         first, *others = (entries[index] for index in group)
-        for other in others:
-            if other[0] == first[0]:
-                duplicates.append((first, other))
-            elif _origin(dataset, other[0]) == _origin(dataset, first[0]):
-                made.append((first, other))
-            else:
-                leaks.append((first, other))
+        by_origin: dict[str, list[_Entry]] = {}
+        for entry in (first, *others):
+            by_origin.setdefault(_origin(dataset, entry[0]), []).append(entry)
+        for members in by_origin.values():
+            kept = max(members, key=lambda entry: _HELD_BACK.get(entry[0], 0))  # the first of the last split
+            made += [(kept, entry) for entry in members if entry[0] != kept[0]]
+            duplicates += [(kept, entry) for entry in members if entry[0] == kept[0] and entry is not kept]
+        one, *rest = by_origin.values()
+        leaks += [(one[0], entry) for members in rest for entry in members]
         labels = {t.index for _, s in (first, *others) if isinstance(t := s.targets.get("classification"), Label)}
         if len(labels) > 1:
             conflicts.append([first, *others])
@@ -55,7 +60,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
         )
         findings.append(_about("leak", "note" if published else "stop", message, leaks))
     if made:
-        message = "{count} images are exact copies of images of another split; left out of the later one"
+        message = "{count} images are exact copies of ones that are held back for val or test; left out"
         shown = [_names(pair) for pair in made]
         findings.append(
             Finding.about(LEAK_IN_MADE_SPLITS, "repair", message, [copy.id for _, (_, copy) in made], shown)
