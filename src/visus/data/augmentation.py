@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class Augmentation(BaseModel):
@@ -16,25 +17,27 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crop_area: tuple[Fraction, Fraction] | None = Field(
+    crop_area: tuple[Positive, Fraction] | None = Field(
         None, description="cut a rectangle of this share of the area and scale it to the input (Inception crop)"
     )
-    crop_aspect: tuple[float, float] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
+    crop_aspect: tuple[Positive, Positive] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
     random_crop: bool = Field(
         False, description="cut a window of the input's size at a random place, in the file's own resolution"
     )
-    scale_range: tuple[float, float] | None = Field(
+    scale_range: tuple[Positive, Positive] | None = Field(
         None, description="scale the image by a random factor before random_crop"
     )
     mirror: Probability = Field(0.0, description="probability of swapping left and right")
     flip: Probability = Field(0.0, description="probability of swapping top and bottom")
-    quarter_turns: bool = Field(False, description="turn by 0, 90, 180 or 270 degrees (square inputs)")
+    quarter_turns: bool = Field(
+        False, description="turn by 0, 90, 180 or 270 degrees; an input that is not square by 0 or 180"
+    )
     rotation: Degrees = Field(0.0, description="turn by up to this many degrees either way")
     shift: Fraction = Field(0.0, description="move by up to this share of each side")
-    zoom: Fraction = Field(0.0, description="scale by a factor within 1 - zoom .. 1 + zoom")
-    shear: Degrees = Field(0.0, description="shear by up to this many degrees either way")
+    zoom: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="scale by a factor within 1 - zoom .. 1 + zoom")
+    shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="shear by up to this many degrees either way")
     border: Literal["constant", "nearest", "mirror"] = Field(
-        "constant", description="what fills the pixels that turning, moving or shearing uncovers"
+        "constant", description="what fills the pixels that random_crop, turning, moving, shearing or elastic uncovers"
     )
     elastic: float = Field(0.0, ge=0, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)")
     brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
@@ -47,3 +50,16 @@ class Augmentation(BaseModel):
     iou_crop: bool = Field(
         False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
     )
+
+    @model_validator(mode="after")
+    def _act_together(self) -> Self:
+        cropping = [name for name in ("crop_area", "random_crop", "iou_crop") if getattr(self, name)]
+        if len(cropping) > 1:
+            raise ValueError(f"choose one way of cropping: {' and '.join(cropping)} exclude one another")
+        if self.scale_range is not None and not self.random_crop:
+            raise ValueError("scale_range acts through random_crop: set random_crop too")
+        for name in ("crop_area", "crop_aspect", "scale_range"):
+            values = getattr(self, name)
+            if values is not None and values[0] > values[1]:
+                raise ValueError(f"{name} goes from the smaller to the larger, not {list(values)}")
+        return self

@@ -25,8 +25,9 @@ def change_colours(
     if augmentation.brightness and chance[0]:
         table = table * (1 + augmentation.brightness * factors[0])
     if augmentation.contrast and chance[1]:
-        # About the mean of the brightened image, which the table takes to the same place.
-        middle = float(np.interp(pixels.mean(), np.arange(256), table))
+        # About the mean of the brightened image, which is where brightness takes the mean of the given one.
+        channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        middle = sum(cv2.mean(pixels)[:channels]) / channels * float(table[1])
         table = (table - middle) * (1 + augmentation.contrast * factors[1]) + middle
     if (augmentation.brightness and chance[0]) or (augmentation.contrast and chance[1]):
         pixels = np.asarray(cv2.LUT(pixels, np.clip(np.rint(table), 0, 255).astype(np.uint8)), np.uint8)

@@ -1,34 +1,41 @@
-"""Moving an image and its target together: windows, mirrors, turns, warps.
+"""Moving an image and its target together: cuts, mirrors, turns, warps.
 
-Everything works on a :class:`Frame`, which is an image with its target in its own pixels. A window is a rectangle
-(y0, x0, y1, x1) in the pixels of a frame; it may reach beyond it.
+Everything works on a :class:`Frame`, which is an image with its target in its own pixels. Points (x, y) lie between
+pixels: pixel i spans [i, i + 1), so its centre is at i + 0.5.
 
-Letters: H x W pixels of a frame, N boxes.
+Letters: H x W pixels of a frame, h x w pixels of a file, N boxes, P points.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from visus.structures import IGNORE, Detections, Label, SegmentationMap, Target
+from visus.structures import IGNORE, Detections, Label, Placement, SegmentationMap, Target
 
 Border = Literal["constant", "nearest", "mirror"]
-Window = tuple[int, int, int, int]
-Map = NDArray[np.uint8]
-MoveMap = Callable[[Map, int], Map]
+Window = tuple[float, float, float, float]
+"""(y0, x0, y1, x1) in pixels; it may reach beyond the image."""
+
+Pixels = NDArray[np.uint8]
+MoveMap = Callable[[Pixels, int, Border], Pixels]
+"""Moves a map [H,W] uint8, given the value of uncovered pixels and what fills them."""
 MovePoints = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Moves points [...,2] (x, y)."""
 
 _BORDERS = {
     "constant": cv2.BORDER_CONSTANT,
     "nearest": cv2.BORDER_REPLICATE,
     "mirror": cv2.BORDER_REFLECT_101,
 }
+_INDEX_BORDERS: dict[str, Literal["edge", "reflect"]] = {"nearest": "edge", "mirror": "reflect"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class Frame:
         fill: raw value of uncovered pixels where the border is constant.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     target: Target | None
     fill: int = 0
 
@@ -51,64 +58,180 @@ class Frame:
         return (self.pixels.shape[0], self.pixels.shape[1])
 
 
-def cut(frame: Frame, window: Window, size: tuple[int, int], border: Border = "constant") -> Frame:
-    """The window, scaled to ``size`` = (height, width); what lies outside the frame is filled by ``border``.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One axis of a cut: pixels first..last of a source are scaled onto start..stop, of which 0..size is kept."""
 
-    Scaling down averages over the covered area, scaling up is bilinear; class ids and masks take the nearest.
+    first: int
+    last: int
+    start: int
+    stop: int
+    size: int
+
+    @classmethod
+    def of(cls, length: int, low: float, high: float, size: int) -> Span:
+        """The part low..high of ``length`` pixels, which may reach beyond them, as ``size`` pixels.
+
+        Whole pixels are taken, so that the edges are true to half a pixel of the result; :attr:`scale` and
+        :attr:`offset` say exactly what came of it.
+        """
+        scale = size / (high - low)
+        first = min(max(math.floor(low + 1e-6), 0), length - 1)
+        last = max(min(math.ceil(high - 1e-6), length), first + 1)
+        start, stop = (math.floor((edge - low) * scale + 0.5) for edge in (first, last))
+        # Rounding must uncover no pixel that the source covers, and hide no source that is there.
+        start = min(start, 0 if first <= low else size - 1)
+        stop = max(stop, size if last >= high else 1, start + 1)
+        return cls(first, last, start, stop, size)
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the result for one of the source."""
+        return (self.stop - self.start) / (self.last - self.first)
+
+    @property
+    def offset(self) -> float:
+        """Where the source's edge lies in the result."""
+        return self.start - self.first * self.scale
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Uncovered pixels before and after."""
+        return max(self.start, 0), max(self.size - self.stop, 0)
+
+    def nearest(self, length: int, reduction: int) -> NDArray[np.int64]:
+        """For each covered pixel of the result, the one of ``length`` whose place it takes.
+
+        ``reduction``: so many of those are one pixel of the span's source.
+        """
+        covered = np.arange(max(self.start, 0), min(self.stop, self.size))
+        places = np.floor((covered + 0.5 - self.offset) * (reduction / self.scale))
+        return np.asarray(np.clip(places, 0, length - 1), np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A window of a file, scaled to a size.
+
+    Args:
+        file_size: (height, width) of the file that the target belongs to.
+        reduction: file pixels a side of one decoded pixel (a JPEG may be decoded at 1/2, 1/4 or 1/8).
+        rows: of the decoded pixels.
+        columns: of the decoded pixels.
     """
-    height, width = frame.size
-    y0, x0, y1, x1 = window
-    scale_y, scale_x = size[0] / (y1 - y0), size[1] / (x1 - x0)
-    inner = (max(y0, 0), max(x0, 0), min(y1, height), min(x1, width))
-    top, left = round((inner[0] - y0) * scale_y), round((inner[1] - x0) * scale_x)
-    bottom = max(round((inner[2] - y0) * scale_y), top + 1)
-    right = max(round((inner[3] - x0) * scale_x), left + 1)
-    margins = (top, size[0] - bottom, left, size[1] - right)
 
-    def moved(map_: NDArray[np.uint8], fill: int, *, smooth: bool) -> NDArray[np.uint8]:
-        part = map_[inner[0] : inner[2], inner[1] : inner[3]]
-        part = scaled(part, (bottom - top, right - left), smooth=smooth)
+    file_size: tuple[int, int]
+    reduction: int
+    rows: Span
+    columns: Span
+
+    @classmethod
+    def of(
+        cls, file_size: tuple[int, int], window: Window, size: tuple[int, int], decoded: tuple[int, int] | None = None
+    ) -> Cut:
+        """The window, in file pixels, as an image of ``size`` = (height, width).
+
+        Args:
+            file_size: (height, width).
+            window: overlaps the file.
+            size: of the result.
+            decoded: (height, width) of the file's pixels as they were decoded; None: as the file has them.
+        """
+        own = decoded or file_size
+        reduction = 1
+        while -(-file_size[0] // reduction) > own[0] or -(-file_size[1] // reduction) > own[1]:
+            reduction *= 2
+        y0, x0, y1, x1 = (edge / reduction for edge in window)
+        return cls(file_size, reduction, Span.of(own[0], y0, y1, size[0]), Span.of(own[1], x0, x1, size[1]))
+
+    @property
+    def placement(self) -> Placement:
+        """Where the file lies in the result, exactly."""
+        return Placement(
+            file_size=self.file_size,
+            network_size=(self.rows.size, self.columns.size),
+            scale=(self.rows.scale / self.reduction, self.columns.scale / self.reduction),
+            offset=(self.rows.offset, self.columns.offset),
+        )
+
+    def apply(self, frame: Frame, border: Border = "constant") -> Frame:
+        """The cut of a frame whose pixels are the decoded ones, and whose target is in file pixels.
+
+        Scaling down is antialiased, scaling up is bilinear; class ids and masks take the nearest. What lies outside
+        the file is filled by ``border``.
+        """
+        rows, columns = self.rows, self.columns
+        pixels = frame.pixels[rows.first : rows.last, columns.first : columns.last]
+        pixels = scaled(pixels, (rows.stop - rows.start, columns.stop - columns.start))
+        pixels = pixels[max(-rows.start, 0) : rows.size - rows.start, max(-columns.start, 0) :]
+        pixels = pixels[:, : columns.size - max(columns.start, 0)]
+        margins = (*rows.margins, *columns.margins)
         if any(margins):
-            value = [fill] * (3 if part.ndim == 3 else 1)
-            part = np.asarray(cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value), np.uint8)
-        return part
+            value = [frame.fill] * (3 if pixels.ndim == 3 else 1)
+            pixels = np.asarray(cv2.copyMakeBorder(pixels, *margins, _BORDERS[border], value=value), np.uint8)
+        size = (rows.size, columns.size)
+        if frame.target is None or isinstance(frame.target, Label):
+            return Frame(pixels, frame.target, frame.fill)
+        (down, right), (scale_y, scale_x) = self.placement.offset, self.placement.scale
+        target = _moved_target(
+            frame.target, size, self._map, lambda points: points * (scale_x, scale_y) + (right, down), border
+        )
+        return Frame(pixels, target, frame.fill)
 
-    return Frame(
-        moved(frame.pixels, frame.fill, smooth=True),
-        _moved_target(
-            frame.target,
-            size,
-            lambda map_, fill: moved(map_, fill, smooth=False),
-            lambda points: (points - (x0, y0)) * (scale_x, scale_y),
-            whole=border != "constant",
-        ),
-        frame.fill,
-    )
+    def _map(self, map_: Pixels, fill: int, border: Border) -> Pixels:
+        rows = self.rows.nearest(map_.shape[0], self.reduction)
+        columns = self.columns.nearest(map_.shape[1], self.reduction)
+        above, below = self.rows.margins
+        before, after = self.columns.margins
+        if border != "constant":
+            rows = np.pad(rows, (above, below), _INDEX_BORDERS[border])
+            columns = np.pad(columns, (before, after), _INDEX_BORDERS[border])
+        moved = map_.take(rows, axis=0).take(columns, axis=1)
+        if border == "constant" and (above or below or before or after):
+            moved = np.pad(moved, ((above, below), (before, after)), constant_values=fill)
+        return moved
 
 
-def scaled(map_: NDArray[np.uint8], size: tuple[int, int], *, smooth: bool) -> NDArray[np.uint8]:
-    """[h,w] or [h,w,3] at another (height, width)."""
-    if map_.shape[:2] == size:
-        return map_
-    if not smooth:
-        kernel = cv2.INTER_NEAREST_EXACT
-    elif map_.shape[0] > size[0] or map_.shape[1] > size[1]:
-        kernel = cv2.INTER_AREA
-    else:
-        kernel = cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(map_, (size[1], size[0]), interpolation=kernel), np.uint8)
+def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """[H,W] or [H,W,3] at another (height, width): bilinear, antialiased where it shrinks, as Pillow does."""
+    if pixels.shape[:2] == size:
+        return pixels
+    if pixels.shape[0] <= size[0] and pixels.shape[1] <= size[1]:
+        return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+    # torch has vector code for bytes here; OpenCV's INTER_AREA is slower, and no area when one side grows.
+    if not pixels.flags.writeable:
+        pixels = pixels.copy()  # torch warns of tensors over memory that is read only
+    planes = torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None])[None].permute(0, 3, 1, 2)  # [1,C,H,W]
+    planes = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", antialias=True)
+    result: Pixels = planes[0].permute(1, 2, 0).numpy()
+    return result if pixels.ndim == 3 else result[..., 0]
 
 
 def mirror(frame: Frame) -> Frame:
     """Left and right swapped."""
     width = frame.size[1]
     return Frame(
-        np.ascontiguousarray(frame.pixels[:, ::-1]),
+        np.asarray(cv2.flip(frame.pixels, 1), np.uint8),
         _moved_target(
             frame.target,
             frame.size,
-            lambda map_, _: np.ascontiguousarray(map_[:, ::-1]),
+            lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]),
             lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),
+        ),
+        frame.fill,
+    )
+
+
+def flip(frame: Frame) -> Frame:
+    """Top and bottom swapped."""
+    height = frame.size[0]
+    return Frame(
+        np.asarray(cv2.flip(frame.pixels, 0), np.uint8),
+        _moved_target(
+            frame.target,
+            frame.size,
+            lambda map_, *_: np.ascontiguousarray(map_[::-1]),
+            lambda points: np.stack([points[..., 0], height - points[..., 1]], axis=-1),
         ),
         frame.fill,
     )
@@ -124,30 +247,25 @@ def turn(frame: Frame, quarters: int) -> Frame:
 def _turn_once(frame: Frame) -> Frame:
     height, width = frame.size
     return Frame(
-        np.ascontiguousarray(np.rot90(frame.pixels)),
+        np.asarray(cv2.rotate(frame.pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8),
         _moved_target(
             frame.target,
             (width, height),
-            lambda map_, _: np.ascontiguousarray(np.rot90(map_)),
+            lambda map_, *_: np.ascontiguousarray(np.rot90(map_)),
             lambda points: np.stack([points[..., 1], width - points[..., 0]], axis=-1),
         ),
         frame.fill,
     )
 
 
-def flip(frame: Frame) -> Frame:
-    """Top and bottom swapped."""
-    return turn(mirror(frame), 2)
-
-
 def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
-    """Moved by an affine matrix [2,3] on points (x, y), with pixel edges at whole numbers."""
+    """Moved by an invertible affine matrix [2,3] on points (x, y); the size stays."""
     height, width = frame.size
     # OpenCV puts pixel centres at whole numbers: shift by a half, apply, shift back.
     centred = matrix.copy()
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
 
-    def moved(map_: NDArray[np.uint8], fill: int, kernel: int = cv2.INTER_NEAREST) -> NDArray[np.uint8]:
+    def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
         value = [fill] * (3 if map_.ndim == 3 else 1)
         return np.asarray(
             cv2.warpAffine(
@@ -157,14 +275,8 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
         )
 
     return Frame(
-        moved(frame.pixels, frame.fill, cv2.INTER_LINEAR),
-        _moved_target(
-            frame.target,
-            frame.size,
-            moved,
-            lambda points: points @ matrix[:, :2].T + matrix[:, 2],
-            whole=border != "constant",
-        ),
+        moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR),
+        _moved_target(frame.target, frame.size, moved, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border),
         frame.fill,
     )
 
@@ -175,7 +287,7 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]
 
-    def moved(map_: NDArray[np.uint8], fill: int, kernel: int = cv2.INTER_NEAREST) -> NDArray[np.uint8]:
+    def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
         value = [fill] * (3 if map_.ndim == 3 else 1)
         return np.asarray(
             cv2.remap(map_, map_x, map_y, kernel, borderMode=_BORDERS[border], borderValue=value), np.uint8
@@ -184,58 +296,82 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
     def moved_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
         # The inverse of a smooth field, by fixed-point iteration: p = q - offsets(p).
         found = points
-        for _ in range(5):
+        for _ in range(10):
             x = np.clip(found[..., 0], 0, width - 1).astype(int)
             y = np.clip(found[..., 1], 0, height - 1).astype(int)
             found = points - offsets[y, x]
         return found
 
     return Frame(
-        moved(frame.pixels, frame.fill, cv2.INTER_LINEAR),
-        _moved_target(frame.target, frame.size, moved, moved_points, whole=border != "constant"),
+        moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR),
+        _moved_target(frame.target, frame.size, moved, moved_points, border),
         frame.fill,
     )
 
 
 def _moved_target(
-    target: Target | None, size: tuple[int, int], move_map: MoveMap, move_points: MovePoints, *, whole: bool = True
+    target: Target | None,
+    size: tuple[int, int],
+    move_map: MoveMap,
+    move_points: MovePoints,
+    border: Border = "constant",
 ) -> Target | None:
     """The target after a move.
 
     Args:
         target: before.
         size: (height, width) afterwards.
-        move_map: moves a map [H,W] uint8, given the value of uncovered pixels.
-        move_points: moves points [..., 2] (x, y).
-        whole: whether no pixel is uncovered, so that class maps need no pixels to ignore.
+        move_map: of class maps and masks.
+        move_points: of boxes.
+        border: of the image; class maps follow it, and a constant one counts neither as right nor as wrong. The mask of
+            an object goes without: its mirror image in a border belongs to no box.
     """
     if target is None or isinstance(target, Label):
         return target
     if isinstance(target, SegmentationMap):
-        return replace(target, map=move_map(target.map, 0 if whole else IGNORE))
+        return replace(target, map=move_map(target.map, IGNORE, border), image=None)
     return _moved_detections(target, size, move_map, move_points)
 
 
 def _moved_detections(
     target: Detections, size: tuple[int, int], move_map: MoveMap, move_points: MovePoints
 ) -> Detections:
+    """SSD's rule (arXiv:1512.02325, sec. 2.2): an object stays while its centre does; its box is cut to the image."""
     x1, y1, x2, y2 = target.boxes.astype(np.float64).T
-    xm, ym = (x1 + x2) / 2, (y1 + y2) / 2
-    # Corners and the middles of the sides: enough for the hull under affine moves, and nearly so under smooth ones.
-    outline = [(x1, y1), (xm, y1), (x2, y1), (x2, ym), (x2, y2), (xm, y2), (x1, y2), (x1, ym)]
-    points = move_points(np.stack([np.stack(point, axis=-1) for point in outline], axis=1))  # [N,8,2]
-    boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)  # [N,4]
+    outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
+    points = move_points(outline)
+    boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
     height, width = size
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
     clipped = np.clip(boxes, 0, [width, height, width, height])
-    large = ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
+    kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
     masks = target.masks
     if masks is not None:
-        moved = [move_map(mask.astype(np.uint8), 0) for mask in masks]
-        masks = np.stack(moved).astype(bool) if moved else np.zeros((0, *size), bool)
-    moved_target = replace(target, boxes=clipped.astype(np.float32), masks=masks, size=size)
-    return moved_target.select(inside & large)
+        moved = np.zeros((int(kept.sum()), *size), bool)
+        for place, mask in zip(moved, masks[kept], strict=True):
+            place[:] = move_map(mask.view(np.uint8), 0, "constant")
+        masks = moved
+    return Detections(
+        target.classes,
+        clipped[kept].astype(np.float32),
+        target.labels[kept],
+        size,
+        scores=None if target.scores is None else target.scores[kept],
+        masks=masks,
+        ignored=None if target.ignored is None else target.ignored[kept],
+    )
+
+
+def _around(points_a_side: int) -> NDArray[np.float64]:
+    """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
+    steps = np.linspace(0, 1, points_a_side + 1)[:-1]
+    zeros, ones = np.zeros_like(steps), np.ones_like(steps)
+    sides = [(steps, zeros), (ones, steps), (1 - steps, ones), (zeros, 1 - steps)]
+    return np.concatenate([np.stack(side, axis=-1) for side in sides])
+
+
+_OUTLINE = _around(8)
 
 
 def overlap(window: Window, boxes: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from visus.errors import DataError, ShapeError
+from visus.structures import ImageSource
 
 MAX_PIXELS = 50_000_000
 """The largest image that is decoded, as height x width."""
@@ -56,7 +57,7 @@ class FileImage:
             DataError: if the file is missing, no image, or over :data:`MAX_PIXELS`.
         """
         with _reading(self.path) as stream:
-            return _size(stream, str(self.path))
+            return _OpenedImage(stream, str(self.path)).size()
 
     def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """[3,H,W] uint8 RGB, upright; a JPEG may come scaled down by 2, 4 or 8, no side below ``at_least``.
@@ -67,7 +68,7 @@ class FileImage:
             DataError: if the file is missing, no image, damaged, over :data:`MAX_PIXELS`, or of pixels without a range.
         """
         with _reading(self.path) as stream:
-            return _load(stream, str(self.path), at_least)
+            return _OpenedImage(stream, str(self.path)).load(at_least)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ class BytesImage:
 
     def size(self) -> tuple[int, int]:
         """(height, width) of the upright image, from the header; raises as :meth:`FileImage.size`."""
-        return _size(io.BytesIO(self.data), self.name)
+        return _OpenedImage(io.BytesIO(self.data), self.name).size()
 
     def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """[3,H,W] uint8 RGB, upright; see :meth:`FileImage.load`."""
-        return _load(io.BytesIO(self.data), self.name, at_least)
+        return _OpenedImage(io.BytesIO(self.data), self.name).load(at_least)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +128,49 @@ class ArrayImage:
     def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:  # noqa: ARG002 (never scaled)
         """[3,H,W] uint8 RGB: a view of the array, a grey one broadcast."""
         return _channels_first(self.array)
+
+
+def opened(source: ImageSource) -> ImageSource:
+    """The same image with its file read and its header parsed once, for who asks for the size and then the pixels.
+
+    Raises:
+        DataError: if a file is missing, no image, or over :data:`MAX_PIXELS`.
+    """
+    if isinstance(source, FileImage):
+        with _reading(source.path) as stream:
+            return _OpenedImage(io.BytesIO(stream.read()), str(source.path))
+    if isinstance(source, BytesImage):
+        return _OpenedImage(io.BytesIO(source.data), source.name)
+    return source
+
+
+class _OpenedImage:
+    """An image whose header is known; its pixels can be loaded once."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._header = open_raster(stream, name)
+        with _decoding(name):
+            self._orientation = _orientation(self._header)
+
+    @property
+    def path(self) -> Path | None:
+        """None: the file is no longer needed."""
+        return None
+
+    def size(self) -> tuple[int, int]:
+        width, height = self._header.size
+        return (width, height) if self._orientation >= 5 else (height, width)
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        with _decoding(self._name):
+            pixels = None
+            if self._header.format in ("JPEG", "MPO") and self._header.mode in ("L", "RGB"):
+                pixels = _load_jpeg(self._stream, self._header, self._orientation, at_least)
+            if pixels is None:
+                pixels = _to_bytes(self._header, self._name)
+        return _channels_first(_upright(pixels, self._orientation))
 
 
 def open_raster(stream: BinaryIO, name: str) -> Image.Image:
@@ -213,25 +257,6 @@ def _decoding(name: str) -> Iterator[None]:
         ) from error
 
 
-def _size(stream: BinaryIO, name: str) -> tuple[int, int]:
-    image = open_raster(stream, name)
-    with _decoding(name):
-        width, height = image.size
-        return (width, height) if _orientation(image) >= 5 else (height, width)
-
-
-def _load(stream: BinaryIO, name: str, at_least: tuple[int, int] | None) -> NDArray[np.uint8]:
-    image = open_raster(stream, name)
-    with _decoding(name):
-        orientation = _orientation(image)
-        pixels = None
-        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-            pixels = _load_jpeg(stream, image, orientation, at_least)
-        if pixels is None:
-            pixels = _to_bytes(image, name)
-    return _channels_first(_upright(pixels, orientation))
-
-
 def _orientation(image: Image.Image) -> int:
     # Pillow turns a TIFF itself while decoding, and its header's size is already the upright one.
     if image.format == "TIFF":
@@ -251,6 +276,9 @@ def _load_jpeg(
     if at_least is not None:
         rows, columns = at_least if orientation < 5 else at_least[::-1]
         while factor < 8 and -(-height // (2 * factor)) >= rows and -(-width // (2 * factor)) >= columns:
+            # The last row and column stand for the pixels that are left over; turned, they would come first.
+            if orientation > 1 and (height % (2 * factor) or width % (2 * factor)):
+                break
             factor *= 2
     stream.seek(0)
     try:

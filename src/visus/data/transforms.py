@@ -19,14 +19,11 @@ from torch import Tensor
 
 from visus.data.augmentation import Augmentation
 from visus.data.colour import change_colours
-from visus.data.geometry import Frame, Window, cut, displace, flip, mirror, overlap, turn, warp
-from visus.errors import ShapeError
-from visus.structures import Detections, Placement, Preprocessing, Sample, SegmentationMap, Target
-
-SAMPLER_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
-"""SSD's sampler (arXiv:1512.02325, sec. 2.2): the whole image, a least IoU with an object, or any patch."""
-
-SAMPLER_TRIES = 50
+from visus.data.geometry import Border, Cut, Frame, Pixels, Window, displace, flip, mirror, turn, warp
+from visus.data.images import opened
+from visus.data.windows import fixed_window, random_window
+from visus.errors import RecipeError
+from visus.structures import Detections, Placement, Preprocessing, Sample, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +51,27 @@ class Preparer:
         task: whose targets are moved with the images.
         preprocessing: the network's.
         augmentation: None: no randomness at all.
-        seed: of the augmentation.
+        seed: of the augmentation, not negative.
+        masks: move the outlines of detections too; left out otherwise, for moving them takes longer than anything else.
+
+    Raises:
+        RecipeError: if the augmentation asks for what the task's targets do not have.
     """
 
     task: str
     preprocessing: Preprocessing
     augmentation: Augmentation | None
     seed: int
+    masks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.augmentation is not None and self.augmentation.iou_crop and self.task != "detection":
+            raise RecipeError(
+                "iou_crop chooses patches by the boxes in them",
+                expected="the task detection",
+                got=self.task,
+                remedy="set augmentation.crop_area instead",
+            )
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
         """The sample, ready.
@@ -69,73 +80,40 @@ class Preparer:
             DataError: if its image or target cannot be read.
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
-        target = sample.target(self.task) if sample.targets else None
-        file_size = sample.image.size()
-        random = None
-        if self.augmentation is not None and self.augmentation != _NOTHING:
+        preprocessing, augmentation = self.preprocessing, self.augmentation
+        target = self._target(sample)
+        source = opened(sample.image)
+        file_size = source.size()
+        border: Border = "constant"
+        if augmentation is None or augmentation == _NOTHING:
+            random = None
+            window, size = fixed_window(file_size, preprocessing)
+        else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
-        window, size = self._window(file_size, target, random)
-        pixels = sample.image.load(_needed(window, size, file_size))
-        own = (pixels.shape[1], pixels.shape[2])
-        ratio = (own[0] / file_size[0], own[1] / file_size[1])
-        frame = Frame(self._channels(pixels), _scaled_target(target, own, file_size), self.preprocessing.fill)
-        loaded = _scaled_window(window, ratio)
-        border = self.augmentation.border if self.augmentation and random is not None else "constant"
-        frame = cut(frame, loaded, size, border)
-        scale_y, scale_x = size[0] / (loaded[2] - loaded[0]), size[1] / (loaded[3] - loaded[1])
-        placement = Placement(
-            file_size=file_size,
-            network_size=size,
-            scale=(scale_y * ratio[0], scale_x * ratio[1]),
-            offset=(-loaded[0] * scale_y, -loaded[1] * scale_x),
-        )
-        if random is not None and self.augmentation is not None:
-            frame = _augmented(frame, self.augmentation, random)
-        image = np.ascontiguousarray(frame.pixels)
-        tensor = torch.from_numpy(image)[None] if image.ndim == 2 else torch.from_numpy(image).permute(2, 0, 1)
-        return Prepared(tensor, frame.target, placement, sample.id)
+            window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
+        loaded = _channels_last(source.load(_needed(window, size, file_size)))
+        cut = Cut.of(file_size, window, size, loaded.shape[:2])
+        frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
+        if preprocessing.channels == 1 and frame.pixels.ndim == 3:
+            frame = replace(frame, pixels=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8))
+        if augmentation is not None and random is not None:
+            frame = _augmented(frame, augmentation, random)
+        pixels = np.ascontiguousarray(frame.pixels)
+        if np.may_share_memory(pixels, loaded):
+            pixels = pixels.copy()  # the data set's own pixels must not be written through a batch
+        if pixels.ndim == 3:
+            image = torch.from_numpy(pixels).permute(2, 0, 1)
+        else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
+            image = torch.from_numpy(pixels).expand(preprocessing.channels, -1, -1)
+        return Prepared(image, frame.target, cut.placement, sample.id)
 
-    def _window(
-        self, file_size: tuple[int, int], target: Target | None, random: np.random.Generator | None
-    ) -> tuple[Window, tuple[int, int]]:
-        """The rectangle of the file, in file pixels, that becomes the input, and the input's size."""
-        preprocessing = self.preprocessing
-        whole = (0, 0, *file_size)
-        if random is not None and self.augmentation is not None:
-            size = preprocessing.size or file_size
-            drawn = _random_window(self.augmentation, file_size, size, target, random)
-            if drawn is not None:
-                return drawn, size
-        if preprocessing.fit == "none":
-            if preprocessing.size is not None and file_size != preprocessing.size:
-                raise ShapeError(
-                    "an image must have the network's size where nothing is scaled",
-                    expected=f"{preprocessing.size}",
-                    got=f"{file_size}",
-                    remedy="choose another way with --set fit=stretch (or crop, letterbox)",
-                )
-            return whole, file_size
-        if preprocessing.size is None:
-            raise ShapeError(f"fit={preprocessing.fit} needs a size", expected="size=[height,width]", got="none")
-        height, width = preprocessing.size
-        if preprocessing.fit == "stretch":
-            return whole, preprocessing.size
-        if preprocessing.fit == "letterbox":
-            scale = min(height / file_size[0], width / file_size[1])
-            return (0, 0, round(height / scale), round(width / scale)), preprocessing.size
-        scale = max(height / file_size[0], width / file_size[1]) / preprocessing.crop_fraction
-        rows, columns = (min(max(round(n / scale), 1), m) for n, m in zip((height, width), file_size, strict=True))
-        top, left = (file_size[0] - rows) // 2, (file_size[1] - columns) // 2
-        return (top, left, top + rows, left + columns), preprocessing.size
-
-    def _channels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[3,H,W] RGB -> [H,W] luminance or [H,W,3]."""
-        if self.preprocessing.channels == 3:
-            return np.ascontiguousarray(pixels.transpose(1, 2, 0))
-        if pixels.strides[0] == 0:  # a grey image, broadcast: its own values are the luminance
-            return np.ascontiguousarray(pixels[0])
-        colours = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.uint8)  # ITU-R 601
+    def _target(self, sample: Sample) -> Target | None:
+        if not sample.targets:
+            return None
+        target = sample.target(self.task)
+        if not self.masks and isinstance(target, Detections) and target.masks is not None:
+            return replace(target, masks=None)
+        return target
 
 
 _NOTHING = Augmentation()
@@ -148,80 +126,15 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """
     if preprocessing.order == "BGR" and images.shape[1] == 3:
         images = images.flip(1)
-    mean = torch.tensor(preprocessing.mean, device=images.device).view(-1, 1, 1) * preprocessing.scale
-    factor = 1 / (torch.tensor(preprocessing.std, device=images.device).view(-1, 1, 1) * preprocessing.scale)
-    return images.to(torch.float32).sub_(mean).mul_(factor)
-
-
-def _random_window(
-    augmentation: Augmentation,
-    file_size: tuple[int, int],
-    size: tuple[int, int],
-    target: Target | None,
-    random: np.random.Generator,
-) -> Window | None:
-    """A window drawn by whichever of the cropping augmentations is on; None: the deterministic one."""
-    height, width = file_size
-    if augmentation.zoom_out and random.random() < augmentation.zoom_out:
-        ratio = random.uniform(1, augmentation.zoom_out_ratio)
-        top, left = (int(random.uniform(0, n * (ratio - 1))) for n in file_size)
-        return (-top, -left, round(height * ratio) - top, round(width * ratio) - left)
-    if augmentation.iou_crop and isinstance(target, Detections):
-        return _sampled_patch(file_size, target, random)
-    if augmentation.crop_area is not None:
-        return _area_crop(file_size, augmentation.crop_area, augmentation.crop_aspect, random)
-    if augmentation.random_crop:
-        scale = 1.0 if augmentation.scale_range is None else random.uniform(*augmentation.scale_range)
-        rows, columns = max(round(size[0] / scale), 1), max(round(size[1] / scale), 1)
-        top, left = (
-            int(random.integers(0, n - m + 1)) if n >= m else -((m - n) // 2)
-            for n, m in ((height, rows), (width, columns))
-        )
-        return (top, left, top + rows, left + columns)
-    return None
-
-
-def _area_crop(
-    file_size: tuple[int, int], area: tuple[float, float], aspect: tuple[float, float], random: np.random.Generator
-) -> Window:
-    """A rectangle of a random share of the area and a random shape (Szegedy et al. 2015, sec. 6); else the centre."""
-    height, width = file_size
-    for _ in range(10):
-        wanted = height * width * random.uniform(*area)
-        ratio = math.exp(random.uniform(math.log(aspect[0]), math.log(aspect[1])))
-        columns, rows = round(math.sqrt(wanted * ratio)), round(math.sqrt(wanted / ratio))
-        if 0 < columns <= width and 0 < rows <= height:
-            top, left = int(random.integers(0, height - rows + 1)), int(random.integers(0, width - columns + 1))
-            return (top, left, top + rows, left + columns)
-    ratio = min(max(width / height, aspect[0]), aspect[1])
-    columns, rows = min(width, round(height * ratio)), min(height, round(width / ratio))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return (top, left, top + rows, left + columns)
-
-
-def _sampled_patch(file_size: tuple[int, int], target: Detections, random: np.random.Generator) -> Window | None:
-    """SSD's sampler: a patch of 0.3 to 1 of each side, sides within 1:2, that overlaps an object as asked.
-
-    The paper says sides from 0.1; its released code takes 0.3, as here.
-    """
-    height, width = file_size
-    while True:
-        least = SAMPLER_OVERLAPS[int(random.integers(len(SAMPLER_OVERLAPS)))]
-        if least is None:
-            return None
-        for _ in range(SAMPLER_TRIES):
-            columns = max(int(width * random.uniform(0.3, 1)), 1)
-            rows = max(int(height * random.uniform(0.3, 1)), 1)
-            if not 0.5 <= columns / rows <= 2:
-                continue
-            top, left = int(random.integers(0, height - rows + 1)), int(random.integers(0, width - columns + 1))
-            window = (top, left, top + rows, left + columns)
-            if len(target) == 0:
-                return window
-            centres = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
-            held = ((centres > (left, top)) & (centres < (left + columns, top + rows))).all(axis=1)
-            if held.any() and float(overlap(window, target.boxes).max()) >= least:
-                return window
+    mean = torch.tensor(preprocessing.mean, device=images.device) * preprocessing.scale  # [C]
+    factor = 1 / (torch.tensor(preprocessing.std, device=images.device) * preprocessing.scale)  # [C]
+    if images.shape[1] == 1 or not images.is_contiguous(memory_format=torch.channels_last):
+        return images.to(torch.float32).sub_(mean.view(-1, 1, 1)).mul_(factor.view(-1, 1, 1))
+    # Channels last: whole rows of pixels against whole rows of means, four times as fast as three values at a time.
+    count, channels, height, width = images.shape
+    rows = images.permute(0, 2, 3, 1).reshape(count, height, width * channels).to(torch.float32)  # [N, H, W * C]
+    rows.sub_(mean.repeat(width)).mul_(factor.repeat(width))
+    return rows.view(count, height, width, channels).permute(0, 3, 1, 2)  # [N, C, H, W]
 
 
 def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
@@ -264,27 +177,11 @@ def _needed(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -
     """The least (height, width) at which the whole file may be decoded without losing sharpness in the window."""
     rows, columns = window[2] - window[0], window[3] - window[1]
     return (
-        min(math.ceil(file_size[0] * size[0] / rows), file_size[0]),
-        min(math.ceil(file_size[1] * size[1] / columns), file_size[1]),
+        min(math.ceil(file_size[0] * size[0] / rows - 1e-6), file_size[0]),
+        min(math.ceil(file_size[1] * size[1] / columns - 1e-6), file_size[1]),
     )
 
 
-def _scaled_window(window: Window, ratio: tuple[float, float]) -> Window:
-    if ratio == (1.0, 1.0):
-        return window
-    top, left = round(window[0] * ratio[0]), round(window[1] * ratio[1])
-    return (
-        top,
-        left,
-        max(round(window[2] * ratio[0]), top + 1),
-        max(round(window[3] * ratio[1]), left + 1),
-    )
-
-
-def _scaled_target(target: Target | None, size: tuple[int, int], file_size: tuple[int, int]) -> Target | None:
-    """The target in the pixels of an image that was decoded at another size than its file's."""
-    if target is None or size == file_size:
-        return target
-    if isinstance(target, Detections | SegmentationMap):
-        return cut(Frame(np.zeros(file_size, np.uint8), target), (0, 0, *file_size), size).target
-    return target
+def _channels_last(pixels: Pixels) -> Pixels:
+    """[3,H,W] RGB -> [H,W,3], or [H,W] where the channels are one plane."""
+    return pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
