@@ -42,7 +42,7 @@ _CHUNK = 64  # images a thread takes at once
 _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
     "unreadable-image": "{count} files are no images that can be read",
-    "damaged-image": "{count} images are damaged: their pixels cannot be decoded",
+    "damaged-image": "{count} images begin rightly, but cannot be decoded",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
     "size-differs": "{count} labels are of another size than their image",

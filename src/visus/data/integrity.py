@@ -32,8 +32,8 @@ class ImageState:
     """What was found out about one image.
 
     Args:
-        fault: "empty-file", "unreadable-image" (absent, no image, too large), "damaged-image" (the header is right, the
-            pixels cannot be decoded), or "" for an image that can be used.
+        fault: "empty-file", "unreadable-image" (absent, or of no known kind), "damaged-image" (it begins like an image,
+            but cannot be decoded), or "" for an image that can be used.
         reason: one line about the fault.
         size: (height, width) of the upright image; None if not even the header can be read.
         kind: what the content of an image that can be used is, such as "PNG", where it contradicts the suffix; or "".
@@ -66,7 +66,7 @@ def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
     try:
         size = image.size()
     except DataError as error:
-        return ImageState("unreadable-image", _reason(error))
+        return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
     state = ImageState(size=size, kind=_contradiction(image.path, head), portrait=Portrait(size, key, exact=False))
     cut_off = _lacks_its_end(head, end)
