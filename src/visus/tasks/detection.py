@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from visus.data.transforms import Prepared
-from visus.errors import ShapeError, TaskMismatchError
+from visus.errors import TaskMismatchError
 from visus.metrics.detection import DetectionMetric
 from visus.models.protocols import Codec
 from visus.structures import Batch, Detections, Target
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import stack_images
 from visus.tasks.task import PrimaryMetric
 
 
@@ -53,18 +54,10 @@ class Detection:
         Raises:
             ShapeError: if the images are not of one size.
         """
-        sizes = {tuple(item.image.shape) for item in prepared}
-        if len(sizes) > 1:
-            raise ShapeError(
-                "the images of a batch must have one size",
-                expected="one shape",
-                got=", ".join(str(list(size)) for size in sorted(sizes)),
-                remedy="set the recipe's size, or a batch_size of 1",
-            )
         targets = [item.target for item in prepared]
         labelled = all(isinstance(target, Detections) for target in targets)
         return Batch(
-            images=torch.stack([item.image for item in prepared]),  # [N, C, H, W]
+            images=stack_images(prepared),  # [N, C, H, W]
             targets=targets if labelled else None,
             placements=[item.placement for item in prepared],
             ids=[item.id for item in prepared],
