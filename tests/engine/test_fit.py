@@ -31,7 +31,7 @@ def run_fit(tiny, recipe, *, network=None, loader=None, validate=True, **options
     network = network or tiny.make_network(recipe.seed)
     if loader is None:
         loader = tiny.TinyLoader(batch_size=recipe.batch_size, seed=recipe.seed)
-    validation = tiny.accuracy(loader) if validate else None
+    validation = tiny.accuracy() if validate else None
     turn = task_turn(network, tiny.TinyTask(), recipe)
     return network, fit(network, [turn], loader, recipe, ready=tiny.ready, validation=validation, **options)
 
@@ -222,7 +222,7 @@ def spoiled_fit(tiny, chosen, bad, run, grad=False):
         chosen,
         ready=tiny.ready,
         run=run,
-        validation=tiny.accuracy(None),
+        validation=tiny.accuracy(),
     )
 
 

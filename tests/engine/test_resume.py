@@ -76,8 +76,8 @@ def forked():
     server.wait()
 
 
-def finish(forked, folder, *changes):
-    process = forked(folder, *changes)
+def finish(forked, folder, *changes, **environment):
+    process = forked(folder, *changes, **environment)
     assert process.wait() == 0, process.errors.read_text()
 
 
@@ -209,6 +209,15 @@ def test_stopped_by_a_signal(folder, forked, reference, number, code):
     assert steps_done(folder) == STEPS
     assert_same_end(folder, reference)
     assert f"step {before}" in (folder / "log.txt").read_text()
+
+
+def test_loading_processes_make_no_difference(folder, forked, reference):
+    process = forked(folder, seconds=0.01, TINY_WORKERS="2")
+    wait_for_step(folder, 14, process)
+    process.kill()
+    process.wait()
+    finish(forked, folder, TINY_WORKERS="1")
+    assert_same_end(folder, reference)
 
 
 def test_a_second_signal_ends_it_at_once(folder, forked):

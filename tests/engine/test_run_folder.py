@@ -86,12 +86,16 @@ def test_the_log_grows(tmp_path):
 
 def test_two_trainings_cannot_share_a_run(tmp_path):
     run = RunFolder.create(tmp_path, "a", RECIPE)
+    other = (
+        "import sys; from pathlib import Path; from visus.engine.run_folder import RunFolder\n"
+        f"RunFolder.open(Path({str(run.path)!r})).lock()"
+    )
     assert run.lock()
     assert not run.lock()
-    with pytest.raises(UsageError, match="another process is training"):
-        RunFolder.open(run.path).lock()
+    refused = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=False)
+    assert "UsageError: another process is training" in refused.stderr
     run.close()
-    assert RunFolder.open(run.path).lock()
+    assert subprocess.run([sys.executable, "-c", other], check=False).returncode == 0
 
 
 def test_a_stray_temporary_file_is_removed(tmp_path):

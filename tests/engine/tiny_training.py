@@ -20,15 +20,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from visus.data.augmentation import Augmentation
+from visus.data.images import ArrayImage
+from visus.data.loader import Loader
+from visus.data.transforms import Preparer
+from visus.engine.feeding import feeder
 from visus.engine.fit import Fitted, Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime, open_runtime, seed_generators
 from visus.engine.turn import Turn, task_turn
 from visus.errors import VisusError
-from visus.structures import Batch, Placement
+from visus.structures import Batch, Label, Placement, Preprocessing, Sample
+from visus.tasks.classification import Classification
 
 CLASSES = ("a", "b", "c")
+PREPROCESSING = Preprocessing(size=(8, 8), fit="stretch", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+AUGMENTATION = Augmentation(mirror=0.5, rotation=10, shift=0.1, zoom=0.1, brightness=0.2)
 
 
 class TinyNetwork(nn.Module):
@@ -96,11 +104,22 @@ class TinyLoader:
         return (self.images[row].int() + noise).clamp(0, 255).to(torch.uint8)
 
 
+def make_samples(count: int = 60) -> list[Sample]:
+    """The loader's images, as samples."""
+    loader = TinyLoader(count)
+    return [
+        Sample(
+            f"image-{i}.png", ArrayImage(image.permute(1, 2, 0).numpy()), {"classification": Label(CLASSES, int(label))}
+        )
+        for i, (image, label) in enumerate(zip(loader.images, loader.targets, strict=True))
+    ]
+
+
 def ready(batch: Batch) -> Batch:
     return replace(batch, images=batch.images.float() / 127.5 - 1)
 
 
-def accuracy(loader: TinyLoader) -> Validation:
+def accuracy() -> Validation:
     """The share of right answers over the loader's own images."""
 
     def scores(network: nn.Module) -> dict[str, float]:
@@ -137,25 +156,34 @@ class CountingLoss(nn.Module):
 def train(
     folder: Path, recipe: Recipe, *, runtime: Runtime | None = None, count: int = 60, seconds: float = 0.0
 ) -> Fitted:
-    """Trains or resumes in a folder."""
+    """Trains or resumes in a folder, with the real loader and augmentation."""
     runtime = runtime or Runtime()
     run = RunFolder(folder)
     network = make_network(recipe.seed)
-    turn = task_turn(network, TinyTask(), recipe)
+    turn = task_turn(network, Classification(CLASSES), recipe)
     losses = CountingLoss(turn.losses, folder / f"steps{runtime.rank}", seconds)
     turn = Turn(losses, turn.modules, turn.optimizer)
     size = recipe.batch_size // runtime.world
-    loader = TinyLoader(count, size, seed=recipe.seed, rank=runtime.rank, world=runtime.world)
-    losses.train()
+    loader = Loader(
+        make_samples(count),
+        Preparer("classification", PREPROCESSING, recipe.augmentation, recipe.seed),
+        Classification(CLASSES).collate,
+        batch_size=size,
+        shuffle=True,
+        seed=recipe.seed,
+        workers=int(os.environ.get("TINY_WORKERS", "0")),
+        rank=runtime.rank,
+        world=runtime.world,
+    )
     return fit(
         network,
         [turn],
         loader,
         recipe,
-        ready=ready,
+        ready=feeder(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
         runtime=runtime,
         run=run,
-        validation=accuracy(loader),
+        validation=accuracy(),
         resume=True,
         classes=CLASSES,
     )
@@ -164,7 +192,7 @@ def train(
 def main(arguments: list[str]) -> int:
     folder, *changes = arguments
     seconds = float(os.environ.get("TINY_SECONDS", "0"))
-    recipe = Recipe(epochs=3, batch_size=6, ema=0.9).with_changes(changes)
+    recipe = Recipe(epochs=3, batch_size=6, ema=0.9, augmentation=AUGMENTATION).with_changes(changes)
     try:
         with open_runtime("cpu", threads=1) as runtime:
             train(Path(folder), recipe, runtime=runtime, seconds=seconds)

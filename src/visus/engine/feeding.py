@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 
+from visus.data.transforms import normalise
 from visus.structures import Batch, Preprocessing
 
 Ready = Callable[[Batch], Batch]
@@ -26,8 +27,6 @@ class Batches(Protocol):
 
 def feeder(preprocessing: Preprocessing, device: torch.device, *, channels_last: bool = False) -> Ready:
     """A function that takes a batch to the device and normalises it there."""
-
-    from visus.data.transforms import normalise
 
     def ready(batch: Batch) -> Batch:
         moved = batch.to(device, channels_last=channels_last)

@@ -184,8 +184,12 @@ def _end_epoch(
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
     """Runs of ``size`` batches; the last may be shorter."""
     batches = iter(batches)
-    while group := list(islice(batches, size)):
+    # PyTorch's DataLoader seeds its processes from the generator that dropout draws from: that must not show.
+    with torch.random.fork_rng([]):
+        group = list(islice(batches, size))
+    while group:
         yield group
+        group = list(islice(batches, size))
 
 
 def _check(recipe: Recipe, loader: Batches, validation: Validation | None, runtime: Runtime) -> None:

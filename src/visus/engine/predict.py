@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
-from visus.engine.evaluate import inference
 from visus.engine.feeding import Ready
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError
@@ -49,8 +50,11 @@ def predict(
     threads: int = 1,
     precision: str = "float32",
     progress: Progress | None = None,
+    work: str = "prediction",
 ) -> Iterator[Answer]:
     """Yields an answer for each sample, in their order; an image that cannot be read becomes an answer with an error.
+
+    Images are decoded by other threads while the network computes; at most two batches wait in memory.
 
     Args:
         network: on its device; it is in eval mode afterwards.
@@ -62,9 +66,10 @@ def predict(
         threads: that decode images, at least 1.
         precision: "float32", "bfloat16" or "float16", of the forward passes.
         progress: who is told.
+        work: what it is called there.
     """
     progress = progress or Silent()
-    progress.begin("prediction", len(samples))
+    progress.begin(work, len(samples))
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="visus-decode") as pool:
             for rows in _prepared(samples, prepare, pool, batch_size):
@@ -87,7 +92,8 @@ def _prepared(
     while True:
         while len(waiting) < batch_size * _AHEAD and (entry := next(rest, None)) is not None:
             index, sample = entry
-            waiting.append((sample.id, pool.submit(prepare, sample, index, 0)))
+            # Without its targets: what is only to be answered need not read them.
+            waiting.append((sample.id, pool.submit(prepare, Sample(sample.id, sample.image), index, 0)))
         if not waiting:
             break
         name, future = waiting.popleft()
@@ -116,8 +122,19 @@ def _answers(
     for group in by_shape.values():
         batch = ready(task.collate([prepared for _, prepared in group]))
         # Entered anew for each chunk: a generator must not hold such a context while its consumer runs.
-        with inference(network, precision):
+        with _inference(network, precision):
             values = task.predict(network, batch)
         for (place, _), value, placement in zip(group, values, batch.placements, strict=True):
             answers[place] = Answer(rows[place][0], value.undo(placement))
     return [answers[place] for place in range(len(rows))]
+
+
+def _inference(network: nn.Module, precision: str) -> ExitStack:
+    """A context without gradients, the network in eval mode, forward passes in a precision."""
+    network.eval()
+    stack = ExitStack()
+    stack.enter_context(torch.inference_mode())
+    if precision != "float32":
+        device = next(network.parameters()).device
+        stack.enter_context(torch.autocast(device.type, getattr(torch, precision)))
+    return stack

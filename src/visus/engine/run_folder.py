@@ -127,7 +127,8 @@ class RunFolder:
             return False
         lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held open: closing it would let go
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Of this process alone: flock's would live on in loading processes that were forked from a killed one.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lock.close()
             raise UsageError(
