@@ -1,0 +1,66 @@
+"""What is frozen keeps its values and its statistics, and thaws when it should."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from visus.engine.fit import fit
+from visus.engine.freezing import Freezing
+from visus.engine.recipe import Recipe
+from visus.engine.turn import task_turn
+from visus.errors import RecipeError
+
+HEAD = {"fc.weight", "fc.bias"}
+NORM = {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
+
+
+def changed_by_training(tiny, **fields):
+    recipe = Recipe(batch_size=6, optimizer={"lr": 0.05, "weight_decay": 0.01}, **fields)
+    network = tiny.make_network()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fit(network, [task_turn(network, tiny.TinyTask(), recipe)], tiny.TinyLoader(12), recipe, ready=tiny.ready)
+    return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_nothing(tiny):
+    assert changed_by_training(tiny, epochs=1) == set(tiny.make_network().state_dict())
+
+
+def test_batchnorm(tiny):
+    assert changed_by_training(tiny, epochs=1, freeze="batchnorm") == {"conv.weight", "conv.bias"} | HEAD
+
+
+def test_backbone(tiny):
+    assert changed_by_training(tiny, epochs=1, freeze="backbone") == HEAD
+
+
+def test_backbone_thaws_after_its_epochs(tiny):
+    assert changed_by_training(tiny, epochs=2, freeze="backbone", freeze_epochs=2) == HEAD
+    assert changed_by_training(tiny, epochs=3, freeze="backbone", freeze_epochs=2) == set(
+        tiny.make_network().state_dict()
+    )
+
+
+def test_dropout_of_a_frozen_backbone_still_drops(tiny):
+    network = tiny.make_network()
+    Freezing(network, "backbone").apply(0)
+    assert network.dropout.training
+    assert not network.norm.training
+    assert network.norm.weight.requires_grad is False
+
+
+def test_what_the_network_fixes_by_itself_never_thaws(tiny):
+    network = tiny.make_network()
+    network.conv.weight.requires_grad_(False)
+    freezing = Freezing(network, "backbone", 1)
+    freezing.apply(0)
+    freezing.apply(1)
+    assert not network.conv.weight.requires_grad
+    assert network.conv.bias.requires_grad
+    assert network.norm.training
+
+
+def test_a_network_without_a_head_has_no_backbone():
+    with pytest.raises(RecipeError, match="names no head"):
+        Freezing(torch.nn.Linear(2, 2), "backbone")

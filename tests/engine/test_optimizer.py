@@ -1,0 +1,105 @@
+"""Which parameters get which rate and decay, and the update rules against PyTorch's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from visus.engine.optimizer import head_parameters, make_optimizer, scaled_lr
+from visus.engine.recipe import Optimizer, Recipe
+from visus.errors import RecipeError
+
+
+class Net(nn.Module):
+    head = ("fc",)
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 2)
+        self.fc6 = nn.Linear(2, 2)  # whose name only begins like the head's
+        self.fixed = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
+
+
+def settings_of(network, optimizer):
+    names = {id(p): name for name, p in network.named_parameters()}
+    return {
+        names[id(p)]: (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]
+    }
+
+
+def test_groups():
+    network = Net()
+    settings = Optimizer(lr=0.1, weight_decay=0.01, decay_norm_and_bias=False, backbone_lr=0.5)
+    assert settings_of(network, make_optimizer(network, settings)) == {
+        "conv.weight": (0.05, 0.01),
+        "conv.bias": (0.05, 0.0),
+        "norm.weight": (0.05, 0.0),
+        "norm.bias": (0.05, 0.0),
+        "fc.weight": (0.1, 0.01),
+        "fc.bias": (0.1, 0.0),
+        "fc6.weight": (0.05, 0.01),
+        "fc6.bias": (0.05, 0.0),
+    }
+
+
+def test_one_group_where_all_are_alike():
+    optimizer = make_optimizer(Net(), Optimizer(lr=0.1, weight_decay=0.01))
+    assert len(optimizer.param_groups) == 1
+
+
+def test_a_backbone_of_rate_zero_stays():
+    network = Net()
+    found = settings_of(network, make_optimizer(network, Optimizer(lr=0.1, backbone_lr=0)))
+    assert {name for name, (lr, _) in found.items() if lr} == {"fc.weight", "fc.bias"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "theirs"),
+    [
+        (Optimizer(lr=0.1, weight_decay=0.01), lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01)),
+        (
+            Optimizer(lr=0.1, momentum=0.8, nesterov=True),
+            lambda p: torch.optim.SGD(p, 0.1, momentum=0.8, nesterov=True),
+        ),
+        (Optimizer(lr=0.1, momentum=0, nesterov=True), lambda p: torch.optim.SGD(p, 0.1)),
+        (Optimizer(name="adam", lr=0.1, eps=0.1), lambda p: torch.optim.Adam(p, 0.1, eps=0.1)),
+        (
+            Optimizer(name="adamw", lr=0.1, weight_decay=0.1, betas=(0.5, 0.9)),
+            lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.1, betas=(0.5, 0.9)),
+        ),
+        (
+            Optimizer(name="rmsprop", lr=0.1, alpha=0.9, momentum=0.5),
+            lambda p: torch.optim.RMSprop(p, 0.1, alpha=0.9, momentum=0.5),
+        ),
+    ],
+)
+def test_rules_are_pytorchs(settings, theirs):
+    results = []
+    for make in (lambda net: make_optimizer(net, settings), lambda net: theirs(net.parameters())):
+        torch.manual_seed(0)
+        network = nn.Linear(4, 3)
+        optimizer = make(network)
+        for i in range(3):
+            optimizer.zero_grad()
+            network(torch.full((2, 4), float(i))).square().sum().backward()
+            optimizer.step()
+        results.append(network.weight.detach())
+    assert torch.equal(*results)
+
+
+def test_rate_for_the_images_of_a_step():
+    """Goyal et al. 2017: 0.1 at 256 images becomes 0.4 at 1024."""
+    recipe = Recipe(optimizer=Optimizer(lr=0.1), reference_batch_size=256, batch_size=512, accumulate=2)
+    assert scaled_lr(recipe) == pytest.approx(0.4)
+    assert scaled_lr(Recipe(optimizer=Optimizer(lr=0.1), batch_size=512)) == 0.1
+
+
+def test_head_parameters():
+    assert head_parameters(Net()) == ["fc.weight", "fc.bias"]
+    with pytest.raises(RecipeError, match="names no head"):
+        head_parameters(nn.Linear(2, 2))
+    with pytest.raises(RecipeError, match="names no head"):
+        make_optimizer(nn.Linear(2, 2), Optimizer(backbone_lr=0.1))

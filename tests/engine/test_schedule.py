@@ -1,0 +1,90 @@
+"""Learning rates against values worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from visus.engine.recipe import Schedule
+from visus.engine.schedule import Plateau, rate
+
+
+def rates(schedule, steps, *, steps_an_epoch=10, epochs=4):
+    return [rate(schedule, step, steps_an_epoch=steps_an_epoch, epochs=epochs) for step in steps]
+
+
+def test_constant():
+    assert rates(Schedule(), [0, 5, 39]) == [1, 1, 1]
+
+
+def test_warmup_rises_in_equal_steps_and_then_leaves_off():
+    schedule = Schedule(warmup_epochs=0.5)
+    assert rates(schedule, range(7)) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1])
+
+
+def test_steps_fall_after_their_epochs():
+    """ResNet, section 3.4: divided by 10 twice."""
+    schedule = Schedule(name="steps", milestones=(1, 3), gamma=0.1)
+    assert rates(schedule, [0, 9, 10, 29, 30, 39]) == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_exponential_falls_by_gamma_an_epoch():
+    assert rates(Schedule(name="exponential", gamma=0.25), [0, 5, 10, 20]) == pytest.approx([1, 0.5, 0.25, 0.0625])
+
+
+def test_cosine_halfway_and_at_its_end():
+    schedule = Schedule(name="cosine", final=0.2)
+    assert rates(schedule, [0, 20]) == pytest.approx([1, 0.6])
+    assert rates(schedule, [40]) == pytest.approx([0.2])
+    assert rates(schedule, [10]) == pytest.approx([0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2])
+
+
+def test_cosine_begins_where_the_warmup_ends():
+    schedule = Schedule(name="cosine", warmup_epochs=2)
+    assert rates(schedule, [0, 19, 20, 30]) == pytest.approx([0.05, 1, 1, 0.5])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.9])
+def test_like_pytorch_at_whole_epochs(gamma):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    for schedule, theirs in (
+        (Schedule(name="exponential", gamma=gamma), torch.optim.lr_scheduler.ExponentialLR),
+        (Schedule(name="steps", gamma=gamma, milestones=(2, 5)), torch.optim.lr_scheduler.MultiStepLR),
+    ):
+        optimizer = torch.optim.SGD([parameter], lr=1.0)
+        extra = {"milestones": [2, 5]} if schedule.name == "steps" else {}
+        scheduler = theirs(optimizer, gamma=gamma, **extra)
+        for epoch in range(8):
+            ours = rate(schedule, epoch * 7, steps_an_epoch=7, epochs=8)
+            assert ours == pytest.approx(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+
+
+@given(
+    st.sampled_from(["constant", "cosine", "steps", "exponential"]),
+    st.floats(0, 6),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.data(),
+)
+def test_always_a_share_of_the_rate(name, warmup, steps_an_epoch, epochs, data):
+    step = data.draw(st.integers(0, steps_an_epoch * epochs - 1))
+    schedule = Schedule(name=name, warmup_epochs=warmup, milestones=(1, 2), gamma=0.3, final=0.1)
+    assert 0 < rate(schedule, step, steps_an_epoch=steps_an_epoch, epochs=epochs) <= 1
+
+
+def test_plateau_like_pytorch():
+    scores = [0.1, 0.3, 0.3, 0.2, 0.3, 0.31, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.5, 0.1]
+    schedule = Schedule(name="plateau", gamma=0.1, patience=2)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", factor=0.1, patience=2, threshold=0)
+    ours = Plateau()
+    for score in scores:
+        ours.update(score, schedule)
+        theirs.step(score)
+        assert ours.factor == pytest.approx(optimizer.param_groups[0]["lr"])
