@@ -59,7 +59,8 @@ def test_a_file_keeps_to_its_floor(path: Path) -> None:
 
 
 def test_no_import_cycles() -> None:
-    names = {".".join(("visus", *p.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): p for p in FILES}
+    dotted = {".".join(("visus", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in dotted.items()}
 
     def resolve(module: str) -> str | None:
         return module if module in names else module.rpartition(".")[0] if module.rpartition(".")[0] in names else None
