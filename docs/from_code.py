@@ -1,0 +1,228 @@
+"""What the site takes from the code when it is built, so that no page can fall behind: tables, and formulas as MathML.
+
+Directives, each a Markdown table made from visus itself:
+
+- ``{recipe-fields} [PART]``: every field of a recipe, of one part ("optimizer" ...) or of the recipe itself;
+- ``{published-recipes}``: the recipes that have names, and what each sets;
+- ``{model-table} TASK``: the models of a task and their counts, one row an edition;
+- ``{model-notes} TASK``: their papers, options, weights and deviations;
+- ``{named-data}``: the data sets that have names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+_CONSTRAINED = re.compile(r"Annotated\[(\w+), FieldInfo\([^[\]]*metadata=\[([^[\]]*)\]\)\]")
+_OPTIONAL = re.compile(r"Optional\[(.*)\]")
+_ONE_OF = re.compile(r"one of \[([^\]]*)\]")
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+class FromCode(SphinxDirective):
+    """A directive whose content is Markdown that the code writes."""
+
+    def lines(self) -> Iterator[str]:
+        """The Markdown, line by line."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """The nodes of that Markdown."""
+        container = nodes.container()
+        self.state.nested_parse(StringList(list(self.lines()), source=type(self).__name__), 0, container)
+        return container.children
+
+
+class RecipeFields(FromCode):
+    """The fields of one part of a recipe: name, type, default, meaning."""
+
+    optional_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table; ValueError if the recipe has no such part."""
+        from visus.engine.recipe import Recipe
+
+        part = self.arguments[0] if self.arguments else ""
+        rows = [
+            (f"`{name}`", _type(kind), f"`{_value(value)}`", text)
+            for name, kind, value, text in Recipe().fields()
+            if name.rpartition(".")[0] == part
+        ]
+        if not rows:
+            raise self.error(f"a recipe has no part named {part}")
+        yield from _table(("field", "type", "default", "meaning"), rows)
+
+
+class PublishedRecipes(FromCode):
+    """The recipes that have names, with what each sets."""
+
+    def lines(self) -> Iterator[str]:
+        """A definition list."""
+        from visus.engine.recipe import Recipe
+        from visus.recipes.published import PUBLISHED
+
+        defaults = {name: value for name, _, value, _ in Recipe().fields()}
+        for name, recipe in PUBLISHED.items():
+            changed = [
+                f"`{field}={_value(value)}`"
+                for field, _, value, _ in recipe.fields()
+                if field != "source" and value != defaults[field]
+            ]
+            yield f"`{name}`"
+            yield f": {recipe.source}."
+            yield ""
+            yield f"  {' '.join(changed)}"
+            yield ""
+
+
+class ModelTable(FromCode):
+    """The models of a task, one row an edition."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        rows = [
+            (
+                f"`{card.full_name}`",
+                "x".join(map(str, card.input)),
+                str(card.classes),
+                f"{card.parameters:,}",
+                f"{card.macs:,}" if card.macs is not None else "not published",
+                card.weights[0].trained_on if card.weights else "none",
+            )
+            for card in _cards(self.arguments[0])
+        ]
+        yield from _table(("model", "input", "classes", "parameters", "MACs", "weights"), rows)
+
+
+class ModelNotes(FromCode):
+    """What each model is: title, paper, deviation, options, weights."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """A definition list."""
+        from visus.models.building import known_options
+
+        for card in _cards(self.arguments[0]):
+            yield f"`{card.full_name}`"
+            yield f": {card.title}. {card.paper}."
+            if card.note:
+                yield ""
+                yield f"  *Note:* {card.note}"
+            options = [f"`{name}={_value(value)}`" for name, value in known_options(card).items()]
+            if options:
+                yield ""
+                yield f"  *Options:* {', '.join(options)}"
+            for file in card.weights:
+                yield ""
+                figures = ", ".join(f"{name} {value:.3%}" for name, value in file.metrics.items())
+                yield (
+                    f"  *Weights:* `{file.name}`, SHA-256 `{file.sha256}`, {file.licence}"
+                    + (f"; its publisher states {figures}" if figures else "")
+                    + ("" if file.url else "; brought by hand, for it is published in another form")
+                )
+            yield ""
+            yield f"  *Proof level:* {card.proof_level}"
+            yield ""
+
+
+class NamedData(FromCode):
+    """The data sets that have names."""
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        from visus.data.named import NAMED
+
+        yield from _table(("name", "what"), [(f"`{name}`", title) for name, title in NAMED.items()])
+
+
+def _cards(task: str) -> list[Any]:
+    from visus.api.list_models import list_models
+
+    return list_models(task=task)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def _type(text: str) -> str:
+    """A field's type in words: "int ≥ 1, or none"."""
+    text = _CONSTRAINED.sub(lambda found: f"{found[1]} {_limits(found[2])}".strip(), text)
+    optional = _OPTIONAL.fullmatch(text)
+    text = optional[1] if optional else text
+    none = bool(optional) or text.endswith("| None")
+    text = _ONE_OF.sub(lambda found: found[1].replace("'", "`"), text.removesuffix("| None").strip())
+    return f"{text}, or `null`" if none else text
+
+
+def _limits(metadata: str) -> str:
+    limits = re.findall(r"(?:Ge|Gt|Le|Lt)\((\w\w)=([\d.]+)\)", metadata)
+    return " and ".join(f"{_SIGNS[kind]} {number}" for kind, number in limits)
+
+
+def _value(value: Any) -> str:
+    """A value as YAML and ``--set`` write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value(item)}" for key, item in value.items()) + "}"
+    return str(value) or '""'
+
+
+def _visit_math(translator: Any, node: nodes.math) -> None:
+    translator.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def _visit_math_block(translator: Any, node: nodes.math_block) -> None:
+    translator.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def _unlink_editions(_: Sphinx, document: nodes.document) -> None:
+    """reStructuredText takes resnet18@torchvision for an address to write to."""
+    for link in list(document.findall(nodes.reference)):
+        if link.get("refuri", "").startswith("mailto:"):
+            link.replace_self(link.children)
+
+
+def _keep_returns_whole(_app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Napoleon takes what stands before a colon under "Returns:" for a type; types are in the annotations here."""
+    for place, line in enumerate(lines[:-1]):
+        if line == "Returns:":
+            indented = lines[place + 1]
+            text = indented.lstrip()
+            lines[place + 1] = indented.removesuffix(text) + ": " + text
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Makes the directives and the renderer known to Sphinx."""
+    app.add_directive("recipe-fields", RecipeFields)
+    app.add_directive("published-recipes", PublishedRecipes)
+    app.add_directive("model-table", ModelTable)
+    app.add_directive("model-notes", ModelNotes)
+    app.add_directive("named-data", NamedData)
+    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
+    app.connect("doctree-read", _unlink_editions)
+    app.connect("autodoc-process-docstring", _keep_returns_whole, priority=400)  # before napoleon's 500
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

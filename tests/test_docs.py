@@ -1,0 +1,273 @@
+"""The pages and the code say the same: verbs, options, tasks, exit codes, formats, findings, fields, commands."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+
+import visus
+from visus import errors
+from visus.cli.main import app
+from visus.data.formats.table import FORMATS
+from visus.engine.recipe import Recipe
+from visus.recipes.published import PUBLISHED
+from visus.structures import Detections, Label, SegmentationMap
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TASKS = ("classification", "detection", "segmentation")
+SIGNALS = {130, 143}  # 128 + SIGINT, SIGTERM
+OTHER_CODES = {0, 1}  # done, a check failed: no error is raised for them
+
+
+def page(name: str) -> str:
+    """The text of a page."""
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def verbs() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every verb with its words: ("train",), ("data", "check")."""
+    for name, command in COMMANDS.items():
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield (name,), command
+        else:
+            yield from (((name, word), part) for word, part in inner.items())
+
+
+VERBS = dict(verbs())
+
+
+def options(command: Any) -> set[str]:
+    """Every spelling of every option of a verb."""
+    own = {
+        spelling
+        for parameter in command.params
+        if parameter.param_type_name == "option"
+        for spelling in (*parameter.opts, *parameter.secondary_opts)
+    }
+    return own | {"--help"}
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Every ``visus ...`` line of the fenced blocks that are for a shell."""
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.M | re.S):
+        if language not in ("sh", "console"):
+            continue
+        for line in block.splitlines():
+            line = line.removeprefix("$ ") if language == "console" else line
+            if line.startswith("visus "):
+                yield line
+
+
+def misuse(line: str) -> str:
+    """What is wrong with a command line: "" for nothing."""
+    words = shlex.split(line.partition("|")[0], comments=True)[1:]
+    if words and words[0].startswith("-"):
+        return "" if set(words) <= {"--help", "--version"} else f"visus has no option {words}"
+    size = 2 if tuple(words[:2]) in VERBS else 1
+    verb = tuple(words[:size])
+    if verb not in VERBS:
+        return f"there is no verb {' '.join(words[:2])}"
+    given = {word.partition("=")[0] for word in words[size:] if word.startswith("--")}
+    unknown = given - options(VERBS[verb])
+    return f"visus {' '.join(verb)} has no option {', '.join(sorted(unknown))}" if unknown else ""
+
+
+def test_every_verb_has_a_page_and_every_page_a_verb() -> None:
+    assert {path.stem for path in (DOCS / "verbs").glob("*.md")} == {words[0] for words in VERBS}
+    for words in VERBS:
+        assert f"visus {' '.join(words)}" in page(f"verbs/{words[0]}"), words
+
+
+def test_every_task_has_a_page() -> None:
+    from visus.tasks.table import TASKS as own
+
+    assert set(own) == set(TASKS)
+    assert {path.stem for path in (DOCS / "tasks").glob("*.md")} == set(TASKS)
+
+
+@pytest.mark.parametrize("words", list(VERBS), ids=" ".join)
+def test_every_option_of_a_verb_is_on_its_page(words: tuple[str, ...]) -> None:
+    text = page(f"verbs/{words[0]}")
+    if len(words) == 2:  # its own section
+        text = text.partition(f"\n## visus {' '.join(words)}\n")[2].partition("\n## ")[0]
+    mentioned = set(re.findall(r"^\| (.*?) \|", text, flags=re.M))
+    listed = {spelling for cell in mentioned for spelling in re.findall(r"--[\w-]+", cell)}
+    assert listed == options(VERBS[words])
+
+
+def test_every_exit_code_is_on_the_page_of_exit_codes() -> None:
+    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.VisusError)]
+    codes = {kind.exit_code for kind in kinds} | SIGNALS | OTHER_CODES
+    table = {int(code) for code in re.findall(r"^\| (\d+) \|", page("exit_codes"), flags=re.M)}
+    assert table == codes
+    for kind in kinds:
+        if kind is not errors.VisusError:
+            assert f"`{kind.__name__}`" in page("exit_codes")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_commands_on_pages_name_only_what_there_is(path: Path) -> None:
+    for line in commands_in(path.read_text(encoding="utf-8")):
+        assert not misuse(line), f"{path.name}: {line}: {misuse(line)}"
+
+
+def test_the_help_of_verbs_names_only_what_there_is() -> None:
+    for words, command in VERBS.items():
+        lines = [line.strip() for line in command.help.splitlines() if line.strip().startswith("visus ")]
+        assert lines, f"{words}: no example"
+        for line in lines:
+            named = re.split(r"\s{2,}", line)[0]  # what follows wide space is a remark
+            assert not misuse(named), f"{named}: {misuse(named)}"
+
+
+def test_misuse_is_found() -> None:
+    assert misuse("visus train photos/ --model resnet18") == ""
+    assert "no option --colour" in misuse("visus train photos/ --colour=red")
+    assert "no verb" in misuse("visus paint photos/")
+    assert "no option --count" in misuse("visus data check photos/ --count 3  # --count is another verb's")
+    assert misuse("visus predict RUN new/ --json | jq .") == ""
+
+
+def test_every_format_has_a_section() -> None:
+    sections = set(re.findall(r"^### ([\w-]+)$", page("data").partition("## Named")[0], flags=re.M))
+    assert sections == {item.name for item in FORMATS}
+
+
+def kinds_of_findings() -> set[str]:
+    """Every text in ``data/`` that looks like the kind of a finding and is no format's name."""
+    found = set()
+    for path in (ROOT / "src" / "visus" / "data").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # Names of folders, files and columns are in tables at the top of the readers, not in calls or dicts.
+        for node in ast.walk(tree):
+            places = node.args if isinstance(node, ast.Call) else node.keys if isinstance(node, ast.Dict) else []
+            values = [item.value for item in places if isinstance(item, ast.Constant)]
+            found |= {v for v in values if isinstance(v, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", v)}
+    return found - {item.name for item in FORMATS}
+
+
+def test_every_kind_of_finding_is_in_the_tables() -> None:
+    section = page("data").partition("\n## Findings\n")[2].partition("\n## Image rules\n")[0]
+    listed = re.findall(r"^\| `([\w-]+)` \| (?:stop|repair|note)", section, flags=re.M)
+    assert len(listed) == len(set(listed))
+    assert kinds_of_findings() - set(listed) == set()
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "visus" / "data").rglob("*.py"))
+    assert [kind for kind in listed if f'"{kind}"' not in source] == []
+
+
+def test_the_page_of_recipes_shows_every_part() -> None:
+    parts = {name.rpartition(".")[0] for name, *_ in Recipe().fields()}
+    shown = set(re.findall(r"^```\{recipe-fields\} ?(\w*)$", page("recipes"), flags=re.M))
+    assert shown == parts
+
+
+def test_the_python_page_has_every_public_name() -> None:
+    named = set(re.findall(r"auto(?:function|class):: (\w+)", page("python")))
+    assert set(visus._HOMES) <= named
+
+
+METRICS = {
+    "classification": (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
+    "detection": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
+    "segmentation": (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_score_is_on_the_page_of_its_task(task: str) -> None:
+    from visus.tasks.table import make_task
+
+    prediction, truth = METRICS[task]
+    metric = make_task(task, prediction.classes).metrics()
+    metric.update([prediction], [truth])
+    scores = metric.compute()
+    rows = re.findall(r"^\| (`.*?) \| ", page(f"tasks/{task}").partition("\n## Metrics\n")[2], flags=re.M)
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(scores)
+    table = scores["per_class"]
+    columns = table[0] if isinstance(table, list) else next(iter(table.values()))
+    for name in columns:
+        assert f"`{name}`" in page(f"tasks/{task}")
+
+
+def json_fields(name: str, heading: str = "## JSON") -> set[str]:
+    """The fields in the tables under the first heading of this text on the page of a verb."""
+    section = page(f"verbs/{name}").partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    return {f for cell in re.findall(r"^\| (`.*?) \|", section, flags=re.M) for f in re.findall(r"`(\w+)`", cell)}
+
+
+def test_json_fields_of_models() -> None:
+    assert json_fields("models") == set(visus.list_models()[0].to_dict())
+
+
+def test_json_fields_of_summary() -> None:
+    values = visus.summary("lenet5@modern").to_dict()
+    assert json_fields("summary") == set(values) | set(values["lines"][0])
+
+
+def test_json_fields_of_doctor() -> None:
+    from visus.api.doctor import Examination
+
+    values = Examination({}, {}, cores=1, memory=None, disk=0, self_test="", problems=()).to_dict()
+    assert json_fields("doctor") == set(values)
+
+
+def test_json_fields_of_data() -> None:
+    from visus.data.named import list_named
+
+    assert json_fields("data", "### JSON") >= set(visus.check_data("digits").to_dict())
+    listed = page("verbs/data").rpartition("\n### JSON\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", listed, flags=re.M)) == set(list_named()[0])
+
+
+def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
+    from visus.api.scores import Evaluation
+    from visus.api.train import DryRun
+
+    (tmp_path / "metrics.json").write_text("{}")
+    expected = {*visus.Run(tmp_path).to_dict(), *DryRun({}, ()).to_dict(), "source", "recipe"}
+    assert json_fields("train") == expected
+    assert json_fields("evaluate") == set(Evaluation("", "test", 0, {}).to_dict())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_json_fields_of_predictions(task: str) -> None:
+    from visus.api.predict import FileAnswer
+
+    answer = FileAnswer("a.png", METRICS[task][0], saved="out/a.png").to_dict()
+    assert set(answer) <= json_fields("predict")
+
+
+def test_published_recipes_load_again(tmp_path: Path) -> None:
+    for name, recipe in PUBLISHED.items():
+        recipe.save(tmp_path / f"{name}.yaml")
+        assert Recipe.load(tmp_path / f"{name}.yaml") == recipe
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_warnings_and_asks_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("sphinx")
+    pytest.importorskip("furo")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loads = re.compile(r"<(?:script|img|iframe|source)[^>]*src=\"(?:https?:)?//|<link[^>]*href=\"(?:https?:)?//")
+    for file in tmp_path.rglob("*.html"):
+        text = file.read_text(encoding="utf-8")
+        assert not loads.search(text), file.name
+        assert "mailto:" not in text, file.name
+    assert "<math" in (tmp_path / "tasks" / "detection.html").read_text(encoding="utf-8")
