@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("ci")
@@ -51,3 +58,167 @@ def unpacked(shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPa
         return children[0] if len(children) == 1 and children[0].is_dir() else folder
 
     return unpack
+
+
+# --- made-up data: a dozen tiny images for each task, and one trained run of each
+
+
+def paint(path: Path, colour: Sequence[int], *, seed: int, side: int = 32) -> Path:
+    """A noisy picture of one colour; no two seeds give the same pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(-40, 40, (side, side, 3))
+    Image.fromarray(np.clip(np.asarray(colour) + noise, 0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+COLOURS = {"blue": (30, 40, 200), "green": (40, 190, 50), "red": (210, 40, 30)}
+
+
+def make_photos(root: Path, sizes: dict[str, int] | None = None, classes: Sequence[str] = tuple(COLOURS)) -> Path:
+    """Class folders; sizes: images a class in each split; "" for no splits."""
+    seed = 0
+    for split, count in (sizes or {"train": 6, "val": 2, "test": 3}).items():
+        for name in classes:
+            for number in range(count):
+                seed += 1
+                paint(root / split / name / f"{name}-{number}.png", COLOURS[name], seed=seed)
+    return root
+
+
+def make_boxes(root: Path, counts: dict[str, Sequence[int]] | None = None, side: int = 64) -> Path:
+    """YOLO: bright squares of two classes on noise; counts: for each split, the number of objects of each image."""
+    counts = counts or {"train": (1, 2, 0, 1, 2, 1, 1, 2), "val": (1, 2, 0), "test": (2, 0, 1)}
+    seed = 100
+    for split, images in counts.items():
+        for number, objects in enumerate(images):
+            seed += 1
+            file = paint(root / "images" / split / f"{split}-{number}.png", (60, 60, 60), seed=seed, side=side)
+            pixels = np.asarray(Image.open(file)).copy()
+            lines = []
+            for place in range(objects):
+                x, y, edge = 4 + 30 * place, 6 + seed % 20, 18 + seed % 6
+                pixels[y : y + edge, x : x + edge] = (240, 220, 40) if place == 0 else (40, 220, 240)
+                centre = ((x + edge / 2) / side, (y + edge / 2) / side, edge / side, edge / side)
+                lines.append(f"{place} " + " ".join(f"{value:.6f}" for value in centre))
+            Image.fromarray(pixels).save(file)
+            label = root / "labels" / split / f"{split}-{number}.txt"
+            label.parent.mkdir(parents=True, exist_ok=True)
+            label.write_text("\n".join(lines))
+    splits = {split: f"images/{split}" for split in counts}
+    (root / "data.yaml").write_text(yaml.safe_dump({"path": ".", **splits, "names": ["sun", "sea"]}))
+    return root
+
+
+def make_masks(root: Path, count: int = 12, side: int = 32) -> Path:
+    """Pairs of pictures and masks: a bright disc is the object (255)."""
+    rows, columns = np.mgrid[:side, :side]
+    for number in range(count):
+        file = paint(root / "images" / f"cell-{number:02d}.png", (50, 50, 50), seed=200 + number, side=side)
+        disc = (rows - 8 - number % 9) ** 2 + (columns - 9 - number % 7) ** 2 < (5 + number % 4) ** 2
+        pixels = np.asarray(Image.open(file)).copy()
+        pixels[disc] = 230
+        Image.fromarray(pixels).save(file)
+        (root / "masks").mkdir(exist_ok=True)
+        Image.fromarray((disc * 255).astype(np.uint8)).save(root / "masks" / file.name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of tiny pictures, with train, val and test; not to be changed."""
+    return make_photos(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny pictures with objects of two classes, some without any; not to be changed."""
+    return make_boxes(tmp_path_factory.mktemp("data") / "boxes")
+
+
+@pytest.fixture(scope="session")
+def masks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny pictures with binary masks, no splits; not to be changed."""
+    return make_masks(tmp_path_factory.mktemp("data") / "masks")
+
+
+@dataclass(frozen=True)
+class Told:
+    """How a command line ended: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_cli(*arguments: Any) -> Told:
+    """Runs ``visus ARGUMENTS`` in this process."""
+    from visus.cli.main import main
+
+    out, err = io.StringIO(), io.StringIO()
+    code: Any = 0
+    argv = sys.argv
+    sys.argv = ["visus", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main(list(map(str, arguments)))
+    except SystemExit as end:
+        code = end.code
+    finally:
+        sys.argv = argv
+    return Told(0 if code is None else int(code), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def cli() -> Callable[..., Told]:
+    """``cli("train", folder, "--epochs", 1)``: the command line in this process; gives code, out and err."""
+    return run_cli
+
+
+TINY = {
+    "classification": "--model lenet5@modern --epochs 2 --batch-size 6",
+    "detection": "--model ssd --backbone resnet18 --epochs 1 --batch-size 4 --set size=[64,64] "
+    "--set model_options.size=64",
+    "segmentation": "--model unet@padded --epochs 1 --batch-size 4 --set model_options.width=4 "
+    "--set model_options.depth=2",
+}
+"""Options of a tiny training of each task."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A tiny run: the task, its data, its folder, and what the training said."""
+
+    task: str
+    data: Path
+    path: Path
+    told: Told
+
+
+@pytest.fixture(scope="session")
+def trained(
+    photos: Path, boxes: Path, masks: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Trained]:
+    """``trained("detection")``: a tiny run of a task, trained once; not to be changed."""
+    data = {"classification": photos, "detection": boxes, "segmentation": masks}
+    out = tmp_path_factory.mktemp("trained")
+    made: dict[str, Trained] = {}
+
+    def train(task: str) -> Trained:
+        if task not in made:
+            told = run_cli(
+                "train",
+                data[task],
+                *TINY[task].split(),
+                "--weights",
+                "none",
+                "--device",
+                "cpu",
+                "--out",
+                out / task,
+                "--json",
+            )
+            assert told.code == 0, told.err
+            made[task] = Trained(task, data[task], (out / task / "latest").resolve(), told)
+        return made[task]
+
+    return train

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visus.api.folders import make_folder
 from visus.data.dataset import Dataset, Finding
 
 _MARK = {"stop": "STOPS A TRAINING", "repair": "mended", "note": "note"}
@@ -74,5 +75,6 @@ def check_data(
     if report is not None and chosen is not None:
         from visus.report.data_page import write_data_report
 
+        make_folder(Path(report).parent)
         write_data_report(Path(report), dataset, chosen, findings)
     return DataCheck(dataset=dataset, task=chosen, findings=findings)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.api.folders import free_name, make_folder
 from visus.errors import DiskError
 
 if TYPE_CHECKING:
@@ -48,14 +49,14 @@ def explain_files(
 
     samples = open_images([Path(image) for image in images])
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
-    folder = Path(save)
+    folder, taken = Path(save), set[str]()
     written = []
     for sample in samples:
         heatmap = loaded.explain(sample.image, label=label)
         name = str(sample.image.path or sample.id)
-        picture = folder / f"{Path(name).stem}-why.png"
+        picture = folder / f"{free_name(Path(name).stem, taken)}-why.png"
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             heatmap.draw().save(picture)
         except OSError as error:
             raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None

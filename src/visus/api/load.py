@@ -24,6 +24,8 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
 
     info = read_info(Path(path))  # before torch is loaded: a wrong file is an error at once
 
+    import torch
+
     from visus.api.model import Model
     from visus.engine.runtime import choose_device
     from visus.models.building import build
@@ -35,5 +37,8 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
     card = find(info.model)
     network = build(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
     put_state(network, state, source=str(path))
+    # In the memory layout of the training: another one may give other last bits.
+    memory = torch.channels_last if info.recipe.get("channels_last") else torch.contiguous_format
+    network.to(device=chosen, memory_format=memory)  # type: ignore[call-overload]
     task = make_task(info.task, info.classes)
-    return Model(network=network.to(chosen).eval(), task=task, info=info, device=chosen, path=Path(path))
+    return Model(network=network.eval(), task=task, info=info, device=chosen, path=Path(path))

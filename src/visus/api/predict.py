@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.api.folders import free_name, make_folder
 from visus.errors import DiskError
 from visus.structures import Detections, Label, SegmentationMap
 
@@ -89,7 +90,7 @@ def predict_files(
     loaded = _loaded(model, device)
     from visus.api.model import with_image
 
-    folder = None if save is None else _folder(Path(save))
+    folder = None if save is None else make_folder(Path(save))
     given: list[FileAnswer] = []
     taken: set[str] = set()
     for sample, answer in zip(samples, loaded.answers(samples, batch_size=batch_size), strict=True):
@@ -100,7 +101,7 @@ def predict_files(
             value = answer.value.above(score) if isinstance(answer.value, Detections) else answer.value
             result = FileAnswer(name, value)
             if folder is not None:
-                stem = _free_name(Path(name).stem, taken)
+                stem = free_name(Path(name).stem, taken)
                 result = replace(result, saved=_save(folder, stem, with_image(value, sample)))
         if folder is not None:
             given.append(result)
@@ -126,24 +127,6 @@ def _words(value: Label | Detections | SegmentationMap) -> str:
         counts = {name: int((value.labels == index).sum()) for index, name in enumerate(value.classes)}
         return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"
     return ", ".join(f"{name} {share:.1%}" for name, share in value.fractions().items() if share > 0)
-
-
-def _folder(path: Path) -> Path:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskError(f"cannot make the folder {path}", got=error.strerror or str(error)) from None
-    return path
-
-
-def _free_name(stem: str, taken: set[str]) -> str:
-    """The file's own stem, or stem-2, stem-3 ... where two folders hold files of one name."""
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name
 
 
 def _save(folder: Path, stem: str, value: Label | Detections | SegmentationMap) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visus.api.folders import make_folder
 from visus.api.judging import JudgedCase
 from visus.api.model import Model
 from visus.api.plan import Preparation
@@ -89,6 +90,7 @@ def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged
         cases=_explained(model, [case for case in judged if case.sampled][:EXPLAINED]),
         mistakes=_explained(model, [case for case in judged if case.quality < 1][:EXPLAINED]),
     )
+    make_folder(path.parent)
     write_report(path, content)
 
 

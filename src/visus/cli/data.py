@@ -51,7 +51,7 @@ def check(
         say_json(result.to_dict())
     else:
         say(str(result))
-    if report is not None:
+    if report is not None and result.task is not None:
         note(f"report: {report}")
     if result.stops:
         raise typer.Exit(4)

@@ -42,5 +42,5 @@ def predict(
     if save is not None:
         note(f"saved to {save}")
     if failed:
-        note(f"{failed} images could not be read")
+        note(f"{failed} image{'s' * (failed > 1)} could not be read")
         raise typer.Exit(4)

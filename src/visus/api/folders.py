@@ -1,0 +1,35 @@
+"""Folders that a user names for what visus writes, and the names of the files in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from visus.errors import DiskError
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made with its parents if it is missing.
+
+    Raises:
+        DiskError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"cannot make the folder {path}",
+            expected="a folder that can be written",
+            got=error.strerror or str(error),
+            remedy="choose another place",
+        ) from None
+    return path
+
+
+def free_name(stem: str, taken: set[str]) -> str:
+    """The stem itself, or stem-2, stem-3 ... where two folders hold files of one name; it is taken afterwards."""
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    taken.add(name)
+    return name
