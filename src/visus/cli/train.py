@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from visus.api.run import Run
     from visus.api.train import DryRun
+    from visus.engine.recipe import Recipe
 
 HELP = """Train a model on own images or on a named data set.
 
@@ -60,7 +61,7 @@ def train(
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.plan import Plan, prepare, prepare_again
-    from visus.cli.output import note, say, say_json, say_table
+    from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
 
     given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
@@ -70,6 +71,7 @@ def train(
             expected="DATA, --resume RUN or --config FILE",
             got=" and ".join(given) or "none",
         )
+    changes: list[str] = []
     if resume is not None:
         from visus.api.train import resume as go_on
 
@@ -80,7 +82,7 @@ def train(
 
             prepared = prepare_again(Plan.load(Path(config)))
         else:
-            changes = list(set_ or [])
+            changes += set_ or []
             changes += [f"epochs={epochs}"] if epochs is not None else []
             changes += [f"batch_size={batch_size}"] if batch_size is not None else []
             changes += [f"seed={seed}"] if seed is not None else []
@@ -101,15 +103,7 @@ def train(
                 out=out,
             )
         if show_recipe:
-            chosen = prepared.plan.recipe
-            if json_:
-                say_json({"source": chosen.source, "recipe": chosen.model_dump(mode="json")})
-                return
-            say(f"source: {chosen.source or 'given'}")
-            say_table(
-                ("field", "type", "value", "meaning"),
-                [(field, kind, str(value), text) for field, kind, value, text in chosen.fields()],
-            )
+            _show(prepared.plan.recipe, {change.partition("=")[0].strip() for change in changes}, as_json=json_)
             return
         for line in prepared.said:
             note(line)
@@ -120,3 +114,26 @@ def train(
         say_json(done.to_dict())
     else:
         say(done.describe())
+
+
+def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
+    """Every field with its type, default and value, and where the value comes from."""
+    from visus.cli.output import say, say_json, say_table
+    from visus.engine.recipe import Recipe
+
+    defaults = {name: value for name, _, value, _ in Recipe().fields()}
+    rows = []
+    for name, kind, value, meaning in recipe.fields():
+        if name == "source":
+            continue
+        origin = "default" if value == defaults[name] else "recipe"
+        if any(name == change or name.startswith(f"{change}.") for change in changed):
+            origin = "changed here"
+        rows.append((name, kind, str(defaults[name]), str(value), origin, meaning))
+    if as_json:
+        keys = ("field", "type", "default", "value", "from", "meaning")
+        fields = [dict(zip(keys, row, strict=True)) for row in rows]
+        say_json({"source": recipe.source, "recipe": recipe.model_dump(mode="json"), "fields": fields})
+        return
+    say(f"source: {recipe.source or 'given'}")
+    say_table(("field", "type", "default", "value", "from", "meaning"), rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,6 +17,10 @@ from visus.tasks.options import LossOptions
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+_WORDS: Mapping[Any, str] = MappingProxyType(
+    {int: "whole number", float: "number", bool: "true | false", str: "text", NoneType: "none"}
+)
 
 
 class _Part(BaseModel):
@@ -199,11 +204,23 @@ def _fields(part: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any, str]]
         if isinstance(value, BaseModel):
             yield from _fields(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", _type_name(info.annotation), value, info.description or ""
+            yield f"{prefix}{name}", _type_name(info.annotation, info.metadata), value, info.description or ""
 
 
-def _type_name(annotation: Any) -> str:
-    text = (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    )
-    return text.replace("typing.", "").replace("Literal", "one of ")
+def _type_name(annotation: Any, limits: Sequence[Any] = ()) -> str:
+    """A type in words: "number > 0", "sgd | adam", "[number, number] or none"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]
+        return _type_name(arguments[0], own)
+    if origin is Literal:
+        return " | ".join(str(argument) for argument in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(argument, limits) for argument in arguments)
+    if origin is tuple:
+        inner = ("..." if argument is Ellipsis else _type_name(argument) for argument in arguments)
+        return f"[{', '.join(inner)}]"
+    name = _WORDS.get(annotation, "mapping" if origin is dict else str(annotation))
+    signs = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+    bounds = [f"{sign} {getattr(limit, key):g}" for limit in limits for key, sign in signs if hasattr(limit, key)]
+    return name if annotation is NoneType else " ".join([name, *([" and ".join(bounds)] if bounds else [])])
