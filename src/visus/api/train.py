@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,14 +140,22 @@ class DryRun:
 
 
 def execute(prepared: Preparation, *, dry_run: bool = False, quiet: bool = False) -> Run | DryRun:
-    """Carries a plan out in a fresh run folder, or rehearses it on two batches in a temporary one."""
+    """Carries a plan out in a fresh run folder, or rehearses it on two batches in a temporary one.
+
+    What ends before the first checkpoint leaves no folder.
+    """
     if dry_run:
         return _rehearse(prepared, quiet=quiet)
     plan = prepared.plan
     name = plan.name or f"{prepared.dataset.name}-{prepared.card.name}"
     setup = {key: value for key, value in plan.to_dict().items() if key != "recipe"}
     folder = RunFolder.create(Path(plan.out), name, plan.recipe, setup=setup)
-    return _execute_in(folder, prepared, quiet=quiet)
+    try:
+        return _execute_in(folder, prepared, quiet=quiet)
+    except BaseException:
+        if not folder.has_begun:
+            folder.discard()
+        raise
 
 
 def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
@@ -155,7 +164,12 @@ def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
     splits = {name: _spread(samples, few) for name, samples in prepared.dataset.splits.items()}
     with tempfile.TemporaryDirectory(prefix="visus-dry-run-") as out:
         short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1)
-        run = execute(replace(prepared, plan=short, dataset=prepared.dataset.with_splits(splits)), quiet=quiet)
+        try:
+            run = execute(replace(prepared, plan=short, dataset=prepared.dataset.with_splits(splits)), quiet=quiet)
+        except InterruptedRunError as error:
+            raise InterruptedRunError.by_signal(
+                error.exit_code - 128, "the dry run was interrupted", remedy="start it again"
+            ) from None
         if not isinstance(run, Run):
             raise TypeError("a rehearsal trains once")
         first = next(iter(splits["train"]))
@@ -175,7 +189,10 @@ def _execute_in(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> Run
     from visus.engine.progress import choose_progress
     from visus.engine.runtime import open_runtime
 
-    with open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime:
+    with (
+        _stoppable(folder),
+        open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime,
+    ):
         progress = choose_progress(quiet=quiet or not runtime.is_first)
         if not runtime.is_first:
             _fit(folder, prepared, runtime, progress)
@@ -192,6 +209,25 @@ def _execute_in(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> Run
     return Run(folder.path)
 
 
+@contextmanager
+def _stoppable(folder: RunFolder) -> Iterator[None]:
+    """What comes before and after the steps ends at once at Ctrl-C and SIGTERM; the steps see to it themselves."""
+    from visus.engine.interruption import Interruption
+
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                yield
+        except Exception:  # whatever the signal broke off: it is the cause
+            if not interruption.signal:
+                raise
+            raise InterruptedRunError.by_signal(
+                interruption.signal,
+                "stopped while the model was judged" if folder.has_begun else "stopped before the first step",
+                remedy=_way_on(folder),
+            ) from None
+
+
 def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> Run:
     """One process a rank; each goes on with this run, which has not begun yet or stopped somewhere."""
     from visus.engine.launch import launch
@@ -201,17 +237,19 @@ def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> Run:
         options += ["--workers", str(plan.workers)]
     code = launch([sys.executable, "-m", "visus", "train", "--resume", str(folder.path), *options], plan.processes)
     if code in (130, 143):
-        raise InterruptedRunError.by_signal(
-            code - 128, "the training was interrupted", remedy=f"visus train --resume {folder.path}"
-        )
+        raise InterruptedRunError.by_signal(code - 128, "the training was interrupted", remedy=_way_on(folder))
     if code:
         error = VisusError(
             f"a training of {plan.processes} processes ended with exit code {code}",
-            remedy=f"see the message above; then: visus train --resume {folder.path}",
+            remedy=f"see the message above; then {_way_on(folder)}",
         )
         error.exit_code = code
         raise error
     return Run(folder.path)
+
+
+def _way_on(folder: RunFolder) -> str:
+    return f"go on with: visus train --resume {folder.path}" if folder.has_begun else "start it again"
 
 
 def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:

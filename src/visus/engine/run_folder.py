@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,23 @@ class RunFolder:
                 remedy="ls runs/ shows the runs; runs/latest is the newest",
             )
         return cls(path.resolve())
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any(self.path.glob("*.ckpt"))
+
+    def discard(self) -> None:
+        """Removes the folder of a run that came to nothing; ``latest`` points to the newest of the others."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        latest = self.path.parent / "latest"
+        if latest.is_symlink() and not latest.exists():
+            others = [config.parent for config in self.path.parent.glob(f"*/{_CONFIG}")]
+            if others:
+                _point(latest, max(others, key=lambda path: (path / _CONFIG).stat().st_mtime))
+            else:
+                latest.unlink(missing_ok=True)
 
     def recipe(self) -> Recipe:
         """The recipe of the run; raises RecipeError if config.yaml was damaged."""
