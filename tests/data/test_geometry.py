@@ -306,4 +306,6 @@ def test_a_file_decoded_smaller_is_cut_at_the_same_place(file_size: tuple[int, i
 
 def test_overlap_by_hand() -> None:
     boxes = np.asarray([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
-    np.testing.assert_allclose(overlap((0, 0, 10, 10), boxes), [1, 50 / 150, 0])
+    windows = np.asarray([[0, 0, 10, 10], [0, 5, 10, 15]])
+    np.testing.assert_allclose(overlap(windows, boxes), [[1, 50 / 150, 0], [50 / 150, 1, 0]])
+    assert overlap(windows, boxes[:0]).shape == (2, 0)

@@ -227,11 +227,15 @@ class TestWorkers:
             assert "in wrong" in str(caught.value)  # the traceback came along
 
     @pytest.mark.timeout(60)
-    @pytest.mark.parametrize(("killer", "kind"), [(signal.SIGKILL, MemoryExhaustedError), (signal.SIGSEGV, DataError)])
-    def test_a_process_that_dies_is_an_error_that_names_its_batch(self, killer: int, kind: type[VisusError]) -> None:
+    @pytest.mark.parametrize(
+        ("end", "kind"),
+        [(lambda: os.kill(os.getpid(), signal.SIGKILL), MemoryExhaustedError), (lambda: os._exit(3), DataError)],
+        ids=["killed", "crashed"],
+    )
+    def test_a_process_that_dies_is_an_error_that_names_its_batch(self, end, kind: type[VisusError]) -> None:
         def deadly(sample: Sample, index: int, epoch: int) -> Prepared:
             if index == 5 and epoch == 0:
-                os.kill(os.getpid(), killer)
+                end()
             return quick(sample, index, epoch)
 
         made = Loader(samples(20), deadly, stack, batch_size=2, shuffle=False, seed=0, workers=1)

@@ -376,6 +376,24 @@ class TestTargets:
         assert Preparer("detection", INPUT, None, 0)(sample(), 0, 0).target.masks is None
         assert Preparer("detection", INPUT, None, 0, masks=True)(sample(), 0, 0).target.masks is not None
 
+    def test_outlines_that_nobody_asks_for_are_not_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from visus.data.formats import objects
+
+        outline = (np.asarray([[10.0, 10], [50, 10], [50, 40]]),)
+        found = objects.Objects(
+            ArrayImage(scene()),
+            ("thing",),
+            np.asarray([[10, 10, 50, 40]], np.float32),
+            np.zeros(1, np.int64),
+            outlines=(outline,),
+            size=FILE,
+        )
+        lazy = replace(sample(), targets={"detection": objects.DetectionSource(found)})
+        assert Preparer("detection", INPUT, None, 0, masks=True)(lazy, 0, 0).target.masks.any()
+        monkeypatch.setattr(objects, "draw_outline", lambda *_: pytest.fail("drawn"))
+        prepared = Preparer("detection", INPUT, None, 0)(lazy, 0, 0)
+        np.testing.assert_allclose(prepared.target.boxes, [[6, 8, 30, 32]])
+
     def test_unlabelled_images_have_none(self) -> None:
         prepared = Preparer("detection", INPUT, Augmentation(iou_crop=True), 0)(Sample("a", ArrayImage(scene())), 0, 0)
         assert prepared.target is None

@@ -161,7 +161,7 @@ class TestSampler:
                 continue
             assert 0.5 <= (x1 - x0) / (y1 - y0) <= 2
             assert any(x0 < x < x1 and y0 < y < y1 for x, y in centres)
-            best.append(overlap((y0, x0, y1, x1), target.boxes).max())
+            best.append(overlap(np.asarray([[y0, x0, y1, x1]]), target.boxes).max())
         assert len(best) > 300
         assert max(best) > 0.5
 
@@ -186,7 +186,7 @@ class TestSampler:
                 else whole
             )
         for least in (0.3, 0.5, 0.7, 0.9):
-            shares = [np.mean([overlap(w, target.boxes)[0] >= least for w in windows]) for windows in (own, theirs)]
+            shares = [(overlap(np.asarray(windows), target.boxes) >= least).mean() for windows in (own, theirs)]
             assert shares[0] == pytest.approx(shares[1], abs=0.08)  # three standard deviations of the difference
         shares = [np.mean([w == (0, 0, *FILE) for w in windows]) for windows in (own, theirs)]
         assert shares[0] == pytest.approx(shares[1], abs=0.06)

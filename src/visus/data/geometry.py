@@ -374,11 +374,11 @@ def _around(points_a_side: int) -> NDArray[np.float64]:
 _OUTLINE = _around(8)
 
 
-def overlap(window: Window, boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """IoU of a window with boxes [N,4] xyxy -> [N]."""
-    y0, x0, y1, x1 = window
-    width = np.clip(np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0), 0, None)
-    height = np.clip(np.minimum(boxes[:, 3], y1) - np.maximum(boxes[:, 1], y0), 0, None)
+def overlap(windows: NDArray[np.float64], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """IoU of windows [T,4] (y0, x0, y1, x1) with boxes [N,4] xyxy -> [T,N]."""
+    y0, x0, y1, x1 = windows.T[..., None]
+    width = np.minimum(boxes[:, 2], x1) - np.maximum(boxes[:, 0], x0)
+    height = np.minimum(boxes[:, 3], y1) - np.maximum(boxes[:, 1], y0)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    shared = (width * height).astype(np.float64)
     return np.asarray(shared / np.maximum(areas + (y1 - y0) * (x1 - x0) - shared, 1e-12))

@@ -23,7 +23,7 @@ from visus.data.geometry import Border, Cut, Frame, Pixels, Window, displace, fl
 from visus.data.images import opened
 from visus.data.windows import fixed_window, random_window
 from visus.errors import RecipeError
-from visus.structures import Detections, Placement, Preprocessing, Sample, Target
+from visus.structures import Placement, Preprocessing, Sample, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Preparer:
         preprocessing: the network's.
         augmentation: None: no randomness at all.
         seed: of the augmentation, not negative.
-        masks: move the outlines of detections too; left out otherwise, for moving them takes longer than anything else.
+        masks: draw and move the masks of detections too; no network here asks for them, and they take longest of all.
 
     Raises:
         RecipeError: if the augmentation asks for what the task's targets do not have.
@@ -81,7 +81,7 @@ class Preparer:
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
         preprocessing, augmentation = self.preprocessing, self.augmentation
-        target = self._target(sample)
+        target = sample.target(self.task, masks=self.masks) if sample.targets else None
         source = opened(sample.image)
         file_size = source.size()
         border: Border = "constant"
@@ -106,14 +106,6 @@ class Preparer:
         else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
             image = torch.from_numpy(pixels).expand(preprocessing.channels, -1, -1)
         return Prepared(image, frame.target, cut.placement, sample.id)
-
-    def _target(self, sample: Sample) -> Target | None:
-        if not sample.targets:
-            return None
-        target = sample.target(self.task)
-        if not self.masks and isinstance(target, Detections) and target.masks is not None:
-            return replace(target, masks=None)
-        return target
 
 
 _NOTHING = Augmentation()

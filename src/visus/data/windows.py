@@ -135,21 +135,20 @@ def _sampled_patch(canvas: Window, target: Detections, random: np.random.Generat
 
     The paper says sides from 0.1; its released code takes 0.3, as here.
     """
-    height, width = canvas[2] - canvas[0], canvas[3] - canvas[1]
+    extent = np.asarray([canvas[2] - canvas[0], canvas[3] - canvas[1]])
     centres = (target.boxes[:, :2] + target.boxes[:, 2:]) / 2
     while True:
         least = SAMPLER_OVERLAPS[int(random.integers(len(SAMPLER_OVERLAPS)))]
         if least is None:
             return canvas
-        for _ in range(SAMPLER_TRIES):
-            columns = max(int(width * random.uniform(0.3, 1)), 1)
-            rows = max(int(height * random.uniform(0.3, 1)), 1)
-            if not 0.5 <= columns / rows <= 2:
-                continue
-            window = _anywhere(canvas, rows, columns, random)
-            if len(target) == 0:
-                return window
-            top, left, bottom, right = window
-            held = ((centres > (left, top)) & (centres < (right, bottom))).all(axis=1)
-            if held.any() and float(overlap(window, target.boxes).max()) >= least:
-                return window
+        sides = np.maximum(np.floor(extent * random.uniform(0.3, 1, (SAMPLER_TRIES, 2))), 1)  # [T, 2] (y, x)
+        starts = canvas[:2] + np.floor(random.random((SAMPLER_TRIES, 2)) * (extent - sides + 1))
+        good = (sides[:, 1] >= 0.5 * sides[:, 0]) & (sides[:, 1] <= 2 * sides[:, 0])
+        patches = np.concatenate([starts, starts + sides], axis=1)  # [T, 4]
+        if len(target):
+            y0, x0, y1, x1 = patches.T[..., None]
+            held = (centres[:, 0] > x0) & (centres[:, 0] < x1) & (centres[:, 1] > y0) & (centres[:, 1] < y1)  # [T, N]
+            good &= held.any(axis=1) & (overlap(patches, target.boxes).max(axis=1) >= least)
+        if good.any():
+            y0, x0, y1, x1 = (int(edge) for edge in patches[good.argmax()])
+            return (y0, x0, y1, x1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,14 @@ class TargetSource(Protocol):
         """The target; raises DataError when it cannot be read."""
 
 
+@runtime_checkable
+class OutlinedSource(TargetSource, Protocol):
+    """A source of detections whose masks take longer than all the rest, and can be left out."""
+
+    def load_boxes(self) -> Detections:
+        """The detections without masks; raises as :meth:`load`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One image and what is known of it, for every task that its labels allow.
@@ -58,8 +66,12 @@ class Sample:
     image: ImageSource
     targets: Mapping[str, Target | TargetSource] = field(default_factory=dict)
 
-    def target(self, task: str) -> Target:
+    def target(self, task: str, *, masks: bool = True) -> Target:
         """The target for a task.
+
+        Args:
+            task: its name.
+            masks: whether the masks of detections are wanted; drawing them can take longer than reading the image.
 
         Raises:
             TaskMismatchError: if this image has no target for the task.
@@ -70,4 +82,8 @@ class Sample:
             raise TaskMismatchError(
                 f"{self.id} has no target for {task}", expected=" or ".join(self.targets) or "an unlabelled image"
             )
-        return found if isinstance(found, Label | Detections | SegmentationMap) else found.load()
+        if isinstance(found, Detections) and not masks:
+            return replace(found, masks=None)
+        if isinstance(found, Label | Detections | SegmentationMap):
+            return found
+        return found.load_boxes() if not masks and isinstance(found, OutlinedSource) else found.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,9 +75,13 @@ class DetectionSource:
 
     def load(self) -> Detections:
         """The detections; raises DataError when the image's size or an outline cannot be read."""
+        return replace(self.load_boxes(), masks=self.objects.masks())
+
+    def load_boxes(self) -> Detections:
+        """The detections without masks, of which none is drawn; raises DataError when the size cannot be read."""
         boxes, size = self.objects.in_pixels()
         found = self.objects
-        return Detections(found.classes, boxes, found.labels, size, ignored=found.ignored, masks=found.masks())
+        return Detections(found.classes, boxes, found.labels, size, ignored=found.ignored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
