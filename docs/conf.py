@@ -16,6 +16,7 @@ html_theme = "furo"
 html_title = "visus"
 html_math_renderer = "mathml"  # of from_code: MathJax would come from a CDN
 html_copy_source = False
+highlight_language = "none"  # of blocks that name none, such as folder trees
 exclude_patterns = ["_build"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

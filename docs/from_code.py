@@ -195,7 +195,9 @@ def _visit_math(translator: Any, node: nodes.math) -> None:
 
 
 def _visit_math_block(translator: Any, node: nodes.math_block) -> None:
-    translator.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>')
+    translator.body.append(
+        f'<div class="formula" style="padding: 0.5em 0">{tex2mathml(node.astext(), as_block=True)}</div>'
+    )
     raise nodes.SkipNode
 
 
