@@ -129,23 +129,25 @@ class TestDeaths:
         assert f"at task {DEADLY}" in str(raised.value)
         assert read == [i * i for i in range(len(read))]
         assert pool.closed
-        assert pids() == before
+        assert pids() <= before
 
-    def test_a_death_between_two_runs_is_told_by_the_next(self, pool: WorkerPool[int, torch.Tensor]) -> None:
+    def test_a_death_between_two_runs_is_told_by_the_next(self) -> None:
         before = pids()
+        pool = WorkerPool(square, 2, describe=name)
         list(pool.answers(range(4)))
-        victim = next(p for p in multiprocessing.active_children() if p.pid in before)
+        victim = next(p for p in multiprocessing.active_children() if p.pid not in before)
         os.kill(victim.pid or 0, signal.SIGKILL)
         victim.join()
         with pytest.raises(MemoryExhaustedError, match="SIGKILL"):
             list(pool.answers(range(4)))
+        assert pids() <= before
 
     def test_a_forgotten_pool_ends_its_processes(self) -> None:
         before = pids()
         pool = WorkerPool(square, 2, describe=name)
         assert len(pids() - before) == 2
         del pool
-        assert pids() == before
+        assert pids() <= before
 
     def test_nothing_outlives_a_killed_training(self, tmp_path: Path) -> None:
         script = tmp_path / "training.py"
