@@ -75,7 +75,7 @@ class TestAnswers:
         list(pool.answers(range(4)))
         first = pids()
         list(pool.answers(range(4)))
-        assert pids() == first
+        assert pids() <= first
 
     def test_a_new_run_ends_an_abandoned_one(self, pool: WorkerPool[int, torch.Tensor]) -> None:
         begun = pool.answers(range(20))
