@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from visus.api.model import Model
+from visus.api.model import SHOWN_SCORE, Model
 from visus.engine.progress import Progress
 from visus.errors import DataError
 from visus.structures import Detections, Label, Sample, Target
 
 SHOWN = 12
 """So many of the worst images, and as many evenly spread ones, are kept to be shown."""
-
-
-SHOWN_SCORE = 0.3
-"""Objects below this score count in the scores, but would only clutter a picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ Image = str | Path | NDArray[np.uint8] | ImageSource
 """A file, an array [H,W], [H,W,3] uint8 RGB, or a source of pixels."""
 
 
+SHOWN_SCORE = 0.3
+"""Objects below this score count in the scores, but would only clutter a picture."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A network with all that it takes to use it.
@@ -111,7 +115,7 @@ class Model:
 
         Args:
             images: as for :meth:`predict`.
-            label: explain this class instead of the predicted one (classification and segmentation).
+            label: explain this class instead of the predicted one; for boxes, the objects of this class.
             values: explain these answers, one an image, in file pixels; None: the network's own.
 
         Returns:
@@ -145,6 +149,9 @@ class Model:
         )
         with torch.no_grad():
             own = self.task.predict(self.network, batch)[0]
+        if isinstance(own, Detections):
+            # What is too unsure to be shown would drown what is.
+            own = own.above(SHOWN_SCORE) if len(own.above(SHOWN_SCORE)) else own
         if label is not None:
             own = _as_class(own, self.classes.index(label))
         elif isinstance(value, Label):

@@ -89,7 +89,7 @@ PUBLISHED: Mapping[str, Recipe] = MappingProxyType(
                 brightness=0.125,
                 contrast=0.5,
                 saturation=0.5,
-                hue=0.05,
+                hue=0.1,  # the released code's 18 of OpenCV's 180 steps
                 photometric=0.5,
             ),
         ),
