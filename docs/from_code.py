@@ -11,7 +11,6 @@ Directives, each a Markdown table made from visus itself:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,11 +19,6 @@ from docutils.statemachine import StringList
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-
-_CONSTRAINED = re.compile(r"Annotated\[(\w+), FieldInfo\([^[\]]*metadata=\[([^[\]]*)\]\)\]")
-_OPTIONAL = re.compile(r"Optional\[(.*)\]")
-_ONE_OF = re.compile(r"one of \[([^\]]*)\]")
-_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 class FromCode(SphinxDirective):
@@ -52,7 +46,7 @@ class RecipeFields(FromCode):
 
         part = self.arguments[0] if self.arguments else ""
         rows = [
-            (f"`{name}`", _type(kind), f"`{_value(value)}`", text)
+            (f"`{name}`", kind, f"`{_value(value)}`", text)
             for name, kind, value, text in Recipe().fields()
             if name.rpartition(".")[0] == part
         ]
@@ -157,21 +151,6 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
     yield "|" + "---|" * len(header)
     for row in rows:
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-
-
-def _type(text: str) -> str:
-    """A field's type in words: "int ≥ 1, or none"."""
-    text = _CONSTRAINED.sub(lambda found: f"{found[1]} {_limits(found[2])}".strip(), text)
-    optional = _OPTIONAL.fullmatch(text)
-    text = optional[1] if optional else text
-    none = bool(optional) or text.endswith("| None")
-    text = _ONE_OF.sub(lambda found: found[1].replace("'", "`"), text.removesuffix("| None").strip())
-    return f"{text}, or `null`" if none else text
-
-
-def _limits(metadata: str) -> str:
-    limits = re.findall(r"(?:Ge|Gt|Le|Lt)\((\w\w)=([\d.]+)\)", metadata)
-    return " and ".join(f"{_SIGNS[kind]} {number}" for kind, number in limits)
 
 
 def _value(value: Any) -> str:

@@ -239,7 +239,7 @@ def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
     from visus.api.train import DryRun
 
     (tmp_path / "metrics.json").write_text("{}")
-    expected = {*visus.Run(tmp_path).to_dict(), *DryRun({}, ()).to_dict(), "source", "recipe"}
+    expected = {*visus.Run(tmp_path).to_dict(), *DryRun({}, ()).to_dict(), "source", "recipe", "fields"}
     assert json_fields("train") == expected
     assert json_fields("evaluate") == set(Evaluation("", "test", 0, {}).to_dict())
 
