@@ -11,7 +11,7 @@ HELP = """Work a network out, line by line: shapes, parameters, operations, memo
 \b
   visus summary lenet5
   visus summary resnet50@torchvision --size 256 --classes 10
-  visus summary runs/photos-resnet18        a trained one, with what is frozen
+  visus summary runs/photos-resnet18        a trained one
   visus summary ssd --backbone mobilenet_v2 --json
 """
 

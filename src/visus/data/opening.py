@@ -87,7 +87,12 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
         elif path.exists():
             found = (path,)
         else:
-            raise _absent(path)
+            raise DataError(
+                f"there is no image or folder {path}",
+                expected="image files or folders of images",
+                got="nothing there",
+                remedy="check the path",
+            )
         for file in found:
             samples.setdefault(file, Sample(file.as_posix(), FileImage(file)))
     if not samples:
