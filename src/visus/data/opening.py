@@ -88,7 +88,7 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
             found = (path,)
         else:
             raise DataError(
-                f"there is no image or folder {path}",
+                f"there is no file or folder {path}",
                 expected="image files or folders of images",
                 got="nothing there",
                 remedy="check the path",
