@@ -331,6 +331,31 @@ def test_a_map_of_another_size() -> None:
     assert summary(found) == {"size-differs": ("repair", 1, ("train/2",))}
 
 
+def test_mask_files_that_do_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for i in range(9):
+        (tmp_path / "images" / f"{i}.png").write_bytes(encoded(scene(i)))
+        (tmp_path / "masks" / f"{i}.png").write_bytes(encoded(good_map()))
+    assert check(open_data(tmp_path)) == []
+    odd = good_map()
+    odd[5, 5] = 7
+    spoilt = {
+        "2": encoded(good_map()[:, :60]),
+        "3": encoded(odd),
+        "5": encoded(good_map())[:60],
+    }
+    for name, content in spoilt.items():
+        (tmp_path / "masks" / f"{name}.png").write_bytes(content)
+    found = [finding for finding in check(open_data(tmp_path)) if finding.severity != "note"]
+    assert summary(found) == {
+        "size-differs": ("stop", 1, ("images/2.png",)),
+        "unexpected-values": ("stop", 1, ("images/3.png",)),
+        "unreadable-target": ("stop", 1, ("images/5.png",)),
+    }
+
+
 def test_a_map_with_an_id_of_another_list_of_classes() -> None:
     odd = good_map()
     odd[5, 5] = 4
@@ -469,7 +494,7 @@ def test_copies_of_another_class() -> None:
 
 
 def test_the_quick_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = files(tmp_path, 310)
+    dataset = files(tmp_path, 410)
     photo = bytearray(encoded(scene(3, (200, 300)), "JPEG"))
     photographed = Sample("3.jpg", FileImage(tmp_path / "3.jpg"), {"classification": Label(CLASSES, 0)})
     dataset = dataset.with_splits({"train": [*dataset.split("train"), photographed]})
@@ -477,13 +502,14 @@ def test_the_quick_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     dataset = dataset.with_splits({"train": dataset.split("train"), "val": [held]})
     (tmp_path / "1.png").write_bytes(b"")
     (tmp_path / "2.png").write_bytes(encoded(scene(2))[:-300])
+    (tmp_path / "4.png").write_bytes(encoded(scene(4), "JPEG")[:-100])
     photo[-1000:-900] = b"\xff\xc4" * 50
     (tmp_path / "3.jpg").write_bytes(bytes(photo))
     thorough = summary(check_before_training(dataset, "classification"))
-    assert thorough["damaged-image"][1:] == (2, ("2.png", "3.jpg"))
+    assert thorough["damaged-image"][1:] == (3, ("2.png", "4.png", "3.jpg"))
     monkeypatch.setattr(checks, "QUICK_IMAGES", 100)
     quick = summary(check_before_training(dataset, "classification"))
-    assert quick["damaged-image"][1:] == (1, ("2.png",))  # damage in the middle takes a decoding to find
+    assert quick["damaged-image"][1:] == (2, ("2.png", "4.png"))  # damage in the middle takes a decoding to find
     for kind in ("empty-file", "leak"):
         assert quick[kind] == thorough[kind]
     monkeypatch.setattr(checks, "QUICK_IMAGES", 1000)

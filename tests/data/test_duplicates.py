@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from visus.data import duplicates
 from visus.data.duplicates import Copies, digest, draw_portrait, find_copies
 from visus.data.images import ArrayImage, BytesImage
 from visus.data.integrity import examine_image
@@ -82,12 +83,26 @@ def test_a_jpeg_and_its_decoded_pixels(size: tuple[int, int]) -> None:
     assert copies([jpeg, encoded(scene(2, size)), encoded(decoded)]) == Copies(exact=((0, 2),))
 
 
+def test_a_scaled_decode_shows_the_same_portrait() -> None:
+    """Sharp pictures of sizes that 2 and 4 do not divide: decoders round up, which must not shift the portrait."""
+    rng = np.random.default_rng(1)
+    images: list[ImageSource] = []
+    for i in range(12):
+        height, width = 130 + 7 * i, 137 + 13 * i
+        coarse = rng.integers(0, 2, (height // 9 + 1, width // 9 + 1), np.uint8) * 255
+        pixels = np.kron(coarse, np.ones((9, 9), np.uint8))[:height, :width]
+        jpeg = encoded(np.repeat(pixels[:, :, None], 3, axis=2), "JPEG", quality=95)
+        images += [jpeg, encoded(np.ascontiguousarray(jpeg.load().transpose(1, 2, 0)))]
+    assert copies(images).exact == tuple((2 * i, 2 * i + 1) for i in range(12))
+
+
 def test_one_pixel_makes_a_near_copy() -> None:
     pixels = scene(1).copy()
     pixels[40, 50] ^= 4
     assert copies([encoded(scene(1)), encoded(pixels)]) == Copies(near=((0, 1),))
 
 
+@settings(max_examples=15)
 @given(seed=st.integers(0, 1000), quality=st.integers(40, 95), scale=st.sampled_from([1.0, 0.75, 0.5]))
 def test_saved_again_is_a_near_copy(seed: int, quality: int, scale: float) -> None:
     pixels = scene(seed, (240, 320))
@@ -111,6 +126,25 @@ def test_other_pictures_are_no_copies(change: object) -> None:
     pixels = scene(5)
     assert callable(change)
     assert copies([encoded(pixels), encoded(np.ascontiguousarray(change(pixels)))]) == Copies()
+
+
+def test_near_copies_bear_no_change_of_a_part_or_of_the_light() -> None:
+    pixels = np.where(scene(3, (256, 288)) > 127, 200, 40).astype(np.uint8)
+    part = pixels.copy()
+    part[128:144, 144:160] += 18  # one place of the portrait
+    light = pixels + 3
+    faint = pixels.copy()
+    faint[128:144, 144:160] += 3
+    images = [encoded(image) for image in (pixels, part, light, faint)]
+    assert copies(images) == Copies(near=((0, 3),))
+
+
+def test_copies_are_found_across_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_COMPARED", 24)
+    monkeypatch.setattr(duplicates, "_PAIRS", 2)
+    images = [encoded(scene(seed)) for seed in range(8)]
+    again = [encoded(scene(seed), "BMP") for seed in (6, 1, 6)]
+    assert copies([*images, *again]) == Copies(exact=((1, 9), (6, 8, 10)))
 
 
 def test_a_film_is_no_pile_of_copies() -> None:

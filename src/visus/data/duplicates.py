@@ -26,7 +26,7 @@ LOOK = 64
 
 _ROWS, _COLUMNS = 16, 18  # of a portrait: 2 x 2 of its pixels make one of the 8 x 9 of the hash
 _BITS = 6  # of 64 that may differ between candidates
-_SAME_DECODE = 12  # grey levels; a JPEG scaled while decoding against the same pixels scaled afterwards
+_SAME_DECODE = 24  # grey levels; a JPEG scaled while decoding and the same pixels scaled afterwards differ by up to 15
 
 # Near copies. Measured at 16 x 16 on 480 photos, faces, micrographs and road scenes: saving again (JPEG of quality 20
 # to 90), halving, or both changes at most 1.3 levels (root mean square), no place by more than 5; the most similar

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.duplicates import LOOK, Portrait, digest, draw_portrait
-from visus.data.images import ArrayImage, BytesImage
+from visus.data.images import ArrayImage, BytesImage, opened
 from visus.errors import DataError
 from visus.structures import ImageSource
 
@@ -64,7 +64,8 @@ def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
     if length == 0:
         return ImageState("empty-file", "0 bytes")
     try:
-        size = image.size()
+        source = opened(image) if decode else image
+        size = source.size()
     except DataError as error:
         return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
@@ -73,7 +74,7 @@ def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
     if not decode and not cut_off:
         return state
     try:
-        pixels = image.load((LOOK, LOOK))
+        pixels = source.load((LOOK, LOOK))
     except DataError as error:
         return ImageState("damaged-image", _reason(error), size)
     if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
