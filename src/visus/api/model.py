@@ -35,6 +35,10 @@ SHOWN_SCORE = 0.3
 """Objects below this score count in the scores, but would only clutter a picture."""
 
 
+EXPLAINED_OBJECTS = 8
+"""So many objects of an image, the surest, are explained, each by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A network with all that it takes to use it.
@@ -158,8 +162,12 @@ class Model:
             own = value
         if self.info.task == "segmentation":
             batch = fitted(self.network, batch)
-        heatmap = grad_cam(self.network, self.task, batch, [own])[0]
-        return replace(heatmap, image=sample.image.load())
+        # Grad-CAM weighs a map by its mean gradient, in which many objects cancel out: each is asked for by itself.
+        questions = _one_by_one(own) if isinstance(own, Detections) else [own]
+        answers = [grad_cam(self.network, self.task, batch, [question])[0] for question in questions]
+        values = np.max([heatmap.values for heatmap in answers], axis=0)
+        names = list(dict.fromkeys(heatmap.label for heatmap in answers))
+        return Heatmap(values, image=sample.image.load(), label=", ".join(names))
 
 
 def with_image(value: Any, sample: Sample) -> Any:
@@ -187,6 +195,13 @@ def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
 
 def _is_folder(image: object) -> bool:
     return isinstance(image, str | Path) and Path(image).is_dir()
+
+
+def _one_by_one(found: Detections) -> list[Detections]:
+    """The surest objects, each alone; what was found as it is, if that is one object or none."""
+    if len(found) < 2 or found.scores is None:
+        return [found]
+    return [found.select(np.asarray([i])) for i in np.argsort(-found.scores, kind="stable")[:EXPLAINED_OBJECTS]]
 
 
 def _as_class(value: Target, index: int) -> Target:
