@@ -85,7 +85,7 @@ def make_photos(root: Path, sizes: dict[str, int] | None = None, classes: Sequen
     return root
 
 
-def make_boxes(root: Path, counts: dict[str, Sequence[int]] | None = None, side: int = 64) -> Path:
+def write_boxes(root: Path, counts: dict[str, Sequence[int]] | None = None, side: int = 64) -> Path:
     """YOLO: bright squares of two classes on noise; counts: for each split, the number of objects of each image."""
     counts = counts or {"train": (1, 2, 0, 1, 2, 1, 1, 2), "val": (1, 2, 0), "test": (2, 0, 1)}
     seed = 100
@@ -132,7 +132,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny pictures with objects of two classes, some without any; not to be changed."""
-    return make_boxes(tmp_path_factory.mktemp("data") / "boxes")
+    return write_boxes(tmp_path_factory.mktemp("data") / "boxes")
+
+
+@pytest.fixture(scope="session")
+def make_boxes() -> Callable[..., Path]:
+    """``make_boxes(folder, {"train": (1, 0, 2)})``: such pictures with so many objects each."""
+    return write_boxes
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from visus.errors import DataError, TaskMismatchError, UsageError
 if TYPE_CHECKING:
     from visus.api.model import Model
     from visus.api.scores import Evaluation
+    from visus.engine.progress import Progress
+    from visus.structures import Sample
 
 
 def evaluate(
@@ -41,6 +43,7 @@ def evaluate(
     """
     from visus.api.plan import Plan
     from visus.data.opening import open_data
+    from visus.engine.progress import choose_progress
 
     path = model if isinstance(model, str | Path) else model.path
     config = _config(Path(path))
@@ -53,23 +56,29 @@ def evaluate(
     plan = None if config is None else Plan.load(config)
     info = _info(model)
     own = data is None and plan is not None
-    dataset = open_data(
-        plan.data if own and plan else str(data), task=info.task, format=plan.format if own and plan else None
-    )
-    _require_classes(dataset, info.task, info.classes)
+    try:
+        dataset = open_data(
+            plan.data if own and plan else str(data), task=info.task, format=plan.reader if own and plan else None
+        )
+    except TaskMismatchError as error:
+        raise TaskMismatchError(
+            "the data has no labels for the model's task",
+            expected=f"labels for {info.task}, which {info.model} was trained for",
+            got=f"{plan.data if own and plan else data}, with labels for {error.expected or 'no task'}",
+            remedy="name other data, or take a model for this task",
+        ) from None
+    _require_classes(dataset, info.classes, info.task)
     chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
-    samples = dataset.split(chosen)
-    if not samples:
-        raise DataError(f"the split {chosen} of {dataset.name} is empty")
+    progress = choose_progress(quiet=quiet)
+    samples = _usable(dataset, chosen, info.task, trained_on=own, progress=progress)
 
     from visus.api.judging import judge
     from visus.api.load import load
     from visus.api.scores import Evaluation
-    from visus.engine.progress import choose_progress
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     size = batch_size or int(info.recipe.get("batch_size", 16))
-    judged = judge(loaded, samples, batch_size=size, progress=choose_progress(quiet=quiet))
+    judged = judge(loaded, samples, batch_size=size, progress=progress)
     result = Evaluation(data=dataset.name, split=chosen, images=len(samples), metrics=judged.metrics)
     if report is not None:
         from visus.api.reporting import write_evaluation_report
@@ -92,12 +101,33 @@ def _info(model: str | Path | Model) -> Any:
     return model.info
 
 
-def _require_classes(dataset: Dataset, task: str, classes: Sequence[str]) -> None:
-    """Raises DataError or TaskMismatchError unless the data has the model's classes, in its order."""
-    if task not in dataset.classes:
-        raise TaskMismatchError(
-            f"{dataset.name} has no labels for the model's task", expected=task, got=", ".join(dataset.tasks) or "none"
+def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progress: Progress) -> Sequence[Sample]:
+    """The images of a split that can be judged, mended as for a training, which said the same of its own data."""
+    from visus.data.checks import check_before_training, repair
+
+    given = dataset.split(split)
+    if not given:
+        raise DataError(f"the split {split} of {dataset.name} is empty", expected="labelled images")
+    # Of its own data the training saw all splits: a copy in two of them counts once.
+    looked_at = dataset if trained_on else dataset.with_splits({split: given})
+    findings = check_before_training(looked_at, task)
+    kept = repair(looked_at, findings).split(split)
+    lost = len(given) - len(kept)
+    reasons = [finding.message for finding in findings if finding.samples and finding.severity != "note"]
+    if lost > max(1, len(given) // 100) and not trained_on:
+        raise DataError(
+            f"{lost} of {len(given)} images of {dataset.name} cannot be used",
+            expected="images that can be read, with labels that fit them",
+            got="; ".join(reasons),
+            remedy="visus data check lists each",
         )
+    for reason in reasons if lost else ():
+        progress.say(f"mended: {reason}")
+    return kept
+
+
+def _require_classes(dataset: Dataset, classes: Sequence[str], task: str) -> None:
+    """Raises DataError unless the data has the model's classes, in its order."""
     theirs = dataset.classes[task]
     if tuple(theirs) != tuple(classes):
         raise DataError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 import yaml
 
 from visus.data.dataset import Dataset, Finding
+from visus.data.named import NAMED
+from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
 from visus.models.card import Card
@@ -26,7 +30,7 @@ class Plan:
     """Every choice of a training; saved as ``config.yaml``, from which the training runs again.
 
     Args:
-        data: folder, file or name of the data set.
+        data: folder or file (absolute), or name of the data set.
         format: reader that was found or asked for.
         task: "classification", "detection" or "segmentation".
         model: "name@edition", or "model+backbone@edition" of a composition.
@@ -55,6 +59,11 @@ class Plan:
     name: str | None = None
     out: str = "runs"
 
+    @property
+    def reader(self) -> str | None:
+        """The format that opens the data again; None for a named data set."""
+        return None if self.data in NAMED else self.format
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for YAML and JSON."""
         names = (name for name in self.__dataclass_fields__ if name != "recipe")
@@ -76,7 +85,12 @@ class Plan:
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RecipeError(f"cannot read the configuration {path}", got=str(error)) from None
+            raise RecipeError(
+                f"cannot read the configuration {path}",
+                expected="the config.yaml of a run",
+                got=getattr(error, "strerror", None) or str(error),
+                remedy="ls runs/ shows the runs",
+            ) from None
         if not isinstance(values, dict):
             raise RecipeError(f"{path} is no configuration", expected="a YAML mapping", got=type(values).__name__)
         return cls.from_dict(values)
@@ -134,6 +148,7 @@ def prepare(
     from visus.models.catalog import find
     from visus.recipes.choice import choose_model, choose_recipe
 
+    _check_device(device)
     if processes < 1:
         raise UsageError("a training needs at least one process", expected="1 or more", got=str(processes))
     dataset = open_data(data, task=task, format=format)
@@ -162,7 +177,7 @@ def prepare(
         weights = "none"
     chosen = _recipe(recipe) or choose_recipe(card, facts, pretrained=weights != "none")
     chosen = chosen.with_changes(changes)
-    channels = 3 if weights == "none" and not facts.grey else starts_from.input[0]
+    channels = _channels(weights, starts_from, facts)
     said.append(f"model: {card.full_name}, weights: {weights}")
     said.append(f"recipe: {chosen.source or 'given'}; {chosen.epochs} epochs of batches of {chosen.batch_size}")
     findings = tuple(check_before_training(dataset, task))
@@ -171,13 +186,14 @@ def prepare(
         raise DataError(
             f"{dataset.name} cannot be trained on: {stops[0].message}"
             + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
-            got="; ".join(stops[0].examples[:5]),
+            expected="data without a finding that stops a training",
+            got="; ".join(stops[0].examples[:5]) or stops[0].kind,
             remedy=f"visus data check {data} lists every finding",
         )
     dataset = repair(dataset, list(findings))
     said += [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
     plan = Plan(
-        data=str(data),
+        data=str(data) if data in NAMED and format is None else str(Path(data).resolve()),
         format=dataset.format,
         task=task,
         model=card.full_name,
@@ -200,7 +216,7 @@ def prepare_again(plan: Plan) -> Preparation:
         plan.data,
         model=plan.model,
         task=plan.task,
-        format=plan.format if Path(plan.data).exists() else None,
+        format=plan.reader,
         weights=plan.weights,
         recipe=plan.recipe,
         device=plan.device,
@@ -239,6 +255,17 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
     return DataFacts(images=len(samples), classes=len(dataset.classes[task]), size=(int(height), int(width)), grey=grey)
 
 
+def _check_device(device: str) -> None:
+    """Raises UsageError for a name that no machine has; whether this one has it is seen when torch is there."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise UsageError(
+            f"there is no device {device}",
+            expected="auto, cpu, cuda, cuda:1 or mps",
+            got=device,
+            remedy="visus doctor lists the devices of this machine",
+        )
+
+
 def _check_weights(weights: str | None) -> str:
     """ "none", "default" (also for None: what a person with few images wants) or the path of an existing file."""
     if weights is None or weights in ("none", "default"):
@@ -246,9 +273,22 @@ def _check_weights(weights: str | None) -> str:
     path = Path(weights)
     if not path.is_file():
         raise WeightsError(
-            f"no such weights file: {weights}", expected="none, default, or the path of a file", got=weights
+            f"no such weights file: {weights}",
+            expected="none, default, or the path of a file",
+            got="no file of this name",
+            remedy="check the path, or start without: --weights none",
         )
     return str(path.resolve())
+
+
+def _channels(weights: str, card: Card, facts: DataFacts) -> int:
+    """Of the network's input: those of the weights where that is known, else colour where the images have any."""
+    if weights == "default":
+        return card.input[0]
+    if weights != "none":
+        with suppress(WeightsError):  # another kind of file: its first kernels are fitted
+            return read_info(Path(weights)).in_channels
+    return card.input[0] if facts.grey else 3
 
 
 def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from visus.api.plan import Preparation
     from visus.api.run import Run
     from visus.api.train import DryRun
     from visus.engine.recipe import Recipe
@@ -29,7 +30,13 @@ or a name (visus data list). Without --model, the model, its weights and the rec
 """
 
 
+_WITH_RESUME = {"device", "workers", "quiet", "json_"}
+_WITH_CONFIG = {"set_", "epochs", "batch_size", "seed", "device", "name", "out", "workers", "show_recipe", "dry_run"}
+_WITH_CONFIG |= {"quiet", "json_"}
+
+
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None, typer.Argument(help="Folder, file or name of the data set.", show_default=False)
     ] = None,
@@ -60,7 +67,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    from visus.api.plan import Plan, prepare, prepare_again
+    from visus.api.plan import prepare
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
 
@@ -71,21 +78,20 @@ def train(
             expected="DATA, --resume RUN or --config FILE",
             got=" and ".join(given) or "none",
         )
-    changes: list[str] = []
+    changes = list(set_ or [])
+    changes += [f"epochs={epochs}"] if epochs is not None else []
+    changes += [f"batch_size={batch_size}"] if batch_size is not None else []
+    changes += [f"seed={seed}"] if seed is not None else []
     if resume is not None:
+        _require_only(context, _WITH_RESUME, "resume")
         from visus.api.train import resume as go_on
 
         done: Run | DryRun = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
     else:
         if config is not None:
-            from pathlib import Path
-
-            prepared = prepare_again(Plan.load(Path(config)))
+            _require_only(context, _WITH_CONFIG, "config")
+            prepared = _prepare_again(context, config, changes)
         else:
-            changes += set_ or []
-            changes += [f"epochs={epochs}"] if epochs is not None else []
-            changes += [f"batch_size={batch_size}"] if batch_size is not None else []
-            changes += [f"seed={seed}"] if seed is not None else []
             prepared = prepare(
                 str(data),
                 model=model,
@@ -114,6 +120,38 @@ def train(
         say_json(done.to_dict())
     else:
         say(done.describe())
+
+
+def _require_only(context: typer.Context, known: set[str], option: str) -> None:
+    """Raises UsageError if the command line has an option that means nothing beside ``--resume`` or ``--config``."""
+    from visus.errors import UsageError
+
+    names = {parameter.name: parameter.opts[0] for parameter in context.command.params if parameter.name}
+    given = [name for name in names if name != option and _is_given(context, name)]
+    if not set(given) <= known:
+        raise UsageError(
+            f"--{option} brings its own choices with it",
+            expected="beside it at most " + ", ".join(names[name] for name in names if name in known),
+            got=", ".join(names[name] for name in given if name not in known),
+            remedy="leave these away, or start from the data: visus train DATA",
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _prepare_again(context: typer.Context, config: str, changes: list[str]) -> Preparation:
+    """The saved plan with what the command line says otherwise."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from visus.api.plan import Plan, prepare_again
+
+    plan = Plan.load(Path(config))
+    own = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}
+    return prepare_again(replace(plan, recipe=plan.recipe.with_changes(changes), **own))
 
 
 def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:

@@ -136,7 +136,7 @@ class Recipe(_Part):
                 raise _unknown_field(name, cls()) from None
             raise RecipeError(
                 f"recipe field {name} cannot take this value",
-                expected=first["msg"].removeprefix("Input should be "),
+                expected=_EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be ")),
                 got=repr(first["input"]),
                 remedy="see every field with: visus train DATA --show-recipe",
             ) from None
@@ -161,6 +161,16 @@ class Recipe(_Part):
         yield from _fields(self, "")
 
 
+_EXPECTED = {
+    "model_type": "one of its own fields, as in optimizer.name=adamw",
+    "tuple_type": "a list, such as [224, 224]",
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+}
+"""Words for people, where pydantic's are for programmers."""
+
+
 def _pairs(changes: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if isinstance(changes, Mapping):
         yield from changes.items()
@@ -168,7 +178,12 @@ def _pairs(changes: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, An
     for text in changes:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise RecipeError("cannot read a --set option", expected="field=value", got=text)
+            raise RecipeError(
+                "cannot read a --set option",
+                expected="field=value",
+                got=text,
+                remedy="write it as --set optimizer.lr=0.001, without blanks around the sign",
+            )
         try:
             yield name.strip(), _number(yaml.safe_load(value))
         except yaml.YAMLError:

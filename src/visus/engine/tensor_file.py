@@ -137,7 +137,9 @@ def _open(path: Path) -> BufferedReader:
     try:
         return open(path, "rb")
     except FileNotFoundError:
-        raise WeightsError(f"there is no file {path}", expected="a file written by visus") from None
+        raise WeightsError(
+            f"there is no file {path}", expected="a file written by visus", got="no such file", remedy="check the path"
+        ) from None
     except OSError as error:
         raise WeightsError(f"cannot read {path}", got=error.strerror or str(error)) from None
 
