@@ -129,7 +129,7 @@ def test_other_pictures_are_no_copies(change: object) -> None:
 
 
 def test_near_copies_bear_no_change_of_a_part_or_of_the_light() -> None:
-    pixels = np.where(scene(3, (256, 288)) > 127, 200, 40).astype(np.uint8)
+    pixels = np.where(scene(3, (256, 288))[:, :, 0] > 127, 200, 40).astype(np.uint8)
     part = pixels.copy()
     part[128:144, 144:160] += 18  # one place of the portrait
     light = pixels + 3
