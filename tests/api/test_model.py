@@ -1,0 +1,86 @@
+"""A loaded model answers for files, arrays, folders and lists, and for pictures of every kind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import visus
+from visus.api.predict import predict_files
+from visus.errors import DataError, UnknownModelError, UsageError
+
+
+@pytest.fixture
+def model(trained: Callable[[str], Any]) -> visus.Model:
+    return visus.load(trained("classification").path, device="cpu")
+
+
+def test_one_or_several(model: visus.Model, photos: Path) -> None:
+    file = photos / "test" / "red" / "red-0.png"
+    folder = photos / "test" / "red"
+    assert model.predict(file).name == model.predict(str(file)).name
+    assert len(model.predict(folder)) == 3
+    assert len(model.predict([file])) == 1
+    assert len(model.predict([file, np.zeros((9, 7), np.uint8), folder], batch_size=2)) == 5
+    assert model.classes == ("blue", "green", "red")
+    assert model.predict(file).image.shape == (3, 32, 32)
+    with pytest.raises(DataError):
+        model.predict(photos / "nowhere.png")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "I;16", "1"])
+def test_pictures_of_every_kind(mode: str, model: visus.Model, tmp_path: Path) -> None:
+    file = tmp_path / ("picture.tif" if mode in ("CMYK", "I;16") else "picture.png")
+    if mode == "I;16":
+        Image.fromarray(np.full((40, 30), 60_000, np.uint16)).save(file)
+    else:
+        Image.new("RGB", (30, 40), (200, 30, 30)).convert(mode).save(file)
+    found = model.predict(file)
+    assert sum(found.scores) == pytest.approx(1, abs=1e-4)
+    found.draw().save(tmp_path / "drawn.png")
+
+
+def test_predicting_changes_nothing(model: visus.Model, photos: Path) -> None:
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    model.predict(photos / "test")
+    model.explain(photos / "test" / "red" / "red-0.png")
+    assert not model.network.training
+    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.network.parameters())
+
+
+def test_files_of_one_name(model: visus.Model, photos: Path, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(photos / "test" / "red" / "red-0.png", tmp_path / folder / "a.png")
+    images = [tmp_path / "one", tmp_path / "two"]
+    answers = list(predict_files(model, images, save=tmp_path / "out"))
+    assert [Path(str(answer.saved)).name for answer in answers] == ["a.png", "a-2.png"]
+    from visus.api.explain import explain_files
+
+    written = explain_files(model, images, save=tmp_path / "out")
+    assert [Path(file).name for _, _, file in written] == ["a-why.png", "a-2-why.png"]
+    assert all(Path(file).exists() for _, _, file in written)
+
+
+def test_a_loaded_model_judges_and_sums_itself_up(model: visus.Model, photos: Path) -> None:
+    assert visus.evaluate(model, split="val", quiet=True).images == 6
+    own = visus.evaluate(model, split="test", quiet=True)
+    assert visus.evaluate(model, data=photos, split="test", quiet=True) == own
+    assert "parameters" in str(model.summary())
+    with pytest.raises(UsageError, match="no class mauve"):
+        model.explain(photos / "test" / "red" / "red-0.png", label="mauve")
+
+
+def test_networks_by_name() -> None:
+    network = visus.create("lenet5@modern", classes=3, in_channels=3)
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    with pytest.raises(UnknownModelError):
+        visus.create("lenet6")

@@ -1,0 +1,102 @@
+"""The choices for own data: each follows from the facts, says so, and fits its model."""
+
+from __future__ import annotations
+
+import pytest
+
+from visus.engine.recipe import Recipe
+from visus.models.catalog import CARDS, find
+from visus.recipes.choice import (
+    DataFacts,
+    choose_model,
+    choose_recipe,
+    prediction_preprocessing,
+    training_preprocessing,
+)
+from visus.recipes.published import PUBLISHED
+
+GLYPHS = DataFacts(images=1257, classes=10, size=(8, 8), grey=True)
+PHOTOS = DataFacts(images=500, classes=2, size=(375, 500), grey=False)
+
+
+def test_models_follow_task_and_size() -> None:
+    assert choose_model("classification", GLYPHS) == ("mnist_cnn", "")
+    assert choose_model("classification", PHOTOS) == ("resnet18", "")
+    assert choose_model("detection", PHOTOS) == ("ssd", "mobilenet_v2")
+    assert choose_model("segmentation", PHOTOS) == ("unet@padded", "")
+    for task in ("classification", "detection", "segmentation"):
+        model, backbone = choose_model(task, PHOTOS)
+        assert find(f"{model}+{backbone}" if backbone else model).task == task
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("facts", [GLYPHS, PHOTOS], ids=["glyphs", "photos"])
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.full_name)
+def test_every_model_has_a_recipe(card: object, facts: DataFacts, pretrained: bool) -> None:
+    recipe = choose_recipe(card, facts, pretrained=pretrained)  # type: ignore[arg-type]
+    assert recipe.source.startswith("visus default for")
+    assert Recipe.from_dict(recipe.model_dump(mode="json")) == recipe
+    if recipe.size is not None:  # what the two-by-two poolings of U-Net ask for
+        assert all(side % 32 == 0 for side in recipe.size)
+
+
+def test_a_mirrored_digit_is_no_digit() -> None:
+    recipe = choose_recipe(find("lenet5"), GLYPHS, pretrained=False)
+    assert recipe.augmentation.mirror == recipe.augmentation.flip == 0
+    assert recipe.augmentation.rotation
+    assert recipe.augmentation.shift
+    assert recipe.augmentation.zoom
+
+
+def test_fine_tuning_keeps_the_backbone_near_to_what_it_was() -> None:
+    recipe = choose_recipe(find("resnet18@torchvision"), PHOTOS, pretrained=True)
+    assert recipe.freeze == "batchnorm"
+    assert recipe.optimizer.backbone_lr < 1
+    scratch = choose_recipe(find("resnet18"), PHOTOS, pretrained=False)
+    assert scratch.freeze == "none"
+    assert scratch.optimizer.backbone_lr == 1
+    assert scratch.epochs > recipe.epochs
+
+
+@pytest.mark.parametrize("size", [(20, 500), (64, 64), (300, 400), (2000, 3000)])
+def test_segmentation_learns_from_windows_that_fit_the_files(size: tuple[int, int]) -> None:
+    card = find("unet@padded")
+    recipe = choose_recipe(card, DataFacts(images=30, classes=2, size=size, grey=True), pretrained=False)
+    assert recipe.size is not None
+    assert 32 <= recipe.size[0] == recipe.size[1] <= 256
+    training = training_preprocessing(card, recipe, 1)
+    predicting = prediction_preprocessing(training, recipe)
+    assert training.size == recipe.size
+    assert (predicting.size, predicting.fit) == (None, "none")  # whole files, unscaled
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_preprocessing_has_the_channels_asked_for(channels: int) -> None:
+    for card in CARDS:
+        own = training_preprocessing(card, Recipe(), channels)
+        assert own.channels == channels
+        assert len(own.mean) == len(own.std) == channels
+        if channels == card.preprocessing.channels:
+            assert own == card.preprocessing
+    changed = training_preprocessing(find("resnet18"), Recipe(size=(96, 128), fit="letterbox"), 3)
+    assert (changed.size, changed.fit) == ((96, 128), "letterbox")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_recipes_say_where_they_are_printed(name: str) -> None:
+    recipe = PUBLISHED[name]
+    assert any(character.isdigit() for character in recipe.source)
+    assert Recipe.from_dict(recipe.model_dump(mode="json")) == recipe
+
+
+def test_published_values() -> None:
+    # Liu et al. 2016, sec. 3.1: 120k iterations of 32 images; 16,551 images in VOC 2007+2012 trainval.
+    ssd = PUBLISHED["ssd300-voc"]
+    assert ssd.epochs * 16_551 / 32 == pytest.approx(120_000, rel=0.01)
+    assert [milestone * 16_551 / 32 for milestone in ssd.schedule.milestones] == pytest.approx([80e3, 100e3], rel=0.01)
+    # He et al. 2016, sec. 3.4.
+    resnet = PUBLISHED["resnet-imagenet"]
+    assert (resnet.optimizer.lr, resnet.optimizer.momentum, resnet.optimizer.weight_decay) == (0.1, 0.9, 1e-4)
+    # Ronneberger et al. 2015, eq. 2: w0 = 10, sigma about 5 pixels.
+    unet = PUBLISHED["unet-isbi"]
+    assert (unet.loss.border_weight, unet.loss.border_sigma, unet.optimizer.momentum) == (10, 5, 0.99)
