@@ -116,6 +116,10 @@ def train(
         from visus.api.train import execute
 
         done = execute(prepared, dry_run=dry_run, quiet=quiet)
+    from visus.engine.launch import is_answering
+
+    if not is_answering():
+        return
     if json_:
         say_json(done.to_dict())
     else:

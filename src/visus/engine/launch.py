@@ -72,6 +72,14 @@ def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, 
                 signal.signal(number, handler)  # type: ignore[arg-type]
 
 
+def is_answering() -> bool:
+    """Whether this process gives the answer of a training: one that trains alone, or the first under torchrun.
+
+    In a group that :func:`launch` started, its caller answers.
+    """
+    return GROUP_FILE not in os.environ and os.environ.get("RANK", "0") == "0"
+
+
 def watch_parent() -> None:
     """Ends this process when the supervisor that started it is gone, so that nothing goes on writing unseen."""
     parent = os.environ.get(_PARENT)
