@@ -72,7 +72,7 @@ def fit(
     resume: bool = False,
     classes: Sequence[str] = (),
 ) -> Fitted:
-    """Trains a network in place.
+    """Trains a network in place; it is in eval mode afterwards.
 
     Args:
         network: all that trains, in one module; moved to the runtime's device.
@@ -108,6 +108,9 @@ def fit(
                 scores = _judge(session, validation, runtime, interruption, watch)
                 _end_epoch(session, scores, validation, runtime, watch)
                 session.save()
+                (signal,) = session.agree(interruption.signal)
+                if signal:
+                    raise watch.interrupted(session, signal)
             except DivergedError as error:
                 if recipe.on_nan == "stop":
                     raise

@@ -11,8 +11,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 
-class Interrupted(Exception):
-    """Ends the work inside :meth:`Interruption.at_once`."""
+class Interrupted(BaseException):
+    """Ends the work inside :meth:`Interruption.at_once`; no ``except Exception`` on the way holds it up."""
 
 
 class Interruption:

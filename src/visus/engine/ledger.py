@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class Ledger:
         sums: of each term times its images, since :meth:`restart`.
         images: of those.
         error: the divergence that was found, if any.
-        place: (first batch of the step in its epoch) where it was found.
+        place: where it was found: the number of the step's first batch in its epoch; -1: nowhere.
     """
 
     def __init__(self, device: torch.device, recipe: Recipe, *, raises: bool = True) -> None:
@@ -38,18 +38,18 @@ class Ledger:
         self.images = 0
         self._latest: dict[str, float] = {}
         self.error: DivergedError | None = None
-        self.place = 0
+        self.place = -1
         self._recipe = recipe
         self._raises = raises
         self._every = 1 if device.type == "cpu" else _AT_ONCE
-        self._pending: list[tuple[int, int, Sequence[str], int, list[str], list[Tensor]]] = []
+        self._pending: list[tuple[int, int, Sequence[str], dict[str, Tensor]]] = []
         self._first: float | None = None
         self._last: float | None = None
 
     def restart(self, sums: Mapping[str, float] | None = None, images: int = 0) -> None:
         """Begins an epoch, or goes on in one with what was summed before."""
         self.sums, self.images = dict(sums or {}), images
-        self._pending, self.error = [], None
+        self._pending, self.error, self.place = [], None, -1
 
     def look(self, step: int, place: int, batch: Batch, terms: Mapping[str, Tensor], prefix: str = "") -> None:
         """Takes the terms of a batch.
@@ -57,33 +57,42 @@ class Ledger:
         Raises:
             DivergedError: if one that is read now is not finite, and this ledger raises by itself.
         """
-        names = [prefix + name for name in terms] if prefix else list(terms)
-        values = [value.detach() for value in terms.values()]
-        self._pending.append((step, place, batch.ids, len(batch), names, values))
+        if self._every == 1:
+            self._take(step, place, batch.ids, {prefix + name: value.item() for name, value in terms.items()})
+            return
+        named = {prefix + name: value.detach() for name, value in terms.items()}
+        self._pending.append((step, place, batch.ids, named))
         if len(self._pending) >= self._every:
             self.settle()
 
     def settle(self) -> None:
-        """Reads every loss that was not read yet; raises as :meth:`look` does."""
+        """Reads every loss that was not read yet, in one transfer; raises as :meth:`look` does."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        for (step, place, ids, images, names, _), row in zip(
-            pending, _read(entry[-1] for entry in pending), strict=True
-        ):
-            total = sum(row)
-            if not math.isfinite(total):
-                self.place = place
-                self.error = self._diverged(step, ids, dict(zip(names, row, strict=True)))
-                if self._raises:
-                    raise self.error
-                return
-            self.images += images
-            self._latest = dict(zip(names, row, strict=True))
-            for name, value in self._latest.items():
-                self.sums[name] = self.sums.get(name, 0.0) + value * images
-            self._first = total if self._first is None else self._first
-            self._last = total
+        flat = torch.stack([value.float() for *_, terms in pending for value in terms.values()]).tolist()
+        values = iter(flat)
+        for step, place, ids, terms in pending:
+            self._take(step, place, ids, {name: next(values) for name in terms})
+
+    def _take(self, step: int, place: int, ids: Sequence[str], terms: dict[str, float]) -> None:
+        if self.error is not None:
+            return
+        total = sum(terms.values())
+        if not math.isfinite(total):
+            self.place = place
+            self.error = self._diverged(step, ids, terms)
+            if self._raises:
+                raise self.error
+            return
+        images = len(ids)
+        self.images += images
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * images
+        self._latest = terms
+        if self._first is None:
+            self._first = total
+        self._last = total
 
     def current(self) -> dict[str, float]:
         """The terms that were read last."""
@@ -124,12 +133,3 @@ class Ledger:
                 f"--set clip_norm=1.0, or {lower}",
             )
         return f"too high a learning rate, or these images: the loss before was {self._last:.3g}", lower
-
-
-def _read(rows: Iterable[list[Tensor]]) -> list[list[float]]:
-    """The values of all rows, in one transfer if they lie on an accelerator."""
-    rows = list(rows)
-    if rows[0][0].device.type == "cpu":
-        return [[float(value) for value in row] for row in rows]
-    values = iter(torch.stack([value.float() for row in rows for value in row]).tolist())
-    return [[next(values) for _ in row] for row in rows]

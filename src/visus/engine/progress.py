@@ -73,6 +73,7 @@ class PlainLines:
 
     def end(self) -> None:
         """Writes the last line."""
+        self._total = self._done
         self._show()
 
     def say(self, line: str) -> None:

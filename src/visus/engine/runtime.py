@@ -30,11 +30,13 @@ class Runtime:
         device: where the network lives.
         rank: this process's number in the group, from 0.
         world: processes in the group.
+        control: the group for small things on the CPU; None in a process that is alone.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
     world: int = 1
+    control: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -46,7 +48,7 @@ class Runtime:
         if self.world == 1:
             return wishes
         values = torch.tensor(wishes, dtype=torch.int64)
-        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX, group=self.control)
         return tuple(values.tolist())
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
@@ -54,7 +56,7 @@ class Runtime:
         if self.world == 1:
             return [tensor]
         parts = [torch.empty_like(tensor) for _ in range(self.world)]
-        dist.all_gather(parts, tensor)
+        dist.all_gather(parts, tensor, group=self.control)
         return parts
 
     def align(self, tensors: Iterable[Tensor]) -> None:
@@ -67,14 +69,14 @@ class Runtime:
         """The first process's value (plain, as JSON has it) in all of them; they wait for it as long as it takes."""
         if self.world == 1:
             return value
-        dist.monitored_barrier(_control_group(), timeout=_PATIENCE)
+        dist.monitored_barrier(self.control, timeout=_PATIENCE)
         text = json.dumps(value).encode() if self.is_first else b""
         size = torch.tensor([len(text)])
-        dist.broadcast(size, 0)
+        dist.broadcast(size, 0, group=self.control)
         data = (
             torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.empty(int(size), dtype=torch.uint8)
         )
-        dist.broadcast(data, 0)
+        dist.broadcast(data, 0, group=self.control)
         return json.loads(data.numpy().tobytes())
 
 
@@ -100,14 +102,13 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
         threads = max(torch.get_num_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    if chosen.type == "cuda":
+    if chosen.type == "cuda" and chosen.index is not None:
         torch.cuda.set_device(chosen)
-    if world > 1:
-        _join_group(chosen, rank, world)
+    control = _join_group(chosen, rank, world) if world > 1 else None
     try:
-        yield Runtime(chosen, rank, world)
-        if world > 1:
-            dist.monitored_barrier(_control_group(), timeout=_PATIENCE)
+        yield Runtime(chosen, rank, world, control)
+        if control is not None:
+            dist.monitored_barrier(control, timeout=_PATIENCE)
     finally:
         if world > 1:
             # What still refers to the group would end its threads while the interpreter is going down, which aborts.
@@ -179,16 +180,16 @@ def set_generator_states(states: Tensor, device: torch.device) -> None:
         torch.mps.set_rng_state(rest)
 
 
-def _join_group(device: torch.device, rank: int, world: int) -> None:
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+def _join_group(device: torch.device, rank: int, world: int) -> dist.ProcessGroup:
+    """Joins the group of all processes; returns the one for small things on the CPU, which is gloo's."""
+    backend = "nccl" if device.type == "cuda" else "gloo"
     file = os.environ.get(GROUP_FILE)
     if file:  # started by our own supervisor, on one machine
         watch_parent()
         dist.init_process_group(backend, init_method=f"file://{file}", rank=rank, world_size=world, timeout=_TIMEOUT)
     else:  # started by torchrun
         dist.init_process_group(backend, timeout=_TIMEOUT)
-
-
-def _control_group() -> Any:
-    # monitored_barrier, which alone can wait longer than the group's timeout, is gloo's.
-    return dist.group.WORLD
+    group = dist.new_group(backend="gloo", timeout=_TIMEOUT)
+    if not isinstance(group, dist.ProcessGroup):
+        raise UsageError("this process is not part of its own group", got=f"rank {rank} of {world}")
+    return group

@@ -49,7 +49,6 @@ class Position:
     plateau: Plateau = field(default_factory=Plateau)
     halvings: int = 0
     skipped: list[list[int]] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class Session:
@@ -116,9 +115,12 @@ class Session:
         return early or position.epoch >= self.recipe.epochs
 
     def close(self) -> None:
-        """Lets go of the other processes."""
+        """Lets go of the other processes and of what was frozen; leaves the network in eval mode."""
         for stepper in self.steppers:
             stepper.close()
+        for parameter in self._learning:
+            parameter.requires_grad_(True)
+        self.network.eval()
 
     def begin_epoch(self) -> None:
         """Training mode, and what is frozen in this epoch."""
@@ -146,15 +148,7 @@ class Session:
             self._require_memory(batches[0])
             if self.position.step == 0:
                 self.save()
-        factor = rate(
-            self.recipe.schedule,
-            self.position.step,
-            steps_an_epoch=self.steps_an_epoch,
-            epochs=self.recipe.epochs,
-            plateau=self.position.plateau.factor,
-        )
-        for stepper in self.steppers:
-            stepper.set_rate(factor * 0.5**self.position.halvings)
+        self._set_rate(self.position.step)
 
     def end_step(self, batches: int) -> None:
         """Takes the new weights into the average, and counts."""
@@ -169,8 +163,8 @@ class Session:
         Raises:
             DivergedError: if a loss was not finite in any of them.
         """
-        diverged, *agreed = self._runtime.agree(self.ledger.error is not None, *wishes)
-        if diverged:
+        self.ledger.place, *agreed = self._runtime.agree(self.ledger.place, *wishes)
+        if self.ledger.place >= 0:
             raise self.ledger.error or DivergedError(f"another process diverged at step {self.position.step}")
         return tuple(agreed)
 
@@ -246,6 +240,17 @@ class Session:
         elif self.average:
             self.network.load_state_dict(self.average.network.state_dict())
 
+    def _set_rate(self, step: int) -> None:
+        factor = rate(
+            self.recipe.schedule,
+            step,
+            steps_an_epoch=self.steps_an_epoch,
+            epochs=self.recipe.epochs,
+            plateau=self.position.plateau.factor,
+        )
+        for stepper in self.steppers:
+            stepper.set_rate(factor * 0.5**self.position.halvings)
+
     def _require_memory(self, batch: Batch) -> None:
         if self._runtime.device.type != "cpu":
             return
@@ -299,6 +304,7 @@ class Session:
         if own is not None and state["world"] == self._runtime.world:
             set_generator_states(own, self._runtime.device)
         self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
+        self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first
         self.ledger.restart(state["sums"] if first else None, state["images"] if first else 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import torch
@@ -133,7 +134,7 @@ class Stepper:
             with self._held_back() if number < len(batches) else nullcontext():
                 with self._cast:
                     terms = self._losses(batch)
-                    loss = sum(terms.values())
+                    loss = reduce(torch.add, terms.values())
                 self._ledger.look(step, place, batch, terms, self._prefix)
                 if len(batches) > 1:
                     loss = loss * (len(batch) / images)
