@@ -140,6 +140,15 @@ def test_the_hull_of_a_turned_box_holds_the_turned_box_tightly() -> None:
     np.testing.assert_allclose(frame.target.boxes[0], bounds(lit(frame.pixels)), atol=2)
 
 
+def test_a_warp_by_a_quarter_is_a_quarter_turn() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    frame = Frame(pixels, class_map((24, 24), (2, 5, 11, 19)))
+    # New (x, y) = (y, 24 - x).
+    warped = warp(frame, np.asarray([[0.0, 1, 0], [-1, 0, 24]]), "constant")
+    np.testing.assert_array_equal(warped.pixels, turn(frame, 1).pixels)
+    np.testing.assert_array_equal(warped.target.map, turn(frame, 1).target.map)
+
+
 def test_exact_moves_by_hand() -> None:
     pixels = np.asarray([[1, 2, 3], [4, 5, 6]], np.uint8)
     target = Detections(("a",), np.asarray([[0, 0, 1, 2]], np.float32), np.asarray([0]), (2, 3))
