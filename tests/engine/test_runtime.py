@@ -109,7 +109,7 @@ def test_need_is_what_the_backward_pass_keeps(tiny):
     image = 3 * 32 * 32 * 4
     # 10 results of ReLU, the input of the product and of the norm (with small change), the input, 2 for gradients.
     assert 12 * image <= need.per_image <= 17 * image
-    assert need.fixed == 2 * (1 + 3 + 3) * 4
+    assert need.fixed == 2 * (1 + 3 + 3) * 4 + (64 << 20)
     assert network.training
     assert network.norm.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -136,11 +136,13 @@ def test_a_training_too_large_for_this_machine_stops_before_its_first_step(tiny,
     from visus.engine.fit import fit
     from visus.engine.turn import task_turn
 
-    monkeypatch.setattr("visus.engine.session.free_memory", lambda: 100_000)
     network, recipe = tiny.make_network(), Recipe(batch_size=60)
+    turn = task_turn(network, tiny.TinyTask(), recipe)
+    need = measure_need(turn.losses, tiny.ready(next(tiny.TinyLoader().batches(0))), turn.losses, recipe)
+    monkeypatch.setattr("visus.engine.session.free_memory", lambda: int(need.total(20) / 0.9) + 100)
     before = network.fc.weight.clone()
-    with pytest.raises(MemoryExhaustedError, match=r"--set batch_size=\d+ fits"):
-        fit(network, [task_turn(network, tiny.TinyTask(), recipe)], tiny.TinyLoader(60, 60), recipe, ready=tiny.ready)
+    with pytest.raises(MemoryExhaustedError, match="--set batch_size=20 fits"):
+        fit(network, [turn], tiny.TinyLoader(60, 60), recipe, ready=tiny.ready)
     assert torch.equal(network.fc.weight, before)
 
 

@@ -17,6 +17,8 @@ from visus.errors import MemoryExhaustedError, UsageError
 from visus.structures import Batch
 
 _SHARE = 0.9  # of the free memory that a training may plan with
+# The libraries' own; with it, ResNet-18's measured peaks at 8, 24 and 48 images of 112x112 are met within 15 %.
+_WORKSPACE = 64 << 20
 _OPTIMIZER_TENSORS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}  # of each parameter's size, at most
 
 
@@ -25,7 +27,7 @@ class MemoryNeed:
     """What a training step takes, beyond the network itself.
 
     Args:
-        fixed: bytes of gradients and optimiser state.
+        fixed: bytes of gradients, optimiser state and the libraries' workspaces.
         per_image: bytes of activations and their gradients for one image.
     """
 
@@ -82,7 +84,7 @@ def measure_need(
     # While the largest activation's gradient is made, the one that it comes from is there too.
     per_image = sum(kept.values()) + 2 * max(kept.values(), default=0) + single.images.nbytes
     copies = 1 + _OPTIMIZER_TENSORS[recipe.optimizer.name]
-    return MemoryNeed(fixed=learning * copies, per_image=per_image)
+    return MemoryNeed(fixed=learning * copies + _WORKSPACE, per_image=per_image)
 
 
 def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | None) -> None:
