@@ -85,6 +85,9 @@ class Recipe(_Part):
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(
         None, description="stop after this many epochs without a better validation score"
     )
+    keep: Literal["best", "last"] = Field(
+        "best", description="weights that the training ends with: of the epoch with the best score, or of the last one"
+    )
     evaluate_every: Annotated[int, Field(ge=1)] = Field(1, description="epochs between validations")
     checkpoint_seconds: NonNegative = Field(
         60.0, description="largest time between checkpoints; each epoch makes one too"

@@ -233,8 +233,12 @@ class Session:
         self.save()
 
     def load_best(self) -> None:
-        """Gives the network the best weights, or the judged ones where no validation chose any."""
-        best = self._store.load_best() if self._store is not None and self.position.best_epoch is not None else None
+        """Gives the network the weights that the recipe keeps: the best, or the last (also where nothing was judged).
+
+        The last ones are the averaged ones, if the recipe averages.
+        """
+        chosen = self.recipe.keep == "best" and self.position.best_epoch is not None
+        best = self._store.load_best() if self._store is not None and chosen else None
         if best is not None:
             self.network.load_state_dict(_part(best.tensors, "model/"))
         elif self.average:
