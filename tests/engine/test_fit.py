@@ -188,6 +188,22 @@ def test_average_is_judged_and_kept(tiny, tmp_path):
     assert not torch.equal(network.fc.weight, last.tensors["model/fc.weight"])
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_recipe_says_which_weights_are_kept(tiny, tmp_path, keep):
+    chosen = recipe(f"keep={keep}", epochs=3)
+    run = RunFolder.create(tmp_path, "tiny", chosen)
+    scores = iter([0.9, 0.1, 0.2])
+    network = tiny.make_network()
+    validation = Validation(lambda network: {"accuracy": next(scores)}, "accuracy")
+    turn = task_turn(network, tiny.TinyTask(), chosen)
+    fit(network, [turn], tiny.TinyLoader(12), chosen, ready=tiny.ready, run=run, validation=validation)
+    best, last = Checkpoints(run.path).load_best(), Checkpoints(run.path).load()
+    assert best is not None
+    assert last is not None
+    assert not torch.equal(best.tensors["model/fc.weight"], last.tensors["model/fc.weight"])
+    assert torch.equal(network.fc.weight, (best if keep == "best" else last).tensors["model/fc.weight"])
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_lower_precision_learns_too(tiny, precision):
     network, fitted = run_fit(tiny, recipe(f"precision={precision}"))
