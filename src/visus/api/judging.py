@@ -45,22 +45,6 @@ class Judged:
     cases: tuple[JudgedCase, ...]
 
 
-def score(
-    model: Model, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None = None
-) -> dict[str, Any]:
-    """The scores alone.
-
-    Raises:
-        DataError: if an image cannot be read.
-    """
-    metric = model.task.metrics()
-    for sample, answer in zip(samples, model.answers(samples, batch_size=batch_size, progress=progress), strict=True):
-        if answer.error is not None:
-            raise answer.error
-        metric.update([answer.value], [sample.target(model.task.name)])
-    return metric.compute()
-
-
 def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None = None) -> Judged:
     """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
 

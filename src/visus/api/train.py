@@ -212,13 +212,13 @@ def _execute_in(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> Run
 @contextmanager
 def _stoppable(folder: RunFolder) -> Iterator[None]:
     """What comes before and after the steps ends at once at Ctrl-C and SIGTERM; the steps see to it themselves."""
-    from visus.engine.interruption import Interruption
+    from visus.engine.interruption import Interrupted, Interruption
 
     with Interruption() as interruption:
         try:
             with interruption.at_once():
                 yield
-        except Exception:  # whatever the signal broke off: it is the cause
+        except (Exception, Interrupted):  # whatever the signal broke off: it is the cause
             if not interruption.signal:
                 raise
             raise InterruptedRunError.by_signal(
@@ -254,11 +254,11 @@ def _way_on(folder: RunFolder) -> str:
 
 def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:
     """Builds the network and trains it; the returned model holds the best weights."""
-    from visus.api.judging import score
     from visus.api.model import Model
     from visus.data.fingerprint import fingerprint
     from visus.data.loader import Loader
     from visus.data.transforms import Preparer
+    from visus.engine.evaluate import evaluate
     from visus.engine.feeding import feeder
     from visus.engine.fit import Validation, fit
     from visus.engine.model_file import ModelInfo
@@ -313,7 +313,9 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     if held_out:
 
         def scores(judged: Any) -> dict[str, Any]:
-            return score(replace(model, network=judged), held_out, batch_size=recipe.batch_size)
+            prepare = Preparer(plan.task, predicting, None, recipe.seed)
+            ready = feeder(predicting, runtime.device)
+            return evaluate(judged, task, held_out, prepare, ready=ready, batch_size=recipe.batch_size).scores
 
         validation = Validation(scores, task.primary.name)
     fit(
