@@ -11,6 +11,7 @@ Directives, each a Markdown table made from visus itself:
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,9 +25,9 @@ from sphinx.util.docutils import SphinxDirective
 class FromCode(SphinxDirective):
     """A directive whose content is Markdown that the code writes."""
 
+    @abstractmethod
     def lines(self) -> Iterator[str]:
         """The Markdown, line by line."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """The nodes of that Markdown."""
