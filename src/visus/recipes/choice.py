@@ -66,7 +66,7 @@ def _glyphs(facts: DataFacts) -> Recipe:
     # Small turns, shifts and scalings, never mirroring: a mirrored 2 is no 2.
     few = facts.images < 10_000
     return Recipe(
-        source="visus default for small images, measured on the 1,797 digits of scikit-learn",
+        source="visus default for small images, tuned on the 1,797 digits of scikit-learn",
         epochs=40 if few else 12,
         batch_size=32 if few else 128,
         optimizer=Optimizer(name="adam", lr=2e-3 if few else 1e-3),
