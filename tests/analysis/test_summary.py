@@ -30,12 +30,8 @@ def test_macs_equal_those_of_torchs_counter(name: str) -> None:
 @pytest.mark.parametrize("name", [*SMALL, "vgg16"])
 def test_lines_equal_the_published_layer_table(name: str) -> None:
     card = catalog.find(name)
-    table = fact(card.fact)
-    column = {title: place for place, title in enumerate(table["columns"])}
-    counted = "trainable_params" if "trainable_params" in column else "params"
-    published = [
-        (row[column["out_chw"]], row[column[counted]]) for row in table["layers"] if "pool" not in row[column["kind"]]
-    ]
+    rows = fact(card.fact)["layers"]
+    published = [(row["out"], row["params"]) for row in rows if "pool" not in row["kind"]]
     skipped = ("ReLU", "MaxPool2d", "AvgPool2d", "Dropout", "ScaledTanh", "Tanh", "mean")
     lines = [line for line in summarize(build(card), card.input).lines if line.kind not in skipped]
     assert [line.parameters for line in lines] == [count for _, count in published]
@@ -46,7 +42,7 @@ def test_lines_equal_the_published_layer_table(name: str) -> None:
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
 def test_blocks_sum_to_the_published_table(name: str) -> None:
     card = catalog.find(name)
-    published = [row[-1] for row in fact(card.fact)["layers"] if row[-1]]
+    published = [row["params"] for row in fact(card.fact)["layers"] if row["params"]]
     lines = summarize(build(card), card.input).lines
     blocks: dict[str, int] = {}
     for line in lines:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -72,10 +74,18 @@ def test_weights_are_named_with_hash_licence_and_figures() -> None:
             assert all(0 < value < 1 for value in file.metrics.values())
 
 
+def test_every_card_cites_a_paper_of_the_bibliography() -> None:
+    text = (Path(catalog.__file__).parent / "papers.bib").read_text(encoding="utf-8")
+    keys = re.findall(r"^@\w+\{(\w+),$", text, re.MULTILINE)
+    assert len(set(keys)) == len(keys)
+    assert {card.citation for card in catalog.CARDS} <= set(keys)
+
+
 def test_the_catalog_loads_neither_torch_nor_a_network() -> None:
     program = (
         "import sys\nfrom visus.models import catalog\ncatalog.find('resnet50')\n"
-        "print([m for m in sys.modules if m in ('torch', 'torchvision') or m.endswith(('.resnet', '.lenet'))])"
+        "networks = ('classification.resnet', 'classification.lenet')\n"
+        "print([m for m in sys.modules if m in ('torch', 'torchvision') or m.endswith(networks)])"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

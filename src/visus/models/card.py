@@ -51,7 +51,8 @@ class Card:
         parameters: exact count of trainable values at the paper's classes and input.
         macs: exact multiply-accumulates of convolutions and linear layers for one image, or None if not published.
         preprocessing: the paper's, or that of the weights.
-        fact: the id of the published facts in ``proof/facts``.
+        fact: the id of the published facts in ``proof/facts``; "" where nothing was published.
+        citation: the key of the paper's entry in ``models/papers.bib``.
         options: keyword arguments of the builder that make this edition.
         backbone: the default backbone's "name@edition" for a composition, "" for a network of one piece.
         weights: published weights, best first; empty when there are none.
@@ -72,6 +73,7 @@ class Card:
     preprocessing: Preprocessing
     macs: int | None = None
     fact: str = ""
+    citation: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     backbone: str = ""
     weights: tuple[WeightsFile, ...] = ()

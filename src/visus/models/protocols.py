@@ -6,15 +6,31 @@ Shapes: N images, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+class Output(NamedTuple):
+    """What a classifier with auxiliary heads answers, in train and in eval mode.
+
+    Such a network names its heads' modules in ``auxiliary_heads`` (a tuple of attribute names) and their shares of the
+    loss in ``auxiliary_weights``. Its ``from_features`` gives no auxiliary logits, for they come from maps in between.
+
+    Args:
+        logits: [N,K].
+        auxiliary: logits [N,K] of each auxiliary head in train mode; empty in eval mode.
+    """
+
+    logits: Tensor
+    auxiliary: tuple[Tensor, ...] = ()
+
+
 @runtime_checkable
 class Network(Protocol):
-    """A paper's network: ``forward(images) == from_features(features(images))`` in train and eval mode.
+    """A paper's network: ``forward(images) == from_features(features(images))`` in train and eval mode, but for the
+    auxiliary logits of an :class:`Output`.
 
     ``channels`` names the maps of ``features`` by stride, so that any network can be a backbone; ``head`` lists the
     prefixes of parameters whose shape depends on the number of classes, so that transfer knows what to leave behind.
@@ -30,7 +46,7 @@ class Network(Protocol):
         """The raw outputs from the maps."""
 
     def __call__(self, images: Tensor) -> Any:
-        """The raw outputs: logits [N,K], [N,K,h,w], or what the codec reads."""
+        """The raw outputs: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
 
 
 class Codec(Protocol):

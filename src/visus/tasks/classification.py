@@ -13,7 +13,7 @@ from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import balanced_weights, check_frequencies, count_classes
 from visus.losses.cross_entropy import cross_entropy
 from visus.metrics.classification import ClassificationMetric
-from visus.models.protocols import Codec
+from visus.models.protocols import Codec, Output
 from visus.structures import Batch, Label, Target
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
@@ -62,7 +62,8 @@ class Classification:
         )
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "cross_entropy", or the terms of the network's codec. The id -100 does not count; without others it is 0.
+        """ "cross_entropy", and "auxiliary" with the network's own weight for each auxiliary head; or the terms of the
+        network's codec. The id -100 does not count; without others it is 0.
 
         Raises:
             RecipeError: if the network brings a loss of its own, and the recipe asks for choices in the other.
@@ -76,16 +77,19 @@ class Classification:
         if codec is not None:
             self._refuse_choices(model)
             return codec.losses(outputs, codec.encode(batch.targets, batch.images.device))
-        logits = self._checked(outputs, len(batch))  # [N, K]
-        smoothing = self._loss.label_smoothing
-        weights = self._weights(batch.targets)
-        return {"cross_entropy": cross_entropy(logits, batch.targets, class_weights=weights, label_smoothing=smoothing)}
+        output = outputs if isinstance(outputs, Output) else Output(outputs)
+        terms = {"cross_entropy": self._cross_entropy(output.logits, batch.targets)}
+        if output.auxiliary:
+            shares = cast("tuple[float, ...]", model.auxiliary_weights)
+            losses = (self._cross_entropy(logits, batch.targets) for logits in output.auxiliary)
+            terms["auxiliary"] = torch.stack([w * loss for w, loss in zip(shares, losses, strict=True)]).sum()
+        return terms
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Label]:
         """N labels with the probabilities of all classes."""
         outputs = model(batch.images)
         codec = _codec(model)
-        scores = outputs.float().softmax(1) if codec is None else codec.decode(outputs)
+        scores = _logits(outputs).float().softmax(1) if codec is None else codec.decode(outputs)
         rows = self._checked(scores.detach(), len(batch)).float().cpu().numpy()  # [N, K]
         return [Label(self.classes, int(row.argmax()), row) for row in rows]
 
@@ -101,7 +105,7 @@ class Classification:
         """
         codec = _codec(model)
         if codec is None:
-            logits = outputs
+            logits = _logits(outputs)
         elif hasattr(codec, "logits"):
             logits = codec.logits(outputs)
         else:
@@ -109,6 +113,14 @@ class Classification:
         logits = self._checked(logits, len(prediction))  # [N, K]
         chosen = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
         return logits.gather(1, chosen[:, None])[:, 0]  # [N]
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(
+            self._checked(logits, len(targets)),  # [N, K]
+            targets,
+            class_weights=self._weights(targets),
+            label_smoothing=self._loss.label_smoothing,
+        )
 
     def _weights(self, targets: Tensor) -> Tensor | None:
         if self._loss.class_weights == "none":
@@ -136,6 +148,10 @@ class Classification:
                     got=str(getattr(self._loss, name)),
                     remedy="leave it away, or choose a network with one logit a class",
                 )
+
+
+def _logits(outputs: Any) -> Tensor:
+    return cast(Tensor, outputs.logits if isinstance(outputs, Output) else outputs)
 
 
 def _codec(model: nn.Module) -> Codec | None:

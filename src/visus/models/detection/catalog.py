@@ -33,6 +33,7 @@ CARDS: tuple[Card, ...] = (
             std=(1.0, 1.0, 1.0),
         ),
         fact="ssd300_vgg16",
+        citation="liu2016ssd",
         proof_level="L2",
     ),
     Card(
@@ -55,6 +56,7 @@ CARDS: tuple[Card, ...] = (
             std=(1 / 255, 1 / 255, 1 / 255),
         ),
         fact="ssd300_vgg16",
+        citation="liu2016ssd",
         options={"scales": "coco", "clip_sides": True},
         weights=(
             WeightsFile(

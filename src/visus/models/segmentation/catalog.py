@@ -26,6 +26,7 @@ CARDS: tuple[Card, ...] = (
         macs=150_428_424_448,
         preprocessing=_WHOLE_FILES,
         fact="unet",
+        citation="ronneberger2015unet",
         proof_level="L2",
     ),
     Card(
@@ -42,6 +43,7 @@ CARDS: tuple[Card, ...] = (
         macs=48_096_083_968,
         preprocessing=_WHOLE_FILES,
         fact="unet",
+        citation="ronneberger2015unet",
         proof_level="L2",
         note="convolutions padded with zeros, batch normalisation (option norm), no dropout (option dropout)",
     ),

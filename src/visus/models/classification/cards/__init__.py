@@ -1,0 +1,1 @@
+"""The cards of the classification networks, one file a family."""

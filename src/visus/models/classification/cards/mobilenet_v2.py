@@ -1,0 +1,86 @@
+"""The cards of MobileNet v2. Loads no torch."""
+
+from __future__ import annotations
+
+from visus.models.card import Card, WeightsFile
+from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+from visus.structures.preprocessing import Preprocessing
+
+_PAPER = (
+    "Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018, table 2"
+)
+
+CARDS: tuple[Card, ...] = (
+    Card(
+        name="mobilenet_v2",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.mobilenet_v2:mobilenet_v2",
+        title="MobileNet v2 of width 1 as published",
+        year=2018,
+        paper=_PAPER,
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=3_504_872,
+        macs=300_774_272,
+        preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),  # [-1, 1], as the released code
+        fact="mobilenet_v2",
+        citation="sandler2018mobilenetv2",
+        proof_level="L2",
+        note="The paper states no dropout; 0.2 is that of the released code.",
+    ),
+    Card(
+        name="mobilenet_v2",
+        edition="torchvision",
+        task="classification",
+        builder="visus.models.classification.mobilenet_v2:mobilenet_v2",
+        title="MobileNet v2 with torchvision's ImageNet weights",
+        year=2018,
+        paper=_PAPER,
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=3_504_872,
+        macs=300_774_272,
+        preprocessing=IMAGENET,
+        fact="mobilenet_v2",
+        citation="sandler2018mobilenetv2",
+        proof_level="L2",
+        weights=(
+            torchvision_file(
+                "mobilenet_v2-b0353104.pth",
+                "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+                71.878,
+                90.286,
+            ),
+        ),
+        note="The same network as the paper's edition; other preprocessing.",
+    ),
+    Card(
+        name="mobilenet_v2",
+        edition="tf",
+        task="classification",
+        builder="visus.models.classification.mobilenet_v2:mobilenet_v2_tf",
+        title="MobileNet v2 with TensorFlow's released ImageNet weights",
+        year=2018,
+        paper=_PAPER,
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=3_489_097,
+        macs=300_775_552,
+        preprocessing=Preprocessing(scale=128.0, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)),
+        fact="mobilenet_v2",
+        citation="sandler2018mobilenetv2",
+        proof_level="L2",
+        weights=(
+            WeightsFile(
+                name="mobilenet_v2_1.0_224.npz",
+                sha256="72f0381c52fce76c6ebedbb438ad574bd657d85204def0ff6350b4effec8ca74",
+                url="",
+                layout="tflite-npz",
+                trained_on="ImageNet-1k, 8-bit quantised",
+                licence="Apache-2.0 (google-coral/test_data, mobilenet_v2_1.0_224_quant.tflite)",
+            ),
+        ),
+        note="SAME padding of TensorFlow, BatchNorm folded into the convolutions, one more output for background.",
+    ),
+)

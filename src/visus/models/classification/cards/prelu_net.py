@@ -1,0 +1,7 @@
+"""The cards of the MSRA PReLU-nets. Loads no torch."""
+
+from __future__ import annotations
+
+from visus.models.card import Card
+
+CARDS: tuple[Card, ...] = ()
