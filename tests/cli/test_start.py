@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from visus.cli import data, doctor, evaluate, explain, models, predict, summary, train
+from visus.cli import cite, data, doctor, evaluate, explain, models, predict, summary, train
 
 COUNTED = "import sys; from visus.cli.main import main\ntry: main({arguments})\nexcept SystemExit: pass\n"
 HEAVY = ("torch", "torchvision", "cv2", "sklearn", "matplotlib")
@@ -33,6 +33,7 @@ def run(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         ("train", "--help"),
         ("train", "photos", "--nonsense"),
         ("models", "resnet"),
+        ("cite", "resnet50"),
         ("data", "list"),
         ("data", "check", "nowhere"),
     ],
@@ -50,8 +51,19 @@ def test_the_help_is_quick() -> None:
 
 
 def test_every_verb_has_examples() -> None:
-    verbs = ("train", "evaluate", "predict", "explain", "models", "summary", "doctor", "data check", "data show")
-    helps = [module.HELP for module in (train, evaluate, predict, explain, models, summary, doctor)]
+    verbs = (
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "models",
+        "cite",
+        "summary",
+        "doctor",
+        "data check",
+        "data show",
+    )
+    helps = [module.HELP for module in (train, evaluate, predict, explain, models, cite, summary, doctor)]
     for verb, text in zip(verbs, [*helps, data.CHECK_HELP, data.SHOW_HELP], strict=True):
         assert f"  visus {verb}" in text
 

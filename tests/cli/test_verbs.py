@@ -243,16 +243,26 @@ def test_explaining_another_class(trained: Callable[[str], Any], cli: Callable[.
 
 
 def test_models(cli: Callable[..., Any]) -> None:
-    everything = answer(cli("models", "--json"))["models"]
-    assert [card["model"] for card in everything] == [card.full_name for card in visus.list_models()]
-    assert {"model", "task", "year", "paper", "input", "classes", "parameters", "weights"} <= set(everything[0])
-    found = answer(cli("models", "resnet18", "--json"))["models"]
-    assert {card["model"] for card in found} == {"resnet18@paper", "resnet18@torchvision"}
-    assert {card["task"] for card in answer(cli("models", "--task", "detection", "--json"))["models"]} == {"detection"}
-    table = cli("models")
-    assert "resnet50@torchvision" in table.out
-    assert "25,557,032" in table.out
+    everything = answer(cli("models", "--json"))
+    assert [f"{card['name']}@{card['edition']}" for card in everything] == [c.full_name for c in visus.list_models()]
+    assert list(everything[0]) == ["name", "edition", "fact", "task", "year", "params", "macs", "input", "proof"]
+    found = answer(cli("models", "resnet18@", "--json"))
+    assert {"paper", "torchvision"} <= {card["edition"] for card in found}
+    assert {card["name"] for card in answer(cli("models", "RESNET1?", "--json"))} == {"resnet18"}
+    assert {card["edition"] for card in answer(cli("models", "*@torchvision", "--json"))} == {"torchvision"}
+    assert {card["task"] for card in answer(cli("models", "--task", "detection", "--json"))} == {"detection"}
+    assert answer(cli("models", "no such name", "--json")) == []
+    table = cli("models", "resnet50")
+    lines = [line.split() for line in table.out.splitlines()]
+    assert ["resnet50", "torchvision", "classification", "2016", "25,557,032"] in [line[:5] for line in lines]
+    assert "1 models" in table.err
     assert cli("models", "--task", "cooking").code == 2
+
+
+def test_cite(cli: Callable[..., Any]) -> None:
+    told = cli("cite", "resnet18", "resnet50", "lenet5")
+    assert told.out == f"{visus.cite('resnet18')}\n\n{visus.cite('lenet5')}\n"
+    assert cli("cite", "resnet5").code == 2
 
 
 def test_summaries(trained: Callable[[str], Any], cli: Callable[..., Any]) -> None:

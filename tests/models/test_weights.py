@@ -18,7 +18,8 @@ from visus.models import catalog
 from visus.models.building import build
 from visus.models.card import Card, WeightsFile
 from visus.models.classification.mobilenet_v2_weights import layer_names
-from visus.models.weights import cache_folder, fetch, load_weights
+from visus.models.fetching import cache_folder, fetch
+from visus.models.weights import load_weights
 
 NAME = "resnet18@torchvision"
 
@@ -75,7 +76,7 @@ def test_another_number_of_classes_leaves_the_head_random(card: Card, published:
     before = network.state_dict()["fc.weight"].clone()
     report = load_weights(network, card, "default")
     assert report.left_random == ("fc.weight", "fc.bias")
-    assert "random: fc" in str(report)
+    assert "random values: fc" in str(report)
     assert torch.equal(network.state_dict()["fc.weight"], before)
     assert torch.equal(network.state_dict()["layer4.1.conv2.weight"], published.state_dict()["layer4.1.conv2.weight"])
 
@@ -89,6 +90,15 @@ def test_grey_images_are_answered_like_three_equal_channels(card: Card, publishe
         torch.testing.assert_close(
             network.eval()(grey), published.eval()(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4
         )
+
+
+def test_more_channels_take_the_kernels_in_turn_as_in_timm(card: Card, published: nn.Module) -> None:
+    from timm.models import adapt_input_conv
+
+    network = build(card, in_channels=5)
+    assert load_weights(network, card, "default").adapted == ("conv1.weight",)
+    kernel = published.state_dict()["conv1.weight"]
+    torch.testing.assert_close(network.state_dict()["conv1.weight"], adapt_input_conv(5, kernel))
 
 
 def test_a_wrong_hash_is_refused_and_nothing_is_kept(card: Card, cache: Path) -> None:

@@ -14,22 +14,29 @@ def create(
     *,
     classes: int | None = None,
     in_channels: int | None = None,
-    weights: str | Path = "none",
+    pretrained: bool = False,
+    weights: str | Path | None = None,
     backbone: str | None = None,
+    quiet: bool = False,
     **options: Any,
 ) -> nn.Module:
     """The network of a paper, ready to be trained or read.
 
     Args:
         name: "resnet50", "resnet50@torchvision", "ssd"; without an edition "paper", or the first edition that has
-            published weights when ``weights`` is "default".
+            published weights when those are asked for.
         classes: number of classes, without background; None: the paper's own.
-        in_channels: 1 or 3; None: the paper's own.
-        weights: "none", "default" (published ones) or a file. They load all but the head when ``classes`` differs.
+        in_channels: of the images; None: the paper's own.
+        pretrained: the published weights, the same as ``weights="default"``. They are fetched once, into the cache
+            folder, and checked. All but the head load when ``classes`` differs; the first kernels are fitted when
+            ``in_channels`` does.
+        weights: "none", "default" (published ones) or a file; None: as ``pretrained`` says.
         backbone: name of the backbone of a composed model.
+        quiet: do not say on standard error what was kept of the weights and what is new.
         options: of the model's builder, such as ``width`` of the padded U-Net.
 
     Raises:
+        UsageError: if ``pretrained`` and ``weights`` say different things.
         UnknownModelError: if there is no such model.
         RecipeError: if the builder has no such option.
         WeightsError: if the weights are missing, corrupt or of another network.
@@ -38,14 +45,27 @@ def create(
         >>> network = visus.create("resnet18", classes=3)
         >>> network(torch.zeros(1, 3, 224, 224)).shape
         torch.Size([1, 3])
+        >>> network = visus.create("resnet50", pretrained=True, classes=3)
+        network: 318 tensors kept from resnet50-0676ba61.pth; new, with random values: fc
     """
+    import sys
+
+    from visus.errors import UsageError
     from visus.models.building import build
     from visus.models.catalog import find
     from visus.models.weights import load_weights
 
-    wanted = str(weights)
+    if pretrained and weights is not None and str(weights) != "default":
+        raise UsageError(
+            "pretrained stands for the published weights, and weights names others",
+            got=f"pretrained=True, weights={str(weights)!r}",
+            remedy="give one of the two",
+        )
+    wanted = "default" if pretrained else str(weights or "none")
     card = find(f"{name}+{backbone}" if backbone else name, pretrained=wanted != "none")
     network = build(card, classes=classes, in_channels=in_channels, backbone=backbone, options=options)
     if wanted != "none":
-        load_weights(network, card, "default" if wanted == "default" else Path(wanted))
+        report = load_weights(network, card, "default" if wanted == "default" else Path(wanted))
+        if not quiet:
+            sys.stderr.write(f"{report}\n")
     return network

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from visus.errors import UsageError
 from visus.models.card import Card
 
 
-def list_models(search: str = "", *, task: str | None = None) -> list[Card]:
-    """The cards of the models whose full name holds ``search``, in the order of the catalogue.
+def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
+    """The cards of all editions whose name fits, in the order of the catalogue, which is about that of their papers.
 
     Args:
-        search: part of "name@edition"; "" for all.
+        pattern: part of "name@edition"; or, with ``*``, ``?`` or ``[...]``, a pattern for the whole name or the whole
+            "name@edition", such as ``resnet*`` or ``*@torchvision``; "" for all. Upper and lower case are the same.
         task: only models for this task.
 
     Raises:
@@ -21,4 +24,10 @@ def list_models(search: str = "", *, task: str | None = None) -> list[Card]:
     tasks = sorted({card.task for card in CARDS})
     if task is not None and task not in tasks:
         raise UsageError(f"no model is made for the task {task}", expected=" or ".join(tasks), got=task)
-    return [card for card in CARDS if search in card.full_name and task in (None, card.task)]
+    return [card for card in CARDS if _fits(card, pattern.lower()) and task in (None, card.task)]
+
+
+def _fits(card: Card, pattern: str) -> bool:
+    if any(sign in pattern for sign in "*?["):
+        return fnmatchcase(card.name, pattern) or fnmatchcase(card.full_name, pattern)
+    return pattern in card.full_name

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from visus.cli import data, doctor, evaluate, explain, models, predict, summary, train
+from visus.cli import cite, data, doctor, evaluate, explain, models, predict, summary, train
 from visus.cli.output import note
 from visus.errors import VisusError
 
@@ -37,6 +37,7 @@ app.command(help=predict.HELP)(predict.predict)
 app.command(help=explain.HELP)(explain.explain)
 app.command(help=models.HELP)(models.models)
 app.command(help=summary.HELP)(summary.summary)
+app.command(help=cite.HELP)(cite.cite)
 app.add_typer(data.app, name="data", help=data.HELP)
 app.command(help=doctor.HELP)(doctor.doctor)
 

@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-HELP = """List the models: name and edition, task, year, exact parameters, published weights.
+if TYPE_CHECKING:
+    from visus.models.card import Card
+
+HELP = """List the models: editions, task, year, exact parameters and multiply-accumulates, input, proof level.
 
 \b
   visus models
   visus models resnet              those whose name holds it
+  visus models "vgg1?"             a pattern for the whole name
   visus models --task detection --json
 """
 
 
 def models(
-    search: Annotated[str, typer.Argument(help="Part of a name.", show_default=False)] = "",
+    pattern: Annotated[
+        str, typer.Argument(help="Part of a name, or a pattern with * and ? for the whole one.", show_default=False)
+    ] = "",
     task: Annotated[str | None, typer.Option(help="classification, detection or segmentation.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.list_models import list_models
-    from visus.cli.output import say_json, say_table
+    from visus.cli.output import note, say_json, say_table
 
-    cards = list_models(search, task=task)
+    cards = list_models(pattern, task=task)
     if json_:
-        say_json({"models": [card.to_dict() for card in cards]})
+        say_json([card.to_dict() for card in cards])
         return
+    if not cards:
+        note(f"no model's name fits {pattern}; see all with: visus models")
+        return
+    groups = _alike(cards)
     say_table(
-        ("model", "task", "year", "parameters", "input", "weights", "what"),
+        ("model", "editions", "task", "year", "parameters", "MACs", "input", "proof", "weights"),
         [
             (
-                card.full_name,
-                card.task,
-                str(card.year),
-                card.parameters,
-                "x".join(map(str, card.input)),
-                card.weights[0].trained_on if card.weights else "-",
-                card.title,
+                group[0].name,
+                ", ".join(card.edition for card in group),
+                group[0].task,
+                str(group[0].year),
+                group[0].parameters,
+                group[0].macs,
+                "x".join(map(str, group[0].input)),
+                group[0].proof_level,
+                "yes" if any(card.weights for card in group) else "-",
             )
-            for card in cards
+            for group in groups
         ],
     )
+    names = len({card.name for card in cards})
+    note(f"{names} models, {len(cards)} editions; what differs between two: visus summary A --compare B")
+
+
+def _alike(cards: Sequence[Card]) -> list[list[Card]]:
+    """Neighbouring editions of a model that share all that a line of the table says."""
+    groups: list[list[Card]] = []
+    for card in cards:
+        last = groups[-1][0] if groups else None
+        if last is not None and _line(last) == _line(card):
+            groups[-1].append(card)
+        else:
+            groups.append([card])
+    return groups
+
+
+def _line(card: Card) -> tuple[object, ...]:
+    return card.name, card.parameters, card.macs, card.input, card.proof_level

@@ -17,7 +17,8 @@ class WeightsFile:
 
     Args:
         name: the file's name in the cache folder.
-        sha256: all 64 hexadecimal digits, or the leading ones that its publisher states.
+        sha256: all 64 hexadecimal digits, or the leading ones that its publisher states; "" for a file of the Hugging
+            Face hub, which states it when the file is fetched.
         url: where it is published; "" when it can only be brought by hand.
         layout: how its names and values become ours: "torchvision", "tflite-npz" ... (see models/weights.py).
         trained_on: the data set, such as "ImageNet-1k".
@@ -86,22 +87,15 @@ class Card:
         return f"{self.name}@{self.edition}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """What a list of models says of it: plain values, ready for JSON."""
         return {
-            "model": self.full_name,
+            "name": self.name,
+            "edition": self.edition,
+            "fact": self.fact,
             "task": self.task,
-            "title": self.title,
             "year": self.year,
-            "paper": self.paper,
-            "input": list(self.input),
-            "classes": self.classes,
-            "parameters": self.parameters,
+            "params": self.parameters,
             "macs": self.macs,
-            "backbone": self.backbone,
-            "weights": [
-                {"name": w.name, "sha256": w.sha256, "trained_on": w.trained_on, "licence": w.licence}
-                for w in self.weights
-            ],
-            "proof_level": self.proof_level,
-            "note": self.note,
+            "input": list(self.input),
+            "proof": self.proof_level,
         }

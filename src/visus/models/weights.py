@@ -6,19 +6,13 @@ file is read only when its SHA-256 is the one on the card.
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 import pickle
-import tempfile
-import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -26,16 +20,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from visus.errors import DiskError, WeightsError
+from visus.errors import WeightsError
 from visus.models import catalog
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card
 from visus.models.classification.mobilenet_v2_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
+from visus.models.fetching import Progress, fetch
 
 State = dict[str, Tensor]
-Progress = Callable[[int, int], None]
-"""Called with the bytes that have come and the bytes in all (0 if unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +51,9 @@ class LoadReport:
     adapted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        text = f"{self.part}: {self.loaded} tensors from {self.source.name}"
+        text = f"{self.part}: {self.loaded} tensors kept from {self.source.name}"
         if self.left_random:
-            text += f"; random: {', '.join(sorted({name.rpartition('.')[0] for name in self.left_random}))}"
+            text += f"; new, with random values: {', '.join(sorted({n.rpartition('.')[0] for n in self.left_random}))}"
         if self.adapted:
             text += f"; fitted to the number of channels: {', '.join(self.adapted)}"
         return text
@@ -134,95 +127,6 @@ def load_weights(
     target = _backbone_of(network, card) if part == "backbone" else network
     left_random, adapted, loaded = _apply(target, state, path, is_partial=layout.is_partial)
     return LoadReport(path, part, loaded, left_random, adapted)
-
-
-def cache_folder() -> Path:
-    """The folder for what visus fetches: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
-    own = os.environ.get("VISUS_CACHE")
-    if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visus"
-
-
-def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
-    """A published file in the cache folder, brought there first if need be; its hash is checked in any case.
-
-    Raises:
-        WeightsError: offline, not published for download, or of another hash.
-        DiskError: if it cannot be stored.
-    """
-    path = cache_folder() / "weights" / file.name
-    if path.exists():
-        found = _sha256(path)
-        if not found.startswith(file.sha256):
-            raise WeightsError(
-                f"the cached weights {path} are corrupt or not the published ones",
-                expected=f"SHA-256 {file.sha256}",
-                got=f"SHA-256 {found}",
-                remedy=f"delete {path}" + (", and it is fetched again" if file.url else f", and bring {file.name}"),
-            )
-        return path
-    if not file.url:
-        raise WeightsError(
-            f"the weights {file.name} must be brought by hand",
-            expected=f"{path} with SHA-256 {file.sha256} ({file.licence})",
-            got="no such file",
-            remedy=f"copy {file.name} into {path.parent}, or name it: --weights FILE, or use --weights none",
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{file.name}.", delete=False) as partial:
-            temporary = Path(partial.name)
-            try:
-                found = _download(file, partial, progress)
-                if not found.startswith(file.sha256):
-                    raise WeightsError(
-                        f"what came from {file.url} is not the published file",
-                        expected=f"SHA-256 {file.sha256}",
-                        got=f"SHA-256 {found}",
-                        remedy=f"try again, bring the file to {path}, or use --weights none",
-                    )
-                partial.flush()
-                os.fsync(partial.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise DiskError(
-            f"cannot store {file.name} in {path.parent}",
-            got="the disk is full" if error.errno == errno.ENOSPC else str(error),
-            remedy="free some space, or set VISUS_CACHE to another folder",
-        ) from None
-    return path
-
-
-def _download(file: WeightsFile, to: Any, progress: Progress | None) -> str:
-    """Writes a file's bytes and gives their SHA-256."""
-    digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(file.url, timeout=30) as answer:
-            total = int(answer.headers.get("Content-Length") or 0)
-            done = 0
-            while chunk := answer.read(1 << 20):
-                to.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress(done, total)
-    except (URLError, ConnectionError, TimeoutError) as error:
-        path = cache_folder() / "weights" / file.name
-        raise WeightsError(
-            f"cannot fetch the published weights {file.name}",
-            expected=f"{file.url}, or {path} with SHA-256 {file.sha256}",
-            got=str(getattr(error, "reason", error)),
-            remedy=f"go online, bring the file to {path}, or start without: --weights none",
-        ) from None
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -356,14 +260,17 @@ def _first_kernel(own: State) -> str:
 
 
 def _fitted_to_channels(kernel: Tensor, own: Tensor) -> Tensor | None:
-    """[O,3,k,k] summed to [O,1,k,k], as if grey were fed three times; [O,1,k,k] shared among [O,3,k,k]."""
+    """A first kernel [O,C,k,k] for another number of channels.
+
+    To one channel it is summed, as if grey were fed to all; from one it is shared among all. Any other number takes
+    the C kernels in turn and scales them by C over that number, so that the sum keeps its size.
+    """
     if kernel.shape[0] != own.shape[0] or kernel.shape[2:] != own.shape[2:]:
         return None
-    if (kernel.shape[1], own.shape[1]) == (3, 1):
+    had, has = kernel.shape[1], own.shape[1]
+    if has == 1:
         return kernel.sum(1, keepdim=True)
-    if (kernel.shape[1], own.shape[1]) == (1, 3):
-        return kernel.expand(own.shape) / 3
-    return None
+    return kernel[:, torch.arange(has) % had] * (had / has)
 
 
 def _some(names: list[str]) -> str:
