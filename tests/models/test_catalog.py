@@ -67,6 +67,9 @@ def test_weights_are_named_with_hash_licence_and_figures() -> None:
         for file in card.weights:
             assert file.licence
             assert file.trained_on
+            if file.url.startswith("https://huggingface.co/"):  # the hub states the hash of a file with its answer
+                assert (file.sha256, file.name.rpartition(".")[2]) == ("", "safetensors")
+                continue
             assert len(file.sha256) in (8, 64)
             assert set(file.sha256) <= set("0123456789abcdef")
             stated = file.url.rpartition("-")[2].removesuffix(".pth")

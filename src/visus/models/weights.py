@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.card import Card
+from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.mobilenet_v2_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
@@ -80,6 +81,8 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "tflite-npz": _Layout(from_tflite),
+    "timm-inception-v4": _Layout(v4_from_timm),
+    "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
 }
 """The layouts that a card's ``WeightsFile`` may name."""
 

@@ -1,0 +1,341 @@
+"""Inception-v4, Inception-ResNet-v1 and Inception-ResNet-v2.
+
+Szegedy, Ioffe, Vanhoucke, Alemi: Inception-v4, Inception-ResNet and the impact of residual connections on learning,
+AAAI 2017 (arXiv:1602.07261), figures 3 to 20 and table 1.
+
+Every convolution but the last, linear one of a residual module is followed by BatchNorm and ReLU and has no bias
+(section 3.2 leaves BatchNorm out above the additions). The figures mark unpadded layers with V; here these are all that
+stride, and three of the stems'.
+
+Editions. ``paper``: the figures. Two widths that they print do not fit what they are added to: figure 17's last
+convolution has 1152 maps, not 1154, and figure 19's 2144, not 2048. ``timm``: of Inception-v4, the same network; of
+Inception-ResNet-v2, the network that the authors released weights for: the plain stem of Inception-v3, one more
+Inception module, 10, 20 and 10 residual modules instead of 5, 10 and 5, neither ReLU nor scaling in the last, and a 1x1
+convolution behind it.
+
+The paper scales residuals by 0.1 to 0.3 (section 3.3); 0.17, 0.10 and 0.20 are those of the released network. It names
+no way to begin; weights begin as He et al.'s (2015).
+
+Letters: N images, C input channels, K classes; the sizes in comments are for 299x299 images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from operator import mul
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from visus.errors import ShapeError
+
+Kernel = int | tuple[int, int]
+Layer = tuple[int, Kernel] | tuple[int, Kernel, int]
+"""(output channels, kernel[, stride]); padded to keep the size, but unpadded where it strides."""
+
+SCALES = (0.17, 0.10, 0.20)  # of the residuals of the A, B and C modules
+
+
+class Convolution(nn.Module):
+    """A convolution without bias, BatchNorm and ReLU."""
+
+    def __init__(self, in_channels: int, layer: Layer, *, valid: bool = False) -> None:
+        super().__init__()
+        width, kernel = layer[:2]
+        stride = layer[2] if len(layer) == 3 else 1
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = (0, 0) if valid or stride > 1 else (sides[0] // 2, sides[1] // 2)
+        self.conv = nn.Conv2d(in_channels, width, sides, stride=stride, padding=padding, bias=False)
+        self.bn = nn.BatchNorm2d(width, eps=0.001)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+
+
+class Parallel(nn.Sequential):
+    """Branches that see the same input, their outputs one behind the other. [N,C,H,W] -> [N,sum,H',W']."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self], 1)
+
+
+class ResidualModule(nn.Module):
+    """Branches, a linear 1x1 convolution of their maps, a scaled addition, ReLU (figures 10, 11, 13, 16, 17, 19).
+
+    [N,C,H,W] -> [N,C,H,W].
+    """
+
+    def __init__(self, channels: int, branches: Sequence[Sequence[Layer]], *, scale: float, activated: bool = True):
+        super().__init__()
+        self.branches = Parallel(*(chain(channels, *layers) for layers in branches))
+        self.linear = nn.Conv2d(sum(layers[-1][0] for layers in branches), channels, 1)
+        self.relu = nn.ReLU(inplace=True) if activated else nn.Identity()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(x + self.scale * self.linear(self.branches(x)))  # type: ignore[no-any-return]
+
+
+def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequential:
+    """Convolutions one after the other; ``valid``: the last one is not padded."""
+    blocks = []
+    for place, layer in enumerate(layers):
+        blocks.append(Convolution(in_channels, layer, valid=valid and place == len(layers) - 1))
+        in_channels = layer[0]
+    return nn.Sequential(*blocks)
+
+
+def pooled(in_channels: int, width: int) -> nn.Sequential:
+    """Average pooling over the pixels that there are, and a 1x1 convolution."""
+    return nn.Sequential(
+        nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False), Convolution(in_channels, (width, 1))
+    )
+
+
+def max_pooling() -> nn.MaxPool2d:
+    return nn.MaxPool2d(3, stride=2)
+
+
+# --- stems, each up to stride 8
+
+
+def plain_stem(in_channels: int) -> list[nn.Module]:
+    """The stem of Inception-v3 up to 71x71x192, which figure 14 shares."""
+    return [
+        Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
+        Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
+        Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+        max_pooling(),  # [N, 64, 73, 73]
+        Convolution(64, (80, 1)),  # [N, 80, 73, 73]
+        Convolution(80, (192, 3), valid=True),  # [N, 192, 71, 71]
+    ]
+
+
+def branching_stem(in_channels: int) -> list[nn.Module]:
+    """Figure 3."""
+    return [
+        Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
+        Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
+        Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+        Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 73, 73]
+        Parallel(
+            chain(160, (64, 1), (96, 3), valid=True),
+            chain(160, (64, 1), (64, (1, 7)), (64, (7, 1)), (96, 3), valid=True),
+        ),  # [N, 192, 71, 71]
+        Parallel(Convolution(192, (192, 3, 2)), max_pooling()),  # [N, 384, 35, 35]
+    ]
+
+
+# --- modules of Inception-v4
+
+
+def inception_a() -> Parallel:
+    """Figure 4. [N,384,35,35] -> the same."""
+    return Parallel(
+        Convolution(384, (96, 1)),
+        chain(384, (64, 1), (96, 3)),
+        chain(384, (64, 1), (96, 3), (96, 3)),
+        pooled(384, 96),
+    )
+
+
+def inception_b() -> Parallel:
+    """Figure 5. [N,1024,17,17] -> the same."""
+    return Parallel(
+        Convolution(1024, (384, 1)),
+        chain(1024, (192, 1), (224, (1, 7)), (256, (7, 1))),
+        chain(1024, (192, 1), (192, (7, 1)), (224, (1, 7)), (224, (7, 1)), (256, (1, 7))),
+        pooled(1024, 128),
+    )
+
+
+def inception_c() -> Parallel:
+    """Figure 6. [N,1536,8,8] -> the same."""
+    return Parallel(
+        Convolution(1536, (256, 1)),
+        chain(1536, (384, 1)).append(crossed(384)),
+        chain(1536, (384, 1), (448, (3, 1)), (512, (1, 3))).append(crossed(512)),
+        pooled(1536, 256),
+    )
+
+
+def crossed(in_channels: int) -> Parallel:
+    """A row and a column kernel beside each other."""
+    return Parallel(Convolution(in_channels, (256, (1, 3))), Convolution(in_channels, (256, (3, 1))))
+
+
+def reduction_a(in_channels: int, k: int, l: int, m: int, n: int) -> Parallel:  # noqa: E741  (the letters of table 1)
+    """Figure 7, with the widths of table 1. [N,C,35,35] -> [N,C+m+n,17,17]."""
+    return Parallel(Convolution(in_channels, (n, 3, 2)), chain(in_channels, (k, 1), (l, 3), (m, 3, 2)), max_pooling())
+
+
+def reduction_b_v4() -> Parallel:
+    """Figure 8. [N,1024,17,17] -> [N,1536,8,8]."""
+    return Parallel(
+        chain(1024, (192, 1), (192, 3, 2)),
+        chain(1024, (256, 1), (256, (1, 7)), (320, (7, 1)), (320, 3, 2)),
+        max_pooling(),
+    )
+
+
+def reduction_b(in_channels: int, middle: int, last: int) -> Parallel:
+    """Figures 12 and 18. [N,C,17,17] -> [N,C+384+middle+last,8,8]."""
+    return Parallel(
+        chain(in_channels, (256, 1), (384, 3, 2)),
+        chain(in_channels, (256, 1), (middle, 3, 2)),
+        chain(in_channels, (256, 1), (middle, 3), (last, 3, 2)),
+        max_pooling(),
+    )
+
+
+class Stages(nn.Sequential):
+    """All layers before the pooling. [N,C,H,W] -> {2, 4, 8, 16, 32: the last map of each stride}."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__(*layers)
+        self.strides = tuple(accumulate((2 if is_strided(layer) else 1 for layer in layers), mul))
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        check_size(x, training=self.training)
+        maps: dict[int, Tensor] = {}
+        for layer, stride in zip(self, self.strides, strict=True):
+            x = layer(x)
+            maps[stride] = x  # the deepest map of each stride stays
+        return maps
+
+
+def is_strided(layer: nn.Module) -> bool:
+    """Whether a layer of the network halves the sides of its map."""
+    return any(getattr(part, "stride", 1) in (2, (2, 2)) for part in layer.modules())
+
+
+def check_size(images: Tensor, *, training: bool) -> None:
+    """Raises ShapeError if the unpadded layers leave nothing, or BatchNorm a single value a channel."""
+    height, width = images.shape[-2:]
+    if min(height, width) < 75:
+        raise ShapeError(
+            "the unpadded layers of this network leave nothing of images of this size",
+            expected="75x75 or more",
+            got=f"{height}x{width}",
+            remedy=f"resize the images to {max(height, 75)}x{max(width, 75)}",
+        )
+    if training and len(images) == 1 and max(height, width) < 107:
+        raise ShapeError(
+            "BatchNorm cannot learn from a single value a channel",
+            expected="two images or more, or images of 107 pixels or more",
+            got=f"one image of {height}x{width}",
+            remedy="use larger images or batches",
+        )
+
+
+class InceptionV4(nn.Module):
+    """Layers, average pooling, dropout, a linear layer: figure 9 or 15. [N,C,H,W] -> [N,K] logits; H, W >= 75.
+
+    Args:
+        layers: in their order.
+        channels: stride -> maps.
+        classes: K.
+        dropout: share of the pooled values that is dropped in training.
+    """
+
+    head: tuple[str, ...] = ("classifier",)
+    after_features: tuple[str, ...] = ("avgpool", "dropout", "classifier")
+
+    def __init__(
+        self, layers: Sequence[nn.Module], channels: Mapping[int, int], *, classes: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.features = Stages(layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(channels[32], classes)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        x = self.avgpool(features[32]).flatten(1)  # [N, maps]
+        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+def inception_v4(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
+    """Inception-v4 (figure 9). ``dropout``: before the last layer."""
+    layers = [
+        *branching_stem(in_channels),  # [N, 384, 35, 35]
+        *(inception_a() for _ in range(4)),
+        reduction_a(384, 192, 224, 256, 384),  # [N, 1024, 17, 17]
+        *(inception_b() for _ in range(7)),
+        reduction_b_v4(),  # [N, 1536, 8, 8]
+        *(inception_c() for _ in range(3)),
+    ]
+    return InceptionV4(layers, {2: 64, 4: 192, 8: 384, 16: 1024, 32: 1536}, classes=classes, dropout=dropout)
+
+
+def inception_resnet_v1(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
+    """Inception-ResNet-v1 (figures 10 to 15). ``dropout``: before the last layer."""
+    a = (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (32, 3), (32, 3)))  # figure 10
+    b = (((128, 1),), ((128, 1), (128, (1, 7)), (128, (7, 1))))  # figure 11
+    c = (((192, 1),), ((192, 1), (192, (1, 3)), (192, (3, 1))))  # figure 13
+    layers = [
+        *plain_stem(in_channels),
+        Convolution(192, (256, 3, 2)),  # [N, 256, 35, 35]
+        *(ResidualModule(256, a, scale=SCALES[0]) for _ in range(5)),
+        reduction_a(256, 192, 192, 256, 384),  # [N, 896, 17, 17]
+        *(ResidualModule(896, b, scale=SCALES[1]) for _ in range(10)),
+        reduction_b(896, 256, 256),  # [N, 1792, 8, 8]
+        *(ResidualModule(1792, c, scale=SCALES[2]) for _ in range(5)),
+    ]
+    return InceptionV4(layers, {2: 64, 4: 192, 8: 256, 16: 896, 32: 1792}, classes=classes, dropout=dropout)
+
+
+V2_A = (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (48, 3), (64, 3)))  # figure 16
+V2_B = (((192, 1),), ((128, 1), (160, (1, 7)), (192, (7, 1))))  # figure 17
+V2_C = (((192, 1),), ((192, 1), (224, (1, 3)), (256, (3, 1))))  # figure 19
+
+
+def inception_resnet_v2(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
+    """Inception-ResNet-v2 of the figures (3 and 15 to 19). ``dropout``: before the last layer."""
+    layers = [
+        *branching_stem(in_channels),  # [N, 384, 35, 35]
+        *(ResidualModule(384, V2_A, scale=SCALES[0]) for _ in range(5)),
+        reduction_a(384, 256, 256, 384, 384),  # [N, 1152, 17, 17]
+        *(ResidualModule(1152, V2_B, scale=SCALES[1]) for _ in range(10)),  # 1154 in the figure
+        reduction_b(1152, 288, 320),  # [N, 2144, 8, 8]
+        *(ResidualModule(2144, V2_C, scale=SCALES[2]) for _ in range(5)),  # 2048 in the figure
+    ]
+    return InceptionV4(layers, {2: 64, 4: 192, 8: 384, 16: 1152, 32: 2144}, classes=classes, dropout=dropout)
+
+
+def inception_resnet_v2_released(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
+    """Inception-ResNet-v2 of the released weights. ``dropout``: before the last layer."""
+    layers = [
+        *plain_stem(in_channels),
+        max_pooling(),  # [N, 192, 35, 35]
+        Parallel(
+            Convolution(192, (96, 1)),
+            chain(192, (48, 1), (64, 5)),
+            chain(192, (64, 1), (96, 3), (96, 3)),
+            pooled(192, 64),
+        ),  # [N, 320, 35, 35]
+        *(ResidualModule(320, V2_A, scale=SCALES[0]) for _ in range(10)),
+        reduction_a(320, 256, 256, 384, 384),  # [N, 1088, 17, 17]
+        *(ResidualModule(1088, V2_B, scale=SCALES[1]) for _ in range(20)),
+        reduction_b(1088, 288, 320),  # [N, 2080, 8, 8]
+        *(ResidualModule(2080, V2_C, scale=SCALES[2]) for _ in range(9)),
+        ResidualModule(2080, V2_C, scale=1.0, activated=False),
+        Convolution(2080, (1536, 1)),  # [N, 1536, 8, 8]
+    ]
+    return InceptionV4(layers, {2: 64, 4: 192, 8: 320, 16: 1088, 32: 1536}, classes=classes, dropout=dropout)
