@@ -21,6 +21,7 @@ class TrainedSubsampling(nn.Module):
         super().__init__()
         self.channels = channels
         self.kernel_size = kernel_size
+        self.stride = kernel_size
         self.coefficient = nn.Parameter(torch.full((channels,), 1 / kernel_size**2))
         self.bias = nn.Parameter(torch.zeros(channels))
 

@@ -95,11 +95,28 @@ def test_the_smallest_penalty_wins() -> None:
     torch.testing.assert_close(scores.sum(1), torch.ones(10))
 
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5@modern"])
+@pytest.mark.parametrize("name", ["lenet5", "lenet5@modern", "lenet5@course"])
 @pytest.mark.parametrize("size", [(28, 28), (31, 32), (32, 36), (64, 64)])
 def test_other_sizes_are_refused(name: str, size: tuple[int, int]) -> None:
     with pytest.raises(ShapeError, match="32x32"):
-        build(find(name))(torch.zeros(1, 1, *size))
+        build(find(name), in_channels=1)(torch.zeros(1, 1, *size))
+
+
+def test_the_courses_network_is_the_one_that_the_lecture_draws() -> None:
+    # Worked from the lecture's words: convolve, ReLU, take the largest of 2x2; twice; then 400 - 120 - 84 - 10.
+    network = build(find("lenet5@course")).eval()
+    c1, c2, dense = network.conv1, network.conv2, [network.fc3, network.fc4, network.output]
+    x = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        y = torch.nn.functional.conv2d(x, c1.weight, c1.bias).clamp(min=0).unflatten(2, (14, 2)).unflatten(4, (14, 2))
+        y = y.amax((3, 5))
+        y = torch.nn.functional.conv2d(y, c2.weight, c2.bias).clamp(min=0).unflatten(2, (5, 2)).unflatten(4, (5, 2))
+        y = y.amax((3, 5)).flatten(1)
+        assert y.shape == (2, 400)
+        for layer in dense[:-1]:
+            y = (y @ layer.weight.T + layer.bias).clamp(min=0)
+        expected = y @ dense[-1].weight.T + dense[-1].bias
+        torch.testing.assert_close(network(x), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_mnists_ink_and_paper_become_the_papers_levels() -> None:

@@ -35,7 +35,7 @@ class CatsDogsCNN(nn.Module):
 
     channels: Mapping[int, int] = {1: 32, 2: 64, 4: 128, 8: 128}
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("dropout", "dense_1", "dense_2")
+    after_features: tuple[str, ...] = ("pool_4", "dropout", "dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int], dropout: float) -> None:
         super().__init__()
@@ -50,20 +50,23 @@ class CatsDogsCNN(nn.Module):
         self.dense_1 = nn.Linear(128 * height * width, 512)
         self.dense_2 = nn.Linear(512, 1 if classes == 2 else classes)
         self.codec = BinaryCodec() if classes == 2 else None
-        self.pool = nn.MaxPool2d(2)
+        self.pool_1 = nn.MaxPool2d(2)
+        self.pool_2 = nn.MaxPool2d(2)
+        self.pool_3 = nn.MaxPool2d(2)
+        self.pool_4 = nn.MaxPool2d(2)
         self.relu = nn.ReLU()
         initialise_as_keras(self)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_size("cats and dogs CNN", images, self.size)
         c1 = self.relu(self.conv_1(images))  # [N, 32, 148, 148]
-        c2 = self.relu(self.conv_2(self.pool(c1)))  # [N, 64, 72, 72]
-        c3 = self.relu(self.conv_3(self.pool(c2)))  # [N, 128, 34, 34]
-        c4 = self.relu(self.conv_4(self.pool(c3)))  # [N, 128, 15, 15]
+        c2 = self.relu(self.conv_2(self.pool_1(c1)))  # [N, 64, 72, 72]
+        c3 = self.relu(self.conv_3(self.pool_2(c2)))  # [N, 128, 34, 34]
+        c4 = self.relu(self.conv_4(self.pool_3(c3)))  # [N, 128, 15, 15]
         return {1: c1, 2: c2, 4: c3, 8: c4}
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        x = self.pool(features[8]).flatten(1)  # [N, 6272]
+        x = self.pool_4(features[8]).flatten(1)  # [N, 6272]
         x = self.relu(self.dense_1(self.dropout(x)))  # [N, 512]
         return self.dense_2(x)  # type: ignore[no-any-return]  # [N, 1] or [N, K]
 

@@ -3,6 +3,9 @@
 LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, Proc. IEEE 86(11), 1998,
 section II-B, figure 2, table I and appendix A.
 
+Editions. ``paper``: as published. ``modern``: as most books restate it. ``course``: the network for 32x32 colour images
+that Ng's course Convolutional neural networks (deeplearning.ai, 2017, lecture "CNN example") draws after LeNet-5.
+
 Letters: N images, C input channels, K classes.
 """
 
@@ -168,8 +171,50 @@ class ModernLeNet5(nn.Module):
         return self.from_features(self.features(images))
 
 
+class CourseLeNet5(nn.Module):
+    """The network of Ng's course after LeNet-5: max pooling, ReLU, dense layers. 62,958 trainable values for colour.
+
+    [N,C,32,32] -> [N,K] logits.
+
+    Args:
+        classes: K.
+        in_channels: C (the course: 3).
+    """
+
+    channels: Mapping[int, int] = {2: 8, 4: 16}
+    head: tuple[str, ...] = ("output",)
+    after_features: tuple[str, ...] = ("fc3", "fc4", "output")
+
+    def __init__(self, *, classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 8, 5)
+        self.pool1 = nn.MaxPool2d(2)
+        self.conv2 = nn.Conv2d(8, 16, 5)
+        self.pool2 = nn.MaxPool2d(2)
+        self.fc3 = nn.Linear(16 * 5 * 5, 120)
+        self.fc4 = nn.Linear(120, 84)
+        self.output = nn.Linear(84, classes)
+        self.relu = nn.ReLU()
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        check_size(images)
+        x = self.relu(self.conv1(images))  # [N, 8, 28, 28]
+        p1 = self.pool1(x)  # [N, 8, 14, 14]
+        x = self.relu(self.conv2(p1))  # [N, 16, 10, 10]
+        p2 = self.pool2(x)  # [N, 16, 5, 5]
+        return {2: p1, 4: p2}
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        x = self.relu(self.fc3(features[4].flatten(1)))  # [N, 120]
+        x = self.relu(self.fc4(x))  # [N, 84]
+        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
 def check_size(images: Tensor) -> None:
-    """C5's 5x5 kernels must cover S4's maps exactly, which only 32 to 35 pixels a side give.
+    """C5's 5x5 kernels (or the course's dense layer) must cover the last maps exactly, as only 32 to 35 pixels give.
 
     Raises:
         ShapeError: for any other size.
@@ -198,3 +243,8 @@ def lenet5(*, classes: int, in_channels: int, rubbish: Annotated[float, Field(gt
 def lenet5_modern(*, classes: int, in_channels: int) -> nn.Module:
     """LeNet-5 as it is taught."""
     return ModernLeNet5(classes=classes, in_channels=in_channels)
+
+
+def lenet5_course(*, classes: int, in_channels: int) -> nn.Module:
+    """The network of Ng's course after LeNet-5."""
+    return CourseLeNet5(classes=classes, in_channels=in_channels)

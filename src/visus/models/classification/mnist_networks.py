@@ -42,15 +42,16 @@ class MnistCNN(nn.Module):
         check_rest(size, (height, width), smallest=18)
         self.dense_1 = nn.Linear(64 * height * width, 64)
         self.dense_2 = nn.Linear(64, classes)
-        self.pool = nn.MaxPool2d(2)
+        self.pool_1 = nn.MaxPool2d(2)
+        self.pool_2 = nn.MaxPool2d(2)
         self.relu = nn.ReLU()
         initialise_as_keras(self)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_size("MNIST CNN", images, self.size)
         c1 = self.relu(self.conv_1(images))  # [N, 32, 26, 26]
-        c2 = self.relu(self.conv_2(self.pool(c1)))  # [N, 64, 11, 11]
-        c3 = self.relu(self.conv_3(self.pool(c2)))  # [N, 64, 3, 3]
+        c2 = self.relu(self.conv_2(self.pool_1(c1)))  # [N, 64, 11, 11]
+        c3 = self.relu(self.conv_3(self.pool_2(c2)))  # [N, 64, 3, 3]
         return {1: c1, 2: c2, 4: c3}
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
@@ -76,7 +77,7 @@ class MnistCNN2550(nn.Module):
 
     channels: Mapping[int, int] = {1: 25, 2: 50}
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("dense_1", "dense_2")
+    after_features: tuple[str, ...] = ("pool_2", "dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -87,18 +88,19 @@ class MnistCNN2550(nn.Module):
         check_rest(size, (height, width), smallest=10)
         self.dense_1 = nn.Linear(50 * height * width, 100)
         self.dense_2 = nn.Linear(100, classes)
-        self.pool = nn.MaxPool2d(2)
+        self.pool_1 = nn.MaxPool2d(2)
+        self.pool_2 = nn.MaxPool2d(2)
         self.relu = nn.ReLU()
         initialise_as_keras(self)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_size("25-50 CNN", images, self.size)
         c1 = self.relu(self.conv_1(images))  # [N, 25, 26, 26]
-        c2 = self.relu(self.conv_2(self.pool(c1)))  # [N, 50, 11, 11]
+        c2 = self.relu(self.conv_2(self.pool_1(c1)))  # [N, 50, 11, 11]
         return {1: c1, 2: c2}
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        x = self.pool(features[2]).flatten(1)  # [N, 1250]
+        x = self.pool_2(features[2]).flatten(1)  # [N, 1250]
         x = self.relu(self.dense_1(x))  # [N, 100]
         return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
 
