@@ -78,6 +78,7 @@ class _Layout:
 LAYOUTS: Mapping[str, _Layout] = {
     "visus": _Layout(dict),
     "torchvision": _Layout(dict),
+    "timm": _Layout(dict),
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "tflite-npz": _Layout(from_tflite),

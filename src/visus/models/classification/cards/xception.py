@@ -2,6 +2,48 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, WeightsFile
+from visus.structures.preprocessing import Preprocessing
 
-CARDS: tuple[Card, ...] = ()
+
+def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str) -> Card:
+    return Card(
+        name="xception",
+        edition=edition,
+        task="classification",
+        builder="visus.models.classification.xception:xception",
+        title=title,
+        year=2017,
+        paper="Chollet: Xception: deep learning with depthwise separable convolutions, CVPR 2017, figure 5",
+        input=(3, 299, 299),
+        classes=1000,
+        parameters=22_855_952,
+        macs=8_357_403_496,
+        # [-1, 1], as the released code; the share of the centre is timm's.
+        preprocessing=Preprocessing(size=(299, 299), crop_fraction=0.8975, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        fact="xception",
+        citation="chollet2017xception",
+        weights=weights,
+        proof_level="L2",
+        note=note,
+    )
+
+
+CARDS: tuple[Card, ...] = (
+    _card("paper", "Xception as published", (), ""),
+    _card(
+        "timm",
+        "Xception with Keras's released ImageNet weights",
+        (
+            WeightsFile(
+                name="timm-legacy_xception.tf_in1k.safetensors",
+                sha256="",
+                url="https://huggingface.co/timm/legacy_xception.tf_in1k/resolve/main/model.safetensors",
+                layout="timm",
+                trained_on="ImageNet-1k",
+                licence="Apache-2.0 (timm, from Keras's release)",
+            ),
+        ),
+        "The same network as the paper's edition.",
+    ),
+)
