@@ -3,9 +3,9 @@
 Chollet: Xception: deep learning with depthwise separable convolutions, CVPR 2017 (arXiv:1610.02357), figure 5.
 
 A separable convolution filters each channel by itself and then mixes the channels, with neither BatchNorm nor
-activation in between (section 4.7); BatchNorm follows it. The paper trains with dropout 0.5 before the last layer on ImageNet
-(section 4.3). It names no way to begin; the weights begin as Glorot and Bengio's, the default of Keras, in which its
-network is written.
+activation in between (section 4.7); BatchNorm follows it. The paper trains with dropout 0.5 before the last layer on
+ImageNet (section 4.3). It names no way to begin; the weights begin as Glorot and Bengio's, the default of Keras, in
+which its network is written.
 
 Editions. ``paper`` and ``timm`` are the same network, with timm's names of the parameters.
 
