@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.card import Card
+from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.mobilenet_v2_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
@@ -82,6 +83,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "tflite-npz": _Layout(from_tflite),
+    "caffe-bn-inception": _Layout(bn_inception_from_caffe),
     "timm-inception-v4": _Layout(v4_from_timm),
     "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
 }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, WeightsFile
 from visus.models.classification.cards.imagenet import torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
 _GOOGLENET = (
     "Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going deeper with convolutions, "
     "CVPR 2015, table 1"
+)
+_BN_INCEPTION = (
+    "Ioffe, Szegedy: Batch normalization: accelerating deep network training by reducing internal covariate shift, "
+    "ICML 2015, figure 5"
 )
 
 _HALF = (0.5, 0.5, 0.5)
@@ -62,5 +66,55 @@ CARDS: tuple[Card, ...] = (
         ),
         note="BatchNorm, 3x3 kernels instead of 5x5, no response normalisation, a 2x2 window in the last strided "
         "pooling. The published file's auxiliary heads are not trained.",
+    ),
+    Card(
+        name="bn_inception",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.bn_inception:bn_inception",
+        title="BN-Inception as published",
+        year=2015,
+        paper=_BN_INCEPTION,
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=11_194_984,
+        macs=2_018_851_840,
+        preprocessing=Preprocessing(mean=_HALF, std=_HALF),  # of the authors' TensorFlow-Slim
+        fact="bn_inception",
+        citation="ioffe2015batch",
+        proof_level="L2",
+        note="The figure's pooling projections of 128 in 4c and 4d contradict the sizes beside them; 96, as in the "
+        "authors' TensorFlow-Slim, fit. The first convolution is a full one; the authors computed it as a separable "
+        "one (first=separable).",
+    ),
+    Card(
+        name="bn_inception",
+        edition="caffe",
+        task="classification",
+        builder="visus.models.classification.bn_inception:bn_inception_caffe",
+        title="BN-Inception with its Caffe ImageNet weights",
+        year=2015,
+        paper=_BN_INCEPTION,
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=11_295_240,
+        macs=2_032_600_064,
+        preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0)),
+        fact="bn_inception_caffe",
+        citation="ioffe2015batch",
+        proof_level="L2",
+        weights=(
+            WeightsFile(
+                name="bn_inception-52deb4733.pth",
+                sha256="52deb473314542a5c2f87e9e6f26f4ca42fe863d15f986414dbae8c2dfdd2353",
+                url="http://data.lip6.fr/cadene/pretrainedmodels/bn_inception-52deb4733.pth",
+                layout="caffe-bn-inception",
+                trained_on="ImageNet-1k",
+                licence="BSD-3-Clause (Cadene/pretrained-models.pytorch)",
+                metrics={"accuracy": 0.73524, "top5_accuracy": 0.91562},
+            ),
+        ),
+        note="Pooling projections of 128 maps in 4c and 4d, a bias beside every BatchNorm, and zeros that count at the "
+        "border of average pooling.",
     ),
 )
