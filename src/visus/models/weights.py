@@ -76,6 +76,14 @@ class _Layout:
     is_partial: bool = False
 
 
+def from_arrays(values: Mapping[str, Any]) -> State:
+    """A state whose values are numpy arrays under our names."""
+    try:
+        return {name: torch.as_tensor(value) for name, value in values.items()}
+    except TypeError as error:
+        raise WeightsError("the arrays hold no numbers", expected="numbers by name", got=str(error)) from None
+
+
 LAYOUTS: Mapping[str, _Layout] = {
     "visus": _Layout(dict),
     "torchvision": _Layout(dict),
@@ -84,6 +92,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "tflite-npz": _Layout(from_tflite),
     "caffe-bn-inception": _Layout(bn_inception_from_caffe),
+    "npz-state": _Layout(from_arrays),
     "timm-inception-v4": _Layout(v4_from_timm),
     "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
 }
@@ -104,7 +113,8 @@ def load_weights(
         network: as built from ``card``, with any number of classes, and 1 or 3 channels.
         card: of the network. A composition has no published weights of its own: "default" is then its backbone's.
         source: "default" for the first published file of the card, from the cache or its publisher; or a file:
-            ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), or ``.npz`` (the TFLite layout).
+            ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), or ``.npz`` (a state's arrays, or the
+            TFLite layout).
         prefix_backbone: load only ``network.backbone``; ``card`` is the composition's, or the backbone's own.
         progress: called while a file comes from its publisher.
 
@@ -188,7 +198,9 @@ def _converted(path: Path, layout: _Layout) -> State:
 def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
     """The layout of a person's file and the part that it fills, by the names in it, and its state."""
     if path.suffix == ".npz":
-        layouts = [LAYOUTS["tflite-npz"]]
+        parts = (network, getattr(network, "backbone", None))
+        own = {name for part in parts if isinstance(part, nn.Module) for name in part.state_dict()}
+        layouts = [LAYOUTS["npz-state" if own & set(_read(path)) else "tflite-npz"]]
         candidates = [_converted(path, layouts[0])]
     else:
         values = _read(path)
