@@ -13,13 +13,21 @@ Letters: N images, C input channels, K classes, H x W pixels, e = 1 (basic block
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
 
 StrideIn = Literal["1x1", "3x3"]
+
+
+class BlockMaker(Protocol):
+    """A kind of residual block. [N,C,H,W] -> [N,expansion*width,H/s,W/s]."""
+
+    expansion: int
+
+    def __call__(self, in_channels: int, width: int, stride: int) -> nn.Module: ...
 
 
 class BasicBlock(nn.Module):
@@ -99,7 +107,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        block: type[BasicBlock] | type[Bottleneck],
+        block: BlockMaker,
         depths: tuple[int, int, int, int],
         *,
         classes: int,
@@ -145,9 +153,7 @@ class ResNet(nn.Module):
         return self.from_features(self.features(images))
 
 
-def stage(
-    block: type[BasicBlock] | type[Bottleneck], depth: int, in_channels: int, width: int, stride: int
-) -> nn.Sequential:
+def stage(block: BlockMaker, depth: int, in_channels: int, width: int, stride: int) -> nn.Sequential:
     """``depth`` blocks, of which the first strides."""
     blocks = [block(in_channels, width, stride)]
     blocks += [block(width * block.expansion, width, 1) for _ in range(depth - 1)]
