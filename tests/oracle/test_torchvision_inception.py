@@ -1,4 +1,4 @@
-"""torchvision's GoogLeNet, with the same weights, answers the same."""
+"""torchvision's GoogLeNet and Inception-v3, with the same weights, answer the same."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from visus.models.building import build
 from visus.models.catalog import find
 
-OURS = {"googlenet": {"dropout": 0.0, "auxiliary_dropout": 0.0}}
-THEIRS: dict[str, dict[str, Any]] = {"googlenet": {"dropout": 0.0, "dropout_aux": 0.0}}
+OURS = {"googlenet": {"dropout": 0.0, "auxiliary_dropout": 0.0}, "inception_v3": {"dropout": 0.0}}
+THEIRS: dict[str, dict[str, Any]] = {
+    "googlenet": {"dropout": 0.0, "dropout_aux": 0.0},
+    "inception_v3": {"dropout": 0.0},
+}
 
 
 def pair(name: str) -> tuple[nn.Module, nn.Module]:
@@ -34,7 +37,10 @@ def logits(answer: Any) -> list[Tensor]:
     return [answer] if isinstance(answer, Tensor) else [answer[0], *reversed(answer[1:])]
 
 
-@pytest.mark.parametrize(("name", "sizes"), [("googlenet", ((64, 64), (97, 71)))])
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("googlenet", ((64, 64), (97, 71))), ("inception_v3", ((299, 299),))],  # theirs learns from no smaller images
+)
 def test_the_torchvision_edition_answers_as_torchvision(name: str, sizes: tuple[tuple[int, int], ...]) -> None:
     ours, theirs = pair(name)
     for size in sizes:
@@ -46,7 +52,15 @@ def test_the_torchvision_edition_answers_as_torchvision(name: str, sizes: tuple[
     torch.testing.assert_close(ours.state_dict(), dict(theirs.state_dict()), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["googlenet"])
+def test_inception_v3_answers_as_torchvision_on_small_images_too() -> None:
+    ours, theirs = pair("inception_v3")
+    with torch.no_grad():
+        for size in ((75, 75), (139, 97)):
+            images = torch.rand(2, 3, *size)
+            torch.testing.assert_close(ours.eval()(images).logits, theirs.eval()(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_the_cards_normalisation_is_torchvisions_with_its_transformed_input(name: str) -> None:
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     transform, preprocessing = weights.transforms(), find(f"{name}@torchvision").preprocessing
@@ -62,7 +76,7 @@ def test_the_cards_normalisation_is_torchvisions_with_its_transformed_input(name
     assert preprocessing.crop_fraction == pytest.approx(transform.crop_size[0] / transform.resize_size[0])
 
 
-@pytest.mark.parametrize(("name", "auxiliary_is_counted"), [("googlenet", False)])
+@pytest.mark.parametrize(("name", "auxiliary_is_counted"), [("googlenet", False), ("inception_v3", True)])
 def test_cards_agree_with_torchvisions_records(name: str, auxiliary_is_counted: bool) -> None:
     card = find(f"{name}@torchvision")
     with torch.device("meta"):

@@ -35,7 +35,7 @@ def test_weights_begin_as_in_tensorflow_slim() -> None:
             weight = layer.weight.detach()
             std = expected.get(path.removesuffix(".conv"))
             cut = 2 * (std or (1.3 * 2 / weight[0].numel()) ** 0.5)
-            assert 0.9 * cut < float(weight.abs().max()) <= cut
+            assert 0.9 * cut < float(weight.abs().max()) <= 1.0001 * cut
             if std is None:  # variance_scaling_initializer: 2 / fan-in
                 assert float(weight.var()) * weight[0].numel() == pytest.approx(2, rel=0.05)
             else:  # a normal that is cut at two deviations keeps 0.774 of its variance

@@ -14,6 +14,10 @@ _BN_INCEPTION = (
     "Ioffe, Szegedy: Batch normalization: accelerating deep network training by reducing internal covariate shift, "
     "ICML 2015, figure 5"
 )
+_INCEPTION_V3 = (
+    "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna: Rethinking the Inception architecture for computer vision, CVPR 2016, "
+    "figures 5 to 7 and 10, in the released layout"
+)
 
 _HALF = (0.5, 0.5, 0.5)
 """Mean and deviation that make [-1, 1] of [0, 1]. So does torchvision's ``transform_input``, its default with these
@@ -116,5 +120,52 @@ CARDS: tuple[Card, ...] = (
         ),
         note="Pooling projections of 128 maps in 4c and 4d, a bias beside every BatchNorm, and zeros that count at the "
         "border of average pooling.",
+    ),
+    Card(
+        name="inception_v3",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.inception_v3:inception_v3",
+        title="Inception-v3 as its authors released it",
+        year=2016,
+        paper=_INCEPTION_V3,
+        input=(3, 299, 299),
+        classes=1000,
+        parameters=27_161_264,
+        macs=5_713_216_096,
+        preprocessing=Preprocessing(size=(299, 299), mean=_HALF, std=_HALF),
+        fact="inception_v3",
+        citation="szegedy2016rethinking",
+        proof_level="L2",
+        note="The paper prints no widths inside its modules; they are those of the authors' released network, as are "
+        "dropout, the initial weights and the share of the auxiliary loss. Parameters with the auxiliary head, "
+        "operations without.",
+    ),
+    Card(
+        name="inception_v3",
+        edition="torchvision",
+        task="classification",
+        builder="visus.models.classification.inception_v3:inception_v3",
+        title="Inception-v3 with torchvision's ImageNet weights",
+        year=2016,
+        paper=_INCEPTION_V3,
+        input=(3, 299, 299),
+        classes=1000,
+        parameters=27_161_264,
+        macs=5_713_216_096,
+        preprocessing=Preprocessing(size=(299, 299), crop_fraction=299 / 342, mean=_HALF, std=_HALF),
+        fact="inception_v3",
+        citation="szegedy2016rethinking",
+        proof_level="L2",
+        options={"edition": "torchvision", "dropout": 0.5},
+        weights=(
+            torchvision_file(
+                "inception_v3_google-0cc3c7bd.pth",
+                "0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
+                77.294,
+                93.450,
+            ),
+        ),
+        note="Zeros count at the border of average pooling, and dropout is 0.5.",
     ),
 )
