@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from visus.errors import ShapeError
+from visus.errors import ShapeError, UsageError
 from visus.layers.activations import ScaledTanh
 from visus.layers.partial_convolution import PartialConv2d
 from visus.layers.radial_basis import EuclideanRBF
+from visus.layers.response_normalization import ResponseNormalization
 from visus.layers.same_padding import SameConv2d, same_padding
 from visus.layers.subsampling import TrainedSubsampling
 
@@ -100,3 +101,39 @@ def test_a_same_convolution_at_each_place_by_hand(size: int, stride: int) -> Non
             if 0 <= y < size and 0 <= x < size:
                 total += kernel[i, j] * image[y, x]
         assert found[row, column] == pytest.approx(total)
+
+
+def test_response_normalisation_is_the_formula_of_its_paper_by_a_loop() -> None:
+    # Krizhevsky et al. 2012, sec. 3.3: the sum from max(0, i - n/2) to min(N - 1, i + n/2), n/2 cut to an integer.
+    size, k, alpha, beta = 5, 2.0, 1e-4, 0.75
+    a = torch.randn(2, 7, 3, 2, dtype=torch.float64) * 100
+    expected = torch.empty_like(a)
+    for i in range(7):
+        total = sum(a[:, j].square() for j in range(max(0, i - size // 2), min(6, i + size // 2) + 1))
+        expected[:, i] = a[:, i] / (k + alpha * total) ** beta
+    torch.testing.assert_close(ResponseNormalization()(a), expected, atol=1e-5, rtol=1e-5)
+    # Worked by hand for the first of seven maps that hold 10 to 70: 10 / (2 + 1e-4 * (100 + 400 + 900))^0.75.
+    column = torch.arange(10.0, 80.0, 10.0)[None, :, None, None]
+    assert ResponseNormalization()(column)[0, 0].item() == pytest.approx(10 / 2.14**0.75)
+    # torch and Caffe divide alpha by the number of maps.
+    torchs = nn.LocalResponseNorm(size, alpha=alpha * size, beta=beta, k=k)
+    torch.testing.assert_close(ResponseNormalization()(a), torchs(a), atol=1e-5, rtol=1e-5)
+
+
+def test_response_normalisation_in_half_precision_and_its_gradient() -> None:
+    x = torch.full((1, 5, 1, 1), 1000.0)  # its square is more than half precision holds
+    half = ResponseNormalization()(x.half())
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), ResponseNormalization()(x), atol=0, rtol=2e-3)
+    x = x.requires_grad_()
+    ResponseNormalization()(x)[0, 2].sum().backward()
+    step, layer = 1.0, ResponseNormalization()
+    with torch.no_grad():
+        for i in range(5):
+            shift = torch.zeros_like(x)
+            shift[0, i] = step
+            slope = (layer(x + shift) - layer(x - shift))[0, 2].item() / (2 * step)
+            assert x.grad is not None
+            assert x.grad[0, i].item() == pytest.approx(slope, rel=0.02, abs=1e-5)
+    with pytest.raises(UsageError, match="odd"):
+        ResponseNormalization(4)

@@ -25,6 +25,26 @@ def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[i
         torch.testing.assert_close(ours.train(mode)(images), expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["vgg11", "vgg13", "vgg19"])
+def test_the_other_vggs_have_torchvisions_stages(name: str) -> None:
+    # The dense layers, 500 MB of them, are those of VGG-16, which is compared as a whole below.
+    torch.manual_seed(0)
+    with torch.device("meta"):
+        theirs, ours = getattr(torchvision.models, name)(num_classes=11), build(find(f"{name}@torchvision"), classes=11)
+    shapes = {key: value.shape for key, value in theirs.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in ours.state_dict().items()}
+    stages = theirs.features.to_empty(device="cpu")
+    for value in stages.parameters():
+        torch.nn.init.normal_(value, 0, 0.05)
+    ours.features.load_state_dict(stages.state_dict(), assign=True)
+    for size in ((32, 32), (50, 35)):
+        images = torch.rand(2, 3, *size)
+        with torch.no_grad():
+            maps = ours.features(images)
+            expected = stages(images)
+        torch.testing.assert_close(torch.nn.functional.max_pool2d(maps[16], 2), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_vgg16_answers_as_torchvision_at_any_size() -> None:
     torch.manual_seed(0)
     theirs = torchvision.models.vgg16(num_classes=11).eval()
@@ -40,7 +60,7 @@ def test_vgg16_answers_as_torchvision_at_any_size() -> None:
         torch.testing.assert_close(paper(images), theirs(images), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg16", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2"])
 def test_cards_agree_with_torchvisions_records(name: str) -> None:
     card = find(f"{name}@torchvision")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1

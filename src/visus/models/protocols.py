@@ -49,6 +49,14 @@ class Network(Protocol):
         """The raw outputs: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
 
 
+@runtime_checkable
+class Growing(Protocol):
+    """A network that may begin with the layers of a smaller one of its family."""
+
+    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """All values by name, and the names of those drawn anew; None if ``state`` is of no network to grow from."""
+
+
 class Codec(Protocol):
     """Reads and writes the raw outputs of one network; encode and decode are inverses of one another.
 

@@ -29,6 +29,7 @@ from visus.models.classification.mobilenet_v2_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.fetching import Progress, fetch
+from visus.models.protocols import Growing
 
 State = dict[str, Tensor]
 
@@ -109,6 +110,9 @@ def load_weights(
 ) -> LoadReport:
     """Loads weights into a network, all but the head when the number of classes differs.
 
+    A network that can grow from a smaller one (a VGG from configuration A) takes the file of that one too; the report
+    then names the layers that were drawn anew.
+
     Args:
         network: as built from ``card``, with any number of classes, and 1 or 3 channels.
         card: of the network. A composition has no published weights of its own: "default" is then its backbone's.
@@ -141,8 +145,11 @@ def load_weights(
         layout, state = _recognised(path, network, card, prefix_backbone)
     part = "backbone" if prefix_backbone else layout.part
     target = _backbone_of(network, card) if part == "backbone" else network
+    drawn: frozenset[str] = frozenset()
+    if isinstance(target, Growing) and (grown := target.grown_from(state)) is not None:
+        state, drawn = grown
     left_random, adapted, loaded = _apply(target, state, path, is_partial=layout.is_partial)
-    return LoadReport(path, part, loaded, left_random, adapted)
+    return LoadReport(path, part, loaded - len(drawn), (*left_random, *sorted(drawn)), adapted)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

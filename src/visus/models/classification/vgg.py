@@ -1,46 +1,68 @@
-"""VGG-16.
+"""VGG of 11, 13, 16 and 19 layers: configurations A, A-LRN, B, C, D and E.
 
 Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, ICLR 2015 (arXiv:1409.1556),
-table 1, configuration D.
+table 1.
 
 Editions. ``paper``: images larger than 224x224 are seen densely, as in section 3.2: the dense layers slide over the
-last map and the class scores are averaged. ``torchvision``: the last map of any image is pooled to 7x7 before the dense
-layers. At 224x224 both are the same function. The parameters have torchvision's names.
+last map and the class scores are averaged. ``torchvision`` (A, B, D, E): the last map of any image is pooled to 7x7
+before the dense layers. At 224x224 both are the same function. The parameters have torchvision's names.
+
+Beginnings (section 3.1). The paper trained A first, and let each deeper network begin with A's first four convolutions
+and its dense layers: :func:`grow_from`, or an A's file given as weights. Values that are drawn come from a normal
+distribution of variance 0.01 and biases are 0: ``initialisation="normal"``. That is the printed variance, and large for
+a whole network: in A, pixels of deviation 60 become logits of about 10^8 (measured once). The paper found later that
+the values of Glorot and Bengio need no smaller network first; they are the default.
 
 Letters: N images, C input channels, K classes, H x W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
+from visus.errors import ShapeError, WeightsError
+from visus.layers.response_normalization import ResponseNormalization
 
 LargerImages = Literal["dense", "pooled"]
+Initialisation = Literal["glorot", "normal"]
+Configuration = Literal["A", "A-LRN", "B", "C", "D", "E"]
 
-CONFIGURATION_D = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # table 1, column D
+WIDTHS = (64, 128, 256, 512, 512)  # table 1: maps of the five stages
+KERNELS: Mapping[Configuration, tuple[tuple[int, ...], ...]] = {  # table 1: kernels of each stage's convolutions
+    "A": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
+    "A-LRN": ((3,), (3,), (3, 3), (3, 3), (3, 3)),
+    "B": ((3, 3), (3, 3), (3, 3), (3, 3), (3, 3)),
+    "C": ((3, 3), (3, 3), (3, 3, 1), (3, 3, 1), (3, 3, 1)),
+    "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
+    "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
+}
+FIRST_FOUR = ((0, 0), (1, 0), (2, 0), (2, 1))  # A's first four convolutions: stage and place in it
+DENSE = ("classifier.0", "classifier.3", "classifier.6")
+DEVIATION = 0.1  # section 3.1: a variance of 0.01
 
 
 class ConvolutionalStages(nn.Sequential):
-    """The thirteen 3x3 convolutions, with a 2x2 max pooling between the stages.
+    """The convolutions, with a 2x2 max pooling between the stages.
 
     [N,C,H,W] -> {stride: map}: the last map of each stage, [N,64,H,W] to [N,512,H/16,W/16].
     """
 
-    def __init__(self, in_channels: int) -> None:
-        layers: list[nn.Module] = []
-        for number, widths in enumerate(CONFIGURATION_D):
-            if number > 0:
-                layers.append(nn.MaxPool2d(2))
-            for width in widths:
-                layers += [nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+    def __init__(self, configuration: Configuration, in_channels: int) -> None:
+        super().__init__()
+        for stage, (width, kernels) in enumerate(zip(WIDTHS, KERNELS[configuration], strict=True)):
+            if stage > 0:
+                self.append(nn.MaxPool2d(2))
+            for kernel in kernels:
+                self.append(nn.Conv2d(in_channels, width, kernel, padding=kernel // 2))
+                self.append(nn.ReLU(inplace=True))
                 in_channels = width
-        super().__init__(*layers)
+            if stage == 0 and configuration == "A-LRN":
+                self.append(ResponseNormalization())  # section 2.3: with the constants of Krizhevsky et al.
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         check_size(x, 16)
@@ -53,25 +75,36 @@ class ConvolutionalStages(nn.Sequential):
         return maps
 
 
-class VGG16(nn.Module):
-    """VGG-16. [N,C,H,W] -> [N,K] logits.
+class VGG(nn.Module):
+    """A VGG network. [N,C,H,W] -> [N,K] logits.
 
     Args:
+        configuration: the column of table 1.
         classes: K.
         in_channels: C.
         larger_images: "dense": slide the dense layers and average (H, W >= 224); "pooled": pool the last map to 7x7
             (H, W >= 32).
         dropout: share of the values after each of the first two dense layers that is dropped in training.
+        initialisation: "glorot" or "normal", see above.
     """
 
     channels: Mapping[int, int] = {1: 64, 2: 128, 4: 256, 8: 512, 16: 512}
     head: tuple[str, ...] = ("classifier.6",)
     after_features: tuple[str, ...] = ("pool5", "avgpool", "classifier")
 
-    def __init__(self, *, classes: int, in_channels: int, larger_images: LargerImages, dropout: float) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        classes: int,
+        in_channels: int,
+        larger_images: LargerImages,
+        dropout: float,
+        initialisation: Initialisation,
+    ) -> None:
         super().__init__()
+        self.configuration: Configuration = configuration
         self.smallest_side = 224 if larger_images == "dense" else 32
-        self.features = ConvolutionalStages(in_channels)
+        self.features = ConvolutionalStages(configuration, in_channels)
         self.pool5 = nn.MaxPool2d(2)
         self.avgpool = nn.Identity() if larger_images == "dense" else nn.AdaptiveAvgPool2d(7)
         self.classifier = nn.Sequential(
@@ -83,9 +116,12 @@ class VGG16(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(4096, classes),  # fc8
         )
-        for layer in self.modules():  # section 2.1's way to train without a smaller network first
+        for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
+                if initialisation == "glorot":
+                    nn.init.xavier_uniform_(layer.weight)
+                else:
+                    nn.init.normal_(layer.weight, 0, DEVIATION)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
@@ -98,17 +134,152 @@ class VGG16(nn.Module):
         check_size(images, self.smallest_side)
         return self.from_features(self.features(images))
 
+    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """The values with which this network begins after a trained A (section 3.1).
+
+        "The first four convolutional layers" are A's; each goes to the layer of the same place in the same stage, which
+        are the only ones of their shapes. A last dense layer for other classes is drawn anew.
+
+        Args:
+            state: of a configuration A, by the names that the parameters have here.
+
+        Returns:
+            All values by name, and the names of those that were drawn from torch's global generator; None if ``state``
+            is not that of an A, or this network is not deeper than A.
+        """
+        if not is_a(state) or self.configuration in ("A", "A-LRN"):
+            return None
+        theirs, ours = (dict(convolutions(name)) for name in ("A", self.configuration))
+        source = {ours[place]: theirs[place] for place in FIRST_FOUR} | {name: name for name in DENSE}
+        grown: dict[str, Tensor] = {}
+        drawn = set()
+        for name, own in self.state_dict().items():
+            layer, _, kind = name.rpartition(".")
+            value = state[f"{source[layer]}.{kind}"] if layer in source else None
+            if value is None or (layer in self.head and value.shape != own.shape):
+                drawn.add(name)
+                value = torch.zeros(own.shape) if kind == "bias" else torch.empty(own.shape).normal_(0, DEVIATION)
+            grown[name] = value
+        return grown, frozenset(drawn)
+
+
+def convolutions(configuration: Configuration) -> Iterator[tuple[tuple[int, int], str]]:
+    """((stage, place in it), name) of each convolution."""
+    number = 0
+    for stage, kernels in enumerate(KERNELS[configuration]):
+        for place in range(len(kernels)):
+            yield (stage, place), f"features.{number}"
+            number += 2  # a convolution and its ReLU
+        number += 2 if configuration == "A-LRN" and stage == 0 else 1  # the normalisation, the pooling
+
+
+def is_a(state: Mapping[str, Tensor]) -> bool:
+    """Whether ``state`` is that of a configuration A, of any number of channels and classes."""
+    with torch.device("meta"):
+        a = vgg11(classes=1, in_channels=1).state_dict()
+    return state.keys() == a.keys() and all(
+        state[name].shape[2:] == value.shape[2:] and (name.startswith(DENSE[-1]) or len(state[name]) == len(value))
+        for name, value in a.items()
+    )
+
+
+def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Lets a deeper VGG begin with the first four convolutions and the dense layers of a trained A (section 3.1).
+
+    Args:
+        network: of configuration B, C, D or E, of as many channels as A.
+        state: the ``state_dict`` of a trained A, such as ``vgg11`` or torchvision's.
+
+    Returns:
+        The names of the layers that were drawn from a normal distribution of variance 0.01, with biases of 0: all
+        others, and the last one if the classes differ.
+
+    Raises:
+        WeightsError: if ``state`` is not that of an A of as many channels, or ``network`` is not deeper than A. The
+            network is then unchanged.
+
+    Example:
+        >>> drawn = grow_from(vgg13, vgg11.state_dict())
+    """
+    grown = network.grown_from(state)
+    first = "features.0.weight"
+    if grown is None or grown[0][first].shape != network.state_dict()[first].shape:
+        raise WeightsError(
+            "a deeper VGG grows from a trained configuration A",
+            expected="a vgg13, vgg16_c, vgg16 or vgg19, and the state of a vgg11 of as many channels",
+            got=f"configuration {network.configuration}, and {len(state)} values"
+            + (f" such as {next(iter(state))} {list(next(iter(state.values())).shape)}" if state else ""),
+            remedy="build the deeper network, or give the state of a vgg11",
+        )
+    values, drawn = grown
+    network.load_state_dict(values)
+    return tuple(name.removesuffix(".weight") for name in values if name in drawn and name.endswith(".weight"))
+
 
 def check_size(images: Tensor, smallest: int) -> None:
     """Raises ShapeError if poolings or dense layers find nothing left of images [N,C,H,W] of this size."""
     height, width = images.shape[-2:]
     if min(height, width) < smallest:
         raise ShapeError(
-            "VGG-16 cannot take images of this size",
+            "VGG cannot take images of this size",
             expected=f"{smallest}x{smallest} or more",
             got=f"{height}x{width}",
             remedy=f"resize the images to {max(height, smallest)}x{max(width, smallest)}",
         )
+
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+# The options of each builder: ``larger_images``: how images larger than 224x224 are seen; ``dropout``: of the dense
+# layers; ``initialisation``: Glorot and Bengio's, or section 3.1's normal distribution.
+
+
+def vgg11(
+    *,
+    classes: int,
+    in_channels: int,
+    larger_images: LargerImages = "dense",
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
+) -> nn.Module:
+    """Configuration A, of 11 layers."""
+    return VGG("A", classes, in_channels, larger_images, dropout, initialisation)
+
+
+def vgg11_lrn(
+    *,
+    classes: int,
+    in_channels: int,
+    larger_images: LargerImages = "dense",
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
+) -> nn.Module:
+    """Configuration A-LRN: A with response normalisation after the first convolution."""
+    return VGG("A-LRN", classes, in_channels, larger_images, dropout, initialisation)
+
+
+def vgg13(
+    *,
+    classes: int,
+    in_channels: int,
+    larger_images: LargerImages = "dense",
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
+) -> nn.Module:
+    """Configuration B, of 13 layers."""
+    return VGG("B", classes, in_channels, larger_images, dropout, initialisation)
+
+
+def vgg16_c(
+    *,
+    classes: int,
+    in_channels: int,
+    larger_images: LargerImages = "dense",
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
+) -> nn.Module:
+    """Configuration C: 1x1 convolutions in place of D's third ones."""
+    return VGG("C", classes, in_channels, larger_images, dropout, initialisation)
 
 
 def vgg16(
@@ -116,7 +287,20 @@ def vgg16(
     classes: int,
     in_channels: int,
     larger_images: LargerImages = "dense",
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
 ) -> nn.Module:
-    """VGG-16. ``larger_images``: how images larger than 224x224 are seen; ``dropout``: of the dense layers."""
-    return VGG16(classes=classes, in_channels=in_channels, larger_images=larger_images, dropout=dropout)
+    """Configuration D, of 16 layers."""
+    return VGG("D", classes, in_channels, larger_images, dropout, initialisation)
+
+
+def vgg19(
+    *,
+    classes: int,
+    in_channels: int,
+    larger_images: LargerImages = "dense",
+    dropout: Share = 0.5,
+    initialisation: Initialisation = "glorot",
+) -> nn.Module:
+    """Configuration E, of 19 layers."""
+    return VGG("E", classes, in_channels, larger_images, dropout, initialisation)

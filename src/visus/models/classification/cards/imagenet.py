@@ -13,7 +13,7 @@ def torchvision_file(file: str, sha256: str, top1: float, top5: float) -> Weight
     """IMAGENET1K_V1 of torchvision, with the accuracies that its documentation states in percent.
 
     torchvision itself states the first eight digits of each hash, in the file's name; the full hashes are those that
-    at least two independent public build or download scripts pin for these files.
+    at least two independent public build or download scripts pin for these files, where such scripts were found.
     """
     return WeightsFile(
         name=file,
