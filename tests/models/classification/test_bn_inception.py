@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from visus.errors import ShapeError
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.bn_inception import Inception, Reduction, StridedPooling
+from visus.models.classification.bn_inception import SLIM_STYLE, Inception, Reduction, StridedPooling
 
 
 def shapeless(name: str, **options: object) -> nn.Module:
@@ -28,7 +28,7 @@ def test_the_first_convolution_can_be_the_authors_separable_one() -> None:
 
 def test_weights_begin_as_in_tensorflow_slim() -> None:
     torch.manual_seed(0)
-    module = Inception(576, (224, 64, 96, 96, 128, "avg", 128), caffe=False)
+    module = Inception(576, (224, 64, 96, 96, 128, "avg", 128), SLIM_STYLE)
     expected = {"branch2.0": 0.09, "branch3.0": 0.09, "branch4.1": 0.1}  # nets/inception_v2.py
     for path, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -42,11 +42,11 @@ def test_weights_begin_as_in_tensorflow_slim() -> None:
                 assert float(weight.var()) == pytest.approx(0.774 * std**2, rel=0.05)
 
 
-@pytest.mark.parametrize("caffe", [False, True])
-def test_average_pooling_counts_the_zeros_at_the_border_only_in_caffe(caffe: bool) -> None:
-    pooling = Inception(1, (1, 1, 1, 1, 1, "avg", 1), caffe=caffe).branch4[0]
-    corner = pooling(torch.ones(1, 1, 5, 5))[0, 0, 0, 0]
-    assert corner == pytest.approx(4 / 9 if caffe else 1)
+def test_average_pooling_counts_the_zeros_at_the_border_only_in_caffe() -> None:
+    for name, corner in (("bn_inception", 1.0), ("bn_inception@caffe", 4 / 9)):
+        poolings = [m for m in shapeless(name).modules() if isinstance(m, nn.AvgPool2d)]
+        assert len(poolings) == 7
+        assert all(p(torch.ones(1, 1, 5, 5))[0, 0, 0, 0] == pytest.approx(corner) for p in poolings)
 
 
 def test_the_last_module_pools_by_the_maximum_and_the_others_by_the_mean() -> None:

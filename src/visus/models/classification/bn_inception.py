@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,24 @@ CAFFE: Mapping[str, Row] = {
 }
 
 
+class Style(NamedTuple):
+    """What the paper leaves open.
+
+    Args:
+        epsilon: of BatchNorm.
+        bias: whether a bias stands beside BatchNorm.
+        zeros_count: whether average pooling counts zeros beyond the border.
+    """
+
+    epsilon: float
+    bias: bool
+    zeros_count: bool
+
+
+SLIM_STYLE = Style(epsilon=1e-3, bias=False, zeros_count=False)
+CAFFE_STYLE = Style(epsilon=1e-5, bias=True, zeros_count=True)
+
+
 class Convolution(nn.Module):
     """A convolution that keeps the size / stride, BatchNorm and ReLU. [N,C,H,W] -> [N,O,H/s,W/s].
 
@@ -61,7 +79,7 @@ class Convolution(nn.Module):
         kernel: its side.
         stride: s.
         std: of the weights at the beginning, before they are cut at two deviations; None for a variance of 2 / fan-in.
-        caffe: whether there is a bias, and BatchNorm's epsilon is Caffe's.
+        style: its bias, and BatchNorm's epsilon.
     """
 
     def __init__(
@@ -72,11 +90,11 @@ class Convolution(nn.Module):
         *,
         stride: int = 1,
         std: float | None = None,
-        caffe: bool,
+        style: Style,
     ) -> None:
         super().__init__()
-        self.conv: nn.Module = convolution(in_channels, out_channels, kernel, stride=stride, std=std, bias=caffe)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-5 if caffe else 1e-3)
+        self.conv: nn.Module = convolution(in_channels, out_channels, kernel, stride=stride, std=std, bias=style.bias)
+        self.bn = nn.BatchNorm2d(out_channels, eps=style.epsilon)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,22 +136,22 @@ class StridedPooling(nn.MaxPool2d):
 class Inception(nn.Module):
     """Four branches side by side. [N,C,H,W] -> [N,sum,H,W]."""
 
-    def __init__(self, in_channels: int, row: Row, *, caffe: bool) -> None:
+    def __init__(self, in_channels: int, row: Row, style: Style) -> None:
         super().__init__()
         ones, reduce, threes, reduce_double, doubles, pool, projection = row
-        self.branch1 = Convolution(in_channels, ones, 1, caffe=caffe)
+        self.branch1 = Convolution(in_channels, ones, 1, style=style)
         self.branch2 = nn.Sequential(
-            Convolution(in_channels, reduce, 1, std=0.09, caffe=caffe), Convolution(reduce, threes, 3, caffe=caffe)
+            Convolution(in_channels, reduce, 1, std=0.09, style=style), Convolution(reduce, threes, 3, style=style)
         )
         self.branch3 = nn.Sequential(
-            Convolution(in_channels, reduce_double, 1, std=0.09, caffe=caffe),
-            Convolution(reduce_double, doubles, 3, caffe=caffe),
-            Convolution(doubles, doubles, 3, caffe=caffe),
+            Convolution(in_channels, reduce_double, 1, std=0.09, style=style),
+            Convolution(reduce_double, doubles, 3, style=style),
+            Convolution(doubles, doubles, 3, style=style),
         )
-        average = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=caffe)
+        average = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=style.zeros_count)
         self.branch4 = nn.Sequential(
             average if pool == "avg" else nn.MaxPool2d(3, stride=1, padding=1),
-            Convolution(in_channels, projection, 1, std=0.1, caffe=caffe),
+            Convolution(in_channels, projection, 1, std=0.1, style=style),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,17 +161,17 @@ class Inception(nn.Module):
 class Reduction(nn.Module):
     """Two strided branches, and max pooling "passed through". [N,C,H,W] -> [N,sum+C,H/2,W/2]."""
 
-    def __init__(self, in_channels: int, row: Row, *, caffe: bool) -> None:
+    def __init__(self, in_channels: int, row: Row, style: Style) -> None:
         super().__init__()
         _, reduce, threes, reduce_double, doubles, _, _ = row
         self.branch2 = nn.Sequential(
-            Convolution(in_channels, reduce, 1, std=0.09, caffe=caffe),
-            Convolution(reduce, threes, 3, stride=2, caffe=caffe),
+            Convolution(in_channels, reduce, 1, std=0.09, style=style),
+            Convolution(reduce, threes, 3, stride=2, style=style),
         )
         self.branch3 = nn.Sequential(
-            Convolution(in_channels, reduce_double, 1, std=0.09, caffe=caffe),
-            Convolution(reduce_double, doubles, 3, caffe=caffe),
-            Convolution(doubles, doubles, 3, stride=2, caffe=caffe),
+            Convolution(in_channels, reduce_double, 1, std=0.09, style=style),
+            Convolution(reduce_double, doubles, 3, style=style),
+            Convolution(doubles, doubles, 3, stride=2, style=style),
         )
         self.branch4 = StridedPooling()
 
@@ -168,8 +186,8 @@ class BNInception(nn.Module):
         rows: the table's, by the module's name.
         classes: K.
         in_channels: C.
+        style: what the paper leaves open.
         first: how the first convolution is computed.
-        caffe: whether the convolutions, epsilons and borders are those of the Caffe network.
         behind: what follows each module's concatenation, for that many channels.
     """
 
@@ -182,22 +200,22 @@ class BNInception(nn.Module):
         *,
         classes: int,
         in_channels: int,
+        style: Style,
         first: First = "full",
-        caffe: bool = False,
         behind: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.conv1 = Convolution(in_channels, 64, 7, stride=2, caffe=caffe)
+        self.conv1 = Convolution(in_channels, 64, 7, stride=2, style=style)
         if first == "separable":
             self.conv1.conv = separable_convolution(in_channels)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.conv2 = Convolution(64, 64, 1, std=0.1, caffe=caffe)
-        self.conv3 = Convolution(64, 192, 3, caffe=caffe)
+        self.conv2 = Convolution(64, 64, 1, std=0.1, style=style)
+        self.conv3 = Convolution(64, 192, 3, style=style)
         self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.inception = nn.ModuleDict()
         width, widths = 192, {}
         for name, row in rows.items():
-            module = Inception(width, row, caffe=caffe) if row[0] else Reduction(width, row, caffe=caffe)
+            module = Inception(width, row, style) if row[0] else Reduction(width, row, style)
             width = row[0] + row[2] + row[4] + (row[6] if row[0] else width)
             self.inception[name] = module if behind is None else nn.Sequential(module, behind(width))
             widths[name] = width
@@ -255,9 +273,9 @@ def check_size(images: Tensor, *, training: bool) -> None:
 
 def bn_inception(*, classes: int, in_channels: int, first: First = "full") -> nn.Module:
     """BN-Inception (figure 5). ``first``: how the first convolution is computed; the authors' was separable."""
-    return BNInception(FIGURE_5, classes=classes, in_channels=in_channels, first=first)
+    return BNInception(FIGURE_5, classes=classes, in_channels=in_channels, style=SLIM_STYLE, first=first)
 
 
 def bn_inception_caffe(*, classes: int, in_channels: int) -> nn.Module:
     """BN-Inception as in Caffe."""
-    return BNInception(CAFFE, classes=classes, in_channels=in_channels, caffe=True)
+    return BNInception(CAFFE, classes=classes, in_channels=in_channels, style=CAFFE_STYLE)

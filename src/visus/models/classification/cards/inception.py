@@ -1,4 +1,4 @@
-"""The cards of GoogLeNet to Inception-v3. Loads no torch."""
+"""The cards of GoogLeNet to Inception-v3, and of SE-BN-Inception. Loads no torch."""
 
 from __future__ import annotations
 
@@ -167,5 +167,24 @@ CARDS: tuple[Card, ...] = (
             ),
         ),
         note="Zeros count at the border of average pooling, and dropout is 0.5.",
+    ),
+    Card(
+        name="se_bn_inception",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.se_bn_inception:se_bn_inception",
+        title="SE-BN-Inception as its authors released it",
+        year=2018,
+        paper="Hu, Shen, Sun: Squeeze-and-excitation networks, CVPR 2018, figure 2 and table 2",
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=11_931_622,
+        macs=2_033_239_424,
+        preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
+        fact="se_bn_inception",
+        citation="hu2018squeeze",
+        proof_level="L2",
+        note="The widths of the authors' prototxt, whose projections in 4c and 4d are Caffe's 128, not the 96 of "
+        "bn_inception@paper.",
     ),
 )
