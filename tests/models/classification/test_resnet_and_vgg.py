@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
+from visus.errors import RecipeError, ShapeError
 from visus.models.building import build
 from visus.models.catalog import find
 
@@ -29,6 +29,23 @@ def test_shallow_editions_are_the_same_network() -> None:
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(paper(image), torchvision(image))
+
+
+def shortcuts(name: str) -> list[str]:
+    with torch.device("meta"):
+        network = build(find(name))
+    blocks = [*network.layer1, *network.layer2, *network.layer3, *network.layer4]
+    return [type(block.downsample).__name__ for block in blocks if hasattr(block, "downsample")]
+
+
+def test_the_options_of_section_3_3() -> None:
+    changes = (3, 7, 13)  # the first blocks of conv3_x, conv4_x and conv5_x, after 3, 3 + 4 and 3 + 4 + 6 blocks
+    assert shortcuts("resnet34") == ["Sequential" if i in changes else "Identity" for i in range(16)]
+    assert shortcuts("resnet34@option_a") == ["ZeroPaddedIdentity" if i in changes else "Identity" for i in range(16)]
+    assert shortcuts("resnet34@option_c") == ["Sequential"] * 16
+    assert shortcuts("plain34") == []
+    with pytest.raises(RecipeError, match="shortcuts"):
+        build(find("resnet18"), options={"shortcuts": "C"})
 
 
 def test_one_value_a_channel_is_refused_in_training() -> None:

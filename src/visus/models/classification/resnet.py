@@ -1,11 +1,16 @@
-"""ResNet-18, -34, -50, -101 and -152.
+"""ResNet-18, -34, -50, -101 and -152, and the plain networks of 18 and 34 layers.
 
-He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), table 1.
+He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016 (arXiv:1512.03385), tables 1 to 3 and
+figure 3.
 
 Editions. ``paper``: where a stage begins, the bottleneck strides in its first 1x1 convolution, as in the paper's
 footnote and the authors' Caffe models. ``torchvision``: it strides in the 3x3 convolution ("ResNet v1.5"), which costs
 6 % more operations in ResNet-50 and changes no weight's shape. ResNet-18 and -34 are the same network in both. The
 parameters have torchvision's names.
+
+Shortcuts where sizes change are projections (option B). ``option_a``: they are identities, which have no weights, as in
+table 2; the maps that are new hold zeros and follow the given ones. ``option_c``: every shortcut is a projection. Table
+3 compares the three in ResNet-34.
 
 Letters: N images, C input channels, K classes, H x W pixels, e = 1 (basic blocks) or 4 (bottlenecks).
 """
@@ -18,8 +23,11 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.layers.zero_padding import ZeroPaddedIdentity
 
 StrideIn = Literal["1x1", "3x3"]
+Shortcuts = Literal["A", "B", "C"]
+"""Section 3.3's options: identities and zeros; projections where sizes change, else identities; projections."""
 
 
 class BlockMaker(Protocol):
@@ -30,8 +38,8 @@ class BlockMaker(Protocol):
     def __call__(self, in_channels: int, width: int, stride: int) -> nn.Module: ...
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (figure 5, left). [N,C,H,W] -> [N,width,H/s,W/s]."""
+class PlainBlock(nn.Module):
+    """Two 3x3 convolutions (figure 3, middle). [N,C,H,W] -> [N,width,H/s,W/s]."""
 
     expansion = 1
 
@@ -42,12 +50,39 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = shortcut(in_channels, width, stride)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """All of the block but what comes after the last BatchNorm."""
+        y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]
+        return self.bn2(self.conv2(y))  # type: ignore[no-any-return]  # [N, width, H/s, W/s]
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]
-        y = self.bn2(self.conv2(y))  # [N, width, H/s, W/s]
-        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+        return self.relu(self.residual(x))  # type: ignore[no-any-return]
+
+
+class BasicBlock(PlainBlock):
+    """Two 3x3 convolutions and a shortcut (figure 5, left). [N,C,H,W] -> [N,width,H/s,W/s]."""
+
+    shortcuts: Shortcuts = "B"
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__(in_channels, width, stride)
+        self.downsample = shortcut(in_channels, width, stride, self.shortcuts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.residual(x) + self.downsample(x))  # type: ignore[no-any-return]
+
+
+class IdentityBlock(BasicBlock):
+    """The basic block whose shortcut never has weights."""
+
+    shortcuts: Shortcuts = "A"
+
+
+class ProjectionBlock(BasicBlock):
+    """The basic block whose shortcut always has weights."""
+
+    shortcuts: Shortcuts = "C"
 
 
 class Bottleneck(nn.Module):
@@ -81,22 +116,25 @@ class LateBottleneck(Bottleneck):
     stride_in: StrideIn = "3x3"
 
 
-def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity, or a projection where sizes change (option B of section 3.3)."""
-    if stride == 1 and in_channels == out_channels:
+def shortcut(in_channels: int, out_channels: int, stride: int, option: Shortcuts = "B") -> nn.Module:
+    """A shortcut after one of the options of section 3.3."""
+    is_same = stride == 1 and in_channels == out_channels
+    if is_same and option != "C":
         return nn.Identity()
+    if option == "A":
+        return ZeroPaddedIdentity(in_channels, out_channels, stride)
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
     )
 
 
 class ResNet(nn.Module):
-    """A residual network, for images of any size.
+    """A residual or plain network, for images of any size.
 
     [N,C,H,W] -> [N,K] logits.
 
     Args:
-        block: the kind of residual block.
+        block: the kind of block.
         depths: blocks in the stages conv2_x to conv5_x.
         classes: K.
         in_channels: C.
@@ -160,19 +198,30 @@ def stage(block: BlockMaker, depth: int, in_channels: int, width: int, stride: i
     return nn.Sequential(*blocks)
 
 
+BASIC_BLOCKS: Mapping[Shortcuts, type[BasicBlock]] = {"A": IdentityBlock, "B": BasicBlock, "C": ProjectionBlock}
 BOTTLENECKS: Mapping[StrideIn, type[Bottleneck]] = {"1x1": Bottleneck, "3x3": LateBottleneck}
 
 # Table 1: the blocks of conv2_x, conv3_x, conv4_x and conv5_x.
 
 
-def resnet18(*, classes: int, in_channels: int) -> nn.Module:
-    """ResNet-18."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels)
+def resnet18(*, classes: int, in_channels: int, shortcuts: Literal["A", "B"] = "B") -> nn.Module:
+    """ResNet-18. ``shortcuts``: section 3.3's option; table 2 has A."""
+    return ResNet(BASIC_BLOCKS[shortcuts], (2, 2, 2, 2), classes=classes, in_channels=in_channels)
 
 
-def resnet34(*, classes: int, in_channels: int) -> nn.Module:
-    """ResNet-34."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+def resnet34(*, classes: int, in_channels: int, shortcuts: Shortcuts = "B") -> nn.Module:
+    """ResNet-34. ``shortcuts``: section 3.3's option; table 2 has A, table 3 all."""
+    return ResNet(BASIC_BLOCKS[shortcuts], (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+
+
+def plain18(*, classes: int, in_channels: int) -> nn.Module:
+    """The plain network of 18 layers."""
+    return ResNet(PlainBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels)
+
+
+def plain34(*, classes: int, in_channels: int) -> nn.Module:
+    """The plain network of 34 layers."""
+    return ResNet(PlainBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels)
 
 
 def resnet50(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:

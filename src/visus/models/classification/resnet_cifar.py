@@ -20,31 +20,10 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.layers.zero_padding import ZeroPaddedIdentity, Zeros
-
-WIDTHS = (16, 32, 64)  # section 4.2's table: filters at 32x32, 16x16 and 8x8 pixels
+from visus.models.classification.resnet import PlainBlock
 
 MakeBlock = Callable[[int, int, int], nn.Module]
 """Makes a block from its input channels, its width and its stride."""
-
-
-class PlainBlock(nn.Module):
-    """Two 3x3 convolutions. [N,C,H,W] -> [N,width,H/s,W/s]."""
-
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
-
-    def residual(self, x: Tensor) -> Tensor:
-        """All of the block but what comes after the last BatchNorm."""
-        y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]
-        return self.bn2(self.conv2(y))  # type: ignore[no-any-return]  # [N, width, H/s, W/s]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x))  # type: ignore[no-any-return]
 
 
 class ResidualBlock(PlainBlock):
@@ -80,6 +59,7 @@ class CifarResNet(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)
+        # Section 4.2's table: 16, 32 and 64 filters at 32x32, 16x16 and 8x8 pixels.
         self.layer1 = nn.Sequential(*(block(16, 16, 1) for _ in range(n)))
         self.layer2 = nn.Sequential(block(16, 32, 2), *(block(32, 32, 1) for _ in range(n - 1)))
         self.layer3 = nn.Sequential(block(32, 64, 2), *(block(64, 64, 1) for _ in range(n - 1)))

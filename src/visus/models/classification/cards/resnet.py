@@ -5,7 +5,7 @@ from __future__ import annotations
 from visus.models.card import Card
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 
-_PAPER = "He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016, table 1"
+_PAPER = "He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016"
 _NOTE = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
 
 # name: (depth's fact, parameters, MACs of the paper's edition, MACs with the stride in the 3x3, weights)
@@ -58,48 +58,110 @@ _RESNETS = {
 }
 
 
-def _cards() -> tuple[Card, ...]:
-    cards = []
-    for name, (fact, parameters, macs, macs_3x3, weights) in _RESNETS.items():
-        depth = name.removeprefix("resnet")
-        has_bottlenecks = macs != macs_3x3
-        shared = {
-            "name": name,
-            "task": "classification",
-            "builder": f"visus.models.classification.resnet:{name}",
-            "year": 2016,
-            "paper": _PAPER,
-            "input": (3, 224, 224),
-            "classes": 1000,
-            "parameters": parameters,
-            "preprocessing": IMAGENET,
-            "fact": fact,
-            "citation": "he2016deep",
-            "proof_level": "L2",
-        }
-        cards.append(
-            Card(
-                **shared,  # type: ignore[arg-type]
-                edition="paper",
-                title=f"ResNet-{depth} as published",
-                macs=macs,
-                note=_NOTE,
-            )
-        )
-        cards.append(
-            Card(
-                **shared,  # type: ignore[arg-type]
-                edition="torchvision",
-                title=f"ResNet-{depth} with torchvision's ImageNet weights",
-                macs=macs_3x3,
-                options={"stride_in": "3x3"} if has_bottlenecks else {},
-                weights=(weights,),
-                note="Bottlenecks stride in the 3x3 convolution, not in the first 1x1 (ResNet v1.5)."
-                if has_bottlenecks
-                else "The same network as the paper's edition: only bottlenecks differ.",
-            )
-        )
-    return tuple(cards)
+def _card(name: str, edition: str, title: str, part: str, parameters: int, **own: object) -> Card:
+    return Card(
+        name=name,
+        edition=edition,
+        task="classification",
+        builder=f"visus.models.classification.resnet:{name}",
+        title=title,
+        year=2016,
+        paper=f"{_PAPER}, {part}",
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=parameters,
+        preprocessing=IMAGENET,
+        citation="he2016deep",
+        proof_level="L2",
+        **own,  # type: ignore[arg-type]
+    )
 
 
-CARDS: tuple[Card, ...] = _cards()
+def _residual(name: str) -> tuple[Card, Card]:
+    fact, parameters, macs, macs_3x3, weights = _RESNETS[name]
+    depth = name.removeprefix("resnet")
+    has_bottlenecks = macs != macs_3x3
+    paper = _card(
+        name,
+        "paper",
+        f"ResNet-{depth} as published",
+        "table 1",
+        parameters,
+        macs=macs,
+        fact=fact,
+        note=_NOTE,
+    )
+    torchvision = _card(
+        name,
+        "torchvision",
+        f"ResNet-{depth} with torchvision's ImageNet weights",
+        "table 1",
+        parameters,
+        macs=macs_3x3,
+        fact=f"{fact}_stride_in_3x3" if has_bottlenecks else fact,
+        options={"stride_in": "3x3"} if has_bottlenecks else {},
+        weights=(weights,),
+        note="Bottlenecks stride in the 3x3 convolution, not in the first 1x1 (ResNet v1.5)."
+        if has_bottlenecks
+        else "The same network as the paper's edition: only bottlenecks differ.",
+    )
+    return paper, torchvision
+
+
+_ZEROS = "The paper does not say where a shortcut's maps of zeros lie; here they follow the given ones."
+
+CARDS: tuple[Card, ...] = (
+    _card(
+        "plain18",
+        "paper",
+        "Plain network of 18 layers, as published",
+        "tables 1 and 2",
+        11_515_688,
+        macs=1_794_805_760,
+        fact="plain_18",
+        note=_NOTE,
+    ),
+    _card(
+        "plain34",
+        "paper",
+        "Plain network of 34 layers, as published",
+        "figure 3 and table 2",
+        21_623_848,
+        macs=3_644_493_824,
+        fact="plain_34",
+        note=_NOTE,
+    ),
+    *(card for name in _RESNETS for card in _residual(name)),
+    _card(
+        "resnet18",
+        "option_a",
+        "ResNet-18 with shortcuts without weights",
+        "table 2",
+        11_515_688,
+        macs=1_794_805_760,
+        fact="resnet_18_option_A",
+        options={"shortcuts": "A"},
+        note=f"{_NOTE} {_ZEROS}",
+    ),
+    _card(
+        "resnet34",
+        "option_a",
+        "ResNet-34 with shortcuts without weights",
+        "tables 2 and 3",
+        21_623_848,
+        macs=3_644_493_824,
+        fact="resnet_34_option_A",
+        options={"shortcuts": "A"},
+        note=f"{_NOTE} {_ZEROS}",
+    ),
+    _card(
+        "resnet34",
+        "option_c",
+        "ResNet-34 with a projection in every shortcut",
+        "table 3",
+        22_716_840,
+        fact="resnet_34_option_C",
+        options={"shortcuts": "C"},
+        note=_NOTE,
+    ),
+)
