@@ -17,7 +17,7 @@ from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.card import Card, WeightsFile
-from visus.models.classification.mobilenet_v2_weights import layer_names
+from visus.models.classification.tflite_weights import v2_layers
 from visus.models.fetching import cache_folder, fetch
 from visus.models.weights import load_weights
 
@@ -267,7 +267,7 @@ def write_tflite(folder: Path) -> Path:
     random = np.random.default_rng(0)
     state = build(catalog.find("mobilenet_v2@tf")).state_dict()
     arrays: dict[str, np.ndarray] = {}
-    for number, layer in enumerate(layer_names()):
+    for number, layer in enumerate(v2_layers()):
         shape = state[f"{layer}.weight"].shape
         shape = shape if len(shape) == 4 else (*shape, 1, 1)
         arrays[f"{number:02d}.weight_q"] = random.integers(0, 256, shape, np.uint8)
@@ -286,7 +286,7 @@ def test_the_tflite_layout_is_dequantised(tmp_path: Path) -> None:
     assert load_weights(network, card, path).loaded == 106
     arrays = np.load(path)
     state = network.state_dict()
-    assert set(state) == {f"{layer}.{part}" for layer in layer_names() for part in ("weight", "bias")}
+    assert set(state) == {f"{layer}.{part}" for layer in v2_layers() for part in ("weight", "bias")}
     for number, layer in ((0, "features.0.0"), (1, "features.1.conv.0.0"), (52, "classifier.1")):
         stored = arrays[f"{number:02d}.weight_q"].astype(np.float64)
         expected = 0.01 * (stored - (100 + number))
@@ -299,7 +299,7 @@ def test_the_tflite_layout_is_dequantised(tmp_path: Path) -> None:
 
 def test_a_tflite_file_of_another_network(tmp_path: Path) -> None:
     np.savez(tmp_path / "v1.npz", **{"00.bias": np.zeros(3, np.float32)})
-    with pytest.raises(WeightsError, match="MobileNet v2"):
+    with pytest.raises(WeightsError, match="MobileNet v1 or v2"):
         load_weights(build(catalog.find("mobilenet_v2@tf")), catalog.find("mobilenet_v2@tf"), tmp_path / "v1.npz")
 
 

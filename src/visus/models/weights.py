@@ -25,7 +25,7 @@ from visus.models import catalog
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
-from visus.models.classification.mobilenet_v2_weights import from_tflite
+from visus.models.classification.tflite_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.fetching import Progress, fetch

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.mobilenet_v2_weights import layer_names
+from visus.models.classification.tflite_weights import v2_layers
 from visus.models.weights import load_weights
 
 TF = find("mobilenet_v2@tf")
@@ -56,7 +53,7 @@ def test_background_is_the_first_output_and_is_not_answered() -> None:
 
 def test_layer_names_are_those_of_the_network() -> None:
     modules = {name for name, m in build(TF).named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
-    assert list(layer_names()) == sorted(modules, key=list(layer_names()).index)
+    assert list(v2_layers()) == sorted(modules, key=list(v2_layers()).index)
     assert len(modules) == 53
 
 
@@ -65,46 +62,16 @@ def released(shared_data: Callable[[str], Path]) -> Path:
     return shared_data("weights/mobilenet_v2_1.0_224.npz")
 
 
-def batches(folder: Path, table: Path, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """ImageNet photos as the card prepares them, 25 a batch, with their classes; ``count`` spread over all."""
-    files = {path.name: path for path in folder.rglob("*.*")}
-    rows = list(csv.DictReader(table.open(encoding="utf-8")))
-    rows = rows[:: len(rows) // count][:count]
-    side, way = TF.preprocessing.size[0], TF.preprocessing  # type: ignore[index]
-    for start in range(0, count, 25):
-        pixels = []
-        for row in rows[start : start + 25]:
-            image = Image.open(files[Path(row["file"]).name]).convert("RGB")
-            scale = side / way.crop_fraction / min(image.size)
-            image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            pixels.append(np.asarray(image.crop((left, top, left + side, top + side))))
-        images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float()
-        images = (images / way.scale - torch.tensor(way.mean)[:, None, None]) / torch.tensor(way.std)[:, None, None]
-        yield images, torch.tensor([int(row["class_index"]) for row in rows[start : start + 25]])
-
-
-def accuracies(network: nn.Module, photos: Iterator[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    top1, top5, total = 0, 0, 0
-    for images, classes in photos:
-        with torch.no_grad():
-            best = network(images).topk(5, 1).indices
-        top1 += int((best[:, 0] == classes).sum())
-        top5 += int((best == classes[:, None]).any(1).sum())
-        total += len(classes)
-    return top1 / total, top5 / total
-
-
 Photos = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+Accuracies = Callable[[nn.Module, Iterator[tuple[Tensor, Tensor]]], tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
-def photos(shared_data: Callable[[str], Path], unpacked: Callable[[str], Path]) -> Photos:
-    folder, table = unpacked("imagenet_sample/imagenet_sample_200.tar"), shared_data("imagenet_sample/labels_200.csv")
-    return lambda count: batches(folder, table, count)
+def photos(imagenet_photos: Callable[..., Iterator[tuple[Tensor, Tensor]]]) -> Photos:
+    return lambda count: imagenet_photos(TF.preprocessing, count)
 
 
-def test_released_weights_classify_photos(released: Path, photos: Photos) -> None:
+def test_released_weights_classify_photos(released: Path, photos: Photos, accuracies: Accuracies) -> None:
     network = build(TF).eval()
     load_weights(network, TF, released)
     top1, top5 = accuracies(network, photos(20))
@@ -113,7 +80,7 @@ def test_released_weights_classify_photos(released: Path, photos: Photos) -> Non
 
 
 @pytest.mark.slow
-def test_released_weights_reach_the_measured_accuracy(released: Path, photos: Photos) -> None:
+def test_released_weights_reach_the_measured_accuracy(released: Path, photos: Photos, accuracies: Accuracies) -> None:
     network = build(TF).eval()
     load_weights(network, TF, released)
     top1, top5 = accuracies(network, photos(200))
@@ -157,7 +124,7 @@ def test_the_graphs_own_layer_list_agrees(shared_data: Callable[[str], Path]) ->
     network = build(TF)
     modules = dict(network.named_modules())
     convolutions = [layer for layer in graph["layers"] if "key" in layer]
-    for layer, name in zip(convolutions, layer_names(), strict=True):
+    for layer, name in zip(convolutions, v2_layers(), strict=True):
         module = modules[name]
         assert layer["padding"] == "SAME"
         assert list(module.weight.shape) == layer["shape"][: module.weight.ndim], name  # type: ignore[union-attr, arg-type]

@@ -68,7 +68,7 @@ CARDS: tuple[Card, ...] = (
         parameters=3_489_097,
         macs=300_775_552,
         preprocessing=Preprocessing(scale=128.0, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)),
-        fact="mobilenet_v2",
+        fact="mobilenet_v2_tf",
         citation="sandler2018mobilenetv2",
         proof_level="L2",
         weights=(
