@@ -6,26 +6,15 @@ import pytest
 import torch
 from torch import nn
 
+from visus.layers.squeeze_excitation import SqueezeExcitation
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.se_bn_inception import SqueezeExcitation
-
-
-def test_a_block_scales_each_map_by_a_share_that_the_means_decide() -> None:
-    torch.manual_seed(0)
-    block = SqueezeExcitation(32)
-    x = torch.randn(2, 32, 5, 7)
-    with torch.no_grad():
-        means = x.mean((2, 3))  # equations 2 to 4
-        hidden = (means @ block.down.weight[:, :, 0, 0].T + block.down.bias).relu()
-        shares = 1 / (1 + torch.exp(-(hidden @ block.up.weight[:, :, 0, 0].T + block.up.bias)))
-        torch.testing.assert_close(block(x), x * shares[:, :, None, None])
 
 
 def test_the_blocks_widths_are_the_prototxts() -> None:
     with torch.device("meta"):
         network = build(find("se_bn_inception"))
-    widths = {name: module[1].down.out_channels for name, module in network.inception.items()}
+    widths = {name: module[1].fc1.out_channels for name, module in network.inception.items()}
     assert widths == {  # num_output of inception_*_1x1_down in SE-BN-Inception.prototxt
         "3a": 16, "3b": 20, "3c": 36, "4a": 36, "4b": 36, "4c": 38, "4d": 38, "4e": 66, "5a": 64, "5b": 64
     }  # fmt: skip
@@ -37,8 +26,8 @@ def test_with_all_shares_at_one_it_is_caffes_bn_inception_without_biases() -> No
     plain = build(find("bn_inception@caffe"), classes=5).eval()
     for module in ours.modules():
         if isinstance(module, SqueezeExcitation):
-            nn.init.zeros_(module.up.weight)
-            nn.init.constant_(module.up.bias, 50.0)  # a sigmoid of 1
+            nn.init.zeros_(module.fc2.weight)
+            nn.init.constant_(module.fc2.bias, 50.0)  # a sigmoid of 1
     own = ours.state_dict()
     state = {}
     for name, value in plain.state_dict().items():

@@ -2,6 +2,56 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from dataclasses import replace
 
-CARDS: tuple[Card, ...] = ()
+from visus.models.card import Card
+from visus.models.classification.cards.imagenet import IMAGENET
+from visus.structures.preprocessing import Preprocessing
+
+_PAPER = "Hu, Shen, Sun: Squeeze-and-excitation networks, CVPR 2018"
+# The means that the authors' Caffe models state; short side 256, centre 224x224 (their README, table 1).
+_CAFFE = Preprocessing(order="BGR", scale=1.0, mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0))
+
+# name: (title, parameters, MACs, fact)
+_SENETS = {
+    "se_resnet50": ("SE-ResNet-50", 28_088_024, 3_860_488_192, "se_resnet_50"),
+    "se_resnet101": ("SE-ResNet-101", 49_326_872, 7_574_937_600, "se_resnet_101"),
+    "se_resnet152": ("SE-ResNet-152", 66_821_848, 11_288_993_792, "se_resnet_152"),
+    "se_resnext50_32x4d": ("SE-ResNeXt-50 (32x4d)", 27_559_896, 4_232_994_816, "se_resnext_50_32x4d"),
+    "se_resnext101_32x4d": ("SE-ResNeXt-101 (32x4d)", 48_955_416, 7_974_739_968, "se_resnext_101_32x4d"),
+    "senet154": ("SENet-154", 115_088_984, 20_688_363_520, "senet_154"),
+}
+
+
+def _cards() -> tuple[Card, ...]:
+    cards = []
+    for name, (title, parameters, macs, fact) in _SENETS.items():
+        paper = Card(
+            name=name,
+            edition="paper",
+            task="classification",
+            builder=f"visus.models.classification.senet:{name}",
+            title=f"{title} as published",
+            year=2018,
+            paper=f"{_PAPER}, and the authors' Caffe model",
+            input=(3, 224, 224),
+            classes=1000,
+            parameters=parameters,
+            macs=macs,
+            preprocessing=_CAFFE,
+            fact=fact,
+            citation="hu2018squeeze",
+            proof_level="L2",
+        )
+        timm = replace(
+            paper,
+            edition="timm",
+            title=f"{title} as timm has it",
+            preprocessing=IMAGENET,
+            note="The same network as the paper's edition; RGB, and each channel divided by its deviation.",
+        )
+        cards += [paper, timm]
+    return tuple(cards)
+
+
+CARDS: tuple[Card, ...] = _cards()

@@ -1,0 +1,30 @@
+"""Squeeze and excitation: a gate for each channel that the whole map decides."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class SqueezeExcitation(nn.Module):
+    """Every channel times a number in (0, 1) that a small network draws from the means of all. [N,C,H,W] -> the same.
+
+    Hu, Shen, Sun 2018, eq. 2 to 4 and figure 3: mean, dense layer to S values, ReLU, dense layer to C values, sigmoid.
+    Both dense layers have biases; they are written as 1x1 convolutions, as in the authors' Caffe models.
+
+    Args:
+        channels: C.
+        reduction: r = C / S.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc1 = nn.Conv2d(channels, channels // reduction, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(channels // reduction, channels, 1)
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.pool(x)  # [N, C, 1, 1]
+        s: Tensor = self.sigmoid(self.fc2(self.relu(self.fc1(z))))  # [N, C, 1, 1]
+        return x * s
