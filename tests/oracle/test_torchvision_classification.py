@@ -10,7 +10,9 @@ from visus.models.building import build
 from visus.models.catalog import find
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
+)
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
@@ -60,7 +62,9 @@ def test_vgg16_answers_as_torchvision_at_any_size() -> None:
         torch.testing.assert_close(paper(images), theirs(images), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name", ["alexnet", "resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2"]
+)
 def test_cards_agree_with_torchvisions_records(name: str) -> None:
     card = find(f"{name}@torchvision")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
