@@ -24,6 +24,7 @@ from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
+from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.tflite_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
@@ -89,6 +90,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "visus": _Layout(dict),
     "torchvision": _Layout(dict),
     "timm": _Layout(dict),
+    "torchvision-densenet": _Layout(densenet_from_torchvision),
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "tflite-npz": _Layout(from_tflite),
@@ -203,7 +205,7 @@ def _converted(path: Path, layout: _Layout) -> State:
 
 
 def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
-    """The layout of a person's file and the part that it fills, by the names in it, and its state."""
+    """The layout of a person's file and the part that it fills, whose names fit best, and its state."""
     if path.suffix == ".npz":
         parts = (network, getattr(network, "backbone", None))
         own = {name for part in parts if isinstance(part, nn.Module) for name in part.state_dict()}
@@ -219,11 +221,15 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
     places: dict[Literal["network", "backbone"], nn.Module] = {"network": network}
     if isinstance(getattr(network, "backbone", None), nn.Module):
         places["backbone"] = _backbone_of(network, card)
+    most, best = 0, None
     for layout, state in zip(layouts, candidates, strict=True):
         for part, place in places.items():
             is_wanted = part == "backbone" if for_backbone or layout.part == "backbone" else True
-            if is_wanted and set(state) & set(place.state_dict()):
-                return replace(layout, part=part), state
+            shared = len(set(state) & set(place.state_dict()))
+            if is_wanted and shared > most:
+                most, best = shared, (replace(layout, part=part), state)
+    if best is not None:
+        return best
     raise WeightsError(
         f"{path.name} holds the weights of another network",
         expected=f"values such as {next(iter(network.state_dict()))} of {card.full_name}",
