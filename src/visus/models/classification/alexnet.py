@@ -22,8 +22,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
 from visus.layers.response_normalization import ResponseNormalization
+from visus.models.classification.image_sides import check_sides
 
 SIDES = range(227, 259)  # the sides of an image whose last map is 6x6
 SMALLEST_SIDE = 35  # that leaves conv5 a pixel
@@ -74,7 +74,7 @@ class AlexNet(nn.Module):
             nn.init.ones_(layer.bias)  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_size(images, smallest=SMALLEST_SIDE)
+        check_sides("AlexNet", images, smallest=SMALLEST_SIDE)
         x = self.relu(self.conv1(images))  # [N, 96, 55, 55]
         c1 = self.norm1(x)  # [N, 96, 55, 55]
         x = self.pool1(c1)  # [N, 96, 27, 27]
@@ -93,7 +93,7 @@ class AlexNet(nn.Module):
         return self.fc8(x)  # type: ignore[no-any-return]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        check_size(images, smallest=SIDES[0], largest=SIDES[-1])
+        check_sides("AlexNet", images, smallest=SIDES[0], largest=SIDES[-1])
         return self.from_features(self.features(images))
 
 
@@ -117,7 +117,7 @@ class Tower(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
-        check_size(x, smallest=SMALLEST_SIDE)
+        check_sides("AlexNet", x, smallest=SMALLEST_SIDE)
         maps: dict[int, Tensor] = {}
         for layer in self:
             if isinstance(layer, nn.MaxPool2d):
@@ -162,21 +162,8 @@ class OneTower(nn.Module):
         return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        check_size(images, smallest=SMALLEST_ONE_TOWER)
+        check_sides("AlexNet", images, smallest=SMALLEST_ONE_TOWER)
         return self.from_features(self.features(images))
-
-
-def check_size(images: Tensor, *, smallest: int, largest: int | None = None) -> None:
-    """Raises ShapeError unless the sides of images [N,C,H,W] are within bounds."""
-    height, width = images.shape[-2:]
-    if min(height, width) < smallest or (largest is not None and max(height, width) > largest):
-        fit = [max(side, smallest) if largest is None or side <= largest else largest for side in (height, width)]
-        raise ShapeError(
-            "AlexNet cannot take images of this size",
-            expected=f"{smallest}x{smallest} " + ("or more" if largest is None else f"to {largest}x{largest}"),
-            got=f"{height}x{width}",
-            remedy=f"resize the images to {fit[0]}x{fit[1]}",
-        )
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

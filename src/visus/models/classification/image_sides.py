@@ -1,0 +1,22 @@
+"""The sides of an image that a network can take."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from visus.errors import ShapeError
+
+
+def check_sides(network: str, images: Tensor, *, smallest: int, largest: int | None = None) -> None:
+    """Raises ShapeError unless both sides of images [N,C,H,W] are within bounds; ``network`` is its name for people."""
+    height, width = images.shape[-2:]
+    if min(height, width) < smallest or (largest is not None and max(height, width) > largest):
+        fit = [
+            max(side, smallest) if largest is None else min(max(side, smallest), largest) for side in (height, width)
+        ]
+        raise ShapeError(
+            f"{network} cannot take images of this size",
+            expected=f"{smallest}x{smallest} " + ("or more" if largest is None else f"to {largest}x{largest}"),
+            got=f"{height}x{width}",
+            remedy=f"resize the images to {fit[0]}x{fit[1]}",
+        )
