@@ -11,9 +11,9 @@ Poolings of 3 pixels round up, as in cuda-convnet and Caffe: 32, 16 and 8 pixels
 
 The last layer has a map for each class, rectified as all others; its average is the class's score. A map that is
 negative everywhere gets no gradient, and its class is not learned. So 4 to 32 % of the classes would begin (measured
-with six seeds each, 50 classes and noise images); the biases of these maps therefore begin at 1 here, and not at 0 as in
-the definitions. (Eight noise images of four classes, 120 steps of Adam, three seeds each: with 1, all were learned in
-three runs of three for CIFAR and in two of three for ImageNet; with 0, in two and in none.)
+with six seeds each, 50 classes and noise images); the biases of these maps therefore begin at 1 here, and not at 0 as
+in the definitions. (Eight noise images of four classes, 120 steps of Adam, three seeds each: with 1, all were learned
+in three runs of three for CIFAR and in two of three for ImageNet; with 0, in two and in none.)
 
 Letters: N images, C input channels, K classes, H x W pixels; the sizes in comments are for images of the card's size.
 """
