@@ -68,7 +68,7 @@ class CifarResNet(nn.Module):
         initialise(self)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_batch(self, images)
+        check_batch(self, images, 4)
         x = self.relu(self.bn1(self.conv1(images)))  # [N, 16, H, W]
         c1 = self.layer1(x)  # [N, 16, H, W]
         c2 = self.layer2(c1)  # [N, 32, H/2, W/2]
@@ -92,13 +92,14 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def check_batch(network: nn.Module, images: Tensor) -> None:
-    """Raises ShapeError if a BatchNorm in training would see one value a channel at stride 4 of images [N,C,H,W]."""
-    learns = any(layer.training for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
-    if learns and len(images) == 1 and max(images.shape[-2:]) <= 4:
+def check_batch(network: nn.Module, images: Tensor, stride: int) -> None:
+    """Raises ShapeError if a BatchNorm in training would see one value a channel at ``stride`` of images [N,C,H,W]."""
+    if len(images) > 1 or max(images.shape[-2:]) > stride:
+        return
+    if any(layer.training for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)):
         raise ShapeError(
             "BatchNorm cannot learn from a single value a channel",
-            expected="two images or more, or images of more than 4 pixels a side",
+            expected=f"two images or more, or images of more than {stride} pixels a side",
             got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
             remedy="use larger images or batches",
         )
