@@ -8,10 +8,10 @@ last map and the class scores are averaged. ``torchvision`` (A, B, D, E): the la
 before the dense layers. At 224x224 both are the same function. The parameters have torchvision's names.
 
 Beginnings (section 3.1). The paper trained A first, and let each deeper network begin with A's first four convolutions
-and its dense layers: :func:`grow_from`, or an A's file given as weights. Values that are drawn come from a normal
-distribution of variance 0.01 and biases are 0: ``initialisation="normal"``. That is the printed variance, and large for
-a whole network: in A, pixels of deviation 60 become logits of about 10^8 (measured once). The paper found later that
-the values of Glorot and Bengio need no smaller network first; they are the default.
+and its dense layers: :func:`grow_from`, or an A's file given as weights. All other values it drew from a normal
+distribution of variance 0.01, with biases of 0: ``initialisation="normal"``. That is the printed variance, and large
+for many layers: in a fresh A, pixels of deviation 60 become logits of about 10^8 (measured once). The paper found later
+that the values of Glorot and Bengio need no smaller network first; they are the default, in growing too.
 
 Letters: N images, C input channels, K classes, H x W pixels.
 """
@@ -103,6 +103,7 @@ class VGG(nn.Module):
     ) -> None:
         super().__init__()
         self.configuration: Configuration = configuration
+        self.initialisation: Initialisation = initialisation
         self.smallest_side = 224 if larger_images == "dense" else 32
         self.features = ConvolutionalStages(configuration, in_channels)
         self.pool5 = nn.MaxPool2d(2)
@@ -118,10 +119,7 @@ class VGG(nn.Module):
         )
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
-                if initialisation == "glorot":
-                    nn.init.xavier_uniform_(layer.weight)
-                else:
-                    nn.init.normal_(layer.weight, 0, DEVIATION)
+                draw(layer.weight, initialisation)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
@@ -138,7 +136,8 @@ class VGG(nn.Module):
         """The values with which this network begins after a trained A (section 3.1).
 
         "The first four convolutional layers" are A's; each goes to the layer of the same place in the same stage, which
-        are the only ones of their shapes. A last dense layer for other classes is drawn anew.
+        are the only ones of their shapes. All other weights are drawn as this network's ``initialisation`` says, with
+        biases of 0; so is a last dense layer for other classes.
 
         Args:
             state: of a configuration A, by the names that the parameters have here.
@@ -158,9 +157,19 @@ class VGG(nn.Module):
             value = state[f"{source[layer]}.{kind}"] if layer in source else None
             if value is None or (layer in self.head and value.shape != own.shape):
                 drawn.add(name)
-                value = torch.zeros(own.shape) if kind == "bias" else torch.empty(own.shape).normal_(0, DEVIATION)
+                value = torch.zeros(own.shape)
+                if kind == "weight":
+                    draw(value, self.initialisation)
             grown[name] = value
         return grown, frozenset(drawn)
+
+
+def draw(weight: Tensor, initialisation: Initialisation) -> None:
+    """Fills ``weight`` with first values from torch's global generator."""
+    if initialisation == "glorot":
+        nn.init.xavier_uniform_(weight)
+    else:
+        nn.init.normal_(weight, 0, DEVIATION)
 
 
 def convolutions(configuration: Configuration) -> Iterator[tuple[tuple[int, int], str]]:
@@ -191,15 +200,16 @@ def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
         state: the ``state_dict`` of a trained A, such as ``vgg11`` or torchvision's.
 
     Returns:
-        The names of the layers that were drawn from a normal distribution of variance 0.01, with biases of 0: all
-        others, and the last one if the classes differ.
+        The names of the layers that were drawn as the network's ``initialisation`` says: all others, and the last one
+        if the classes differ.
 
     Raises:
         WeightsError: if ``state`` is not that of an A of as many channels, or ``network`` is not deeper than A. The
             network is then unchanged.
 
     Example:
-        >>> drawn = grow_from(vgg13, vgg11.state_dict())
+        >>> network = vgg13(classes=1000, in_channels=3, initialisation="normal")  # as section 3.1 prints it
+        >>> drawn = grow_from(network, trained_vgg11.state_dict())
     """
     grown = network.grown_from(state)
     first = "features.0.weight"
