@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from visus.analysis.summary import summarize
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError
+from visus.layers.drop_path import DropPath
 from visus.models import catalog
 from visus.models.building import build, known_options, load_builder
 from visus.models.card import Card
@@ -200,6 +201,9 @@ def test_it_answers_in_one_type_from_its_features_and_leaves_the_images_alone(ca
 def test_gradients_reach_every_parameter_and_the_output_type_is_that_of_eval(case: Case) -> None:
     torch.manual_seed(1)
     case.network.train()
+    for layer in case.network.modules():
+        if isinstance(layer, DropPath):
+            layer.eval()  # a path that is left out has no gradient
     case.network.zero_grad()
     answer = case.network(case.images(2))
     with torch.no_grad():
@@ -267,6 +271,10 @@ def test_what_is_frozen_keeps_its_statistics(case: Case) -> None:
 # --- learning
 
 
+LEARNING = [card for card in catalog.CARDS if card.task == "classification" and card.proof_level != "L1"]
+"""The networks whose cards say that they learn."""
+
+
 def cost(card: Card) -> float:
     """Operations a pixel, about: what a training step takes."""
     return (card.macs or 100 * card.parameters) / (card.input[1] * card.input[2])
@@ -275,15 +283,13 @@ def cost(card: Card) -> float:
 def cheapest_of_each_family() -> set[str]:
     families: Mapping[str, list[Card]] = defaultdict(list)
     for card in catalog.CARDS:
-        if card.task == "classification":
+        if card in LEARNING:
             families[card.builder.partition(":")[0]].append(card)
     # Of two that cost about the same, the later one: later editions take smaller images.
     return {min(reversed(cards), key=lambda card: float(f"{cost(card):.1e}")).full_name for cards in families.values()}
 
 
 ONLY_LARGE = {"zfnet@paper"}  # of families whose dense layers take images of one size alone, which takes minutes
-# Ablations that their paper found hard to train, or not to train at all; their cards claim L1 only.
-HARD_TO_TRAIN = {f"resnet110@{edition}" for edition in ("no_shortcuts", "half", "half_both", "conv_shortcuts")}
 CHEAPEST = cheapest_of_each_family() - ONLY_LARGE
 
 
@@ -291,34 +297,39 @@ CHEAPEST = cheapest_of_each_family() - ONLY_LARGE
     "card",
     [
         pytest.param(card, id=card.full_name, marks=[] if card.full_name in CHEAPEST else [pytest.mark.slow])
-        for card in catalog.CARDS
-        if card.task == "classification" and card.full_name not in HARD_TO_TRAIN
+        for card in LEARNING
     ],
 )
 def test_it_learns_eight_images_by_heart(card: Card) -> None:
-    torch.manual_seed(0)
-    without_dropout = {name: 0.0 for name in known_options(card) if name == "dropout"}
-    network = build(card, classes=min(card.classes, 4), options=without_dropout)
-    # As large as the card's preprocessing makes them: first layers of N(0, 0.01) expect pixel values as they are.
-    images = (torch.rand(8, *small_input(card, shapeless(card))) * 2 - 1) * max(1.0, 127.5 / card.preprocessing.scale)
+    size = small_input(card, shapeless(card))
+    random = torch.Generator().manual_seed(1)
+    # A colour and noise for each. As large as the card's preprocessing makes them: first layers of N(0, 0.01) expect
+    # pixel values as they are.
+    images = torch.randn(8, size[0], 1, 1, generator=random) + 0.5 * torch.randn(8, *size, generator=random)
+    images *= max(1.0, 127.5 / card.preprocessing.scale)
     classes = torch.arange(8) % min(card.classes, 4)
+    # Networks without BatchNorm need smaller steps.
+    assert any(learns(card, images, classes, rate) for rate in (1e-3, 1e-4))
+
+
+def learns(card: Card, images: Tensor, classes: Tensor, rate: float) -> bool:
+    """Whether a hundred steps of Adam are enough to name every image's class, dropout left out."""
+    torch.manual_seed(0)
+    without_dropout = {name: 0.0 for name in known_options(card) if name.startswith("dropout")}
+    network = build(card, classes=min(card.classes, 10), options=without_dropout).train()
     codec = getattr(network, "codec", None)
-    has_normalisation = any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
-    optimiser = torch.optim.Adam(
-        network.parameters(), lr=1e-3 if has_normalisation or card.parameters < 10**7 else 1e-4
-    )
-    network.train()
-    for _ in range(120):
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    for _ in range(100):
         optimiser.zero_grad()
         outputs = network(images)
         logits = outputs.logits if isinstance(outputs, Output) else outputs
         scores = codec.decode(outputs) if codec else logits
         if bool((scores.argmax(1) == classes).all()):
-            break
+            return True
         if codec:
             loss = sum(codec.losses(outputs, codec.encode(classes, torch.device("cpu"))).values())
         else:
             loss = nn.functional.cross_entropy(logits, classes)
         loss.backward()
         optimiser.step()
-    assert torch.equal(scores.argmax(1), classes)
+    return False

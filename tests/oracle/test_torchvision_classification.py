@@ -11,7 +11,7 @@ from visus.models.catalog import find
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
+    "name", ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "squeezenet1_0", "mobilenet_v2"]
 )
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[int, int]) -> None:
@@ -63,7 +63,7 @@ def test_vgg16_answers_as_torchvision_at_any_size() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "mobilenet_v2"]
+    "name", ["alexnet", "resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_0", "mobilenet_v2"]
 )
 def test_cards_agree_with_torchvisions_records(name: str) -> None:
     card = find(f"{name}@torchvision")

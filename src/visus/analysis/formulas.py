@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from visus.analysis.uncomputed import pooled_side
+
+aten = torch.ops.aten
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +22,7 @@ class Geometry:
     kernel: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
     padding: tuple[int, int] | None = None
+    dilation: tuple[int, int] | None = None
     groups: int = 1
 
 
@@ -28,6 +37,7 @@ def geometry(module: nn.Module) -> Geometry:
         kernel=kernel,
         stride=_pair(stride) or (1, 1),
         padding=_pair(getattr(module, "padding", 0)),
+        dilation=_pair(getattr(module, "dilation", 1)),
         groups=groups if isinstance(groups, int) else 1,
     )
 
@@ -48,6 +58,81 @@ def parameter_formula(module: nn.Module) -> str:
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return f"2*{module.num_features}" if own else ""
     return " + ".join("*".join(str(side) for side in value.shape) or "1" for value in own.values())
+
+
+def bytes_formula(shape: Sequence[int], size: int) -> str:
+    """The bytes of one image's values of this shape (without the batch axis), such as "64*112*112*4"."""
+    return "*".join(map(str, (*shape, size)))
+
+
+def sum_formula(terms: Sequence[str]) -> str:
+    """The sum of terms, equal ones once with their number before them."""
+    return " + ".join(term if count == 1 else f"{count}*{term}" for term, count in Counter(terms).items())
+
+
+def shape_formula(packet: Any, args: Sequence[Any], output: Tensor) -> str:
+    """How an operator's output shape [C,H,W] comes about, such as "64 x floor((224 + 2*3 - 7)/2) + 1 x ...".
+
+    The axes stand between " x "; Python can work each out, given floor and ceil. "" where nothing is to be worked out.
+    """
+    shape = list(output.shape)
+    if packet is aten.convolution:
+        image, weight, _, stride, padding, dilation, transposed, extra, _ = args
+        sides = [
+            (_transposed_side if transposed else _side)(side, k, s, p, d, e)
+            for side, k, s, p, d, e in zip(
+                image.shape[2:], weight.shape[2:], stride, padding, dilation, extra, strict=True
+            )
+        ]
+        return " x ".join([str(shape[1]), *sides])
+    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d):
+        sides = [
+            _pooled(side, k, s, p, d, ceil=bool(ceil))
+            for side, k, s, p, d, ceil in zip(args[0].shape[-2:], *_pooling(packet, args), strict=True)
+        ]
+        return " x ".join([str(shape[1]), *sides])
+    if packet is aten.cat and output.ndim > 1:
+        axis = (args[1] if len(args) > 1 else 0) % output.ndim
+        parts = [str(side) for side in shape]
+        parts[axis] = " + ".join(str(tensor.shape[axis]) for tensor in args[0])
+        return " x ".join(parts[1:]) if axis > 0 else ""
+    return ""
+
+
+def _side(side: int, k: int, s: int, p: int, d: int, _: int) -> str:
+    window = str(k) if d == 1 else f"{d}*({k} - 1) - 1"
+    return f"floor(({side} + 2*{p} - {window})/{s}) + 1"
+
+
+def _transposed_side(side: int, k: int, s: int, p: int, d: int, extra: int) -> str:
+    window = str(k) if d == 1 else f"{d}*({k} - 1) + 1"
+    return f"({side} - 1)*{s} - 2*{p} + {window}" + (f" + {extra}" if extra else "")
+
+
+def _pooled(side: int, k: int, s: int, p: int, d: int, *, ceil: bool) -> str:
+    if not ceil:
+        return _side(side, k, s, p, d, 0)
+    text = _side(side, k, s, p, d, 0).replace("floor", "ceil")
+    whole = -(-(side + 2 * p - d * (k - 1) - 1) // s) + 1
+    # A last window that would begin beyond the image is left out.
+    return text if pooled_side(side, k, s, p, d, ceil=True) == whole else f"{text} - 1"
+
+
+def _pooling(packet: Any, args: Sequence[Any]) -> tuple[tuple[int, int], ...]:
+    given = dict(enumerate(args))
+    maximum = packet is aten.max_pool2d_with_indices
+    kernel = _both(given[1])
+    stride = _both(given.get(2) or given[1])
+    padding = _both(given.get(3, 0))
+    dilation = _both(given.get(4, 1) if maximum else 1)
+    ceil = bool(given.get(5 if maximum else 4, False))
+    return kernel, stride, padding, dilation, (ceil, ceil)
+
+
+def _both(value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
 def _pair(value: object) -> tuple[int, int] | None:

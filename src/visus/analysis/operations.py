@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from visus.analysis.formulas import shape_formula
 from visus.analysis.receptive_field import Reach, joined
+from visus.analysis.uncomputed import convolution_shape, uncomputed
 
 aten = torch.ops.aten
 
@@ -24,6 +27,8 @@ KINDS: Mapping[Any, str] = {
     aten.baddbmm: "matrix product",
     aten.add: "sum",
     aten.add_: "sum",
+    aten.mul: "product",
+    aten.mul_: "product",
     aten.cat: "concatenation",
     aten.mean: "mean",
     aten.max_pool2d_with_indices: "max pooling",
@@ -34,25 +39,83 @@ KINDS: Mapping[Any, str] = {
 }
 """The operators that deserve a line of their own where no layer stands for them."""
 
-Observer = Callable[[str, Tensor, int, str], None]
-"""Called with the kind of an operator ("" if it deserves no line), its output, its MACs and their formula."""
+OF_SEVERAL = ("sum", "product")
+"""These do only where they join several tensors of the image."""
+
+FRESH = frozenset(
+    {
+        aten.empty_like,
+        aten.zeros_like,
+        aten.ones_like,
+        aten.full_like,
+        aten.rand_like,
+        aten.randn_like,
+        aten.new_empty,
+        aten.new_zeros,
+        aten.new_ones,
+        aten.new_full,
+    }
+)
+"""What these give takes the image's shape, but nothing of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operator that ran on something of the image.
+
+    Args:
+        kind: what people call it; "" if it deserves no line of its own.
+        inputs: the tensors that come from the image.
+        outputs: what it gave.
+        macs: multiply-accumulates for one image.
+        mac_formula: how they come about; "" for none.
+        shape_formula: how the output's shape comes about, "" where nothing is to be worked out.
+    """
+
+    kind: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    macs: int = 0
+    mac_formula: str = ""
+    shape_formula: str = ""
+
+
+Observer = Callable[[Operation], None]
+
+Value = TypeVar("Value")
+
+
+class TensorTable(Generic[Value]):
+    """What is known of tensors as long as they live, by identity."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
+
+    def __setitem__(self, tensor: Tensor, value: Value) -> None:
+        self._entries[id(tensor)] = (weakref.ref(tensor), value)
+
+    def get(self, tensor: Tensor) -> Value | None:
+        """Its value, or None."""
+        found = self._entries.get(id(tensor))
+        return found[1] if found is not None and found[0]() is tensor else None
 
 
 class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, tells an observer of every operator, and remembers what each tensor sees of the image.
 
-    Convolutions are not computed: they give zeros of the right shape. (On torch's meta device nothing would be
-    computed, but its first convolution imports a compiler and sympy, which takes longer than all the rest.)
+    Convolutions are not computed: they give zeros of the right shape. On the meta device nothing is.
 
     Args:
-        image: the input, whose receptive field is one pixel.
+        image: the input [N,C,H,W], whose receptive field is one pixel.
         observer: called after each operator.
     """
 
     def __init__(self, image: Tensor, observer: Observer) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.observer = observer
-        self.reaches: dict[int, tuple[weakref.ref[Tensor], Reach]] = {id(image): (weakref.ref(image), Reach())}
+        self.images = image.shape[0]
+        self.reaches: TensorTable[Reach] = TensorTable()
+        self.reaches[image] = Reach()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -61,49 +124,42 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def reach(self, tensor: Tensor) -> Reach | None:
         """What a value of ``tensor`` sees of the image; None if it does not come from the image."""
-        found = self.reaches.get(id(tensor))
-        return found[1] if found is not None and found[0]() is tensor else None
+        return self.reaches.get(tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        packet = func.overloadpacket
-        outputs = _uncomputed_convolution(args) if packet is aten.convolution else None
+        packet, kwargs = func.overloadpacket, kwargs or {}
+        outputs = uncomputed(packet, args, kwargs)
+        if outputs is None and packet is aten.convolution and (shape := convolution_shape(args)) is not None:
+            outputs = args[0].new_zeros(shape)
         if outputs is None:
-            outputs = func(*args, **(kwargs or {}))
+            outputs = func(*args, **kwargs)
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        known = [reach for tensor in inputs if (reach := self.reach(tensor)) is not None]
+        known = [tensor for tensor in inputs if self.reach(tensor) is not None]
         results = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
-        if known and results:
-            after = _reach_after(packet, args, results[0], joined(known))
-            for result in results:
-                self.reaches[id(result)] = (weakref.ref(result), after)
-            macs, formula = multiply_accumulates(packet, args, results[0])
-            self.observer(KINDS.get(packet, ""), results[0], macs, formula)
+        if known and results and packet in FRESH:
+            self.observer(Operation("", (), tuple(results)))
+        elif known and results:
+            self._tell(packet, args, known, results)
         return outputs
 
-
-def _uncomputed_convolution(args: Sequence[Any]) -> Tensor | None:
-    """Zeros of a convolution's output shape; None if the shapes do not fit, so that torch says why."""
-    image, weight, _, stride, padding, dilation, transposed, extra, groups = args
-    if image.shape[1] != (weight.shape[0] if transposed else weight.shape[1] * groups):
-        return None
-    sides = []
-    for i, before in enumerate(image.shape[2:]):
-        window = dilation[i] * (weight.shape[2 + i] - 1) + 1
-        if transposed:
-            sides.append((before - 1) * stride[i] - 2 * padding[i] + window + extra[i])
-        else:
-            sides.append((before + 2 * padding[i] - window) // stride[i] + 1)
-    if min(sides) < 1:
-        return None
-    channels = weight.shape[1] * groups if transposed else weight.shape[0]
-    output: Tensor = image.new_zeros((image.shape[0], channels, *sides))
-    return output
+    def _tell(self, packet: Any, args: tuple[Any, ...], known: list[Tensor], results: list[Tensor]) -> None:
+        reaches = [reach for tensor in known if (reach := self.reach(tensor)) is not None]
+        after = reach_after(packet, args, results[0], joined(reaches))
+        for result in results:
+            self.reaches[result] = after
+        kind = KINDS.get(packet, "")
+        if kind in OF_SEVERAL and len(known) < 2:
+            kind = ""
+        macs, formula = multiply_accumulates(packet, args, results[0], self.images)
+        text = shape_formula(packet, args, results[0])
+        self.observer(Operation(kind, tuple(known), tuple(results), macs, formula, text))
 
 
-def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor) -> tuple[int, str]:
-    """The multiply-accumulates of an operator and how they come about; (0, "") for one that multiplies nothing.
+def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor, images: int = 1) -> tuple[int, str]:
+    """An operator's multiply-accumulates for one of ``images`` images, and how they come about; (0, "") for one that
+    multiplies nothing.
 
     Only convolutions and matrix products count, as in the papers; biases do not.
     """
@@ -114,13 +170,13 @@ def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor) -> tu
         factors = [*kernel, weight.shape[1], image.shape[1] if transposed else output.shape[1]]
         if not transposed and groups > 1:
             factors = [*kernel, image.shape[1] // groups, output.shape[1]]
-        return _product([*factors, *places.shape[2:]], places.shape[0])
+        return _product([*factors, *places.shape[2:]], places.shape[0] // images)
     if packet in (aten.addmm, aten.mm):
         left, right = args[-2:]
-        return _product([left.shape[1], right.shape[1]], left.shape[0])
+        return _product([left.shape[1], right.shape[1]], left.shape[0] // images)
     if packet in (aten.bmm, aten.baddbmm):
         left, right = args[-2:]
-        return _product([left.shape[1], left.shape[2], right.shape[2]], left.shape[0])
+        return _product([left.shape[1], left.shape[2], right.shape[2]], left.shape[0] // images)
     return 0, ""
 
 
@@ -129,40 +185,108 @@ def _product(factors: Sequence[int], times: int) -> tuple[int, str]:
     return math.prod(all_factors), " * ".join(str(int(f)) for f in all_factors)
 
 
-def _reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach) -> Reach:
+def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach) -> Reach:
+    """What a value sees after an operator; ``before`` itself where it changes nothing."""
     image = args[0] if args and isinstance(args[0], Tensor) else output
     if not before.is_map or image.ndim < 4:
         return before
-    if packet is aten.convolution:
-        kernel = args[1].shape[2:]
-        if args[6]:
-            return before.through_transposed_window(kernel, args[3])
-        return before.through_window(kernel, args[3], args[5])
-    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d):
-        stride = args[2] if len(args) > 2 and args[2] else args[1]
-        dilation = args[4] if packet is aten.max_pool2d_with_indices and len(args) > 4 else (1, 1)
-        return before.through_window(args[1], stride, dilation)
-    height, width = image.shape[2:4]
-    if packet is aten._adaptive_avg_pool2d:
-        strides = [side // out for side, out in zip(image.shape[2:], output.shape[2:], strict=True)]
-        kernels = [
-            side - (out - 1) * stride
-            for side, out, stride in zip(image.shape[2:], output.shape[2:], strides, strict=True)
-        ]
-        return before.through_window(kernels, strides, (1, 1))
-    if packet is aten.unfold:
-        axis, size, step = args[1] % image.ndim, args[2], args[3]
-        sizes = [size if axis == a else 1 for a in (2, 3)]
-        steps = [step if axis == a else 1 for a in (2, 3)]
-        return before.through_window(sizes, steps, (1, 1))
-    if packet in (aten.mean, aten.sum, aten.amax):
-        axes = {axis % image.ndim for axis in (args[1] if len(args) > 1 and args[1] is not None else range(image.ndim))}
-        return before.over_all(height, width) if {2, 3} <= axes else before
-    if packet in (aten.upsample_nearest2d, aten.upsample_bilinear2d):
-        neighbours = 2 if packet is aten.upsample_bilinear2d else 1
-        return before.resized((height, width), (output.shape[2], output.shape[3]), neighbours=neighbours)
-    if packet in (aten.permute, aten.transpose):
-        return Reach(before.size, before.jump, is_map=False)
-    if output.ndim < 4 and output.numel() == image.numel() and height * width > 1:
-        return before.over_all(height, width)
+    rule = _REACHES.get(packet)
+    if rule is not None:
+        return rule(before, image, args, output)
+    if output.ndim < 4 and output.numel() == image.numel() and image.shape[2:4].numel() > 1:
+        if output.shape[-2:] == image.shape[2:]:
+            return before  # images and channels joined
+        return before.over_all(image.shape[2], image.shape[3])
     return before
+
+
+def _after_convolution(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
+    kernel = args[1].shape[2:]
+    if args[6]:
+        return before.through_transposed_window(kernel, args[3], args[4])
+    return before.through_window(kernel, args[3], args[5], args[4])
+
+
+def _after_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
+    stride = args[2] if len(args) > 2 and args[2] else args[1]
+    return before.through_window(args[1], stride, (1,), args[3] if len(args) > 3 else (0,))
+
+
+def _after_max_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
+    stride = args[2] if len(args) > 2 and args[2] else args[1]
+    padding = args[3] if len(args) > 3 else (0,)
+    return before.through_window(args[1], stride, args[4] if len(args) > 4 else (1,), padding)
+
+
+def _after_adaptive_pooling(before: Reach, image: Tensor, _: Sequence[Any], output: Tensor) -> Reach:
+    pairs = list(zip(image.shape[-2:], output.shape[-2:], strict=True))
+    if tuple(output.shape[-2:]) == (1, 1):
+        return before.over_all(image.shape[-2], image.shape[-1])
+    # Place i takes the values from floor(i*side/out) to ceil((i + 1)*side/out).
+    kernels = [max(-(-(i + 1) * side // out) - i * side // out for i in range(out)) for side, out in pairs]
+    return before.through_window(kernels, [side / out for side, out in pairs])
+
+
+def _after_unfolding(before: Reach, image: Tensor, args: Sequence[Any], _: Tensor) -> Reach:
+    axis, size, step = args[1] % image.ndim, args[2], args[3]
+    return before.through_window([size if axis == a else 1 for a in (2, 3)], [step if axis == a else 1 for a in (2, 3)])
+
+
+def _after_reduction(before: Reach, image: Tensor, args: Sequence[Any], _: Tensor) -> Reach:
+    axes = {axis % image.ndim for axis in (args[1] if len(args) > 1 and args[1] is not None else range(image.ndim))}
+    return before.over_all(image.shape[2], image.shape[3]) if {2, 3} <= axes else before
+
+
+def _after_interpolation(before: Reach, image: Tensor, _: Sequence[Any], output: Tensor) -> Reach:
+    return before.resized((image.shape[2], image.shape[3]), (output.shape[2], output.shape[3]), neighbours=1)
+
+
+def _after_bilinear(before: Reach, image: Tensor, args: Sequence[Any], output: Tensor) -> Reach:
+    sides = (image.shape[2], image.shape[3]), (output.shape[2], output.shape[3])
+    return before.resized(*sides, neighbours=2, corners=bool(args[2]))
+
+
+def _after_padding(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
+    left, _right, top, _bottom = [*args[1], 0, 0][:4]
+    return before.shifted((-top, -left)) if (top, left) != (0, 0) else before
+
+
+def _after_slice(before: Reach, image: Tensor, args: Sequence[Any], _: Tensor) -> Reach:
+    axis = (args[1] if len(args) > 1 else 0) % image.ndim - (image.ndim - 2)
+    start, step = (args[2] if len(args) > 2 else None) or 0, args[4] if len(args) > 4 else 1
+    if axis not in (0, 1) or (start, step) == (0, 1):
+        return before
+    start += image.shape[-2 + axis] if start < 0 else 0
+    first, steps = (start, 0) if axis == 0 else (0, start), (step, 1) if axis == 0 else (1, step)
+    return before.shifted(first, steps)
+
+
+def _after_permutation(before: Reach, image: Tensor, args: Sequence[Any], _: Tensor) -> Reach:
+    order = [axis % image.ndim for axis in args[1]]
+    return before if order[-2:] == [image.ndim - 2, image.ndim - 1] else before.elsewhere()
+
+
+def _after_transposition(before: Reach, image: Tensor, args: Sequence[Any], _: Tensor) -> Reach:
+    stays = all(axis % image.ndim < image.ndim - 2 for axis in args[1:3])
+    return before if stays else before.elsewhere()
+
+
+_REACHES: Mapping[Any, Callable[[Reach, Tensor, Sequence[Any], Tensor], Reach]] = {
+    aten.convolution: _after_convolution,
+    aten.avg_pool2d: _after_pooling,
+    aten.max_pool2d_with_indices: _after_max_pooling,
+    aten._adaptive_avg_pool2d: _after_adaptive_pooling,
+    aten.adaptive_max_pool2d: _after_adaptive_pooling,
+    aten.unfold: _after_unfolding,
+    aten.mean: _after_reduction,
+    aten.sum: _after_reduction,
+    aten.amax: _after_reduction,
+    aten.upsample_nearest2d: _after_interpolation,
+    aten.upsample_bilinear2d: _after_bilinear,
+    aten.constant_pad_nd: _after_padding,
+    aten.reflection_pad2d: _after_padding,
+    aten.replication_pad2d: _after_padding,
+    aten.slice: _after_slice,
+    aten.permute: _after_permutation,
+    aten.transpose: _after_transposition,
+}

@@ -65,11 +65,7 @@ class Model:
     @property
     def example_size(self) -> tuple[int, int]:
         """(height, width) of a typical input, in pixels."""
-        from visus.models.catalog import find
-
-        height, width = find(self.info.model).input[1:]
-        trained_on = self.info.recipe.get("size")
-        return self.info.preprocessing.size or (tuple(trained_on) if trained_on else (height, width))
+        return self.info.example_size
 
     def predict(self, images: Image | Sequence[Image], *, batch_size: int = 16) -> Any:
         """Answers for one image or several.
@@ -142,7 +138,7 @@ class Model:
         """Its layers, line by line; see :func:`visus.summary`."""
         from visus.analysis.summary import summarize
 
-        return summarize(self.network, (self.info.in_channels, *self.example_size))
+        return summarize(self.network, (self.info.in_channels, *self.example_size), model=self.info.model)
 
     def _explain_one(self, sample: Sample, label: str | None, value: Target | None) -> Heatmap:
         from visus.explanation.gradcam import grad_cam

@@ -15,6 +15,7 @@ def summary(
     model: str | Path | nn.Module,
     *,
     size: int | tuple[int, int] | None = None,
+    input: tuple[int, int, int] | None = None,
     classes: int | None = None,
     in_channels: int | None = None,
     backbone: str | None = None,
@@ -24,31 +25,54 @@ def summary(
     Args:
         model: a name, a run folder or model file, or a network.
         size: height and width of the input in pixels; None: the paper's, or that of the model file.
+        input: (channels, height, width) instead of ``size`` and ``in_channels``.
         classes: number of classes; None: the paper's own.
         in_channels: 1 or 3; None: the paper's own.
         backbone: of a composed model.
 
+    Returns:
+        A :class:`~visus.analysis.summary.Summary`: print it, ``explain()`` it, ``draw()`` it, ``save()`` it.
+
     Raises:
+        UsageError: if ``input`` comes with ``size`` or ``in_channels``, or other options with a model file.
         UnknownModelError: if there is no such model.
         ShapeError: if the network cannot take such an input.
+
+    Example:
+        >>> result = visus.summary("resnet50", input=(3, 256, 256), classes=10)
+        >>> result.macs
+        5036331008
     """
     from torch import nn
 
     from visus.analysis.summary import summarize
+    from visus.errors import UsageError
 
+    if input is not None and (size is not None or in_channels is not None):
+        raise UsageError("input says the size and the channels already", remedy="leave size and in_channels away")
     pair = (size, size) if isinstance(size, int) else size
+    if input is not None:
+        in_channels, pair = input[0], (input[1], input[2])
     if isinstance(model, nn.Module):
         return summarize(model, (in_channels or 3, *(pair or (224, 224))))
-    path = Path(model)
-    if path.exists():
-        from visus.api.load import load
 
-        loaded = load(path)
-        return summarize(loaded.network, (loaded.info.in_channels, *(pair or loaded.example_size)))
-    from visus.models.building import build
+    from visus.models.blank import build_blank
     from visus.models.catalog import find
 
+    if Path(model).exists():
+        from visus.engine.model_file import read_info
+
+        info = read_info(Path(model))
+        given = {"classes": classes, "in_channels": in_channels, "backbone": backbone}
+        wrong = [name for name, value in given.items() if value not in (None, getattr(info, name, None))]
+        if wrong:
+            raise UsageError(
+                f"{model} has its own {' and '.join(wrong)}", remedy="leave that away, or name a model of the catalogue"
+            )
+        card = find(info.model)
+        network = build_blank(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
+        return summarize(network, (info.in_channels, *(pair or info.example_size)), model=card.full_name)
     card = find(f"{model}+{backbone}" if backbone else str(model))
     channels = in_channels or card.input[0]
-    network = build(card, classes=classes, in_channels=channels, backbone=backbone)
-    return summarize(network, (channels, *(pair or card.input[1:])))
+    network = build_blank(card, classes=classes, in_channels=channels, backbone=backbone)
+    return summarize(network, (channels, *(pair or card.input[1:])), model=card.full_name)

@@ -10,26 +10,54 @@ HELP = """Work a network out, line by line: shapes, parameters, operations, memo
 
 \b
   visus summary lenet5
-  visus summary resnet50@torchvision --size 256 --classes 10
-  visus summary runs/photos-resnet18        a trained one
-  visus summary ssd --backbone mobilenet_v2 --json
+  visus summary resnet50@torchvision --input 3x256x256 --classes 10
+  visus summary runs/photos-resnet18              a trained one
+  visus summary vgg16 --explain                   every number with its formula
+  visus summary ssd --backbone mobilenet_v2 --save ssd.csv
 """
 
 
 def summary(
     model: Annotated[str, typer.Argument(help="Model name, run folder or model file.")],
+    input_: Annotated[
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="Channels, height and width of the input, such as 3x224x224."),
+    ] = None,
     size: Annotated[
         int | None, typer.Option(min=1, help="Height and width of the input; the paper's if not given.")
     ] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="Number of classes; the paper's if not given.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Write each number out as a formula.")] = False,
+    save: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a .txt, .csv or .json file instead of printing.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.summary import summary as work_out
-    from visus.cli.output import say, say_json
+    from visus.cli.output import note, say, say_json
+    from visus.errors import UsageError
 
-    result = work_out(model, size=size, classes=classes, backbone=backbone)
+    if csv and json_:
+        raise UsageError("an answer is CSV or JSON", got="--csv and --json", remedy="give one of the two")
+    result = work_out(model, size=size, input=_shape(input_), classes=classes, backbone=backbone)
+    if save is not None:
+        note(f"wrote {result.save(save, explain=explain)}")
     if json_:
         say_json(result.to_dict())
-    else:
-        say(str(result))
+    elif csv:
+        say(result.to_csv(formulas=explain).removesuffix("\n"))
+    elif save is None:
+        say(result.explain() if explain else str(result))
+
+
+def _shape(text: str | None) -> tuple[int, int, int] | None:
+    from visus.errors import UsageError
+
+    if text is None:
+        return None
+    sides = text.lower().replace(",", "x").split("x")
+    if len(sides) != 3 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise UsageError("--input is no shape", expected="channels x height x width, such as 3x224x224", got=text)
+    return int(sides[0]), int(sides[1]), int(sides[2])

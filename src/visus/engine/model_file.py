@@ -56,6 +56,15 @@ class ModelInfo:
         """(height, width) of the network's input; None: each file's own."""
         return self.preprocessing.size
 
+    @property
+    def example_size(self) -> tuple[int, int]:
+        """(height, width) of a typical input: what the network takes or was trained on, else the paper's."""
+        from visus.models.catalog import find
+
+        trained_on = self.recipe.get("size")
+        height, width = trained_on or find(self.model).input[1:]
+        return self.input_size or (height, width)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {**asdict(self), "preprocessing": self.preprocessing.to_dict(), "classes": list(self.classes)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -14,17 +16,18 @@ class SqueezeExcitation(nn.Module):
     Args:
         channels: C.
         reduction: r = C / S.
+        activation: between the dense layers, where not the paper's ReLU.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int, reduction: int = 16, activation: Callable[..., nn.Module] = nn.ReLU) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, channels // reduction, 1)
-        self.relu = nn.ReLU(inplace=True)
+        self.activation = activation(inplace=True)
         self.fc2 = nn.Conv2d(channels // reduction, channels, 1)
         self.sigmoid = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         z = self.pool(x)  # [N, C, 1, 1]
-        s: Tensor = self.sigmoid(self.fc2(self.relu(self.fc1(z))))  # [N, C, 1, 1]
+        s: Tensor = self.sigmoid(self.fc2(self.activation(self.fc1(z))))  # [N, C, 1, 1]
         return x * s

@@ -25,6 +25,7 @@ from visus.models import catalog
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
 from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
+from visus.models.classification.efficientnet_weights import from_timm as efficientnet_from_timm
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.tflite_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
@@ -96,6 +97,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "tflite-npz": _Layout(from_tflite),
     "caffe-bn-inception": _Layout(bn_inception_from_caffe),
     "npz-state": _Layout(from_arrays),
+    "timm-efficientnet": _Layout(efficientnet_from_timm),
     "timm-inception-v4": _Layout(v4_from_timm),
     "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
 }

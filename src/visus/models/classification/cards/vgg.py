@@ -11,7 +11,7 @@ _MEAN = Preprocessing(scale=1.0, mean=(123.68, 116.779, 103.939), std=(1.0, 1.0,
 
 # Of the paper's editions, which take images of 224x224 and minutes to learn: those that were seen to. The others have
 # the layers of torchvision's editions.
-_LEARNED = ("vgg11_lrn", "vgg16_c")
+_LEARNED = ("vgg11_lrn", "vgg11", "vgg16_c")
 
 # name: (column of table 1, layers, parameters, MACs, torchvision's weights)
 _NETWORKS = {

@@ -1,0 +1,254 @@
+"""The shapes of operators' results, without the results.
+
+Torch's meta device knows them too, but its first operator imports a compiler and sympy, which takes longer than
+everything else that a summary does. Here stand the operators of classic networks; for any other torch is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+
+Rule = Callable[..., Any]
+
+
+def uncomputed(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Tensors of the shapes and types that an operator gives, on the meta device; None for an operator or arguments
+    that are not known here, which torch itself shall judge."""
+    rule = RULES.get(packet)
+    tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
+    if rule is None or not tensors or not all(tensor.is_meta for tensor in tensors):
+        return None
+    return rule(*args, **kwargs)
+
+
+def convolution_shape(args: Sequence[Any]) -> tuple[int, ...] | None:
+    """The output shape of ``aten.convolution``; None if the arguments do not fit."""
+    image, weight, _, stride, padding, dilation, transposed, extra, groups = args
+    if image.ndim != weight.ndim or image.shape[1] != (weight.shape[0] if transposed else weight.shape[1] * groups):
+        return None
+    sides = []
+    for axis, before in enumerate(image.shape[2:]):
+        window = dilation[axis] * (weight.shape[2 + axis] - 1) + 1
+        if transposed:
+            sides.append((before - 1) * stride[axis] - 2 * padding[axis] + window + extra[axis])
+        else:
+            sides.append((before + 2 * padding[axis] - window) // stride[axis] + 1)
+    if min(sides) < 1:
+        return None
+    return (image.shape[0], weight.shape[1] * groups if transposed else weight.shape[0], *sides)
+
+
+def pooled_side(side: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool) -> int:
+    """The places of a pooling along one side; with ``ceil``, a last window must begin inside or in the left padding."""
+    room = side + 2 * padding - dilation * (kernel - 1) - 1
+    places = (-(-room // stride) if ceil else room // stride) + 1
+    return places - 1 if ceil and (places - 1) * stride >= side + padding else places
+
+
+def _convolution(*args: Any) -> Tensor | None:
+    shape = convolution_shape(args)
+    return None if shape is None else args[0].new_empty(shape)
+
+
+def _like(x: Tensor, *_: Any, **__: Any) -> Tensor | None:
+    return x.new_empty(x.shape) if x.is_floating_point() else None
+
+
+def _empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, **_: Any) -> Tensor | None:
+    return x.new_empty(x.shape) if dtype in (None, x.dtype) and device in (None, x.device) else None
+
+
+def _itself(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    return x
+
+
+def _pointwise(left: Any, right: Any, **_: Any) -> Tensor | None:
+    if not isinstance(left, Tensor) or not isinstance(right, Tensor):
+        tensor = left if isinstance(left, Tensor) else right
+        return _like(tensor)
+    if left.dtype != right.dtype or not left.is_floating_point():
+        return None
+    try:
+        return left.new_empty(_broadcast(left.shape, right.shape))
+    except ValueError:
+        return None
+
+
+def _broadcast(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    # torch.broadcast_shapes would import sympy.
+    length = max(len(left), len(right))
+    sides = []
+    padded = ([*[1] * (length - len(shape)), *shape] for shape in (left, right))
+    for a, b in zip(*padded, strict=True):
+        if a != b and 1 not in (a, b):
+            raise ValueError(f"{left} and {right} do not fit")
+        sides.append(b if a == 1 else a)
+    return sides
+
+
+def _concatenation(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first, axis = tensors[0], dim % tensors[0].ndim
+    for tensor in tensors:
+        same = tensor.is_meta and tensor.dtype == first.dtype and tensor.ndim == first.ndim
+        if not same or any(a != b for i, (a, b) in enumerate(zip(tensor.shape, first.shape, strict=True)) if i != axis):
+            return None
+    shape = list(first.shape)
+    shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
+    return first.new_empty(shape)
+
+
+def _stacking(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first = tensors[0]
+    if any(not t.is_meta or t.dtype != first.dtype or t.shape != first.shape for t in tensors):
+        return None
+    axis = dim % (first.ndim + 1)
+    return first.new_empty((*first.shape[:axis], len(tensors), *first.shape[axis:]))
+
+
+def _batch_norm(
+    x: Tensor, _weight: Any, _bias: Any, _mean: Any, _var: Any, training: bool, *_: Any
+) -> tuple[Tensor, ...]:
+    channels = x.shape[1] if training else 0
+    return x.new_empty(x.shape), x.new_empty((channels,)), x.new_empty((channels,))
+
+
+def _pooling_shape(
+    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool
+) -> tuple[int, ...] | None:
+    sides = [
+        pooled_side(side, k, s, p, d, ceil=ceil)
+        for side, k, s, p, d in zip(
+            x.shape[-2:], _pair(kernel), _pair(stride or kernel), _pair(padding), _pair(dilation), strict=True
+        )
+    ]
+    return (*x.shape[:-2], *sides) if min(sides) >= 1 else None
+
+
+def _max_pooling(
+    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil: bool = False
+) -> tuple[Tensor, Tensor] | None:
+    shape = _pooling_shape(x, kernel, stride, padding, dilation, ceil)
+    return None if shape is None else (x.new_empty(shape), x.new_empty(shape, dtype=torch.int64))
+
+
+def _average_pooling(
+    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False, *_: Any
+) -> Tensor | None:
+    shape = _pooling_shape(x, kernel, stride, padding, (1,), ceil)
+    return None if shape is None else x.new_empty(shape)
+
+
+def _adaptive(x: Tensor, size: Sequence[int]) -> Tensor:
+    return x.new_empty((*x.shape[:-2], *_pair(size)))
+
+
+def _adaptive_maximum(x: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    return _adaptive(x, size), x.new_empty((*x.shape[:-2], *_pair(size)), dtype=torch.int64)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor | None:
+    fits = left.dtype == right.dtype and left.ndim == right.ndim and left.shape[-1] == right.shape[-2]
+    if not fits or left.shape[:-2] != right.shape[:-2]:
+        return None
+    return left.new_empty((*left.shape[:-1], right.shape[-1]))
+
+
+def _product_and_sum(_: Tensor, left: Tensor, right: Tensor, **__: Any) -> Tensor | None:
+    return _product(left, right)
+
+
+def _reduction(x: Tensor, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
+    if kwargs.get("dtype") is not None or not x.is_floating_point():
+        return None
+    axes = range(x.ndim) if dim is None or dim == [] else [d % x.ndim for d in ([dim] if isinstance(dim, int) else dim)]
+    if keepdim:
+        return x.new_empty([1 if axis in axes else side for axis, side in enumerate(x.shape)])
+    return x.new_empty([side for axis, side in enumerate(x.shape) if axis not in axes])
+
+
+def _interpolation(x: Tensor, size: Any, *rest: Any) -> Tensor | None:
+    if size is None:  # the overload that takes scale factors
+        factors = rest[-1]
+        if factors is None:
+            return None
+        size = [math.floor(side * factor) for side, factor in zip(x.shape[2:], factors, strict=True)]
+    return x.new_empty((*x.shape[:2], *size))
+
+
+def _average_pooling_3d(
+    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False, *_: Any
+) -> Tensor | None:
+    each = ([*values] * 3 if len(values) == 1 else values for values in (kernel, stride or kernel, padding))
+    sides = [pooled_side(side, k, s, p, 1, ceil=ceil) for side, k, s, p in zip(x.shape[-3:], *each, strict=True)]
+    return x.new_empty((*x.shape[:-3], *sides)) if min(sides) >= 1 else None
+
+
+def _norm(x: Tensor, _: Any = 2, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Tensor | None:
+    return _reduction(x, dim, keepdim, **kwargs)
+
+
+def _indexing(x: Tensor, indices: Sequence[Any]) -> Tensor | None:
+    """Some of one axis: every index but one is None or missing."""
+    given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
+    if len(given) != 1 or given[0][1].ndim != 1 or given[0][1].dtype != torch.int64:
+        return None
+    axis, index = given[0]
+    return x.new_empty((*x.shape[:axis], index.shape[0], *x.shape[axis + 1 :]))
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    if isinstance(values, int):
+        return values, values
+    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+
+
+def _packets(names: str) -> list[Any]:
+    return [getattr(aten, name) for name in names.split() if hasattr(aten, name)]
+
+
+_POINTWISE = (
+    "abs clamp clamp_min elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log neg pow reciprocal relu rsqrt "
+    "sigmoid silu softplus sqrt square tanh _softmax _log_softmax _prelu_kernel"
+)
+_PAIRWISE = "add sub mul div maximum minimum"
+_IN_PLACE = "fill_ zero_ bernoulli_ normal_ uniform_ copy_ " + " ".join(
+    f"{name}_" for name in f"{_POINTWISE} {_PAIRWISE}".split()
+)
+
+RULES: Mapping[Any, Rule] = {
+    **dict.fromkeys(_packets(_POINTWISE), _like),
+    **dict.fromkeys(_packets(_IN_PLACE), _itself),
+    **dict.fromkeys(_packets(_PAIRWISE), _pointwise),
+    aten.empty_like: _empty_like,
+    aten.zeros_like: _empty_like,
+    aten.ones_like: _empty_like,
+    aten.cat: _concatenation,
+    aten.stack: _stacking,
+    aten.convolution: _convolution,
+    aten.native_batch_norm: _batch_norm,
+    aten.max_pool2d_with_indices: _max_pooling,
+    aten.avg_pool2d: _average_pooling,
+    aten.avg_pool3d: _average_pooling_3d,
+    aten._adaptive_avg_pool2d: _adaptive,
+    aten.adaptive_max_pool2d: _adaptive_maximum,
+    aten.mm: _product,
+    aten.bmm: _product,
+    aten.addmm: _product_and_sum,
+    aten.baddbmm: _product_and_sum,
+    aten.mean: _reduction,
+    aten.sum: _reduction,
+    aten.amax: _reduction,
+    aten.linalg_vector_norm: _norm,
+    aten.index: _indexing,
+    aten.upsample_nearest2d: _interpolation,
+    aten.upsample_bilinear2d: _interpolation,
+}
+"""Operator -> its rule; a rule gives None where it does not know."""

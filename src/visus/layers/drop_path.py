@@ -1,0 +1,30 @@
+"""Paths that are left out of a training step now and then."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class DropPath(nn.Module):
+    """In training, an image's whole map is zero with probability ``rate``, and else divided by 1 - rate.
+
+    [N,C,H,W] -> [N,C,H,W], with the same expectation; in eval mode the identity. Each image draws by itself. It is the
+    "drop connect" of EfficientNet's released code and the drop-path of NASNet's.
+
+    Args:
+        rate: in [0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.empty(len(x), 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
+        return x * kept.div_(1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
