@@ -14,6 +14,7 @@ _HOMES = {
     "Recipe": "visus.engine.recipe",
     "Run": "visus.api.run",
     "check_data": "visus.api.check_data",
+    "compare": "visus.api.compare",
     "cite": "visus.api.cite",
     "create": "visus.api.create",
     "evaluate": "visus.api.evaluate",
@@ -34,6 +35,7 @@ __all__ = [*sorted(_HOMES), "__version__"]
 if TYPE_CHECKING:
     from visus.api.check_data import check_data as check_data
     from visus.api.cite import cite as cite
+    from visus.api.compare import compare as compare
     from visus.api.create import create as create
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain

@@ -21,6 +21,7 @@ class Line:
             such as a crop, is passed through.
         kernel, stride, padding, dilation: (vertical, horizontal) where the layer has them, else None.
         groups: of a convolution, else 1.
+        settings: what the layer says of itself, such as "64, eps=1e-05, momentum=0.1".
         parameters: weights and biases, counted where they are used first.
         macs: multiply-accumulates for one image.
         activation_bytes: of the output for one image; 0 for a layer that works in place.
@@ -44,6 +45,7 @@ class Line:
     padding: tuple[int, int] | None = None
     dilation: tuple[int, int] | None = None
     groups: int = 1
+    settings: str = ""
     parameters: int = 0
     macs: int = 0
     activation_bytes: int = 0

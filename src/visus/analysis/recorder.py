@@ -400,6 +400,7 @@ class _Recorder:
             padding=shape.padding,
             dilation=shape.dilation,
             groups=shape.groups,
+            settings=" ".join(call.module.extra_repr().split()),
             parameters=sum(p.numel() for p in own) if fresh else 0,
             macs=call.macs,
             activation_bytes=0 if id(output) in call.inputs else self._bytes(output)[0],

@@ -11,8 +11,9 @@ HELP = """Work a network out, line by line: shapes, parameters, operations, memo
 \b
   visus summary lenet5
   visus summary resnet50@torchvision --input 3x256x256 --classes 10
-  visus summary runs/photos-resnet18              a trained one
-  visus summary vgg16 --explain                   every number with its formula
+  visus summary runs/photos-resnet18                    a trained one
+  visus summary vgg16 --explain                         every number with its formula
+  visus summary alexnet --compare alexnet@torchvision   what differs
   visus summary ssd --backbone mobilenet_v2 --save ssd.csv
 """
 
@@ -29,19 +30,41 @@ def summary(
     classes: Annotated[int | None, typer.Option(min=1, help="Number of classes; the paper's if not given.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Write each number out as a formula.")] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="OTHER", help="Show what differs in another model, run folder or model file."),
+    ] = None,
     save: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write a .txt, .csv or .json file instead of printing.")
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
+    from visus.api.compare import compare as work_out_both
     from visus.api.summary import summary as work_out
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
 
     if csv and json_:
         raise UsageError("an answer is CSV or JSON", got="--csv and --json", remedy="give one of the two")
-    result = work_out(model, size=size, input=_shape(input_), classes=classes, backbone=backbone)
+    shape = _shape(input_)
+    if compare is not None:
+        if explain or backbone is not None:
+            raise UsageError(
+                "a comparison takes no --explain and no --backbone",
+                remedy="leave them away; a composed model is written like ssd+mobilenet_v2",
+            )
+        both = work_out_both(model, compare, size=size, input=shape, classes=classes)
+        if save is not None:
+            note(f"wrote {both.save(save)}")
+        if json_:
+            say_json(both.to_dict())
+        elif csv:
+            say(both.to_csv().removesuffix("\n"))
+        elif save is None:
+            say(str(both))
+        return
+    result = work_out(model, size=size, input=shape, classes=classes, backbone=backbone)
     if save is not None:
         note(f"wrote {result.save(save, explain=explain)}")
     if json_:

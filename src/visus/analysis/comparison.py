@@ -1,0 +1,364 @@
+"""Two networks side by side: which layers they share, and what differs."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from visus.analysis import tables
+from visus.analysis.line import Line
+from visus.analysis.summary import Summary, written
+from visus.errors import UsageError
+
+Change = Literal["same", "changed", "left", "right"]
+
+MARKS: dict[Change, str] = {"same": " ", "changed": "~", "left": "-", "right": "+"}
+LARGE = 4_000_000  # pairs of lines; beyond, runs of equal lines are found first
+SHOWN = 2  # equal lines that are printed before and after a difference
+
+# What the fields of a line say already, and what changes no result.
+_SAID = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "in_features", "out_features", "inplace",
+         "track_running_stats")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One line of each network that stand for one another, or one line that only one of them has.
+
+    Args:
+        change: "same", "changed", "left" (only the left network has it) or "right".
+        left, right: the lines.
+        differences: what differs, such as "kernel 5x5 -> 3x3".
+    """
+
+    change: Change
+    left: Line | None
+    right: Line | None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The structural difference of two networks.
+
+    Names make no difference, nor do the sizes of maps or the channels of a layer without weights, which follow from
+    the layers before. A layer's kind, window, channels, parameters and settings do.
+
+    Args:
+        left, right: the networks, worked out.
+        pairs: all their lines, in order.
+    """
+
+    left: Summary
+    right: Summary
+    pairs: tuple[Pair, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return all(pair.change == "same" for pair in self.pairs)
+
+    def in_short(self) -> list[tuple[int, str]]:
+        """How often each difference comes, most often first; numbers of parameters, which follow, left aside."""
+        texts = []
+        for pair in self.pairs:
+            line = pair.left or pair.right
+            if pair.change == "changed" and line is not None:
+                what = [text for text in pair.differences if not text.startswith("parameters ")]
+                texts.append(f"{line.kind}: {', '.join(what or pair.differences)}")
+            elif pair.change != "same" and line is not None:
+                texts.append(f"{line.kind} only in {(self.left if pair.change == 'left' else self.right).name}")
+        return [(count, text) for text, count in Counter(texts).most_common()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "left": self.left.name,
+            "right": self.right.name,
+            "same": self.same,
+            "in_short": [{"count": count, "what": what} for count, what in self.in_short()],
+            "totals": {name: [left, right] for name, left, right in self._totals()},
+            "pairs": [asdict(pair) for pair in self.pairs],
+        }
+
+    def to_csv(self) -> str:
+        """A row a pair."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("change", "left_path", "left", "right_path", "right", "differences"))
+        for pair in self.pairs:
+            cells = [cell for line in (pair.left, pair.right) for cell in (line.path if line else "", _layer(line))]
+            writer.writerow((pair.change, *cells, "; ".join(pair.differences)))
+        return file.getvalue()
+
+    def save(self, file: str | Path) -> Path:
+        """Writes the comparison into a file; its suffix chooses the form.
+
+        Raises:
+            UsageError: for another suffix than .txt, .csv and .json.
+            DiskError: if the file cannot be written.
+        """
+        forms: dict[str, Callable[[], str]] = {
+            ".txt": lambda: f"{self}\n",
+            ".csv": self.to_csv,
+            ".json": lambda: json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n",
+        }
+        path = Path(file)
+        if path.suffix not in forms:
+            raise UsageError(
+                f"cannot tell the form of {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
+            )
+        return written(path, forms[path.suffix]())
+
+    def __str__(self) -> str:
+        rows = [("", self.left.name, self.right.name, "what differs")]
+        for pair in self._shown():
+            if isinstance(pair, int):
+                rows.append(("", f"... {pair} lines are alike", "", ""))
+            else:
+                rows.append((MARKS[pair.change], _named(pair.left), _named(pair.right), ", ".join(pair.differences)))
+        table = _aligned(rows)
+        totals = [
+            ("", self.left.name, self.right.name),
+            *((_TOTALS[name], _total(name, left), _total(name, right)) for name, left, right in self._totals()),
+        ]
+        counts = {change: sum(pair.change == change for pair in self.pairs) for change in MARKS}
+        end = (
+            f"{counts['same']} lines alike, {counts['changed']} changed (~), {counts['left']} only in {self.left.name} "
+            f"(-), {counts['right']} only in {self.right.name} (+)"
+        )
+        short = [f"{count:>5} x {text}" for count, text in self.in_short()]
+        return "\n".join((*table, "", *_aligned(totals, to_the_right=True), "", end, *short))
+
+    def _shown(self) -> Iterator[Pair | int]:
+        """The pairs to print; a number stands for so many equal ones that are left out."""
+        near = set()
+        for index, pair in enumerate(self.pairs):
+            if pair.change != "same":
+                near |= set(range(index - SHOWN, index + SHOWN + 1))
+        near |= {index for index in range(len(self.pairs)) if {index - 1, index + 1} <= near}  # "1 line" takes a line
+        left_out = 0
+        for index, pair in enumerate(self.pairs):
+            if index in near:
+                if left_out:
+                    yield left_out
+                left_out = 0
+                yield pair
+            else:
+                left_out += 1
+        if left_out:
+            yield left_out
+
+    def _totals(self) -> Iterator[tuple[str, int | None, int | None]]:
+        for name in _TOTALS:
+            if name == "lines":
+                yield name, len(self.left.lines), len(self.right.lines)
+            else:
+                yield name, getattr(self.left, name), getattr(self.right, name)
+
+
+_TOTALS = {
+    "parameters": "parameters",
+    "buffers": "buffered values",
+    "weight_bytes": "memory of both",
+    "macs": "MACs",
+    "activation_bytes": "all activations",
+    "peak_bytes": "live at one time",
+    "kept_bytes": "kept by a training",
+    "lines": "lines",
+}
+
+
+def _total(name: str, value: int | None) -> str:
+    if value is None:
+        return "-"
+    return tables.memory(value) if name.endswith("_bytes") else f"{value:,}"
+
+
+def compared(left: Summary, right: Summary) -> Comparison:
+    """Aligns the lines of two networks so that as much as possible stays the same."""
+    ours, theirs = left.lines, right.lines
+    pairs: list[Pair] = []
+    for a, b in _stretches(ours, theirs):
+        pairs += _aligned_stretch(ours[a], theirs[b])
+    return Comparison(left, right, tuple(pairs))
+
+
+def _stretches(ours: Sequence[Line], theirs: Sequence[Line]) -> Iterator[tuple[slice, slice]]:
+    """What is to be aligned line by line: everything, or what is between long equal runs of very long networks."""
+    if len(ours) * len(theirs) <= LARGE:
+        yield slice(None), slice(None)
+        return
+    keys = [[_structure(line) for line in lines] for lines in (ours, theirs)]
+    matcher = difflib.SequenceMatcher(None, keys[0], keys[1], autojunk=False)
+    for _, a1, a2, b1, b2 in matcher.get_opcodes():
+        yield slice(a1, a2), slice(b1, b2)
+
+
+def _aligned_stretch(ours: Sequence[Line], theirs: Sequence[Line]) -> list[Pair]:
+    """The cheapest way to make one row of lines out of the other (Needleman & Wunsch)."""
+    if len(ours) * len(theirs) > LARGE:  # of two very long networks, without anything in common or just the same
+        paired = [_pair(a, b) for a, b in zip(ours, theirs, strict=False)]
+        rest = [Pair("left", a, None) for a in ours[len(theirs) :]] + [
+            Pair("right", None, b) for b in theirs[len(ours) :]
+        ]
+        return paired + rest
+    known: dict[tuple[Any, Any], float | None] = {}
+    a_keys, b_keys = [_structure(line) for line in ours], [_structure(line) for line in theirs]
+
+    def cost(i: int, j: int) -> float | None:
+        key = (a_keys[i], b_keys[j])
+        if key not in known:
+            known[key] = _cost(ours[i], theirs[j])
+        base = known[key]
+        return base if base is None or ours[i].path == theirs[j].path else base + 0.01  # of equals, the namesake
+
+    gap = 0.55  # two gaps cost more than any change
+    best = [[j * gap for j in range(len(theirs) + 1)]]
+    for i in range(len(ours)):
+        row = [(i + 1) * gap]
+        for j in range(len(theirs)):
+            step = cost(i, j)
+            both = best[i][j] + step if step is not None else float("inf")
+            row.append(min(both, best[i][j + 1] + gap, row[j] + gap))
+        best.append(row)
+    pairs: list[Pair] = []
+    i, j = len(ours), len(theirs)
+    while i or j:
+        step = cost(i - 1, j - 1) if i and j else None
+        if step is not None and abs(best[i][j] - best[i - 1][j - 1] - step) < 1e-9:
+            i, j = i - 1, j - 1
+            pairs.append(_pair(ours[i], theirs[j]))
+        elif j and abs(best[i][j] - best[i][j - 1] - gap) < 1e-9:
+            j -= 1
+            pairs.append(Pair("right", None, theirs[j]))
+        else:
+            i -= 1
+            pairs.append(Pair("left", ours[i], None))
+    return pairs[::-1]
+
+
+def _cost(left: Line, right: Line) -> float | None:
+    """0 for equal lines, less than 1 for ones that may stand for one another, None for others."""
+    count = len(_differences(left, right))
+    if count == 0:
+        return 0.0
+    return None if _family(left) != _family(right) else min(0.4 + 0.1 * count, 0.95)
+
+
+def _pair(left: Line, right: Line) -> Pair:
+    differences = tuple(_differences(left, right))
+    return Pair("changed" if differences else "same", left, right, differences)
+
+
+def _structure(line: Line) -> tuple[object, ...]:
+    """All that makes a difference."""
+    window = (line.kernel, line.stride, line.padding, line.dilation, line.groups)
+    rest = (len(line.inputs), line.parameters, line.frozen, line.only_in_training, line.settings)
+    return line.kind, *window, _channels(line), *rest
+
+
+def _differences(left: Line, right: Line) -> list[str]:
+    found = []
+    if left.kind != right.kind:
+        found.append(f"{left.kind} -> {right.kind}")
+    for name in ("kernel", "stride", "padding", "dilation"):
+        one, other = getattr(left, name), getattr(right, name)
+        if one != other:
+            found.append(f"{name} {tables.pair_text(one) or 'none'} -> {tables.pair_text(other) or 'none'}")
+    one_bias, other_bias = ("no bias" if "bias=False" in line.settings else "a bias" for line in (left, right))
+    counts = [
+        ("groups", left.groups, right.groups),
+        ("channels", _channels(left), _channels(right)),
+        ("inputs", len(left.inputs), len(right.inputs)),
+        ("parameters", left.parameters, right.parameters),
+    ]
+    found += [f"{name} {one:,} -> {other:,}" for name, one, other in counts if one != other]
+    if one_bias != other_bias and left.kind == right.kind:
+        found.append(f"{one_bias} -> {other_bias}")
+    if left.frozen != right.frozen:
+        found.append(f"frozen {left.frozen or 'nothing'} -> {right.frozen or 'nothing'}")
+    if left.only_in_training != right.only_in_training:
+        found.append(
+            "runs in a training only, there" if right.only_in_training else "runs not in a training only, there"
+        )
+    if left.kind == right.kind:
+        ours, theirs = _settings(left), _settings(right)
+        for name in dict.fromkeys((*ours, *theirs)):
+            if ours.get(name) != theirs.get(name):
+                found.append(f"{name} {ours.get(name, 'none')} -> {theirs.get(name, 'none')}")
+    return found
+
+
+def _settings(line: Line) -> dict[str, str]:
+    """What a layer says of itself beyond its fields, by name; unnamed values of a layer without weights by place."""
+    settings = {}
+    for place, part in enumerate(re.split(r",\s*(?![^()]*\))", line.settings)):
+        name, equals, value = part.partition("=")
+        if equals and name not in _SAID:
+            settings[name] = value
+        elif not equals and part and not line.parameters and line.kernel is None:
+            settings[f"value {place + 1}"] = part
+    return settings
+
+
+def _channels(line: Line) -> int:
+    """Of a layer with weights; 0 for others, whose channels follow from the layers before."""
+    return line.output[0] if line.output and line.parameters else 0
+
+
+_FAMILIES = (
+    "conv",
+    "pool",
+    "norm",
+    "linear",
+    "dropout",
+    "sum",
+    "product",
+    "concatenation",
+    "interpolation",
+    "called by",
+)
+
+
+def _family(line: Line) -> str:
+    """What may stand in the place of what: a convolution of one kind for another, an activation for another."""
+    kind = line.kind.lower()
+    return next((family for family in _FAMILIES if family in kind), "weights" if line.parameters else "activation")
+
+
+def _layer(line: Line | None) -> str:
+    """A line without its name: "Conv2d 3x3/2 pad 1 -> 64x112x112"."""
+    if line is None:
+        return ""
+    window = ""
+    if line.kernel is not None:
+        window = " " + tables.pair_text(line.kernel, short=False)
+        window += f"/{tables.pair_text(line.stride)}" if line.stride not in (None, (1, 1)) else ""
+        window += f" pad {tables.pair_text(line.padding)}" if line.padding not in (None, (0, 0)) else ""
+    window += f" g{line.groups}" if line.groups > 1 else ""
+    return f"{line.kind}{window} -> {'x'.join(map(str, line.output))}" if line.output else line.kind
+
+
+def _named(line: Line | None) -> str:
+    return f"{line.path or '(network)'}: {_layer(line)}" if line is not None else ""
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, to_the_right: bool = False) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_the_right and place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
