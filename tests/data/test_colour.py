@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from visus.data.augmentation import Augmentation
-from visus.data.colour import change_colours
+from visus.data.colour import COLOUR_AXES, COLOUR_SPREAD, change_colours, shift_colours
 
 
 class Fixed:
@@ -111,3 +111,37 @@ def test_each_change_happens_as_often_as_asked_and_either_way(field: str) -> Non
     untouched = sum(np.array_equal(result, pixels) for result in results)
     assert 160 < untouched < 250
     assert len({result.tobytes() for result in results}) > 30
+
+
+def test_the_axes_of_colour_are_perpendicular_and_of_length_one() -> None:
+    np.testing.assert_allclose(COLOUR_AXES.T @ COLOUR_AXES, np.eye(3), atol=2e-4)
+
+
+def test_a_shift_of_colours_is_the_papers_sum() -> None:
+    """Krizhevsky et al. 2012, section 4.1: [p1 p2 p3][a1 l1, a2 l2, a3 l3]^T is added to every pixel."""
+    pixels = np.full((4, 5, 3), 128, np.uint8)
+    drawn = np.random.default_rng(7).normal(0, 0.1, 3)
+    expected = 128 + 255 * sum(COLOUR_AXES[:, i] * drawn[i] * COLOUR_SPREAD[i] for i in range(3))
+    shifted = shift_colours(pixels, 0.1, np.random.default_rng(7))
+    np.testing.assert_allclose(shifted[0, 0], expected, atol=0.5)
+    assert (shifted == shifted[0, 0]).all()
+
+
+def test_shifts_of_colours_have_the_covariance_asked_for() -> None:
+    """Of many draws: 0.1^2 times E diag(l^2) E^T, in raw values, beside the rounding's 1/12."""
+    pixels = np.full((1, 1, 3), 128, np.uint8)
+    random = np.random.default_rng(0)
+    shifts = np.stack([shift_colours(pixels, 0.3, random)[0, 0].astype(float) - 128 for _ in range(4000)])
+    wanted = (0.3 * 255) ** 2 * COLOUR_AXES @ np.diag(COLOUR_SPREAD**2) @ COLOUR_AXES.T
+    np.testing.assert_allclose(np.cov(shifts.T), wanted, rtol=0.12, atol=1.0)
+    np.testing.assert_allclose(shifts.mean(axis=0), 0, atol=1.0)
+
+
+def test_shifts_of_colours_saturate_and_leave_greys_alone() -> None:
+    class Large:
+        def normal(self, mean: float, deviation: float, count: int) -> np.ndarray:
+            return np.asarray([-40.0, 0.0, 0.0])
+
+    assert shift_colours(np.full((2, 2, 3), 200, np.uint8), 0.1, Large()).tolist() == np.full((2, 2, 3), 255).tolist()
+    grey = colours()[..., 0].copy()
+    assert shift_colours(grey, 0.1, Large()) is grey

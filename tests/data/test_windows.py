@@ -99,6 +99,69 @@ def test_scale_range_scales_before_the_crop() -> None:
     assert rows.max() == pytest.approx(64 / 0.8, abs=1.5)
 
 
+def test_the_short_side_is_drawn_before_the_crop() -> None:
+    """VGG, section 3.1: S from [256, 512]; a crop of 224 is then 224 / S of the shorter side."""
+    preprocessing = Preprocessing(size=(224, 224), fit="crop")
+    augmentation = Augmentation(random_crop=True, short_side=(256, 512))
+    windows = [w for w, _, _ in drawn(augmentation, preprocessing, file_size=(1000, 1500), count=2000)]
+    scales = np.asarray([1000 * 224 / (w[2] - w[0]) for w in windows])  # S of each
+    assert scales.min() == pytest.approx(256, abs=1)
+    assert scales.max() == pytest.approx(512, abs=1.5)
+    # Uniform: each quarter of the range as often.
+    shares = np.histogram(scales, bins=4, range=(256, 512))[0] / len(scales)
+    np.testing.assert_allclose(shares, 0.25, atol=0.04)
+    assert all(w[2] - w[0] == w[3] - w[1] for w in windows)
+
+
+def test_crops_stay_within_the_central_square() -> None:
+    """AlexNet, section 2: the shorter side becomes 256, and the central 256x256 is kept."""
+    augmentation = Augmentation(random_crop=True, short_side=(256, 256), central_square=True)
+    preprocessing = Preprocessing(size=(224, 224), fit="crop")
+    windows = np.asarray([w for w, _, _ in drawn(augmentation, preprocessing, file_size=(512, 800), count=2000)])
+    assert windows.min(axis=0).tolist() == [0, 144, 448, 592]
+    assert windows.max(axis=0).tolist() == [64, 208, 512, 656]
+
+
+def test_corner_crops_are_five() -> None:
+    """ZFNet, section 3: the four corners and the centre of a 256x256 image, each as often."""
+    augmentation = Augmentation(random_crop=True, corners=True)
+    preprocessing = Preprocessing(size=(224, 224), fit="crop")
+    windows = [w[:2] for w, _, _ in drawn(augmentation, preprocessing, file_size=(256, 256), count=2000)]
+    counts = {place: windows.count(place) for place in set(windows)}
+    assert set(counts) == {(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)}
+    assert all(count == pytest.approx(400, abs=80) for count in counts.values())
+
+
+def test_padding_lets_a_crop_of_the_whole_move() -> None:
+    """ResNet, section 4.2: 4 pixels on each side, then a 32x32 crop: 9 x 9 places."""
+    augmentation = Augmentation(random_crop=True, pad=4)
+    preprocessing = Preprocessing(size=(32, 32), fit="stretch")
+    windows = {w for w, _, _ in drawn(augmentation, preprocessing, file_size=(32, 32), count=2000)}
+    assert windows == {(y, x, y + 32, x + 32) for y in range(-4, 5) for x in range(-4, 5)}
+
+
+def test_padding_counts_the_inputs_pixels() -> None:
+    """A file twice as large is padded by twice as many of its own."""
+    augmentation = Augmentation(random_crop=True, short_side=(32, 32), pad=4)
+    preprocessing = Preprocessing(size=(32, 32), fit="stretch")
+    windows = np.asarray([w for w, _, _ in drawn(augmentation, preprocessing, file_size=(64, 64), count=2000)])
+    assert windows.min(axis=0).tolist() == [-8, -8, 56, 56]
+    assert windows.max(axis=0).tolist() == [8, 8, 72, 72]
+
+
+@pytest.mark.parametrize(
+    "field", [{"pad": 4}, {"short_side": (256, 512)}, {"central_square": True}, {"corners": True}], ids=str
+)
+def test_what_random_crop_alone_uses_is_refused_without_it(field: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="acts through random_crop"):
+        Augmentation(**field)
+
+
+def test_two_ways_of_scaling_are_refused() -> None:
+    with pytest.raises(ValueError, match="exclude one another"):
+        Augmentation(random_crop=True, scale_range=(0.5, 1), short_side=(256, 256))
+
+
 class TestZoomOut:
     def test_the_file_lies_anywhere_on_a_canvas_of_its_own_shape(self) -> None:
         windows = [window for window, _, border in drawn(Augmentation(zoom_out=1, border="mirror"))]

@@ -8,6 +8,7 @@ from torch import nn
 
 from visus.engine.optimizer import head_parameters, make_optimizer, scaled_lr
 from visus.engine.recipe import Optimizer, Recipe
+from visus.engine.rmsprop import TensorFlowRMSprop
 from visus.errors import RecipeError
 
 
@@ -74,6 +75,10 @@ def test_a_backbone_of_rate_zero_stays():
             Optimizer(name="rmsprop", lr=0.1, alpha=0.9, momentum=0.5),
             lambda p: torch.optim.RMSprop(p, 0.1, alpha=0.9, momentum=0.5),
         ),
+        (
+            Optimizer(name="adadelta", lr=1.0, alpha=0.95, eps=1e-6, weight_decay=0.01),
+            lambda p: torch.optim.Adadelta(p, 1.0, rho=0.95, eps=1e-6, weight_decay=0.01),
+        ),
     ],
 )
 def test_rules_are_pytorchs(settings, theirs):
@@ -88,6 +93,77 @@ def test_rules_are_pytorchs(settings, theirs):
             optimizer.step()
         results.append(network.weight.detach())
     assert torch.equal(*results)
+
+
+def test_tensorflows_rmsprop_by_hand():
+    """Two steps on a gradient of 2 with decay 0.5, momentum 0.5, epsilon 1 and rate 0.1, as in
+    tensorflow/core/kernels/training_ops.cc: the squares go 1 -> 2.5 -> 3.25."""
+    weight = nn.Parameter(torch.tensor([1.0]))
+    optimizer = TensorFlowRMSprop([weight], lr=0.1, alpha=0.5, momentum=0.5, eps=1.0)
+    first = 0.1 * 2 / (2.5 + 1) ** 0.5
+    second = 0.5 * first + 0.1 * 2 / (3.25 + 1) ** 0.5
+    for expected in (1 - first, 1 - first - second):
+        weight.grad = torch.tensor([2.0])
+        optimizer.step()
+        assert weight.item() == pytest.approx(expected)
+
+
+def test_its_rate_is_inside_the_momentum():
+    """A velocity that was built up at a high rate goes on at it when the rate falls to 0."""
+    weight = nn.Parameter(torch.tensor([0.0]))
+    optimizer = TensorFlowRMSprop([weight], lr=1.0, alpha=1.0, momentum=0.5, eps=0.0)
+    weight.grad = torch.tensor([1.0])
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = 0.0
+    optimizer.step()
+    assert weight.item() == pytest.approx(-1.5)
+
+
+def test_its_state_goes_on_after_loading():
+    def trained(steps, weight, optimizer):
+        for step in steps:
+            weight.grad = torch.full_like(weight, float(step))
+            optimizer.step()
+        return weight
+
+    def fresh(value):
+        weight = nn.Parameter(value.clone())
+        return weight, TensorFlowRMSprop([weight], lr=0.1, momentum=0.9, weight_decay=0.01)
+
+    whole = trained(range(6), *fresh(torch.ones(3)))
+    weight, optimizer = fresh(torch.ones(3))
+    trained(range(3), weight, optimizer)
+    other, going_on = fresh(weight.detach())
+    going_on.load_state_dict(optimizer.state_dict())
+    assert torch.equal(trained(range(3, 6), other, going_on), whole)
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.depthwise = nn.Conv2d(4, 8, 3, groups=4)
+        self.grouped = nn.Conv2d(8, 4, 1, groups=2)
+        self.grey = nn.Conv2d(1, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.prelu = nn.PReLU(4)
+
+
+def test_weights_without_decay():
+    network = Mixed()
+    settings = Optimizer(lr=0.1, weight_decay=0.01, no_decay=("prelu", "depthwise"))
+    found = settings_of(network, make_optimizer(network, settings))
+    assert {name for name, (_, decay) in found.items() if decay == 0} == {"depthwise.weight", "prelu.weight"}
+
+
+def test_biases_at_a_rate_of_their_own():
+    """Caffe's lr_mult: 2 for the biases of convolutions and linear layers."""
+    network = Mixed()
+    found = settings_of(network, make_optimizer(network, Optimizer(lr=0.1, bias_lr=2)))
+    assert {name for name, (rate, _) in found.items() if rate == 0.2} == {
+        "depthwise.bias",
+        "grouped.bias",
+        "grey.bias",
+    }
 
 
 def test_rate_for_the_images_of_a_step():

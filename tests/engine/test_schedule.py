@@ -88,3 +88,54 @@ def test_plateau_like_pytorch():
         ours.update(score, schedule)
         theirs.step(score)
         assert ours.factor == pytest.approx(optimizer.param_groups[0]["lr"])
+
+
+def test_a_warmup_may_begin_above_zero_or_stay_there():
+    """ResNet, section 4.2, 110 layers: 0.01 for 400 steps, then 0.1."""
+    constant = Schedule(warmup_epochs=40, warmup="constant", warmup_from=0.1)
+    assert rates(constant, [0, 399, 400], epochs=100) == pytest.approx([0.1, 0.1, 1])
+    linear = Schedule(warmup_epochs=0.4, warmup_from=0.5)
+    assert rates(linear, range(5)) == pytest.approx([0.625, 0.75, 0.875, 1, 1])
+
+
+def test_a_staircase_falls_at_the_end_of_each_period():
+    """Inception-v3, section 8: times 0.94 every two epochs."""
+    schedule = Schedule(name="exponential", gamma=0.94, every=2, staircase=True)
+    assert rates(schedule, [0, 19, 20, 39, 40], epochs=10) == pytest.approx([1, 1, 0.94, 0.94, 0.94**2])
+    smooth = Schedule(name="exponential", gamma=0.94, every=2)
+    assert rates(smooth, [10, 20], epochs=10) == pytest.approx([0.94**0.5, 0.94])
+
+
+@pytest.mark.parametrize("every", [2.4, 8 / 6, 19.98])
+def test_a_staircase_takes_each_step_once(every):
+    schedule = Schedule(name="exponential", gamma=0.5, every=every, staircase=True)
+    found = rates(schedule, range(2000), steps_an_epoch=20, epochs=100)
+    exponents = [round(-math.log2(value)) for value in found]
+    # Counted in whole numbers: how many periods of `every` epochs are over.
+    assert exponents == [step * 3000 // round(every * 20 * 3000) for step in range(2000)]
+
+
+def test_polynomials():
+    """Darknet-19 falls with the fourth power, Caffe's quick GoogLeNet with the root."""
+    assert rates(Schedule(name="polynomial", power=4), [0, 20, 40]) == pytest.approx([1, 0.5**4, 0])
+    assert rates(Schedule(name="polynomial", power=0.5), [0, 30]) == pytest.approx([1, 0.5])
+    assert rates(Schedule(name="polynomial", final=0.2, warmup_epochs=2), [20, 30, 40]) == pytest.approx([1, 0.6, 0.2])
+
+
+def test_like_pytorchs_polynomial():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=40, power=4)
+    for found in rates(Schedule(name="polynomial", power=4), range(40)):
+        assert found == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-9)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_a_plateau_falls_no_more_often_than_asked():
+    """AlexNet, section 5: the rate was reduced three times."""
+    schedule = Schedule(name="plateau", gamma=0.1, patience=0, most_drops=3)
+    plateau = Plateau()
+    fell = [plateau.update(score, schedule) for score in (1, 0, 0, 0, 0, 0)]
+    assert fell == [False, True, True, True, False, False]
+    assert plateau.factor == pytest.approx(1e-3)

@@ -10,6 +10,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Positive = Annotated[float, Field(gt=0)]
+Pixels = Annotated[int, Field(ge=1)]
+
+_OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pad")
 
 
 class Augmentation(BaseModel):
@@ -21,11 +24,22 @@ class Augmentation(BaseModel):
         None, description="cut a rectangle of this share of the area and scale it to the input (Inception crop)"
     )
     crop_aspect: tuple[Positive, Positive] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
+    pad: Annotated[int, Field(ge=0)] = Field(
+        0, description="pixels of the network's input that are added on every side before random_crop"
+    )
     random_crop: bool = Field(
         False, description="cut a window of the input's size at a random place, in the file's own resolution"
     )
     scale_range: tuple[Positive, Positive] | None = Field(
         None, description="scale the image by a random factor before random_crop"
+    )
+    short_side: tuple[Pixels, Pixels] | None = Field(
+        None, description="scale the shorter side to so many pixels, drawn from this range, before random_crop"
+    )
+    central_square: bool = Field(False, description="random_crop stays within the image's central square")
+    corners: bool = Field(False, description="random_crop cuts one of the four corners or the centre")
+    sides: tuple[Pixels, ...] = Field(
+        (), description="square inputs of these sides in turn, one an epoch (SPP-net); none: the input's own size"
     )
     mirror: Probability = Field(0.0, description="probability of swapping left and right")
     flip: Probability = Field(0.0, description="probability of swapping top and bottom")
@@ -45,6 +59,9 @@ class Augmentation(BaseModel):
     saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn the hue by up to this share of a circle")
     photometric: Probability = Field(1.0, description="probability of each of the four colour changes")
+    pca_noise: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"
+    )
     zoom_out: Probability = Field(0.0, description="probability of placing the image on a larger canvas (SSD)")
     zoom_out_ratio: Annotated[float, Field(ge=1)] = Field(4.0, description="largest side ratio of that canvas")
     iou_crop: bool = Field(
@@ -56,9 +73,12 @@ class Augmentation(BaseModel):
         cropping = [name for name in ("crop_area", "random_crop", "iou_crop") if getattr(self, name)]
         if len(cropping) > 1:
             raise ValueError(f"choose one way of cropping: {' and '.join(cropping)} exclude one another")
-        if self.scale_range is not None and not self.random_crop:
-            raise ValueError("scale_range acts through random_crop: set random_crop too")
-        for name in ("crop_area", "crop_aspect", "scale_range"):
+        acting = [name for name in _OF_RANDOM_CROP if getattr(self, name) != type(self).model_fields[name].default]
+        if acting and not self.random_crop:
+            raise ValueError(f"{acting[0]} acts through random_crop: set random_crop too")
+        if self.scale_range is not None and self.short_side is not None:
+            raise ValueError("choose one way of scaling: scale_range and short_side exclude one another")
+        for name in ("crop_area", "crop_aspect", "scale_range", "short_side"):
             values = getattr(self, name)
             if values is not None and values[0] > values[1]:
                 raise ValueError(f"{name} goes from the smaller to the larger, not {list(values)}")

@@ -1,4 +1,4 @@
-"""Random changes of brightness, contrast, saturation and hue, on uint8 pixels."""
+"""Random changes of brightness, contrast, saturation and hue, and along the axes of colour, on uint8 pixels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.augmentation import Augmentation
+
+COLOUR_AXES = np.asarray([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+"""[colour, axis]: principal components of ImageNet's colours, R, G, B, as fb.resnet.torch (imagenet.lua) states them;
+Krizhevsky et al. 2012 print none."""
+COLOUR_SPREAD = np.asarray([0.2175, 0.0188, 0.0045])
+"""Of each axis, for colours in [0, 1]; from the same place, which calls them eigenvalues."""
 
 
 def change_colours(
@@ -40,3 +46,22 @@ def change_colours(
         values[..., 0] += np.uint8(round(256 * augmentation.hue * factors[3]) % 256)
         pixels = np.asarray(cv2.cvtColor(values, cv2.COLOR_HSV2RGB_FULL), np.uint8)
     return pixels
+
+
+def shift_colours(pixels: NDArray[np.uint8], deviation: float, random: np.random.Generator) -> NDArray[np.uint8]:
+    """One colour added to all pixels: the sum over the axes p of a * spread * p with a ~ N(0, deviation).
+
+    Krizhevsky et al. 2012, section 4.1. Greys [H,W] have no such axes and stay.
+
+    Args:
+        pixels: [H,W] or [H,W,3] uint8.
+        deviation: the paper's is 0.1.
+        random: where the three a come from, also for greys.
+    """
+    drawn = random.normal(0, deviation, 3)
+    if pixels.ndim == 2:
+        return pixels
+    shift = 255 * (COLOUR_AXES @ (drawn * COLOUR_SPREAD))  # [3]
+    tables = np.arange(256)[:, None] + shift  # [256, 3]
+    tables = np.clip(np.rint(tables), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels, tables[None]), np.uint8)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visus.data.augmentation import Augmentation
-from visus.data.colour import change_colours
+from visus.data.colour import change_colours, shift_colours
 from visus.data.geometry import Border, Cut, Frame, Pixels, Window, displace, flip, mirror, turn, warp
 from visus.data.images import opened
 from visus.data.windows import fixed_window, random_window
@@ -91,6 +91,8 @@ class Preparer:
         else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
             window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
+            if augmentation.sides:
+                size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
         loaded = _channels_last(source.load(_needed(window, size, file_size)))
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
         frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
@@ -147,6 +149,8 @@ def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Gener
         frame = displace(frame, offsets, augmentation.border)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.hue:
         frame = replace(frame, pixels=change_colours(frame.pixels, augmentation, random))
+    if augmentation.pca_noise:
+        frame = replace(frame, pixels=shift_colours(frame.pixels, augmentation.pca_noise, random))
     return frame
 
 

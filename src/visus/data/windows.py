@@ -63,8 +63,7 @@ def random_window(
     if augmentation.crop_area is not None:
         return _area_crop(canvas, augmentation.crop_area, augmentation.crop_aspect, random), size, "constant"
     if augmentation.random_crop:
-        factor = 1.0 if augmentation.scale_range is None else random.uniform(*augmentation.scale_range)
-        return _placed_crop(canvas, size, factor, random), size, augmentation.border
+        return _random_crop(canvas, size, augmentation, random), size, augmentation.border
     patch = canvas
     if augmentation.iou_crop and isinstance(target, Detections):
         patch = _sampled_patch(canvas, target, random)
@@ -115,18 +114,45 @@ def _area_crop(
     return (top, left, top + rows, left + columns)
 
 
-def _placed_crop(canvas: Window, size: tuple[int, int], factor: float, random: np.random.Generator) -> Window:
-    """A window that becomes ``size`` when scaled by ``factor``, anywhere; about the centre where it is the larger."""
+def _random_crop(
+    canvas: Window, size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
+) -> Window:
+    """A window that becomes ``size`` at the scale that is asked for, at a random place."""
+    height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
+    factor = 1.0
+    if augmentation.scale_range is not None:
+        factor = random.uniform(*augmentation.scale_range)
+    elif augmentation.short_side is not None:
+        low, high = augmentation.short_side
+        factor = int(random.integers(low, high + 1)) / min(height, width)
+    if augmentation.central_square:
+        side = min(height, width)
+        top, left = canvas[0] + (height - side) // 2, canvas[1] + (width - side) // 2
+        canvas = (top, left, top + side, left + side)
+    pad = round(augmentation.pad / factor)
+    canvas = (canvas[0] - pad, canvas[1] - pad, canvas[2] + pad, canvas[3] + pad)
     rows, columns = max(round(size[0] / factor), 1), max(round(size[1] / factor), 1)
+    if augmentation.corners:
+        return _corner(canvas, rows, columns, random)
     return _anywhere(canvas, rows, columns, random)
 
 
 def _anywhere(canvas: Window, rows: int, columns: int, random: np.random.Generator) -> Window:
+    """A window within the canvas; about the centre where it is the larger."""
     height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
     top, left = (
         int(random.integers(0, n - m + 1)) if n >= m else -((m - n) // 2) for n, m in ((height, rows), (width, columns))
     )
     top, left = round(canvas[0]) + top, round(canvas[1]) + left
+    return (top, left, top + rows, left + columns)
+
+
+def _corner(canvas: Window, rows: int, columns: int, random: np.random.Generator) -> Window:
+    """A window in one of the canvas's four corners or in its centre, each as often (Zeiler and Fergus 2014, sec. 3)."""
+    height, width = round(canvas[2] - canvas[0]) - rows, round(canvas[3] - canvas[1]) - columns
+    places = ((0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2))
+    down, right = places[int(random.integers(len(places)))]
+    top, left = round(canvas[0]) + down, round(canvas[1]) + right
     return (top, left, top + rows, left + columns)
 
 

@@ -19,7 +19,14 @@ from visus.structures import Batch
 _SHARE = 0.9  # of the free memory that a training may plan with
 # The libraries' own; with it, ResNet-18's measured peaks at 8, 24 and 48 images of 112x112 are met within 15 %.
 _WORKSPACE = 64 << 20
-_OPTIMIZER_TENSORS = {"sgd": 1, "adam": 2, "adamw": 2, "rmsprop": 2}  # of each parameter's size, at most
+_OPTIMIZER_TENSORS = {
+    "sgd": 1,
+    "adam": 2,
+    "adamw": 2,
+    "rmsprop": 2,
+    "rmsprop_tf": 2,
+    "adadelta": 2,
+}  # of each parameter's size, at most
 
 
 @dataclass(frozen=True, slots=True)

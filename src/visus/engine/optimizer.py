@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn, optim
 
 from visus.engine.recipe import Optimizer, Recipe
+from visus.engine.rmsprop import TensorFlowRMSprop
 from visus.errors import RecipeError
 
 
@@ -21,13 +22,17 @@ def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None 
     """
     lr = settings.lr if lr is None else lr
     heads = set(head_parameters(network)) if settings.backbone_lr != 1 else set()
+    biases = _biases(network) if settings.bias_lr != 1 else set()
+    spared = _spared(network, settings)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue  # fixed by the paper, not by freezing: that comes later
         rate = lr if settings.backbone_lr == 1 or name in heads else lr * settings.backbone_lr
+        if id(parameter) in biases:
+            rate *= settings.bias_lr
         # One-dimensional parameters are biases and the scales and shifts of normalisation.
-        decays = settings.decay_norm_and_bias or parameter.ndim > 1
+        decays = (settings.decay_norm_and_bias or parameter.ndim > 1) and id(parameter) not in spared
         groups.setdefault((rate, settings.weight_decay if decays else 0.0), []).append(parameter)
     parts = [{"params": part, "lr": rate, "weight_decay": decay} for (rate, decay), part in groups.items()]
     if settings.name == "sgd":
@@ -36,7 +41,28 @@ def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None 
         return optim.Adam(parts, lr=lr, betas=settings.betas, eps=settings.eps)
     if settings.name == "adamw":
         return optim.AdamW(parts, lr=lr, betas=settings.betas, eps=settings.eps)
+    if settings.name == "adadelta":
+        return optim.Adadelta(parts, lr=lr, rho=settings.alpha, eps=settings.eps)
+    if settings.name == "rmsprop_tf":
+        return TensorFlowRMSprop(parts, lr=lr, alpha=settings.alpha, momentum=settings.momentum, eps=settings.eps)
     return optim.RMSprop(parts, lr=lr, alpha=settings.alpha, momentum=settings.momentum, eps=settings.eps)
+
+
+def _biases(network: nn.Module) -> set[int]:
+    """The biases of convolutions and linear layers; the shifts of normalisation are none."""
+    layers = (m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear))
+    return {id(layer.bias) for layer in layers if layer.bias is not None}
+
+
+def _spared(network: nn.Module, settings: Optimizer) -> set[int]:
+    """What ``no_decay`` names."""
+    spared: set[int] = set()
+    for layer in network.modules():
+        if "prelu" in settings.no_decay and isinstance(layer, nn.PReLU):
+            spared.add(id(layer.weight))
+        if "depthwise" in settings.no_decay and isinstance(layer, nn.Conv2d) and 1 < layer.in_channels == layer.groups:
+            spared.add(id(layer.weight))
+    return spared
 
 
 def scaled_lr(recipe: Recipe) -> float:

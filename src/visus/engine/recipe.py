@@ -30,27 +30,41 @@ class _Part(BaseModel):
 class Optimizer(_Part):
     """The rule that changes the weights."""
 
-    name: Literal["sgd", "adam", "adamw", "rmsprop"] = Field("sgd", description="update rule")
+    name: Literal["sgd", "adam", "adamw", "rmsprop", "rmsprop_tf", "adadelta"] = Field(
+        "sgd", description="update rule; rmsprop_tf is TensorFlow's, with eps under the root"
+    )
     lr: Positive = Field(0.01, description="learning rate at reference_batch_size (or at batch_size without one)")
-    momentum: Share = Field(0.9, description="of sgd and rmsprop")
+    momentum: Share = Field(0.9, description="of sgd, rmsprop and rmsprop_tf")
     nesterov: bool = Field(False, description="Nesterov's form of momentum (sgd)")
     weight_decay: NonNegative = Field(0.0, description="L2 penalty (decoupled in adamw)")
     decay_norm_and_bias: bool = Field(True, description="apply weight_decay to BatchNorm and biases too")
+    no_decay: tuple[Literal["prelu", "depthwise"], ...] = Field(
+        (), description="further weights without weight_decay: slopes of PReLU, depthwise convolutions"
+    )
     betas: tuple[Share, Share] = Field((0.9, 0.999), description="of adam and adamw")
-    alpha: Share = Field(0.99, description="smoothing of rmsprop's squares")
-    eps: Positive = Field(1e-8, description="added to the denominator of adam, adamw and rmsprop")
+    alpha: Share = Field(0.99, description="smoothing of the squares in rmsprop, rmsprop_tf and adadelta")
+    eps: Positive = Field(1e-8, description="added to the denominator (rmsprop_tf, adadelta: under its root)")
+    bias_lr: NonNegative = Field(1.0, description="factor of the learning rate for biases (Caffe's networks: 2)")
     backbone_lr: NonNegative = Field(1.0, description="factor of the learning rate for all but the head")
 
 
 class Schedule(_Part):
     """How the learning rate changes over the training."""
 
-    name: Literal["constant", "cosine", "steps", "exponential", "plateau"] = Field("constant", description="shape")
-    warmup_epochs: NonNegative = Field(0.0, description="rise linearly from 0 over this many epochs")
+    name: Literal["constant", "cosine", "steps", "exponential", "polynomial", "plateau"] = Field(
+        "constant", description="shape"
+    )
+    warmup_epochs: NonNegative = Field(0.0, description="warm-up, over this many epochs")
+    warmup: Literal["linear", "constant"] = Field("linear", description="rise from warmup_from, or stay at it")
+    warmup_from: Share = Field(0.0, description="share of the learning rate at which the warm-up begins")
     milestones: tuple[NonNegative, ...] = Field((), description="epochs after which steps multiplies by gamma")
-    gamma: Positive = Field(0.1, description="factor of steps (a milestone), exponential (an epoch) and plateau")
+    gamma: Positive = Field(0.1, description="factor of steps (a milestone), exponential (every) and plateau")
+    every: Positive = Field(1.0, description="epochs over which exponential falls by gamma")
+    staircase: bool = Field(False, description="exponential falls at the end of every only, not with each step")
+    power: Positive = Field(1.0, description="exponent of polynomial; 1 falls in a straight line")
     patience: Annotated[int, Field(ge=0)] = Field(5, description="epochs without a better score before plateau acts")
-    final: Share = Field(0.0, description="share of the learning rate at which cosine ends")
+    most_drops: Annotated[int, Field(ge=1)] | None = Field(None, description="how often plateau acts; none: any number")
+    final: Share = Field(0.0, description="share of the learning rate at which cosine and polynomial end")
 
 
 class Recipe(_Part):
@@ -81,6 +95,9 @@ class Recipe(_Part):
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="arithmetic of forward passes")
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     clip_norm: Positive | None = Field(None, description="largest L2 norm of all gradients together")
+    filter_rms: Positive | None = Field(
+        None, description="each convolution's filters are scaled back to this root mean square after a step"
+    )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of averaged weights; 0: none")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(
         None, description="stop after this many epochs without a better validation score"

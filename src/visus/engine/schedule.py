@@ -19,21 +19,27 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
         plateau: what :class:`Plateau` has made of 1 so far.
 
     Returns:
-        In [0, 1]: the warm-up's rising share, (step + 1) / warm-up steps up to 1, times the shape. Epochs are counted
-        from the start of the training, warm-up included; cosine begins where the warm-up ends. Exponential falls a
-        little with every step and by ``gamma`` over an epoch.
+        In [0, 1]: the warm-up's share times the shape. Epochs are counted from the start of the training, warm-up
+        included; cosine and polynomial begin where the warm-up ends. A linear warm-up rises in equal steps and is over
+        at 1; a constant one stays at ``warmup_from``.
     """
     warmup = schedule.warmup_epochs * steps_an_epoch
-    rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    rising = 1.0
+    if step < warmup:
+        risen = min(1.0, (step + 1) / warmup) if schedule.warmup == "linear" else 0.0
+        rising = schedule.warmup_from + (1 - schedule.warmup_from) * risen
     epoch = step / steps_an_epoch
+    done = min(max(step - warmup, 0) / max(epochs * steps_an_epoch - warmup, 1), 1.0)
     if schedule.name == "cosine":
-        length = max(epochs * steps_an_epoch - warmup, 1)
-        done = min(max(step - warmup, 0) / length, 1.0)
         shape = schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * done))
+    elif schedule.name == "polynomial":
+        shape = schedule.final + (1 - schedule.final) * (1 - done) ** schedule.power
     elif schedule.name == "steps":
         shape = schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
     elif schedule.name == "exponential":
-        shape = schedule.gamma**epoch
+        periods = epoch / schedule.every
+        # A period that ends with a step has ended: 2.4 * 5 / 2.4 may be a hair below 5.
+        shape = schedule.gamma ** (math.floor(periods + 1e-9) if schedule.staircase else periods)
     else:
         shape = plateau if schedule.name == "plateau" else 1.0
     return rising * shape
@@ -41,11 +47,13 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
 
 @dataclass
 class Plateau:
-    """Multiplies the rate by ``gamma`` each time the score has not risen for more than ``patience`` epochs."""
+    """Multiplies the rate by ``gamma`` each time the score has not risen for more than ``patience`` epochs, at most
+    ``most_drops`` times."""
 
     factor: float = 1.0
     best: float | None = None
     waited: int = 0
+    drops: int = 0
 
     def update(self, score: float, schedule: Schedule) -> bool:
         """Takes an epoch's score (more is better) and says whether the rate fell."""
@@ -55,5 +63,8 @@ class Plateau:
         self.waited += 1
         if self.waited <= schedule.patience:
             return False
-        self.factor, self.waited = self.factor * schedule.gamma, 0
+        self.waited = 0
+        if schedule.most_drops is not None and self.drops >= schedule.most_drops:
+            return False
+        self.factor, self.drops = self.factor * schedule.gamma, self.drops + 1
         return True

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from visus.engine.averaging import WeightAverage
 from visus.engine.checkpoint import Checkpoints, Snapshot
+from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
 from visus.engine.ledger import Ledger
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
@@ -151,7 +152,9 @@ class Session:
         self._set_rate(self.position.step)
 
     def end_step(self, batches: int) -> None:
-        """Takes the new weights into the average, and counts."""
+        """Holds filters to their length, takes the new weights into the average, and counts."""
+        if self.recipe.filter_rms is not None:
+            limit_filters(self.network, self.recipe.filter_rms)
         if self.average:
             self.average.update(self.position.step)
         self.position.step += 1

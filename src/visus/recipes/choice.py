@@ -166,8 +166,11 @@ def training_preprocessing(card: Card, recipe: Recipe, channels: int) -> Preproc
 def prediction_preprocessing(training: Preprocessing, recipe: Recipe) -> Preprocessing:
     """What an image goes through when the network answers.
 
-    A network trained on windows at the file's own resolution (``random_crop``) sees whole files, unscaled.
+    A network trained on windows at the file's own resolution (``random_crop``) sees whole files, unscaled; not so where
+    the files are scaled to one shorter side first.
     """
-    if recipe.augmentation.random_crop and training.size is not None and recipe.size is not None:
+    own = recipe.augmentation
+    windows = own.random_crop and own.short_side is None
+    if windows and training.size is not None and recipe.size is not None:
         return replace(training, size=None, fit="none")
     return training

@@ -1,0 +1,114 @@
+"""How the Inception networks were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from visus.data.augmentation import Augmentation
+from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.tasks.options import LossOptions
+
+INCEPTION_CROPS = Augmentation(
+    crop_area=(0.08, 1.0),
+    crop_aspect=(3 / 4, 4 / 3),
+    mirror=0.5,
+    brightness=0.125,
+    contrast=0.5,
+    saturation=0.5,
+    hue=0.2,
+)
+"""Szegedy et al. 2015, section 6: 8 to 100 % of the area, aspects of 3/4 to 4/3, "photometric distortions". Their
+extent is that of TensorFlow's Inception code (brightness 32/255, saturation 0.5, hue 0.2, contrast 0.5)."""
+
+_ONE_COLOUR = INCEPTION_CROPS.model_copy(update={"contrast": 0.0, "saturation": 0.0, "hue": 0.0})
+_RMSPROP = Optimizer(name="rmsprop_tf", lr=0.045, alpha=0.9, momentum=0.9, eps=1.0, weight_decay=4e-5)
+_RELEASED = (
+    "RMSprop's momentum (0.9) and the weight decay (4e-5) are the released code's, for the paper states none; so is "
+    "the decay of the averaged weights (0.9999)"
+)
+
+
+def _bn_inception(name: str, lr: float) -> Recipe:
+    return Recipe(
+        source=f"Ioffe, Szegedy 2015, section 4.2, {name}: L2 penalty divided by 5, a rate that falls six times as "
+        "fast as GoogLeNet's, less change of colour (here brightness alone). The penalty is Caffe's GoogLeNet's "
+        "divided by 5, for the paper prints none; BN-x30's 6 million steps of 32 are 150 epochs",
+        epochs=150,
+        batch_size=32,
+        reference_batch_size=32,
+        optimizer=Optimizer(lr=lr, momentum=0.9, weight_decay=4e-5),
+        schedule=Schedule(name="exponential", gamma=0.96, every=8 / 6, staircase=True),
+        augmentation=_ONE_COLOUR,
+        ema=0.9999,
+    )
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "googlenet-imagenet": Recipe(
+            source="Szegedy et al. 2015, section 6: momentum 0.9, the rate 4 % lower every 8 epochs, averaged weights "
+            "(Polyak; here a running average). The first rate (0.0015), batch (32) and 31 million steps are what Ioffe "
+            "and Szegedy 2015, section 4.2, say of this network. It answers by the mean of 144 crops; visus by one",
+            epochs=774,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=Optimizer(lr=0.0015, momentum=0.9),
+            schedule=Schedule(name="exponential", gamma=0.96, every=8.0, staircase=True),
+            augmentation=INCEPTION_CROPS,
+            ema=0.9999,
+        ),
+        "googlenet-caffe": Recipe(
+            source="BVLC's Caffe model bvlc_googlenet, solver.prototxt: 10 million steps of 32, the rate 4 % lower "
+            "each 320,000; biases at twice the rate and without decay. Caffe stretches images to 256x256; here the "
+            "shorter side becomes 256",
+            epochs=250,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=2e-4, bias_lr=2.0, decay_norm_and_bias=False),
+            schedule=Schedule(name="exponential", gamma=0.96, every=7.993, staircase=True),
+            augmentation=Augmentation(random_crop=True, short_side=(256, 256), central_square=True, mirror=0.5),
+        ),
+        "googlenet-caffe-quick": Recipe(
+            source="BVLC's Caffe model bvlc_googlenet, quick_solver.prototxt: 2.4 million steps of 32, polynomial "
+            "decay of power 0.5; else as googlenet-caffe",
+            epochs=60,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=2e-4, bias_lr=2.0, decay_norm_and_bias=False),
+            schedule=Schedule(name="polynomial", power=0.5),
+            augmentation=Augmentation(random_crop=True, short_side=(256, 256), central_square=True, mirror=0.5),
+        ),
+        "bn-inception-baseline": _bn_inception("BN-Baseline", 0.0015),
+        "bn-inception-x5": _bn_inception("BN-x5", 0.0075),
+        "bn-inception-x30": _bn_inception("BN-x30", 0.045),
+        "inception-v3-imagenet": Recipe(
+            source="Szegedy et al. 2016 (Rethinking), sections 7 and 8: RMSprop with decay 0.9 and epsilon 1, rate "
+            "0.045 times 0.94 every two epochs, gradients clipped at 2, label smoothing 0.1, averaged weights; 50 "
+            f"processes of 32 images, which do not wait for one another. {_RELEASED}",
+            epochs=100,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=_RMSPROP,
+            schedule=Schedule(name="exponential", gamma=0.94, every=2.0, staircase=True),
+            augmentation=INCEPTION_CROPS,
+            loss=LossOptions(label_smoothing=0.1),
+            clip_norm=2.0,
+            ema=0.9999,
+        ),
+        "inception-v4-imagenet": Recipe(
+            source="Szegedy et al. 2017 (Inception-v4), section 4: as Inception-v3, with 20 processes; batch, clipping "
+            f"and label smoothing are taken from there, and 160 epochs from its figures. {_RELEASED}",
+            epochs=160,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=_RMSPROP,
+            schedule=Schedule(name="exponential", gamma=0.94, every=2.0, staircase=True),
+            augmentation=INCEPTION_CROPS,
+            loss=LossOptions(label_smoothing=0.1),
+            clip_norm=2.0,
+            ema=0.9999,
+        ),
+    }
+)
+"""Name -> recipe."""

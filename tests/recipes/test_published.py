@@ -1,0 +1,159 @@
+"""The published recipes: their values against the papers', and each of them at work for two steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from visus.data.images import ArrayImage
+from visus.data.loader import Loader
+from visus.data.transforms import Preparer
+from visus.engine.feeding import feeder
+from visus.engine.fit import fit
+from visus.engine.recipe import Recipe
+from visus.engine.schedule import rate
+from visus.engine.turn import task_turn
+from visus.models.building import build
+from visus.models.catalog import find
+from visus.recipes import dense_prediction
+from visus.recipes.choice import prediction_preprocessing, training_preprocessing
+from visus.recipes.published import PUBLISHED
+from visus.structures import Label, Sample
+from visus.tasks.classification import Classification
+
+CLASSIFYING = [name for name in PUBLISHED if name not in dense_prediction.RECIPES]
+CLASSES = ("a", "b")
+
+# What the papers print, written down once more: (batch, rate, momentum, weight decay, epochs).
+PRINTED = {
+    "alexnet-imagenet": (128, 0.01, 0.9, 5e-4, 90),  # Krizhevsky et al. 2012, section 5
+    "alexnet-caffe": (256, 0.01, 0.9, 5e-4, 90),  # solver.prototxt: 450,000 steps
+    "zfnet-imagenet": (128, 0.01, 0.9, 0.0, 70),  # Zeiler and Fergus 2014, section 3
+    "vgg-imagenet": (256, 0.01, 0.9, 5e-4, 74),  # Simonyan and Zisserman 2015, section 3.1
+    "vgg-imagenet-384": (256, 1e-3, 0.9, 5e-4, 74),
+    "prelu-imagenet": (128, 0.01, 0.9, 5e-4, 80),  # He et al. 2015, section 3
+    "darknet19-imagenet": (128, 0.1, 0.9, 5e-4, 160),  # Redmon and Farhadi 2017, section 3
+    "googlenet-caffe": (32, 0.01, 0.9, 2e-4, 250),  # solver.prototxt: 10,000,000 steps
+    "googlenet-caffe-quick": (32, 0.01, 0.9, 2e-4, 60),  # quick_solver.prototxt: 2,400,000 steps
+    "bn-inception-baseline": (32, 0.0015, 0.9, 4e-5, 150),  # Ioffe and Szegedy 2015, section 4.2
+    "bn-inception-x5": (32, 0.0075, 0.9, 4e-5, 150),
+    "bn-inception-x30": (32, 0.045, 0.9, 4e-5, 150),
+    "inception-v3-imagenet": (32, 0.045, 0.9, 4e-5, 100),  # Szegedy et al. 2016, section 8
+    "inception-v4-imagenet": (32, 0.045, 0.9, 4e-5, 160),  # Szegedy et al. 2017, section 4
+    "resnet-imagenet": (256, 0.1, 0.9, 1e-4, 120),  # He et al. 2016, section 3.4: 600,000 steps
+    "resnet-cifar": (128, 0.1, 0.9, 1e-4, 182),  # He et al. 2016, section 4.2: 64,000 steps
+    "preact-resnet-cifar": (128, 0.1, 0.9, 1e-4, 182),
+    "stochastic-depth-cifar": (128, 0.1, 0.9, 1e-4, 500),  # Huang et al. 2016, section 4
+    "stochastic-depth-svhn": (128, 0.1, 0.9, 1e-4, 50),
+    "mobilenet-v2-imagenet": (96, 0.045, 0.9, 4e-5, 300),  # Sandler et al. 2018, section 6.1
+    "efficientnet-imagenet": (4096, 0.256, 0.9, 1e-5, 350),  # Tan and Le 2019, section 5.2
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_the_printed_numbers(name: str) -> None:
+    recipe = PUBLISHED[name]
+    rule = recipe.optimizer
+    batch = recipe.reference_batch_size
+    assert (batch, rule.lr, rule.momentum, rule.weight_decay, recipe.epochs) == PRINTED[name]
+
+
+def factors(name: str, steps: list[int], steps_an_epoch: int) -> list[float]:
+    recipe = PUBLISHED[name]
+    return [rate(recipe.schedule, s, steps_an_epoch=steps_an_epoch, epochs=recipe.epochs) for s in steps]
+
+
+def test_steps_that_are_epochs_here_are_the_papers_steps() -> None:
+    """On as many images as the paper has, the rate falls at the step that it prints (to the last of the epoch)."""
+    cifar = 45_000 / 128  # 351.6 steps an epoch, of which the loader makes 352
+    found = factors("resnet-cifar", [31_990, 32_050, 47_990, 48_080], 352)
+    assert found == pytest.approx([1, 0.1, 0.1, 0.01])
+    assert PUBLISHED["resnet-cifar"].epochs * cifar == pytest.approx(64_000, rel=1e-3)
+    assert factors("resnet110-cifar", [0, 399, 401], 352) == pytest.approx([0.1, 0.1, 1])
+    caffe = math.ceil(1_281_167 / 256)
+    assert factors("alexnet-caffe", [99_900, 100_100, 200_100], caffe) == pytest.approx([1, 0.1, 0.01])
+    google = math.ceil(1_281_167 / 32)
+    assert factors("googlenet-caffe", [319_000, 321_000], google) == pytest.approx([1, 0.96])
+    assert PUBLISHED["googlenet-caffe-quick"].epochs * google == pytest.approx(2_400_000, rel=2e-3)
+
+
+def test_an_image_of_the_papers_size_is_cropped_as_the_paper_says() -> None:
+    """A photo of 500x375 as a network of 224x224 sees it: through S = 256, the window is 224 / 256 of 375."""
+    card = find("resnet18")
+    for name, shares in (("alexnet-imagenet", (224 / 256,) * 2), ("resnet-imagenet", (224 / 480, 224 / 256))):
+        recipe = PUBLISHED[name]
+        prepare = Preparer("classification", training_preprocessing(card, recipe, 3), recipe.augmentation, 0)
+        scales = [1 / prepare(sample(375, 500, 0), index, 0).placement.scale[0] for index in range(40)]
+        assert min(scales) * 224 / 375 >= shares[0] - 0.01
+        assert max(scales) * 224 / 375 <= shares[1] + 0.01
+
+
+def test_inputs_of_two_sizes_take_turns() -> None:
+    """SPP-net, section 2.3: a whole epoch at 224, the next at 180, of the same 224-pixel regions."""
+    recipe = PUBLISHED["spp-imagenet"]
+    preprocessing = training_preprocessing(find("resnet18"), recipe, 3)
+    prepare = Preparer("classification", preprocessing, recipe.augmentation, 0)
+    sizes = [tuple(prepare(sample(300, 400, 0), 0, epoch).image.shape[1:]) for epoch in range(3)]
+    assert sizes == [(224, 224), (180, 180), (224, 224)]
+    windows = [prepare(sample(256, 256, 0), index, 1).placement for index in range(20)]
+    assert {round(180 / window.scale[0]) for window in windows} == {224}
+
+
+@pytest.mark.parametrize("name", CLASSIFYING)
+def test_each_trains_a_network_for_two_steps(name: str) -> None:
+    recipe = PUBLISHED[name].with_changes(
+        {"epochs": 1, "batch_size": 2, "size": None, "schedule.warmup_epochs": 0, "model_options": {}}
+    )
+    card = find("resnet20")
+    preprocessing = training_preprocessing(card, recipe, 3)
+    torch.manual_seed(0)
+    network = build(card, classes=2, in_channels=3)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    task = Classification(CLASSES, recipe.loss)
+    loader = Loader(
+        [sample(40, 48, seed) for seed in range(4)],
+        Preparer("classification", preprocessing, recipe.augmentation, 0),
+        task.collate,
+        batch_size=2,
+        shuffle=True,
+        seed=0,
+    )
+    fitted = fit(
+        network,
+        [task_turn(network, task, recipe)],
+        loader,
+        recipe,
+        ready=feeder(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last),
+    )
+    assert fitted.steps == 2
+    assert math.isfinite(fitted.history[0]["loss"])
+    expected = recipe.optimizer.lr * 2 / (recipe.reference_batch_size or 2)
+    shape = rate(recipe.schedule, 1, steps_an_epoch=2, epochs=1)
+    assert fitted.history[0]["lr"] == pytest.approx(expected * shape)
+    learning = "linear" if recipe.freeze == "backbone" else "layer2.0.conv1"
+    after = network.state_dict()
+    assert not torch.equal(after[f"{learning}.weight"], before[f"{learning}.weight"])
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+
+
+@pytest.mark.parametrize("name", CLASSIFYING)
+def test_each_says_where_it_is_printed(name: str) -> None:
+    recipe = PUBLISHED[name]
+    assert any(place in recipe.source for place in ("section", "listing", "prototxt", ".lua", "appendix", "demo"))
+    assert Recipe.from_dict(recipe.model_dump(mode="json")) == recipe
+    assert not recipe.source.endswith("."), "the page adds the full stop"
+
+
+@pytest.mark.parametrize("name", ["alexnet-imagenet", "resnet-cifar"])
+def test_what_learns_from_scaled_crops_answers_at_the_models_own_size(name: str) -> None:
+    recipe = PUBLISHED[name].with_changes({"size": [96, 96]})
+    training = training_preprocessing(find("resnet18"), recipe, 3)
+    assert prediction_preprocessing(training, recipe) == training
+
+
+def sample(height: int, width: int, seed: int) -> Sample:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Sample(f"{seed}", ArrayImage(pixels), {"classification": Label(CLASSES, seed % 2)})
