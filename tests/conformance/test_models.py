@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from visus.analysis.summary import summarize
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError
-from visus.layers.drop_path import DropPath
+from visus.layers.drop_path import DropPath, SurvivalGate
 from visus.models import catalog
 from visus.models.building import build, known_options, load_builder
 from visus.models.card import Card
@@ -202,7 +202,7 @@ def test_gradients_reach_every_parameter_and_the_output_type_is_that_of_eval(cas
     torch.manual_seed(1)
     case.network.train()
     for layer in case.network.modules():
-        if isinstance(layer, DropPath):
+        if isinstance(layer, DropPath | SurvivalGate):
             layer.eval()  # a path that is left out has no gradient
     case.network.zero_grad()
     answer = case.network(case.images(2))
@@ -218,9 +218,7 @@ def test_gradients_reach_every_parameter_and_the_output_type_is_that_of_eval(cas
 
 
 def test_an_image_is_answered_alike_whatever_its_batch_mates(case: Case) -> None:
-    is_deep = (
-        len(norms_of(case.network)) > 100
-    )  # rounding grows from layer to layer; in double precision it stays small
+    is_deep = len(norms_of(case.network)) > 100  # rounding grows from layer to layer: double precision keeps it small
     dtype = torch.float64 if is_deep else torch.float32
     images = case.images(2).to(dtype)
     network = case.network.eval().to(dtype)

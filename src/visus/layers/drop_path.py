@@ -28,3 +28,26 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
+
+
+class SurvivalGate(nn.Module):
+    """The factor of a block that takes part in a training step with probability ``survival``.
+
+    In training 1 or 0, drawn anew for each batch from torch's generator of the CPU; in eval mode ``survival``, the
+    expectation. Huang et al. 2016, equations 2 and 5.
+
+    Args:
+        survival: in (0, 1].
+    """
+
+    def __init__(self, survival: float) -> None:
+        super().__init__()
+        self.survival = survival
+
+    def forward(self) -> float:
+        if not self.training:
+            return self.survival
+        return float(torch.rand((), device="cpu").item() < self.survival)
+
+    def extra_repr(self) -> str:
+        return f"survival={self.survival:g}"
