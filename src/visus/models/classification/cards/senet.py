@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card
+from visus.models.card import Card, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET
 from visus.structures.preprocessing import Preprocessing
 
@@ -21,6 +21,29 @@ _SENETS = {
     "se_resnext101_32x4d": ("SE-ResNeXt-101 (32x4d)", 48_955_416, 7_974_739_968, "se_resnext_101_32x4d"),
     "senet154": ("SENet-154", 115_088_984, 20_688_363_520, "senet_154"),
 }
+
+
+# name: timm's release and file, whose last eight digits begin its SHA-256
+_WEIGHTS = {
+    "se_resnet50": "v0.1-cadene/se_resnet50-ce0d4300.pth",
+    "se_resnet101": "v0.1-cadene/se_resnet101-7e38fcc6.pth",
+    "se_resnet152": "v0.1-cadene/se_resnet152-d17c99b7.pth",
+    "se_resnext50_32x4d": "v0.1-weights/legacy_se_resnext50_32x4d-f3651bad.pth",
+    "se_resnext101_32x4d": "v0.1-weights/legacy_se_resnext101_32x4d-37725eac.pth",
+    "senet154": "v0.1-weights/legacy_senet154-e9eb9fe6.pth",
+}
+
+
+def _weights(name: str) -> WeightsFile:
+    path = _WEIGHTS[name]
+    return WeightsFile(
+        name=path.rpartition("/")[2],
+        sha256=path.removesuffix(".pth").rpartition("-")[2],
+        url=f"https://github.com/rwightman/pytorch-image-models/releases/download/{path}",
+        layout="timm",
+        trained_on="ImageNet-1k",
+        licence="Apache-2.0 (timm)",
+    )
 
 
 def _cards() -> tuple[Card, ...]:
@@ -46,8 +69,9 @@ def _cards() -> tuple[Card, ...]:
         timm = replace(
             paper,
             edition="timm",
-            title=f"{title} as timm has it",
+            title=f"{title} with timm's ImageNet weights",
             preprocessing=IMAGENET,
+            weights=(_weights(name),),
             note="The same network as the paper's edition; RGB, and each channel divided by its deviation.",
         )
         cards += [paper, timm]

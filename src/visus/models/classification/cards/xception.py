@@ -36,9 +36,9 @@ CARDS: tuple[Card, ...] = (
         "Xception with Keras's released ImageNet weights",
         (
             WeightsFile(
-                name="timm-legacy_xception.tf_in1k.safetensors",
-                sha256="",
-                url="https://huggingface.co/timm/legacy_xception.tf_in1k/resolve/main/model.safetensors",
+                name="xception-43020ad28.pth",
+                sha256="43020ad28",
+                url="https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
                 layout="timm",
                 trained_on="ImageNet-1k",
                 licence="Apache-2.0 (timm, from Keras's release)",
