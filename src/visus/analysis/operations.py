@@ -70,6 +70,8 @@ class Operation:
         macs: multiply-accumulates for one image.
         mac_formula: how they come about; "" for none.
         shape_formula: how the output's shape comes about, "" where nothing is to be worked out.
+        operator: torch's own name of it, such as ``aten.convolution``; None where it only made a fresh tensor.
+        arguments: what it was called with.
     """
 
     kind: str
@@ -78,6 +80,8 @@ class Operation:
     macs: int = 0
     mac_formula: str = ""
     shape_formula: str = ""
+    operator: Any = None
+    arguments: tuple[Any, ...] = ()
 
 
 Observer = Callable[[Operation], None]
@@ -154,7 +158,7 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kind = ""
         macs, formula = multiply_accumulates(packet, args, results[0], self.images)
         text = shape_formula(packet, args, results[0])
-        self.observer(Operation(kind, tuple(known), tuple(results), macs, formula, text))
+        self.observer(Operation(kind, tuple(known), tuple(results), macs, formula, text, packet, args))
 
 
 def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor, images: int = 1) -> tuple[int, str]:

@@ -49,7 +49,7 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
     """
     modes = {module: module.training for module in network.modules()}
     try:
-        with _values_left_away(network):
+        with values_left_away(network):
             recorder = _Recorder(network, modes, training=False)
             recorder.run(size)
             trained = _record_training(network, modes, size)
@@ -83,8 +83,8 @@ def _record_training(network: nn.Module, modes: dict[nn.Module, bool], size: tup
 
 
 @contextmanager
-def _values_left_away(network: nn.Module) -> Iterator[None]:
-    """Puts stand-ins on the meta device in the place of parameters and buffers."""
+def values_left_away(network: nn.Module) -> Iterator[None]:
+    """Puts stand-ins on the meta device in the place of parameters and buffers, as long as it lasts."""
     kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
     stand_ins: dict[int, Tensor] = {}
     for module in network.modules():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -30,7 +31,11 @@ def build_blank(
 
 
 class _LeaveAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips operators that change a large tensor in place."""
+    """Skips operators that change a large tensor in place.
+
+    Values that are drawn again until all lie within bounds are taken as they are: asked whether any of a large tensor
+    is true, none is.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,6 +44,8 @@ class _LeaveAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is torch.ops.aten.any.default and args[0].numel() > LARGE:
+            return torch.tensor(False)
         in_place = func.overloadpacket.__name__.endswith("_") and args and isinstance(args[0], Tensor)
         if in_place and args[0].numel() > LARGE:
             return args[0]
