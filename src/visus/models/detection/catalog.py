@@ -55,7 +55,7 @@ CARDS: tuple[Card, ...] = (
             mean=(0.48235, 0.45882, 0.40784),
             std=(1 / 255, 1 / 255, 1 / 255),
         ),
-        fact="ssd300_vgg16",
+        fact="ssd300_vgg16_torchvision",
         citation="liu2016ssd",
         options={"scales": "coco", "clip_sides": True},
         weights=(

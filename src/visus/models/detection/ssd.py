@@ -254,6 +254,11 @@ class ReducedVGG16(nn.Module):
         self.conv5 = _stage(512, 512, 3)
         self.fc6 = nn.Conv2d(512, 1024, 3, padding=6, dilation=6)
         self.fc7 = nn.Conv2d(1024, 1024, 1)
+        self.pool1 = nn.MaxPool2d(2)
+        self.pool2 = nn.MaxPool2d(2)
+        self.pool3 = nn.MaxPool2d(2, ceil_mode=True)
+        self.pool4 = nn.MaxPool2d(2)
+        self.pool5 = nn.MaxPool2d(3, stride=1, padding=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # He et al. 2015: from Xavier's smaller values 15 layers do not start
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -261,13 +266,12 @@ class ReducedVGG16(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        x = F.max_pool2d(self.conv1(images), 2)  # [N, 64, H/2, W/2]
-        x = F.max_pool2d(self.conv2(x), 2)  # [N, 128, H/4, W/4]
-        x = F.max_pool2d(self.conv3(x), 2, ceil_mode=True)  # [N, 256, H/8, W/8]
+        x = self.pool1(self.conv1(images))  # [N, 64, H/2, W/2]
+        x = self.pool2(self.conv2(x))  # [N, 128, H/4, W/4]
+        x = self.pool3(self.conv3(x))  # [N, 256, H/8, W/8]
         conv4_3 = self.conv4(x)  # [N, 512, H/8, W/8]
-        x = self.conv5(F.max_pool2d(conv4_3, 2))  # [N, 512, H/16, W/16]
-        x = F.max_pool2d(x, 3, stride=1, padding=1)
-        x = F.relu(self.fc6(x))  # [N, 1024, H/16, W/16]
+        x = self.conv5(self.pool4(conv4_3))  # [N, 512, H/16, W/16]
+        x = F.relu(self.fc6(self.pool5(x)))  # [N, 1024, H/16, W/16]
         fc7 = F.relu(self.fc7(x))  # [N, 1024, H/16, W/16]
         return {8: self.norm4_3(conv4_3), 16: fc7}
 

@@ -42,7 +42,6 @@ CARDS: tuple[Card, ...] = (
         parameters=31_036_546,
         macs=48_096_083_968,
         preprocessing=_WHOLE_FILES,
-        fact="unet",
         citation="ronneberger2015unet",
         proof_level="L2",
         note="convolutions padded with zeros, batch normalisation (option norm), no dropout (option dropout)",
