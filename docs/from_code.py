@@ -6,13 +6,16 @@ Directives, each a Markdown table made from visus itself:
 - ``{published-recipes}``: the recipes that have names, and what each sets;
 - ``{model-table} TASK``: the models of a task and their counts, one row an edition;
 - ``{model-notes} TASK``: their papers, options, weights and deviations;
-- ``{named-data}``: the data sets that have names.
+- ``{named-data}``: the data sets that have names;
+- ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
+- ``{published-slips}``: the published figures that are wrong, and why.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from docutils import nodes
@@ -141,6 +144,35 @@ class NamedData(FromCode):
         yield from _table(("name", "what"), [(f"`{name}`", title) for name, title in NAMED.items()])
 
 
+class ProofTable(FromCode):
+    """What ``visus prove`` says of the networks of a task."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        from visus.proof.report import Report
+
+        models = {card.full_name for card in _cards(self.arguments[0])}
+        yield from Report(tuple(proof for proof in _proof().proofs if proof.model in models)).badges().splitlines()
+
+
+class PublishedSlips(FromCode):
+    """The published figures that are wrong."""
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        yield from _proof().slips().splitlines()
+
+
+@cache
+def _proof() -> Any:
+    """Of every network, held to the facts once a build."""
+    from visus.api.prove import prove
+
+    return prove()
+
+
 def _cards(task: str) -> list[Any]:
     from visus.api.list_models import list_models
 
@@ -204,6 +236,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("model-table", ModelTable)
     app.add_directive("model-notes", ModelNotes)
     app.add_directive("named-data", NamedData)
+    app.add_directive("proof-table", ProofTable)
+    app.add_directive("published-slips", PublishedSlips)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
     app.connect("doctree-read", _unlink_editions)
     app.connect("autodoc-process-docstring", _keep_returns_whole, priority=400)  # before napoleon's 500

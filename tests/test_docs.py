@@ -219,6 +219,12 @@ def test_json_fields_of_summary() -> None:
     assert json_fields("summary") == set(values) | set(values["lines"][0])
 
 
+def test_json_fields_of_prove() -> None:
+    values = visus.prove("lenet5@modern").to_dict()
+    proof = values["proofs"][0]
+    assert json_fields("prove") == set(values) | set(proof) | set(proof["verdicts"][0])
+
+
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 

@@ -23,6 +23,7 @@ _HOMES = {
     "load": "visus.api.load",
     "open_data": "visus.data.opening",
     "predict": "visus.api.predict",
+    "prove": "visus.api.prove",
     "resume": "visus.api.train",
     "show_data": "visus.api.show_data",
     "summary": "visus.api.summary",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from visus.api.load import load as load
     from visus.api.model import Model as Model
     from visus.api.predict import predict as predict
+    from visus.api.prove import prove as prove
     from visus.api.run import Run as Run
     from visus.api.show_data import show_data as show_data
     from visus.api.summary import summary as summary

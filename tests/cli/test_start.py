@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from visus.cli import cite, data, doctor, evaluate, explain, models, predict, summary, train
+from visus.cli import cite, data, doctor, evaluate, explain, models, predict, prove, summary, train
 
 COUNTED = "import sys; from visus.cli.main import main\ntry: main({arguments})\nexcept SystemExit: pass\n"
 HEAVY = ("torch", "torchvision", "cv2", "sklearn", "matplotlib")
@@ -33,6 +33,7 @@ def run(*arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         ("train", "--help"),
         ("train", "photos", "--nonsense"),
         ("models", "resnet"),
+        ("prove", "--help"),
         ("cite", "resnet50"),
         ("data", "list"),
         ("data", "check", "nowhere"),
@@ -59,11 +60,12 @@ def test_every_verb_has_examples() -> None:
         "models",
         "cite",
         "summary",
+        "prove",
         "doctor",
         "data check",
         "data show",
     )
-    helps = [module.HELP for module in (train, evaluate, predict, explain, models, cite, summary, doctor)]
+    helps = [module.HELP for module in (train, evaluate, predict, explain, models, cite, summary, prove, doctor)]
     for verb, text in zip(verbs, [*helps, data.CHECK_HELP, data.SHOW_HELP], strict=True):
         assert f"  visus {verb}" in text
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from visus.cli import cite, data, doctor, evaluate, explain, models, predict, summary, train
+from visus.cli import cite, data, doctor, evaluate, explain, models, predict, prove, summary, train
 from visus.cli.output import note
 from visus.errors import VisusError
 
@@ -21,6 +21,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
   visus data check photos/                         find what is wrong with the data
+  visus prove --all                                hold every network to what its paper published
 
 \b
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
@@ -37,6 +38,7 @@ app.command(help=predict.HELP)(predict.predict)
 app.command(help=explain.HELP)(explain.explain)
 app.command(help=models.HELP)(models.models)
 app.command(help=summary.HELP)(summary.summary)
+app.command(help=prove.HELP)(prove.prove)
 app.command(help=cite.HELP)(cite.cite)
 app.add_typer(data.app, name="data", help=data.HELP)
 app.command(help=doctor.HELP)(doctor.doctor)

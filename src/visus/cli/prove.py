@@ -1,0 +1,69 @@
+"""visus prove"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Hold networks to what is published of them: counts, layer tables, printed figures.
+
+Each fact gets one of three verdicts: it holds, ours is wrong, the published figure is wrong (with the reason).
+Exit code 1 when ours is wrong.
+
+\b
+  visus prove resnet50                 every edition of a network
+  visus prove googlenet@paper vgg16    several
+  visus prove --all                    every network
+  visus prove lenet5 --verbose         every fact
+  visus prove --all --save proof.json  or badges.md, a table of the networks in Markdown
+"""
+SLOW = 3.0  # seconds after which a terminal is told how far it is
+
+
+def prove(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Names of models, with or without @edition.", show_default=False)
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every network of the catalogue.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show each fact that a network was held to.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Write all verdicts to this file: .json, or .md for a table of the networks.")
+    ] = None,
+) -> None:
+    from visus.api.prove import prove as hold
+    from visus.cli.output import say, say_json
+    from visus.errors import UsageError
+
+    if bool(models) == all_:
+        raise UsageError(
+            "name the models to prove, or --all, but not both" if models else "nothing to prove was named",
+            expected="visus prove MODEL ..., or visus prove --all",
+            remedy="see the names with: visus models",
+        )
+    report = hold(*(models or ()), progress=_Progress())
+    if save is not None:
+        report.save(save)
+    if json_:
+        say_json(report.to_dict())
+    else:
+        say(report.text(verbose=verbose, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    if not report.holds:
+        raise typer.Exit(1)
+
+
+class _Progress:
+    """Tells a terminal how far the work is, once it takes long."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    def __call__(self, done: int, count: int) -> None:
+        if sys.stderr.isatty() and time.monotonic() - self.began > SLOW:
+            sys.stderr.write(f"\r\033[K{done} of {count} networks" if done < count else "\r\033[K")
+            sys.stderr.flush()

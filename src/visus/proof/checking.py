@@ -1,0 +1,240 @@
+"""Holds a network to what is published of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from visus.models.blank import build_blank
+from visus.models.card import Card
+from visus.proof import branches
+from visus.proof.measuring import Call, Measurement, Window, measure
+from visus.proof.published import all_facts, fact
+from visus.proof.schema import UNITS, Fact, Fault, Locator, Printed, Row, read
+from visus.proof.verdict import Outcome, Proof, Verdict
+
+
+def prove_card(card: Card) -> Proof:
+    """Builds the network of a card at the classes and the input of its facts, and holds it to them.
+
+    Of the card only the builder, its options and the id of the facts are used: what is expected comes from the facts.
+    """
+    if not card.fact:
+        return Proof(card.full_name)
+    if card.fact not in all_facts():
+        reason = f"there are no facts of this id: {card.fact}"
+        return Proof(card.full_name, card.fact, verdicts=_faulty([Fault("", "fact", reason)], ""))
+    entry = fact(card.fact)
+    return prove_network(
+        lambda: build_blank(card, classes=entry["classes"], in_channels=entry["input"][0]), entry, card.full_name
+    )
+
+
+def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], model: str) -> Proof:
+    """Holds the network that ``build`` gives to an entry of the facts.
+
+    Whatever is wrong with the entry, or with building or running the network, is a verdict too.
+    """
+    published, faults = read(entry)
+    if published is None:
+        return Proof(model, str(entry.get("id", "")), verdicts=_faulty(faults, str(entry.get("paper", ""))))
+    try:
+        found = measure(build(), published.input)
+    except Exception as error:  # whatever it is: this network cannot be held to anything
+        size = "x".join(map(str, published.input))
+        said = (str(error).splitlines() or [""])[0]
+        fault = Fault("", "run", f"it does not run at {size}: {type(error).__name__}: {said}")
+        return Proof(model, published.id, published.paper, verdicts=_faulty([*faults, fault], published.paper))
+    verdicts = (
+        *_faulty(faults, published.paper),
+        *_totals(published, found),
+        *(verdict for row in published.rows for verdict in _row(published, found, row)),
+        *(_figure(published, found, figure) for figure in published.printed),
+    )
+    return Proof(model, published.id, published.paper, len(published.rows), verdicts)
+
+
+class _CannotTellError(Exception):
+    """A value that the network does not have; its message says why."""
+
+
+def _faulty(faults: Sequence[Fault], source: str) -> tuple[Verdict, ...]:
+    return tuple(Verdict(f.row, f.key, Outcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
+
+
+def _totals(published: Fact, found: Measurement) -> Iterator[Verdict]:
+    for key, expected in published.totals.items():
+        yield _compared("", key, expected, getattr(found, key), published.paper)
+
+
+def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
+    try:
+        _calls(found, row)
+    except _CannotTellError as error:
+        yield Verdict(row.name, "at", Outcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
+        return
+    for key, expected in row.values.items():
+        try:
+            if key == "stride" and _pools_all(found, row):
+                continue  # the only window makes no step
+            if key == "branches":
+                yield _branches(found, row, expected, published.paper)
+            else:
+                yield _compared(row.name, key, expected, _value(found, row, key), published.paper)
+        except (_CannotTellError, ValueError) as error:
+            yield Verdict(row.name, key, Outcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
+
+
+def _compared(row: str, key: str, expected: Any, got: Any, source: str) -> Verdict:
+    if _same(key, expected, got):
+        return Verdict(row, key, Outcome.HOLDS, expected, got, source=source)
+    reason = ""
+    if isinstance(expected, int) and isinstance(got, int):
+        reason = f"{abs(got - expected):,} too {'many' if got > expected else 'few'}"
+    return Verdict(row, key, Outcome.OURS_IS_WRONG, expected, got, reason, source)
+
+
+def _same(key: str, expected: Any, got: Any) -> bool:
+    if key == "out":
+        return _without_ones(expected) == _without_ones(got)
+    if isinstance(got, list):
+        return _spread(expected, len(got)) == got
+    return bool(expected == got)
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    """A shape in which vectors and maps of one value are the same."""
+    return [side for side in shape if side != 1]
+
+
+def _spread(value: int | Sequence[int], length: int) -> list[int]:
+    """A number for each axis, or for each side of each axis."""
+    if isinstance(value, int):
+        return [value] * length
+    return [side for side in value for _ in range(length // len(value))]
+
+
+# --- what the network has
+
+
+def _calls(found: Measurement, row: Row) -> list[Call]:
+    calls = [_call(found, locator) for locator in row.at]
+    for inner in row.at:
+        for outer in row.at:
+            inside = inner.path.startswith(f"{outer.path}." if outer.path else "")
+            if inner is not outer and (inner == outer or (inside and inner.path != outer.path)):
+                raise _CannotTellError(f"{inner} is named together with {outer}, which it is a part of")
+    return calls
+
+
+def _call(found: Measurement, locator: Locator) -> Call:
+    if locator.path not in found.owned:
+        raise _CannotTellError(f"the network has no module {locator.path}{_near(found, locator.path)}")
+    calls = found.calls.get(locator.path, ())
+    if locator.number > len(calls):
+        times = {0: "never", 1: "once", 2: "twice"}.get(len(calls), f"{len(calls)} times")
+        raise _CannotTellError(f"the module {locator.path} is called {times}, so there is no call {locator}")
+    return calls[locator.number - 1]
+
+
+def _near(found: Measurement, path: str) -> str:
+    """The children of the longest part of a path that there is."""
+    around = path
+    while around not in found.owned:
+        around = around.rpartition(".")[0]
+    prefix = f"{around}." if around else ""
+    inside = [name for name in found.owned if name.startswith(prefix) and "." not in name.removeprefix(prefix) and name]
+    return f"; {around or 'it'} has {', '.join(inside[:12])}{' ...' if len(inside) > 12 else ''}" if inside else ""
+
+
+def _value(found: Measurement, row: Row, key: str) -> Any:
+    """What the network has at a row: a number, or a list where axes or sides differ."""
+    calls = _calls(found, row)
+    last = max(calls, key=lambda call: call.ended)
+    if key == "params":
+        return found.params_at([locator.path for locator in row.at])
+    if key in ("macs", "connections"):
+        return sum(getattr(call, key) for call in calls)
+    if key == "out":
+        if last.output is None:
+            raise _CannotTellError("the module gives no tensor")
+        return list(last.output)
+    if key == "sees":
+        if last.sees is None:
+            raise _CannotTellError("what the module gives does not come from the image")
+        return list(last.sees)
+    window = _window(found, row)
+    if key == "groups":
+        return window.groups
+    return list({"kernel": window.kernel, "stride": window.stride, "pad": window.padding}[key])
+
+
+def _pools_all(found: Measurement, row: Row) -> bool:
+    return _window(found, row).whole
+
+
+def _window(found: Measurement, row: Row) -> Window:
+    """The one kind of window of a row."""
+    windows = [window for call in _calls(found, row) for window in call.windows]
+    fitting = [w for w in windows if (w.kind == "pooling") == ("pool" in row.kind.lower())] or windows
+    kinds = {(w.kernel, w.stride, w.padding, w.groups) for w in fitting}
+    if len(kinds) != 1:
+        what = f"convolutions or poolings of {len(kinds)} kinds" if kinds else "neither a convolution nor a pooling"
+        raise _CannotTellError(f"the module runs {what}")
+    return fitting[0]
+
+
+def _branches(found: Measurement, row: Row, expected: list[str], source: str) -> Verdict:
+    windows = [window for call in _calls(found, row) for window in call.windows]
+    steps = branches.stated(expected)
+    got = branches.measured(windows, groups=any(" g" in step for step in steps))
+    reason = branches.differences(steps, got)
+    outcome = Outcome.OURS_IS_WRONG if reason else Outcome.HOLDS
+    return Verdict(row.name, "branches", outcome, expected, branches.listed(got), reason, source)
+
+
+# --- printed figures
+
+
+def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
+    exact = published.exact(figure.row, figure.key)
+    try:
+        got = _value(found, published.row(figure.row), figure.key) if figure.row else getattr(found, figure.key)
+    except _CannotTellError as error:
+        return _verdict(figure, Outcome.OURS_IS_WRONG, None, str(error))
+    counted = [number * UNITS[figure.unit] for number in (got if isinstance(got, list) else [got])]
+    farthest = max(counted, key=lambda number: abs(number - figure.value))
+    agrees = abs(farthest - figure.value) <= figure.within
+    if agrees and not figure.wrong:
+        return _verdict(figure, Outcome.HOLDS, farthest)
+    if agrees:
+        reason = f"the facts call this figure wrong ({figure.wrong}), but ours agrees with it"
+    elif not figure.wrong:
+        reason = f"it may be off by {_number(figure.within)} and is by {_number(abs(farthest - figure.value))}"
+    elif exact is None:
+        reason = "the facts call this figure wrong, but state no exact count that ours could be held to"
+    elif not _same(figure.key, exact, got):
+        reason = "the facts call this figure wrong, but ours is not their exact count either"
+    else:
+        return _verdict(figure, Outcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
+    return _verdict(figure, Outcome.OURS_IS_WRONG, farthest, reason)
+
+
+def _verdict(figure: Printed, outcome: Outcome, got: float | None, reason: str = "") -> Verdict:
+    return Verdict(
+        row=figure.row,
+        key=figure.key,
+        outcome=outcome,
+        expected=figure.value,
+        got=got,
+        reason=reason,
+        source=figure.where,
+        text=figure.text,
+        deviation=None if got is None or not figure.value else (got - figure.value) / figure.value,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"

@@ -1,0 +1,285 @@
+"""What a network really is: one pass through it in which nothing is computed, and what every module did in it.
+
+Nothing here is read from a layer's attributes: kernels, strides, paddings and groups are those of the operators that
+ran, shapes are those of their results.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from visus.analysis.operations import Operation, OperatorTrace, TensorTable
+from visus.analysis.recorder import values_left_away
+
+aten = torch.ops.aten
+
+PRODUCTS = (aten.addmm, aten.mm, aten.bmm, aten.baddbmm)
+POOLINGS = (aten.max_pool2d_with_indices, aten.avg_pool2d)
+MEANS = (aten.mean, aten.sum, aten.amax)
+ADAPTIVE = (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d)
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A convolution, a linear layer (as a 1x1 convolution of a map of one value) or a pooling, as it ran.
+
+    Args:
+        kind: which of them.
+        kernel: (height, width).
+        stride: (vertical, horizontal).
+        padding: (top, bottom, left, right), with what was added to its input beforehand.
+        groups: of a convolution, else 1.
+        inputs: channels.
+        outputs: channels.
+        area: (height, width) of its input, padding left aside.
+        weight: the identity of its weight, 0 for a pooling.
+        whole: whether it pools its whole input to one value.
+    """
+
+    kind: Literal["convolution", "linear", "pooling"]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    groups: int
+    inputs: int
+    outputs: int
+    area: tuple[int, int]
+    weight: int = 0
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a module, with all that ran inside.
+
+    Args:
+        output: shape without the batch axis, of the last tensor that it gave back; None if it gave none.
+        sees: (vertical, horizontal) receptive field of that tensor; None if it does not come from the image.
+        macs: multiply-accumulates of convolutions and matrix products.
+        connections: of the same, and of poolings and radial basis functions, and one for each bias and place.
+        windows: convolutions and poolings, in the order in which they ran.
+        ended: how many calls had ended before.
+    """
+
+    output: tuple[int, ...] | None = None
+    sees: tuple[int, int] | None = None
+    macs: int = 0
+    connections: int = 0
+    windows: list[Window] = field(default_factory=list)
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was found.
+
+    Args:
+        params: trainable values, without auxiliary heads.
+        params_with_auxiliary: with them.
+        running_statistics: means and variances of BatchNorm, without auxiliary heads.
+        macs: multiply-accumulates for one image, without auxiliary heads.
+        depth: convolutions and linear layers on the longest way from the image to an output.
+        calls: by a module's path, in the order of its calls.
+        owned: the identities of the parameters under each path, with their counts.
+    """
+
+    params: int
+    params_with_auxiliary: int
+    running_statistics: int
+    macs: int
+    depth: int
+    calls: Mapping[str, Sequence[Call]]
+    owned: Mapping[str, Mapping[int, int]]
+
+    def params_at(self, paths: Sequence[str]) -> int:
+        """Trainable values under any of these modules, each counted once."""
+        return sum({identity: count for path in paths for identity, count in self.owned[path].items()}.values())
+
+
+def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
+    """Passes one image of ``size`` (channels, height, width) through the network in eval mode, and counts.
+
+    The network is left as it was. On torch's meta device nothing is computed; a network that looks at values runs on
+    its own device instead.
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        try:
+            with values_left_away(network):
+                pass_ = _Pass(network, size)
+        except Exception:
+            pass_ = _Pass(network, size)  # what is wrong with the network is wrong here too
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    auxiliary = _auxiliary(network)
+    owned = {
+        path: {id(p): p.numel() for p in module.parameters() if p.requires_grad}
+        for path, module in network.named_modules(remove_duplicate=False)
+    }
+    without = {i: n for i, n in owned[""].items() if i not in {i for path in auxiliary for i in owned[path]}}
+    return Measurement(
+        params=sum(without.values()),
+        params_with_auxiliary=sum(owned[""].values()),
+        running_statistics=sum(_statistics(network, auxiliary)),
+        macs=pass_.calls[""][0].macs,
+        depth=pass_.depth,
+        calls=pass_.calls,
+        owned=owned,
+    )
+
+
+def _auxiliary(network: nn.Module) -> tuple[str, ...]:
+    return tuple(getattr(network, "auxiliary_heads", ()))
+
+
+def _statistics(network: nn.Module, auxiliary: Sequence[str]) -> Iterator[int]:
+    heads = tuple(f"{name}." for name in auxiliary)
+    for path, buffer in network.named_buffers():
+        if path.rpartition(".")[2] in ("running_mean", "running_var") and not path.startswith(heads):
+            yield buffer.numel()
+
+
+class _Pass:
+    """One forward pass, and what was seen of it."""
+
+    def __init__(self, network: nn.Module, size: Sequence[int]) -> None:
+        self.calls: dict[str, list[Call]] = {}
+        self.depth = 0
+        self.running: list[tuple[str, nn.Module, Call]] = []
+        self.ended = 0
+        self.layers: TensorTable[int] = TensorTable()
+        self.pads: TensorTable[tuple[int, int, int, int]] = TensorTable()
+        hooks = []
+        for path, module in network.named_modules():
+            hooks.append(module.register_forward_pre_hook(lambda m, _, path=path: self._enter(path, m)))
+            hooks.append(module.register_forward_hook(lambda _, __, output: self._leave(output)))
+        first = next(network.parameters(), torch.empty(0, device="meta"))
+        image = torch.zeros(1, *size, device=first.device, dtype=first.dtype)
+        self.layers[image] = 0
+        try:
+            with torch.no_grad(), OperatorTrace(image, self._observe) as self.trace:
+                output = network(image)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        self.depth = max((self.layers.get(leaf) or 0 for leaf in _tensors(output)), default=0)
+
+    def _enter(self, path: str, module: nn.Module) -> None:
+        self.running.append((path, module, Call()))
+
+    def _leave(self, output: Any) -> None:
+        path, module, call = self.running.pop()
+        leaves = _tensors(output)
+        if leaves:
+            call.output = tuple(leaves[-1].shape[1:])
+            reach = self.trace.reach(leaves[-1])
+            call.sees = None if reach is None else (round(reach.size[0]), round(reach.size[1]))
+            if isinstance(getattr(module, "bias", None), Tensor):
+                call.connections += math.prod(call.output)
+        call.ended = self.ended
+        self.ended += 1
+        self.calls.setdefault(path, []).append(call)
+        if self.running:
+            around = self.running[-1][2]
+            around.macs += call.macs
+            around.connections += call.connections
+            around.windows += call.windows
+
+    def _observe(self, operation: Operation) -> None:
+        call = self.running[-1][2]
+        packet, args = operation.operator, operation.arguments
+        is_layer = packet is aten.convolution or (packet in PRODUCTS and len(operation.inputs) == 1)
+        before = max((self.layers.get(tensor) or 0 for tensor in operation.inputs), default=0)
+        for output in operation.outputs:
+            self.layers[output] = before + is_layer
+        call.macs += operation.macs
+        call.connections += operation.macs
+        if packet is aten.constant_pad_nd:
+            self._pad(args, operation.outputs[0])
+            return
+        window = self._window(packet, args, operation.outputs[0]) if operation.outputs else None
+        if window is not None:
+            call.windows.append(window)
+            if window.kind == "pooling":
+                call.connections += math.prod(window.kernel) * operation.outputs[0].numel()
+        elif packet is aten.sub and len(operation.inputs) == 1 and operation.outputs[0].ndim == 3:
+            call.connections += operation.outputs[0].numel()  # each unit's distance from its centre
+
+    def _pad(self, args: Sequence[Any], output: Tensor) -> None:
+        left, right, top, bottom = [*args[1], 0, 0][:4]
+        earlier = self.pads.get(args[0]) or (0, 0, 0, 0)
+        self.pads[output] = (earlier[0] + top, earlier[1] + bottom, earlier[2] + left, earlier[3] + right)
+
+    def _window(self, packet: Any, args: Sequence[Any], output: Tensor) -> Window | None:
+        if packet in (aten.addmm, aten.mm):
+            left, right = args[-2:]
+            return Window(
+                "linear", (1, 1), (1, 1), (0, 0, 0, 0), 1, left.shape[1], right.shape[1], (1, 1), _identity(right)
+            )
+        image = args[0] if args else None
+        if not isinstance(image, Tensor) or image.ndim != 4:
+            return None
+        pad = self.pads.get(image) or (0, 0, 0, 0)
+        area = (image.shape[2] - pad[0] - pad[1], image.shape[3] - pad[2] - pad[3])
+        inputs = image.shape[1]
+        if packet is aten.convolution:
+            weight, stride, padding, groups = args[1], args[3], args[4], args[8]
+            around = _around(pad, _pair(padding))
+            kernel, outputs = _pair(weight.shape[2:]), output.shape[1]
+            return Window(
+                "convolution", kernel, _pair(stride), around, groups, inputs, outputs, area, _identity(weight)
+            )
+        found = _pooling(packet, args, image, output)
+        if found is None:
+            return None
+        kernel, stride, padding = found
+        whole = packet in MEANS or (kernel == area and tuple(output.shape[2:]) == (1, 1))
+        return Window("pooling", kernel, stride, _around(pad, padding), 1, inputs, inputs, area, whole=whole)
+
+
+def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) -> tuple[Pair, Pair, Pair] | None:
+    """Kernel, stride and padding of a pooling; None for anything else."""
+    if packet in POOLINGS:
+        kernel = _pair(args[1])
+        return kernel, _pair(args[2]) if len(args) > 2 and args[2] else kernel, _pair(args[3] if len(args) > 3 else 0)
+    if packet in ADAPTIVE:
+        sides = list(zip(image.shape[2:], output.shape[2:], strict=True))
+        if any(side % out for side, out in sides):
+            return None  # windows of several sizes
+        steps = _pair([side // out for side, out in sides])
+        return steps, steps, (0, 0)
+    if packet in MEANS and len(args) > 1 and args[1] is not None:
+        axes = {axis % 4 for axis in ([args[1]] if isinstance(args[1], int) else args[1])}
+        area = _pair(image.shape[2:])
+        return (area, area, (0, 0)) if axes == {2, 3} else None
+    return None
+
+
+def _identity(weight: Tensor) -> int:
+    """The same for all views of a tensor."""
+    return int(weight.untyped_storage()._cdata)
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+
+
+def _around(pad: tuple[int, int, int, int], padding: tuple[int, int]) -> tuple[int, int, int, int]:
+    vertical, horizontal = padding
+    return pad[0] + vertical, pad[1] + vertical, pad[2] + horizontal, pad[3] + horizontal
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    if isinstance(values, int):
+        return values, values
+    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])

@@ -1,0 +1,281 @@
+"""Many proofs as one answer: a table for people, JSON, and Markdown for the pages."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visus.engine.disk import write_text
+from visus.proof.verdict import Outcome, Proof, Verdict
+
+WIDTH = 100
+NAMES = {
+    "params": "parameters",
+    "params_with_auxiliary": "parameters with auxiliary heads",
+    "macs": "MACs",
+    "running_statistics": "running statistics",
+    "out": "output",
+    "pad": "padding",
+    "sees": "receptive field",
+}
+"""How people call a key, where not by its own name."""
+_COLOURS = {Outcome.HOLDS: "32", Outcome.PUBLISHED_IS_WRONG: "33", Outcome.OURS_IS_WRONG: "1;31"}  # of a terminal
+_HEAD = ("model", "layer table", "facts", "hold", "slips", "wrong", "farthest printed figure that holds")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was said of networks; prints as a table.
+
+    Args:
+        proofs: one a network, in the order of the catalogue.
+    """
+
+    proofs: tuple[Proof, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether ours is wrong in nothing."""
+        return all(proof.holds for proof in self.proofs)
+
+    @property
+    def facts(self) -> int:
+        """How many published facts the networks were held to."""
+        return sum(len(proof.verdicts) for proof in self.proofs)
+
+    def count(self, outcome: Outcome) -> int:
+        """How many verdicts have this outcome."""
+        return sum(len(proof.of(outcome)) for proof in self.proofs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "networks": len(self.proofs),
+            "facts": self.facts,
+            **{outcome.name.lower(): self.count(outcome) for outcome in Outcome},
+            "proofs": [proof.to_dict() for proof in self.proofs],
+        }
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, *, verbose: bool = False, colour: bool = False) -> str:
+        """One line a network; the published figures that are wrong, with the reason; then what is wrong with ours.
+
+        Args:
+            verbose: every fact of every network, and not one line a network.
+            colour: with the colours of a terminal.
+        """
+        lines = [line for proof in self.proofs for line in _every_fact(proof)] if verbose else list(self._table(colour))
+        lines += self._section("Published figures that are wrong", Outcome.PUBLISHED_IS_WRONG, colour)
+        lines += self._section("Ours is wrong", Outcome.OURS_IS_WRONG, colour)
+        return "\n".join([*lines, "", self._verdict(colour)])
+
+    def save(self, path: str | Path) -> None:
+        """Writes all verdicts as JSON, or what each network was held to as a Markdown table, if the name ends in .md.
+
+        Raises:
+            DiskError: if the file cannot be written.
+        """
+        file = Path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, self.badges() + "\n" if file.suffix == ".md" else json.dumps(self.to_dict(), indent=2) + "\n")
+
+    def badges(self) -> str:
+        """A Markdown table: what each network was held to, and with what outcome."""
+        rows = [
+            "| model | layer table | facts | hold | published is wrong | ours is wrong |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        for proof in self.proofs:
+            if not proof.fact:
+                rows.append(f"| `{proof.model}` | nothing is published of it | | | | |")
+                continue
+            good, slips, wrong = (len(proof.of(outcome)) for outcome in _ORDER)
+            cells = [
+                f"{proof.rows} rows" if proof.rows else "none",
+                str(len(proof.verdicts)),
+                f"{good}" + (" ✓" if not slips and not wrong else ""),
+                str(slips or ""),
+                f"**{wrong}**" if wrong else "",
+            ]
+            rows.append(f"| `{proof.model}` | {' | '.join(cells)} |")
+        return "\n".join(rows)
+
+    def slips(self) -> str:
+        """A Markdown table: every published figure that is wrong, and why."""
+        rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
+        for models, verdicts in _grouped(self.proofs, Outcome.PUBLISHED_IS_WRONG):
+            for verdict in verdicts:
+                cells = [
+                    ", ".join(f"`{model}`" for model in models),
+                    f"{named(verdict.key)} of {verdict.row}" if verdict.row else named(verdict.key),
+                    verdict.text,
+                    verdict.source,
+                    shown(verdict.got),
+                    verdict.reason,
+                ]
+                rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        return "\n".join(rows)
+
+    def _table(self, colour: bool) -> Iterator[str]:
+        rows = [_row(proof) for proof in self.proofs]
+        widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+        yield _line(_HEAD, widths)
+        yield "  ".join("-" * width for width in widths)
+        for proof, row in zip(self.proofs, rows, strict=True):
+            line = _line(row, widths)
+            yield _painted(line, Outcome.OURS_IS_WRONG, colour) if not proof.holds else line
+
+    def _section(self, title: str, outcome: Outcome, colour: bool) -> Iterator[str]:
+        groups = _grouped(self.proofs, outcome)
+        if groups:
+            yield ""
+            yield _painted(title, outcome, colour)
+        before: tuple[str, ...] = ()
+        for models, verdicts in groups:
+            if models != before:
+                yield from _wrapped(", ".join(models), "  ")
+                before = models
+            said, reason = _explained(verdicts)
+            yield from _wrapped(said, "    ")
+            yield from _wrapped(reason, "      ")
+
+    def _verdict(self, colour: bool) -> str:
+        unpublished = sum(1 for proof in self.proofs if not proof.fact)
+        without = sum(1 for proof in self.proofs if proof.fact and not proof.rows)
+        held = len(self.proofs) - unpublished
+        good, slips, wrong = (self.count(outcome) for outcome in _ORDER)
+        parts = [
+            _painted(f"{good:,} hold", Outcome.HOLDS, colour),
+            f"{slips:,} published figures are wrong" if slips != 1 else "1 published figure is wrong",
+            _painted(f"ours is wrong in {wrong:,}", Outcome.OURS_IS_WRONG, colour)
+            if wrong
+            else "ours is wrong in none",
+        ]
+        text = f"{_plural(held, 'network')} held to {_plural(self.facts, 'published fact')}: {', '.join(parts)}."
+        if without:
+            text += (
+                f" Of {without} no layer table is published." if without > 1 else " Of 1 no layer table is published."
+            )
+        if unpublished:
+            text += f" Of {_plural(unpublished, 'further network')} nothing is published."
+        return text
+
+
+_ORDER = (Outcome.HOLDS, Outcome.PUBLISHED_IS_WRONG, Outcome.OURS_IS_WRONG)
+
+
+def shown(value: Any) -> str:
+    """A number, a shape or a list as people write it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, list | tuple):
+        if all(isinstance(item, int) for item in value):
+            return "x".join(map(str, value))
+        return "; ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _row(proof: Proof) -> tuple[str, ...]:
+    if not proof.fact:
+        return (proof.model, "", "", "", "", "", "nothing is published of it")
+    good, slips, wrong = (len(proof.of(outcome)) for outcome in _ORDER)
+    table = _plural(proof.rows, "row") if proof.rows else "none"
+    widest, farthest = proof.widest, ""
+    if widest is not None:
+        row = f"{widest.row}: " if widest.row else ""
+        farthest = f"{row}{named(widest.key)} {widest.text}, ours {shown(widest.got)} ({widest.deviation:+.1%})"
+    return (proof.model, table, str(len(proof.verdicts)), str(good), str(slips or "-"), str(wrong or "-"), farthest)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell.rjust(width) if 0 < column < len(cells) - 1 else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _every_fact(proof: Proof) -> Iterator[str]:
+    """What a network was held to, one line a row of the layer table; what does not hold comes in a section below."""
+    if not proof.fact:
+        yield f"{proof.model}: nothing is published of it"
+        yield ""
+        return
+    yield f"{proof.model}: {proof.paper}"
+    rows: dict[str, list[str]] = {}
+    for verdict in proof.of(Outcome.HOLDS):
+        if verdict.deviation is None:
+            name = verdict.row or "the network"
+            rows.setdefault(name, []).append(f"{named(verdict.key)} {shown(verdict.expected)}")
+        else:
+            row = f"{verdict.row}: " if verdict.row else ""
+            text = f"{row}{named(verdict.key)} {verdict.text} ({verdict.source}), ours {shown(verdict.got)}"
+            rows.setdefault("printed", []).append(text)
+    width = max(map(len, rows), default=0)
+    for name, facts in rows.items():
+        hanging = " " * (width + 4)
+        yield from textwrap.wrap(
+            f"  {name.ljust(width)}  {', '.join(facts)}", WIDTH, subsequent_indent=hanging, break_long_words=False
+        )
+    if not proof.rows:
+        yield "  no layer table is published of it"
+    yield ""
+
+
+def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
+    """Verdicts of one reason together, each once, with the networks that have it."""
+    models: dict[object, list[str]] = {}
+    verdicts: dict[object, Verdict] = {}
+    for proof in proofs:
+        for verdict in proof.of(outcome):
+            key = (proof.fact, verdict.what, verdict.text, verdict.reason, shown(verdict.got))
+            models.setdefault(key, []).append(proof.model)
+            verdicts.setdefault(key, verdict)
+    groups: dict[object, tuple[tuple[str, ...], list[Verdict]]] = {}
+    for once, verdict in verdicts.items():
+        same = (tuple(models[once]), verdict.row, verdict.reason if verdict.text else once)
+        groups.setdefault(same, (tuple(models[once]), []))[1].append(verdict)
+    return list(groups.values())
+
+
+def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
+    """What was published and what ours is, and why, for verdicts of one row and one reason."""
+    first = verdicts[0]
+    row = f"{first.row}: " if first.row else ""
+    if first.text:
+        figures = [f"{named(v.key)} printed {v.text} ({v.source}), ours {shown(v.got)}" for v in verdicts]
+        return row + "; ".join(figures), first.reason
+    if first.expected is None or first.key == "branches":
+        return row + (named(first.key) or "the facts"), first.reason
+    got = "" if first.got is None else f", ours {shown(first.got)}"
+    return f"{row}{named(first.key)} published {shown(first.expected)} ({first.source}){got}", first.reason
+
+
+def named(key: str) -> str:
+    """A key as people call it."""
+    return NAMES.get(key, key)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _painted(text: str, outcome: Outcome, colour: bool) -> str:
+    return f"\033[{_COLOURS[outcome]}m{text}\033[0m" if colour else text
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,240 @@
+"""A fact, read and checked: what is malformed in it is said and not raised."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TOTALS = ("params", "params_with_auxiliary", "macs", "running_statistics", "depth")
+"""The counts of a whole network."""
+ROW_KEYS = ("kernel", "stride", "pad", "groups", "out", "params", "macs", "connections", "sees", "branches")
+"""What a row of a layer table may state."""
+UNITS = {"": 1, "MACs": 1, "operations": 2}
+"""What a printed number of operations counts, and how many of it make a multiply-accumulate."""
+_ENTRY_KEYS = {"id", "paper", "input", "classes", "like", "printed", "layers", *TOTALS}
+_LOCATOR = re.compile(r"^(?P<path>[^#]*)(#(?P<number>[1-9]\d*))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is wrong with a fact itself.
+
+    Args:
+        row: the layer's name, "" for the whole entry.
+        key: what it concerns.
+        reason: what is wrong, and what would be right.
+    """
+
+    row: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """One call of one module: its path, and the number of the call from 1."""
+
+    path: str
+    number: int = 1
+
+    def __str__(self) -> str:
+        return (self.path or "(the network)") + (f"#{self.number}" if self.number > 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a layer table.
+
+    Args:
+        name: of the layer.
+        kind: for people.
+        at: the modules that it stands for.
+        values: what is published of it, by key.
+    """
+
+    name: str
+    kind: str
+    at: tuple[Locator, ...]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A figure as a publication prints it.
+
+    Args:
+        row: the layer that it is of, "" for the whole network.
+        key: what it counts.
+        value: the number.
+        within: how far a count may be from it.
+        text: how it is printed.
+        where: table, figure or section.
+        wrong: why the figure is wrong, "" where it is not.
+        unit: "MACs" or "operations" for numbers of operations, else "".
+    """
+
+    row: str
+    key: str
+    value: float
+    within: float
+    text: str
+    where: str
+    wrong: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """All that is published of one network, at the paper's classes and input."""
+
+    id: str
+    paper: str
+    input: tuple[int, int, int]
+    classes: int
+    totals: Mapping[str, int]
+    printed: tuple[Printed, ...]
+    rows: tuple[Row, ...]
+
+    def row(self, name: str) -> Row:
+        """The row of this name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def exact(self, row: str, key: str) -> Any:
+        """The exact value of a row, or of the network for the row ""; None where the fact has none."""
+        return self.row(row).values.get(key) if row else self.totals.get(key)
+
+
+def read(entry: Mapping[str, Any]) -> tuple[Fact | None, list[Fault]]:
+    """An entry of the facts, and what is malformed in it; None if there is not even an input to try."""
+    faults = [Fault("", key, f"unknown key; known are {_list(_ENTRY_KEYS)}") for key in entry if key not in _ENTRY_KEYS]
+    size = entry.get("input")
+    if not _is_counts(size, 3):
+        faults.append(Fault("", "input", f"expected [channels, height, width], got {size!r}"))
+    if not _is_count(entry.get("classes")):
+        faults.append(Fault("", "classes", f"expected a number of classes, got {entry.get('classes')!r}"))
+    if not entry.get("paper"):
+        faults.append(Fault("", "paper", "a fact must name its source"))
+    totals = {}
+    for key in TOTALS:
+        if key in entry:
+            if _is_count(entry[key]):
+                totals[key] = entry[key]
+            else:
+                faults.append(Fault("", key, f"expected a whole number, got {entry[key]!r}"))
+    rows = _rows(entry.get("layers") or (), faults)
+    printed = tuple(
+        figure
+        for number, values in enumerate(entry.get("printed") or ())
+        if (figure := _printed(number, values, {row.name for row in rows}, faults)) is not None
+    )
+    if not totals and not entry.get("layers"):
+        faults.append(Fault("", "", "nothing is stated: neither a count nor a layer table"))
+    if not _is_counts(size, 3) or not _is_count(entry.get("classes")):
+        return None, faults
+    paper, id_ = str(entry.get("paper", "")), str(entry.get("id", ""))
+    return Fact(id_, paper, tuple(entry["input"]), entry["classes"], totals, printed, rows), faults
+
+
+def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Row, ...]:
+    rows: list[Row] = []
+    for number, values in enumerate(entries, start=1):
+        name = str(values.get("name", ""))
+        if not name:
+            name = f"row {number}"
+            faults.append(Fault(name, "name", "a row needs a name"))
+        if any(row.name == name for row in rows):
+            faults.append(Fault(name, "name", "two rows have this name"))
+        if not values.get("kind"):
+            faults.append(Fault(name, "kind", "a row says for people what kind of layer it is"))
+        known = {"name", "kind", "at", *ROW_KEYS}
+        faults += [Fault(name, key, f"unknown key; known are {_list(known)}") for key in values if key not in known]
+        stated = {key: values[key] for key in ROW_KEYS if key in values and _is_value(name, key, values[key], faults)}
+        at = _locators(name, values.get("at"), faults)
+        if at:
+            rows.append(Row(name, str(values.get("kind", "")), at, stated))
+    return tuple(rows)
+
+
+def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
+    texts = at if isinstance(at, list) else [at]
+    found = []
+    for text in texts:
+        match = _LOCATOR.match(text) if isinstance(text, str) else None
+        if match is None:
+            faults.append(
+                Fault(name, "at", f'expected the path of a module, "PATH#2" or a list of them, got {text!r}')
+                if text is not None
+                else Fault(name, "at", "the row does not say at which module it is: add at: PATH")
+            )
+            return ()
+        found.append(Locator(match["path"], int(match["number"] or 1)))
+    return tuple(found)
+
+
+def _is_value(row: str, key: str, value: Any, faults: list[Fault]) -> bool:
+    """Whether a row's value has the form that its key demands; else this is noted."""
+    if key == "branches":
+        right, form = (
+            isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),
+            "a list of texts",
+        )
+    elif key == "out":
+        right, form = (
+            isinstance(value, list) and len(value) in (1, 3) and _is_counts(value),
+            "[channels, height, width]",
+        )
+    elif key in ("kernel", "stride", "sees"):
+        right, form = _is_count(value) or _is_counts(value, 2), "a number or [vertical, horizontal]"
+    elif key == "pad":
+        right = _is_count(value) or _is_counts(value, 2) or _is_counts(value, 4)
+        form = "a number, [vertical, horizontal] or [top, bottom, left, right]"
+    else:
+        right, form = _is_count(value), "a whole number"
+    if not right:
+        faults.append(Fault(row, key, f"expected {form}, got {value!r}"))
+    return right
+
+
+def _printed(number: int, values: Mapping[str, Any], rows: set[str], faults: list[Fault]) -> Printed | None:
+    what = str(values.get("what", ""))
+    row, _, key = what.rpartition(".")
+    place = f"printed {what or number + 1}"
+    known = {"what", "value", "within", "text", "where", "wrong", "unit"}
+    before = len(faults)
+    faults += [Fault(row, place, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known]
+    if row and row not in rows:
+        faults.append(Fault(row, place, f'there is no row "{row}" that says at which module it is'))
+    elif key not in (ROW_KEYS if row else TOTALS):
+        faults.append(Fault(row, place, f'nothing is called "{key}" here: one of {_list(ROW_KEYS if row else TOTALS)}'))
+    for name in ("value", "within"):
+        if not isinstance(values.get(name), int | float) or isinstance(values.get(name), bool):
+            faults.append(Fault(row, place, f"{name}: expected a number, got {values.get(name)!r}"))
+    faults += [Fault(row, place, f"{name} is missing") for name in ("text", "where") if not values.get(name)]
+    if values.get("unit", "") not in UNITS or (values.get("unit") and key != "macs"):
+        faults.append(Fault(row, place, f"unit: expected MACs or operations, of macs only, got {values['unit']!r}"))
+    if len(faults) > before:
+        return None
+    return Printed(
+        row=row,
+        key=key,
+        value=values["value"],
+        within=values["within"],
+        text=str(values["text"]),
+        where=str(values["where"]),
+        wrong=str(values.get("wrong", "")),
+        unit=values.get("unit", "MACs" if key == "macs" else ""),
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_counts(values: Any, length: int | None = None) -> bool:
+    return isinstance(values, list) and all(map(_is_count, values)) and length in (None, len(values))
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names))

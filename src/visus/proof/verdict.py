@@ -1,0 +1,107 @@
+"""What can be said of a fact, and of all facts of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """The three things that can be said of a fact."""
+
+    HOLDS = "holds"
+    OURS_IS_WRONG = "ours is wrong"
+    PUBLISHED_IS_WRONG = "published is wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was said of one fact.
+
+    Args:
+        row: the layer of the published table, "" for the whole network.
+        key: what was compared, such as "params".
+        outcome: the verdict.
+        expected: what is published: a number, a shape, a text; None if there is nothing to compare.
+        got: what the network has; None if it could not be found out.
+        reason: why, unless it holds.
+        source: where it is published.
+        text: as the publication prints it, "" for an exact fact.
+        deviation: how far ours is from a printed figure, as a fraction of it.
+    """
+
+    row: str
+    key: str
+    outcome: Outcome
+    expected: Any = None
+    got: Any = None
+    reason: str = ""
+    source: str = ""
+    text: str = ""
+    deviation: float | None = None
+
+    @property
+    def what(self) -> str:
+        """ "ROW.KEY", or "KEY" for the whole network."""
+        return f"{self.row}.{self.key}" if self.row else self.key
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "row": self.row,
+            "key": self.key,
+            "verdict": self.outcome.value,
+            "expected": self.expected,
+            "got": self.got,
+            "reason": self.reason,
+            "source": self.source,
+            "printed": self.text,
+            "deviation": self.deviation,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """All that was said of one network.
+
+    Args:
+        model: "name@edition".
+        fact: the id of the facts that it was held to, "" where nothing is published.
+        paper: where they are from.
+        rows: of the published layer table.
+        verdicts: one a fact.
+    """
+
+    model: str
+    fact: str = ""
+    paper: str = ""
+    rows: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+    def of(self, outcome: Outcome) -> tuple[Verdict, ...]:
+        """The verdicts with this outcome."""
+        return tuple(verdict for verdict in self.verdicts if verdict.outcome is outcome)
+
+    @property
+    def holds(self) -> bool:
+        """Whether ours is wrong in nothing."""
+        return not self.of(Outcome.OURS_IS_WRONG)
+
+    @property
+    def widest(self) -> Verdict | None:
+        """The printed figure that holds and from which ours is farthest; None without printed figures."""
+        printed = [v for v in self.of(Outcome.HOLDS) if v.deviation is not None]
+        return max(printed, key=lambda v: abs(v.deviation or 0), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "model": self.model,
+            "fact": self.fact,
+            "paper": self.paper,
+            "rows": self.rows,
+            "facts": len(self.verdicts),
+            **{outcome.name.lower(): len(self.of(outcome)) for outcome in Outcome},
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
+        }
