@@ -16,6 +16,7 @@ from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.turn import Turn, task_turn
 from visus.errors import DivergedError, MemoryExhaustedError, RecipeError
+from visus.layers.drop_path import ScheduledDropPath
 
 
 def recipe(*changes, **fields):
@@ -50,6 +51,21 @@ def test_it_learns_and_leaves_its_files(tiny, tmp_path):
     best = Checkpoints(run.path).load_best()
     assert best is not None
     assert torch.equal(best.tensors["model/fc.weight"], network.fc.weight)
+
+
+def test_a_scheduled_path_is_told_how_far_the_training_is(tiny):
+    shares = []
+
+    class Watched(ScheduledDropPath):
+        def forward(self, x):
+            if self.training:
+                shares.append(self.share)
+            return super().forward(x)
+
+    network = tiny.make_network(0)
+    network.dropout = Watched(0.0)
+    run_fit(tiny, recipe(), network=network, validate=False)
+    assert shares[-30:] == [step / 30 for step in range(30)]  # three epochs of ten steps
 
 
 def test_same_seed_same_weights_and_another_seed_others(tiny):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from visus.layers.drop_path import DropPath
+from visus.layers.drop_path import DropPath, ScheduledDropPath
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.7])
@@ -29,3 +29,13 @@ def test_eval_mode_and_a_rate_of_nought_change_nothing() -> None:
     x = torch.randn(8, 3, 2, 2)
     assert DropPath(0.9).eval()(x) is x
     assert DropPath(0.0).train()(x) is x
+
+
+def test_a_scheduled_rate_grows_with_the_share_of_the_training() -> None:
+    torch.manual_seed(0)
+    layer = ScheduledDropPath(0.8).train()
+    for share in (0.0, 0.25, 1.0):
+        layer.share = share
+        lost = float((layer(torch.ones(4000, 1, 1, 1)) == 0).float().mean())
+        assert lost == pytest.approx(0.8 * share, abs=0.03)
+    assert ScheduledDropPath(0.8).share == 1.0

@@ -12,7 +12,7 @@ from visus.layers.activations import ScaledTanh
 from visus.layers.partial_convolution import PartialConv2d
 from visus.layers.radial_basis import EuclideanRBF
 from visus.layers.response_normalization import ResponseNormalization
-from visus.layers.same_padding import SameConv2d, same_padding
+from visus.layers.same_padding import SameAvgPool2d, SameConv2d, SameMaxPool2d, same_padding
 from visus.layers.subsampling import TrainedSubsampling
 
 
@@ -137,3 +137,21 @@ def test_response_normalisation_in_half_precision_and_its_gradient() -> None:
             assert x.grad[0, i].item() == pytest.approx(slope, rel=0.02, abs=1e-5)
     with pytest.raises(UsageError, match="odd"):
         ResponseNormalization(4)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(5, 5), (6, 8), (1, 4)])
+def test_same_poolings_see_the_pixels_that_there_are(size: tuple[int, int], stride: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size) - 2  # mostly negative, so that a padded zero would be the largest
+    largest, mean = SameMaxPool2d(3, stride=stride)(x), SameAvgPool2d(3, stride=stride)(x)
+    rows, columns = (-(-side // stride) for side in size)
+    assert largest.shape == mean.shape == (2, 3, rows, columns)
+    top, left = (same_padding(side, 3, stride)[0] for side in size)
+    for i in range(rows):
+        for j in range(columns):
+            window = x[
+                ..., max(i * stride - top, 0) : i * stride - top + 3, max(j * stride - left, 0) : j * stride - left + 3
+            ]
+            torch.testing.assert_close(largest[..., i, j], window.amax((2, 3)))
+            torch.testing.assert_close(mean[..., i, j], window.mean((2, 3)))

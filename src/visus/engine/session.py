@@ -22,6 +22,7 @@ from visus.engine.runtime import Runtime, generator_states, seed_generators, set
 from visus.engine.schedule import Plateau, rate
 from visus.engine.turn import Stepper, Turn
 from visus.errors import DivergedError, WeightsError
+from visus.layers.drop_path import ScheduledDropPath
 from visus.structures import Batch
 
 _RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
@@ -89,6 +90,7 @@ class Session:
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
         self._learning = {p for p in network.parameters() if p.requires_grad}
+        self._scheduled = [module for module in network.modules() if isinstance(module, ScheduledDropPath)]
         self._training = [module for turn in turns for module in turn.modules]
         self._frozen: bool | None = None
         self._begun = False
@@ -138,7 +140,8 @@ class Session:
                 stepper.prepare(learning)
 
     def begin_step(self, batches: Sequence[Batch]) -> None:
-        """The learning rate of this step; before the first one, whether it fits, and a checkpoint of the start.
+        """The learning rate of this step, and how far the schedules within the network are; before the first one,
+        whether it fits, and a checkpoint of the start.
 
         Raises:
             MemoryExhaustedError: if the first batch does not fit.
@@ -150,6 +153,8 @@ class Session:
             if self.position.step == 0:
                 self.save()
         self._set_rate(self.position.step)
+        for path in self._scheduled:
+            path.share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
 
     def end_step(self, batches: int) -> None:
         """Holds filters to their length, takes the new weights into the average, and counts."""

@@ -21,13 +21,29 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
+        return self.dropped(x, self.rate)
+
+    def dropped(self, x: Tensor, rate: float) -> Tensor:
+        if not self.training or rate == 0:
             return x
-        kept = torch.empty(len(x), 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
-        return x * kept.div_(1 - self.rate)
+        kept = torch.empty(len(x), 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - rate)
+        return x * kept.div_(1 - rate)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
+
+
+class ScheduledDropPath(DropPath):
+    """A :class:`DropPath` whose rate grows linearly from 0 to ``rate`` in the course of a training.
+
+    Zoph et al. 2018, section 4. ``share`` says how much of the training is over, in [0, 1]; visus's own trainings set
+    it at every step, and others may. Until somebody does, it is 1.
+    """
+
+    share: float = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropped(x, self.rate * self.share)
 
 
 class SurvivalGate(nn.Module):

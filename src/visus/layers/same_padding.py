@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 
@@ -17,9 +20,9 @@ class SameConv2d(nn.Conv2d):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         *,
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
     ) -> None:
@@ -29,6 +32,44 @@ class SameConv2d(nn.Conv2d):
         top, bottom = same_padding(x.shape[-2], self.kernel_size[0], self.stride[0])
         left, right = same_padding(x.shape[-1], self.kernel_size[1], self.stride[1])
         return super().forward(nn.functional.pad(x, (left, right, top, bottom)))
+
+
+class SameMaxPool2d(nn.MaxPool2d):
+    """A max pooling with TensorFlow's SAME padding. [N,C,H,W] -> [N,C,ceil(H/s),ceil(W/s)]."""
+
+    kernel_size: int
+    stride: int
+
+    def __init__(self, kernel_size: int, *, stride: int = 1) -> None:
+        super().__init__(kernel_size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded = nn.functional.pad(x, both_paddings(x, self.kernel_size, self.stride), value=-math.inf)
+        return super().forward(padded)  # type: ignore[no-any-return]
+
+
+class SameAvgPool2d(nn.AvgPool2d):
+    """An average pooling with TensorFlow's SAME padding, over the pixels that there are.
+
+    [N,C,H,W] -> [N,C,ceil(H/s),ceil(W/s)].
+    """
+
+    kernel_size: int
+    stride: int
+
+    def __init__(self, kernel_size: int, *, stride: int = 1) -> None:
+        super().__init__(kernel_size, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = both_paddings(x, self.kernel_size, self.stride)
+        ones = nn.functional.pad(torch.ones_like(x[:1, :1]), padding)
+        mean: Tensor = super().forward(nn.functional.pad(x, padding))  # the padding's zeros among them
+        return mean / super().forward(ones)
+
+
+def both_paddings(x: Tensor, kernel: int, stride: int) -> tuple[int, int, int, int]:
+    """(left, right, top, bottom) of a map [N,C,H,W]."""
+    return *same_padding(x.shape[-1], kernel, stride), *same_padding(x.shape[-2], kernel, stride)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

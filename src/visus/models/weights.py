@@ -27,6 +27,7 @@ from visus.models.classification.bn_inception_weights import from_caffe as bn_in
 from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
 from visus.models.classification.efficientnet_weights import from_timm as efficientnet_from_timm
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
+from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_from_timm
 from visus.models.classification.tflite_weights import from_tflite
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
@@ -100,6 +101,8 @@ LAYOUTS: Mapping[str, _Layout] = {
     "timm-efficientnet": _Layout(efficientnet_from_timm),
     "timm-inception-v4": _Layout(v4_from_timm),
     "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
+    "timm-nasnet": _Layout(nasnet_from_timm, is_partial=True),
+    "timm-pnasnet": _Layout(pnasnet_from_timm, is_partial=True),
 }
 """The layouts that a card's ``WeightsFile`` may name."""
 
