@@ -225,6 +225,25 @@ def test_json_fields_of_prove() -> None:
     assert json_fields("prove") == set(values) | set(proof) | set(proof["verdicts"][0])
 
 
+def test_json_fields_of_reproduce(tmp_path: Path) -> None:
+    from visus.api.reproduce import Reproduction
+    from visus.experiments.outcome import Check, Curve, Outcome
+    from visus.experiments.running import Setting
+    from visus.experiments.table import EXPERIMENTS
+
+    (tmp_path / "env.json").write_text("{}")
+    curve = Curve("a", 0, (), 1, 1.0, 1.0)
+    outcome = Outcome(("a",), "test_error", (curve,))
+    setting = Setting("shortcuts", "made", (1, 1), 1, 1.0, 1.0)
+    found = Reproduction(EXPERIMENTS["shortcuts"], setting, outcome, (Check("a", "b", 1, 1),), tmp_path).to_dict()
+    fields = set(found) | set(found["networks"][0])
+    assert json_fields("reproduce") == fields
+    named = set(re.findall(r"`(\w+)`", page("verbs/reproduce").partition("\n## JSON\n")[2]))
+    assert set(found["setting"]) | set(found["checks"][0]) <= named | {"experiment"}
+    listed = set(re.findall(r"^\| (`.*?) \|", page("verbs/reproduce"), flags=re.M))
+    assert all(any(f"`{name}`" in cell for cell in listed) for name in ("table.md", "results.json", "setting.json"))
+
+
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 

@@ -24,6 +24,7 @@ _HOMES = {
     "open_data": "visus.data.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
+    "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
     "show_data": "visus.api.show_data",
     "summary": "visus.api.summary",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from visus.api.model import Model as Model
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
+    from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.show_data import show_data as show_data
     from visus.api.summary import summary as summary

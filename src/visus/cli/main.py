@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from visus.cli import cite, data, doctor, evaluate, explain, models, predict, prove, summary, train
+from visus.cli import cite, data, doctor, evaluate, explain, models, predict, prove, reproduce, summary, train
 from visus.cli.output import note
 from visus.errors import VisusError
 
@@ -41,6 +41,7 @@ app.command(help=summary.HELP)(summary.summary)
 app.command(help=prove.HELP)(prove.prove)
 app.command(help=cite.HELP)(cite.cite)
 app.add_typer(data.app, name="data", help=data.HELP)
+app.command(help=reproduce.HELP)(reproduce.reproduce)
 app.command(help=doctor.HELP)(doctor.doctor)
 
 

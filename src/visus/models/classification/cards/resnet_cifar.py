@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, ProofLevel, WeightsFile
 from visus.models.classification.cards.cifar import CIFAR
 from visus.models.classification.cards.imagenet import IMAGENET
 
@@ -59,6 +59,14 @@ def _weights(depth: int) -> tuple[WeightsFile, ...]:
     return published, repacked
 
 
+_REPRODUCED = (20, 56)
+"""The depths of ``visus reproduce degradation``, which saw figure 6's order of plain and residual networks."""
+
+
+def _level(depth: int) -> ProofLevel:
+    return "L3" if depth in _REPRODUCED else "L2"
+
+
 def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str, **own: object) -> Card:
     parameters, macs = _COUNTS[depth]
     return Card(
@@ -75,7 +83,6 @@ def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str,
         macs=macs,
         fact=fact,
         citation="he2016deep",
-        proof_level="L2",
         **own,  # type: ignore[arg-type]
     )
 
@@ -89,6 +96,7 @@ def _plain(depth: int) -> Card:
         "figure 6",
         f"plain_cifar_{depth}",
         preprocessing=CIFAR,
+        proof_level=_level(depth),
         note=_MEAN,
     )
 
@@ -103,6 +111,7 @@ def _residual(depth: int) -> tuple[Card, Card]:
         "table 6",
         fact,
         preprocessing=CIFAR,
+        proof_level=_level(depth),
         note=f"{_MEAN} {_ZEROS}",
     )
     akamaster = _card(
@@ -115,6 +124,7 @@ def _residual(depth: int) -> tuple[Card, Card]:
         preprocessing=replace(IMAGENET, size=(32, 32), fit="stretch"),
         options={"zeros": "around"},
         weights=_weights(depth),
+        proof_level="L2",
         note="Half of a shortcut's maps of zeros lie before the given ones. Mean and deviation are ImageNet's.",
     )
     return paper, akamaster
