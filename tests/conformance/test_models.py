@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -39,6 +40,11 @@ class Case:
 
     def images(self, count: int, seed: int = 0) -> Tensor:
         return torch.rand(count, *self.size, generator=torch.Generator().manual_seed(seed))
+
+    @cached_property
+    def output_shapes(self) -> list[torch.Size]:
+        """Of the answer to two images."""
+        return shapes_of(self.shapes, (2, *self.size))
 
 
 @pytest.fixture(scope="module", params=catalog.CARDS, ids=lambda card: card.full_name)
@@ -96,6 +102,10 @@ def answers(network: nn.Module, size: Size) -> bool:
     return True
 
 
+def shapes_of(network: nn.Module, batch: tuple[int, ...]) -> list[torch.Size]:
+    return [leaf.shape for leaf in tensors(network(torch.empty(batch, device="meta")))]
+
+
 def tensors(output: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
@@ -145,16 +155,14 @@ def test_own_classes_change_the_head_and_nothing_else(case: Case) -> None:
     assert changed
     assert all(name.startswith(heads) for name in changed)
     assert all(any(name.startswith(head) for name in before) for head in heads)
-    ours, theirs = (tensors(net(torch.empty(2, *case.size, device="meta"))) for net in (case.shapes, other))
-    assert any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True))
+    theirs = shapes_of(other, (2, *case.size))
+    assert any(a != b for a, b in zip(case.output_shapes, theirs, strict=True))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grey_and_coloured_images(case: Case, channels: int) -> None:
-    network = shapeless(case.card, in_channels=channels)
-    outputs = network(torch.empty(2, channels, *case.size[1:], device="meta"))
-    expected = case.shapes(torch.empty(2, *case.size, device="meta"))
-    assert [leaf.shape for leaf in tensors(outputs)] == [leaf.shape for leaf in tensors(expected)]
+def test_grey_and_coloured_images(case: Case) -> None:
+    for channels in {1, 3} - {case.card.input[0]}:
+        network = shapeless(case.card, in_channels=channels)
+        assert shapes_of(network, (2, channels, *case.size[1:])) == case.output_shapes
 
 
 @pytest.mark.parametrize("size", [(33, 47), (96, 64), (7, 7), (1, 1)])
