@@ -62,7 +62,8 @@ def measured(windows: Sequence[Window], *, groups: bool) -> Counter[str]:
         valid = max(window.kernel) > 1 and window.padding == (0, 0, 0, 0)
         count = 1 if depthwise or not groups else window.groups
         kind = f"{size} {window.outputs}"
-        steps[_write(kind, window.stride[0], groups=count, depthwise=depthwise, valid=valid)] += 1
+        stride = max(window.stride)  # a 1x7 kernel may stride along its row alone
+        steps[_write(kind, stride, groups=count, depthwise=depthwise, valid=valid)] += 1
     return steps
 
 
