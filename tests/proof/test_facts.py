@@ -10,6 +10,7 @@ import pytest
 from torch import nn
 
 from visus.models import catalog
+from visus.models.blank import build_blank
 from visus.models.card import Card
 from visus.proof.checking import prove_network
 from visus.proof.published import all_facts, fact
@@ -36,7 +37,10 @@ def test_a_card_agrees_with_its_facts(card: Card) -> None:
     published = fact(card.fact)
     assert list(card.input) == published["input"]
     assert card.classes == published["classes"]
-    assert card.parameters == published.get("params_with_auxiliary", published.get("params", card.parameters))
+    if "params_with_auxiliary" in published:
+        assert card.parameters == published["params_with_auxiliary"]
+    elif card.parameters != published.get("params", card.parameters):  # a card counts auxiliary heads too
+        assert getattr(build_blank(card), "auxiliary_heads", ())
     assert card.macs in (None, published.get("macs", card.macs))
 
 
@@ -114,6 +118,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a figure without a place": (lambda e: e["printed"][0].pop("where"), "printed params", "where is missing"),
     "a figure without a number": (lambda e: e["printed"][0].update(value="30"), "printed params", "expected a number"),
     "a figure's unknown key": (lambda e: e["printed"][0].update(why="so"), "printed params", "unknown key why"),
+    "a figure's image": (lambda e: e["printed"][0].update(input=[8, 8]), "printed params", "got [8, 8]"),
     "a unit of something else": (lambda e: e["printed"][0].update(unit="MACs"), "printed params", "of macs only"),
 }
 
@@ -161,6 +166,15 @@ def test_printed_operations_declare_their_unit() -> None:
     assert figure(**change, value=macs, unit="MACs")[0] is Outcome.HOLDS
     assert figure(**change, value=2 * macs, unit="operations")[0] is Outcome.HOLDS
     assert figure(**change, value=macs, unit="operations")[0] is Outcome.OURS_IS_WRONG
+
+
+def test_a_figure_for_another_image() -> None:
+    larger = 9 * 2 * 14 * 14 + 2 * 4 * 14 * 14  # 16x16 pixels
+    change = {"what": "macs", "value": larger, "within": 0}
+    assert figure(**change, input=[1, 16, 16]) == (Outcome.HOLDS, "")
+    assert figure(**change)[0] is Outcome.OURS_IS_WRONG
+    found = proved(lambda e: e["printed"][0].update(change, input=[1, 2, 2]))
+    assert [v.reason[:27] for v in found.verdicts] == ["it does not run at 1x2x2: R"]
 
 
 def test_a_figure_of_a_row() -> None:

@@ -1,29 +1,73 @@
-"""The convolutions and poolings of a block, as a layer table writes them: "1x1 64 > 3x3 96 s2 p0"."""
+"""The convolutions and poolings of a block, as a layer table writes them: "1x1 64 > 3x3 96 s2 p0".
+
+A branch is a chain of steps. "[ A | B > C ] > D" is a step D behind A and C, "A > [ B | C ]" are two steps behind A.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from visus.proof.measuring import Window
 
+Link = tuple[str, str]
+"""A step, and the one that takes what it gives."""
 _MARKS = r"(?P<marks>(?: (?:depthwise|linear|s\d+|p0|g\d+))*)"
 _STEP = re.compile(r"^(?P<pool>(?:max |avg )?pool )?(?P<h>\d+)x(?P<w>\d+)(?: (?P<channels>\d+))?" + _MARKS + "$")
 
 
-def stated(branches: Iterable[str]) -> Counter[str]:
-    """The steps of published branches, in one spelling, with how often each comes.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a block consists of.
+
+    Args:
+        steps: how often each step comes.
+        links: how often a step follows another without a third between them.
+    """
+
+    steps: Counter[str] = field(default_factory=Counter)
+    links: Counter[Link] = field(default_factory=Counter)
+
+
+def stated(branches: Iterable[str]) -> Block:
+    """The block of published branches.
 
     Raises:
-        ValueError: for a step that says nothing that is known here.
+        ValueError: for a step that says nothing that is known here, or brackets that do not fit.
     """
-    steps: Counter[str] = Counter()
+    block = Block()
     for branch in branches:
-        for text in re.split(r"[>|\[\]]", branch):
-            if text.strip():
-                steps[_spelling(text.strip())] += 1
-    return steps
+        tokens = [token.strip() for token in re.split(r"([>|\[\]])", branch) if token.strip()]
+        rest = _chain(tokens, [], block)[1]
+        if rest:
+            raise ValueError(f'"{branch}" does not read as branches: see {" ".join(rest)}')
+    return block
+
+
+def _chain(tokens: list[str], before: list[str], block: Block) -> tuple[list[str], list[str]]:
+    """Reads "STEP > STEP ..."; the last steps, and the tokens that follow."""
+    while True:
+        if tokens and tokens[0] == "[":
+            lasts: list[str] = []
+            while tokens[0] in ("[", "|"):
+                ends, tokens = _chain(tokens[1:], before, block)
+                lasts += ends
+                if not tokens:
+                    raise ValueError("a bracket is not closed")
+            if tokens[0] != "]":
+                raise ValueError(f"expected ], got {tokens[0]}")
+            before, tokens = lasts, tokens[1:]
+        else:
+            step = _spelling(tokens[0] if tokens else "")
+            block.steps[step] += 1
+            for other in before:
+                block.links[other, step] += 1
+            before, tokens = [step], tokens[1:]
+        if not tokens or tokens[0] != ">":
+            return before, tokens
+        tokens = tokens[1:]
 
 
 def _spelling(text: str) -> str:
@@ -39,8 +83,8 @@ def _spelling(text: str) -> str:
     return _write(kind, stride, groups=groups, depthwise="depthwise" in marks, valid="p0" in marks)
 
 
-def measured(windows: Sequence[Window], *, groups: bool) -> Counter[str]:
-    """The steps that ran, in the same spelling; a weight that is used again is no further step.
+def measured(windows: Sequence[Window], *, groups: bool) -> Block:
+    """The block that ran; a weight that is used again is no further step.
 
     Poolings of a whole map, as in the gates of squeeze-and-excitation, are no steps.
 
@@ -48,23 +92,29 @@ def measured(windows: Sequence[Window], *, groups: bool) -> Counter[str]:
         windows: of the block.
         groups: whether to tell groups apart; depthwise convolutions always are.
     """
-    steps: Counter[str] = Counter()
+    block = Block()
+    names = {window.number: _name(window, groups=groups) for window in windows if not window.whole}
     seen: set[int] = set()
     for window in windows:
         if window.whole or window.weight in seen:
             continue
-        size = f"{window.kernel[0]}x{window.kernel[1]}"
-        if window.kind == "pooling":
-            steps[_write(f"pool {size}", window.stride[0])] += 1
-            continue
-        seen.add(window.weight)
-        depthwise = window.groups == window.inputs > 1
-        valid = max(window.kernel) > 1 and window.padding == (0, 0, 0, 0)
-        count = 1 if depthwise or not groups else window.groups
-        kind = f"{size} {window.outputs}"
-        stride = max(window.stride)  # a 1x7 kernel may stride along its row alone
-        steps[_write(kind, stride, groups=count, depthwise=depthwise, valid=valid)] += 1
-    return steps
+        if window.weight:
+            seen.add(window.weight)
+        name = names[window.number]
+        block.steps[name] += 1
+        for number in window.after & names.keys():
+            block.links[names[number], name] += 1
+    return block
+
+
+def _name(window: Window, *, groups: bool) -> str:
+    size = f"{window.kernel[0]}x{window.kernel[1]}"
+    if window.kind == "pooling":
+        return _write(f"pool {size}", max(window.stride))
+    depthwise = window.groups == window.inputs > 1
+    valid = max(window.kernel) > 1 and window.padding == (0, 0, 0, 0)
+    count = 1 if depthwise or not groups else window.groups
+    return _write(f"{size} {window.outputs}", max(window.stride), groups=count, depthwise=depthwise, valid=valid)
 
 
 def _write(kind: str, stride: int, *, groups: int = 1, depthwise: bool = False, valid: bool = False) -> str:
@@ -77,13 +127,19 @@ def _write(kind: str, stride: int, *, groups: int = 1, depthwise: bool = False, 
     return " ".join([kind, *filter(None, marks)])
 
 
-def differences(expected: Counter[str], got: Counter[str]) -> str:
-    """What is missing and what is too much; "" if nothing."""
+def differences(expected: Block, got: Block) -> str:
+    """What is missing, what is too much, and what does not follow on what it should; "" if nothing.
+
+    A table does not print every way through a block (such as that of a gate, or of what is added), so that only the
+    printed ones must be there.
+    """
     parts = []
-    if missing := expected - got:
+    if missing := expected.steps - got.steps:
         parts.append(f"missing: {', '.join(listed(missing))}")
-    if surplus := got - expected:
+    if surplus := got.steps - expected.steps:
         parts.append(f"not in the table: {', '.join(listed(surplus))}")
+    if not parts and (apart := expected.links - got.links):
+        parts.append(", ".join(f"{after} does not follow on {before}" for before, after in sorted(apart)))
     return "; ".join(parts)
 
 

@@ -40,18 +40,22 @@ def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], mode
     published, faults = read(entry)
     if published is None:
         return Proof(model, str(entry.get("id", "")), verdicts=_faulty(faults, str(entry.get("paper", ""))))
+    size, measured = published.input, {}
     try:
-        found = measure(build(), published.input)
+        network = build()
+        for size in dict.fromkeys((published.input, *(figure.input for figure in published.printed))):
+            measured[size] = measure(network, size)
     except Exception as error:  # whatever it is: this network cannot be held to anything
-        size = "x".join(map(str, published.input))
         said = (str(error).splitlines() or [""])[0]
-        fault = Fault("", "run", f"it does not run at {size}: {type(error).__name__}: {said}")
+        where = "x".join(map(str, size))
+        fault = Fault("", "run", f"it does not run at {where}: {type(error).__name__}: {said}")
         return Proof(model, published.id, published.paper, verdicts=_faulty([*faults, fault], published.paper))
+    found = measured[published.input]
     verdicts = (
         *_faulty(faults, published.paper),
         *_totals(published, found),
         *(verdict for row in published.rows for verdict in _row(published, found, row)),
-        *(_figure(published, found, figure) for figure in published.printed),
+        *(_figure(published, measured[figure.input], figure) for figure in published.printed),
     )
     return Proof(model, published.id, published.paper, len(published.rows), verdicts)
 
@@ -188,18 +192,18 @@ def _window(found: Measurement, row: Row) -> Window:
 
 def _branches(found: Measurement, row: Row, expected: list[str], source: str) -> Verdict:
     windows = [window for call in _calls(found, row) for window in call.windows]
-    steps = branches.stated(expected)
-    got = branches.measured(windows, groups=any(" g" in step for step in steps))
-    reason = branches.differences(steps, got)
+    block = branches.stated(expected)
+    got = branches.measured(windows, groups=any(" g" in step for step in block.steps))
+    reason = branches.differences(block, got)
     outcome = Outcome.OURS_IS_WRONG if reason else Outcome.HOLDS
-    return Verdict(row.name, "branches", outcome, expected, branches.listed(got), reason, source)
+    return Verdict(row.name, "branches", outcome, expected, branches.listed(got.steps), reason, source)
 
 
 # --- printed figures
 
 
 def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
-    exact = published.exact(figure.row, figure.key)
+    exact = published.exact(figure.row, figure.key) if figure.input == published.input else None
     try:
         got = _value(found, published.row(figure.row), figure.key) if figure.row else getattr(found, figure.key)
     except _CannotTellError as error:

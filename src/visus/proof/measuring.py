@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -42,6 +42,8 @@ class Window:
         area: (height, width) of its input, padding left aside.
         weight: the identity of its weight, 0 for a pooling.
         whole: whether it pools its whole input to one value.
+        number: its place in the order of the pass.
+        after: the numbers of those whose results come to it without another one in between.
     """
 
     kind: Literal["convolution", "linear", "pooling"]
@@ -54,6 +56,8 @@ class Window:
     area: tuple[int, int]
     weight: int = 0
     whole: bool = False
+    number: int = 0
+    after: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -159,6 +163,8 @@ class _Pass:
         self.ended = 0
         self.layers: TensorTable[int] = TensorTable()
         self.pads: TensorTable[tuple[int, int, int, int]] = TensorTable()
+        self.windows = 0
+        self.origins: TensorTable[frozenset[int]] = TensorTable()
         hooks = []
         for path, module in network.named_modules():
             hooks.append(module.register_forward_pre_hook(lambda m, _, path=path: self._enter(path, m)))
@@ -196,18 +202,19 @@ class _Pass:
             around.windows += call.windows
 
     def _observe(self, operation: Operation) -> None:
-        call = self.running[-1][2]
         packet, args = operation.operator, operation.arguments
+        origins = frozenset[int]().union(*(self.origins.get(tensor) or () for tensor in operation.inputs))
+        window = self._window(packet, args, operation.outputs[0], origins) if operation.outputs else None
+        if packet is aten.constant_pad_nd:
+            self._pad(args, operation.outputs[0])
         is_layer = packet is aten.convolution or (packet in PRODUCTS and len(operation.inputs) == 1)
         before = max((self.layers.get(tensor) or 0 for tensor in operation.inputs), default=0)
         for output in operation.outputs:
             self.layers[output] = before + is_layer
+            self.origins[output] = origins if window is None else frozenset((window.number,))
+        call = self.running[-1][2]
         call.macs += operation.macs
         call.connections += operation.macs
-        if packet is aten.constant_pad_nd:
-            self._pad(args, operation.outputs[0])
-            return
-        window = self._window(packet, args, operation.outputs[0]) if operation.outputs else None
         if window is not None:
             call.windows.append(window)
             if window.kind == "pooling":
@@ -220,7 +227,14 @@ class _Pass:
         earlier = self.pads.get(args[0]) or (0, 0, 0, 0)
         self.pads[output] = (earlier[0] + top, earlier[1] + bottom, earlier[2] + left, earlier[3] + right)
 
-    def _window(self, packet: Any, args: Sequence[Any], output: Tensor) -> Window | None:
+    def _window(self, packet: Any, args: Sequence[Any], output: Tensor, after: frozenset[int]) -> Window | None:
+        found = self._kind_of_window(packet, args, output)
+        if found is None:
+            return None
+        self.windows += 1
+        return replace(found, number=self.windows, after=after)
+
+    def _kind_of_window(self, packet: Any, args: Sequence[Any], output: Tensor) -> Window | None:
         if packet in (aten.addmm, aten.mm):
             left, right = args[-2:]
             return Window(
@@ -239,10 +253,10 @@ class _Pass:
             return Window(
                 "convolution", kernel, _pair(stride), around, groups, inputs, outputs, area, _identity(weight)
             )
-        found = _pooling(packet, args, image, output)
-        if found is None:
+        pooling = _pooling(packet, args, image, output)
+        if pooling is None:
             return None
-        kernel, stride, padding = found
+        kernel, stride, padding = pooling
         whole = packet in MEANS or (kernel == area and tuple(output.shape[2:]) == (1, 1))
         return Window("pooling", kernel, stride, _around(pad, padding), 1, inputs, inputs, area, whole=whole)
 

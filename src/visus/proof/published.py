@@ -11,14 +11,15 @@ An entry of a file says of one network, at the paper's classes and input:
 - ``printed``: figures as the publication prints them, each {what, value, within, text, where} and, where the printed
   figure is wrong, ``wrong``: the reason; ``what`` is one of the keys above, or "NAME.KEY" of a layer's row. A printed
   number of operations may say its ``unit``: "MACs" (as papers mean it, whatever they call it), or "operations", each
-  multiplication and each addition counted, which are two for a MAC;
+  multiplication and each addition counted, which are two for a MAC; and a figure of the whole network for another
+  image says for which ``input``;
 - ``layers``: rows of the layer table, each with ``name`` and ``kind`` for people, ``at``: the modules it stands for
   (path in the network, or "PATH#2" for the second call of a module; a list where a row sums several), and what is
   published of it: ``kernel``, ``stride``, ``pad``, ``groups``, ``out`` (channels, height, width), ``params``, ``macs``,
-  ``sees`` (side of the receptive field), ``branches`` (convolutions as kernel, output channels, s = stride, p0 = no
-  padding, depthwise), ``connections`` (MACs, and one for each bias at each place);
-- ``like``: the id of another entry, whose keys hold here too where this one does not have them;
-- ``rows``: changes of the rows that were taken over, {NAME: {KEY: value}}.
+  ``sees`` (side of the receptive field), ``branches`` (chains of convolutions and poolings, each written as in
+  "1x1 96 > 3x3 128 s2 > 1x1 256" or "pool 3x3 > 1x1 32": kernel, output channels, depthwise, g = groups, s = stride, p0
+  = no padding; "[ A | B ] > C" is C behind A and B), ``connections`` (MACs, and one for each bias at each place);
+- ``like``: the id of another entry, whose keys hold here too where this one does not have them.
 
 ``kernel``, ``stride`` and ``pad`` are a number, or [vertical, horizontal]; ``pad`` is also [top, bottom, left, right].
 """

@@ -73,6 +73,7 @@ class Printed:
         where: table, figure or section.
         wrong: why the figure is wrong, "" where it is not.
         unit: "MACs" or "operations" for numbers of operations, else "".
+        input: (channels, height, width) of the image that it is for.
     """
 
     row: str
@@ -81,8 +82,9 @@ class Printed:
     within: float
     text: str
     where: str
-    wrong: str = ""
-    unit: str = ""
+    wrong: str
+    unit: str
+    input: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +126,15 @@ def read(entry: Mapping[str, Any]) -> tuple[Fact | None, list[Fault]]:
             else:
                 faults.append(Fault("", key, f"expected a whole number, got {entry[key]!r}"))
     rows = _rows(entry.get("layers") or (), faults)
-    printed = tuple(
-        figure
-        for number, values in enumerate(entry.get("printed") or ())
-        if (figure := _printed(number, values, {row.name for row in rows}, faults)) is not None
-    )
     if not totals and not entry.get("layers"):
         faults.append(Fault("", "", "nothing is stated: neither a count nor a layer table"))
-    if not _is_counts(size, 3) or not _is_count(entry.get("classes")):
+    if size is None or not _is_counts(size, 3) or not _is_count(entry.get("classes")):
         return None, faults
+    names = {row.name for row in rows}
+    figures = [_printed(n, values, size, names, faults) for n, values in enumerate(entry.get("printed") or (), start=1)]
+    printed = tuple(figure for figure in figures if figure is not None)
     paper, id_ = str(entry.get("paper", "")), str(entry.get("id", ""))
-    return Fact(id_, paper, tuple(entry["input"]), entry["classes"], totals, printed, rows), faults
+    return Fact(id_, paper, (size[0], size[1], size[2]), entry["classes"], totals, printed, rows), faults
 
 
 def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Row, ...]:
@@ -197,11 +197,13 @@ def _is_value(row: str, key: str, value: Any, faults: list[Fault]) -> bool:
     return right
 
 
-def _printed(number: int, values: Mapping[str, Any], rows: set[str], faults: list[Fault]) -> Printed | None:
+def _printed(
+    number: int, values: Mapping[str, Any], size: Sequence[int], rows: set[str], faults: list[Fault]
+) -> Printed | None:
     what = str(values.get("what", ""))
     row, _, key = what.rpartition(".")
-    place = f"printed {what or number + 1}"
-    known = {"what", "value", "within", "text", "where", "wrong", "unit"}
+    place = f"printed {what or number}"
+    known = {"what", "value", "within", "text", "where", "wrong", "unit", "input"}
     before = len(faults)
     faults += [Fault(row, place, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known]
     if row and row not in rows:
@@ -214,17 +216,23 @@ def _printed(number: int, values: Mapping[str, Any], rows: set[str], faults: lis
     faults += [Fault(row, place, f"{name} is missing") for name in ("text", "where") if not values.get(name)]
     if values.get("unit", "") not in UNITS or (values.get("unit") and key != "macs"):
         faults.append(Fault(row, place, f"unit: expected MACs or operations, of macs only, got {values['unit']!r}"))
+    if "input" in values and (row or not _is_counts(values["input"], 3)):
+        faults.append(
+            Fault(row, place, f"input: expected [channels, height, width], not of a row, got {values['input']!r}")
+        )
     if len(faults) > before:
         return None
+    image = values.get("input", size)
     return Printed(
         row=row,
         key=key,
         value=values["value"],
         within=values["within"],
         text=str(values["text"]),
-        where=str(values["where"]),
+        where=str(values["where"]) + (f", for {'x'.join(map(str, values['input']))}" if "input" in values else ""),
         wrong=str(values.get("wrong", "")),
         unit=values.get("unit", "MACs" if key == "macs" else ""),
+        input=(image[0], image[1], image[2]),
     )
 
 
