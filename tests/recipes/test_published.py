@@ -137,6 +137,11 @@ def test_each_trains_a_network_for_two_steps(name: str) -> None:
     after = network.state_dict()
     assert not torch.equal(after[f"{learning}.weight"], before[f"{learning}.weight"])
     assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    if recipe.filter_rms is not None:
+        kernels = [value for value in after.values() if value.ndim == 4]
+        assert (
+            max(kernel.square().mean((1, 2, 3)).sqrt().max().item() for kernel in kernels) <= recipe.filter_rms * 1.001
+        )
 
 
 @pytest.mark.parametrize("name", CLASSIFYING)

@@ -62,6 +62,9 @@ class Augmentation(BaseModel):
     pca_noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"
     )
+    policy: Literal["none", "autoaugment"] = Field(
+        "none", description="classification: AutoAugment's policy for ImageNet, after all other changes"
+    )
     zoom_out: Probability = Field(0.0, description="probability of placing the image on a larger canvas (SSD)")
     zoom_out_ratio: Annotated[float, Field(ge=1)] = Field(4.0, description="largest side ratio of that canvas")
     iou_crop: bool = Field(

@@ -21,6 +21,7 @@ from visus.data.augmentation import Augmentation
 from visus.data.colour import change_colours, shift_colours
 from visus.data.geometry import Border, Cut, Frame, Pixels, Window, displace, flip, mirror, turn, warp
 from visus.data.images import opened
+from visus.data.policies import autoaugment
 from visus.data.windows import fixed_window, random_window
 from visus.errors import RecipeError
 from visus.structures import Placement, Preprocessing, Sample, Target
@@ -71,6 +72,13 @@ class Preparer:
                 expected="the task detection",
                 got=self.task,
                 remedy="set augmentation.crop_area instead",
+            )
+        if self.augmentation is not None and self.augmentation.policy != "none" and self.task != "classification":
+            raise RecipeError(
+                f"{self.augmentation.policy} moves what is in an image, and no boxes or masks with it",
+                expected="the task classification",
+                got=self.task,
+                remedy="set augmentation.policy=none",
             )
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
@@ -151,6 +159,8 @@ def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Gener
         frame = replace(frame, pixels=change_colours(frame.pixels, augmentation, random))
     if augmentation.pca_noise:
         frame = replace(frame, pixels=shift_colours(frame.pixels, augmentation.pca_noise, random))
+    if augmentation.policy == "autoaugment":
+        frame = replace(frame, pixels=autoaugment(frame.pixels, random))
     return frame
 
 

@@ -43,8 +43,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "efficientnet-imagenet": Recipe(
             source="Tan, Le 2019, section 5.2: RMSprop with decay and momentum 0.9, rate 0.256 times 0.97 every 2.4 "
-            "epochs. Batch (4096: 0.016 for 256 images), 350 epochs, label smoothing, averaged weights and epsilon are "
-            "the released code's. AutoAugment is not here: Inception's crops and mirrors stand in its place",
+            "epochs, AutoAugment. Batch (4096: 0.016 for 256 images), 350 epochs, label smoothing, averaged weights, "
+            "epsilon, Inception's crops and that BatchNorm has no decay are the released code's; BatchNorm's momentum "
+            "of 0.99, swish, dropout and stochastic depth belong to the network",
             epochs=350,
             batch_size=256,
             reference_batch_size=4096,
@@ -58,7 +59,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 decay_norm_and_bias=False,
             ),
             schedule=Schedule(name="exponential", gamma=0.97, every=2.4, staircase=True),
-            augmentation=Augmentation(crop_area=(0.08, 1.0), mirror=0.5),
+            augmentation=Augmentation(crop_area=(0.08, 1.0), mirror=0.5, policy="autoaugment"),
             loss=LossOptions(label_smoothing=0.1),
             ema=0.9999,
         ),

@@ -51,16 +51,18 @@ def test_the_releases_border_adds_a_frame_of_rectified_biases() -> None:
         torch.testing.assert_close(all_, (inner * 169 + bias.clamp(min=0) * 56) / 225)
 
 
-def test_initial_values_are_the_releases() -> None:
+@pytest.mark.parametrize(("edition", "gain"), [("paper", 1), ("caffe", 1), ("torchvision", 2)])
+def test_initial_values_are_the_releases(edition: str, gain: int) -> None:
     # weight_filler in train_val.prototxt: "xavier" (Caffe: uniform in +-sqrt(3 / inputs)); conv10 gaussian of 0.01.
+    # torchvision: kaiming_uniform_, of variance 2 / inputs (He et al. 2015).
     torch.manual_seed(0)
-    network = build(find("squeezenet1_0"))
+    network = build(find(f"squeezenet1_0@{edition}"))
     for path, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             inputs = layer.weight[0].numel()
             head = path in network.head
-            assert layer.weight.std().item() == pytest.approx(0.01 if head else inputs**-0.5, rel=0.05), path
-            assert head or 0.95 < layer.weight.abs().max().item() / (3 / inputs) ** 0.5 <= 1, path
+            assert layer.weight.std().item() == pytest.approx(0.01 if head else (gain / inputs) ** 0.5, rel=0.05), path
+            assert head or 0.95 < layer.weight.abs().max().item() / (3 * gain / inputs) ** 0.5 <= 1, path
             assert layer.bias is not None
             assert layer.bias.eq(1.0 if head else 0.0).all(), path
 

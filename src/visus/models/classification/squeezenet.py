@@ -3,7 +3,8 @@
 Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB
 model size, 2016 (arXiv:1602.07360), table 1 and figure 2 (left).
 
-Editions. ``paper`` and ``torchvision`` are the same network with torchvision's names of parameters. ``caffe`` is the
+Editions. ``paper`` and ``torchvision`` are the same network with torchvision's names of parameters; for pixels of
+deviation 1 the latter begins as torchvision's, with weights of twice the variance (He et al. 2015). ``caffe`` is the
 authors' release (SqueezeNet_v1.0 of DeepScale/SqueezeNet): its last convolution, of 1x1 pixels, has a border of one
 pixel, so that a frame of biases is averaged too: 15x15 places and not the table's 13x13.
 
@@ -97,6 +98,7 @@ class SqueezeNet(nn.Module):
         classes: K.
         in_channels: C.
         border: pixels of 0 around the maps that the last convolution sees.
+        gain: variance of the first weights, times the number of inputs.
         dropout: share of the values of fire9 that is dropped in training.
     """
 
@@ -104,7 +106,7 @@ class SqueezeNet(nn.Module):
     head: tuple[str, ...] = ("classifier.1",)
     after_features: tuple[str, ...] = ("classifier",)
 
-    def __init__(self, *, classes: int, in_channels: int, border: int, dropout: float) -> None:
+    def __init__(self, *, classes: int, in_channels: int, border: int, gain: float, dropout: float) -> None:
         super().__init__()
         self.features = Stages(in_channels)
         conv10 = nn.Conv2d(512, classes, 1, padding=border)
@@ -114,7 +116,7 @@ class SqueezeNet(nn.Module):
                 if layer is conv10:
                     nn.init.normal_(layer.weight, 0, 0.01)
                 else:
-                    bound = (3 / layer.weight[0].numel()) ** 0.5  # of a uniform distribution of variance 1 / inputs
+                    bound = (3 * gain / layer.weight[0].numel()) ** 0.5  # of a uniform distribution of that variance
                     nn.init.uniform_(layer.weight, -bound, bound)
                 nn.init.constant_(layer.bias, 1.0 if layer is conv10 else 0.0)  # type: ignore[arg-type]
 
@@ -126,12 +128,16 @@ class SqueezeNet(nn.Module):
         return self.from_features(self.features(images))
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
 def squeezenet1_0(
-    *,
-    classes: int,
-    in_channels: int,
-    border: Annotated[int, Field(ge=0, le=1)] = 0,
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+    *, classes: int, in_channels: int, border: Annotated[int, Field(ge=0, le=1)] = 0, dropout: Share = 0.5
 ) -> nn.Module:
     """SqueezeNet 1.0. ``border``: of the last convolution, 1 as released; ``dropout``: of fire9."""
-    return SqueezeNet(classes=classes, in_channels=in_channels, border=border, dropout=dropout)
+    return SqueezeNet(classes=classes, in_channels=in_channels, border=border, gain=1.0, dropout=dropout)
+
+
+def squeezenet1_0_torchvision(*, classes: int, in_channels: int, dropout: Share = 0.5) -> nn.Module:
+    """SqueezeNet 1.0 that begins as torchvision's. ``dropout``: of fire9."""
+    return SqueezeNet(classes=classes, in_channels=in_channels, border=0, gain=2.0, dropout=dropout)

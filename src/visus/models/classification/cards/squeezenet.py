@@ -43,7 +43,7 @@ CARDS: tuple[Card, ...] = (
         name="squeezenet1_0",
         edition="torchvision",
         task="classification",
-        builder="visus.models.classification.squeezenet:squeezenet1_0",
+        builder="visus.models.classification.squeezenet:squeezenet1_0_torchvision",
         title="SqueezeNet 1.0 with torchvision's ImageNet weights",
         year=2016,
         paper=_PAPER,
@@ -56,7 +56,8 @@ CARDS: tuple[Card, ...] = (
         citation="iandola2016squeezenet",
         proof_level="L2",
         weights=(torchvision_file("squeezenet1_0-b66bff10.pth", "b66bff10", 58.092, 80.420),),
-        note=f"The same network as the paper's edition; other preprocessing. {_NOTE}",
+        note=f"The same network as the paper's edition; other preprocessing, and first weights of twice the variance. "
+        f"{_NOTE}",
     ),
     Card(
         name="squeezenet1_0",
