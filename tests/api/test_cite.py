@@ -23,7 +23,7 @@ def test_a_composition_cites_both() -> None:
 
 def test_every_entry_has_what_a_bibliography_needs_and_the_cards_year() -> None:
     for card in catalog.CARDS:
-        entry = visus.cite(card.name)
+        entry = visus.cite(card.full_name)
         for field in ("author", "title", "year"):
             assert f"\n  {field}" in entry, card.full_name
         assert entry.count("{") == entry.count("}"), card.full_name
