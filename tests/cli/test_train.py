@@ -168,7 +168,7 @@ def test_weights_from_a_file(
     choices = ("--model", "lenet5@modern", "--device", "cpu", "--epochs", 1, "--out", tmp_path / "runs")
     told = cli("train", photos, *choices, "--weights", file, "--set", "optimizer.lr=1e-12")
     assert told.code == 0, told.err
-    assert "10 tensors from model.safetensors" in told.err
+    assert "10 tensors kept from model.safetensors" in told.err
     before, after = load_file(file), weights_of(tmp_path / "runs" / "latest")
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
     for name, content in (("text.pth", b"hello"), ("cut.safetensors", file.read_bytes()[:300])):
