@@ -55,22 +55,28 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
             trained = _record_training(network, modes, size)
     except VisusError:
         raise
-    except Exception:
+    except Exception as error:
+        if any(parameter.is_meta for parameter in network.parameters()):  # there are no values to look at
+            raise _unfit(network, size, error) from error
         recorder, trained = _Recorder(network, modes, training=False), None
         try:
             recorder.run(size)
-        except RuntimeError as error:
-            raise ShapeError(
-                f"{type(network).__name__} cannot take an input of {size[0]}x{size[1]}x{size[2]}",
-                got=str(error).splitlines()[0],
-                remedy="choose another input size or number of channels",
-            ) from error
+        except RuntimeError as second:
+            raise _unfit(network, size, second) from second
     lines, peak = recorder.finished()
     if trained is not None:
         lines = _merged(lines, trained.finished()[0])
     counted = recorder.counted | (trained.counted if trained is not None else set())
     lines += _unused(network, counted)
     return Recording(tuple(lines), peak, None if trained is None else sum(line.kept_bytes for line in lines))
+
+
+def _unfit(network: nn.Module, size: tuple[int, int, int], error: Exception) -> ShapeError:
+    return ShapeError(
+        f"{type(network).__name__} cannot take an input of {size[0]}x{size[1]}x{size[2]}",
+        got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        remedy="choose another input size or number of channels",
+    )
 
 
 def _record_training(network: nn.Module, modes: dict[nn.Module, bool], size: tuple[int, int, int]) -> _Recorder | None:

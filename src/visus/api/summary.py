@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
 
     from visus.analysis.summary import Summary
+    from visus.models.card import Card
 
 
 def summary(
@@ -56,7 +58,6 @@ def summary(
     if isinstance(model, nn.Module):
         return summarize(model, (in_channels or 3, *(pair or (224, 224))))
 
-    from visus.models.blank import build_blank
     from visus.models.catalog import find
 
     if Path(model).exists():
@@ -69,10 +70,23 @@ def summary(
             raise UsageError(
                 f"{model} has its own {' and '.join(wrong)}", remedy="leave that away, or name a model of the catalogue"
             )
-        card = find(info.model)
-        network = build_blank(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
-        return summarize(network, (info.in_channels, *(pair or info.example_size)), model=card.full_name)
+        choices = {"classes": len(info.classes), "in_channels": info.in_channels, "options": info.options}
+        return _summary(find(info.model), (info.in_channels, *(pair or info.example_size)), choices)
     card = find(f"{model}+{backbone}" if backbone else str(model))
     channels = in_channels or card.input[0]
-    network = build_blank(card, classes=classes, in_channels=channels, backbone=backbone)
-    return summarize(network, (channels, *(pair or card.input[1:])), model=card.full_name)
+    choices = {"classes": classes, "in_channels": channels, "backbone": backbone}
+    return _summary(card, (channels, *(pair or card.input[1:])), choices)
+
+
+def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any]) -> Summary:
+    """Of a network without weights; of a whole one where that fails, for it may look at its values."""
+    from visus.analysis.summary import summarize
+    from visus.errors import VisusError
+    from visus.models.blank import build_blank
+    from visus.models.building import build
+
+    try:
+        network = build_blank(card, **choices)
+        return summarize(network, size, model=card.full_name)
+    except (VisusError, RuntimeError):
+        return summarize(build(card, **choices), size, model=card.full_name)

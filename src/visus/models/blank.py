@@ -25,17 +25,16 @@ def build_blank(
     backbone: str | None = None,
     options: Mapping[str, Any] = _NONE,
 ) -> nn.Module:
-    """As :func:`~visus.models.building.build`, but whatever stands in large tensors is left there."""
-    with _LeaveAlone():  # type: ignore[no-untyped-call]
+    """As :func:`~visus.models.building.build`, but large tensors stand on the meta device, without values.
+
+    The whole network cannot be put there by ``torch.device("meta")``: its first random number would import a compiler.
+    """
+    with _Blank():  # type: ignore[no-untyped-call]
         return build(card, classes=classes, in_channels=in_channels, backbone=backbone, options=options)
 
 
-class _LeaveAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Skips operators that change a large tensor in place.
-
-    Values that are drawn again until all lie within bounds are taken as they are: asked whether any of a large tensor
-    is true, none is.
-    """
+class _Blank(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Makes large empty tensors on the meta device, and leaves them alone."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -44,9 +43,10 @@ class _LeaveAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is torch.ops.aten.any.default and args[0].numel() > LARGE:
-            return torch.tensor(False)
+        kwargs = kwargs or {}
+        if func is torch.ops.aten.empty.memory_format and torch.Size(args[0]).numel() > LARGE:
+            return func(*args, **{**kwargs, "device": torch.device("meta"), "pin_memory": None})
         in_place = func.overloadpacket.__name__.endswith("_") and args and isinstance(args[0], Tensor)
-        if in_place and args[0].numel() > LARGE:
+        if in_place and args[0].is_meta:
             return args[0]
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
