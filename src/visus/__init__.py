@@ -17,6 +17,7 @@ _HOMES = {
     "compare": "visus.api.compare",
     "cite": "visus.api.cite",
     "create": "visus.api.create",
+    "draw": "visus.api.draw",
     "evaluate": "visus.api.evaluate",
     "explain": "visus.api.explain",
     "list_models": "visus.api.list_models",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from visus.api.cite import cite as cite
     from visus.api.compare import compare as compare
     from visus.api.create import create as create
+    from visus.api.draw import draw as draw
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain
     from visus.api.list_models import list_models as list_models

@@ -1,0 +1,1 @@
+"""Networks drawn in the manner of the papers' figures, as SVG without any dependency."""

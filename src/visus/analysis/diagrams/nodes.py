@@ -1,0 +1,244 @@
+"""What is drawn: the lines of a summary without what is only a remark on another, and how they hang together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from visus.analysis.diagrams.svg import Colour
+from visus.analysis.line import IMAGE, Line
+
+COLOURS: Mapping[str, Colour] = {
+    "image": Colour("#ffffff", "#4a4e57", "#e9eaee"),
+    "convolution": Colour("#cfe2f6", "#3f7cb8", "#a9c8e8"),
+    "pooling": Colour("#f8d3ce", "#c25a4e", "#eeb1a9"),
+    "linear": Colour("#d3ebd3", "#4b9650", "#afd6b0"),
+    "upward": Colour("#fde4c3", "#c98a2e", "#f3cb94"),
+    "concatenation": Colour("#e4daf3", "#7a5cae", "#cbbae6"),
+    "sum": Colour("#ffffff", "#4a4e57", "#e9eaee"),
+    "block": Colour("#d9ecec", "#4b8a8b", "#b5d8d8"),
+    "other": Colour("#ececf0", "#83868f", "#d5d6dd"),
+}
+"""By kind of node."""
+
+MEANINGS = {
+    "convolution": "convolution",
+    "upward": "transposed convolution, upsampling",
+    "pooling": "pooling",
+    "linear": "fully connected",
+    "concatenation": "concatenation",
+    "block": "block of layers",
+    "other": "other",
+}
+"""For the legend."""
+
+REMARKS = {"BN": "#8d6fc0", "act": "#e0a92f", "LRN": "#5aa7a7", "dropout": "#a9abb3"}
+"""The colours of the stripes that stand for what follows a layer."""
+
+REMARK_MEANINGS = {
+    "BN": "batch normalisation",
+    "act": "activation",
+    "LRN": "local normalisation",
+    "dropout": "dropout",
+}
+
+
+@dataclass
+class Node:
+    """One thing to draw.
+
+    Args:
+        kind: one of ``COLOURS``.
+        label: what stands on it, such as "3×3 conv, 64, /2".
+        output: shape without the batch axis.
+        inputs: numbers of the nodes before; -1 is the image.
+        paths: the lines that it stands for.
+        before, after: remarks such as "BN" and "ReLU" that come before and after it.
+        brief: a label for narrow places, such as "3×3, 64".
+        kernel, channels: of a convolution, to tell blocks apart.
+        parameters, macs: of all its lines.
+        only_in_training: whether a training alone runs it.
+    """
+
+    kind: str
+    label: str
+    output: tuple[int, ...]
+    inputs: list[int]
+    paths: list[str]
+    brief: str = ""
+    before: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    parameters: int = 0
+    macs: int = 0
+    only_in_training: bool = False
+
+    @property
+    def is_join(self) -> bool:
+        """Whether several ways end here."""
+        return self.kind in ("sum", "concatenation")
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """Equal for nodes that look alike; the width of a concatenation does not count, for dense blocks grow."""
+        label = self.kind if self.kind == "concatenation" else self.label
+        return self.kind, label, tuple(self.before), tuple(self.after), self.only_in_training
+
+    @property
+    def hint(self) -> str:
+        """Its numbers in words."""
+        numbers = f"{'x'.join(map(str, self.output))}, {self.parameters:,} parameters, {self.macs:,} MACs"
+        remarks = " > ".join([*self.before, self.label, *self.after])
+        return f"{', '.join(self.paths)}: {remarks}; {numbers}"
+
+
+def nodes_of(lines: Sequence[Line]) -> list[Node]:
+    """The nodes of a network, in the order in which they run, without those that nothing calls."""
+    consumers: dict[int, list[int]] = defaultdict(list)
+    for place, line in enumerate(lines):
+        for source in line.inputs:
+            consumers[source].append(place)
+    nodes: list[Node] = []
+    node_of: dict[int, int] = {IMAGE: IMAGE}
+    waiting: dict[int, list[int]] = {}  # line -> remarks that are to stand before it
+    for place, line in enumerate(lines):
+        if not line.output or not line.inputs:
+            continue
+        remark = _remark(line, lines)
+        source = line.inputs[0]
+        if remark and node_of[source] != IMAGE and _lone(source, place, lines, consumers, waiting):
+            node = nodes[node_of[source]]
+            if not (node.is_join and remark == "BN"):  # that is a pre-activation
+                _absorb(node, line, remark)
+                node_of[place] = node_of[source]
+                continue
+        if remark:
+            target = _target(place, lines, consumers)
+            if target is not None:
+                waiting.setdefault(target, []).append(place)
+                node_of[place] = node_of[source]
+                continue
+        before = waiting.pop(place, [])
+        inputs = [node_of[i] for i in (lines[before[0]].inputs if before else line.inputs) if i in node_of]
+        node = _node(line, list(dict.fromkeys(inputs)))
+        for other in before:
+            node.before.append(_remark(lines[other], lines))
+            node.parameters += lines[other].parameters
+            node.paths.insert(len(node.paths) - 1, lines[other].path)
+        nodes.append(node)
+        node_of[place] = len(nodes) - 1
+    return nodes
+
+
+def _lone(
+    source: int, place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
+) -> bool:
+    """Whether a remark can be written on what it follows: nothing else takes that, but in a training."""
+    others = [other for other in consumers[source] if other != place and not lines[other].only_in_training]
+    return not others and not any(source in remarks for remarks in waiting.values())
+
+
+def _target(place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
+    """The convolution or linear layer that alone takes what this remark gives, by way of other remarks."""
+    while len(consumers[place]) == 1:
+        place = consumers[place][0]
+        if _kind(lines[place]) in ("convolution", "linear") and len(lines[place].inputs) == 1:
+            return place
+        if not _remark(lines[place], lines):
+            return None
+    return None
+
+
+def _absorb(node: Node, line: Line, remark: str) -> None:
+    node.after.append(remark)
+    node.paths.append(line.path)
+    node.parameters += line.parameters
+
+
+def _node(line: Line, inputs: list[int]) -> Node:
+    label, brief = _labels(line)
+    return Node(
+        kind=_kind(line),
+        label=label,
+        brief=brief,
+        output=line.output,
+        inputs=inputs,
+        paths=[line.path],
+        parameters=line.parameters,
+        macs=line.macs,
+        only_in_training=line.only_in_training,
+    )
+
+
+def _kind(line: Line) -> str:
+    kind = line.kind.lower()
+    if kind in ("sum", "product"):
+        return "sum"
+    if kind == "concatenation":
+        return kind
+    if "transpose" in kind or "upsampl" in kind or "interpolation" in kind or "unpool" in kind:
+        return "upward"
+    if "conv" in kind:
+        return "convolution"
+    if "pool" in kind or "subsampling" in kind or kind == "mean":
+        return "pooling"
+    if "linear" in kind:
+        return "linear"
+    return "other"
+
+
+def _labels(line: Line) -> tuple[str, str]:
+    """What stands on a node, and shorter."""
+    channels = line.output[0]
+    window = "×".join(map(str, line.kernel)) if line.kernel is not None else ""
+    stride = max(line.stride or (1, 1))
+    step = f", /{stride}" if stride > 1 else ""
+    kind = _kind(line)
+    if line.kind == "sum":
+        return "+", "+"
+    if line.kind == "product":
+        return "×", "×"
+    if kind == "concatenation":
+        return f"concat, {channels}", f"{channels}"
+    if kind == "convolution":
+        name = "conv" if line.groups == 1 else "depthwise" if line.groups == channels else "conv"
+        groups = f", {line.groups} groups" if 1 < line.groups < channels else ""
+        holes = f", dilated {max(line.dilation)}" if line.dilation is not None and max(line.dilation) > 1 else ""
+        return f"{window} {name}, {channels}{groups}{holes}{step}".strip(), f"{window}, {channels}{step}"
+    if kind == "upward":
+        return (f"{window} up-conv, {channels}" if window else f"upsample, {channels}"), f"up, {channels}"
+    if kind == "pooling":
+        everything = len(line.output) < 3 or line.output[1:] == (1, 1)
+        name = "avg pool" if "avg" in line.kind.lower() or "average" in line.kind or line.kind == "mean" else "max pool"
+        name = "subsampling" if "subsampling" in line.kind.lower() else name
+        name = "pool" if name == "max pool" and "max" not in line.kind.lower() else name
+        if everything and not window:
+            return f"global {name}", "global"
+        return f"{window} {name}{step}".strip(), f"{name}{step}"
+    if kind == "linear":
+        return f"fc, {channels}", f"{channels}"
+    return f"{line.kind}, {channels}", line.kind
+
+
+def _remark(line: Line, lines: Sequence[Line]) -> str:
+    """The name of what is only a remark on a layer: normalisation, activation, dropout; "" for all else."""
+    if len(line.inputs) != 1 or line.kernel is not None or line.macs or _kind(line) != "other":
+        return ""
+    source = line.inputs[0]
+    if source != IMAGE and _size(lines[source].output) != _size(line.output):
+        return ""
+    kind = line.kind
+    if "BatchNorm" in kind:
+        return "BN"
+    if "ResponseNorm" in kind or "LocalContrast" in kind or "L2Norm" in kind or "LRN" in kind:
+        return "LRN"
+    if "Drop" in kind:
+        return "dropout"
+    return kind if kind not in ("Flatten", "Identity") else "flat"
+
+
+def _size(shape: Sequence[int]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size

@@ -1,0 +1,301 @@
+"""How nodes hang together: one after another, side by side, over and over, or in a tangle."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from visus.analysis.diagrams.nodes import Node
+from visus.analysis.line import IMAGE
+
+LONGEST = 8  # items of a pattern that is looked for over and over
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Branches side by side, from what comes before to what comes after; an empty one is a shortcut."""
+
+    branches: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tangle:
+    """Nodes that neither stand in a row nor side by side."""
+
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """The same again and again; ``bodies`` are all of them, of which the first is drawn."""
+
+    bodies: tuple[Series, ...]
+
+    @property
+    def body(self) -> Series:
+        return self.bodies[0]
+
+
+Item = int | Fork | Tangle | Repeat
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Items one after another; numbers are nodes."""
+
+    items: tuple[Item, ...] = ()
+
+
+@dataclass
+class Structure:
+    """A network as a whole.
+
+    Args:
+        nodes: all of them, by number.
+        main: from the image to the outputs.
+        sides: by the node from which they hang (-1 is the image): what a training alone runs, and, where the network
+            collects answers from several maps, the heads on these maps.
+        collectors: the nodes that collect these answers.
+    """
+
+    nodes: list[Node]
+    main: Series
+    sides: dict[int, list[Series]] = field(default_factory=dict)
+    collectors: tuple[int, ...] = ()
+
+
+def structure_of(nodes: list[Node]) -> Structure:
+    """Takes a network apart."""
+    collectors = _collectors(nodes)
+    main = _main(nodes, collectors)
+    hanging: dict[int, list[Series]] = defaultdict(list)
+    for source, group in _sides(nodes, set(main) | set(collectors)):
+        hanging[source].append(_folded(_Graph(nodes, group).series(group), nodes))
+    return Structure(nodes, _folded(_Graph(nodes, main).series(main), nodes), dict(hanging), tuple(collectors))
+
+
+def nodes_in(item: Item | Series) -> Iterator[int]:
+    """All nodes of a part; of what repeats, all bodies."""
+    if isinstance(item, int):
+        yield item
+    elif isinstance(item, Tangle):
+        yield from item.nodes
+    else:
+        parts: Sequence[Item | Series]
+        parts = item.items if isinstance(item, Series) else item.branches if isinstance(item, Fork) else item.bodies
+        for part in parts:
+            yield from nodes_in(part)
+
+
+def _collectors(nodes: Sequence[Node]) -> list[int]:
+    """The concatenations of answers from several maps, with which a detector ends."""
+    taken = {source for node in nodes for source in node.inputs}
+    ends = [i for i, node in enumerate(nodes) if i not in taken and not node.only_in_training]
+    found = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
+    return found if found == ends else []
+
+
+def _main(nodes: Sequence[Node], collectors: Sequence[int]) -> list[int]:
+    """The way through the network: all that runs outside of a training, but for the heads of a detector."""
+    chosen = [i for i, node in enumerate(nodes) if not node.only_in_training and i not in collectors]
+    if not collectors:
+        return chosen
+    heads = {source for collector in collectors for source in nodes[collector].inputs}
+    reached: dict[int, set[int]] = {i: {i} & heads for i in chosen}
+    for i in reversed(chosen):
+        for source in nodes[i].inputs:
+            if source in reached:
+                reached[source] |= reached[i]
+    last = max((i for i in chosen if len(reached[i]) > 1), default=chosen[-1])
+    leads = {last}
+    for i in reversed(chosen):
+        if i in leads:
+            leads.update(source for source in nodes[i].inputs if source != IMAGE)
+    return [i for i in chosen if i in leads]
+
+
+def _sides(nodes: Sequence[Node], main: set[int]) -> list[tuple[int, list[int]]]:
+    """What hangs from the main way, in groups of connected nodes, each with the node that it hangs from."""
+    groups: list[tuple[int, list[int]]] = []
+    for i, node in enumerate(nodes):
+        if i in main:
+            continue
+        mine = [group for group in groups if any(source in group[1] for source in node.inputs)]
+        if mine:
+            joined = (mine[0][0], sorted({i, *(member for group in mine for member in group[1])}))
+            groups = [group for group in groups if group not in mine] + [joined]
+        else:
+            groups.append((node.inputs[0] if node.inputs else IMAGE, [i]))
+    return sorted(groups, key=lambda group: group[1][0])
+
+
+class _Graph:
+    """Some nodes, what stands before and after each of them, and the rest of the world as source and sink."""
+
+    def __init__(self, nodes: Sequence[Node], chosen: Sequence[int]) -> None:
+        inside = set(chosen)
+        self.before = {i: [s for s in nodes[i].inputs if s in inside] for i in chosen}
+        self.after: dict[int, list[int]] = {i: [] for i in chosen}
+        for i in chosen:
+            for source in self.before[i]:
+                self.after[source].append(i)
+
+    def series(
+        self, part: Sequence[int], entries: frozenset[int] = frozenset(), exits: frozenset[int] = frozenset()
+    ) -> Series:
+        """Takes a part apart; ``entries`` are those of its nodes that what comes before leads to, ``exits`` those that
+        lead to what comes after (None of both: the image's consumers, and the outputs)."""
+        inside = set(part)
+        entries = entries or frozenset(i for i in part if not self.before[i])
+        exits = exits or frozenset(i for i in part if not self.after[i])
+        cuts = self._cuts(part, inside, entries, exits)
+        if not cuts:
+            return Series(self._between(part, inside, entries, exits, direct=False, whole=True))
+        items: list[Item] = []
+        segments = self._segments(part, cuts)
+        bounds: list[int | None] = [None, *cuts, None]
+        for segment, (start, end) in zip(segments, pairwise(bounds), strict=True):
+            begins = frozenset(i for i in segment if (i in entries if start is None else start in self.before[i]))
+            ends = frozenset(i for i in segment if (i in exits if end is None else end in self.after[i]))
+            if start is None:
+                direct = end in entries
+            elif end is None:
+                direct = start in exits
+            else:
+                direct = end in self.after[start]
+            if segment:
+                part_items = self._between(segment, set(segment), begins, ends, direct=direct, whole=False)
+                items += part_items if end is None else _as_joined(part_items, self.before[end])
+            if end is not None:
+                items.append(end)
+        return Series(tuple(items))
+
+    def _cuts(self, part: Sequence[int], inside: set[int], entries: frozenset[int], exits: frozenset[int]) -> list[int]:
+        """The nodes that every way through the part passes, in order."""
+        to: dict[int, int] = {}
+        for i in part:
+            to[i] = (i in entries) + sum(to[s] for s in self.before[i] if s in inside)
+        away: dict[int, int] = {}
+        for i in reversed(part):
+            away[i] = (i in exits) + sum(away[s] for s in self.after[i] if s in inside)
+        ways = sum(to[i] for i in exits)
+        return [i for i in part if to[i] * away[i] == ways]
+
+    def _segments(self, part: Sequence[int], cuts: Sequence[int]) -> list[list[int]]:
+        """What lies before the first cut, between each two, and after the last."""
+        place = {cut: number for number, cut in enumerate(cuts)}
+        segments: list[list[int]] = [[] for _ in range(len(cuts) + 1)]
+        passed: dict[int, int] = {}
+        for i in part:
+            behind = [passed[s] for s in self.before[i] if s in passed]
+            passed[i] = place[i] + 1 if i in place else max(behind, default=0)
+            if i not in place:
+                segments[passed[i]].append(i)
+        return segments
+
+    def _between(
+        self, part: Sequence[int], inside: set[int], entries: frozenset[int], exits: frozenset[int], *, direct: bool,
+        whole: bool,
+    ) -> tuple[Item, ...]:  # fmt: skip
+        """What lies between two nodes that all ways pass: branches, or a tangle."""
+        groups = self._connected(part, inside)
+        if len(groups) == 1 and not direct:
+            return (Tangle(tuple(part)),) if whole else self._branch(part, entries, exits).items
+        branches = [self._branch(group, entries & set(group), exits & set(group)) for group in groups]
+        return (Fork((*branches, *([Series()] if direct else []))),)
+
+    def _branch(self, part: Sequence[int], entries: frozenset[int], exits: frozenset[int]) -> Series:
+        if not entries or not exits:
+            return Series((Tangle(tuple(part)),)) if len(part) > 1 else Series(tuple(part))
+        return self.series(part, entries, exits)
+
+    def _connected(self, part: Sequence[int], inside: set[int]) -> list[list[int]]:
+        """The groups of nodes that hang together within the part, in order."""
+        group_of: dict[int, list[int]] = {}
+        for i in part:
+            merged = [i]
+            for source in self.before[i]:
+                if source in inside and (other := group_of[source]) is not merged:
+                    merged = other + merged
+                    for member in other:
+                        group_of[member] = merged
+            merged = sorted(set(merged))
+            for member in merged:
+                group_of[member] = merged
+        groups: list[list[int]] = []
+        for i in part:
+            if all(group_of[i] is not group for group in groups):
+                groups.append(group_of[i])
+        return groups
+
+
+def _as_joined(items: tuple[Item, ...], order: Sequence[int]) -> tuple[Item, ...]:
+    """Branches in the order in which the node behind them joins them; shortcuts last."""
+    fork = items[-1]
+    if not isinstance(fork, Fork):
+        return items
+    places = {node: place for place, node in enumerate(order)}
+
+    def place(branch: Series) -> int:
+        return min((places[node] for node in nodes_in(branch) if node in places), default=len(order))
+
+    return (*items[:-1], Fork(tuple(sorted(fork.branches, key=place))))
+
+
+# --- what comes over and over
+
+
+def _folded(series: Series, nodes: Sequence[Node]) -> Series:
+    """Equal neighbours become one part that repeats; the same within the parts."""
+    items = [_folded_item(item, nodes) for item in series.items]
+    signatures = [_signature(item, nodes) for item in items]
+    weights = [sum(1 for _ in nodes_in(item)) for item in items]
+    folded: list[Item] = []
+    at = 0
+    while at < len(items):
+        best = (0, 0, 0)
+        for length in range(1, min(LONGEST, (len(items) - at) // 2) + 1):
+            pattern, times = signatures[at : at + length], 1
+            while signatures[at + times * length : at + (times + 1) * length] == pattern:
+                times += 1
+            worth = sum(weights[at : at + length])
+            if times >= 2 and (worth >= 3 or times >= 4) and _may_begin(items[at], nodes):
+                best = max(best, (times * length, -length, times))
+        covered, length, times = best[0], -best[1], best[2]
+        if not covered:
+            folded.append(items[at])
+            at += 1
+            continue
+        bodies = [Series(tuple(items[at + n * length : at + (n + 1) * length])) for n in range(times)]
+        folded.append(Repeat(tuple(bodies)))
+        at += covered
+    return Series(tuple(folded))
+
+
+def _may_begin(item: Item, nodes: Sequence[Node]) -> bool:
+    """A join belongs to the fork before it."""
+    return not (isinstance(item, int) and nodes[item].is_join)
+
+
+def _folded_item(item: Item, nodes: Sequence[Node]) -> Item:
+    if isinstance(item, Fork):
+        return Fork(tuple(_folded(branch, nodes) for branch in item.branches))
+    return item
+
+
+def _signature(item: Item | Series, nodes: Sequence[Node]) -> object:
+    if isinstance(item, int):
+        return nodes[item].signature
+    if isinstance(item, Tangle):
+        return "tangle", tuple(nodes[i].signature for i in item.nodes), _wiring(item.nodes, nodes)
+    if isinstance(item, Repeat):
+        return "repeat", len(item.bodies), _signature(item.body, nodes)
+    parts: Sequence[Item | Series] = item.items if isinstance(item, Series) else item.branches
+    return type(item).__name__, tuple(_signature(part, nodes) for part in parts)
+
+
+def _wiring(part: Sequence[int], nodes: Sequence[Node]) -> Mapping[int, object] | tuple[object, ...]:
+    places = {node: place for place, node in enumerate(part)}
+    return tuple(tuple(places.get(s, -1) for s in nodes[i].inputs) for i in part)
