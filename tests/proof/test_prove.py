@@ -127,9 +127,10 @@ Of 1 no layer table is published. Of 1 further network nothing is published."""
 
 
 def test_verbose_shows_every_fact() -> None:
-    text = visus.prove("lenet5@paper").text(verbose=True)
-    assert "C3" in text
-    assert "kernel 5, stride 1, output 16x10x10, parameters 1,516, connections 151,600" in text
+    lines = visus.prove("lenet5@paper").text(verbose=True).splitlines()
+    assert "  C3           kernel 5, stride 1, output 16x10x10, parameters 1,516, connections 151,600" in lines
+    assert "  the network  parameters 60,000 (printed: 60,000 trainable free parameters)" in lines
+    assert "  printed in   sec. II-B" in lines
     assert "no layer table is published of it" in REPORT.text(verbose=True)
 
 
@@ -162,6 +163,12 @@ def test_the_json_has_every_verdict(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "new" / "proof.json").read_text()) == json.loads(json.dumps(values))
     REPORT.save(tmp_path / "badges.md")
     assert (tmp_path / "badges.md").read_text() == REPORT.badges() + "\n"
+
+
+def test_the_pages_example_is_what_it_prints() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verbs" / "prove.md").read_text(encoding="utf-8")
+    command, _, printed = page.partition("```console\n$ visus prove ")[2].partition("\n```")[0].partition("\n")
+    assert printed == str(visus.prove(*command.split()))
 
 
 # --- the command line

@@ -143,7 +143,7 @@ class Report:
                 before = models
             said, reason = _explained(verdicts)
             yield from _wrapped(said, "    ")
-            yield from _wrapped(reason, "      ")
+            yield from _wrapped(reason, "      ", hanging=6)
 
     def _verdict(self, colour: bool) -> str:
         unpublished = sum(1 for proof in self.proofs if not proof.fact)
@@ -207,22 +207,24 @@ def _every_fact(proof: Proof) -> Iterator[str]:
         yield f"{proof.model}: nothing is published of it"
         yield ""
         return
-    yield f"{proof.model}: {proof.paper}"
-    rows: dict[str, list[str]] = {}
+    yield from _wrapped(f"{proof.model}: {proof.paper}", "")
+    rows: dict[str, dict[str, str]] = {}
+    sources = []
     for verdict in proof.of(Outcome.HOLDS):
-        if verdict.deviation is None:
-            name = verdict.row or "the network"
-            rows.setdefault(name, []).append(f"{named(verdict.key)} {shown(verdict.expected)}")
+        facts = rows.setdefault(verdict.row or "the network", {})
+        if verdict.text:
+            exact = facts.get(verdict.key, f"{named(verdict.key)} {shown(verdict.got)}")
+            same = verdict.text in (str(verdict.got), shown(verdict.got))
+            facts[verdict.key] = exact if same else f"{exact} (printed: {verdict.text})"
+            sources.append(verdict.source)
         else:
-            row = f"{verdict.row}: " if verdict.row else ""
-            text = f"{row}{named(verdict.key)} {verdict.text} ({verdict.source}), ours {shown(verdict.got)}"
-            rows.setdefault("printed", []).append(text)
-    width = max(map(len, rows), default=0)
-    for name, facts in rows.items():
-        hanging = " " * (width + 4)
-        yield from textwrap.wrap(
-            f"  {name.ljust(width)}  {', '.join(facts)}", WIDTH, subsequent_indent=hanging, break_long_words=False
-        )
+            facts[verdict.key] = f"{named(verdict.key)} {shown(verdict.expected)}"
+    lines = {name: ", ".join(facts.values()) for name, facts in rows.items()}
+    if sources:
+        lines["printed in"] = "; ".join(dict.fromkeys(sources))
+    width = max(map(len, lines), default=0)
+    for name, text in lines.items():
+        yield from _wrapped(text, f"  {name.ljust(width)}  ", hanging=width + 4)
     if not proof.rows:
         yield "  no layer table is published of it"
     yield ""
@@ -262,12 +264,12 @@ def named(key: str) -> str:
     return NAMES.get(key, key)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrapped(text: str, indent: str, hanging: int | None = None) -> list[str]:
     return textwrap.wrap(
         text,
         WIDTH,
         initial_indent=indent,
-        subsequent_indent=indent + "  ",
+        subsequent_indent=" " * (len(indent) + 2 if hanging is None else hanging),
         break_long_words=False,
         break_on_hyphens=False,
     )
