@@ -114,6 +114,11 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
         "nothing is stated",
     ),
     "a figure of nothing": (lambda e: e["printed"][0].update(what="weights"), "printed weights", "nothing is called"),
+    "a figure that is no number": (
+        lambda e: e["printed"][0].update(what="a.branches"),
+        "a.printed a.branches",
+        "nothing is called",
+    ),
     "a figure of no row": (lambda e: e["printed"][0].update(what="c.params"), "c.printed c.params", 'no row "c"'),
     "a figure without a place": (lambda e: e["printed"][0].pop("where"), "printed params", "where is missing"),
     "a figure without a number": (lambda e: e["printed"][0].update(value="30"), "printed params", "expected a number"),

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import visus
-from visus.errors import UnknownModelError
+from visus.cli import prove as command
+from visus.errors import UnknownModelError, UsageError
 from visus.models import catalog
 from visus.proof import checking
 from visus.proof.report import Report
@@ -163,6 +164,9 @@ def test_the_json_has_every_verdict(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "new" / "proof.json").read_text()) == json.loads(json.dumps(values))
     REPORT.save(tmp_path / "badges.md")
     assert (tmp_path / "badges.md").read_text() == REPORT.badges() + "\n"
+    assert REPORT.save(tmp_path / "table.txt").read_text() == f"{REPORT}\n"
+    with pytest.raises(UsageError, match=r"\.json, \.md or \.txt"):
+        REPORT.save(tmp_path / "proof.xml")
 
 
 def test_the_pages_example_is_what_it_prints() -> None:
@@ -200,3 +204,18 @@ def test_json_and_files(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert values == json.loads((tmp_path / "proof.json").read_text())
     assert values == json.loads(json.dumps(visus.prove("lenet5@modern").to_dict()))
     assert values["proofs"][0]["rows"] == 7
+    odd = cli("prove", "--all", "--save", tmp_path / "proof.xml")
+    assert odd.code == 2
+    assert odd.out == ""
+
+
+def test_a_terminal_is_told_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(command, "SLOW", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    visus.prove("lenet5@modern", "lenet5@paper", progress=command.Progress())
+    said = capsys.readouterr().err
+    assert "1 of 2 networks" in said
+    assert said.endswith("\r\033[K")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    visus.prove("lenet5@modern", progress=command.Progress())
+    assert capsys.readouterr().err == ""

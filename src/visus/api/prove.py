@@ -45,6 +45,8 @@ def prove(*models: str, progress: Callable[[int, int], None] | None = None) -> R
         if key not in known:  # editions that differ in their weights only are one network
             known[key] = prove_card(card)
         proofs.append(replace(known[key], model=card.full_name))
+    if progress is not None:
+        progress(len(cards), len(cards))
     return Report(tuple(proofs))
 
 

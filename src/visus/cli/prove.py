@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,7 +32,8 @@ def prove(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show each fact that a network was held to.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
     save: Annotated[
-        Path | None, typer.Option(help="Write all verdicts to this file: .json, or .md for a table of the networks.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write it too: .json (all verdicts), .md (a table of networks) or .txt."),
     ] = None,
 ) -> None:
     from visus.api.prove import prove as hold
@@ -46,9 +46,12 @@ def prove(
             expected="visus prove MODEL ..., or visus prove --all",
             remedy="see the names with: visus models",
         )
-    report = hold(*(models or ()), progress=_Progress())
-    if save is not None:
-        report.save(save)
+    from visus.proof.report import checked  # loads torch
+
+    file = None if save is None else checked(save)  # before the work, not after it
+    report = hold(*(models or ()), progress=Progress())
+    if file is not None:
+        report.save(file)
     if json_:
         say_json(report.to_dict())
     else:
@@ -57,7 +60,7 @@ def prove(
         raise typer.Exit(1)
 
 
-class _Progress:
+class Progress:
     """Tells a terminal how far the work is, once it takes long."""
 
     def __init__(self) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visus.engine.disk import write_text
+from visus.analysis.summary import written
+from visus.errors import UsageError
 from visus.proof.verdict import Outcome, Proof, Verdict
 
 WIDTH = 100
@@ -75,15 +76,20 @@ class Report:
         lines += self._section("Ours is wrong", Outcome.OURS_IS_WRONG, colour)
         return "\n".join([*lines, "", self._verdict(colour)])
 
-    def save(self, path: str | Path) -> None:
-        """Writes all verdicts as JSON, or what each network was held to as a Markdown table, if the name ends in .md.
+    def save(self, file: str | Path) -> Path:
+        """Writes the verdicts into a file; its suffix chooses the form.
+
+        Args:
+            file: .json for all verdicts, .md for the table of :meth:`badges`, .txt for that of :meth:`text`.
 
         Raises:
+            UsageError: for another suffix.
             DiskError: if the file cannot be written.
         """
-        file = Path(path)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, self.badges() + "\n" if file.suffix == ".md" else json.dumps(self.to_dict(), indent=2) + "\n")
+        path = checked(file)
+        if path.suffix == ".md":
+            return written(path, self.badges() + "\n")
+        return written(path, (self.text() if path.suffix == ".txt" else json.dumps(self.to_dict(), indent=2)) + "\n")
 
     def badges(self) -> str:
         """A Markdown table: what each network was held to, and with what outcome."""
@@ -168,6 +174,18 @@ class Report:
 
 
 _ORDER = (Outcome.HOLDS, Outcome.PUBLISHED_IS_WRONG, Outcome.OURS_IS_WRONG)
+
+
+def checked(file: str | Path) -> Path:
+    """The path of a file that a report can be saved to.
+
+    Raises:
+        UsageError: if its suffix names no form.
+    """
+    path = Path(file)
+    if path.suffix not in (".json", ".md", ".txt"):
+        raise UsageError(f"cannot tell the form of {file}", expected=".json, .md or .txt", got=path.suffix)
+    return path
 
 
 def shown(value: Any) -> str:

@@ -11,6 +11,8 @@ TOTALS = ("params", "params_with_auxiliary", "macs", "running_statistics", "dept
 """The counts of a whole network."""
 ROW_KEYS = ("kernel", "stride", "pad", "groups", "out", "params", "macs", "connections", "sees", "branches")
 """What a row of a layer table may state."""
+FIGURE_KEYS = tuple(key for key in ROW_KEYS if key not in ("out", "branches"))
+"""What of it a printed number may be of."""
 UNITS = {"": 1, "MACs": 1, "operations": 2}
 """What a printed number of operations counts, and how many of it make a multiply-accumulate."""
 _ENTRY_KEYS = {"id", "paper", "input", "classes", "like", "printed", "layers", *TOTALS}
@@ -208,8 +210,10 @@ def _printed(
     faults += [Fault(row, place, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known]
     if row and row not in rows:
         faults.append(Fault(row, place, f'there is no row "{row}" that says at which module it is'))
-    elif key not in (ROW_KEYS if row else TOTALS):
-        faults.append(Fault(row, place, f'nothing is called "{key}" here: one of {_list(ROW_KEYS if row else TOTALS)}'))
+    elif key not in (FIGURE_KEYS if row else TOTALS):
+        faults.append(
+            Fault(row, place, f'nothing is called "{key}" here: one of {_list(FIGURE_KEYS if row else TOTALS)}')
+        )
     for name in ("value", "within"):
         if not isinstance(values.get(name), int | float) or isinstance(values.get(name), bool):
             faults.append(Fault(row, place, f"{name}: expected a number, got {values.get(name)!r}"))
