@@ -98,7 +98,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "inception-v4-imagenet": Recipe(
             source="Szegedy et al. 2017 (Inception-v4), section 4: as Inception-v3, with 20 processes; batch, clipping "
-            f"and label smoothing are taken from there, and 160 epochs from its figures. {_RELEASED}",
+            f"and label smoothing are taken from there, and epochs are not stated (160 here). {_RELEASED}",
             epochs=160,
             batch_size=32,
             reference_batch_size=32,
