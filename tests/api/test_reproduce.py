@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,12 +35,13 @@ def test_an_experiment_leaves_tables_and_figures(photos: Path, tmp_path: Path) -
         "trainings",
     }
     rows = list(csv.DictReader((folder / "table.csv").open()))
-    assert len(rows) == 6 * 30  # networks, rows
+    assert len(rows) == 8 * 20  # networks, rows
     assert {row["seed"] for row in rows} == {"0"}
+    assert [float(row["images"]) for row in rows[:2]] == [24, 48]  # a batch is no larger than the data
     values = json.loads((folder / "results.json").read_text())
     assert values["setting"]["images"] == [24, 9]  # train and val; test
-    assert values["setting"]["steps"] == 30
-    assert [network["seeds"] for network in values["networks"]] == [1] * 6
+    assert values["setting"]["steps"] == 20
+    assert [network["seeds"] for network in values["networks"]] == [1] * 8
     assert values["environment"]["threads"] >= 1
     page = (folder / "table.md").read_text()
     assert page == result.describe()
@@ -68,3 +73,25 @@ def test_the_command_line_lists_and_refuses(cli: Callable[..., Any]) -> None:
     told = cli("reproduce", "perpetual-motion")
     assert told.code == 2
     assert "there is no experiment perpetual-motion" in told.err
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(photos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "visus", "reproduce", "activations", "--data", str(photos)]
+    command += ["--scale", "0.1", "--seeds", "1", "--device", "cpu", "--out", str(tmp_path)]
+    trainings = tmp_path / "reproduce-activations" / "trainings"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 240
+        while not list(trainings.glob("*.json")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 143, told
+    assert "the same command again keeps what is done" in told
+    done = {path: path.read_bytes() for path in trainings.glob("*.json")}
+    assert 1 <= len(done) < 8
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    assert len(list(trainings.glob("*.json"))) == 8
+    assert {path: path.read_bytes() for path in done} == done

@@ -123,6 +123,10 @@ def test_a_card_claims_a_trend_only_where_an_experiment_compares_its_network() -
 def test_the_four_layers() -> None:
     """5x5 kernels over 3, 32 and 32 maps, then 64 maps of 4x4 pixels: counted by hand."""
     network = four_layers(classes=10, in_channels=3, activation="tanh")
+    with torch.no_grad():
+        assert torch.equal(network[0](torch.ones(1)), torch.tensor([64.0]))
+        deviations = [layer.weight.std().item() for layer in network if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert deviations == pytest.approx([0.01] * 4, rel=0.1)
     weights = 75 * 32 + 800 * 32 + 800 * 64 + 1024 * 10
     assert sum(p.numel() for p in network.parameters()) == weights + 32 + 32 + 64 + 10
     assert sum(isinstance(layer, nn.Tanh) for layer in network) == 3

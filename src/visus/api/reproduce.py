@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.errors import UsageError
+from visus.errors import InterruptedRunError, UsageError
+from visus.experiments.experiment import GO_ON
 
 if TYPE_CHECKING:
     from visus.experiments.experiment import Experiment
@@ -127,7 +130,7 @@ def reproduce(
     images = ExperimentData.of(open_data(data or experiment.data), experiment.reduction)
     folder = Path(out) / f"reproduce-{name}"
     make_folder(folder / "trainings")
-    with open_runtime(device) as runtime:
+    with _stoppable(), open_runtime(device) as runtime:
         outcome, setting = run_experiment(
             experiment,
             images,
@@ -145,6 +148,23 @@ def reproduce(
     write_text(folder / "results.json", json.dumps(result.to_dict(), indent=2) + "\n")
     draw(experiment, outcome, folder)
     return result
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Between trainings a signal ends the work at once; within one, the engine sees to it."""
+    from visus.engine.interruption import Interrupted, Interruption
+
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                yield
+        except (Exception, Interrupted):  # whatever the signal broke off: it is the cause
+            if not interruption.signal:
+                raise
+            raise InterruptedRunError.by_signal(
+                interruption.signal, "stopped between two trainings", remedy=GO_ON
+            ) from None
 
 
 def list_experiments() -> tuple[Experiment, ...]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Measure = Literal["train_error", "test_error", "train_loss"]
 
+GO_ON = "the same command again keeps what is done, and goes on with the rest"
+"""What to do after an interruption."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:

@@ -22,7 +22,7 @@ from visus.engine.run_folder import environment
 from visus.engine.runtime import Runtime, seed_generators
 from visus.engine.turn import Turn, task_turn
 from visus.errors import DivergedError, InterruptedRunError, UsageError, WeightsError
-from visus.experiments.experiment import Configuration, Experiment
+from visus.experiments.experiment import GO_ON, Configuration, Experiment
 from visus.experiments.outcome import Curve, Outcome
 from visus.experiments.stretches import ExperimentData, Images, Stretches, judged_batches
 from visus.structures import Batch
@@ -145,7 +145,7 @@ def train_one(
     turn = task_turn(network, Classification(data.classes, recipe.loss), recipe)
     counting = CountingLoss(network)
     watched = data.test.some(experiment.judged)
-    scribe = _Scribe(counting, watched, ready, len(loader), recipe.batch_size)
+    scribe = _Scribe(counting, watched, ready, len(loader), loader.batch_size)
     diverged = None
     began, cpu = time.monotonic(), time.process_time()
     try:
@@ -164,7 +164,7 @@ def train_one(
         raise InterruptedRunError.by_signal(
             error.exit_code - 128,
             f"stopped while {configuration.name} was trained",
-            remedy="the same command again keeps what is done, and goes on with the rest",
+            remedy=GO_ON,
         ) from None
     return Curve(
         configuration.name,

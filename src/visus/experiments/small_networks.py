@@ -23,25 +23,47 @@ def resnet20_with(*, classes: int, in_channels: int, shortcuts: Literal["A", "B"
     return CifarResNet(BASIC_BLOCKS[shortcuts], 3, classes=classes, in_channels=in_channels)
 
 
-def four_layers(*, classes: int, in_channels: int, activation: Activation) -> nn.Module:
-    """Three convolutions and a linear layer for images of 32x32 pixels. [N,C,32,32] -> [N,K].
+class Scaled(nn.Module):
+    """The images times a factor. [N,C,H,W] -> [N,C,H,W]."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.factor * images
+
+
+def four_layers(
+    *, classes: int, in_channels: int, activation: Activation, start: Literal["paper", "scaled"] = "paper"
+) -> nn.Module:
+    """Three convolutions and a linear layer, for 32x32 pixels whose values deviate by 1. [N,C,32,32] -> [N,K].
 
     Krizhevsky et al. 2012, figure 1, has "a four-layer convolutional neural network" and says no more of it. Here:
-    5x5 convolutions of 32, 32 and 64 maps, each followed by the activation and 2x2 max pooling. Weights start with a
-    variance of 1 over the inputs of a unit (2 for ReLU, half of whose units are at 0), and the last layer's, as in that
-    paper's section 5, with a deviation of 0.01.
+    5x5 convolutions of 32, 32 and 64 maps, each followed by the activation and 2x2 max pooling.
+
+    Args:
+        classes: K.
+        in_channels: C.
+        activation: after each convolution.
+        start: "paper": centred raw values as input, which deviate by 64 of 255 or so (section 2), and first weights
+            with a deviation of 0.01 (section 5). "scaled": inputs that deviate by 1, and first weights with a variance
+            of 1 over the inputs of a unit (2 for ReLU, half of whose units are at 0), as came into use later.
     """
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [Scaled(64.0)] if start == "paper" else []
     for maps in (32, 32, 64):
         layers += [nn.Conv2d(in_channels, maps, 5, padding=2), _ACTIVATIONS[activation](), nn.MaxPool2d(2)]
         in_channels = maps
-    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * 4 * 4, classes))
+    last = nn.Linear(64 * 4 * 4, classes)
+    network = nn.Sequential(*layers, nn.Flatten(), last)
     for layer in network:
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if activation == "relu" else "linear")
+            if start == "paper" or layer is last:
+                nn.init.normal_(layer.weight, std=0.01)
+            else:
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if activation == "relu" else "linear")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    nn.init.normal_(network[-1].weight, std=0.01)  # type: ignore[arg-type]
     return network
 
 
