@@ -35,13 +35,13 @@ def test_an_experiment_leaves_tables_and_figures(photos: Path, tmp_path: Path) -
         "trainings",
     }
     rows = list(csv.DictReader((folder / "table.csv").open()))
-    assert len(rows) == 8 * 20  # networks, rows
+    assert len(rows) == 10 * 20  # networks, rows
     assert {row["seed"] for row in rows} == {"0"}
     assert [float(row["images"]) for row in rows[:2]] == [24, 48]  # a batch is no larger than the data
     values = json.loads((folder / "results.json").read_text())
     assert values["setting"]["images"] == [24, 9]  # train and val; test
     assert values["setting"]["steps"] == 20
-    assert [network["seeds"] for network in values["networks"]] == [1] * 8
+    assert [network["seeds"] for network in values["networks"]] == [1] * 10
     assert values["environment"]["threads"] >= 1
     page = (folder / "table.md").read_text()
     assert page == result.describe()
@@ -91,7 +91,7 @@ def test_a_killed_run_goes_on(photos: Path, tmp_path: Path) -> None:
     assert process.returncode == 143, told
     assert "the same command again keeps what is done" in told
     done = {path: path.read_bytes() for path in trainings.glob("*.json")}
-    assert 1 <= len(done) < 8
+    assert 1 <= len(done) < 10
     subprocess.run(command, check=True, capture_output=True, timeout=240)
-    assert len(list(trainings.glob("*.json"))) == 8
+    assert len(list(trainings.glob("*.json"))) == 10
     assert {path: path.read_bytes() for path in done} == done
