@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from visus.analysis import tables
 from visus.analysis.line import Line
-from visus.analysis.summary import Summary, written
+from visus.analysis.summary import Summary
+from visus.analysis.writing import written
 from visus.errors import UsageError
 
 Change = Literal["same", "changed", "left", "right"]

@@ -31,11 +31,13 @@ class Recording:
         lines: in the order in which they run; then those that only a training runs, then those that nothing calls.
         peak_bytes: of the values that live at one time in a forward pass.
         kept_bytes: what autograd keeps of one image; None if no training pass was possible.
+        outputs: the places of the lines whose outputs the network gives, in eval mode.
     """
 
     lines: tuple[Line, ...]
     peak_bytes: int
     kept_bytes: int | None
+    outputs: tuple[int, ...]
 
 
 def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
@@ -68,7 +70,8 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
         lines = _merged(lines, trained.finished()[0])
     counted = recorder.counted | (trained.counted if trained is not None else set())
     lines += _unused(network, counted)
-    return Recording(tuple(lines), peak, None if trained is None else sum(line.kept_bytes for line in lines))
+    kept = None if trained is None else sum(line.kept_bytes for line in lines)
+    return Recording(tuple(lines), peak, kept, recorder.outputs)
 
 
 def _unfit(network: nn.Module, size: tuple[int, int, int], error: Exception) -> ShapeError:
@@ -224,6 +227,7 @@ class _Recorder:
         self.pending: list[tuple[int, str]] = []  # kept since the last line, outside of layers
         self.saved: dict[int, Any] = {}  # storages that autograd keeps, by their address
         self.images = TRAINED if training else 1
+        self.outputs: tuple[int, ...] = ()
 
     def run(self, size: tuple[int, int, int]) -> None:
         """Passes zeros through the network."""
@@ -256,8 +260,10 @@ class _Recorder:
             OperatorTrace(image, self._observe) as self.trace,
         ):
             output = self.network(image)
-        for leaf in tree_leaves(output):
-            if isinstance(leaf, Tensor) and (storage := self.storages.get(leaf)) is not None:
+        given = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        self.outputs = tuple(dict.fromkeys(place for leaf in given for place in self.origins.get(leaf) or ()))
+        for leaf in given:
+            if (storage := self.storages.get(leaf)) is not None:
                 storage.last = self.time
 
     def finished(self) -> tuple[list[Line], int]:

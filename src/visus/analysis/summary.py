@@ -6,14 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from visus.analysis import tables
 from visus.analysis.line import Line
 from visus.analysis.recorder import record
-from visus.errors import DiskError, UsageError
+from visus.analysis.writing import written
+from visus.errors import UsageError
+
+if TYPE_CHECKING:
+    from visus.analysis.diagrams.drawing import Diagram
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Summary:
         network: its class.
         input: (channels, height, width).
         lines: in the order in which they run; then those that only a training runs.
+        outputs: the places (from 0) of the lines whose outputs are the network's.
         parameters: all weights and biases.
         trainable: those that require a gradient.
         buffers: values that are kept but not trained, such as BatchNorm's statistics.
@@ -41,6 +46,7 @@ class Summary:
     network: str
     input: tuple[int, int, int]
     lines: tuple[Line, ...]
+    outputs: tuple[int, ...]
     parameters: int
     trainable: int
     buffers: int
@@ -71,11 +77,11 @@ class Summary:
         return tables.as_csv(self.lines, formulas=formulas)
 
     def save(self, file: str | Path, *, explain: bool = False) -> Path:
-        """Writes the table into a file; its suffix chooses the form.
+        """Writes the table or the picture into a file; its suffix chooses the form.
 
         Args:
-            file: .txt, .csv or .json.
-            explain: with the formulas; .json has them always.
+            file: .txt, .csv, .json or .svg.
+            explain: with the formulas; .json has them always, .svg never.
 
         Raises:
             UsageError: for another suffix.
@@ -88,9 +94,17 @@ class Summary:
             text = self.to_csv(formulas=explain)
         elif path.suffix == ".json":
             text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        elif path.suffix == ".svg":
+            return self.draw().save(path)
         else:
-            raise UsageError(f"cannot tell the form of {file}", expected=".txt, .csv or .json", got=path.suffix)
+            raise UsageError(f"cannot tell the form of {file}", expected=".txt, .csv, .json or .svg", got=path.suffix)
         return written(path, text)
+
+    def draw(self) -> Diagram:
+        """The network as a picture: volumes in a row or in the form of a U, or boxes and arrows where it branches."""
+        from visus.analysis.diagrams.drawing import draw
+
+        return draw(self.name, self.input, self.lines, self.outputs)
 
     def explain(self) -> str:
         """Every number of every line with the formula that it comes from, and the values in it."""
@@ -136,6 +150,7 @@ def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "")
         network=type(network).__name__,
         input=(channels, height, width),
         lines=recording.lines,
+        outputs=recording.outputs,
         parameters=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         buffers=sum(b.numel() for b in buffers),
@@ -145,17 +160,3 @@ def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "")
         kept_bytes=recording.kept_bytes,
         weight_bytes=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)),
     )
-
-
-def written(path: Path, text: str) -> Path:
-    """The path, once the text is in it.
-
-    Raises:
-        DiskError: if it cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DiskError(f"cannot write {path}", got=str(error), remedy="choose another place") from None
-    return path

@@ -19,8 +19,10 @@ def draw(
     classes: int | None = None,
     backbone: str | None = None,
 ) -> Diagram:
-    """Draws a network in the manner of the papers' figures: layers as boxes, branches side by side, blocks that repeat
-    once with their number.
+    """Draws a network in the manner of the papers' figures.
+
+    Without branches it is a row of volumes; where it gets narrower and wider again, a U of volumes; else boxes and
+    arrows, with blocks that repeat drawn once with their number.
 
     Args:
         model: a name, a run folder or model file, or a network.
@@ -36,7 +38,6 @@ def draw(
         UnknownModelError: if there is no such model.
         ShapeError: if the network cannot take such an input.
     """
-    from visus.analysis.diagrams.drawing import draw as drawn
     from visus.api.summary import summary
 
-    return drawn(summary(model, size=size, input=input, classes=classes, backbone=backbone))
+    return summary(model, size=size, input=input, classes=classes, backbone=backbone).draw()

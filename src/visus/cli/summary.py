@@ -15,7 +15,7 @@ HELP = """Work a network out, line by line: shapes, parameters, operations, memo
   visus summary vgg16 --explain                         every number with its formula
   visus summary alexnet --compare alexnet@torchvision   what differs
   visus summary ssd --backbone mobilenet_v2 --save ssd.csv
-  visus summary googlenet --save googlenet.svg       drawn
+  visus summary googlenet --save googlenet.svg          a picture
 """
 
 
@@ -37,7 +37,7 @@ def summary(
     ] = None,
     save: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write a .txt, .csv, .json or (drawn) .svg file, print nothing."),
+        typer.Option(metavar="FILE", help="Write a .txt, .csv, .json or .svg file (a picture) instead of printing."),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
@@ -67,12 +67,7 @@ def summary(
             say(str(both))
         return
     result = work_out(model, size=size, input=shape, classes=classes, backbone=backbone)
-    if save is not None and save.endswith(".svg"):
-        from visus.api.draw import draw
-
-        drawing = draw(model, size=size, input=shape, classes=classes, backbone=backbone)
-        note(f"wrote {drawing.save(save)}")
-    elif save is not None:
+    if save is not None:
         note(f"wrote {result.save(save, explain=explain)}")
     if json_:
         say_json(result.to_dict())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visus.analysis.summary import written
+from visus.analysis.writing import written
 from visus.errors import UsageError
 from visus.proof.verdict import Outcome, Proof, Verdict
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from visus.analysis.diagrams.nodes import COLOURS, REMARKS, Node
-from visus.analysis.diagrams.svg import INK, SOFT, Sheet, text_width
+from visus.analysis.diagrams.svg import INK, SOFT, Point, Sheet, text_width
 
 GAP = 17.0  # between boxes, room for an arrow
 BETWEEN = 16.0  # branches
@@ -18,10 +18,9 @@ FRAME_EDGE = "#d4d6dc"
 
 @dataclass
 class Places:
-    """Where nodes were drawn: for each, the right end and the middle of its height, and where its box ends below."""
+    """Where nodes were drawn: of each, its right end at half its height."""
 
-    right: dict[int, tuple[float, float]] = field(default_factory=dict)
-    below: dict[int, tuple[float, float]] = field(default_factory=dict)
+    right: dict[int, Point] = field(default_factory=dict)
 
 
 class Part(Protocol):
@@ -60,16 +59,45 @@ class Box:
             middle = y + STRIPE * len(self.before) + 15
             sheet.text(x + self.axis, middle, self.label)
         places.right[self.number] = (x + self.width, y + self.height / 2)
-        places.below[self.number] = (x + self.axis, y + self.height)
+
+
+class Joint:
+    """A sum or product outside of a fork: a disc with its sign."""
+
+    def __init__(self, number: int, node: Node) -> None:
+        self.number, self.node = number, node
+        self.width = self.height = 18.0
+        self.axis = 9.0
+
+    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+        with sheet.hint(self.node.hint):
+            draw_sign(sheet, x + 9, y + 9, self.node)
+        places.right[self.number] = (x + 18, y + 9)
+
+
+def draw_sign(sheet: Sheet, x: float, y: float, node: Node) -> None:
+    """The disc of a sum or product around (x, y); its edge is that of the activation behind it."""
+    remarks = visible(node.after)
+    if remarks:
+        sheet.circle(x, y, 9, fill=REMARKS[meaning(remarks[-1])], stroke="none")
+        sheet.circle(x, y, 6.6, fill="#ffffff", stroke="none")
+    else:
+        sheet.circle(x, y, 8.4, fill="#ffffff", stroke=COLOURS["sum"].stroke)
+    for dx, dy in ((3.6, 0.0), (0.0, 3.6)) if node.label == "+" else ((2.6, 2.6), (2.6, -2.6)):
+        sheet.way([(x - dx, y - dy), (x + dx, y + dy)], arrow=False, colour=INK)
+
+
+def part_of(number: int, node: Node) -> Box | Joint:
+    """What stands for a node by itself."""
+    return Joint(number, node) if node.kind == "sum" else Box(number, node)
 
 
 class Row:
     """Parts one below the other, with arrows between."""
 
-    def __init__(self, parts: Sequence[Part], *, shapes: Sequence[str] = ()) -> None:
-        self.parts, self.shapes = parts, shapes
-        label = max((text_width(shape, 9) + 8 for shape in shapes), default=0.0)
-        self.axis = max([*(part.axis for part in parts), label])
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
+        self.axis = max((part.axis for part in parts), default=0.0)
         self.width = self.axis + max((part.width - part.axis for part in parts), default=0.0)
         self.height = sum(part.height for part in parts) + GAP * max(len(parts) - 1, 0)
 
@@ -80,8 +108,6 @@ class Row:
             y += part.height
             if place < len(self.parts) - 1:
                 sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[place + 1], Split))
-                if self.shapes and self.shapes[place]:
-                    sheet.text(axis - 6, y + GAP / 2 + 3, self.shapes[place], size=9, colour=SOFT, anchor="end")
                 y += GAP
 
 
@@ -154,11 +180,12 @@ class Split:
             self._end(sheet, way, bottom, axis, join_y)
         if self.shortcut:
             lane = x + self.lane
+            points = [(axis, y + 4), (lane, y + 4)]
             if self.is_sum:
-                points = [(axis, y + 4), (lane, y + 4), (lane, join_y + 9), (axis + 9, join_y + 9)]
+                points += [(lane, join_y + 9), (axis + 9, join_y + 9)]
             else:
-                points = [(axis, y + 4), (lane, y + 4), (lane, join_y)]
-            sheet.way(points, radius=10)
+                points += [(lane, join_y)] if self.join is not None else [(lane, join_y), (axis, join_y)]
+            sheet.way(points, radius=10, arrow=self.join is not None)
         self._draw_join(sheet, x, axis, join_y, places)
 
     def _end(self, sheet: Sheet, way: float, bottom: float, axis: float, join_y: float) -> None:
@@ -177,14 +204,7 @@ class Split:
         colour = COLOURS[self.join.kind]
         with sheet.hint(self.join.hint):
             if self.is_sum:
-                remarks = visible(self.join.after)
-                if remarks:
-                    sheet.circle(axis, y + 9, 9, fill=REMARKS[meaning(remarks[-1])], stroke="none")
-                    sheet.circle(axis, y + 9, 6.6, fill="#ffffff", stroke="none")
-                else:
-                    sheet.circle(axis, y + 9, 8.4, fill="#ffffff", stroke=colour.stroke)
-                for dx, dy in ((3.6, 0.0), (0.0, 3.6)) if self.join.label == "+" else ((2.6, 2.6), (2.6, -2.6)):
-                    sheet.way([(axis - dx, y + 9 - dy), (axis + dx, y + 9 + dy)], arrow=False, colour=INK)
+                draw_sign(sheet, axis, y + 9, self.join)
                 places.right[self.number] = (axis + 9, y + 9)
             else:
                 left, right = self.bar
@@ -196,7 +216,6 @@ class Split:
                     _stripe(sheet, x + left + 8, y + 18 - STRIPE * (place + 1), right - left - 16, remark)
                 sheet.text(x + (left + right) / 2, y + 12.6, self.join.label, size=10)
                 places.right[self.number] = (x + right, y + 9)
-        places.below[self.number] = (axis, y + 18)
 
 
 class Frame:
@@ -235,9 +254,8 @@ class Frame:
             sheet.text(left + width / 2, y + self.height - 9, self.badge, colour="#ffffff", bold=True)
         for nodes in self.same:  # of bodies that are not drawn
             for mine, first in zip(nodes, self.same[0], strict=True):
-                for table in (places.right, places.below):
-                    if first in table:
-                        table[mine] = table[first]
+                if first in places.right:
+                    places.right[mine] = places.right[first]
 
 
 def _boxed(part: Part) -> bool:
@@ -278,18 +296,20 @@ def _common(paths: Sequence[str]) -> str:
 
 
 def _shortened(text: str, room: float) -> str:
-    """The text, or its end, so that it fits."""
-    if text_width(text, 8.5) <= room:
-        return text
+    """The text, or as much of its end as fits, module by module; "" if nothing does."""
     first, dash, last = text.partition(" – ")
     if dash:
-        short = f"{first} – {last.rpartition('.')[2]}"
-        if text_width(short, 8.5) <= room:
-            return short
-        return _shortened(first, room)
-    while text and text_width(f"…{text}", 8.5) > room:
-        text = text[1:]
-    return f"…{text}" if text else ""
+        tail = last.rpartition(".")[2]
+        candidates = [text, *(f"{words} – {tail}" for words in _ends(first)), *_ends(first)]
+    else:
+        candidates = list(_ends(text))
+    return next((words for words in candidates if text_width(words, 8.5) <= room), "")
+
+
+def _ends(path: str) -> list[str]:
+    """ "a.b.c", "b.c", "c"."""
+    words = path.split(".")
+    return [".".join(words[start:]) for start in range(len(words))]
 
 
 def _stripe(sheet: Sheet, x: float, y: float, width: float, remark: str) -> None:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from visus.analysis.diagrams.blocks import meaning, shape_text, visible
 from visus.analysis.diagrams.flow import draw_flow
 from visus.analysis.diagrams.nodes import COLOURS, MEANINGS, REMARK_MEANINGS, REMARKS, Node, nodes_of
 from visus.analysis.diagrams.structure import structure_of
 from visus.analysis.diagrams.svg import SOFT, Placed, Sheet, text_width
-from visus.errors import DiskError, UsageError
-
-if TYPE_CHECKING:
-    from visus.analysis.summary import Summary
+from visus.analysis.diagrams.volumes import can_draw_volumes, draw_volumes
+from visus.analysis.line import Line
+from visus.analysis.writing import written
+from visus.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +39,40 @@ class Diagram:
         path = Path(file)
         if path.suffix != ".svg":
             raise UsageError(f"cannot draw a network as {file}", expected=".svg", got=path.suffix)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(self.svg, encoding="utf-8")
-        except OSError as error:
-            raise DiskError(f"cannot write {path}", got=str(error), remedy="choose another place") from None
-        return path
+        return written(path, self.svg)
 
     def _repr_svg_(self) -> str:
         """For notebooks."""
         return self.svg
 
 
-def draw(summary: Summary) -> Diagram:
-    """Draws a network that was worked out."""
-    nodes = nodes_of(summary.lines)
+def draw(name: str, shape: tuple[int, int, int], lines: Sequence[Line], outputs: Sequence[int]) -> Diagram:
+    """Draws a network that was worked out.
+
+    Args:
+        name: for its head.
+        shape: of the image, (channels, height, width).
+        lines: of its summary.
+        outputs: the places of the lines whose outputs are the network's.
+    """
+    nodes = nodes_of(lines, outputs)
     structure = structure_of(nodes)
     sheet = Sheet()
-    draw_flow(structure, summary.input, sheet)
-    _add_head(summary, sheet)
-    _add_legend(nodes, sheet)
-    description = (
-        f"{summary.name} for {shape_text(summary.input)}: {summary.parameters:,} parameters, {summary.macs:,} MACs"
-    )
-    return Diagram(sheet.finished(summary.name, description), tuple(sheet.texts))
-
-
-def _add_head(summary: Summary, sheet: Sheet) -> None:
+    if can_draw_volumes(structure):
+        draw_volumes(structure, shape, sheet)
+    else:
+        draw_flow(structure, shape, sheet)
+    passed = [line for line in lines if not line.only_in_training]
+    parameters, macs = sum(line.parameters for line in passed), sum(line.macs for line in passed)
+    more = sum(line.parameters for line in lines) - parameters
     left, top, _, _ = sheet.bounds
-    sheet.text(left, top - 30, summary.name, size=17, anchor="start", bold=True)
-    extra = sum(line.parameters for line in summary.lines if line.only_in_training)
-    more = f" ({_short(summary.parameters)} in training)" if extra else ""
-    numbers = f"{_short(summary.parameters - extra)} parameters{more}, {_short(summary.macs)} MACs"
+    sheet.text(left, top - 30, name, size=17, anchor="start", bold=True)
+    training = f" ({_short(parameters + more)} in training)" if more else ""
+    numbers = f"{_short(parameters)} parameters{training}, {_short(macs)} MACs"
     sheet.text(left, top - 14, numbers, size=11, colour=SOFT, anchor="start")
+    _add_legend(nodes, sheet)
+    description = f"{name} for {shape_text(shape)}: {parameters:,} parameters, {macs:,} MACs"
+    return Diagram(sheet.finished(name, description), tuple(sheet.texts))
 
 
 def _add_legend(nodes: Sequence[Node], sheet: Sheet) -> None:

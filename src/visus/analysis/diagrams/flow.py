@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, shape_text
+from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
 from visus.analysis.diagrams.nodes import COLOURS
-from visus.analysis.diagrams.structure import Fork, Repeat, Series, Structure, nodes_in
+from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
 from visus.analysis.diagrams.svg import SOFT, Point, Sheet, text_width
 from visus.analysis.diagrams.tangle import Web
 from visus.analysis.line import IMAGE
 
 GUTTER = 46.0  # between columns
 ASIDE = 34.0  # between a column and what hangs from it
+ROWS = 7.0  # between rows that hang from one node
 WANTED = 1.5  # width to height of a picture
 
 
@@ -55,13 +56,92 @@ def draw_flow(structure: Structure, shape: Sequence[int], sheet: Sheet) -> None:
         output = structure.nodes[piece.nodes[-1]].output
         text = shape_text(output)
         piece.shape, last = (text if len(output) > 1 else "", text) if text != last else ("", last)
-    sides = {source: [row_of(series, structure) for series in hanging] for source, hanging in structure.sides.items()}
-    columns = _columns(pieces, sides)
-    _draw_columns(columns, sides, structure, sheet)
+    sides = {source: _Aside(hanging, structure) for source, hanging in structure.sides.items()}
+    _draw_columns(_columns(pieces, sides, together=bool(structure.collectors)), sides, structure, sheet)
 
 
 def _pieces(structure: Structure) -> list[_Piece]:
     return [_Piece(part, nodes) for part, nodes in parts_of(structure.main, structure, framed=True)]
+
+
+class _Aside:
+    """What hangs from one node: rows from left to right, one below the other; else one part from top to bottom."""
+
+    def __init__(self, hanging: Sequence[Series], structure: Structure) -> None:
+        self.dashed = all(structure.nodes[i].only_in_training for series in hanging for i in nodes_in(series))
+        rows = [Across.of(series, structure) for series in hanging] if structure.collectors else [None]
+        self.rows = [row for row in rows if row is not None]
+        self.parts: list[Part] = []
+        if len(self.rows) < len(rows):
+            self.rows, self.parts = [], [row_of(series, structure) for series in hanging]
+        sizes = [(row.width, row.height) for row in self.rows] or [(part.width, part.height) for part in self.parts]
+        self.width = max(width for width, _ in sizes)
+        self.height = sum(height for _, height in sizes) + ROWS * (len(sizes) - 1)
+
+    def draw(self, sheet: Sheet, start: Point, x: float, y: float, places: Places) -> list[Point]:
+        """Draws it with its upper left corner at (x, y), and the ways from ``start``; gives the ends of its rows."""
+        ends = []
+        for row in self.rows:
+            middle = y + row.entry
+            sheet.way([start, (x - 14, start[1]), (x - 14, middle), (x, middle)], dashed=self.dashed)
+            start = (x - 14, middle - 8)  # the next one goes on from this way
+            ends += row.draw(sheet, x, y, places)
+            y += row.height + ROWS
+        for part in self.parts:
+            top = x + part.axis
+            sheet.way([start, (top, start[1]), (top, y)], dashed=self.dashed)
+            part.draw(sheet, x, y, places)
+            y += part.height + ROWS
+            ends.append((x + part.width, y - ROWS - 11))
+        return ends
+
+
+class Across:
+    """Boxes from left to right; a fork at the end goes on in rows, one below the other."""
+
+    STEP = 24.0
+
+    def __init__(self, boxes: Sequence[Box], rows: Sequence[Across]) -> None:
+        self.boxes, self.rows = boxes, rows
+        own = sum(box.width for box in boxes) + self.STEP * max(len(boxes) - 1, 0)
+        below = sum(row.height for row in rows) + ROWS * max(len(rows) - 1, 0)
+        self.width: float = own + (self.STEP + max(row.width for row in rows) if rows else 0.0)
+        self.height: float = max([below, *(box.height for box in boxes)])
+        self.entry = self.height / 2
+
+    @classmethod
+    def of(cls, series: Series, structure: Structure) -> Across | None:
+        """The series in this form; None if it has another."""
+        items = [part for item in series.items for part in (_unfolded(item) if isinstance(item, Repeat) else [item])]
+        last = items[-1] if items else None
+        rows = [cls.of(branch, structure) for branch in last.branches] if isinstance(last, Fork) else []
+        numbers = [item for item in (items[:-1] if isinstance(last, Fork) else items) if isinstance(item, int)]
+        if len(numbers) + int(isinstance(last, Fork)) < len(items) or not numbers or any(row is None for row in rows):
+            return None
+        return cls([Box(i, structure.nodes[i]) for i in numbers], [row for row in rows if row is not None])
+
+    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> list[Point]:
+        """Draws it, and gives its right ends."""
+        middle = y + self.entry
+        for place, box in enumerate(self.boxes):
+            if place:
+                sheet.way([(x - self.STEP, middle), (x, middle)])
+            box.draw(sheet, x, middle - box.height / 2, places)
+            x += box.width + self.STEP
+        x -= self.STEP
+        if not self.rows:
+            return [(x, middle)]
+        ends = []
+        bus = x + self.STEP / 2 - 3
+        for row in self.rows:
+            sheet.way([(x, middle), (bus, middle), (bus, y + row.entry), (x + self.STEP, y + row.entry)])
+            ends += row.draw(sheet, x + self.STEP, y, places)
+            y += row.height + ROWS
+        return ends
+
+
+def _unfolded(repeat: Repeat) -> list[Item]:
+    return [item for body in repeat.bodies for item in body.items]
 
 
 # --- assembling parts
@@ -77,7 +157,7 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
         item = items[place]
         place += 1
         if isinstance(item, int):
-            parts.append((Box(item, nodes[item]), [item]))
+            parts.append((part_of(item, nodes[item]), [item]))
         elif isinstance(item, Fork):
             join = -1
             if place < len(items) and isinstance(after := items[place], int) and nodes[after].is_join:
@@ -89,12 +169,23 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
             parts.append((Frame(split, name_of([inside], nodes), 1) if framed else split, inside))
         elif isinstance(item, Repeat):
             bodies = [list(nodes_in(body)) for body in item.bodies]
-            body = row_of(item.body, structure)
+            body = row_of(item.body, _growing(structure, bodies))
             inside = [node for body_nodes in bodies for node in body_nodes]
             parts.append((Frame(body, name_of(bodies, nodes), len(bodies), bodies), inside))
         else:
-            parts.append((Web(item, structure), list(item.nodes)))
+            web: Part = Web(item, structure)
+            parts.append((Frame(web, name_of([item.nodes], nodes), 1) if framed else web, list(item.nodes)))
     return parts
+
+
+def _growing(structure: Structure, bodies: Sequence[Sequence[int]]) -> Structure:
+    """With both widths on the concatenations of the first body that are wider in the last: those of dense blocks."""
+    nodes = list(structure.nodes)
+    for first, last in zip(bodies[0], bodies[-1], strict=True):
+        one, other = nodes[first].output[0], nodes[last].output[0]
+        if nodes[first].kind == "concatenation" and one != other:
+            nodes[first] = replace(nodes[first], label=f"concat, {one} … {other}")
+    return replace(structure, nodes=nodes)
 
 
 def row_of(series: Series, structure: Structure) -> Row:
@@ -115,11 +206,18 @@ class _Column:
     height: float
 
 
-def _columns(pieces: Sequence[_Piece], sides: dict[int, list[Row]]) -> list[_Column]:
-    """As many columns as make the picture about as wide as is wanted, of about equal heights."""
+def _columns(pieces: Sequence[_Piece], sides: dict[int, _Aside], *, together: bool) -> list[_Column]:
+    """As many columns as make the picture about as wide as is wanted, of about equal heights; ``together``: all from
+    which something hangs are in the last one."""
     best: tuple[float, list[_Column]] | None = None
-    for count in range(1, min(len(pieces), 9) + 1):
-        columns = [_column(group, sides) for group in _parted(pieces, count)]
+    hanging = [place for place, piece in enumerate(pieces) if any(node in sides for node in piece.nodes)]
+    free = pieces[: hanging[0]] if together and hanging else pieces
+    rest = pieces[len(free) :]
+    for count in range(1, min(len(free), 9) + 1):
+        groups = [*_parted(free, count), *([list(rest)] if rest else [])]
+        columns = [_column(group, sides) for group in groups]
+        if rest and max(column.height for column in columns[:-1]) <= columns[-1].height:
+            return columns
         width = sum(column.width for column in columns) + GUTTER * (len(columns) - 1)
         height = max(column.height for column in columns)
         ratio = width / height
@@ -157,91 +255,74 @@ def _fits(heights: Sequence[float], limit: float) -> int:
     return columns
 
 
-def _column(pieces: list[_Piece], sides: dict[int, list[Row]]) -> _Column:
+def _column(pieces: list[_Piece], sides: dict[int, _Aside]) -> _Column:
     label = max(text_width(piece.shape, 9) + 10 for piece in pieces)
     axis = max([label, *(piece.part.axis for piece in pieces)])
     width = axis + max(piece.part.width - piece.part.axis for piece in pieces)
     height = sum(piece.part.height for piece in pieces) + GAP * (len(pieces) - 1)
-    hanging = [row for piece in pieces for node in piece.nodes for row in sides.get(node, [])]
+    hanging = [sides[node] for piece in pieces for node in piece.nodes if node in sides]
     if hanging:
-        width += ASIDE + max(row.width for row in hanging)
-        height = max(height, _low_of_sides(pieces, sides))
+        width += ASIDE + max(aside.width for aside in hanging)
+        y, low = 0.0, 0.0
+        for piece in pieces:
+            y += piece.part.height
+            for node in piece.nodes:
+                if node in sides:
+                    low = max(y + GAP, low + 2 * ROWS) + sides[node].height
+            y += GAP
+        height = max(height, low)
     return _Column(pieces, axis, width, height)
 
 
-def _low_of_sides(pieces: Sequence[_Piece], sides: dict[int, list[Row]]) -> float:
-    """How far down what hangs from a column reaches: each row begins below its node, and below the one before."""
-    y, low = 0.0, 0.0
-    for piece in pieces:
-        y += piece.part.height
-        for node in piece.nodes:
-            for row in sides.get(node, []):
-                low = max(y + GAP, low + GAP) + row.height
-        y += GAP
-    return low
-
-
-def _draw_columns(columns: Sequence[_Column], sides: dict[int, list[Row]], structure: Structure, sheet: Sheet) -> None:
+def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structure: Structure, sheet: Sheet) -> None:
     places = Places()
     x = 0.0
     leaving: Point | None = None
     ends: list[Point] = []
     for column in columns:
-        axis, y = x + column.axis, 0.0
+        axis = x + column.axis
         if leaving is not None:
-            lane = x - GUTTER / 2
-            sheet.way(
-                [leaving, (leaving[0], leaving[1] + 12), (lane, leaving[1] + 12), (lane, -14), (axis, -14), (axis, 0)]
-            )
-        low = 0.0
-        inner = axis + max(piece.part.width - piece.part.axis for piece in column.pieces)
-        for place, piece in enumerate(column.pieces):
-            piece.part.draw(sheet, axis - piece.part.axis, y, places)
-            y += piece.part.height
-            for node in piece.nodes:
-                for row in sides.get(node, []):
-                    low = max(y + GAP, low + GAP)
-                    start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
-                    dashed = structure.nodes[_first(row)].only_in_training
-                    top = inner + ASIDE + row.axis
-                    sheet.way([start, (top, start[1]), (top, low)], dashed=dashed)
-                    row.draw(sheet, inner + ASIDE, low, places)
-                    low += row.height
-                    ends.append((inner + ASIDE + row.width, low - 12))
-            last = place == len(column.pieces) - 1
-            if not last:
-                sheet.way([(axis, y), (axis, y + GAP)])
-            if piece.shape:
-                sheet.text(axis - 6, y + GAP / 2 + 3, piece.shape, size=9, colour=SOFT, anchor="end")
-            if not last:
-                y += GAP
-        leaving = (axis, y)
+            lane, low = x - GUTTER / 2, leaving[1] + 12
+            sheet.way([leaving, (leaving[0], low), (lane, low), (lane, -14), (axis, -14), (axis, 0)])
+        found, leaving = _draw_column(column, x, sides, sheet, places)
+        ends += found
         x += column.width + GUTTER
     if structure.collectors:
         _draw_collectors(structure, ends, x - GUTTER + ASIDE, sheet)
 
 
-def _first(row: Row) -> int:
-    part = row.parts[0]
-    while isinstance(part, Row | Frame):
-        part = part.parts[0] if isinstance(part, Row) else part.body
-    if isinstance(part, Box):
-        return part.number
-    if isinstance(part, Web):
-        return next(iter(part.boxes))
-    if isinstance(part, Split):
-        return _first(part.branches[0])
-    raise TypeError(type(part).__name__)
+def _draw_column(
+    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, places: Places
+) -> tuple[list[Point], Point]:
+    """Draws a column; gives the ends of what hangs from it, and where the way leaves it."""
+    axis, y, low = x + column.axis, 0.0, 0.0
+    beside = axis + max(piece.part.width - piece.part.axis for piece in column.pieces) + ASIDE
+    ends: list[Point] = []
+    for place, piece in enumerate(column.pieces):
+        piece.part.draw(sheet, axis - piece.part.axis, y, places)
+        y += piece.part.height
+        for node in piece.nodes:
+            if node in sides:
+                low = max(y + GAP, low + 2 * ROWS)
+                start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
+                ends += sides[node].draw(sheet, start, beside, low, places)
+                low += sides[node].height
+        if place < len(column.pieces) - 1:
+            sheet.way([(axis, y), (axis, y + GAP)])
+        if piece.shape:
+            sheet.text(axis - 6, y + GAP / 2 + 3, piece.shape, size=9, colour=SOFT, anchor="end")
+        y += GAP
+    return ends, (axis, y - GAP)
 
 
 def _draw_collectors(structure: Structure, ends: Sequence[Point], x: float, sheet: Sheet) -> None:
     """A bar at the right, in which all heads end."""
     colour = COLOURS["concatenation"]
-    lines = [f"{shape_text(structure.nodes[i].output)}" for i in structure.collectors]
+    shapes = ", ".join(shape_text(structure.nodes[i].output) for i in structure.collectors)
     top, bottom = min(y for _, y in ends) - 30, max(y for _, y in ends) + 30
     with sheet.hint("; ".join(structure.nodes[i].hint for i in structure.collectors)):
         sheet.rectangle(x, top, 30, bottom - top, fill=colour.fill, stroke=colour.stroke, radius=8)
         middle = (top + bottom) / 2
-        sheet.text(x + 19, middle, "answers " + ", ".join(lines), turned=-90)
+        sheet.text(x + 19, middle, f"answers: {shapes}", turned=-90)
     for end in ends:
         sheet.way([end, (x, end[1])])

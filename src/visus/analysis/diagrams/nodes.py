@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from visus.analysis.diagrams.svg import Colour
 from visus.analysis.line import IMAGE, Line
@@ -55,8 +55,6 @@ class Node:
         inputs: numbers of the nodes before; -1 is the image.
         paths: the lines that it stands for.
         before, after: remarks such as "BN" and "ReLU" that come before and after it.
-        brief: a label for narrow places, such as "3×3, 64".
-        kernel, channels: of a convolution, to tell blocks apart.
         parameters, macs: of all its lines.
         only_in_training: whether a training alone runs it.
     """
@@ -66,7 +64,6 @@ class Node:
     output: tuple[int, ...]
     inputs: list[int]
     paths: list[str]
-    brief: str = ""
     before: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     parameters: int = 0
@@ -92,8 +89,9 @@ class Node:
         return f"{', '.join(self.paths)}: {remarks}; {numbers}"
 
 
-def nodes_of(lines: Sequence[Line]) -> list[Node]:
-    """The nodes of a network, in the order in which they run, without those that nothing calls."""
+def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
+    """The nodes of a network, in the order in which they run, without those that nothing calls or nothing uses."""
+    lines = _used(lines, outputs)
     consumers: dict[int, list[int]] = defaultdict(list)
     for place, line in enumerate(lines):
         for source in line.inputs:
@@ -130,6 +128,16 @@ def nodes_of(lines: Sequence[Line]) -> list[Node]:
     return nodes
 
 
+def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
+    """The lines, where those whose outputs lead nowhere have lost their inputs and outputs."""
+    wanted = set(outputs)
+    for place in range(len(lines) - 1, -1, -1):
+        if place in wanted or lines[place].only_in_training:
+            wanted.add(place)
+            wanted.update(lines[place].inputs)
+    return [line if place in wanted else replace(line, inputs=(), output=()) for place, line in enumerate(lines)]
+
+
 def _lone(
     source: int, place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
 ) -> bool:
@@ -156,11 +164,11 @@ def _absorb(node: Node, line: Line, remark: str) -> None:
 
 
 def _node(line: Line, inputs: list[int]) -> Node:
-    label, brief = _labels(line)
+    if _kind(line) == "linear" and len(line.output) > 1:  # its channels are last
+        line = replace(line, output=(line.output[-1], *line.output[:-1]))
     return Node(
         kind=_kind(line),
-        label=label,
-        brief=brief,
+        label=_label(line),
         output=line.output,
         inputs=inputs,
         paths=[line.path],
@@ -187,37 +195,46 @@ def _kind(line: Line) -> str:
     return "other"
 
 
-def _labels(line: Line) -> tuple[str, str]:
-    """What stands on a node, and shorter."""
+def _label(line: Line) -> str:
+    """What stands on a node."""
     channels = line.output[0]
     window = "×".join(map(str, line.kernel)) if line.kernel is not None else ""
     stride = max(line.stride or (1, 1))
     step = f", /{stride}" if stride > 1 else ""
     kind = _kind(line)
-    if line.kind == "sum":
-        return "+", "+"
-    if line.kind == "product":
-        return "×", "×"
+    if kind == "sum":
+        return "+" if line.kind == "sum" else "×"
     if kind == "concatenation":
-        return f"concat, {channels}", f"{channels}"
+        return f"concat, {channels}"
     if kind == "convolution":
-        name = "conv" if line.groups == 1 else "depthwise" if line.groups == channels else "conv"
+        name = "depthwise" if 1 < line.groups == channels else "conv"
         groups = f", {line.groups} groups" if 1 < line.groups < channels else ""
         holes = f", dilated {max(line.dilation)}" if line.dilation is not None and max(line.dilation) > 1 else ""
-        return f"{window} {name}, {channels}{groups}{holes}{step}".strip(), f"{window}, {channels}{step}"
+        return f"{window} {name}, {channels}{groups}{holes}{step}".strip()
     if kind == "upward":
-        return (f"{window} up-conv, {channels}" if window else f"upsample, {channels}"), f"up, {channels}"
+        return f"{window} up-conv, {channels}" if window else f"upsample, {channels}"
     if kind == "pooling":
-        everything = len(line.output) < 3 or line.output[1:] == (1, 1)
-        name = "avg pool" if "avg" in line.kind.lower() or "average" in line.kind or line.kind == "mean" else "max pool"
-        name = "subsampling" if "subsampling" in line.kind.lower() else name
-        name = "pool" if name == "max pool" and "max" not in line.kind.lower() else name
-        if everything and not window:
-            return f"global {name}", "global"
-        return f"{window} {name}{step}".strip(), f"{name}{step}"
+        return _pooling_label(line, window, step)
     if kind == "linear":
-        return f"fc, {channels}", f"{channels}"
-    return f"{line.kind}, {channels}", line.kind
+        return f"fc, {channels}"
+    names = {"BatchNorm2d": "batch norm", "EuclideanRBF": "RBF"}
+    return f"{names.get(line.kind, line.kind)}, {channels}"
+
+
+def _pooling_label(line: Line, window: str, step: str) -> str:
+    kind = line.kind.lower()
+    name = "pool"
+    if "subsampling" in kind:
+        name = "subsampling"
+    elif "max" in kind:
+        name = "max pool"
+    elif "avg" in kind or "average" in kind or kind == "mean":
+        name = "avg pool"
+    if window:
+        return f"{window} {name}{step}"
+    if len(line.output) < 3 or line.output[1:] == (1, 1):
+        return f"global {name}"
+    return f"{name} to {line.output[1]}×{line.output[2]}"
 
 
 def _remark(line: Line, lines: Sequence[Line]) -> str:

@@ -72,8 +72,9 @@ def structure_of(nodes: list[Node]) -> Structure:
     main = _main(nodes, collectors)
     hanging: dict[int, list[Series]] = defaultdict(list)
     for source, group in _sides(nodes, set(main) | set(collectors)):
-        hanging[source].append(_folded(_Graph(nodes, group).series(group), nodes))
-    return Structure(nodes, _folded(_Graph(nodes, main).series(main), nodes), dict(hanging), tuple(collectors))
+        hanging[source].append(_folded(_Graph(nodes, group).series(group), nodes, frozenset()))
+    series = _folded(_Graph(nodes, main).series(main), nodes, frozenset(hanging))
+    return Structure(nodes, series, dict(hanging), tuple(collectors))
 
 
 def nodes_in(item: Item | Series) -> Iterator[int]:
@@ -136,6 +137,7 @@ class _Graph:
 
     def __init__(self, nodes: Sequence[Node], chosen: Sequence[int]) -> None:
         inside = set(chosen)
+        self.begin = {i for i in chosen if any(s not in inside for s in nodes[i].inputs) or not nodes[i].inputs}
         self.before = {i: [s for s in nodes[i].inputs if s in inside] for i in chosen}
         self.after: dict[int, list[int]] = {i: [] for i in chosen}
         for i in chosen:
@@ -146,9 +148,11 @@ class _Graph:
         self, part: Sequence[int], entries: frozenset[int] = frozenset(), exits: frozenset[int] = frozenset()
     ) -> Series:
         """Takes a part apart; ``entries`` are those of its nodes that what comes before leads to, ``exits`` those that
-        lead to what comes after (None of both: the image's consumers, and the outputs)."""
+        lead to what comes after (none of both: what takes something from outside, and what leads nowhere)."""
+        if not part:
+            return Series()
         inside = set(part)
-        entries = entries or frozenset(i for i in part if not self.before[i])
+        entries = entries or frozenset(i for i in part if i in self.begin)
         exits = exits or frozenset(i for i in part if not self.after[i])
         cuts = self._cuts(part, inside, entries, exits)
         if not cuts:
@@ -247,10 +251,10 @@ def _as_joined(items: tuple[Item, ...], order: Sequence[int]) -> tuple[Item, ...
 # --- what comes over and over
 
 
-def _folded(series: Series, nodes: Sequence[Node]) -> Series:
-    """Equal neighbours become one part that repeats; the same within the parts."""
-    items = [_folded_item(item, nodes) for item in series.items]
-    signatures = [_signature(item, nodes) for item in items]
+def _folded(series: Series, nodes: Sequence[Node], alone: frozenset[int]) -> Series:
+    """Equal neighbours become one part that repeats; the same within the parts. What something hangs from stays."""
+    items = [_folded_item(item, nodes, alone) for item in series.items]
+    signatures = [item if alone & set(nodes_in(item)) else _signature(item, nodes) for item in items]
     weights = [sum(1 for _ in nodes_in(item)) for item in items]
     folded: list[Item] = []
     at = 0
@@ -260,8 +264,9 @@ def _folded(series: Series, nodes: Sequence[Node]) -> Series:
             pattern, times = signatures[at : at + length], 1
             while signatures[at + times * length : at + (times + 1) * length] == pattern:
                 times += 1
-            worth = sum(weights[at : at + length])
-            if times >= 2 and (worth >= 3 or times >= 4) and _may_begin(items[at], nodes):
+            is_block = any(not isinstance(item, int) for item in items[at : at + length])
+            enough = times >= 2 if is_block else times >= 3 and sum(weights[at : at + length]) * times >= 6
+            if enough and _may_begin(items[at], nodes):
                 best = max(best, (times * length, -length, times))
         covered, length, times = best[0], -best[1], best[2]
         if not covered:
@@ -279,9 +284,9 @@ def _may_begin(item: Item, nodes: Sequence[Node]) -> bool:
     return not (isinstance(item, int) and nodes[item].is_join)
 
 
-def _folded_item(item: Item, nodes: Sequence[Node]) -> Item:
+def _folded_item(item: Item, nodes: Sequence[Node], alone: frozenset[int]) -> Item:
     if isinstance(item, Fork):
-        return Fork(tuple(_folded(branch, nodes) for branch in item.branches))
+        return Fork(tuple(_folded(branch, nodes, alone) for branch in item.branches))
     return item
 
 

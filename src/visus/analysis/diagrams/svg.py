@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,15 +105,6 @@ class Sheet:
             f"{_dashes(dashed)}/>"
         )
 
-    def curve(self, start: Point, bend: Point, back: Point, end: Point, *, dashed: bool = False) -> None:
-        """A curve with an arrow at its end."""
-        self._reach((p[0] for p in (start, bend, back, end)), (p[1] for p in (start, bend, back, end)))
-        points = " ".join(f"{_n(x)} {_n(y)}" for x, y in (bend, back, end))
-        self._parts.append(
-            f'<path d="M{_n(start[0])} {_n(start[1])}C{points}" fill="none" stroke="{LINE}" stroke-width="1.1" '
-            f'marker-end="url(#tip)"{_dashes(dashed)}/>'
-        )
-
     def text(
         self, x: float, y: float, text: str, *, size: float = 11, colour: str = INK, anchor: str = "middle",
         bold: bool = False, turned: float = 0,
@@ -128,10 +120,8 @@ class Sheet:
         weight = ' font-weight="600"' if bold else ""
         turn = f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
         place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-        self._parts.append(
-            f'<text x="{_n(x)}" y="{_n(y)}" font-size="{_n(size)}" fill="{colour}"{place}{weight}{turn}>'
-            f"{escape(text)}</text>"
-        )
+        attributes = f'font-size="{_n(size)}" fill="{colour}"{place}{weight}{turn}'
+        self._parts.append(f'<text x="{_n(x)}" y="{_n(y)}" {attributes}>{escape(text)}</text>')
 
     @contextmanager
     def hint(self, text: str) -> Iterator[None]:
@@ -186,8 +176,6 @@ def _towards(start: Point, end: Point, step: float) -> Point:
 
 
 def _turned(point: Point, centre: Point, degrees: float) -> Point:
-    import math
-
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     x, y = point[0] - centre[0], point[1] - centre[1]
     return centre[0] + x * cosine - y * sine, centre[1] + x * sine + y * cosine
@@ -198,5 +186,6 @@ def _dashes(dashed: bool) -> str:
 
 
 def _n(value: float) -> str:
-    text = f"{value:.1f}"
-    return text.removesuffix(".0").replace("-0", "0") if text in ("-0.0",) else text.removesuffix(".0")
+    """A number with at most one digit behind the point."""
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
