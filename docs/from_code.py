@@ -8,7 +8,8 @@ Directives, each a Markdown table made from visus itself:
 - ``{model-notes} TASK``: their papers, options, weights and deviations;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
-- ``{published-slips}``: the published figures that are wrong, and why.
+- ``{published-slips}``: the published figures that are wrong, and why;
+- ``{worked-table} ID``: a worked table of a paper, course or book, with our figures where printed ones are wrong.
 """
 
 from __future__ import annotations
@@ -134,6 +135,36 @@ class ModelNotes(FromCode):
             yield ""
 
 
+class WorkedTable(FromCode):
+    """A worked table of a paper, course or book, with our figure beside each printed one that is wrong."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table, and why figures of it are wrong."""
+        from visus.proof.worked_tables import worked_table
+
+        table = worked_table(self.arguments[0])
+        wrong = [
+            (name, column, figure)
+            for name, figures in table.rows
+            for column, figure in zip(table.columns, figures, strict=True)
+            if not figure.same
+        ]
+        rows = [
+            (name, *(f.printed if f.same else f"**{f.computed}** (printed: {f.printed})" for f in figures))
+            for name, figures in table.rows
+        ]
+        yield f"*{table.source}*; worked out from `{table.model}`."
+        yield ""
+        yield from _table(("", *table.columns), rows)
+        yield ""
+        for name, column, figure in wrong:
+            yield f"- *{name}, {column}:* {figure.wrong}."
+        if table.note:
+            yield f"- {table.note}"
+
+
 class NamedData(FromCode):
     """The data sets that have names."""
 
@@ -236,6 +267,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("model-table", ModelTable)
     app.add_directive("model-notes", ModelNotes)
     app.add_directive("named-data", NamedData)
+    app.add_directive("worked-table", WorkedTable)
     app.add_directive("proof-table", ProofTable)
     app.add_directive("published-slips", PublishedSlips)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
