@@ -107,7 +107,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H or H/s, W or W/s]
         y = self.relu(self.bn2(self.conv2(y)))  # [N, width, H/s, W/s]
         y = self.bn3(self.conv3(y))  # [N, 4 width, H/s, W/s]
-        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+        y += self.downsample(x)  # in place: BatchNorm keeps what it was given, not what it gave
+        return self.relu(y)  # type: ignore[no-any-return]
 
 
 class LateBottleneck(Bottleneck):
