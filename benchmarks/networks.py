@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
+from paired import paired, ratio
 from visus.models.building import build
 from visus.models.catalog import find
 
@@ -83,24 +83,14 @@ def compare(name: str, what: Callable[[nn.Module, Tensor], Callable[[], None]], 
     """Median and 95 % interval of ours / theirs, and torchvision's median time in milliseconds."""
     images = torch.rand(IMAGES[name], 3, 224, 224, generator=torch.Generator().manual_seed(0)).to(device)
     ours, theirs = (what(network, images) for network in pair(name, device))
-    times = []
-    for number in range(rounds + 2):
-        found = {}
-        for run in (ours, theirs) if number % 2 else (theirs, ours):
-            found[run] = seconds(run, device, clock)
-        if number > 1:  # the first two rounds warm up
-            times.append((found[ours], found[theirs]))
-    mine, others = np.asarray(times).T
-    ratios = mine / others
-    random = np.random.default_rng(0)
-    medians = np.median(random.choice(ratios, (2000, len(ratios))), axis=1)
+    found = ratio(*paired(lambda: seconds(ours, device, clock), lambda: seconds(theirs, device, clock), rounds))
     return {
         "rounds": rounds,
         "images": IMAGES[name],
-        "torchvision_ms": float(np.median(others)) * 1000,
-        "ratio": float(np.median(ratios)),
-        "low": float(np.quantile(medians, 0.025)),
-        "high": float(np.quantile(medians, 0.975)),
+        "torchvision_ms": found.theirs * 1000,
+        "ratio": found.median,
+        "low": found.low,
+        "high": found.high,
     }
 
 

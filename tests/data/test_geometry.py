@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
 from visus.data.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, scaled, turn, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
@@ -225,6 +226,66 @@ def test_no_object_at_all_is_moved_like_any_other() -> None:
         assert len(move(Frame(scene(), empty)).target) == 0
         frame = move(Frame(scene(), masked))
         assert frame.target.masks.shape == (0, *frame.size)
+
+
+class TestDisplace:
+    """Against the definition, and against scipy.ndimage.map_coordinates."""
+
+    random = np.random.default_rng(4)
+    ids = random.integers(0, 256, (40, 56), np.uint8)
+    frame = Frame(ids, SegmentationMap(tuple(map(str, range(255))), ids))
+
+    def test_no_displacement_changes_nothing(self) -> None:
+        bent = displace(self.frame, np.zeros((40, 56, 2), np.float32), "constant")
+        np.testing.assert_array_equal(bent.pixels, self.ids)
+        np.testing.assert_array_equal(bent.target.map, self.ids)
+
+    def test_one_displacement_for_all_is_a_shift(self) -> None:
+        offsets = np.broadcast_to(np.asarray([5, -3], np.float32), (40, 56, 2))  # 5 to the right, 3 up
+        bent = displace(self.frame, offsets, "constant")
+        np.testing.assert_array_equal(bent.pixels[3:, :-5], self.ids[:-3, 5:])
+        np.testing.assert_array_equal(bent.target.map[3:, :-5], self.ids[:-3, 5:])
+        assert (bent.target.map[:3] == IGNORE).all()
+        assert (bent.target.map[:, -5:] == IGNORE).all()
+        assert (bent.pixels[:3] == 0).all()
+
+    @pytest.mark.parametrize(("border", "mode"), [("nearest", "nearest"), ("mirror", "mirror"), ("constant", None)])
+    @pytest.mark.parametrize("deviation", [0.7, 4.0])
+    @pytest.mark.parametrize("colour", [True, False])
+    def test_equals_map_coordinates(self, border: str, mode: str | None, deviation: float, colour: bool) -> None:
+        random = np.random.default_rng(6)
+        coarse = random.normal(0, deviation, (3, 3, 2))
+        field = [ndimage.zoom(coarse[..., axis], (40 / 3, 56 / 3), order=3) for axis in (0, 1)]
+        offsets = np.stack(field, axis=-1).astype(np.float32)
+        pixels = random.integers(0, 256, (40, 56, 3), np.uint8) if colour else self.ids
+        bent = displace(Frame(pixels, self.frame.target), offsets, border)
+        rows, columns = np.indices((40, 56))
+        places = np.stack([rows + offsets[..., 1], columns + offsets[..., 0]])
+        inside = ((places >= 0) & (places <= np.asarray([39, 55])[:, None, None])).all(axis=0)
+        judged = inside if mode is None else np.ones_like(inside)
+        for plane, found in zip(np.atleast_3d(pixels).T, np.atleast_3d(bent.pixels).T, strict=True):
+            expected = ndimage.map_coordinates(plane.T.astype(float), places, order=1, mode=mode or "mirror")
+            assert np.abs(found.T - expected)[judged].max() <= 1
+        # Half-way between two pixels either is nearest.
+        tie = (np.abs(places % 1 - 0.5) < 1e-3).any(axis=0)
+        nearest = ndimage.map_coordinates(self.ids, places, order=0, mode=mode or "mirror")
+        np.testing.assert_array_equal(bent.target.map[judged & ~tie], nearest[judged & ~tie])
+
+    def test_each_class_goes_where_its_one_hot_image_goes(self) -> None:
+        ids = np.random.default_rng(7).integers(0, 3, (40, 56), np.uint8)
+        offsets = elastic_field(3.0)
+        bent = displace(Frame(ids, SegmentationMap(("a", "b", "c"), ids)), offsets, "mirror").target.map
+        for number in range(3):
+            plane = (ids == number).astype(np.uint8)
+            moved = displace(Frame(plane * 255, SegmentationMap(("out", "in"), plane)), offsets, "mirror")
+            np.testing.assert_array_equal(moved.target.map == 1, bent == number)
+            # Bilinearly, a pixel belongs to what more than half of it shows; nearest never takes less than a quarter.
+            assert (moved.pixels[bent == number] >= 63).all()
+
+
+def elastic_field(deviation: float) -> np.ndarray:
+    coarse = np.random.default_rng(8).normal(0, deviation, (3, 3, 2))
+    return np.stack([ndimage.zoom(coarse[..., i], (40 / 3, 56 / 3), order=3) for i in (0, 1)], -1).astype(np.float32)
 
 
 class TestSpan:

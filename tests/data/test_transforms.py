@@ -15,8 +15,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from visus.data.augmentation import Augmentation
+from visus.data.geometry import Frame
 from visus.data.images import ArrayImage, BytesImage, FileImage
-from visus.data.transforms import Prepared, Preparer, normalise
+from visus.data.transforms import Prepared, Preparer, elastic, normalise
 from visus.errors import DataError, RecipeError, ShapeError
 from visus.structures import IGNORE, Detections, Label, Placement, Preprocessing, Sample, SegmentationMap
 
@@ -487,3 +488,31 @@ class TestNormalise:
             normalise(images[::2, :, 1:5, 2:6], self.IMAGENET),
             normalise(images[::2, :, 1:5, 2:6].contiguous(), self.IMAGENET),
         )
+
+
+def test_elastic_displacements_are_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ronneberger et al. 2015, sec. 3.1: Gaussian with the given deviation at 3x3 points, bicubic between them."""
+    fields: list[np.ndarray] = []
+
+    def seen(frame: Frame, offsets: np.ndarray, border: str) -> Frame:
+        fields.append(offsets)
+        return frame
+
+    monkeypatch.setattr("visus.data.transforms.displace", seen)
+    random = np.random.default_rng(0)
+    for _ in range(400):
+        elastic(Frame(np.zeros((63, 93), np.uint8), None), 10.0, "mirror", random)
+    points = np.stack(fields)[:, 10::21, 15::31]  # the pixels in the middle of the 3x3 cells
+    assert points.shape == (400, 3, 3, 2)
+    assert points.mean() == pytest.approx(0, abs=0.5)
+    assert points.std() == pytest.approx(10, rel=0.03)
+    flat = points.reshape(400, 18)
+    between = np.corrcoef(flat.T)[~np.eye(18, dtype=bool)]
+    assert np.abs(between).max() < 0.2  # nine vectors of two independent values: 0.2 is four deviations of chance
+    # Cubic convolution (Keys 1981, eq. 15, with a = -3/4 as OpenCV has it): half-way between two points 1/2 - a/8 of
+    # each near one and a/8 of each far one; beyond the outer points the field goes on as at its edge.
+    near, far = 1 / 2 + 3 / 32, -3 / 32
+    row = fields[0][10, :, 0].astype(float)
+    a, b, c = row[15], row[46], row[77]
+    half = (row[30] + row[31]) / 2
+    assert half == pytest.approx(near * (a + b) + far * (a + c), abs=0.05)

@@ -282,7 +282,15 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
 
 
 def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Frame:
-    """Bent by a smooth field: new pixel p shows the old place p + offsets[p]. offsets: [H,W,2] (x, y) in pixels."""
+    """Bent by a smooth field: new pixel p shows the old place p + offsets[p].
+
+    Image and maps are read at the same places, the image bilinearly, maps from the nearest pixel.
+
+    Args:
+        frame: before.
+        offsets: [H,W,2] float32 (x, y), in pixels.
+        border: what fills the places outside.
+    """
     height, width = frame.size
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]

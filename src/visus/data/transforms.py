@@ -151,10 +151,7 @@ def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Gener
     if augmentation.rotation or augmentation.shift or augmentation.zoom or augmentation.shear:
         frame = warp(frame, _random_matrix(frame.size, augmentation, random), augmentation.border)
     if augmentation.elastic:
-        coarse = random.normal(0, augmentation.elastic, (3, 3, 2)).astype(np.float32)
-        height, width = frame.size
-        offsets = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
-        frame = displace(frame, offsets, augmentation.border)
+        frame = elastic(frame, augmentation.elastic, augmentation.border, random)
     if augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.hue:
         frame = replace(frame, pixels=change_colours(frame.pixels, augmentation, random))
     if augmentation.pca_noise:
@@ -162,6 +159,26 @@ def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Gener
     if augmentation.policy == "autoaugment":
         frame = replace(frame, pixels=autoaugment(frame.pixels, random))
     return frame
+
+
+def elastic(frame: Frame, deviation: float, border: Border, random: np.random.Generator) -> Frame:
+    """Bent by a smooth random field, image and target alike: Ronneberger et al. 2015, sec. 3.1.
+
+    "Random displacement vectors on a coarse 3 by 3 grid [...] sampled from a Gaussian distribution with 10 pixels
+    standard deviation. Per-pixel displacements are then computed using bicubic interpolation."
+
+    Args:
+        frame: before.
+        deviation: of each displacement's x and y, in pixels of the frame.
+        border: what fills the pixels that are uncovered.
+        random: where the displacements come from; draws 18 values.
+    """
+    coarse = random.normal(0, deviation, (3, 3, 2)).astype(np.float32)
+    height, width = frame.size
+    # The paper does not say where the grid's points lie: here in the centres of 3x3 equal cells, and beyond the outer
+    # ones the field is that of its edge.
+    offsets = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return displace(frame, offsets, border)
 
 
 def _random_matrix(
