@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 
 from visus.errors import ShapeError
 from visus.metrics.segmentation import SegmentationMetric
@@ -50,6 +53,12 @@ def test_equals_scikit_learn(seed: int, classes: int, images: int) -> None:
         assert [ours[k] for k in present] == pytest.approx([values[k] for k in present])
         assert all(ours[k] is None for k in every if k not in present)
         assert found[f"mean_{key}"] == pytest.approx(np.mean([values[k] for k in present]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are predicted and never true, which the mean leaves out
+        assert found["mean_accuracy"] == pytest.approx(balanced_accuracy_score(truth, answer))
+    weighted = jaccard_score(truth, answer, labels=every, average="weighted", zero_division=0)
+    assert found["frequency_weighted_iou"] == pytest.approx(weighted)
+    assert sum(row["share"] for row in found["per_class"].values()) == pytest.approx(1)
 
 
 def test_by_hand() -> None:
@@ -63,9 +72,25 @@ def test_by_hand() -> None:
     assert found["per_class"]["cell"]["iou"] == pytest.approx(2 / 4)
     assert found["per_class"]["cell"]["dice"] == pytest.approx(4 / 6)
     assert found["per_class"]["cell"]["pixels"] == 3
-    assert found["per_class"]["never"] == {"iou": None, "dice": None, "precision": None, "recall": None, "pixels": 0}
+    never = dict.fromkeys(("iou", "dice", "precision", "recall", "boundary_f1"))
+    assert found["per_class"]["never"] == {**never, "share": 0.0, "pixels": 0}
     assert found["mean_iou"] == pytest.approx((1 / 3 + 2 / 4) / 2)
     assert found["mean_dice"] == pytest.approx((2 / 4 + 4 / 6) / 2)
+    # FCN, section 5: n_00 = 1, n_01 = 1, n_10 = 1, n_11 = 2; t_0 = 2, t_1 = 3.
+    assert found["mean_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert found["frequency_weighted_iou"] == pytest.approx((2 * 1 / 3 + 3 * 2 / 4) / 5)
+
+
+def test_a_metric_does_not_grow() -> None:
+    metric = SegmentationMetric(("a", "b"))
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(3):
+        for _ in range(5):
+            metric.update(maps(2, rng.integers(0, 2, (64, 64))), maps(2, rng.integers(0, 2, (64, 64))))
+        metric.compute()
+        sizes.append(len(pickle.dumps(metric)))
+    assert max(sizes) - min(sizes) < 100
 
 
 def test_a_pixel_without_an_answer_is_wrong() -> None:
@@ -90,6 +115,7 @@ def test_nothing_that_counts_defines_nothing() -> None:
     metric.update(maps(2, np.zeros((3, 3))), maps(2, np.full((3, 3), 255)))
     found = metric.compute()
     assert found["mean_iou"] is found["mean_dice"] is found["pixel_accuracy"] is None
+    assert found["mean_accuracy"] is found["frequency_weighted_iou"] is found["boundary_f1"] is None
 
 
 def test_all_255_classes() -> None:

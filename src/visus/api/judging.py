@@ -10,7 +10,9 @@ from typing import Any
 from visus.api.model import SHOWN_SCORE, Model
 from visus.engine.progress import Progress
 from visus.errors import DataError
-from visus.structures import Detections, Label, Sample, Target
+from visus.metrics.segmentation import SegmentationMetric
+from visus.structures import Detections, Label, Sample, SegmentationMap, Target
+from visus.tasks.task import Metric
 
 SHOWN = 12
 """So many of the worst images, and as many evenly spread ones, are kept to be shown."""
@@ -78,7 +80,9 @@ def _badness(model: Model, prediction: Any, truth: Target) -> float:
     """1 - the primary score of one image, 0 with nothing to find; a wrong label is the worse the surer it is."""
     if isinstance(prediction, Label) and isinstance(truth, Label):
         return 0.0 if prediction.index == truth.index else 1.0 + (prediction.score or 0.0)
-    metric = model.task.metrics()
+    metric: Metric = model.task.metrics()
+    if isinstance(prediction, SegmentationMap):
+        metric = SegmentationMetric(model.classes, shapes=False)  # contours would cost more than they tell here
     metric.update([prediction], [truth])
     value = metric.compute().get(model.task.primary.name)
     return 0.0 if value is None else 1.0 - float(value)

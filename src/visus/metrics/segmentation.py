@@ -1,4 +1,9 @@
-"""How well every pixel is named: intersection over union, Dice, pixel accuracy."""
+"""How well every pixel is named.
+
+The four scores of Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation", CVPR 2015,
+section 5 (pixel accuracy, mean accuracy, mean IU, frequency weighted IU), Dice, and the scores of contours and
+membranes (see ``boundary`` and ``membranes``).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.metrics.boundary import boundary_f1
+from visus.metrics.membranes import MembraneScores
 from visus.structures import IGNORE, SegmentationMap
 
 _IDS = 256
@@ -21,11 +28,16 @@ class SegmentationMetric:
 
     Args:
         classes: names of the K classes.
+        shapes: whether contours and, with two classes, membranes are scored too, which takes longer than the rest.
     """
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
+    def __init__(self, classes: tuple[str, ...], *, shapes: bool = True) -> None:
         self.classes = classes
         self._table: NDArray[np.int64] = np.zeros((_IDS, _IDS), np.int64)  # truth, prediction
+        self._shapes = shapes
+        self._membranes = MembraneScores() if shapes and len(classes) == 2 else None
+        self._contours = np.zeros((2, len(classes)))  # sum of the scores, number of images
+        self._images = np.zeros(2)  # the same of the images' own scores
 
     def update(self, predictions: Sequence[SegmentationMap], targets: Sequence[SegmentationMap]) -> None:
         """Adds images; one prediction and one target each, of one size.
@@ -42,15 +54,23 @@ class SegmentationMetric:
         for prediction, target in zip(predictions, targets, strict=True):
             pairs = target.map.astype(np.uint16) * np.uint16(_IDS) + prediction.map
             self._table += np.bincount(pairs.ravel(), minlength=_IDS * _IDS).reshape(_IDS, _IDS)
+            if self._membranes is not None:
+                self._membranes.update(prediction, target)
+            if self._shapes:
+                self._add_contours(boundary_f1(prediction.map, target.map, ignore=IGNORE))
 
     def compute(self) -> dict[str, Any]:
         """Fractions in [0, 1], None where the images define none.
 
         Returns:
             ``mean_iou`` and ``mean_dice``: over the classes that occur in truth or prediction; ``pixel_accuracy``;
-            ``per_class``: class name -> iou, dice, precision, recall, pixels (of the truth), each None for a class that
-            occurs in neither; ``confusion``: [truth][prediction] counts of pixels; ``unanswered``: the number of pixels
-            with a truth and no answer.
+            ``mean_accuracy``: the mean recall of the classes that occur in the truth; ``frequency_weighted_iou``: the
+            mean IoU weighted by the classes' pixels in the truth; ``boundary_f1``: the mean over images;
+            ``pixel_error``, ``rand_error`` and ``rand_error_at_half`` with two classes, of which the second is taken
+            for cells; ``per_class``: class name -> iou, dice, precision, recall, boundary_f1 (the mean over the images
+            with this class), share of the true pixels, pixels (of the truth), each None where nothing defines it;
+            ``confusion``: [truth][prediction] counts of pixels; ``unanswered``: the number of pixels with a truth and
+            no answer. Without ``shapes``, the scores of contours and membranes are absent.
         """
         count = len(self.classes)
         judged = self._table[:count]  # rows of ignored truth are left out
@@ -59,16 +79,26 @@ class SegmentationMetric:
         truth, predicted = judged.sum(1), confusion.sum(0)
         iou = [_ratio(hits[k], truth[k] + predicted[k] - hits[k]) for k in range(count)]
         dice = [_ratio(2 * hits[k], truth[k] + predicted[k]) for k in range(count)]
+        recall = [_ratio(hits[k], truth[k]) for k in range(count)]
+        weighted = sum(float(truth[k]) * value for k, value in enumerate(iou) if value is not None)
+        contours = self._contours
+        shapes = {"boundary_f1": _ratio(self._images[0], self._images[1])} if self._shapes else {}
         return {
             "mean_iou": _mean(iou),
             "mean_dice": _mean(dice),
             "pixel_accuracy": _ratio(hits.sum(), judged.sum()),
+            "mean_accuracy": _mean(recall),
+            "frequency_weighted_iou": _ratio(weighted, judged.sum()),
+            **shapes,
+            **(self._membranes.compute() if self._membranes is not None else {}),
             "per_class": {
                 name: {
                     "iou": iou[k],
                     "dice": dice[k],
                     "precision": _ratio(hits[k], predicted[k]),
-                    "recall": _ratio(hits[k], truth[k]),
+                    "recall": recall[k],
+                    **({"boundary_f1": _ratio(contours[0, k], contours[1, k])} if self._shapes else {}),
+                    "share": _ratio(truth[k], judged.sum()),
                     "pixels": int(truth[k]),
                 }
                 for k, name in enumerate(self.classes)
@@ -76,6 +106,12 @@ class SegmentationMetric:
             "confusion": confusion.tolist(),
             "unanswered": int(judged[:, IGNORE].sum()),
         }
+
+    def _add_contours(self, scores: dict[int, float]) -> None:
+        for label, score in scores.items():
+            self._contours[:, label] += (score, 1)
+        if scores:
+            self._images += (float(np.mean(list(scores.values()))), 1)
 
     def _check(self, prediction: SegmentationMap, target: SegmentationMap) -> None:
         for value in (prediction, target):

@@ -1,0 +1,78 @@
+"""How well the contours of classes are met: the boundary F1 score.
+
+Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013: for each class,
+the share of predicted contour pixels near a true one (precision) and of true contour pixels near a predicted one
+(recall), near meaning within 0.75 % of the image's diagonal. An image's score is the mean over the classes of its
+truth, as in SegNet (Badrinarayanan, Kendall, Cipolla, PAMI 2017); a data set's score is the mean over its images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+TOLERANCE = 0.0075
+"""The distance theta that still counts as met, as a share of the image's diagonal."""
+
+
+def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[H,W]: pixels that have a neighbour (by an edge, not a corner) of another id.
+
+    The rim of the image is no contour, nor is the rim of what does not count, for nobody knows what lies beyond.
+
+    Args:
+        ids: [H,W].
+        counts: [H,W]: the pixels that count; both pixels of a pair must.
+    """
+    found = np.zeros(ids.shape, bool)
+    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = (ids[one] != ids[other]) & counts[one] & counts[other]
+        found[one] |= differ
+        found[other] |= differ
+    return found
+
+
+def boundary_f1(
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    *,
+    ignore: int = 255,
+    tolerance: float = TOLERANCE,
+) -> dict[int, float]:
+    """The F1 score of the contours of each class of the truth, in [0, 1].
+
+    Args:
+        prediction, truth: [H,W] class ids of one image.
+        ignore: the id, in the truth, of pixels that do not count; in the prediction it is a wrong class.
+        tolerance: the distance that still counts as met, as a share of the diagonal; at small images it may be under a
+            pixel, and then only contours at the very same pixels meet.
+
+    Returns:
+        From class id to its score; 0 where only one of the two has a contour; a class is left out where neither has
+        one, such as one that fills the image in both.
+    """
+    theta = tolerance * float(np.hypot(*truth.shape))
+    counts = truth != ignore
+    edges, true_edges = contours(prediction, counts), contours(truth, counts)
+    scores: dict[int, float] = {}
+    for label in np.unique(truth[counts]):
+        predicted, wanted = edges & (prediction == label), true_edges & (truth == label)
+        both = predicted | wanted
+        if not both.any():
+            continue
+        rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
+        window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        precision = _near(predicted[window], wanted[window], theta)
+        recall = _near(wanted[window], predicted[window], theta)
+        scores[int(label)] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return scores
+
+
+def _near(some: NDArray[np.bool_], others: NDArray[np.bool_], theta: float) -> float:
+    """The share of some pixels that lie within theta of one of the others; 0 where there are none of either."""
+    if not some.any() or not others.any():
+        return 0.0
+    import cv2
+
+    distances = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return float((distances[some] <= theta).mean())
