@@ -8,7 +8,14 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 
 from visus.errors import ShapeError
-from visus.losses.class_weights import balanced_weights, check_frequencies, class_frequencies, count_classes
+from visus.losses.class_weights import (
+    balanced_weights,
+    check_frequencies,
+    class_frequencies,
+    count_classes,
+    median_weights,
+    shown_frequencies,
+)
 from visus.structures import Label, SegmentationMap
 
 
@@ -52,3 +59,28 @@ def test_frequencies_of_labels_and_maps() -> None:
 def test_wrong_frequencies(wrong: tuple[float, ...]) -> None:
     with pytest.raises(ShapeError, match="class frequencies"):
         check_frequencies(wrong, 3)
+
+
+def test_median_frequencies_by_hand() -> None:
+    """Class 0 fills half of both images, class 1 the rest of the first, class 2 a quarter of the second, with 0."""
+    counts = torch.tensor([[8, 8, 0], [12, 0, 4]])
+    frequencies = shown_frequencies(counts)
+    torch.testing.assert_close(frequencies, torch.tensor([20 / 32, 8 / 16, 4 / 16]))
+    torch.testing.assert_close(median_weights(frequencies), torch.tensor([0.8, 1.0, 2.0]))
+
+
+def test_classes_that_no_image_shows_have_weight_one() -> None:
+    frequencies = shown_frequencies(torch.tensor([[4, 0], [4, 0]]))
+    assert frequencies.tolist() == [1, 0]
+    assert median_weights(frequencies).tolist() == [1, 1]
+    assert median_weights(torch.zeros(2)).tolist() == [1, 1]
+
+
+def test_shares_where_a_class_is_shown() -> None:
+    names = ("a", "b")
+    maps = [
+        SegmentationMap(names, np.array([[0, 0, 0, 1]], np.uint8)),
+        SegmentationMap(names, np.array([[0, 255]], np.uint8)),
+    ]
+    assert class_frequencies(maps, 2) == pytest.approx((4 / 5, 1 / 5))
+    assert class_frequencies(maps, 2, where_shown=True) == pytest.approx((4 / 5, 1 / 4))

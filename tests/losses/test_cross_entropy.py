@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from visus.errors import UsageError
 from visus.losses.cross_entropy import cross_entropy
 
 
@@ -78,3 +81,45 @@ def test_half_precision_is_summed_in_full() -> None:
     loss = cross_entropy(logits, torch.zeros(1, 300, 300, dtype=torch.int64))
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(0.6931472, abs=1e-5)  # ln 2
+
+
+def test_the_focal_loss_by_hand() -> None:
+    """Two classes of equal logits: p = 1/2; gamma 2 leaves a quarter. A sure and right pixel counts next to nothing."""
+    logits = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
+    targets = torch.tensor([1, 0])
+    half, p = math.log(2), 1 / (1 + math.exp(-4))
+    expected = (0.25 * half + (1 - p) ** 2 * -math.log(p)) / 2
+    assert cross_entropy(logits, targets, focal=2.0).item() == pytest.approx(expected, rel=1e-5)
+    assert cross_entropy(logits, targets, focal=0.0) == cross_entropy(logits, targets)
+
+
+def test_the_focal_loss_against_torchvision() -> None:
+    """With two classes the softmax of (0, x) is the sigmoid of x, which torchvision's focal loss takes."""
+    from torchvision.ops import sigmoid_focal_loss
+
+    x = torch.randn(50, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(50) % 2
+    theirs = sigmoid_focal_loss(x, targets.float(), alpha=-1, gamma=2.0, reduction="mean")
+    torch.testing.assert_close(cross_entropy(torch.stack([0 * x, x], 1), targets, focal=2.0), theirs)
+
+
+def test_gradients_of_the_focal_loss() -> None:
+    logits = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([0, 1, 2, -100, 1, 0])
+    assert torch.autograd.gradcheck(lambda x: cross_entropy(x, targets, focal=1.5), (logits,))
+    sure = torch.tensor([[60.0, -60.0]], requires_grad=True)
+    cross_entropy(sure, torch.tensor([0]), focal=0.5).backward()
+    assert torch.isfinite(sure.grad).all()
+
+
+def test_a_sum_over_the_pixels_of_an_image() -> None:
+    logits = torch.randn(2, 3, 4, 5)
+    targets = torch.randint(0, 3, (2, 4, 5))
+    targets[0, 0] = -100
+    mean = cross_entropy(logits, targets)
+    assert cross_entropy(logits, targets, reduction="sum").item() == pytest.approx(mean.item() * 35 / 2, rel=1e-5)
+
+
+def test_a_focal_loss_has_no_smoothed_labels() -> None:
+    with pytest.raises(UsageError, match="smoothed"):
+        cross_entropy(torch.zeros(1, 2), torch.tensor([0]), focal=1.0, label_smoothing=0.1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visus.errors import ShapeError
+from visus.models.protocols import Output
 from visus.structures import Batch, Placement
 from visus.tasks.mirroring import Part, answer, fitted, loses_border, pieces
 
@@ -37,20 +38,20 @@ class Blur(Valid):
         return F.avg_pool2d(images, 7, stride=1)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5))
-def test_every_pixel_is_answered_in_its_place(height: int, width: int, context: int) -> None:
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_every_pixel_is_answered_in_its_place(height: int, width: int) -> None:
     images = torch.rand(2, 1, height, width)
     for model in (Valid(), nn.Identity()):
-        torch.testing.assert_close(answer(model, images, Part(0, 0, height, width), context=context), images)
+        torch.testing.assert_close(answer(model, images, Part(0, 0, height, width)).logits, images)
         part = Part(height // 3, width // 2, height - height // 3, width - width // 2)
         expected = images[:, :, height // 3 :, width // 2 :]
-        torch.testing.assert_close(answer(model, images, part, context=context), expected)
+        torch.testing.assert_close(answer(model, images, part).logits, expected)
 
 
 def test_beyond_the_border_lies_the_mirror_image() -> None:
     images = torch.rand(1, 2, 9, 5)
     padded = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), (3, 3), (3, 3)], mode="reflect"))
-    torch.testing.assert_close(answer(Blur(), images, Part(0, 0, 9, 5)), F.avg_pool2d(padded, 7, stride=1))
+    torch.testing.assert_close(answer(Blur(), images, Part(0, 0, 9, 5)).logits, F.avg_pool2d(padded, 7, stride=1))
 
 
 @given(st.integers(1, 6), st.integers(0, 30))
@@ -58,12 +59,18 @@ def test_narrow_images_are_mirrored_again_and_again(side: int, context: int) -> 
     seen: list[Tensor] = []
 
     class Look(nn.Module):
+        def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+            return size
+
+        def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+            return size[0] - 2 * context, size[1] - 2 * context
+
         def forward(self, images: Tensor) -> Tensor:
             seen.append(images)
-            return images
+            return images[:, :, context : context + side, context : context + side]
 
     images = torch.rand(1, 1, side, side)
-    answer(Look(), images, Part(0, 0, side, side), context=context)
+    answer(Look(), images, Part(0, 0, side, side))
     expected = np.pad(images[0, 0].numpy(), context, mode="reflect")
     np.testing.assert_array_equal(seen[0][0, 0].numpy(), expected)
 
@@ -77,6 +84,22 @@ def test_pieces_cover_the_image_once(height: int, width: int) -> None:
     assert {(part.top + part.height, part.left + part.width) for part in parts} >= {(height, width)}
     if max(height, width) <= 1024:
         assert parts == [Part(0, 0, height, width)]
+
+
+def test_a_part_grows_as_far_as_the_image() -> None:
+    assert Part(0, 10, 20, 20).grown(8, (40, 32)) == Part(0, 2, 28, 30)
+
+
+def test_auxiliary_answers_are_cut_like_the_others() -> None:
+    class Two(Valid):
+        def forward(self, images: Tensor) -> Output:  # type: ignore[override]
+            inner = super().forward(images)
+            return Output(inner, (2 * inner,))
+
+    images = torch.rand(1, 1, 11, 9)
+    output = answer(Two(), images, Part(2, 1, 5, 6))
+    torch.testing.assert_close(output.logits, images[:, :, 2:7, 1:7])
+    torch.testing.assert_close(output.auxiliary[0], 2 * images[:, :, 2:7, 1:7])
 
 
 def test_a_fitted_batch_knows_where_its_pixels_are() -> None:

@@ -279,9 +279,10 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
         progress.say(str(report))
     frequencies = None
-    if recipe.loss.class_weights == "balanced":
+    if recipe.loss.class_weights != "none":
         truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
-        frequencies = class_frequencies(truths, len(prepared.classes))
+        by_median = recipe.loss.class_weights == "median"
+        frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)
     task = make_task(plan.task, prepared.classes, recipe.loss, frequencies)
     info = ModelInfo(
         task=plan.task,

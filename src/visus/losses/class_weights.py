@@ -28,29 +28,64 @@ def balanced_weights(frequencies: Tensor) -> Tensor:
     return torch.where(present, weights, 1.0)
 
 
+def median_weights(frequencies: Tensor) -> Tensor:
+    """[K] weights median(f) / f over the classes that occur: median frequency balancing.
+
+    Eigen and Fergus, ICCV 2015, section 6.3.2: f is the share of a class in the pixels of those images that show it
+    (:func:`shown_frequencies`); the class of the median has weight 1.
+
+    Args:
+        frequencies: [K] >= 0.
+
+    Returns:
+        [K] float32; 1 for classes that do not occur.
+    """
+    shares = frequencies.to(torch.float32)
+    present = shares > 0
+    middle = shares[present].quantile(0.5) if present.any() else shares.new_ones(())
+    return torch.where(present, middle / shares, 1.0)
+
+
+def shown_frequencies(counts: Tensor) -> Tensor:
+    """[K] float32: the share of each class in the pixels of those images that show it; 0 for one that none shows.
+
+    Args:
+        counts: [N,K], how often each class occurs in each image.
+    """
+    shown = counts > 0
+    pixels = (shown * counts.sum(1, keepdim=True)).sum(0)  # [K]
+    return counts.sum(0).to(torch.float32) / pixels.clamp(min=1)
+
+
 def count_classes(targets: Tensor, classes: int) -> Tensor:
     """[K] int64: how often each class occurs in a batch's ids [N,...]; ids outside 0..K-1 are left out."""
     counted = (targets >= 0) & (targets < classes)
     return torch.bincount(targets.where(counted, classes).flatten(), minlength=classes + 1)[:classes]
 
 
-def class_frequencies(targets: Iterable[Label | SegmentationMap], classes: int) -> tuple[float, ...]:
+def class_frequencies(
+    targets: Iterable[Label | SegmentationMap], classes: int, *, where_shown: bool = False
+) -> tuple[float, ...]:
     """The share of each class in labels or in the pixels of maps; ignored pixels are left out.
 
     Args:
         targets: the truth of the training images, one after the other.
         classes: K.
+        where_shown: the share in the pixels of those images that show the class (see :func:`shown_frequencies`).
 
     Returns:
-        K shares in [0, 1] that sum to 1, or zeros when there is nothing to count.
+        K shares in [0, 1], zeros when there is nothing to count; without ``where_shown`` they sum to 1.
     """
-    counts: NDArray[np.int64] = np.zeros(256, np.int64) if classes <= 256 else np.zeros(classes, np.int64)
+    counts: NDArray[np.int64] = np.zeros(classes, np.int64)
+    pixels: NDArray[np.int64] = np.zeros(classes, np.int64)
     for target in targets:
         if isinstance(target, Label):
-            counts[target.index] += 1
+            own = np.bincount([target.index], minlength=classes)
         else:
-            counts[:256] += np.bincount(target.map.ravel(), minlength=256)
-    shares = counts[:classes] / max(int(counts[:classes].sum()), 1)
+            own = np.bincount(target.map.ravel(), minlength=256)[:classes]
+        counts += own
+        pixels += own.sum() * (own > 0 if where_shown else 1)
+    shares = counts / np.maximum(pixels, 1)
     return tuple(float(share) for share in shares)
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from visus.errors import RecipeError, TaskMismatchError, UnknownModelError
+from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.card import Card
 
@@ -42,7 +42,7 @@ def build(
         UnknownModelError: for a backbone that does not exist, or a model that takes none.
     """
     if backbone is not None and backbone not in (card.backbone, card.backbone.partition("@")[0]):
-        card = catalog.compose(card, catalog.find(backbone))
+        card = catalog.compose(catalog.standing(card), catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels
     for what, number in (("classes", classes), ("input channels", in_channels)):
@@ -51,12 +51,6 @@ def build(
     builder = load_builder(card)
     arguments = {"classes": classes, "in_channels": in_channels, **checked_options(card, builder, options)}
     if card.backbone:
-        if "backbone" not in inspect.signature(builder).parameters:
-            raise UnknownModelError(
-                f"{card.name.partition('+')[0]} takes no backbone",
-                got=card.full_name,
-                remedy="name the model without a backbone",
-            )
         arguments["backbone"] = build_backbone(card.backbone, in_channels)
     return builder(**arguments)
 

@@ -56,6 +56,7 @@ class Card:
         citation: the key of the paper's entry in ``models/papers.bib``.
         options: keyword arguments of the builder that make this edition.
         backbone: the default backbone's "name@edition" for a composition, "" for a network of one piece.
+        takes_backbone: whether the builder takes a ``backbone``: then "name+backbone" is this edition on another one.
         weights: published weights, best first; empty when there are none.
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
         note: where this edition deviates from the paper, and why; "" when nowhere.
@@ -77,6 +78,7 @@ class Card:
     citation: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     backbone: str = ""
+    takes_backbone: bool = False
     weights: tuple[WeightsFile, ...] = ()
     proof_level: ProofLevel = "L1"
     note: str = ""

@@ -36,7 +36,15 @@ def find(name: str, *, pretrained: bool = False) -> Card:
     model, plus, backbone = name.partition("+")
     if not plus:
         return _find_one(model, pretrained=pretrained)
-    return compose(_find_one(model, pretrained=False), _find_one(backbone, pretrained=pretrained))
+    card = _find_one(model, pretrained=False)
+    return compose(card if "@" in model else standing(card), _find_one(backbone, pretrained=pretrained))
+
+
+def standing(card: Card) -> Card:
+    """The edition of a model that takes a backbone: ``card`` itself if it does, or if none does."""
+    if card.takes_backbone:
+        return card
+    return next((other for other in editions(card.name) if other.takes_backbone), card)
 
 
 def compose(card: Card, backbone: Card) -> Card:
@@ -45,10 +53,11 @@ def compose(card: Card, backbone: Card) -> Card:
     Raises:
         UnknownModelError: if ``card`` is no model that takes a backbone, or ``backbone`` is none that can be one.
     """
-    if card.task == "classification":
+    if not card.takes_backbone:
         raise UnknownModelError(
-            f"{card.name} takes no backbone",
-            expected="a model that stands on one, such as ssd",
+            f"{card.full_name} takes no backbone",
+            expected="a model that stands on one: "
+            + ", ".join(dict.fromkeys(other.name for other in CARDS if other.takes_backbone)),
             got=f"{card.name}+{backbone.name}",
             remedy="name the model without a backbone",
         )
@@ -61,13 +70,14 @@ def compose(card: Card, backbone: Card) -> Card:
         )
     own, theirs = card.preprocessing, backbone.preprocessing
     model = card.name.partition("+")[0]
-    if "+" not in card.name and card.edition != "paper":
+    if "+" not in card.name and card is not standing(editions(card.name)[0]):
         model = card.full_name
     return replace(
         card,
         name=f"{model}+{backbone.name}",
         edition=backbone.edition,
         title=f"{card.title}, on {backbone.name}",
+        input=(backbone.input[0], *card.input[1:]),
         backbone=backbone.full_name,
         parameters=0,
         macs=None,

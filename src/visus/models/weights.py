@@ -33,6 +33,7 @@ from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torc
 from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.fetching import Progress, fetch
 from visus.models.protocols import Growing
+from visus.models.segmentation.fcn_weights import from_vgg16 as convolutional_from_vgg16
 
 State = dict[str, Tensor]
 
@@ -95,6 +96,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision-densenet": _Layout(densenet_from_torchvision),
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
+    "torchvision-vgg16-convolutional": _Layout(convolutional_from_vgg16, part="backbone"),
     "tflite-npz": _Layout(from_tflite),
     "caffe-bn-inception": _Layout(bn_inception_from_caffe),
     "npz-state": _Layout(from_arrays),

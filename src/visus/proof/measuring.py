@@ -88,6 +88,7 @@ class Measurement:
     Args:
         params: trainable values, without auxiliary heads.
         params_with_auxiliary: with them.
+        params_with_fixed: without auxiliary heads, but with the values that never learn.
         running_statistics: means and variances of BatchNorm, without auxiliary heads.
         macs: multiply-accumulates for one image, without auxiliary heads.
         depth: convolutions and linear layers on the longest way from the image to an output.
@@ -97,6 +98,7 @@ class Measurement:
 
     params: int
     params_with_auxiliary: int
+    params_with_fixed: int
     running_statistics: int
     macs: int
     depth: int
@@ -104,7 +106,7 @@ class Measurement:
     owned: Mapping[str, Mapping[int, int]]
 
     def params_at(self, paths: Sequence[str]) -> int:
-        """Trainable values under any of these modules, each counted once."""
+        """Values under any of these modules, each counted once."""
         return sum({identity: count for path in paths for identity, count in self.owned[path].items()}.values())
 
 
@@ -127,13 +129,15 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
             module.training = mode
     auxiliary = _auxiliary(network)
     owned = {
-        path: {id(p): p.numel() for p in module.parameters() if p.requires_grad}
+        path: {id(p): p.numel() for p in module.parameters()}
         for path, module in network.named_modules(remove_duplicate=False)
     }
-    without = {i: n for i, n in owned[""].items() if i not in {i for path in auxiliary for i in owned[path]}}
+    learning = {id(p) for p in network.parameters() if p.requires_grad}
+    apart = {i for path in auxiliary for i in owned[path]}
     return Measurement(
-        params=sum(without.values()),
-        params_with_auxiliary=sum(owned[""].values()),
+        params=sum(n for i, n in owned[""].items() if i in learning and i not in apart),
+        params_with_auxiliary=sum(n for i, n in owned[""].items() if i in learning),
+        params_with_fixed=sum(n for i, n in owned[""].items() if i not in apart),
         running_statistics=sum(_statistics(network, auxiliary)),
         macs=pass_.calls[""][0].macs,
         depth=pass_.depth,

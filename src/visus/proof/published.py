@@ -4,6 +4,7 @@ An entry of a file says of one network, at the paper's classes and input:
 
 - ``id``, ``paper`` (with table or figure), ``input`` (channels, height, width), ``classes`` (without background);
 - ``params``: trainable values without auxiliary heads; ``params_with_auxiliary``: with them;
+  ``params_with_fixed``: without them, but with the values that never learn (FCN's last upsampling);
 - ``macs``: multiply-accumulates of convolutions and linear layers for one image; biases, pooling, activations and
   BatchNorm do not count;
 - ``running_statistics``: BatchNorm's means and variances;

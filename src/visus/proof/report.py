@@ -17,6 +17,7 @@ WIDTH = 100
 NAMES = {
     "params": "parameters",
     "params_with_auxiliary": "parameters with auxiliary heads",
+    "params_with_fixed": "parameters with those that never learn",
     "macs": "MACs",
     "running_statistics": "running statistics",
     "out": "output",

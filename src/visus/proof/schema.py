@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-TOTALS = ("params", "params_with_auxiliary", "macs", "running_statistics", "depth")
+TOTALS = ("params", "params_with_auxiliary", "params_with_fixed", "macs", "running_statistics", "depth")
 """The counts of a whole network."""
 ROW_KEYS = ("kernel", "stride", "pad", "groups", "out", "params", "macs", "connections", "sees", "branches")
 """What a row of a layer table may state."""

@@ -45,6 +45,12 @@ class Classification:
         self.classes = classes
         self._loss = loss or LossOptions()
         self._loss.require_only(self.name, _OWN_CHOICES)
+        if self._loss.class_weights == "median":
+            raise RecipeError(
+                "median frequencies are shares of pixels",
+                expected="loss.class_weights none or balanced for classification",
+                got="median",
+            )
         self._frequencies = None if frequencies is None else check_frequencies(frequencies, len(classes))
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:

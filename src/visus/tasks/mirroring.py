@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.protocols import Output
 from visus.structures import Batch
 
 Size = tuple[int, int]
@@ -41,6 +43,12 @@ class Part:
     height: int
     width: int
 
+    def grown(self, margin: int, size: Size) -> Part:
+        """The same with ``margin`` more pixels on every side, as far as an image of ``size`` has them."""
+        top, left = max(self.top - margin, 0), max(self.left - margin, 0)
+        bottom, right = min(self.top + self.height + margin, size[0]), min(self.left + self.width + margin, size[1])
+        return Part(top, left, bottom - top, right - left)
+
 
 def pieces(size: Size, largest: int, step: int) -> list[Part]:
     """An image cut into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
@@ -52,35 +60,36 @@ def pieces(size: Size, largest: int, step: int) -> list[Part]:
     ]
 
 
-def answer(model: nn.Module, images: Tensor, part: Part, *, context: int = 0) -> Tensor:
-    """The raw outputs for a part of the images.
+def answer(model: nn.Module, images: Tensor, part: Part) -> Output:
+    """The raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:
         model: answers with a map as large as its input, or is :class:`Restricted`.
         images: [N,C,H,W].
         part: what is asked for, H' x W' pixels.
-        context: so many further pixels on each side are answered and thrown away.
 
     Returns:
-        [N,K,H',W'].
+        Logits [N,K,H',W'], and as many of each auxiliary head (in train mode).
 
     Raises:
         ShapeError: if the outputs are no maps of the expected size.
     """
-    wanted = (part.height + 2 * context, part.width + 2 * context)
+    wanted = (part.height, part.width)
     size, margin = _input(model, wanted)
-    rows = _mirrored(part.top - context - margin[0], size[0], images.shape[2], images.device)
-    columns = _mirrored(part.left - context - margin[1], size[1], images.shape[3], images.device)
-    whole = part.top == part.left == 0 and size == images.shape[2:] and not context and not any(margin)
+    rows = _mirrored(part.top - margin[0], size[0], images.shape[2], images.device)
+    columns = _mirrored(part.left - margin[1], size[1], images.shape[3], images.device)
+    whole = part.top == part.left == 0 and size == images.shape[2:] and not any(margin)
     outputs = model(images if whole else images.index_select(2, rows).index_select(3, columns))
-    if outputs.ndim != 4 or outputs.shape[2] < wanted[0] or outputs.shape[3] < wanted[1]:
-        raise ShapeError(
-            "a segmentation network must answer for every pixel",
-            expected=f"[N, K, {wanted[0]}, {wanted[1]}]",
-            got=str(list(outputs.shape)),
-        )
-    answered: Tensor = outputs[:, :, context : context + part.height, context : context + part.width]
-    return answered
+    output = outputs if isinstance(outputs, Output) else Output(outputs)
+    cut = np.s_[:, :, : part.height, : part.width]
+    for logits in (output.logits, *output.auxiliary):
+        if logits.ndim != 4 or logits.shape[2] < wanted[0] or logits.shape[3] < wanted[1]:
+            raise ShapeError(
+                "a segmentation network must answer for every pixel",
+                expected=f"[N, K, {wanted[0]}, {wanted[1]}]",
+                got=str(list(logits.shape)),
+            )
+    return Output(output.logits[cut], tuple(logits[cut] for logits in output.auxiliary))
 
 
 def fitted(model: nn.Module, batch: Batch) -> Batch:

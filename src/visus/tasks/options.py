@@ -19,8 +19,14 @@ class LossOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label_smoothing: Share = Field(0.0, description="classification: probability taken from the true class")
-    class_weights: Literal["none", "balanced"] = Field(
-        "none", description="classification, segmentation: weight classes by inverse frequency"
+    class_weights: Literal["none", "balanced", "median"] = Field(
+        "none",
+        description="weight classes by inverse frequency (balanced); segmentation: or by median frequency (median)",
+    )
+    focal: NonNegative = Field(0.0, description="segmentation: gamma of the focal loss (its paper: 2); 0: none")
+    reduction: Literal["mean", "sum"] = Field(
+        "mean",
+        description="segmentation: an image's loss is the mean or (FCN's released networks) the sum of its pixels",
     )
     dice: NonNegative = Field(0.0, description="segmentation: weight of the Dice term beside cross-entropy")
     border_weight: NonNegative = Field(0.0, description="segmentation: w0 of U-Net's border weights (paper: 10)")

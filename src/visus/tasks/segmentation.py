@@ -5,7 +5,8 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,10 +15,17 @@ from torch import Tensor, nn
 from visus.data.transforms import Prepared
 from visus.errors import ShapeError, TaskMismatchError
 from visus.losses.border_weights import border_weights
-from visus.losses.class_weights import balanced_weights, check_frequencies, count_classes
+from visus.losses.class_weights import (
+    balanced_weights,
+    check_frequencies,
+    count_classes,
+    median_weights,
+    shown_frequencies,
+)
 from visus.losses.cross_entropy import cross_entropy
 from visus.losses.dice import dice_loss
 from visus.metrics.segmentation import SegmentationMetric
+from visus.models.protocols import Output
 from visus.structures import IGNORE, Batch, SegmentationMap, Target
 from visus.tasks.mirroring import Part, answer, loses_border, pieces
 from visus.tasks.options import LossOptions
@@ -33,6 +41,11 @@ STEP = 64
 CONTEXT = 128
 """Pixels around a piece that a network with padded convolutions sees and does not answer for."""
 
+BLEND = 64
+"""Half the width of the seams, in which the probabilities of two pieces go over into one another in a straight line."""
+
+_CHOICES = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
+
 
 class Segmentation:
     """A class for every pixel, by softmax cross-entropy; every pixel of the batch is answered by every network.
@@ -41,9 +54,9 @@ class Segmentation:
 
     Args:
         classes: names of the K classes; the first is the background of ``border_weight``.
-        loss: ``class_weights``, ``dice``, ``border_weight`` and ``border_sigma`` are this task's.
-        frequencies: [K] share or count of each class in the training pixels, for ``class_weights`` "balanced"; None:
-            they are counted in every batch anew.
+        loss: this task has ``class_weights``, ``dice``, ``focal``, ``reduction``, ``border_weight``, ``border_sigma``.
+        frequencies: [K] share of each class in the training pixels, for ``class_weights`` "balanced", or in those of
+            the images that show it, for "median"; None: they are counted in every batch anew.
 
     Raises:
         RecipeError: if ``loss`` has a choice of another task.
@@ -58,7 +71,7 @@ class Segmentation:
     ) -> None:
         self.classes = classes
         self._loss = loss or LossOptions()
-        self._loss.require_only(self.name, ("class_weights", "dice", "border_weight", "border_sigma"))
+        self._loss.require_only(self.name, _CHOICES)
         self._frequencies = None if frequencies is None else check_frequencies(frequencies, len(classes))
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
@@ -84,7 +97,8 @@ class Segmentation:
         )
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "cross_entropy" and, if asked for, "dice" times its weight; 0 where every pixel is ignored.
+        """ "cross_entropy"; if asked for, "dice" times its weight; and "auxiliary", the same of each auxiliary head by
+        the network's weight for it. 0 where every pixel is ignored.
 
         Raises:
             ShapeError: if the network does not answer with K logits a pixel.
@@ -92,14 +106,25 @@ class Segmentation:
         """
         if batch.targets is None:
             raise TaskMismatchError("a loss needs maps", expected="a class for each pixel", got="unlabelled images")
-        targets = batch.targets  # [N, H, W]
-        logits = self._checked(answer(model, batch.images, _whole(batch.images)))  # [N, K, H, W]
+        output = answer(model, batch.images, _whole(batch.images))
+        terms = self._terms(output.logits, batch.targets)
+        if output.auxiliary:
+            shares = cast("tuple[float, ...]", model.auxiliary_weights)
+            sums = [torch.stack(list(self._terms(own, batch.targets).values())).sum() for own in output.auxiliary]
+            terms["auxiliary"] = torch.stack([w * loss for w, loss in zip(shares, sums, strict=True)]).sum()
+        return terms
+
+    def _terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The terms of one head. logits: [N,K,H,W]; targets: [N,H,W]."""
+        self._check(logits)
         terms = {
             "cross_entropy": cross_entropy(
                 logits,
                 targets,
                 class_weights=self._class_weights(targets),
                 extra_weights=self._border_weights(targets),
+                focal=self._loss.focal,
+                reduction=self._loss.reduction,
                 ignore=IGNORE,
             )
         }
@@ -108,25 +133,52 @@ class Segmentation:
         return terms
 
     def predict(self, model: nn.Module, batch: Batch) -> list[SegmentationMap]:
-        """N maps as large as the batch's images, with the probability of each pixel's class."""
+        """N maps as large as the batch's images, with the probability of each pixel's class.
+
+        A large image is answered in overlapping pieces. Where a network sees no further than the overlap, every pixel
+        is answered as in the whole image; where it does, the pieces go over into one another without a seam.
+        """
         size = (batch.images.shape[2], batch.images.shape[3])
         ids = np.empty((len(batch), *size), np.uint8)
         scores = np.empty((len(batch), *size), np.float32)
-        parts = pieces(size, TILE, STEP)
-        context = 0 if len(parts) == 1 or loses_border(model) else CONTEXT
-        for part in parts:
-            logits = self._checked(answer(model, batch.images, part, context=context)).detach()
-            best = logits.float().softmax(1).max(1)
-            place = np.s_[:, part.top : part.top + part.height, part.left : part.left + part.width]
-            ids[place] = best.indices.to(torch.uint8).cpu().numpy()
-            scores[place] = best.values.cpu().numpy()
+        for rows, probabilities in self._rows_of_pieces(model, batch.images):
+            best = probabilities.max(1)
+            ids[:, rows] = best.indices.to(torch.uint8).cpu().numpy()
+            scores[:, rows] = best.values.cpu().numpy()
         return [SegmentationMap(self.classes, map_, score) for map_, score in zip(ids, scores, strict=True)]
+
+    def _rows_of_pieces(self, model: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """The probabilities [N,K,h,W] of the images' rows, from top to bottom, about one row of pieces at a time."""
+        size = (images.shape[2], images.shape[3])
+        parts = pieces(size, TILE, STEP)
+        is_exact = loses_border(model)  # every answer has its whole surroundings, and is the same in every piece
+        context, blend = (0, 0) if len(parts) == 1 or is_exact else (CONTEXT, BLEND)
+        waiting: Tensor | None = None  # sums of the last rows, which the next pieces reach into
+        for top in sorted({part.top for part in parts}):
+            row = [part.grown(blend, size) for part in parts if part.top == top]
+            first, last = row[0].top, row[0].top + row[0].height
+            total = torch.zeros(len(images), len(self.classes), last - first, size[1], device=images.device)
+            for part in row:
+                seen = part.grown(context, size)
+                logits = self._check(answer(model, images, seen).logits).detach()
+                down, across = part.top - seen.top, part.left - seen.left
+                logits = logits[:, :, down : down + part.height, across : across + part.width]
+                columns = slice(part.left, part.left + part.width)
+                weights = _ramp(first, last, size[0], blend)[:, None] * _ramp(
+                    columns.start, columns.stop, size[1], blend
+                )
+                total[..., columns] += logits.float().softmax(1) * weights.to(images.device)
+            if waiting is not None:
+                total[:, :, : waiting.shape[2]] += waiting
+            done = last if last == size[0] else last - 2 * blend
+            yield slice(first, done), total[:, :, : done - first]
+            waiting = total[:, :, done - first :]
 
     def metrics(self) -> SegmentationMetric:
         """A fresh metric."""
         return SegmentationMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: Tensor, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
         """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
 
         Args:
@@ -135,7 +187,7 @@ class Segmentation:
                 with mirrored pixels at the right and at the bottom; smaller ones are the centre of the maps.
             prediction: N maps [H,W].
         """
-        logits = self._checked(outputs)
+        logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
         maps = np.stack([value.map for value in prediction if isinstance(value, SegmentationMap)])
         ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
         for axis in (1, 2):
@@ -149,8 +201,14 @@ class Segmentation:
     def _class_weights(self, targets: Tensor) -> Tensor | None:
         if self._loss.class_weights == "none":
             return None
-        counted = count_classes(targets, len(self.classes)) if self._frequencies is None else self._frequencies
-        return balanced_weights(counted)
+        by_median = self._loss.class_weights == "median"
+        frequencies = self._frequencies
+        if frequencies is None and by_median:
+            counts = torch.stack([count_classes(map_, len(self.classes)) for map_ in targets])
+            frequencies = shown_frequencies(counts)
+        elif frequencies is None:
+            frequencies = count_classes(targets, len(self.classes))
+        return median_weights(frequencies) if by_median else balanced_weights(frequencies)
 
     def _border_weights(self, targets: Tensor) -> Tensor | None:
         if not self._loss.border_weight:
@@ -161,7 +219,7 @@ class Segmentation:
         ]
         return torch.from_numpy(np.stack(weights)).to(targets.device)  # [N, H, W]
 
-    def _checked(self, logits: Tensor) -> Tensor:
+    def _check(self, logits: Tensor) -> Tensor:
         if logits.ndim != 4 or logits.shape[1] != len(self.classes):
             raise ShapeError(
                 "a segmentation network must answer with one logit a pixel and class",
@@ -174,3 +232,14 @@ class Segmentation:
 
 def _whole(images: Tensor) -> Part:
     return Part(0, 0, images.shape[2], images.shape[3])
+
+
+def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:
+    """[stop - start] weights of a piece along one axis: 1, but rising and falling over 2 blend pixels at inner ends."""
+    places = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    weights = torch.ones_like(places)
+    if start > 0 and blend:
+        weights = torch.minimum(weights, (places - start) / (2 * blend))
+    if stop < side and blend:
+        weights = torch.minimum(weights, (stop - places) / (2 * blend))
+    return weights

@@ -34,6 +34,7 @@ CARDS: tuple[Card, ...] = (
         ),
         fact="ssd300_vgg16",
         citation="liu2016ssd",
+        takes_backbone=True,
         proof_level="L2",
     ),
     Card(
@@ -57,6 +58,7 @@ CARDS: tuple[Card, ...] = (
         ),
         fact="ssd300_vgg16_torchvision",
         citation="liu2016ssd",
+        takes_backbone=True,
         options={"scales": "coco", "clip_sides": True},
         weights=(
             WeightsFile(

@@ -9,7 +9,7 @@ Shapes: N images, C channels, H x W pixels, K classes (without background), A de
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.errors import RecipeError, ShapeError, TaskMismatchError
+from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
+from visus.models.backbone_maps import channels_of, require_maps
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
@@ -383,8 +384,8 @@ def ssd(
         raise RecipeError("SSD has no default boxes of this name", expected=" or ".join(SCALES), got=str(scales))
     if backbone is None:
         return SSD300(classes=classes, in_channels=in_channels, scales=SCALES[scales], clip_sides=clip_sides)
-    offered = _channels_of(backbone)
-    chosen = _strides_for(type(backbone).__name__, offered, strides)
+    chosen = _strides_for(backbone, strides)
+    offered = channels_of(backbone, "SSD")
     sides = (size, size) if isinstance(size, int) else tuple(size)
     cells = math.ceil(max(sides) / chosen[-1])
     extra_count = math.ceil(math.log2(cells)) if cells > 1 else 0  # each halves, rounded up, until one cell is left
@@ -405,23 +406,7 @@ def ssd(
     )
 
 
-def _channels_of(backbone: nn.Module) -> Mapping[int, int]:
-    if not isinstance(backbone, Network):
-        raise TaskMismatchError(
-            f"{type(backbone).__name__} cannot be SSD's backbone", expected="a network with features and channels"
-        )
-    return backbone.channels
-
-
-def _strides_for(name: str, offered: Mapping[int, int], strides: Sequence[int] | None) -> tuple[int, ...]:
+def _strides_for(backbone: nn.Module, strides: Sequence[int] | None) -> tuple[int, ...]:
     if strides is None:
-        strides = [stride for stride in (8, 16, 32) if stride in offered]
-    missing = [stride for stride in strides if stride not in offered]
-    if missing or not strides:
-        raise TaskMismatchError(
-            f"{name} lacks the maps that SSD needs",
-            expected=f"maps of stride {', '.join(map(str, missing or (8, 16, 32)))}",
-            got=f"maps of stride {', '.join(map(str, offered)) or 'none'}",
-            remedy="choose another backbone",
-        )
-    return tuple(sorted(strides))
+        strides = [stride for stride in (8, 16, 32) if stride in channels_of(backbone, "SSD")]
+    return tuple(require_maps(backbone, strides or (8, 16, 32), "SSD"))

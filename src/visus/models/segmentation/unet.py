@@ -3,6 +3,9 @@
 Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015, figure 1 and
 sections 2 and 3.
 
+Edition ``padded``, and U-Net on a backbone: convolutions padded with zeros, batch normalisation, output as large as the
+input; on a backbone, its maps take the place of the contracting path.
+
 Letters: N images, C input channels, K classes, W the width (64 in the paper), l the level: 0 at the top, d = 4 at the
 bottom.
 
@@ -19,16 +22,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
+from visus.errors import RecipeError, ShapeError
+from visus.models.backbone_maps import channels_of, require_maps
+from visus.models.protocols import Network
+from visus.models.segmentation.alignment import brought_to
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Upsampling = Literal["learned", "nearest"]
 
 
 class UNet(nn.Module):
@@ -73,18 +80,7 @@ class UNet(nn.Module):
         if not padded:
             bottom = 4 * (self._step - 1) // self._step + 1  # the fewest pixels there that leave one of the output
             self._smallest = self._step * (bottom + 4) + 4 * (self._step - 1)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        # Section 3: N(0, sqrt(2/N)), N being the number of incoming nodes of one neuron (He et al. 2015).
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
-                up = isinstance(layer, nn.ConvTranspose2d)
-                incoming = layer.in_channels if up else layer.weight[0].numel()
-                nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / incoming))
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        initialise(self)
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The smallest (height, width) that the network takes and that is not smaller than ``size``."""
@@ -99,15 +95,7 @@ class UNet(nn.Module):
         Raises:
             ShapeError: if the network does not take that size.
         """
-        fitting = self.fitting_size(size)
-        if size != fitting:
-            raise ShapeError(
-                "U-Net cannot halve the sides of this image at every level",
-                expected=f"sides of {self._smallest}, {self._smallest + self._step}, "
-                f"{self._smallest + 2 * self._step} ... pixels",
-                got=f"{size[0]}x{size[1]}",
-                remedy=f"pad to {fitting[0]}x{fitting[1]} by mirroring",
-            )
+        require_fitting(size, self.fitting_size(size), self._smallest, self._step)
         return size[0] - self._lost, size[1] - self._lost
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
@@ -146,6 +134,29 @@ def two_convolutions(before: int, after: int, *, padded: bool, norm: bool) -> nn
     return nn.Sequential(*layers)
 
 
+def initialise(part: nn.Module) -> None:
+    """Section 3: N(0, sqrt(2/N)), N being the number of incoming nodes of one neuron (He et al. 2015)."""
+    for layer in part.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
+            up = isinstance(layer, nn.ConvTranspose2d)
+            incoming = layer.in_channels if up else layer.weight[0].numel()
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / incoming))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def require_fitting(size: tuple[int, int], fitting: tuple[int, int], smallest: int, step: int) -> None:
+    """Raises ShapeError unless an image's (height, width) is ``fitting`` already."""
+    if size != fitting:
+        raise ShapeError(
+            "U-Net cannot halve the sides of this image at every level",
+            expected=f"sides of {smallest}, {smallest + step}, {smallest + 2 * step} ... pixels",
+            got=f"{size[0]}x{size[1]}",
+            remedy=f"pad to {fitting[0]}x{fitting[1]} by mirroring",
+        )
+
+
 def crop(x: Tensor, like: Tensor) -> Tensor:
     """The centre of ``x``, as large as ``like``."""
     top, left = (x.shape[2] - like.shape[2]) // 2, (x.shape[3] - like.shape[3]) // 2
@@ -167,22 +178,127 @@ def unet(
     )
 
 
+class BackboneUNet(nn.Module):
+    """U-Net's expanding path on the maps of any backbone, padded. [N,C,H,W] -> [N,K,H,W] logits.
+
+    Level l has W 2^l channels. Where the backbone has no map of its stride, nothing is copied to it.
+
+    Args:
+        backbone: gives the maps.
+        classes: K.
+        width: W.
+        depth: d, the level of the deepest map that is used; sides must fit 2^d.
+        norm: batch normalisation between convolution and ReLU.
+        dropout: probability in the deepest map.
+        upsampling: "learned": 2x2 up-convolutions that leave W 2^l channels, as in figure 1; "nearest": each value is
+            repeated, and the channels stay, as in the library segmentation_models.pytorch.
+    """
+
+    head: tuple[str, ...] = ("output",)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        classes: int,
+        width: int,
+        depth: int,
+        norm: bool,
+        dropout: float,
+        upsampling: Upsampling,
+    ) -> None:
+        super().__init__()
+        offered = channels_of(backbone, "U-Net")
+        self.channels: Mapping[int, int] = {
+            **{stride: offered[stride] for stride in sorted(offered) if stride < 2**depth},
+            **require_maps(backbone, [2**depth], f"a U-Net of depth {depth}"),
+        }
+        self.backbone = backbone
+        self.depth = depth
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.ModuleList()
+        self.expanding = nn.ModuleList()
+        for level in range(depth):
+            own = width * 2**level
+            below = self.channels[2**depth] if level == depth - 1 else 2 * own
+            learned = upsampling == "learned"
+            self.up.append(nn.ConvTranspose2d(below, own, 2, stride=2) if learned else nn.Upsample(scale_factor=2.0))
+            joined = (own if learned else below) + self.channels.get(2**level, 0)
+            self.expanding.append(two_convolutions(joined, own, padded=True, norm=norm))
+        self.output = nn.Conv2d(width, classes, 1)
+        for part in (self.up, self.expanding, self.output):
+            initialise(part)
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The smallest (height, width) that the network takes and that is not smaller than ``size``."""
+        height, width = (max(math.ceil(side / 2**self.depth), 1) * 2**self.depth for side in size)
+        return height, width
+
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """``size`` itself.
+
+        Raises:
+            ShapeError: if the network does not take that size.
+        """
+        require_fitting(size, self.fitting_size(size), 2**self.depth, 2**self.depth)
+        return size
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        self.output_size((images.shape[2], images.shape[3]))  # refuses sizes that do not fit
+        maps = cast(Network, self.backbone).features(images)
+        # A network without padding gives maps that are a little smaller than the image by their stride.
+        sides = images.shape[2:]
+        return {s: brought_to(maps[s], (sides[0] // s, sides[1] // s)) for s in self.channels}
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        x = self.dropout(features[2**self.depth])  # [N, D, H/2^d, W/2^d]
+        for level in reversed(range(self.depth)):
+            x = self.up[level](x)  # [N, W 2^l, H/2^l, W/2^l]
+            if 2**level in features:
+                x = torch.cat([features[2**level], x], 1)
+            x = self.expanding[level](x)  # [N, W 2^l, H/2^l, W/2^l]
+        return self.output(x)  # type: ignore[no-any-return]  # [N, K, H, W]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
 def unet_padded(
     *,
     classes: int,
     in_channels: int,
-    width: Positive = 64,
-    depth: Positive = 4,
+    backbone: nn.Module | None = None,
+    width: Positive | None = None,
+    depth: Positive | None = None,
     norm: bool = True,
     dropout: Share = 0.0,
+    upsampling: Upsampling = "learned",
 ) -> nn.Module:
-    """U-Net with padded convolutions: the output is as large as the input. ``norm``: with batch normalisation."""
-    return UNet(
+    """U-Net with padded convolutions, by itself or on a backbone: the output is as large as the input.
+
+    ``width``: channels of the first level; 64, or 16 on a backbone, when not given. ``depth``: number of poolings; 4,
+    or on a backbone as many as lead to its deepest map. ``norm``: with batch normalisation. ``upsampling``: learned or
+    nearest; nearest on a backbone only.
+    """
+    if backbone is None:
+        if upsampling != "learned":
+            raise RecipeError("U-Net by itself upsamples as published", expected="upsampling=learned", got=upsampling)
+        return UNet(
+            classes=classes,
+            in_channels=in_channels,
+            width=width or 64,
+            depth=depth or 4,
+            padded=True,
+            norm=norm,
+            dropout=dropout,
+        )
+    deepest = max(channels_of(backbone, "U-Net"), default=1)
+    return BackboneUNet(
+        backbone,
         classes=classes,
-        in_channels=in_channels,
-        width=width,
-        depth=depth,
-        padded=True,
+        width=width or 16,
+        depth=depth or deepest.bit_length() - 1,
         norm=norm,
         dropout=dropout,
+        upsampling=upsampling,
     )

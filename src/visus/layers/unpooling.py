@@ -1,0 +1,26 @@
+"""Unpooling: values go back to where max pooling had found the largest.
+
+Noh, Hong, Han: Learning deconvolution network for semantic segmentation, ICCV 2015, section 3.2.1 and figure 3; the
+switches are those of Zeiler and Fergus 2014, section 2.1.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def switches(x: Tensor) -> Tensor:
+    """The place y * W + x of the largest value of each 2x2 window: [N,C,H,W] -> [N,C,H/2,W/2] int64."""
+    return F.max_pool2d(x, 2, return_indices=True)[1]
+
+
+class Unpool(nn.Module):
+    """Undoes 2x2 max pooling: [N,C,H/2,W/2] and the map [N,C,H,W] that was pooled -> [N,C,H,W].
+
+    Each value comes to the place of the pooled map's largest one in its window; all other places are 0. The switches
+    are found again here, so that a network's maps are all there is to keep.
+    """
+
+    def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
+        return F.max_unpool2d(x, switches(pooled), (2, 2))

@@ -1,0 +1,45 @@
+"""Which of a backbone's maps a network stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from visus.errors import TaskMismatchError
+from visus.models.protocols import Network
+
+
+def channels_of(backbone: nn.Module, user: str) -> Mapping[int, int]:
+    """{stride: channels} of the maps that a backbone gives.
+
+    Args:
+        backbone: what the network is to stand on.
+        user: the network's name, for the error.
+
+    Raises:
+        TaskMismatchError: if it is no network that gives maps.
+    """
+    if not isinstance(backbone, Network):
+        raise TaskMismatchError(
+            f"{type(backbone).__name__} cannot be {user}'s backbone", expected="a network with features and channels"
+        )
+    return backbone.channels
+
+
+def require_maps(backbone: nn.Module, strides: Sequence[int], user: str) -> Mapping[int, int]:
+    """{stride: channels} of the maps of these strides, from fine to coarse.
+
+    Raises:
+        TaskMismatchError: if the backbone lacks one of them.
+    """
+    offered = channels_of(backbone, user)
+    missing = [stride for stride in strides if stride not in offered]
+    if missing:
+        raise TaskMismatchError(
+            f"{type(backbone).__name__} lacks the maps that {user} needs",
+            expected=f"maps of stride {', '.join(map(str, missing))}",
+            got=f"maps of stride {', '.join(map(str, offered)) or 'none'}",
+            remedy="choose another backbone",
+        )
+    return {stride: offered[stride] for stride in sorted(strides)}
