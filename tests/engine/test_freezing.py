@@ -64,3 +64,15 @@ def test_what_the_network_fixes_by_itself_never_thaws(tiny):
 def test_a_network_without_a_head_has_no_backbone():
     with pytest.raises(RecipeError, match="names no head"):
         Freezing(torch.nn.Linear(2, 2), "backbone")
+
+
+def test_a_new_decoder_learns_its_statistics_on_a_backbone_that_keeps_its_own():
+    network = torch.nn.Module()
+    network.backbone = torch.nn.BatchNorm2d(2)
+    network.decoder = torch.nn.BatchNorm2d(2)
+    freezing = Freezing(network, "batchnorm")
+    freezing.apply(0)
+    assert not network.backbone.training
+    assert not network.backbone.weight.requires_grad
+    assert network.decoder.training
+    assert network.decoder.weight.requires_grad

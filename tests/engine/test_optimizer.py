@@ -173,6 +173,18 @@ def test_rate_for_the_images_of_a_step():
     assert scaled_lr(Recipe(optimizer=Optimizer(lr=0.1), batch_size=512)) == 0.1
 
 
+def test_on_a_backbone_all_else_is_the_head():
+    class Composed(Net):
+        def __init__(self):
+            super().__init__()
+            self.backbone = nn.Linear(2, 2)
+            self.decoder = nn.Linear(2, 2)
+
+    names = head_parameters(Composed())
+    assert {"decoder.weight", "fc.weight", "fc6.bias"} <= set(names)
+    assert not any(name.startswith("backbone.") for name in names)
+
+
 def test_head_parameters():
     assert head_parameters(Net()) == ["fc.weight", "fc.bias"]
     with pytest.raises(RecipeError, match="names no head"):

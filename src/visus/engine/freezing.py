@@ -17,8 +17,9 @@ class Freezing:
 
     Args:
         network: parameters that do not learn by its own design stay fixed in any case.
-        kind: "batchnorm" freezes the scales, shifts and statistics of every BatchNorm; "backbone" freezes all but the
-            head, with the statistics of the backbone's BatchNorms.
+        kind: "batchnorm" freezes the scales, shifts and statistics of every BatchNorm, or of the backbone's where the
+            network stands on one; "backbone" freezes all but the head, with the statistics of the backbone's
+            BatchNorms.
         epochs: how many epochs it lasts; None: for ever.
 
     Raises:
@@ -32,7 +33,8 @@ class Freezing:
         self._norms: list[nn.Module] = []
         if kind == "none":
             return
-        heads = set(head_parameters(network)) if kind == "backbone" else set()
+        composed = isinstance(getattr(network, "backbone", None), nn.Module)
+        heads = set(head_parameters(network)) if kind == "backbone" or composed else set()
         for path, module in network.named_modules():
             is_norm = isinstance(module, _BatchNorm)
             own = [(f"{path}.{name}" if path else name, p) for name, p in module.named_parameters(recurse=False)]

@@ -13,7 +13,7 @@ def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None 
     """The update rule over every parameter of a network, frozen ones included (they have no gradient until thawed).
 
     Args:
-        network: its ``head`` prefixes tell the head from the backbone when ``settings.backbone_lr`` is not 1.
+        network: its ``backbone``, or its ``head`` prefixes, tell the head from the backbone when ``settings.backbone_lr`` is not 1.
         settings: of the recipe.
         lr: the rate of the head; ``settings.lr`` if None (see :func:`scaled_lr`).
 
@@ -73,11 +73,15 @@ def scaled_lr(recipe: Recipe) -> float:
 
 
 def head_parameters(network: nn.Module) -> list[str]:
-    """Names of the parameters under the network's ``head`` prefixes.
+    """Names of the parameters that no published classifier brings: all but those of the network's ``backbone``.
+
+    A network of one piece has those under its ``head`` prefixes.
 
     Raises:
-        RecipeError: if the network names no head, or a head without parameters.
+        RecipeError: if it has no backbone and names no head, or a head without parameters.
     """
+    if isinstance(getattr(network, "backbone", None), nn.Module):
+        return [name for name, _ in network.named_parameters() if not name.startswith("backbone.")]
     prefixes = tuple(prefix.rstrip(".") for prefix in getattr(network, "head", ()))
     names = [
         name

@@ -87,7 +87,8 @@ class Recipe(_Part):
     loss: LossOptions = Field(LossOptions(), description="choices inside the loss")
     model_options: dict[str, Any] = Field({}, description="keyword arguments of the model's builder")
     freeze: Literal["none", "batchnorm", "backbone"] = Field(
-        "none", description="what stays as loaded: BatchNorm statistics and scales, or all but the head"
+        "none",
+        description="what stays as loaded: (the backbone's) BatchNorm statistics and scales, or all but the head",
     )
     freeze_epochs: Annotated[int, Field(ge=0)] | None = Field(
         None, description="thaw what freeze froze after this many epochs; none: never"

@@ -56,7 +56,7 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     if card.task == "detection":
         return _detection(card, pretrained)
     if card.task == "segmentation":
-        return _segmentation(facts)
+        return _segmentation(facts, pretrained)
     if facts.small:
         return _glyphs(facts)
     return _fine_tuning() if pretrained else _photos_from_scratch(facts)
@@ -122,7 +122,7 @@ def _detection(card: Card, pretrained: bool) -> Recipe:
     )
 
 
-def _segmentation(facts: DataFacts) -> Recipe:
+def _segmentation(facts: DataFacts, pretrained: bool) -> Recipe:
     # Windows of at most 256 pixels, a multiple of 32: whatever the file's size, a step costs the same.
     side = max(32, min(256, min(facts.size) // 32 * 32))
     return Recipe(
@@ -131,8 +131,9 @@ def _segmentation(facts: DataFacts) -> Recipe:
         epochs=60 if facts.images < 1000 else 30,
         batch_size=8,
         size=(side, side),
-        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=1e-4),
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=1e-4, backbone_lr=0.1 if pretrained else 1.0),
         schedule=Schedule(name="cosine", warmup_epochs=1),
+        freeze="batchnorm" if pretrained else "none",
         augmentation=Augmentation(
             random_crop=True,
             scale_range=(0.8, 1.25),

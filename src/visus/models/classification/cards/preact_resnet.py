@@ -69,7 +69,7 @@ def _imagenet(depth: int, parameters: int, macs: int) -> Card:
     )
 
 
-def _order(edition: str, words: str, figure: str) -> Card:
+def _order(edition: str, words: str, figure: str, **own: Any) -> Card:
     return _cifar(
         "preact_resnet110",
         edition,
@@ -79,7 +79,7 @@ def _order(edition: str, words: str, figure: str) -> Card:
         macs=252_887_680,
         fact="preact_resnet_cifar_110",
         options={"activation": edition},
-        note=_ZEROS,
+        **{"note": _ZEROS, **own},
     )
 
 
@@ -109,7 +109,7 @@ CARDS: tuple[Card, ...] = (
         fact="preact_resnet_cifar_110",
         note=_ZEROS,
     ),
-    _order("bn_after_addition", "BatchNorm after the addition", "4b"),
+    _order("bn_after_addition", "BatchNorm after the addition", "4b", proof_level="L1", note=f"{_ZEROS} {_HARD}"),
     _order("relu_before_addition", "ReLU before the addition", "4c"),
     _order("relu_only_preactivation", "ReLU-only pre-activation", "4d"),
     _cifar(
