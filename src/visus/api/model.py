@@ -14,6 +14,7 @@ from torch import nn
 
 from visus.data.images import ArrayImage, FileImage
 from visus.data.transforms import Preparer
+from visus.data.value_ranges import ranged
 from visus.engine.feeding import feeder
 from visus.engine.model_file import ModelInfo
 from visus.engine.predict import Answer
@@ -27,8 +28,8 @@ from visus.tasks.task import Task
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
 
-Image = str | Path | NDArray[np.uint8] | ImageSource
-"""A file, an array [H,W], [H,W,3] uint8 RGB, or a source of pixels."""
+Image = str | Path | NDArray[Any] | ImageSource
+"""A file, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a source of pixels."""
 
 
 SHOWN_SCORE = 0.3
@@ -71,7 +72,7 @@ class Model:
         """Answers for one image or several.
 
         Args:
-            images: a file, a folder, an array [H,W] or [H,W,3] uint8 RGB, or a list of such.
+            images: a file, a folder, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a list of such.
             batch_size: images at a time.
 
         Returns:
@@ -82,7 +83,7 @@ class Model:
             DataError: if an image cannot be read.
         """
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = as_samples(images)
+        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
         values = []
         for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if given.error is not None:
@@ -127,7 +128,7 @@ class Model:
         if label is not None and label not in self.classes:
             raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = as_samples(images)
+        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
         heatmaps = [
             self._explain_one(sample, label, None if values is None else values[index])
             for index, sample in enumerate(samples)

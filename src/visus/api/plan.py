@@ -14,6 +14,7 @@ import yaml
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.named import NAMED
+from visus.data.value_ranges import PICTURE, PixelValues, ranged, survey
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
@@ -35,7 +36,7 @@ class Plan:
         task: "classification", "detection" or "segmentation".
         model: "name@edition", or "model+backbone@edition" of a composition.
         weights: "none", "default" or the path of a file.
-        channels: 1 or 3.
+        channels: of the network's input.
         recipe: how it is trained.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         workers: processes that load images; None chooses.
@@ -43,6 +44,7 @@ class Plan:
         deterministic: only operators that give the same result twice (CUDA).
         name: of the run folder; None makes one from data and model.
         out: the folder that holds run folders.
+        values: what the images hold beyond grey or colour of 8 bits.
     """
 
     data: str
@@ -58,6 +60,7 @@ class Plan:
     deterministic: bool = False
     name: str | None = None
     out: str = "runs"
+    values: PixelValues = field(default=PixelValues())
 
     @property
     def reader(self) -> str | None:
@@ -66,8 +69,9 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for YAML and JSON."""
-        names = (name for name in self.__dataclass_fields__ if name != "recipe")
-        return {**{name: getattr(self, name) for name in names}, "recipe": self.recipe.model_dump(mode="json")}
+        names = (name for name in self.__dataclass_fields__ if name not in ("recipe", "values"))
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "values": self.values.to_dict(), "recipe": self.recipe.model_dump(mode="json")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
@@ -77,7 +81,8 @@ class Plan:
         if not needed <= set(values) or not set(values) <= known:
             odd = sorted(set(values) - known) or sorted(needed - set(values))
             raise RecipeError("not the configuration of a training", expected=", ".join(sorted(needed)), got=str(odd))
-        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+        held = {"values": PixelValues.from_dict(values["values"])} if "values" in values else {}
+        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"]), **held})
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -177,7 +182,17 @@ def prepare(
         weights = "none"
     chosen = _recipe(recipe) or choose_recipe(card, facts, pretrained=weights != "none")
     chosen = chosen.with_changes(changes)
-    channels = _channels(weights, starts_from, facts)
+    if recipe is None and chosen.channels is not None:  # pages that are channels have no colours to be changed
+        asked = replace(facts, channels=chosen.channels)
+        chosen = choose_recipe(card, asked, pretrained=weights != "none").with_changes(changes)
+    if chosen.channels is not None or chosen.value_range is not None:
+        values = survey(dataset.split("train"), channels=chosen.channels, value_range=chosen.value_range)
+        dataset = replace(
+            dataset,
+            splits={split: ranged(samples, values.value_range) for split, samples in dataset.splits.items()},
+            values=values,
+        )
+    channels = chosen.channels or _channels(weights, starts_from, facts)
     said.append(f"model: {card.full_name}, weights: {weights}")
     said.append(f"recipe: {chosen.source or 'given'}; {chosen.epochs} epochs of batches of {chosen.batch_size}")
     findings = tuple(check_before_training(dataset, task))
@@ -206,6 +221,7 @@ def prepare(
         deterministic=deterministic,
         name=name,
         out=str(out),
+        values=dataset.values,
     )
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, said=tuple(said))
 
@@ -252,7 +268,13 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
             remedy="visus data check names each and says why",
         )
     height, width = np.median(np.asarray(sizes), axis=0)
-    return DataFacts(images=len(samples), classes=len(dataset.classes[task]), size=(int(height), int(width)), grey=grey)
+    return DataFacts(
+        images=len(samples),
+        classes=len(dataset.classes[task]),
+        size=(int(height), int(width)),
+        grey=grey,
+        channels=dataset.values.channels,
+    )
 
 
 def _check_device(device: str) -> None:
@@ -282,7 +304,10 @@ def _check_weights(weights: str | None) -> str:
 
 
 def _channels(weights: str, card: Card, facts: DataFacts) -> int:
-    """Of the network's input: those of the weights where that is known, else colour where the images have any."""
+    """Of the network's input: those of images that are no pictures; else those of the weights where that is known, else
+    colour where the images have any."""
+    if facts.channels not in PICTURE:
+        return facts.channels
     if weights == "default":
         return card.input[0]
     if weights != "none":

@@ -85,9 +85,10 @@ def predict_files(
         DiskError: if the answers cannot be written.
     """
     from visus.data.opening import open_images
+    from visus.data.value_ranges import ranged
 
-    samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
+    samples = ranged(open_images([Path(image) for image in images]), loaded.info.preprocessing.value_range)
     from visus.api.model import with_image
 
     folder = None if save is None else make_folder(Path(save))

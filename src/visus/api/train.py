@@ -271,7 +271,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     from visus.tasks.table import make_task
 
     plan, recipe, card = prepared.plan, prepared.plan.recipe, prepared.card
-    training = training_preprocessing(card, recipe, plan.channels)
+    training = training_preprocessing(card, recipe, plan.channels, plan.values)
     predicting = prediction_preprocessing(training, recipe)
     seed_generators(recipe.seed, runtime.rank)
     network = build(card, classes=len(prepared.classes), in_channels=plan.channels, options=recipe.model_options)

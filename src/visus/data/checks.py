@@ -2,9 +2,10 @@
 
 The rules for severity:
 
-- Images or labels that cannot be used (empty, unreadable or damaged files, masks of another size or with values that no
-  class has) are left out ("repair") if they are at most 1 % of the data set, but one always may be; more of them are a
-  "stop", because then something has gone wrong with the data as a whole. So is a split that would be left empty.
+- Images or labels that cannot be used (empty, unreadable or damaged files, images of another number of channels than
+  most, masks of another size or with values that no class has) are left out ("repair") if they are at most 1 % of the
+  data set, but one always may be; more of them are a "stop", because then something has gone wrong with the data as a
+  whole. So is a split that would be left empty.
 - Boxes outside, without area, swapped or not a number are mended ("repair").
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
   here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
@@ -27,6 +28,7 @@ from visus.data.duplicates import find_copies
 from visus.data.images import ArrayImage
 from visus.data.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.leaks import LEAK_IN_MADE_SPLITS, copy_findings
+from visus.data.value_ranges import PICTURE
 from visus.errors import DataError
 from visus.structures import Detections, Sample, Target, TargetSource
 
@@ -43,6 +45,7 @@ _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
     "unreadable-image": "{count} files are no images that can be read",
     "damaged-image": "{count} images begin rightly, but cannot be decoded",
+    "other-channels": "{count} images have another number of channels than the others",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
     "size-differs": "{count} labels are of another size than their image",
@@ -138,9 +141,10 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Prog
     classes = {name: dataset.classes[name] for name in tasks}
     entries = [(split, sample) for split, samples in dataset.splits.items() for sample in samples]
     examined: list[_Examined] = []
+    channels = 3 if dataset.values.channels in PICTURE else dataset.values.channels
     with ThreadPoolExecutor(_processors()) as pool:
         try:
-            for chunk in _examine_all(entries, classes, thorough, pool):
+            for chunk in _examine_all(entries, classes, thorough, channels, pool):
                 examined += chunk
                 if progress is not None:
                     progress(len(examined), len(entries))
@@ -166,10 +170,15 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Prog
 
 
 def _examine_all(
-    entries: Sequence[tuple[str, Sample]], classes: Mapping[str, tuple[str, ...]], thorough: bool, pool: Executor
+    entries: Sequence[tuple[str, Sample]],
+    classes: Mapping[str, tuple[str, ...]],
+    thorough: bool,
+    channels: int,
+    pool: Executor,
 ) -> Iterator[list[_Examined]]:
     def examine(start: int) -> list[_Examined]:
-        return [_examine(split, sample, classes, thorough) for split, sample in entries[start : start + _CHUNK]]
+        part = entries[start : start + _CHUNK]
+        return [_examine(split, sample, classes, thorough, channels) for split, sample in part]
 
     # Decoders work while other threads run; pixels in memory cost less than handing them to a thread.
     in_memory = all(isinstance(sample.image, ArrayImage) for _, sample in entries)
@@ -181,8 +190,10 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _examine(split: str, sample: Sample, classes: Mapping[str, tuple[str, ...]], thorough: bool) -> _Examined:
-    image = examine_image(sample.image, decode=thorough)
+def _examine(
+    split: str, sample: Sample, classes: Mapping[str, tuple[str, ...]], thorough: bool, channels: int
+) -> _Examined:
+    image = examine_image(sample.image, decode=thorough, channels=channels)
     targets = {
         task: examine_target(sample.targets[task], image.size, names, read=thorough)
         for task, names in classes.items()

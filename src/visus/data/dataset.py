@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from visus.data.value_ranges import PixelValues
 from visus.errors import DataError, TaskMismatchError
 from visus.structures import Sample
 
@@ -72,6 +73,7 @@ class Dataset:
         splits: from "train", "val", "test" to samples, in a fixed order. Unlabelled images: the split "predict".
         made_splits: the names of the splits that were made here and not given by the data.
         findings: what the reader noticed and mended.
+        values: channels of the images, and what range their values fill.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Dataset:
     splits: Mapping[str, Sequence[Sample]]
     made_splits: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+    values: PixelValues = field(default=PixelValues())
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -126,4 +129,5 @@ class Dataset:
         sizes = " / ".join(f"{len(samples)} {name}" for name, samples in self.splits.items())
         count = len(self.classes[task])
         made = f" ({', '.join(self.made_splits)} split off here)" if self.made_splits else ""
-        return f"{task}: {count} {'class' if count == 1 else 'classes'} in {self.format} layout, {sizes}{made}"
+        named = f"{count} {'class' if count == 1 else 'classes'}"
+        return f"{task}: {named} in {self.format} layout, {sizes}{made}{self.values.describe()}"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.images import BytesImage
+from visus.data.images import ArrayImage, BytesImage, OpenedImage, opened
 from visus.errors import DataError
 from visus.structures import ImageSource
 
@@ -230,9 +230,13 @@ def _digest_bytes(image: ImageSource) -> bytes | None:
 
 
 def _digest_pixels(image: ImageSource) -> bytes | None:
-    """Of [H,W,3] at full size; None if it can no longer be read."""
+    """Of [H,W,3] at full size, or of all channels that there are; None if it can no longer be read."""
     try:
-        pixels = image.load()
+        source = opened(image)
+        if isinstance(source, OpenedImage | ArrayImage) and not source.is_picture:
+            values = source.load_values(source.channels)
+            return digest(values.view(np.uint8)) + repr((values.shape, values.dtype)).encode()
+        pixels = source.load()
     except DataError:
         return None
     return digest(pixels.transpose(1, 2, 0)) + repr(pixels.shape).encode()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -43,7 +43,7 @@ class Frame:
     """An image with its target in its own pixels.
 
     Args:
-        pixels: [H,W] or [H,W,3] uint8.
+        pixels: [H,W] or [H,W,C] uint8.
         target: in these pixels, or None.
         fill: raw value of uncovered pixels where the border is constant.
     """
@@ -167,8 +167,8 @@ class Cut:
         pixels = pixels[:, : columns.size - max(columns.start, 0)]
         margins = (*rows.margins, *columns.margins)
         if any(margins):
-            value = [frame.fill] * (3 if pixels.ndim == 3 else 1)
-            pixels = np.asarray(cv2.copyMakeBorder(pixels, *margins, _BORDERS[border], value=value), np.uint8)
+            value = [frame.fill] * 4
+            pixels = _by_fours(pixels, lambda part: cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value))
         size = (rows.size, columns.size)
         if frame.target is None or isinstance(frame.target, Label):
             return Frame(pixels, frame.target, frame.fill)
@@ -193,11 +193,11 @@ class Cut:
 
 
 def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """[H,W] or [H,W,3] at another (height, width): bilinear, antialiased where it shrinks, as Pillow does."""
+    """[H,W] or [H,W,C] at another (height, width): bilinear, antialiased where it shrinks, as Pillow does."""
     if pixels.shape[:2] == size:
         return pixels
     if pixels.shape[0] <= size[0] and pixels.shape[1] <= size[1]:
-        return np.asarray(cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return _by_fours(pixels, lambda part: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
     # torch has vector code for bytes here; OpenCV's INTER_AREA is slower, and no area when one side grows.
     if not pixels.flags.writeable:
         pixels = pixels.copy()  # torch warns of tensors over memory that is read only
@@ -207,11 +207,24 @@ def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return result if pixels.ndim == 3 else result[..., 0]
 
 
+def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
+    """Moved by OpenCV, which takes at most four channels at once. pixels: [H,W] or [H,W,C]."""
+    if pixels.ndim == 2 or pixels.shape[2] in (3, 4):
+        return np.asarray(move(pixels), np.uint8)
+    channels = pixels.shape[2]
+    # Two channels at once would be read at places rounded to 1/32 pixel, unlike one, three or four.
+    ends = [*range(4, channels, 4), channels]
+    ends += [channels - 1] if channels % 4 == 2 else []
+    parts = np.split(pixels, sorted(set(ends) - {channels}), axis=2)
+    moved = [np.asarray(move(np.ascontiguousarray(p[..., 0] if p.shape[2] == 1 else p)), np.uint8) for p in parts]
+    return np.concatenate([part if part.ndim == 3 else part[..., None] for part in moved], axis=2)
+
+
 def mirror(frame: Frame) -> Frame:
     """Left and right swapped."""
     width = frame.size[1]
     return Frame(
-        np.asarray(cv2.flip(frame.pixels, 1), np.uint8),
+        _by_fours(frame.pixels, lambda part: cv2.flip(part, 1)),
         _moved_target(
             frame.target,
             frame.size,
@@ -226,7 +239,7 @@ def flip(frame: Frame) -> Frame:
     """Top and bottom swapped."""
     height = frame.size[0]
     return Frame(
-        np.asarray(cv2.flip(frame.pixels, 0), np.uint8),
+        _by_fours(frame.pixels, lambda part: cv2.flip(part, 0)),
         _moved_target(
             frame.target,
             frame.size,
@@ -247,7 +260,7 @@ def turn(frame: Frame, quarters: int) -> Frame:
 def _turn_once(frame: Frame) -> Frame:
     height, width = frame.size
     return Frame(
-        np.asarray(cv2.rotate(frame.pixels, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8),
+        _by_fours(frame.pixels, lambda part: cv2.rotate(part, cv2.ROTATE_90_COUNTERCLOCKWISE)),
         _moved_target(
             frame.target,
             (width, height),
@@ -266,13 +279,15 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
 
     def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
-        value = [fill] * (3 if map_.ndim == 3 else 1)
-        return np.asarray(
-            cv2.warpAffine(
-                map_, centred, (width, height), flags=kernel, borderMode=_BORDERS[border], borderValue=value
-            ),
-            np.uint8,
-        )
+        def move(part: Pixels) -> Pixels:
+            value = [fill] * 4
+            return np.asarray(
+                cv2.warpAffine(
+                    part, centred, (width, height), flags=kernel, borderMode=_BORDERS[border], borderValue=value
+                )
+            )
+
+        return _by_fours(map_, move)
 
     return Frame(
         moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR),
@@ -296,9 +311,9 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
     map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]
 
     def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
-        value = [fill] * (3 if map_.ndim == 3 else 1)
-        return np.asarray(
-            cv2.remap(map_, map_x, map_y, kernel, borderMode=_BORDERS[border], borderValue=value), np.uint8
+        value = [fill] * 4
+        return _by_fours(
+            map_, lambda part: cv2.remap(part, map_x, map_y, kernel, borderMode=_BORDERS[border], borderValue=value)
         )
 
     def moved_points(points: NDArray[np.float64]) -> NDArray[np.float64]:

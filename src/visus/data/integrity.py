@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.duplicates import LOOK, Portrait, digest, draw_portrait
-from visus.data.images import ArrayImage, BytesImage, opened
+from visus.data.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.value_ranges import PICTURE, may_be_foreign
 from visus.errors import DataError
 from visus.structures import ImageSource
 
@@ -23,6 +24,7 @@ _SUFFIXES = {
     "TIFF": (".tif", ".tiff"),
     "GIF": (".gif",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "NumPy array": (".npy",),
 }
 _ALL_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
@@ -33,7 +35,7 @@ class ImageState:
 
     Args:
         fault: "empty-file", "unreadable-image" (absent, or of no known kind), "damaged-image" (it begins like an image,
-            but cannot be decoded), or "" for an image that can be used.
+            but cannot be decoded), "other-channels" (than the others have), or "" for an image that can be used.
         reason: one line about the fault.
         size: (height, width) of the upright image; None if not even the header can be read.
         kind: what the content of an image that can be used is, such as "PNG", where it contradicts the suffix; or "".
@@ -47,11 +49,12 @@ class ImageState:
     portrait: Portrait | None = None
 
 
-def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
+def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> ImageState:
     """The state of an image.
 
     Args:
         image: of any kind; arrays are decoded already, and only hashed.
+        channels: C that it is to have; 3 stands for grey and colour pictures. Looked at where it is decoded.
         decode: decode every pixel (a JPEG scaled down, which reads its whole data stream all the same). Otherwise the
             header is read, and a JPEG or PNG without its end mark is decoded to see whether it is damaged.
     """
@@ -75,11 +78,25 @@ def examine_image(image: ImageSource, *, decode: bool) -> ImageState:
         return state
     try:
         pixels = source.load((LOOK, LOOK))
+        own = _channels(image, channels)
     except DataError as error:
         return ImageState("damaged-image", _reason(error), size)
+    if own != channels:
+        return ImageState("other-channels", f"{own} channels, not {channels}", size)
     if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
         return ImageState("damaged-image", "the end of the file is missing", size)
     return replace(state, portrait=draw_portrait(pixels, size, key))
+
+
+def _channels(image: ImageSource, wanted: int) -> int:
+    """Of an image, whose pages count where they are as many as wanted; 3 of grey and colour pictures."""
+    source = opened(image) if wanted not in PICTURE or may_be_foreign(image) else image
+    if not isinstance(source, OpenedImage):
+        return wanted
+    if source.channels != wanted and source.channels in PICTURE:
+        values = source.load_values(wanted)
+        return values.shape[2] if values.ndim == 3 else 3
+    return source.channels
 
 
 def encoded_bytes(image: ImageSource) -> int:
@@ -119,7 +136,8 @@ def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
 def _content(head: bytes) -> str:
     """The kind of an image by its first bytes, or ""."""
     starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
-    starts |= dict.fromkeys((b"II*\0", b"MM\0*"), "TIFF") | {b"P%d" % number: "PPM" for number in range(1, 7)}
+    starts |= dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF") | {b"\x93NUMPY": "NumPy array"}
+    starts |= {b"P%d" % number: "PPM" for number in range(1, 7)}
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     return next((kind for start, kind in starts.items() if head.startswith(start)), "")

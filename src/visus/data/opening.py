@@ -15,6 +15,7 @@ from visus.data.formats.table import FORMATS
 from visus.data.images import FileImage
 from visus.data.named import NAMED, open_named
 from visus.data.splits import FRACTIONS, split_samples
+from visus.data.value_ranges import ranged, survey
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 
@@ -41,8 +42,9 @@ def open_data(
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
-        The data set, with splits as given, or made: 70 / 15 / 15 % where there are none, and 15 % of "train" as "val"
-        where there is a "test" but no "val". A data set without labels has the splits that were given, or "predict".
+        The data set, which knows its images' channels and values, with splits as given, or made: 70 / 15 / 15 % where
+        there are none, and 15 % of "train" as "val" where there is a "test" but no "val". A data set without labels
+        has the splits that were given, or "predict".
 
     Raises:
         DataError: no such folder, an empty one, none or several formats, damaged labels, one class in classification.
@@ -62,7 +64,7 @@ def open_data(
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task)
         _check_classes(dataset, task)
-    return _split(dataset, task, seed)
+    return _with_values(_split(dataset, task, seed))
 
 
 def open_images(paths: Iterable[str | Path]) -> list[Sample]:
@@ -213,6 +215,14 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         if archives
         else "arrange it as one of these, such as a folder of images for each class",
     )
+
+
+def _with_values(dataset: Dataset) -> Dataset:
+    """Knowing what its pixels hold; images of more than 8 bits are shown by the range that they fill."""
+    samples = dataset.splits.get("train") or next((part for part in dataset.splits.values() if part), ())
+    values = survey(samples)
+    splits = {name: ranged(part, values.value_range) for name, part in dataset.splits.items()}
+    return replace(dataset, splits=splits, values=values)
 
 
 def _with_targets(dataset: Dataset, task: str) -> Dataset:

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from visus.data.augmentation import Augmentation
 from visus.data.colour import change_colours, shift_colours
-from visus.data.geometry import Border, Cut, Frame, Pixels, Window, displace, flip, mirror, turn, warp
+from visus.data.geometry import Border, Cut, Frame, Window, displace, flip, mirror, turn, warp
 from visus.data.images import opened
 from visus.data.policies import autoaugment
+from visus.data.value_ranges import PICTURE, load_channels
 from visus.data.windows import fixed_window, random_window
 from visus.errors import RecipeError
 from visus.structures import Placement, Preprocessing, Sample, Target
@@ -56,7 +57,7 @@ class Preparer:
         masks: draw and move the masks of detections too; no network here asks for them, and they take longest of all.
 
     Raises:
-        RecipeError: if the augmentation asks for what the task's targets do not have.
+        RecipeError: if the augmentation asks for what the task's targets or the images' channels do not have.
     """
 
     task: str
@@ -80,6 +81,22 @@ class Preparer:
                 got=self.task,
                 remedy="set augmentation.policy=none",
             )
+        if self.augmentation is not None and self.preprocessing.channels not in PICTURE:
+            for name in ("saturation", "hue", "pca_noise"):
+                if getattr(self.augmentation, name):
+                    raise RecipeError(
+                        f"augmentation.{name} changes colours, and {self.preprocessing.channels} channels have none",
+                        expected=f"augmentation.{name} of 0",
+                        got=str(getattr(self.augmentation, name)),
+                        remedy=f"set augmentation.{name}=0; brightness and contrast change any channels",
+                    )
+            if self.augmentation.policy != "none":
+                raise RecipeError(
+                    f"{self.augmentation.policy} changes colours, and {self.preprocessing.channels} channels have none",
+                    expected="grey or colour pictures",
+                    got=f"{self.preprocessing.channels} channels",
+                    remedy="set augmentation.policy=none",
+                )
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
         """The sample, ready.
@@ -101,7 +118,7 @@ class Preparer:
             window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
             if augmentation.sides:
                 size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
-        loaded = _channels_last(source.load(_needed(window, size, file_size)))
+        loaded = load_channels(source, preprocessing, _needed(window, size, file_size), sample.id)
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
         frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
         if preprocessing.channels == 1 and frame.pixels.ndim == 3:
@@ -203,8 +220,3 @@ def _needed(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -
         min(math.ceil(file_size[0] * size[0] / rows - 1e-6), file_size[0]),
         min(math.ceil(file_size[1] * size[1] / columns - 1e-6), file_size[1]),
     )
-
-
-def _channels_last(pixels: Pixels) -> Pixels:
-    """[3,H,W] RGB -> [H,W,3], or [H,W] where the channels are one plane."""
-    return pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)

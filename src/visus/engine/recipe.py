@@ -8,7 +8,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from visus.data.augmentation import Augmentation
 from visus.errors import RecipeError
@@ -81,6 +81,15 @@ class Recipe(_Part):
     fit: Literal["stretch", "crop", "letterbox", "none"] | None = Field(
         None, description="how an image is brought to that size; none: the model's own way"
     )
+    channels: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="of the input; none: those of the images. Other than 1 or 3: TIFFs of so many grey pages fit too",
+    )
+    value_range: tuple[tuple[int, int], ...] | Literal["file"] | None = Field(
+        None,
+        description="stored values that become black and white, where images have more than 8 bits: one [low, high], "
+        "one for each channel, or file for each file's own; none: 0 .. 2^b - 1, the least that holds 99.9 % of them",
+    )
     optimizer: Optimizer = Field(Optimizer(), description="update rule")
     schedule: Schedule = Field(Schedule(), description="learning rate over time")
     augmentation: Augmentation = Field(Augmentation(), description="random changes of training images")
@@ -114,6 +123,21 @@ class Recipe(_Part):
         "stop", description="at a loss that is not finite: stop, or skip, restore and halve the learning rate"
     )
     seed: Annotated[int, Field(ge=0)] = Field(0, description="of initial weights, order, augmentation and dropout")
+
+    @field_validator("value_range", mode="before")
+    @classmethod
+    def _one_range_for_all(cls, value: Any) -> Any:
+        """[low, high] is [[low, high]]."""
+        flat = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(end, int) for end in value)
+        return [value] if flat else value
+
+    @field_validator("value_range")
+    @classmethod
+    def _of_16_bits(cls, value: Any) -> Any:
+        for low, high in value if isinstance(value, tuple) else ():
+            if not 0 <= low < high <= 65535:
+                raise ValueError(f"a range goes from low to high within 0..65535, not {low}..{high}")
+        return value
 
     def with_changes(self, changes: Sequence[str] | Mapping[str, Any]) -> Recipe:
         """A copy with changed fields.

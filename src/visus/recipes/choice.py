@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from visus.data.augmentation import Augmentation
+from visus.data.value_ranges import PixelValues
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.models.card import Card
 from visus.structures import Preprocessing
@@ -23,12 +24,14 @@ class DataFacts:
         classes: number of classes.
         size: median (height, width) of the training images, in pixels.
         grey: whether no training image that was looked at has colour.
+        channels: of the images; 3 stands for grey and colour pictures.
     """
 
     images: int
     classes: int
     size: tuple[int, int]
     grey: bool
+    channels: int = 3
 
     @property
     def small(self) -> bool:
@@ -54,12 +57,17 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
         pretrained: whether the network, or its backbone, starts from published weights.
     """
     if card.task == "detection":
-        return _detection(card, pretrained)
-    if card.task == "segmentation":
-        return _segmentation(facts, pretrained)
-    if facts.small:
-        return _glyphs(facts)
-    return _fine_tuning() if pretrained else _photos_from_scratch(facts)
+    if card.task == "detection":
+        recipe = _detection(card, pretrained)
+    elif card.task == "segmentation":
+        recipe = _segmentation(facts, pretrained)
+    elif facts.small:
+        recipe = _glyphs(facts)
+    else:
+        recipe = _fine_tuning() if pretrained else _photos_from_scratch(facts)
+    if facts.channels not in (1, 3):  # what is no picture has no colours to be changed
+        recipe = recipe.with_changes({"augmentation.saturation": 0.0, "augmentation.hue": 0.0})
+    return recipe
 
 
 def _glyphs(facts: DataFacts) -> Recipe:
@@ -147,20 +155,37 @@ def _segmentation(facts: DataFacts, pretrained: bool) -> Recipe:
     )
 
 
-def training_preprocessing(card: Card, recipe: Recipe, channels: int) -> Preprocessing:
-    """What a training image goes through: the card's own way, with the recipe's size and fit, for 1 or 3 channels."""
+def training_preprocessing(
+    card: Card, recipe: Recipe, channels: int, values: PixelValues | None = None
+) -> Preprocessing:
+    """What a training image goes through: the card's own way, with the recipe's size and fit, for any channels.
+
+    Args:
+        card: of the model.
+        recipe: its size and fit, if it has any.
+        channels: of the network's input.
+        values: what the images hold: their range, and for other than 1 or 3 channels their mean and deviation, which no
+            card can know. None: pictures of 8 bits.
+    """
     own = card.preprocessing
     if recipe.size is not None:
         own = replace(own, size=recipe.size)
     if recipe.fit is not None:
         own = replace(own, fit=recipe.fit, size=None if recipe.fit == "none" else own.size)
-    if channels != own.channels:
-        own = replace(
+    if values is not None and values.value_range is not None:
+        own = replace(own, value_range=values.value_range)
+    if channels not in (1, 3):
+        seen = values or PixelValues(channels)
+        return replace(
             own,
-            channels=1 if channels == 1 else 3,
-            mean=(own.mean * 3)[:channels],
-            std=(own.std * 3)[:channels],
+            channels=channels,
+            order="RGB",
+            scale=255.0,
+            mean=seen.mean or (0.5,) * channels,
+            std=seen.std or (0.25,) * channels,
         )
+    if channels != own.channels:
+        own = replace(own, channels=channels, mean=(own.mean * 3)[:channels], std=(own.std * 3)[:channels])
     return own
 
 

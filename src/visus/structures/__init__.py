@@ -5,7 +5,7 @@ from visus.structures.detections import Detections
 from visus.structures.heatmap import Heatmap
 from visus.structures.label import Label
 from visus.structures.placement import Placement
-from visus.structures.preprocessing import Preprocessing
+from visus.structures.preprocessing import Preprocessing, ValueRange
 from visus.structures.sample import ImageSource, Sample, Target, TargetSource
 from visus.structures.segmentation import IGNORE, SegmentationMap
 
@@ -22,4 +22,5 @@ __all__ = [
     "SegmentationMap",
     "Target",
     "TargetSource",
+    "ValueRange",
 ]

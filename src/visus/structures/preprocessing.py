@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 Fit = Literal["stretch", "crop", "letterbox", "none"]
 
+ValueRange = tuple[tuple[int, int], ...] | Literal["file"]
+"""(low, high) of stored values that become 0 and 255: one pair for all channels, or one for each; "file": each file has
+its own, from the 0.1 % to the 99.9 % quantile of each channel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
@@ -17,23 +21,31 @@ class Preprocessing:
         fit: "stretch" scales both sides freely; "crop" scales the shorter side to size / crop_fraction and cuts the
             centre; "letterbox" scales the longer side and pads right and bottom with ``fill``; "none" changes nothing.
         crop_fraction: share of the shorter side that "crop" keeps, in (0, 1].
-        channels: 3, or 1 for luminance (ITU-R 601).
+        channels: 3, or 1 for luminance (ITU-R 601); another number for files that hold as many.
         order: channel order that the network was trained with.
         scale: raw values 0..255 are divided by this.
         mean: subtracted after the division, one value a channel.
         std: divided by after the subtraction, one value a channel.
         fill: raw value 0..255 of padded pixels.
+        value_range: of files with more than 8 bits, and of all with other than 1 or 3 channels; None: the full range
+            of their bits.
     """
 
     size: tuple[int, int] | None = (224, 224)
     fit: Fit = "crop"
     crop_fraction: float = 0.875
-    channels: Literal[1, 3] = 3
+    channels: int = 3
     order: Literal["RGB", "BGR"] = "RGB"
     scale: float = 255.0
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     fill: int = 0
+    value_range: ValueRange | None = None
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it takes grey and colour pictures, and these as they are shown."""
+        return self.channels in (1, 3) and self.value_range is None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -42,5 +54,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """The inverse of :meth:`to_dict`; JSON's lists become tuples again."""
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        return cls(**{name: _frozen(value) for name, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
