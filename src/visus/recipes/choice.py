@@ -57,7 +57,6 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
         pretrained: whether the network, or its backbone, starts from published weights.
     """
     if card.task == "detection":
-    if card.task == "detection":
         recipe = _detection(card, pretrained)
     elif card.task == "segmentation":
         recipe = _segmentation(facts, pretrained)
