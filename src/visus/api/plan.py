@@ -16,10 +16,11 @@ from visus.data.dataset import Dataset, Finding
 from visus.data.named import NAMED
 from visus.data.value_ranges import PICTURE, PixelValues, ranged, survey
 from visus.engine.model_file import read_info
-from visus.engine.recipe import Recipe
+from visus.engine.recipe import Recipe, named_changes
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
 from visus.models.card import Card
 from visus.recipes.choice import DataFacts
+from visus.recipes.phases import PHASES, PhaseOf
 from visus.structures import Sample
 
 LOOKED_AT = 32
@@ -45,6 +46,7 @@ class Plan:
         name: of the run folder; None makes one from data and model.
         out: the folder that holds run folders.
         values: what the images hold beyond grey or colour of 8 bits.
+        phase: which part of a training in phases this is; None: it is one of one piece.
     """
 
     data: str
@@ -61,6 +63,7 @@ class Plan:
     name: str | None = None
     out: str = "runs"
     values: PixelValues = field(default=PixelValues())
+    phase: PhaseOf | None = None
 
     @property
     def reader(self) -> str | None:
@@ -69,9 +72,11 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for YAML and JSON."""
-        names = (name for name in self.__dataclass_fields__ if name not in ("recipe", "values"))
+        names = (name for name in self.__dataclass_fields__ if name not in ("recipe", "values", "phase"))
         plain = {name: getattr(self, name) for name in names}
-        return {**plain, "values": self.values.to_dict(), "recipe": self.recipe.model_dump(mode="json")}
+        phase = None if self.phase is None else self.phase.to_dict()
+        recipe = self.recipe.model_dump(mode="json")
+        return {**plain, "values": self.values.to_dict(), "phase": phase, "recipe": recipe}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
@@ -81,7 +86,8 @@ class Plan:
         if not needed <= set(values) or not set(values) <= known:
             odd = sorted(set(values) - known) or sorted(needed - set(values))
             raise RecipeError("not the configuration of a training", expected=", ".join(sorted(needed)), got=str(odd))
-        held = {"values": PixelValues.from_dict(values["values"])} if "values" in values else {}
+        held: dict[str, Any] = {"values": PixelValues.from_dict(values["values"])} if "values" in values else {}
+        held |= {"phase": PhaseOf(**values["phase"])} if values.get("phase") else {}
         return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"]), **held})
 
     @classmethod
@@ -141,6 +147,7 @@ def prepare(
     deterministic: bool = False,
     name: str | None = None,
     out: str | Path = "runs",
+    phase: PhaseOf | None = None,
 ) -> Preparation:
     """Opens and checks the data, finds the model, chooses weights and recipe; see :func:`visus.train`.
 
@@ -167,6 +174,12 @@ def prepare(
         backbone = backbone or chosen_backbone or None
         said.append(f"model chosen: {model}{f' on {backbone}' if backbone else ''} (another with --model)")
     weights = _check_weights(weights)
+    if phase is None and isinstance(recipe, str) and recipe in PHASES:
+        asked = find(f"{model}+{backbone}" if backbone else model, pretrained=weights != "none")
+        phase = PhaseOf(recipe, 0, asked.full_name, named_changes(changes))
+    if phase is not None:
+        model, backbone, recipe = phase.model, None, phase.recipe
+        said.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
     card = find(f"{model}+{backbone}" if backbone else model, pretrained=weights != "none")
     if card.task != task:
         raise TaskMismatchError(
@@ -222,6 +235,7 @@ def prepare(
         name=name,
         out=str(out),
         values=dataset.values,
+        phase=phase,
     )
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, said=tuple(said))
 
@@ -327,5 +341,7 @@ def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:
     if path.is_file():
         return Recipe.load(path)
     raise RecipeError(
-        f"no such recipe: {recipe}", expected="a YAML file, or one of " + ", ".join(PUBLISHED), got=str(recipe)
+        f"no such recipe: {recipe}",
+        expected="a YAML file, or one of " + ", ".join([*PUBLISHED, *PHASES]),
+        got=str(recipe),
     )

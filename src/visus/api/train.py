@@ -55,7 +55,8 @@ def train(
         format: the reader of the data, when two could read it.
         backbone: of a composed model, such as "mobilenet_v2" for "ssd".
         weights: "none", "default" (published ones; also for None) or a file.
-        recipe: a recipe, the name of a published one, or a YAML file; None: visus's own for this model and data.
+        recipe: a recipe, the name of a published one or of a training in phases, or a YAML file; None: visus's own for
+            this model and data.
         epochs, batch_size, seed: changes of these recipe fields.
         changes: other changes of the recipe, such as {"optimizer.lr": 3e-4} or ["optimizer.lr=3e-4"].
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
@@ -117,7 +118,9 @@ def resume(run: str | Path, *, device: str | None = None, workers: int | None = 
     folder = RunFolder.open(Path(run))
     plan = Plan.load(folder.path / "config.yaml")
     plan = replace(plan, device=device or plan.device, workers=plan.workers if workers is None else workers)
-    return _execute_in(folder, prepare_again(plan), quiet=quiet)
+    done = _execute_in(folder, prepare_again(plan), quiet=quiet)
+    # One of several processes ends with its phase: the process that launched them goes on.
+    return done if "WORLD_SIZE" in os.environ else _next_phase(plan, done, quiet=quiet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +145,57 @@ class DryRun:
 def execute(prepared: Preparation, *, dry_run: bool = False, quiet: bool = False) -> Run | DryRun:
     """Carries a plan out in a fresh run folder, or rehearses it on two batches in a temporary one.
 
-    What ends before the first checkpoint leaves no folder.
+    A plan that is one phase of several is followed by the others, each in a folder of its own; the last one's run is
+    given back. What ends before the first checkpoint leaves no folder.
     """
     if dry_run:
         return _rehearse(prepared, quiet=quiet)
     plan = prepared.plan
-    name = plan.name or f"{prepared.dataset.name}-{prepared.card.name}"
+    name = _name(prepared)
     setup = {key: value for key, value in plan.to_dict().items() if key != "recipe"}
     folder = RunFolder.create(Path(plan.out), name, plan.recipe, setup=setup)
     try:
-        return _execute_in(folder, prepared, quiet=quiet)
+        run = _execute_in(folder, prepared, quiet=quiet)
     except BaseException:
         if not folder.has_begun:
             folder.discard()
         raise
+    return _next_phase(plan, run, quiet=quiet)
+
+
+def _name(prepared: Preparation) -> str:
+    """Of the run folder: a phase before the last says which one it is, if its model does not."""
+    plan, phase = prepared.plan, prepared.plan.phase
+    name = plan.name or f"{prepared.dataset.name}-{prepared.card.name}"
+    if phase is None or phase.next is None or (plan.name is None and phase.model != phase.leads_to):
+        return name
+    return f"{name}-{phase.name}"
+
+
+def _next_phase(plan: Plan, run: Run, *, quiet: bool) -> Run:
+    """Goes on with the phase after that of ``plan``, from the weights of its run; the run itself where none follows."""
+    following = None if plan.phase is None else plan.phase.next
+    if following is None:
+        return run
+    prepared = prepare(
+        plan.data,
+        task=plan.task,
+        format=plan.reader,
+        model=following.model,
+        weights=str(run.path / "model.safetensors"),
+        changes=following.changes,
+        device=plan.device,
+        workers=plan.workers,
+        processes=plan.processes,
+        deterministic=plan.deterministic,
+        name=plan.name,
+        out=plan.out,
+        phase=following,
+    )
+    done = execute(prepared, quiet=quiet)
+    if not isinstance(done, Run):
+        raise TypeError("a training gives a run")
+    return done
 
 
 def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
@@ -163,7 +203,7 @@ def _rehearse(prepared: Preparation, *, quiet: bool) -> DryRun:
     few = 2 * plan.recipe.batch_size
     splits = {name: _spread(samples, few) for name, samples in prepared.dataset.splits.items()}
     with tempfile.TemporaryDirectory(prefix="visus-dry-run-") as out:
-        short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1)
+        short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1, phase=None)
         try:
             run = execute(replace(prepared, plan=short, dataset=prepared.dataset.with_splits(splits)), quiet=quiet)
         except InterruptedRunError as error:

@@ -22,6 +22,7 @@ or a name (visus data list). Without --model, the model, its weights and the rec
   visus train photos/ --model resnet18 --epochs 5         a folder with cats/ and dogs/
   visus train bccd/ --model ssd --backbone mobilenet_v2   boxes
   visus train nuclei/ --task segmentation --model unet    masks
+  visus train voc/ --model fcn8s --recipe fcn-voc-staged  FCN-32s, then FCN-16s, then FCN-8s: three runs
   visus train photos/ --set optimizer.lr=3e-4 --set augmentation.mirror=0
   visus train photos/ --show-recipe                       every field, its type, value and source
   visus train photos/ --dry-run                           two batches through everything
@@ -46,7 +47,9 @@ def train(
     weights: Annotated[
         str | None, typer.Option(help="none, default (published ones; the default), or a file.", show_default=False)
     ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Name of a published recipe, or a YAML file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Name of a published recipe (or one in phases), or a YAML file.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
     set_: Annotated[

@@ -71,9 +71,17 @@ class Augmentation(BaseModel):
         False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
     )
 
+    object_window: Literal["none", "centred", "overlapping"] = Field(
+        "none",
+        description="segmentation: a random object's box, 1.2 times enlarged, and nothing else labelled; or a window "
+        "that overlaps it by half (DeconvNet's two stages)",
+    )
+
     @model_validator(mode="after")
     def _act_together(self) -> Self:
-        cropping = [name for name in ("crop_area", "random_crop", "iou_crop") if getattr(self, name)]
+        ways = ("crop_area", "random_crop", "iou_crop")
+        cropping = [name for name in ways if getattr(self, name)]
+        cropping += ["object_window"] if self.object_window != "none" else []
         if len(cropping) > 1:
             raise ValueError(f"choose one way of cropping: {' and '.join(cropping)} exclude one another")
         acting = [name for name in _OF_RANDOM_CROP if getattr(self, name) != type(self).model_fields[name].default]

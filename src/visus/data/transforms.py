@@ -21,11 +21,12 @@ from visus.data.augmentation import Augmentation
 from visus.data.colour import change_colours, shift_colours
 from visus.data.geometry import Border, Cut, Frame, Window, displace, flip, mirror, turn, warp
 from visus.data.images import opened
+from visus.data.object_windows import object_window
 from visus.data.policies import autoaugment
 from visus.data.value_ranges import PICTURE, load_channels
 from visus.data.windows import fixed_window, random_window
 from visus.errors import RecipeError
-from visus.structures import Placement, Preprocessing, Sample, Target
+from visus.structures import Placement, Preprocessing, Sample, SegmentationMap, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ class Preparer:
                 got=self.task,
                 remedy="set augmentation.crop_area instead",
             )
+        if self.augmentation is not None and self.augmentation.object_window != "none" and self.task != "segmentation":
+            raise RecipeError(
+                "object_window finds objects in class maps",
+                expected="the task segmentation",
+                got=self.task,
+                remedy="set augmentation.object_window=none",
+            )
         if self.augmentation is not None and self.augmentation.policy != "none" and self.task != "classification":
             raise RecipeError(
                 f"{self.augmentation.policy} moves what is in an image, and no boxes or masks with it",
@@ -115,7 +123,11 @@ class Preparer:
             window, size = fixed_window(file_size, preprocessing)
         else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
-            window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
+            if augmentation.object_window != "none" and isinstance(target, SegmentationMap):
+                size = preprocessing.size or file_size
+                window, target = object_window(target, augmentation.object_window, random)
+            else:
+                window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
             if augmentation.sides:
                 size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
         loaded = load_channels(source, preprocessing, _needed(window, size, file_size), sample.id)

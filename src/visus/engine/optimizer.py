@@ -13,7 +13,7 @@ def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None 
     """The update rule over every parameter of a network, frozen ones included (they have no gradient until thawed).
 
     Args:
-        network: its ``backbone``, or its ``head`` prefixes, tell the head from the backbone when ``settings.backbone_lr`` is not 1.
+        network: its ``backbone``, or its ``head`` prefixes, tell what is new when ``settings.backbone_lr`` is not 1.
         settings: of the recipe.
         lr: the rate of the head; ``settings.lr`` if None (see :func:`scaled_lr`).
 

@@ -150,7 +150,7 @@ class Recipe(_Part):
             RecipeError: if a field does not exist or cannot take the value.
         """
         values = self.model_dump()
-        for name, value in _pairs(changes):
+        for name, value in named_changes(changes).items():
             *path, last = name.split(".")
             place: Any = values
             known: Any = self
@@ -214,6 +214,11 @@ _EXPECTED = {
     "bool_parsing": "true or false",
 }
 """Words for people, where pydantic's are for programmers."""
+
+
+def named_changes(changes: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """The values of "field=value" texts by the field's name; raises RecipeError where a text is none."""
+    return dict(_pairs(changes))
 
 
 def _pairs(changes: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

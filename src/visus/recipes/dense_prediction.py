@@ -4,10 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from visus.data.augmentation import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.tasks.options import LossOptions
+
+
+def _fcn(name: str, lr: float) -> Recipe:
+    return Recipe(
+        source=f"Long et al. 2015, the authors' {name}: 100,000 steps of one image of 8,498 (SBD); a loss of sums",
+        epochs=12,
+        batch_size=1,
+        optimizer=Optimizer(lr=lr, momentum=0.99, weight_decay=5e-4, bias_lr=2.0, decay_norm_and_bias=False),
+        loss=LossOptions(reduction="sum"),
+        channels_last=False,
+    )
+
+
+def _deconvnet(
+    stage: int, epochs: int, milestones: tuple[float, ...], window: Literal["centred", "overlapping"]
+) -> Recipe:
+    steps, drop = (20_000, 9_000) if stage == 1 else (40_000, 10_000)
+    return Recipe(
+        source=f"Noh et al. 2015, sec. 4.2, 4.3, the authors' solver: stage {stage}, {steps:,} steps of 64 windows "
+        f"of 12,031 images, lr/10 every {drop:,}",
+        epochs=epochs,
+        batch_size=64,
+        reference_batch_size=64,
+        size=(224, 224),
+        fit="stretch",
+        optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, decay_norm_and_bias=False),
+        schedule=Schedule(name="steps", milestones=milestones, gamma=0.1),
+        augmentation=Augmentation(object_window=window, mirror=0.5),
+    )
+
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
@@ -29,6 +60,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                 photometric=0.5,
             ),
         ),
+        "fcn32s-voc": _fcn("voc-fcn32s", 1e-10),
+        "fcn16s-voc": _fcn("voc-fcn16s", 1e-12),
+        "fcn8s-voc": _fcn("voc-fcn8s", 1e-14),
+        "fcn-voc": Recipe(
+            source="Long et al. 2015, sec. 4.3: 20 images a step, momentum 0.9, fixed lr; epochs: not stated",
+            epochs=100,
+            batch_size=20,
+            reference_batch_size=20,
+            optimizer=Optimizer(lr=1e-4, momentum=0.9, weight_decay=5e-4, bias_lr=2.0),
+        ),
+        "deconvnet-voc-1": _deconvnet(1, 106, (48, 96), "centred"),
+        "deconvnet-voc-2": _deconvnet(2, 213, (53, 106, 160), "overlapping"),
         "unet-isbi": Recipe(
             source="Ronneberger et al. 2015, sec. 3: one large tile a step, momentum 0.99; lr, epochs: not stated",
             epochs=300,

@@ -1,0 +1,116 @@
+"""Trainings in phases: each is a run of its own, and begins with the weights that the one before ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from visus.errors import RecipeError
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One part of a training.
+
+    Args:
+        name: added to the name of the run, but for the last phase.
+        recipe: the name of a published recipe.
+        model: what is trained in it; "" for the model that was asked for.
+    """
+
+    name: str
+    recipe: str
+    model: str = ""
+
+
+PHASES: Mapping[str, tuple[Phase, ...]] = MappingProxyType(
+    {
+        "fcn-voc-staged": (  # Long et al. 2015, section 4.2
+            Phase("fcn32s", "fcn32s-voc", "fcn32s"),
+            Phase("fcn16s", "fcn16s-voc", "fcn16s"),
+            Phase("fcn8s", "fcn8s-voc", "fcn8s"),
+        ),
+        "deconvnet-voc": (  # Noh et al. 2015, section 4.2
+            Phase("objects", "deconvnet-voc-1"),
+            Phase("windows", "deconvnet-voc-2"),
+        ),
+    }
+)
+"""Name -> its phases, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseOf:
+    """Which part of a training in phases a run is.
+
+    Args:
+        phases: one of PHASES.
+        number: the part's place, from 0.
+        leads_to: the model of the last part, with edition and backbone.
+        changes: of the recipes, which hold for all parts.
+
+    Raises:
+        RecipeError: if these phases do not lead to that model. Those to FCN-16s end before FCN-8s.
+    """
+
+    phases: str
+    number: int
+    leads_to: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        named = [phase.model for phase in PHASES[self.phases]]
+        if any(named) and self._final not in named:
+            raise RecipeError(
+                f"the phases of {self.phases} do not lead to {self._final}",
+                expected=" or ".join(named),
+                got=self._final,
+                remedy=f"name such a model: --model {named[-1]}",
+            )
+
+    @property
+    def _final(self) -> str:
+        return self.leads_to.partition("+")[0].partition("@")[0]
+
+    @property
+    def _sequence(self) -> tuple[Phase, ...]:
+        phases = PHASES[self.phases]
+        named = [phase.model for phase in phases]
+        return phases[: named.index(self._final) + 1] if any(named) else phases
+
+    @property
+    def count(self) -> int:
+        """Of all parts."""
+        return len(self._sequence)
+
+    @property
+    def name(self) -> str:
+        """Of this part."""
+        return self._sequence[self.number].name
+
+    @property
+    def recipe(self) -> str:
+        """The name of this part's recipe."""
+        return self._sequence[self.number].recipe
+
+    @property
+    def model(self) -> str:
+        """What is trained in this part, on the backbone of ``leads_to``."""
+        own = self._sequence[self.number].model
+        return own + self.leads_to.removeprefix(self._final) if own else self.leads_to
+
+    @property
+    def next(self) -> PhaseOf | None:
+        """The part that follows."""
+        return replace(self, number=self.number + 1) if self.number + 1 < self.count else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "phases": self.phases,
+            "number": self.number,
+            "leads_to": self.leads_to,
+            "changes": dict(self.changes),
+        }

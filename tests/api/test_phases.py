@@ -1,0 +1,74 @@
+"""A training in phases, from its first run to its last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import visus
+from visus.errors import RecipeError
+
+SHORT = {"size": [64, 64], "fit": "stretch", "epochs": 1, "optimizer.lr": 1e-6, "batch_size": 4}
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def runs(masks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    visus.train(
+        masks,
+        task="segmentation",
+        model="fcn16s",
+        backbone="mobilenet_v1_025",
+        weights="none",
+        recipe="fcn-voc-staged",
+        changes=SHORT,
+        out=out,
+        name="fcn",
+        quiet=True,
+    )
+    return out
+
+
+def test_each_phase_is_a_run_and_the_last_bears_the_name(runs: Path) -> None:
+    assert sorted(path.name for path in runs.iterdir() if not path.is_symlink()) == ["fcn", "fcn-fcn32s"]
+    for name, model in (("fcn-fcn32s", "fcn32s+"), ("fcn", "fcn16s+")):
+        config = yaml.safe_load((runs / name / "config.yaml").read_text())
+        assert config["model"].startswith(model)
+        assert config["recipe"]["epochs"] == 1
+        assert (runs / name / "report.html").is_file()
+
+
+def test_a_phase_begins_where_the_one_before_ended(runs: Path) -> None:
+    """With rates of 1e-6 and sums over 4,096 pixels the trunk hardly moves in one epoch; another start would differ."""
+    coarse, fine = weights(runs / "fcn-fcn32s"), weights(runs / "fcn")
+    shared = [name for name in coarse if name.startswith("backbone.") and coarse[name].ndim == 4]
+    assert shared
+    for name in shared:
+        assert (coarse[name] - fine[name]).abs().mean() < 0.05 * coarse[name].abs().mean()
+    config = yaml.safe_load((runs / "fcn" / "config.yaml").read_text())
+    assert config["weights"] == str((runs / "fcn-fcn32s" / "model.safetensors").resolve())
+
+
+def test_a_finished_phase_is_resumed_with_the_next_one(runs: Path, tmp_path: Path) -> None:
+    """What was killed between two phases goes on with the second."""
+    import shutil
+
+    shutil.copytree(runs / "fcn-fcn32s", tmp_path / "fcn-fcn32s")
+    config = tmp_path / "fcn-fcn32s" / "config.yaml"
+    config.write_text(config.read_text().replace(f"out: {runs}", f"out: {tmp_path}"))
+    done = visus.resume(tmp_path / "fcn-fcn32s", quiet=True)
+    assert done.path == tmp_path / "fcn"
+    assert done.metrics["val"]["mean_iou"] is not None
+
+
+def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
+    with pytest.raises(RecipeError, match="do not lead to unet"):
+        visus.train(masks, task="segmentation", model="unet", recipe="fcn-voc-staged", quiet=True)
