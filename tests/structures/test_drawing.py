@@ -21,12 +21,12 @@ from visus.structures.drawing import (
     colour_of,
     draw_detections,
     draw_label,
-    draw_segmentation,
     grid,
     ink_on,
     percent,
     reduced,
 )
+from visus.structures.map_pictures import draw_segmentation
 
 NAMES = ("cat", "dog", "bird", "fish")
 

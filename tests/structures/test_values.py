@@ -281,7 +281,7 @@ class TestSegmentationMap:
 
     def test_to_dict_is_json(self):
         said = json.loads(json.dumps(SegmentationMap(("a", "b"), np.zeros((2, 3), np.uint8)).to_dict()))
-        assert said == {"size": [2, 3], "fractions": {"a": 1.0, "b": 0.0}}
+        assert said == {"size": [2, 3], "fractions": {"a": 1.0, "b": 0.0}, "areas": {"a": 6, "b": 0}}
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Detections:
         return draw_detections(self, image)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: one entry an object, boxes in pixels."""
+        """Plain values, ready for JSON: one entry an object, boxes and areas in pixels."""
         objects = []
         for i in range(len(self)):
             entry: dict[str, Any] = {
@@ -118,5 +118,7 @@ class Detections:
             }
             if self.scores is not None:
                 entry["score"] = float(self.scores[i])
+            if self.masks is not None:
+                entry["area"] = int(self.masks[i].sum())
             objects.append(entry)
         return {"size": list(self.size), "objects": objects}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from visus.errors import ShapeError
-from visus.structures.drawable import DrawnDetections, DrawnLabel, DrawnSegmentation
+from visus.structures.drawable import DrawnDetections, DrawnLabel
 
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -44,8 +44,10 @@ SMALLEST = 256
 PIXEL_ART = 64
 """Up to this longer side an image is enlarged in hard squares, so that its pixels can be counted."""
 
-BACKGROUND_NAMES = ("background", "_background_", "bg")
 LEGEND_ENTRIES = 12
+
+TAGS_COVER = 0.15
+"""Objects with masks have tags as long as these take up no more than this share of the picture."""
 
 
 def colour_of(class_id: int) -> Colour:
@@ -101,6 +103,9 @@ def draw_label(
 def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None = None) -> Image.Image:
     """The image with boxes, class names and scores; masks as tinted shapes with an outline; ignored objects in grey.
 
+    Where tags would hide too much (see ``TAGS_COVER``), objects with masks have no boxes and tags but a legend with
+    their number; those of one class then differ in colour from one another.
+
     Args:
         detections: a truth or a prediction; no object at all gives the plain image.
         image: [3,H,W] uint8, if the detections keep none; a reduced copy of the file is fine.
@@ -110,7 +115,11 @@ def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None
     """
     pixels = image if image is not None else detections.image
     picture = canvas(pixels, "detections")
-    _check_same_shape(pixels, detections.size)
+    check_same_shape(pixels, detections.size)
+    size = text_size(picture)
+    tag_area = 2.0 * size * 8 * size  # of a dozen letters
+    if detections.masks is not None and len(detections.labels) * tag_area > TAGS_COVER * picture.width * picture.height:
+        return _draw_crowd(detections, picture)
     height, width = detections.size
     scale = np.asarray([picture.width / width, picture.height / height] * 2)
     boxes = detections.boxes * scale
@@ -123,7 +132,6 @@ def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None
     if detections.masks is not None:
         for i in large_first:
             _tint_mask(picture, detections.masks[i], colours[i])
-    size = _text_size(picture)
     line = max(2, size // 7)
     draw = ImageDraw.Draw(picture)
     for i in large_first:
@@ -144,47 +152,29 @@ def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None
     return picture
 
 
-def draw_segmentation(segmentation: DrawnSegmentation, image: NDArray[np.uint8] | None = None) -> Image.Image:
-    """The image with classes laid over it in colour, edges between them, and a legend with each class's share.
-
-    A class named "background" stays clear; pixels to ignore are hatched in grey.
-
-    Args:
-        segmentation: a truth or a prediction.
-        image: [3,H,W] uint8, if the map keeps none; a reduced copy of the file is fine.
-
-    Raises:
-        ShapeError: if no image is at hand, or one whose shape is not that of the map.
-    """
-    pixels = image if image is not None else segmentation.image
-    picture = canvas(pixels, "a segmentation map")
-    _check_same_shape(pixels, segmentation.size)
-    ids = np.asarray(Image.fromarray(segmentation.map).resize(picture.size, Image.Resampling.NEAREST))
+def _draw_crowd(detections: DrawnDetections, picture: Image.Image) -> Image.Image:
+    masks = detections.masks if detections.masks is not None else np.zeros((0, *detections.size), bool)
+    owners = np.zeros(detections.size, np.int32)
+    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
+        owners[masks[i]] = i + 1
+    shown = np.asarray(Image.fromarray(owners).resize(picture.size, Image.Resampling.NEAREST))
+    alone = len(detections.classes) == 1
+    hues = np.arange(len(masks)) % len(HUES) if alone else detections.labels
+    table = np.asarray([PAPER, *(colour_of(int(hue)) for hue in hues)], np.float32)
+    if detections.ignored is not None:
+        table[1:][detections.ignored] = UNCOUNTED
     values = np.asarray(picture).astype(np.float32)
-    clear = [i for i, name in enumerate(segmentation.classes) if name.lower() in BACKGROUND_NAMES]
-    table = np.asarray([colour_of(i) for i in range(256)], np.float32)
-    known = ids < len(segmentation.classes)
-    tinted = known & ~np.isin(ids, clear)
-    edge = _edges(ids) & known
-    values[tinted] = 0.5 * values[tinted] + 0.5 * table[ids[tinted]]
-    values[edge & tinted] = table[ids[edge & tinted]]
-    rows, columns = np.indices(ids.shape)
-    hatched = ~known & ((rows + columns) // max(2, _text_size(picture) // 4) % 2 == 0)
-    values[hatched] = UNCOUNTED
-    picture = Image.fromarray(values.round().astype(np.uint8))
-
+    inside = shown > 0
+    values[inside] = 0.6 * values[inside] + 0.4 * table[shown[inside]]
+    rim = inside & edges(shown)
+    values[rim] = table[shown[rim]]
+    counts = np.bincount(detections.labels, minlength=len(detections.classes))
     entries = [
-        (f"{name} {percent(share)}", FAINT if i in clear else colour_of(i), share)
-        for i, (name, share) in enumerate(segmentation.fractions().items())
-        if share > 0
+        (f"{count:,} {name}", INK if alone else colour_of(k))
+        for k, (name, count) in enumerate(zip(detections.classes, counts.tolist(), strict=True))
+        if count
     ]
-    entries.sort(key=lambda entry: -entry[2])
-    legend = [(text, colour) for text, colour, _ in entries[:LEGEND_ENTRIES]]
-    if len(entries) > LEGEND_ENTRIES:
-        legend.append((f"and {len(entries) - LEGEND_ENTRIES} more", PAPER))
-    if not known.all():
-        legend.append(("not counted", UNCOUNTED))
-    return _with_legend(picture, legend)
+    return with_legend(Image.fromarray(values.round().astype(np.uint8)), entries[:LEGEND_ENTRIES])
 
 
 def grid(
@@ -275,7 +265,7 @@ def reduced(picture: Image.Image, side: int) -> Image.Image:
 
 def with_strip(picture: Image.Image, text: str, colours: NDArray[np.uint8]) -> Image.Image:
     """The picture with a line of text under it and a colour scale [N,3] from low to high."""
-    size = _text_size(picture)
+    size = text_size(picture)
     row = round(1.9 * size)
     sheet, draw, left = _sheet(picture, row, size)
     scale_width = 6 * size
@@ -285,7 +275,7 @@ def with_strip(picture: Image.Image, text: str, colours: NDArray[np.uint8]) -> I
     return sheet
 
 
-def _check_same_shape(image: NDArray[np.uint8] | None, size: tuple[int, int]) -> None:
+def check_same_shape(image: NDArray[np.uint8] | None, size: tuple[int, int]) -> None:
     if image is None or 0 in size:
         return
     height, width = image.shape[1:]
@@ -298,7 +288,7 @@ def _check_same_shape(image: NDArray[np.uint8] | None, size: tuple[int, int]) ->
         )
 
 
-def _text_size(picture: Image.Image) -> int:
+def text_size(picture: Image.Image) -> int:
     return max(13, round(max(picture.size) / 42))
 
 
@@ -353,7 +343,7 @@ def _sheet(picture: Image.Image, added: int, size: int) -> tuple[Image.Image, Im
 
 def _with_rows(picture: Image.Image, rows: Sequence[tuple[str, float | None, Colour]]) -> Image.Image:
     """The picture with rows of text under it; a row with a share has a bar."""
-    size = _text_size(picture)
+    size = text_size(picture)
     row, bar = round(1.5 * size), max(3, size // 4)
     plain = round(1.9 * size)
     heights = [plain if share is None else row + bar + size // 3 for _, share, _ in rows]
@@ -377,9 +367,9 @@ def _with_rows(picture: Image.Image, rows: Sequence[tuple[str, float | None, Col
     return sheet
 
 
-def _with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> Image.Image:
+def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> Image.Image:
     """The picture with coloured squares and their names under it, in as many rows as they need."""
-    size = _text_size(picture)
+    size = text_size(picture)
     row, mark, left = round(1.6 * size), round(0.8 * size), round(0.6 * size)
     width = max(picture.width, 16 * size)
     places: list[tuple[int, int, str, Colour]] = []
@@ -448,7 +438,7 @@ def _place_tag(
     return min(tags, key=lambda tag: sum(tag.shared_area(other) for other in placed))
 
 
-def _edges(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
+def edges(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
     """[H,W] bool: pixels that have a neighbour below or to the right, or are one, of another value."""
     edge = np.zeros(ids.shape, bool)
     down, right = ids[1:] != ids[:-1], ids[:, 1:] != ids[:, :-1]
@@ -464,5 +454,5 @@ def _tint_mask(picture: Image.Image, mask: NDArray[np.bool_], colour: Colour) ->
     if not mask.any():
         return
     shape = np.asarray(Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST))
-    cover = np.where(shape, np.where(_edges(shape), 255, 100), 0).astype(np.uint8)
+    cover = np.where(shape, np.where(edges(shape), 255, 100), 0).astype(np.uint8)
     picture.paste(colour, (0, 0), Image.fromarray(cover))

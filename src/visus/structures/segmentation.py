@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.class_names import object_ids
+from visus.structures.components import find_components
+from visus.structures.detections import Detections
 from visus.structures.placement import Placement
 
 if TYPE_CHECKING:
@@ -69,6 +72,40 @@ class SegmentationMap:
         total = max(int(counts.sum()), 1)
         return {name: float(count) / total for name, count in zip(self.classes, counts, strict=True)}
 
+    def areas(self) -> dict[str, int]:
+        """The number of pixels of each class."""
+        counts = np.bincount(self.map.ravel(), minlength=256)[: len(self.classes)]
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+    def objects(self, *, min_area: int = 1, connectivity: int = 8, grow: float = 0) -> Detections:
+        """Counted objects: one for every piece of a class that hangs together.
+
+        Classes named background (the first class, where none is) and border are no objects. Touching objects of one
+        class are one; a network that was trained on objects that were kept apart keeps them apart too.
+
+        Args:
+            min_area: pieces of fewer pixels are left out.
+            connectivity: 4: pixels hang together by edges; 8: by corners too.
+            grow: objects get back, up to so many pixels away, what a border class or a gap between them took; 0: no.
+
+        Returns:
+            Detections with masks that do not overlap; an object's score is the mean probability of its pixels.
+
+        Raises:
+            UsageError: if an option is out of its range.
+        """
+        found = find_components(self.map, self.classes, min_area=min_area, connectivity=connectivity, grow=grow)
+        ids = object_ids(self.classes)
+        return Detections(
+            classes=tuple(self.classes[i] for i in ids),
+            boxes=found.boxes(),
+            labels=np.searchsorted(np.asarray(ids, np.int64), found.labels),
+            size=self.size,
+            scores=None if self.scores is None else found.mean(self.scores),
+            masks=found.masks(),
+            image=self.image,
+        )
+
     def undo(self, placement: Placement) -> SegmentationMap:
         """From network pixels to file pixels; pixels that the network never saw become 255."""
         scores = None if self.scores is None else placement.undo_map(self.scores, smooth=True)
@@ -77,10 +114,10 @@ class SegmentationMap:
 
     def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
         """The image with the classes laid over it in colour. image: [3,H,W], if this value keeps none."""
-        from visus.structures.drawing import draw_segmentation
+        from visus.structures.map_pictures import draw_segmentation
 
         return draw_segmentation(self, image)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: the size and each class's share; the map itself is saved as a PNG."""
-        return {"size": list(self.size), "fractions": self.fractions()}
+        """Plain values, ready for JSON: the size, each class's share and pixels; the map itself is a PNG."""
+        return {"size": list(self.size), "fractions": self.fractions(), "areas": self.areas()}
