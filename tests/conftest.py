@@ -123,6 +123,31 @@ def make_masks(root: Path, count: int = 12, side: int = 32) -> Path:
     return root
 
 
+def write_nuclei(folder: Path, count: int = 12) -> Path:
+    """Pairs of discs that touch, three to five pairs an image, numbered."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    rows, columns = np.mgrid[:64, :64]
+    for number in range(count):
+        labels = np.zeros((64, 64), np.uint8)
+        for pair in range(3 + number % 3):
+            for side in (0, 1):
+                disc = (rows - 7 - 12 * pair) ** 2 + (columns - 12 - 8 * side - 4 * (pair % 4)) ** 2 < 20
+                labels[disc & (labels == 0)] = 2 * pair + side + 1
+        noise = np.random.default_rng(number).integers(0, 60, (64, 64, 3))
+        Image.fromarray((noise + 150 * (labels > 0)[..., None]).astype(np.uint8)).save(
+            folder / "images" / f"{number}.png"
+        )
+        Image.fromarray(labels).save(folder / "labels" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_nuclei() -> Callable[[Path], Path]:
+    """``make_nuclei(folder)``: instance maps of discs that touch."""
+    return write_nuclei
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of tiny pictures, with train, val and test; not to be changed."""

@@ -74,6 +74,7 @@ class Dataset:
         made_splits: the names of the splits that were made here and not given by the data.
         findings: what the reader noticed and mended.
         values: channels of the images, and what range their values fill.
+        touching: how maps keep touching objects apart (see ``data.touching``); "" where nothing was chosen.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Dataset:
     made_splits: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     values: PixelValues = field(default=PixelValues())
+    touching: str = ""
 
     @property
     def tasks(self) -> tuple[str, ...]:

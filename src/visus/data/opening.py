@@ -16,6 +16,7 @@ from visus.data.images import FileImage
 from visus.data.named import NAMED, open_named
 from visus.data.splits import FRACTIONS, split_samples
 from visus.data.value_ranges import ranged, survey
+from visus.data.touching import with_touching
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 
@@ -29,6 +30,7 @@ def open_data(
     task: str | None = None,
     format: str | None = None,
     seed: int = 0,
+    touching: str | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -39,6 +41,8 @@ def open_data(
         task: the task it is opened for; splits then hold only samples with a target for it. None: the default one.
         format: the format's name, where looking at the folder does not tell or tells two.
         seed: decides splits that the data do not give.
+        touching: segmentation of data that know their objects: how touching ones stay apart, "gap", "border", "outline"
+            or "merge" (see ``data.touching``); None: "gap" for instance maps, else "merge".
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -49,7 +53,7 @@ def open_data(
     Raises:
         DataError: no such folder, an empty one, none or several formats, damaged labels, one class in classification.
         TaskMismatchError: if the labels do not allow the task.
-        UsageError: if there is no format of this name.
+        UsageError: if there is no format of this name, or ``touching`` means nothing for these data and this task.
     """
     if isinstance(source, str) and source in NAMED and format is None:
         dataset = open_named(source, cache=cache)
@@ -63,6 +67,16 @@ def open_data(
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task)
+    if task == "segmentation":
+        dataset = with_touching(dataset, touching)
+    elif touching:
+        raise UsageError(
+            f"{task or 'an unlabelled data set'} knows no choice for touching objects",
+            expected="the task segmentation",
+            got=f"touching={touching}",
+            remedy="add --task segmentation, or leave --touching away",
+        )
+    if task is not None:
         _check_classes(dataset, task)
     return _with_values(_split(dataset, task, seed))
 

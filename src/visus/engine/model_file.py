@@ -37,6 +37,7 @@ class ModelInfo:
         recipe: every field of the training's recipe; empty when visus did not train it.
         data_fingerprint: of the data set that it was trained on.
         visus_version: that wrote the file.
+        touching: segmentation: how touching objects were kept apart in the training maps; "" where nothing was chosen.
     """
 
     task: str
@@ -50,6 +51,7 @@ class ModelInfo:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data_fingerprint: str = ""
     visus_version: str = ""
+    touching: str = ""
 
     @property
     def input_size(self) -> tuple[int, int] | None:

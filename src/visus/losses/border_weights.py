@@ -14,9 +14,15 @@ REACH = 6
 
 
 def border_weights(
-    ids: NDArray[np.integer], *, weight: float = 10.0, sigma: float = 5.0, background: int = 0, ignore: int = 255
+    ids: NDArray[np.integer],
+    *,
+    weight: float = 10.0,
+    sigma: float = 5.0,
+    background: int = 0,
+    border: int | None = None,
+    ignore: int = 255,
 ) -> NDArray[np.float32]:
-    """The weight that is added at each background pixel.
+    """The weight that is added at each background pixel, and at each pixel of the border class.
 
     The objects are the connected components (by edges, not corners) of every other class. Distances are Euclidean,
     from pixel centre to pixel centre, so that a gap of one pixel has d1 = d2 = 1.
@@ -26,6 +32,7 @@ def border_weights(
         weight: w0 (the paper: 10).
         sigma: in pixels (the paper: 5).
         background: the class that lies between objects.
+        border: a class of borders, which are no objects and are weighted as background is; None: there is none.
         ignore: the id of pixels that are neither.
 
     Returns:
@@ -38,7 +45,7 @@ def border_weights(
     nearest = np.full((height, width), np.inf, np.float32)
     second = np.full((height, width), np.inf, np.float32)
     for label in np.unique(ids):
-        if label in (background, ignore):
+        if label in (background, ignore, border):
             continue
         mask = (ids == label).astype(np.uint8)
         count, components, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
@@ -54,4 +61,5 @@ def border_weights(
             nearest[window] = np.minimum(nearest[window], distance)
     total = (nearest + second).astype(np.float64)
     weights = weight * np.exp(-(total**2) / (2 * sigma**2))
-    return np.where(ids == background, weights, 0).astype(np.float32)
+    between = (ids == background) | (ids == border) if border is not None else ids == background
+    return np.where(between, weights, 0).astype(np.float32)

@@ -27,6 +27,7 @@ from visus.losses.dice import dice_loss
 from visus.metrics.segmentation import SegmentationMetric
 from visus.models.protocols import Output
 from visus.structures import IGNORE, Batch, SegmentationMap, Target
+from visus.structures.class_names import border_id
 from visus.tasks.mirroring import Part, answer, loses_border, pieces
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
@@ -214,7 +215,13 @@ class Segmentation:
         if not self._loss.border_weight:
             return None
         weights = [
-            border_weights(ids, weight=self._loss.border_weight, sigma=self._loss.border_sigma, ignore=IGNORE)
+            border_weights(
+                ids,
+                weight=self._loss.border_weight,
+                sigma=self._loss.border_sigma,
+                border=border_id(self.classes),
+                ignore=IGNORE,
+            )
             for ids in targets.cpu().numpy()
         ]
         return torch.from_numpy(np.stack(weights)).to(targets.device)  # [N, H, W]

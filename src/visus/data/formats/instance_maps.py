@@ -6,7 +6,7 @@ without a gap, k differs from map to map, and nearly every number is one connect
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from visus.data.formats.objects import BACKGROUND
 from visus.data.formats.pairs import find_pairs, note_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.images import FileImage
+from visus.data.touching import keep_apart
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
 
@@ -98,15 +99,25 @@ class InstanceObjects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InstanceForeground:
-    """A label map as two classes: background and object."""
+    """A label map as classes: background and object, and a border where ``touching`` asks for one.
+
+    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``.
+    """
 
     path: Path
     image: ImageSource
+    touching: str = "merge"
+    classes: tuple[str, ...] = (BACKGROUND, OBJECT)
 
     def load(self) -> SegmentationMap:
         """The map; raises DataError when it cannot be read or does not fit its image."""
         raw = _read_map(self.path, self.image)
-        return SegmentationMap((BACKGROUND, OBJECT), (raw > 0).astype(np.uint8))
+        ids = keep_apart((raw > 0).astype(np.uint8), raw, self.touching, border=2)
+        return SegmentationMap(self.classes, ids)
+
+    def kept_apart(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
+        """The same map with touching objects kept apart in another way."""
+        return replace(self, touching=how, classes=classes)
 
 
 def _recognise(listing: Listing) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.touching import keep_apart
 from visus.errors import DataError
 from visus.structures import IGNORE, Detections, ImageSource, SegmentationMap
 
@@ -89,10 +90,13 @@ class ObjectMapSource:
     """The objects of an image as a map: background is class 0, object class k becomes k + 1.
 
     Larger objects are drawn first, so that what lies on them stays visible; ignored objects (crowds) become 255.
+
+    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``; a border is the last of the classes.
     """
 
     objects: Objects
     classes: tuple[str, ...]
+    touching: str = "merge"
 
     def load(self) -> SegmentationMap:
         """The map; raises DataError when the image's size or an outline cannot be read."""
@@ -103,10 +107,15 @@ class ObjectMapSource:
         ids = self.objects.labels + 1
         if self.objects.ignored is not None:
             ids = np.where(self.objects.ignored, IGNORE, ids)
-        drawn = np.zeros(size, np.uint8)
+        drawn, numbers = np.zeros(size, np.uint8), np.zeros(size, np.int32)
         for index in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
             drawn[masks[index]] = ids[index]
-        return SegmentationMap(self.classes, drawn)
+            numbers[masks[index]] = 0 if ids[index] == IGNORE else index + 1
+        return SegmentationMap(self.classes, keep_apart(drawn, numbers, self.touching, border=len(self.classes) - 1))
+
+    def kept_apart(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
+        """The same map with touching objects kept apart in another way."""
+        return replace(self, touching=how, classes=classes)
 
 
 def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:
