@@ -225,7 +225,7 @@ class TestOtherTasks:
             "a", SegmentationMap(names, ids), SegmentationMap(names, ids, image=np.zeros((3, 1500, 1000), np.uint8))
         )
         page = Reader(written(tmp_path, ReportContent("t", "segmentation", cases=[case])))
-        assert page.tags.count("img") == 2
+        assert page.tags.count("img") == 3  # truth, prediction, difference
 
 
 class TestContent:

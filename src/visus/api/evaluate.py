@@ -24,6 +24,9 @@ def evaluate(
     batch_size: int | None = None,
     device: str = "auto",
     report: str | Path | None = None,
+    objects: bool = False,
+    min_area: int = 1,
+    grow: float | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Scores a trained model on labelled images.
@@ -35,14 +38,23 @@ def evaluate(
         batch_size: images at a time; None: as in training.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         report: also write an HTML report to this file.
+        objects: segmentation: also count objects (pieces of a class that hang together) and score them against the
+            objects of the labels, or the pieces of the true map where the labels do not tell objects apart. Done
+            unasked where the training kept touching objects apart.
+        min_area: objects of fewer pixels are left out.
+        grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
+            training took.
         quiet: no progress on standard error.
 
     Raises:
-        UsageError: if the run does not say what it was trained on, and ``data`` is not given.
+        UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
+            a model that is not one for segmentation.
         DataError: if the data cannot be read, has no such split, or has other classes than the model.
     """
+    from visus.api.objects import PARTED, Counting
     from visus.api.plan import Plan
     from visus.data.opening import open_data
+    from visus.data.touching import knows_objects, with_touching
     from visus.engine.progress import choose_progress
 
     path = model if isinstance(model, str | Path) else model.path
@@ -55,10 +67,15 @@ def evaluate(
         )
     plan = None if config is None else Plan.load(config)
     info = _info(model)
+    objects = objects or info.touching in PARTED
+    counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
     own = data is None and plan is not None
     try:
         dataset = open_data(
-            plan.data if own and plan else str(data), task=info.task, format=plan.reader if own and plan else None
+            plan.data if own and plan else str(data),
+            task=info.task,
+            format=plan.reader if own and plan else None,
+            touching="",
         )
     except TaskMismatchError as error:
         raise TaskMismatchError(
@@ -67,6 +84,8 @@ def evaluate(
             got=f"{plan.data if own and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
+    if info.touching and knows_objects(dataset):
+        dataset = with_touching(dataset, info.touching)
     _require_classes(dataset, info.classes, info.task)
     chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
     progress = choose_progress(quiet=quiet)
@@ -78,7 +97,7 @@ def evaluate(
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     size = batch_size or int(info.recipe.get("batch_size", 16))
-    judged = judge(loaded, samples, batch_size=size, progress=progress)
+    judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting)
     result = Evaluation(data=dataset.name, split=chosen, images=len(samples), metrics=judged.metrics)
     if report is not None:
         from visus.api.reporting import write_evaluation_report

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from visus.api.model import SHOWN_SCORE, Model
+from visus.api.objects import Counting
 from visus.engine.progress import Progress
 from visus.errors import DataError
+from visus.metrics.objects import ObjectMetric
 from visus.metrics.segmentation import SegmentationMetric
 from visus.structures import Detections, Label, Sample, SegmentationMap, Target
+from visus.structures.class_names import object_ids
 from visus.tasks.task import Metric
 
 SHOWN = 12
@@ -47,8 +50,22 @@ class Judged:
     cases: tuple[JudgedCase, ...]
 
 
-def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress: Progress | None = None) -> Judged:
+def judge(
+    model: Model,
+    samples: Sequence[Sample],
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+    counting: Counting | None = None,
+) -> Judged:
     """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
+
+    Args:
+        model: that answers.
+        samples: with their targets.
+        batch_size: images at a time.
+        progress: told of every batch.
+        counting: segmentation: also score counted objects, under "objects"; None: no.
 
     Raises:
         DataError: if an image cannot be read, or there is none.
@@ -56,6 +73,7 @@ def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress:
     if not samples:
         raise DataError("there is nothing to judge", expected="labelled images")
     metric = model.task.metrics()
+    objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
     worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
     ordinary: list[tuple[float, int, Target, Any]] = []
@@ -65,6 +83,9 @@ def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress:
             raise answer.error
         truth = sample.target(model.task.name)
         metric.update([answer.value], [truth])
+        if counting is not None and objects is not None:
+            found, true = counting.compared(sample, answer.value, truth)
+            objects.update([found], [true])
         badness = _badness(model, answer.value, truth)
         entry = (badness, -index, truth, answer.value)
         (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
@@ -73,7 +94,10 @@ def judge(model: Model, samples: Sequence[Sample], *, batch_size: int, progress:
     shown = {-entry[1]: entry for entry in [*worst, *ordinary]}
     ordered = sorted(shown.values(), key=lambda entry: (-entry[0], -entry[1]))
     cases = tuple(_case(model, samples[-entry[1]], entry, -entry[1] in spread) for entry in ordered)
-    return Judged(metrics=metric.compute(), cases=cases)
+    scores = metric.compute()
+    if objects is not None:
+        scores["objects"] = objects.compute()
+    return Judged(metrics=scores, cases=cases)
 
 
 def _badness(model: Model, prediction: Any, truth: Target) -> float:

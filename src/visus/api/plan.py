@@ -14,6 +14,7 @@ import yaml
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.named import NAMED
+from visus.data.touching import TOUCHING
 from visus.data.value_ranges import PICTURE, PixelValues, ranged, survey
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe, named_changes
@@ -43,6 +44,7 @@ class Plan:
         workers: processes that load images; None chooses.
         processes: processes that train together.
         deterministic: only operators that give the same result twice (CUDA).
+        touching: segmentation: how touching objects stay apart in the maps; "" where the labels do not know objects.
         name: of the run folder; None makes one from data and model.
         out: the folder that holds run folders.
         values: what the images hold beyond grey or colour of 8 bits.
@@ -60,6 +62,7 @@ class Plan:
     workers: int | None = None
     processes: int = 1
     deterministic: bool = False
+    touching: str = ""
     name: str | None = None
     out: str = "runs"
     values: PixelValues = field(default=PixelValues())
@@ -145,6 +148,7 @@ def prepare(
     workers: int | None = None,
     processes: int = 1,
     deterministic: bool = False,
+    touching: str | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     phase: PhaseOf | None = None,
@@ -163,11 +167,13 @@ def prepare(
     _check_device(device)
     if processes < 1:
         raise UsageError("a training needs at least one process", expected="1 or more", got=str(processes))
-    dataset = open_data(data, task=task, format=format)
+    dataset = open_data(data, task=task, format=format, touching=touching)
     task = dataset.choose_task(task)
     if not dataset.splits.get("train"):
         raise DataError(f"{dataset.name} has no training images", expected="a split named train")
     said = [dataset.describe(task)]
+    if dataset.touching:
+        said.append(f"touching objects: {dataset.touching}, {TOUCHING[dataset.touching]} (another with --touching)")
     facts = look_at(dataset, task)
     if model is None:
         model, chosen_backbone = choose_model(task, facts)
@@ -232,6 +238,7 @@ def prepare(
         workers=workers,
         processes=processes,
         deterministic=deterministic,
+        touching=dataset.touching,
         name=name,
         out=str(out),
         values=dataset.values,
@@ -253,6 +260,7 @@ def prepare_again(plan: Plan) -> Preparation:
         workers=plan.workers,
         processes=plan.processes,
         deterministic=plan.deterministic,
+        touching=plan.touching,
         name=plan.name,
         out=plan.out,
     )

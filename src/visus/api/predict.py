@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
-from visus.errors import DiskError
 from visus.structures import Detections, Label, SegmentationMap
 
 if TYPE_CHECKING:
@@ -67,6 +63,9 @@ def predict_files(
     *,
     save: str | Path | None = None,
     score: float = 0.3,
+    objects: bool = False,
+    min_area: int = 1,
+    grow: float | None = None,
     batch_size: int = 16,
     device: str = "auto",
 ) -> Iterator[FileAnswer]:
@@ -75,14 +74,20 @@ def predict_files(
     Args:
         model: a run folder, a model file, or a loaded model.
         images: files and folders.
-        save: a folder for pictures with the answers drawn, class maps (segmentation), predictions.csv and .json.
+        save: a folder for pictures with the answers drawn, predictions.csv and .json; segmentation: also class maps as
+            index and colour PNG, and the outlines of all images as coco.json.
         score: detection: objects below this score are left out.
+        objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps.
+        min_area: objects of fewer pixels are left out.
+        grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
+            training took.
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
         DataError: if a file or folder does not exist, or a folder holds no image.
         DiskError: if the answers cannot be written.
+        UsageError: if objects are asked of a model that is not one for segmentation.
     """
     from visus.data.opening import open_images
     from visus.data.value_ranges import ranged
@@ -90,27 +95,42 @@ def predict_files(
     loaded = _loaded(model, device)
     samples = ranged(open_images([Path(image) for image in images]), loaded.info.preprocessing.value_range)
     from visus.api.model import with_image
+    from visus.api.objects import Counting
+    from visus.api.saving import save_pictures, table, table_rows, write, write_json
+    from visus.data.coco_writing import CocoWriter
 
+    counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
     folder = None if save is None else make_folder(Path(save))
-    given: list[FileAnswer] = []
+    given: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    outlines: CocoWriter | None = None
     taken: set[str] = set()
     for sample, answer in zip(samples, loaded.answers(samples, batch_size=batch_size), strict=True):
         name = str(sample.image.path or sample.id)
         if answer.error is not None:
             result = FileAnswer(name, None, error=answer.error.problem)
+            rows.append({"image": name, "error": result.error})
         else:
-            value = answer.value.above(score) if isinstance(answer.value, Detections) else answer.value
+            value: Any = answer.value.above(score) if isinstance(answer.value, Detections) else answer.value
+            map_ = value if isinstance(value, SegmentationMap) else None
+            if map_ is not None and counting is not None:
+                value = counting.found(map_)
             result = FileAnswer(name, value)
             if folder is not None:
                 stem = free_name(Path(name).stem, taken)
-                result = replace(result, saved=_save(folder, stem, with_image(value, sample)))
+                result = replace(result, saved=save_pictures(folder, stem, with_image(value, sample), map_))
+                rows += table_rows(name, value)
+                if map_ is not None:
+                    outlines = outlines or CocoWriter(value.classes)
+                    outlines.add(name, value)
         if folder is not None:
-            given.append(result)
+            given.append(result.to_dict())
         yield result
     if folder is not None:
-        _write(folder / "predictions.csv", _table(given))
-        text = json.dumps({"predictions": [answer.to_dict() for answer in given]}, indent=2, ensure_ascii=False)
-        _write(folder / "predictions.json", text + "\n")
+        write(folder / "predictions.csv", table(rows))
+        write_json(folder / "predictions.json", {"predictions": given})
+        if outlines is not None:
+            write_json(folder / "coco.json", outlines.document(), indent=None)
 
 
 def _loaded(model: str | Path | Model, device: str) -> Model:
@@ -128,45 +148,3 @@ def _words(value: Label | Detections | SegmentationMap) -> str:
         counts = {name: int((value.labels == index).sum()) for index, name in enumerate(value.classes)}
         return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"
     return ", ".join(f"{name} {share:.1%}" for name, share in value.fractions().items() if share > 0)
-
-
-def _save(folder: Path, stem: str, value: Label | Detections | SegmentationMap) -> str:
-    picture = folder / f"{stem}.png"
-    try:
-        value.draw().save(picture)
-        if isinstance(value, SegmentationMap):
-            from PIL import Image
-
-            Image.fromarray(value.map).save(folder / f"{stem}.classes.png")
-    except OSError as error:
-        raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
-    return str(picture)
-
-
-def _table(answers: Sequence[FileAnswer]) -> str:
-    """CSV: a row an image (classification, segmentation) or an object (detection); errors in a column of their own."""
-    rows: list[dict[str, Any]] = []
-    for answer in answers:
-        if answer.error is not None:
-            rows.append({"image": answer.name, "error": answer.error})
-        elif isinstance(answer.value, Label):
-            rows.append({"image": answer.name, "label": answer.value.name, "score": answer.value.score})
-        elif isinstance(answer.value, Detections):
-            for found in answer.value.to_dict()["objects"]:
-                box = dict(zip(("x1", "y1", "x2", "y2"), found["box"], strict=True))
-                rows.append({"image": answer.name, "label": found["label"], "score": found["score"], **box})
-        else:
-            rows.append({"image": answer.name, **answer.value.fractions()})
-    columns = list(dict.fromkeys(column for row in rows for column in row)) or ["image"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise DiskError(f"cannot write {path}", got=error.strerror or str(error)) from None

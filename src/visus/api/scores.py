@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visus.report.content import METRIC_NAMES, class_rows
+from visus.report.content import METRIC_NAMES, OBJECT_NAMES, class_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Evaluation:
 
     def __str__(self) -> str:
         head = f"{self.split} of {self.data}, {self.images:,} images"
-        return "\n".join([head, *score_lines(self.metrics), *per_class_lines(self.metrics)])
+        return "\n".join(
+            [head, *score_lines(self.metrics), *per_class_lines(self.metrics), *object_lines(self.metrics)]
+        )
 
 
 def score_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -49,6 +51,20 @@ def per_class_lines(metrics: Mapping[str, Any]) -> list[str]:
         + "  ".join(f"{key} {_number(value)}" for key, value in scores.items() if isinstance(value, int | float | None))
         for name, scores in rows.items()
     ]
+
+
+def object_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """The scores of counted objects, if there are any, and a line a class."""
+    found = metrics.get("objects")
+    if not found:
+        return []
+    counts = found["counts"]
+    scores = [f"{OBJECT_NAMES[key]} {found[key]:.1%}" for key in OBJECT_NAMES if found[key] is not None]
+    lines = [f"objects: {counts['found']:,} found, {counts['objects']:,} in the truth"]
+    if found["count_error"] is not None:
+        lines[0] += f", off by {found['count_error']:.2f} an image"
+    lines += [", ".join(scores)] if scores else []
+    return [*lines, *(per_class_lines(found) if len(found["per_class"]) > 1 else [])]
 
 
 def _number(value: float | None) -> str:

@@ -42,6 +42,7 @@ def train(
     workers: int | None = None,
     processes: int = 1,
     deterministic: bool = False,
+    touching: str | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
@@ -63,6 +64,9 @@ def train(
         workers: processes that load images; None: chosen.
         processes: processes that train together.
         deterministic: only operators that give the same result twice (matters on CUDA).
+        touching: segmentation of data that know their objects: how touching ones stay apart: "gap" (background between
+            them), "border" (a class of its own there), "outline" (a class around every object) or "merge"; None: "gap"
+            for instance maps, else "merge".
         name: of the run folder; None: "<data>-<model>".
         out: the folder of run folders.
         quiet: no progress on standard error.
@@ -94,6 +98,7 @@ def train(
         workers=workers,
         processes=processes,
         deterministic=deterministic,
+        touching=touching,
         name=name,
         out=out,
     )
@@ -334,6 +339,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         options=recipe.model_options,
         recipe=recipe.model_dump(mode="json"),
         data_fingerprint=fingerprint(prepared.dataset),
+        touching=plan.touching,
         visus_version=_version(),
     )
     model = Model(network=network, task=task, info=info, device=runtime.device, path=folder.path)
@@ -378,17 +384,19 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
 def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Judges the best weights, and writes the model file, the metrics and the reports."""
     from visus.api.judging import judge
+    from visus.api.objects import PARTED, Counting
     from visus.api.reporting import write_run_report
     from visus.engine.model_file import save_model
     from visus.report.data_page import write_data_report
 
     plan = prepared.plan
+    counting = Counting.of(model.info) if plan.touching in PARTED else None
     metrics: dict[str, Any] = {}
     cases: tuple[JudgedCase, ...] = ()
     for split in ("val", "test"):
         samples = prepared.dataset.splits.get(split, ())
         if samples:
-            judged = judge(model, samples, batch_size=plan.recipe.batch_size, progress=progress)
+            judged = judge(model, samples, batch_size=plan.recipe.batch_size, progress=progress, counting=counting)
             metrics[split], cases = judged.metrics, judged.cases
             folder.write_metrics(split, judged.metrics)
     finished = replace(model, info=replace(model.info, metrics=metrics))

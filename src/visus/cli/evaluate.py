@@ -12,6 +12,7 @@ HELP = """Judge a trained model on labelled images.
   visus evaluate runs/photos-resnet18                        the test split, else val
   visus evaluate runs/photos-resnet18 --split val
   visus evaluate runs/photos-resnet18 --data more/ --split test
+  visus evaluate runs/nuclei-unet --objects                  also count objects, and score their masks
   visus evaluate model.safetensors --data photos/ --json
 """
 
@@ -23,13 +24,32 @@ def evaluate(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     report: Annotated[str | None, typer.Option(help="Write an HTML report to this file.")] = None,
+    objects: Annotated[
+        bool, typer.Option("--objects", help="Segmentation: also count objects and score their masks.")
+    ] = False,
+    min_area: Annotated[int, typer.Option(min=0, help="With --objects: leave out those of fewer pixels.")] = 1,
+    grow: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --objects: pixels that each gets back of a gap or border; as in training."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.evaluate import evaluate as judge
     from visus.cli.output import say, say_json
 
-    result = judge(run, data=data, split=split, batch_size=batch_size, device=device, report=report, quiet=quiet)
+    result = judge(
+        run,
+        data=data,
+        split=split,
+        batch_size=batch_size,
+        device=device,
+        report=report,
+        objects=objects,
+        min_area=min_area,
+        grow=grow,
+        quiet=quiet,
+    )
     if json_:
         say_json(result.to_dict())
     else:

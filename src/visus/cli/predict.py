@@ -13,6 +13,7 @@ An image that cannot be read becomes an error line; the others are still answere
 \b
   visus predict runs/photos-resnet18 new/a.jpg
   visus predict runs/photos-resnet18 new/ --save out/      out/*.png, out/predictions.csv and .json
+  visus predict runs/nuclei-unet new/ --objects            counted objects in place of a class for every pixel
   visus predict model.safetensors new/ --json
 """
 
@@ -22,6 +23,12 @@ def predict(
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
     score: Annotated[float, typer.Option(min=0, max=1, help="Detection: show objects from this score on.")] = 0.3,
+    objects: Annotated[bool, typer.Option("--objects", help="Segmentation: answer with counted objects.")] = False,
+    min_area: Annotated[int, typer.Option(min=0, help="With --objects: leave out those of fewer pixels.")] = 1,
+    grow: Annotated[
+        float | None,
+        typer.Option(min=0, help="With --objects: pixels that each gets back of a gap or border; as in training."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
@@ -31,7 +38,17 @@ def predict(
 
     failed = 0
     answers = []
-    for answer in predict_files(run, images, save=save, score=score, batch_size=batch_size, device=device):
+    for answer in predict_files(
+        run,
+        images,
+        save=save,
+        score=score,
+        objects=objects,
+        min_area=min_area,
+        grow=grow,
+        batch_size=batch_size,
+        device=device,
+    ):
         failed += answer.error is not None
         if json_:
             answers.append(answer.to_dict())

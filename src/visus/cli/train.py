@@ -63,6 +63,15 @@ def train(
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that load images; chosen if not given.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that train together (one a GPU).")] = 1,
     deterministic: Annotated[bool, typer.Option(help="Only operators that give the same result twice.")] = False,
+    touching: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="Segmentation of numbered or outlined objects: how touching ones stay apart: gap, border, outline or "
+            "merge; gap for instance maps, else merge.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Train again from a run's config.yaml.")] = None,
     show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and exit.")] = False,
@@ -108,6 +117,7 @@ def train(
                 workers=workers,
                 processes=processes,
                 deterministic=deterministic,
+                touching=touching,
                 name=name,
                 out=out,
             )

@@ -15,8 +15,8 @@ from visus.data.formats.table import FORMATS
 from visus.data.images import FileImage
 from visus.data.named import NAMED, open_named
 from visus.data.splits import FRACTIONS, split_samples
-from visus.data.value_ranges import ranged, survey
 from visus.data.touching import with_touching
+from visus.data.value_ranges import ranged, survey
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 

@@ -44,6 +44,17 @@ METRIC_NAMES: Mapping[str, str] = {
 }
 """Score -> its name for people, those that say most first."""
 
+OBJECT_NAMES: Mapping[str, str] = {
+    "mean_precision": "mean precision (IoU 0.50:0.95)",
+    "map": "COCO mAP of masks",
+    "map50": "mAP of masks at IoU 0.5",
+    "map75": "mAP of masks at IoU 0.75",
+    "precision": "precision at IoU 0.5",
+    "recall": "recall at IoU 0.5",
+    "f1": "F1 at IoU 0.5",
+}
+"""The same for the scores of counted objects."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

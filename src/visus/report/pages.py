@@ -13,6 +13,7 @@ from PIL import Image
 from visus.engine.disk import write_text
 from visus.report import markup, plots
 from visus.report.content import (
+    OBJECT_NAMES,
     Case,
     ReportContent,
     class_rows,
@@ -23,8 +24,9 @@ from visus.report.content import (
     scalars,
 )
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
-from visus.structures import Heatmap, Label
+from visus.structures import Heatmap, Label, SegmentationMap
 from visus.structures.drawing import canvas, reduced
+from visus.structures.map_pictures import draw_difference
 
 HEADLINES = 4
 CONFUSIONS = 8
@@ -46,12 +48,12 @@ def write_report(path: Path, content: ReportContent) -> None:
         _subject(content),
         _curves(drawn),
         _scores(content, drawn),
+        _cases("The worst mistakes", content.mistakes, "Where the model is most wrong, worst first."),
         _cases(
             "Samples",
             content.cases,
             "What is true and what the model says, on images that were not chosen by how well it does.",
         ),
-        _cases("The worst mistakes", content.mistakes, "Where the model is most wrong, worst first."),
         findings_section(content.findings),
         _environment(content),
     ]
@@ -142,7 +144,7 @@ def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
         ]
     if "precision_recall" in drawn:
         parts += [element("h3", "Precision and recall"), markup.svg(drawn["precision_recall"])]
-    parts.append(_classes(metrics))
+    parts += [_classes(metrics), _objects(metrics)]
     shown = [part for part in parts if part]
     return section(f"How good it is on the {content.judged} images", *shown) if shown else Markup()
 
@@ -180,6 +182,29 @@ def _classes(metrics: Mapping[str, Any]) -> Markup:
     if len(rows) > FOLDED_FROM:
         return markup.folded(f"All {len(rows)} classes", whole)
     return join([element("h3", "Class by class"), whole])
+
+
+def _objects(metrics: Mapping[str, Any]) -> Markup:
+    """The scores of counted objects."""
+    found = metrics.get("objects")
+    if not found:
+        return Markup()
+    counts = found["counts"]
+    facts = {
+        "images": f"{counts['images']:,}",
+        "objects in the truth": f"{counts['objects']:,}",
+        "objects found": f"{counts['found']:,}",
+        "too many or too few, an image": "-" if found["count_error"] is None else f"{found['count_error']:.2f}",
+    }
+    scores = [[name, markup.percentage(found[key])] for key, name in OBJECT_NAMES.items()]
+    parts = [element("h3", "Counted objects"), markup.facts(facts), markup.table(["score", ""], scores, numbers=[1])]
+    rows = class_rows(found)
+    if len(rows) > 1:
+        keys = list(next(iter(rows.values())))
+        cells = [[name, *(_class_score(row[key]) for key in keys)] for name, row in rows.items()]
+        columns = ["class", *(OBJECT_NAMES.get(key, key.replace("_", " ")) for key in keys)]
+        parts.append(markup.table(columns, cells, numbers=range(1, len(columns))))
+    return join(parts)
 
 
 def _class_score(value: object) -> object:
@@ -223,7 +248,7 @@ def _verdict(case: Case) -> Markup:
 
 
 def _drawn_case(case: Case) -> Markup:
-    """Truth, prediction and heat map side by side, each drawn on the image."""
+    """Truth, prediction, their difference (of maps) and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
     views = [
         element(
@@ -234,6 +259,9 @@ def _drawn_case(case: Case) -> Markup:
         for name, value in (("truth", case.truth), ("prediction", case.prediction))
         if value is not None
     ]
+    if isinstance(case.truth, SegmentationMap) and isinstance(case.prediction, SegmentationMap):
+        difference = markup.picture(draw_difference(case.prediction, case.truth, pixels), f"{case.id}: difference")
+        views.append(element("figure", element("figcaption", "difference"), difference))
     if case.heatmap is not None:
         name = f"what speaks for {case.heatmap.label}" if case.heatmap.label else "heat map"
         heat = markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: {name}")
