@@ -36,7 +36,7 @@ def randomise(network: nn.Module) -> None:
 def test_unet_of_repeated_values() -> None:
     theirs = smp.Unet("resnet18", encoder_weights=None, classes=4).eval()
     randomise(theirs)
-    ours = build(catalog.find("unet+resnet18"), classes=4, options={"upsampling": "nearest"}).eval()
+    ours = build(catalog.find("unet+resnet18"), classes=4, options={"upsampling": "nearest", "width": 16}).eval()
     state = encoder_state(theirs)
     for number in range(5):  # theirs from the bottom up, ours by level
         block = theirs.decoder.blocks[number]

@@ -276,7 +276,7 @@ def unet_padded(
 ) -> nn.Module:
     """U-Net with padded convolutions, by itself or on a backbone: the output is as large as the input.
 
-    ``width``: channels of the first level; 64, or 16 on a backbone, when not given. ``depth``: number of poolings; 4,
+    ``width``: channels of the first level; 64, or 32 on a backbone, when not given. ``depth``: number of poolings; 4,
     or on a backbone as many as lead to its deepest map. ``norm``: with batch normalisation. ``upsampling``: learned or
     nearest; nearest on a backbone only.
     """
@@ -296,7 +296,7 @@ def unet_padded(
     return BackboneUNet(
         backbone,
         classes=classes,
-        width=width or 16,
+        width=width or 32,
         depth=depth or deepest.bit_length() - 1,
         norm=norm,
         dropout=dropout,
