@@ -202,8 +202,8 @@ def prepare(
     chosen = _recipe(recipe) or choose_recipe(card, facts, pretrained=weights != "none")
     chosen = chosen.with_changes(changes)
     if recipe is None and chosen.channels is not None:  # pages that are channels have no colours to be changed
-        asked = replace(facts, channels=chosen.channels)
-        chosen = choose_recipe(card, asked, pretrained=weights != "none").with_changes(changes)
+        stacked = replace(facts, channels=chosen.channels)
+        chosen = choose_recipe(card, stacked, pretrained=weights != "none").with_changes(changes)
     if chosen.channels is not None or chosen.value_range is not None:
         values = survey(dataset.split("train"), channels=chosen.channels, value_range=chosen.value_range)
         dataset = replace(

@@ -193,6 +193,7 @@ def _next_phase(plan: Plan, run: Run, *, quiet: bool) -> Run:
         workers=plan.workers,
         processes=plan.processes,
         deterministic=plan.deterministic,
+        touching=plan.touching,
         name=plan.name,
         out=plan.out,
         phase=following,
