@@ -339,7 +339,7 @@ def test_coco_outlines_equal_pycocotools(tmp_path: Path) -> None:
     ]
     write_coco(tmp_path, coco(annotations=annotations))
     dataset = open_data(tmp_path)
-    assert dataset.tasks == ("detection", "segmentation")
+    assert dataset.tasks == ("detection", "segmentation", "multilabel_segmentation")
     masks = detections(every(dataset)["a"]).masks
     assert masks is not None
     expected = oracle.decode(oracle.merge(oracle.frPyObjects([polygon, second], 60, 100)))

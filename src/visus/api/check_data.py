@@ -59,7 +59,7 @@ def check_data(
 
     Args:
         data: folder, file or name.
-        task: "classification", "detection" or "segmentation"; None: the data's own.
+        task: one of the data's, such as "segmentation"; None: the data's own.
         format: the reader, when two could read it.
         report: also write an HTML page to this file.
 

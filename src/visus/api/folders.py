@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from visus.errors import DiskError
@@ -33,3 +34,8 @@ def free_name(stem: str, taken: set[str]) -> str:
         name = f"{stem}-{number}"
     taken.add(name)
     return name
+
+
+def file_name(text: str) -> str:
+    """A class name as part of a file name: what file systems do not take becomes a hyphen."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "class"

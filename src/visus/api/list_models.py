@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from visus.errors import UsageError
-from visus.models.card import Card
+from visus.models.card import Card, models_task
 
 
 def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
@@ -21,6 +21,7 @@ def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
     """
     from visus.models.catalog import CARDS
 
+    task = None if task is None else models_task(task)
     tasks = sorted({card.task for card in CARDS})
     if task is not None and task not in tasks:
         raise UsageError(f"no model is made for the task {task}", expected=" or ".join(tasks), got=task)

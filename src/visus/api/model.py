@@ -21,7 +21,8 @@ from visus.engine.predict import Answer
 from visus.engine.predict import predict as answer
 from visus.engine.progress import Progress
 from visus.errors import UsageError
-from visus.structures import Detections, Heatmap, ImageSource, Label, Sample, SegmentationMap, Target
+from visus.models.card import models_task
+from visus.structures import Detections, Heatmap, ImageSource, Label, MultiLabelMap, Sample, SegmentationMap, Target
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
@@ -76,8 +77,8 @@ class Model:
             batch_size: images at a time.
 
         Returns:
-            A Label, Detections or SegmentationMap that keeps its image for ``draw()``; a list of them for several
-            images (a folder, a list).
+            A Label, Detections, SegmentationMap or MultiLabelMap, which keeps its image for ``draw()``; a list of
+            them for several images (a folder, a list).
 
         Raises:
             DataError: if an image cannot be read.
@@ -157,7 +158,7 @@ class Model:
             own = _as_class(own, self.classes.index(label))
         elif isinstance(value, Label):
             own = value
-        if self.info.task == "segmentation":
+        if models_task(self.info.task) == "segmentation":
             batch = fitted(self.network, batch)
         # Grad-CAM weighs a map by its mean gradient, in which many objects cancel out: each is asked for by itself.
         questions = _one_by_one(own) if isinstance(own, Detections) else [own]
@@ -207,4 +208,8 @@ def _as_class(value: Target, index: int) -> Target:
         return replace(value, index=index)
     if isinstance(value, Detections):
         return value.select(value.labels == index)
+    if isinstance(value, MultiLabelMap):
+        only = np.zeros_like(value.masks)
+        only[index] = True
+        return MultiLabelMap(value.classes, only)
     return SegmentationMap(value.classes, np.full_like(value.map, index))

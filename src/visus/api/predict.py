@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
-from visus.structures import Detections, Label, SegmentationMap
+from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap
 
 if TYPE_CHECKING:
     from visus.api.model import Image, Model
@@ -20,7 +20,7 @@ class FileAnswer:
 
     Args:
         name: of the file.
-        value: a Label, Detections or SegmentationMap in file pixels; None if the file could not be read.
+        value: a Label, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could not be read.
         error: why not, then.
         saved: the picture that was written, or None.
     """
@@ -92,8 +92,9 @@ def predict_files(
     from visus.data.opening import open_images
     from visus.data.value_ranges import ranged
 
+    found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
-    samples = ranged(open_images([Path(image) for image in images]), loaded.info.preprocessing.value_range)
+    samples = ranged(found, loaded.info.preprocessing.value_range)
     from visus.api.model import with_image
     from visus.api.objects import Counting
     from visus.api.saving import save_pictures, table, table_rows, write, write_json
@@ -141,7 +142,7 @@ def _loaded(model: str | Path | Model, device: str) -> Model:
     return model
 
 
-def _words(value: Label | Detections | SegmentationMap) -> str:
+def _words(value: Label | Detections | SegmentationMap | MultiLabelMap) -> str:
     if isinstance(value, Label):
         return f"{value.name} {value.score:.1%}"
     if isinstance(value, Detections):

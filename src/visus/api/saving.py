@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from visus.api.folders import file_name, free_name
 from visus.errors import DiskError
-from visus.structures import Detections, Label, SegmentationMap
+from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap
 from visus.structures.map_pictures import colour_picture, index_picture
 
-Value = Label | Detections | SegmentationMap
+Value = Label | Detections | SegmentationMap | MultiLabelMap
 
 _MOST_16_BIT = 65535
 
@@ -25,7 +26,8 @@ def save_pictures(folder: Path, stem: str, value: Value, map_: SegmentationMap |
     """Writes the pictures of one answer; gives the path of the one for people.
 
     ``STEM.png``: the image with the answer drawn on it. Segmentation: ``STEM.classes.png``, a palette image of class
-    ids, and ``STEM.colours.png``, the same in RGB. Objects with masks: ``STEM.objects.png``, the number of each pixel's
+    ids, and ``STEM.colours.png``, the same in RGB. Multi-label maps: ``STEM.CLASS.png``, a black and white image of
+    each class. Objects with masks: ``STEM.objects.png``, the number of each pixel's
     object.
 
     Args:
@@ -44,6 +46,10 @@ def save_pictures(folder: Path, stem: str, value: Value, map_: SegmentationMap |
         pictures[f"{stem}.colours.png"] = colour_picture(shown.map, shown.classes)
     if isinstance(value, Detections) and value.masks is not None:
         pictures[f"{stem}.objects.png"] = object_picture(value)
+    if isinstance(value, MultiLabelMap):
+        taken = {stem}
+        for label, mask in zip(value.classes, value.masks, strict=True):
+            pictures[free_name(f"{stem}.{file_name(label)}", taken) + ".png"] = Image.fromarray(mask)
     for name, picture in pictures.items():
         try:
             picture.save(folder / name)
@@ -80,7 +86,7 @@ def table_rows(name: str, value: Value) -> list[dict[str, Any]]:
     """
     if isinstance(value, Label):
         return [{"image": name, "label": value.name, "score": value.score}]
-    if isinstance(value, SegmentationMap):
+    if isinstance(value, SegmentationMap | MultiLabelMap):
         areas = {f"{label} pixels": area for label, area in value.areas().items()}
         return [{"image": name, **value.fractions(), **areas}]
     rows = []

@@ -52,7 +52,8 @@ def train(
     Args:
         data: a folder, a file, or the name of a data set.
         model: such as "resnet18" or "resnet18@torchvision"; None: chosen for the data.
-        task: "classification", "detection" or "segmentation"; None: the most specific that the labels allow.
+        task: "classification", "detection", "segmentation" or "multilabel_segmentation"; None: the most specific that
+            the labels allow.
         format: the reader of the data, when two could read it.
         backbone: of a composed model, such as "mobilenet_v2" for "ssd".
         weights: "none", "default" (published ones; also for None) or a file.
@@ -325,7 +326,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
         progress.say(str(report))
     frequencies = None
-    if recipe.loss.class_weights != "none":
+    if recipe.loss.class_weights != "none" and plan.task in ("classification", "segmentation"):
         truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
         by_median = recipe.loss.class_weights == "median"
         frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)

@@ -13,7 +13,7 @@ from visus.data.formats.boxes import TOLERANCE, mend_boxes
 from visus.data.formats.reading import Tally
 from visus.data.images import reading_raster
 from visus.errors import VisusError
-from visus.structures import Detections, Label, SegmentationMap, Target, TargetSource
+from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap, Target, TargetSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def examine_target(
         read: read a target that is not in memory. Otherwise only the classes that its source knows beforehand are
             counted.
     """
-    if not isinstance(target, Label | Detections | SegmentationMap):
+    if not isinstance(target, Target):
         if not read:
             return _foreseen(target, len(classes))
         source = target
@@ -63,6 +63,8 @@ def examine_target(
         return _of_known_classes([target.index], len(classes))
     if isinstance(target, Detections):
         return _examine_detections(target, size, len(classes))
+    if isinstance(target, MultiLabelMap):
+        return _examine_multilabel(target, size)
     return _examine_map(target, size, classes)
 
 
@@ -113,6 +115,13 @@ def _examine_map(found: SegmentationMap, size: tuple[int, int], classes: tuple[s
         return TargetState("unexpected-values", f"class ids up to {int(np.flatnonzero(values[:-1]).max())}")
     background = 1 if classes[0].lower() == "background" else 0
     return TargetState(counts=values[: len(classes)], empty=not int(values[background : len(classes)].sum()))
+
+
+def _examine_multilabel(found: MultiLabelMap, size: tuple[int, int]) -> TargetState:
+    if found.size != size:
+        return TargetState("size-differs", _sizes(found.size, size))
+    counts = np.asarray(list(found.areas().values()), np.int64)
+    return TargetState(counts=counts, empty=not counts.any())
 
 
 def _unreadable(source: TargetSource, error: Exception, size: tuple[int, int]) -> TargetState:

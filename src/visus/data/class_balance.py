@@ -15,6 +15,7 @@ _UNITS: Mapping[str, tuple[str, int]] = {
     "classification": ("images", 10),
     "detection": ("objects", 10),
     "segmentation": ("pixels", 100),
+    "multilabel_segmentation": ("pixels", 100),
 }
 """For each task: what a class is counted in, and how many times as frequent one class may be as another unremarked."""
 

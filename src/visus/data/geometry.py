@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visus.structures import IGNORE, Detections, Label, Placement, SegmentationMap, Target
+from visus.structures import IGNORE, Detections, Label, MultiLabelMap, Placement, SegmentationMap, Target
 
 Border = Literal["constant", "nearest", "mirror"]
 Window = tuple[float, float, float, float]
@@ -353,6 +353,9 @@ def _moved_target(
         return target
     if isinstance(target, SegmentationMap):
         return replace(target, map=move_map(target.map, IGNORE, border), image=None)
+    if isinstance(target, MultiLabelMap):
+        moved = [move_map(codes, IGNORE, border) for codes in target.codes]
+        return MultiLabelMap.of_codes(target.classes, np.stack(moved) if moved else np.zeros((0, *size), np.uint8))
     return _moved_detections(target, size, move_map, move_points)
 
 

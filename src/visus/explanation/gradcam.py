@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.models.protocols import Network
-from visus.structures import Batch, Detections, Heatmap, Label, SegmentationMap, Target
+from visus.structures import Batch, Detections, Heatmap, Label, MultiLabelMap, SegmentationMap, Target
 
 if TYPE_CHECKING:
     from visus.tasks.task import Task
@@ -122,7 +122,7 @@ def _name(prediction: Target) -> str:
         return prediction.name
     if isinstance(prediction, Detections):
         names = list(dict.fromkeys(prediction.classes[int(label)] for label in prediction.labels))
-    elif isinstance(prediction, SegmentationMap):
+    elif isinstance(prediction, SegmentationMap | MultiLabelMap):
         shares = sorted(prediction.fractions().items(), key=lambda entry: -entry[1])
         names = [name for name, share in shares if share > 0]
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""

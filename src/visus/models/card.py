@@ -101,3 +101,8 @@ class Card:
             "input": list(self.input),
             "proof": self.proof_level,
         }
+
+
+def models_task(name: str) -> str:
+    """The task of the models that do a task: those of segmentation answer for several classes a pixel, too."""
+    return "segmentation" if name == "multilabel_segmentation" else name

@@ -43,7 +43,7 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
     """(model, backbone) for own data; the backbone is "" where the model needs none."""
     if task == "detection":
         return "ssd", "mobilenet_v2"
-    if task == "segmentation":
+    if task in ("segmentation", "multilabel_segmentation"):
         return "unet@padded", ""
     return ("mnist_cnn" if facts.small else "resnet18"), ""
 

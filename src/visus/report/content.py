@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from visus.report import plots
-from visus.structures import Detections, Heatmap, Label, SegmentationMap
+from visus.structures import Detections, Heatmap, Label, MultiLabelMap, SegmentationMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Value = Label | Detections | SegmentationMap
+Value = Label | Detections | SegmentationMap | MultiLabelMap
 
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
@@ -81,7 +81,7 @@ class ReportContent:
 
     Args:
         title: such as "digits-lenet5".
-        task: "classification", "detection" or "segmentation".
+        task: "classification", "detection", "segmentation" or "multilabel_segmentation".
         metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
         results: the rows of results.csv.
         classes: names in the order of their ids.

@@ -14,7 +14,7 @@ from visus.report import markup, plots
 from visus.report.markup import Markup, element, section
 from visus.report.pages import findings_section
 from visus.report.samples import sample_pictures
-from visus.structures import Detections, Label, Sample, SegmentationMap
+from visus.structures import Detections, Label, MultiLabelMap, Sample, SegmentationMap, Target
 
 PICTURES = 16
 SIDE = 360  # of the pictures, in pixels
@@ -102,7 +102,7 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
         elif isinstance(target, Detections):
             totals += np.bincount(target.labels, minlength=len(classes))
             unit = "objects"
-        elif isinstance(target, SegmentationMap):
+        elif isinstance(target, SegmentationMap | MultiLabelMap):
             totals += np.fromiter(target.fractions().values(), float)
             maps += 1
             unit = "share of the pixels"
@@ -112,7 +112,7 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
 def _is_late(samples: Sequence[Sample], task: str) -> bool:
     """Whether targets are read from files."""
     first = next((sample.targets[task] for sample in samples if task in sample.targets), None)
-    return first is not None and not isinstance(first, Label | Detections | SegmentationMap)
+    return first is not None and not isinstance(first, Target)
 
 
 def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:

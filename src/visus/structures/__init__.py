@@ -4,6 +4,7 @@ from visus.structures.batch import Batch
 from visus.structures.detections import Detections
 from visus.structures.heatmap import Heatmap
 from visus.structures.label import Label
+from visus.structures.multilabel import MultiLabelMap
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing, ValueRange
 from visus.structures.sample import ImageSource, Sample, Target, TargetSource
@@ -16,6 +17,7 @@ __all__ = [
     "Heatmap",
     "ImageSource",
     "Label",
+    "MultiLabelMap",
     "Placement",
     "Preprocessing",
     "Sample",

@@ -57,3 +57,20 @@ class DrawnSegmentation(Protocol):
     def image(self) -> NDArray[np.uint8] | None: ...
     def fractions(self) -> dict[str, float]:
         """The share of each class."""
+
+
+class DrawnMultiLabel(Protocol):
+    """What is drawn of a MultiLabelMap."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def masks(self) -> NDArray[np.bool_]: ...
+    @property
+    def size(self) -> tuple[int, int]: ...
+    @property
+    def ignored(self) -> NDArray[np.bool_] | None: ...
+    @property
+    def image(self) -> NDArray[np.uint8] | None: ...
+    def fractions(self) -> dict[str, float]:
+        """The share of each class."""

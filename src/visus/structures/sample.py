@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from visus.errors import TaskMismatchError
 from visus.structures.detections import Detections
 from visus.structures.label import Label
+from visus.structures.multilabel import MultiLabelMap
 from visus.structures.segmentation import SegmentationMap
 
-Target = Label | Detections | SegmentationMap
+Target = Label | Detections | SegmentationMap | MultiLabelMap
 """The truth about an image; the same types hold predictions."""
 
 
@@ -84,6 +85,6 @@ class Sample:
             )
         if isinstance(found, Detections) and not masks:
             return replace(found, masks=None)
-        if isinstance(found, Label | Detections | SegmentationMap):
+        if isinstance(found, Target):
             return found
         return found.load_boxes() if not masks and isinstance(found, OutlinedSource) else found.load()

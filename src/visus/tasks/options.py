@@ -28,7 +28,9 @@ class LossOptions(BaseModel):
         "mean",
         description="segmentation: an image's loss is the mean or (FCN's released networks) the sum of its pixels",
     )
-    dice: NonNegative = Field(0.0, description="segmentation: weight of the Dice term beside cross-entropy")
+    dice: NonNegative = Field(
+        0.0, description="segmentation, also multi-label: weight of the Dice term beside cross-entropy"
+    )
     border_weight: NonNegative = Field(0.0, description="segmentation: w0 of U-Net's border weights (paper: 10)")
     border_sigma: Positive = Field(5.0, description="segmentation: sigma in pixels of U-Net's border weights")
 

@@ -5,15 +5,15 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from visus.data.transforms import Prepared
-from visus.errors import ShapeError, TaskMismatchError
+from visus.errors import ShapeError
 from visus.losses.border_weights import border_weights
 from visus.losses.class_weights import (
     balanced_weights,
@@ -28,27 +28,15 @@ from visus.metrics.segmentation import SegmentationMetric
 from visus.models.protocols import Output
 from visus.structures import IGNORE, Batch, SegmentationMap, Target
 from visus.structures.class_names import border_id
-from visus.tasks.mirroring import Part, answer, loses_border, pieces
+from visus.tasks.dense import DenseTask, aligned
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
 from visus.tasks.task import PrimaryMetric
 
-TILE = 1024
-"""Images with a longer side are answered in pieces of about this many pixels a side, so that memory stays bounded."""
-
-STEP = 64
-"""Pieces begin at multiples of this, so that poolings fall on the same pixels as in the whole image."""
-
-CONTEXT = 128
-"""Pixels around a piece that a network with padded convolutions sees and does not answer for."""
-
-BLEND = 64
-"""Half the width of the seams, in which the probabilities of two pieces go over into one another in a straight line."""
-
 _CHOICES = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
 
 
-class Segmentation:
+class Segmentation(DenseTask):
     """A class for every pixel, by softmax cross-entropy; every pixel of the batch is answered by every network.
 
     A network that restricts its input's size, or loses pixels at the border (U-Net), sees mirrored borders.
@@ -70,7 +58,7 @@ class Segmentation:
     def __init__(
         self, classes: tuple[str, ...], loss: LossOptions | None = None, frequencies: Sequence[float] | None = None
     ) -> None:
-        self.classes = classes
+        super().__init__(classes)
         self._loss = loss or LossOptions()
         self._loss.require_only(self.name, _CHOICES)
         self._frequencies = None if frequencies is None else check_frequencies(frequencies, len(classes))
@@ -97,24 +85,6 @@ class Segmentation:
             ids=[item.id for item in prepared],
         )
 
-    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """ "cross_entropy"; if asked for, "dice" times its weight; and "auxiliary", the same of each auxiliary head by
-        the network's weight for it. 0 where every pixel is ignored.
-
-        Raises:
-            ShapeError: if the network does not answer with K logits a pixel.
-            TaskMismatchError: if the images have no maps.
-        """
-        if batch.targets is None:
-            raise TaskMismatchError("a loss needs maps", expected="a class for each pixel", got="unlabelled images")
-        output = answer(model, batch.images, _whole(batch.images))
-        terms = self._terms(output.logits, batch.targets)
-        if output.auxiliary:
-            shares = cast("tuple[float, ...]", model.auxiliary_weights)
-            sums = [torch.stack(list(self._terms(own, batch.targets).values())).sum() for own in output.auxiliary]
-            terms["auxiliary"] = torch.stack([w * loss for w, loss in zip(shares, sums, strict=True)]).sum()
-        return terms
-
     def _terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """The terms of one head. logits: [N,K,H,W]; targets: [N,H,W]."""
         self._check(logits)
@@ -133,6 +103,9 @@ class Segmentation:
             terms["dice"] = self._loss.dice * dice_loss(logits, targets, ignore=IGNORE)
         return terms
 
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        return logits.float().softmax(1)
+
     def predict(self, model: nn.Module, batch: Batch) -> list[SegmentationMap]:
         """N maps as large as the batch's images, with the probability of each pixel's class.
 
@@ -147,33 +120,6 @@ class Segmentation:
             ids[:, rows] = best.indices.to(torch.uint8).cpu().numpy()
             scores[:, rows] = best.values.cpu().numpy()
         return [SegmentationMap(self.classes, map_, score) for map_, score in zip(ids, scores, strict=True)]
-
-    def _rows_of_pieces(self, model: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """The probabilities [N,K,h,W] of the images' rows, from top to bottom, about one row of pieces at a time."""
-        size = (images.shape[2], images.shape[3])
-        parts = pieces(size, TILE, STEP)
-        is_exact = loses_border(model)  # every answer has its whole surroundings, and is the same in every piece
-        context, blend = (0, 0) if len(parts) == 1 or is_exact else (CONTEXT, BLEND)
-        waiting: Tensor | None = None  # sums of the last rows, which the next pieces reach into
-        for top in sorted({part.top for part in parts}):
-            row = [part.grown(blend, size) for part in parts if part.top == top]
-            first, last = row[0].top, row[0].top + row[0].height
-            total = torch.zeros(len(images), len(self.classes), last - first, size[1], device=images.device)
-            for part in row:
-                seen = part.grown(context, size)
-                logits = self._check(answer(model, images, seen).logits).detach()
-                down, across = part.top - seen.top, part.left - seen.left
-                logits = logits[:, :, down : down + part.height, across : across + part.width]
-                columns = slice(part.left, part.left + part.width)
-                weights = _ramp(first, last, size[0], blend)[:, None] * _ramp(
-                    columns.start, columns.stop, size[1], blend
-                )
-                total[..., columns] += logits.float().softmax(1) * weights.to(images.device)
-            if waiting is not None:
-                total[:, :, : waiting.shape[2]] += waiting
-            done = last if last == size[0] else last - 2 * blend
-            yield slice(first, done), total[:, :, : done - first]
-            waiting = total[:, :, done - first :]
 
     def metrics(self) -> SegmentationMetric:
         """A fresh metric."""
@@ -191,10 +137,7 @@ class Segmentation:
         logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
         maps = np.stack([value.map for value in prediction if isinstance(value, SegmentationMap)])
         ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
-        for axis in (1, 2):
-            answered, asked = logits.shape[axis + 1], ids.shape[axis]
-            ids = ids.narrow(axis, max(asked - answered, 0) // 2, min(asked, answered))
-            logits = logits.narrow(axis + 1, 0, ids.shape[axis])
+        logits, ids = aligned(logits, ids)
         counts = ids != IGNORE
         chosen = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
         return chosen.where(counts, 0).sum((1, 2))  # [N]
@@ -225,28 +168,3 @@ class Segmentation:
             for ids in targets.cpu().numpy()
         ]
         return torch.from_numpy(np.stack(weights)).to(targets.device)  # [N, H, W]
-
-    def _check(self, logits: Tensor) -> Tensor:
-        if logits.ndim != 4 or logits.shape[1] != len(self.classes):
-            raise ShapeError(
-                "a segmentation network must answer with one logit a pixel and class",
-                expected=f"[N, {len(self.classes)}, H, W]",
-                got=str(list(logits.shape)),
-                remedy=f"build the network with classes={len(self.classes)}",
-            )
-        return logits
-
-
-def _whole(images: Tensor) -> Part:
-    return Part(0, 0, images.shape[2], images.shape[3])
-
-
-def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:
-    """[stop - start] weights of a piece along one axis: 1, but rising and falling over 2 blend pixels at inner ends."""
-    places = torch.arange(start, stop, dtype=torch.float32) + 0.5
-    weights = torch.ones_like(places)
-    if start > 0 and blend:
-        weights = torch.minimum(weights, (places - start) / (2 * blend))
-    if stop < side and blend:
-        weights = torch.minimum(weights, (stop - places) / (2 * blend))
-    return weights

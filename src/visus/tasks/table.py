@@ -8,7 +8,7 @@ from visus.errors import TaskMismatchError
 from visus.tasks.options import LossOptions
 from visus.tasks.task import Task
 
-TASKS = ("classification", "detection", "segmentation")
+TASKS = ("classification", "detection", "segmentation", "multilabel_segmentation")
 """The names that :func:`make_task` knows."""
 
 
@@ -44,4 +44,8 @@ def make_task(
         from visus.tasks.segmentation import Segmentation
 
         return Segmentation(classes, loss, frequencies)
+    if name == "multilabel_segmentation":
+        from visus.tasks.multilabel_segmentation import MultiLabelSegmentation
+
+        return MultiLabelSegmentation(classes, loss)
     raise TaskMismatchError("no task of this name", expected=" or ".join(TASKS), got=name)

@@ -18,7 +18,15 @@ import numpy as np
 from visus.data.formats.boxes import mend_boxes
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
-from visus.data.formats.objects import BACKGROUND, DetectionSource, ObjectMapSource, Objects, Outline
+from visus.data.formats.objects import (
+    BACKGROUND,
+    MULTILABEL,
+    DetectionSource,
+    ObjectLabelsSource,
+    ObjectMapSource,
+    Objects,
+    Outline,
+)
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.images import FileImage
 from visus.errors import DataError
@@ -162,8 +170,11 @@ def _read(listing: Listing) -> Reading:
             targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)
+                if len(classes) > 1:
+                    targets[MULTILABEL] = ObjectLabelsSource(item)
             samples[split].append(Sample(name, image, targets))
     tasks = {"detection": classes} | ({"segmentation": maps} if outlined else {})
+    tasks |= {MULTILABEL: classes} if outlined and len(classes) > 1 else {}
     return Reading(tasks, samples, tally.findings())
 
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from visus.data.touching import keep_apart
 from visus.errors import DataError
-from visus.structures import IGNORE, Detections, ImageSource, SegmentationMap
+from visus.structures import IGNORE, Detections, ImageSource, MultiLabelMap, SegmentationMap
 
 BACKGROUND = "background"
+MULTILABEL = "multilabel_segmentation"
+"""The task of classes that may share pixels; offered where there are two or more."""
 
 Outline = tuple[NDArray[np.float64], ...] | dict[str, Any]
 """Polygons, each [P,2] points (x, y); or COCO's run-length code: {"size": [h, w], "counts": text, bytes or list}."""
@@ -116,6 +118,30 @@ class ObjectMapSource:
     def kept_apart(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
         """The same map with touching objects kept apart in another way."""
         return replace(self, touching=how, classes=classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectLabelsSource:
+    """The objects of an image as a mask for each class: what objects of several classes share bears them all.
+
+    Where a class is covered by ignored objects (crowds) only, it does not count.
+    """
+
+    objects: Objects
+
+    def load(self) -> MultiLabelMap:
+        """The map; raises DataError when the image's size or an outline cannot be read."""
+        found = self.objects
+        _, size = found.in_pixels()
+        shape = (len(found.classes), *size)
+        masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+        drawn = found.masks()
+        for index, label in enumerate(found.labels if drawn is not None else ()):
+            crowd = found.ignored is not None and found.ignored[index]
+            if drawn is not None:
+                (ignored if crowd else masks)[label] |= drawn[index]
+        ignored &= ~masks
+        return MultiLabelMap(found.classes, masks, ignored=ignored if ignored.any() else None)
 
 
 def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:

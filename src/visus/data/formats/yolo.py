@@ -18,7 +18,15 @@ from visus.data.formats.boxes import mend_boxes
 from visus.data.formats.class_lists import fill_gaps, read_lines
 from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.objects import BACKGROUND, DetectionSource, ObjectMapSource, Objects, Outline
+from visus.data.formats.objects import (
+    BACKGROUND,
+    MULTILABEL,
+    DetectionSource,
+    ObjectLabelsSource,
+    ObjectMapSource,
+    Objects,
+    Outline,
+)
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.images import IMAGE_SUFFIXES, FileImage
 from visus.errors import DataError
@@ -210,8 +218,11 @@ def _read(listing: Listing) -> Reading:
             targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)
+                if len(names) > 1:
+                    targets[MULTILABEL] = ObjectLabelsSource(item)
             samples[split].append(Sample(listing.name_of(image), item.image, targets))
     tasks = {"detection": names} | ({"segmentation": maps} if outlined else {})
+    tasks |= {MULTILABEL: names} if outlined and len(names) > 1 else {}
     return Reading(tasks, samples, tally.findings())
 
 
