@@ -212,7 +212,9 @@ def _label(line: Line) -> str:
         holes = f", dilated {max(line.dilation)}" if line.dilation is not None and max(line.dilation) > 1 else ""
         return f"{window} {name}, {channels}{groups}{holes}{step}".strip()
     if kind == "upward":
-        return f"{window} up-conv, {channels}" if window else f"upsample, {channels}"
+        if window:
+            return f"{window} up-conv, {channels}"
+        return f"{'unpool' if 'unpool' in line.kind.lower() else 'upsample'}, {channels}"
     if kind == "pooling":
         return _pooling_label(line, window, step)
     if kind == "linear":
