@@ -82,15 +82,17 @@ def test_equal_to_pycocotools(seed: int) -> None:
     predictions, targets = random_images(seed, 40)
     expected = oracle(predictions, targets)
     found = coco_scores(predictions, targets, len(NAMES))
-    np.testing.assert_allclose(found.precision, expected.eval["precision"][..., -1], atol=1e-6)
-    np.testing.assert_allclose(found.recall, expected.eval["recall"][..., -1], atol=1e-6)
+    np.testing.assert_allclose(found.precision, expected.eval["precision"], atol=1e-6)
+    np.testing.assert_allclose(found.recall, expected.eval["recall"], atol=1e-6)
 
     metric = DetectionMetric(NAMES)
     metric.update(predictions, targets)
     scores = metric.compute()
     names = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
     np.testing.assert_allclose([scores[name] for name in names], expected.stats[:6], atol=1e-6)
-    assert scores["recall"] == pytest.approx(expected.stats[8], abs=1e-6)
+    names = ("recall_at_1", "recall_at_10", "recall", "recall_small", "recall_medium", "recall_large")
+    np.testing.assert_allclose([scores[name] for name in names], expected.stats[6:], atol=1e-6)
+    assert scores["errors"]["map"] == pytest.approx(expected.stats[1], abs=1e-6)
     for k, row in enumerate(scores["per_class"]):
         values = expected.eval["precision"][:, :, k, 0, -1]
         assert row["ap"] == (pytest.approx(values.mean(), abs=1e-6) if values.max() > -1 else None)
@@ -104,4 +106,4 @@ def test_more_than_a_hundred_detections_of_a_class() -> None:
     predictions[0] = many
     expected = oracle(predictions, targets)
     found = coco_scores(predictions, targets, len(NAMES))
-    np.testing.assert_allclose(found.precision, expected.eval["precision"][..., -1], atol=1e-6)
+    np.testing.assert_allclose(found.precision, expected.eval["precision"], atol=1e-6)

@@ -212,8 +212,16 @@ class TestOtherTasks:
             "t", "detection", {"val": metrics}, classes=classes, cases=[Case("a", truth, none, heat)]
         )
         page = Reader(written(tmp_path, content))
-        assert page.tags.count("img") == 3
-        for part in ("truth", "prediction", "what speaks for dog", "Precision and recall", "mAP at IoU 0.5", "50.0 %"):
+        assert page.tags.count("img") == 4
+        for part in (
+            "truth",
+            "prediction",
+            "what is wrong",
+            "what speaks for dog",
+            "Precision and recall",
+            "mAP at IoU 0.5",
+            "50.0 %",
+        ):
             assert part in page.text
         assert "map None" not in page.text
 
@@ -287,3 +295,41 @@ class TestMarkup:
         assert "image/png" in markup.picture(Image.new("RGB", (200, 200)), "x")
         noise = Image.fromarray(image(200, 200).transpose(1, 2, 0))
         assert "image/jpeg" in markup.picture(noise, "x")
+
+
+def test_box_mistakes_are_drawn_and_counted() -> None:
+    from visus.report.box_mistakes import COLOURS, draw_box_mistakes
+
+    truth = Detections(
+        ("cell", "platelet"),
+        np.asarray([[10, 10, 60, 60], [200, 10, 250, 60], [20, 200, 70, 250]], np.float32),
+        np.asarray([0, 1, 0]),
+        (300, 300),
+    )
+    prediction = Detections(
+        truth.classes,
+        np.asarray([[10, 10, 60, 60], [200, 10, 250, 60], [150, 150, 190, 190]], np.float32),
+        np.asarray([0, 0, 0]),
+        truth.size,
+        scores=np.asarray([0.9, 0.8, 0.7], np.float32),
+    )
+    picture = np.asarray(draw_box_mistakes(prediction, truth, np.zeros((3, 300, 300), np.uint8)))
+    assert tuple(picture[61 - 2, 30]) == COLOURS["hit"]  # the lower edge of the hit: thin, and no words
+    assert tuple(picture[58, 225]) == COLOURS["classification"]
+    assert tuple(picture[188, 170]) == COLOURS["background"]
+    assert any(tuple(picture[249, x]) == COLOURS["missed"] for x in range(20, 70))
+    assert not any((picture == COLOURS[kind]).all(-1).any() for kind in ("duplicate", "localisation", "both"))
+
+    flat = {
+        "kinds": {
+            kind: {"count": n, "gain": 0.125}
+            for n, kind in enumerate(("classification", "localisation", "both", "duplicate", "background", "missed"))
+        }
+    }
+    metrics = {"val": {"map50": 0.5, "errors": {"map": 0.5, "false_positives": 0.25, "false_negatives": 0.0, **flat}}}
+    from visus.report.pages import _box_errors
+
+    text = str(_box_errors(metrics["val"]))
+    assert "+12.5 points" in text
+    assert "+25.0 points" in text
+    assert str(_box_errors({"map50": 0.5})) == ""

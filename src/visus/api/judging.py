@@ -11,6 +11,7 @@ from visus.api.model import SHOWN_SCORE, Model
 from visus.api.objects import Counting
 from visus.engine.progress import Progress
 from visus.errors import DataError
+from visus.metrics.detection import DetectionMetric
 from visus.metrics.objects import ObjectMetric
 from visus.metrics.segmentation import SegmentationMetric
 from visus.structures import Detections, Label, Sample, SegmentationMap, Target
@@ -107,6 +108,8 @@ def _badness(model: Model, prediction: Any, truth: Target) -> float:
     metric: Metric = model.task.metrics()
     if isinstance(prediction, SegmentationMap):
         metric = SegmentationMetric(model.classes, shapes=False)  # contours would cost more than they tell here
+    elif isinstance(prediction, Detections):
+        metric = DetectionMetric(model.classes, errors=False)
     metric.update([prediction], [truth])
     value = metric.compute().get(model.task.primary.name)
     return 0.0 if value is None else 1.0 - float(value)

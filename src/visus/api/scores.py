@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from visus.report.content import METRIC_NAMES, OBJECT_NAMES, class_rows
+from visus.report.content import ERROR_NAMES, METRIC_NAMES, OBJECT_NAMES, class_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,13 @@ class Evaluation:
     def __str__(self) -> str:
         head = f"{self.split} of {self.data}, {self.images:,} images"
         return "\n".join(
-            [head, *score_lines(self.metrics), *per_class_lines(self.metrics), *object_lines(self.metrics)]
+            [
+                head,
+                *score_lines(self.metrics),
+                *per_class_lines(self.metrics),
+                *error_lines(self.metrics),
+                *object_lines(self.metrics),
+            ]
         )
 
 
@@ -50,6 +56,19 @@ def per_class_lines(metrics: Mapping[str, Any]) -> list[str]:
         f"  {name.ljust(width)}  "
         + "  ".join(f"{key} {_number(value)}" for key, value in scores.items() if isinstance(value, int | float | None))
         for name, scores in rows.items()
+    ]
+
+
+def error_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """A line a kind of detection error: how many there are, and what mAP at IoU 0.5 would gain without them."""
+    errors = metrics.get("errors")
+    if not errors or errors["map"] is None:
+        return []
+    kinds = {ERROR_NAMES[kind]: row for kind, row in errors["kinds"].items()}
+    width = max(len(name) for name in kinds)
+    return [
+        "errors, and the mAP at IoU 0.5 that mending each kind would gain",
+        *(f"  {name.ljust(width)}  {row['count']:>7,}  {100 * row['gain']:+5.1f}" for name, row in kinds.items()),
     ]
 
 

@@ -46,6 +46,14 @@ class Curve:
         falling = np.maximum.accumulate(self.precision[::-1])[::-1]
         return float((np.diff(self.recall, prepend=0) * falling).sum())
 
+    def hundred_and_one_points(self) -> float | None:
+        """COCO: the mean, over recalls 0, 0.01 ... 1, of the best precision at that recall or more."""
+        if self.objects == 0:
+            return None
+        falling = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0.0)
+        places = np.searchsorted(self.recall, np.linspace(0, 1, 101), side="left")
+        return float(falling[places].mean())
+
     def best_point(self) -> tuple[float, float, float] | None:
         """(precision, recall, score) where their harmonic mean F1 is largest; None where there is no hit."""
         total = self.precision + self.recall

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from visus.errors import ShapeError
 from visus.metrics.average_precision import voc_curves
+from visus.metrics.detection_errors import detection_errors
 from visus.structures import Detections
 
 
@@ -22,26 +23,29 @@ class CocoScores:
     """COCO's tables; -1 stands where a class has no object.
 
     Args:
-        precision: [10,101,K,4]: IoU 0.50 ... 0.95; recall 0 ... 1; class; area all, small, medium, large.
-        recall: [10,K,4]: the highest recall with 100 detections a class and image.
+        precision: [10,101,K,4,3]: IoU 0.50 ... 0.95; recall 0 ... 1; class; area all, small, medium, large; at most 1,
+            10 or 100 detections a class and image (100 or all of them, for counted objects).
+        recall: [10,K,4,3]: the highest recall.
     """
 
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
 
-    def average(self, *, iou: int | None = None, area: int = 0, label: int | None = None) -> float | None:
-        """Average precision; None where it is not defined. iou, area, label: places in the tables; None: over all."""
-        table = self.precision[..., area]
+    def average(
+        self, *, iou: int | None = None, area: int = 0, label: int | None = None, most: int = 2
+    ) -> float | None:
+        """Average precision; None where it is not defined. Arguments are places in the tables; None: over all."""
+        table = self.precision[..., area, most]
         table = table if iou is None else table[iou]
         return _mean(table if label is None else table[..., label])
 
-    def average_recall(self) -> float | None:
-        """The mean of the highest recall, over IoU thresholds and classes."""
-        return _mean(self.recall[..., 0])
+    def average_recall(self, *, area: int = 0, most: int = 2) -> float | None:
+        """The mean of the highest recall, over IoU thresholds and classes. area, most: places in the table."""
+        return _mean(self.recall[..., area, most])
 
     def curve(self, label: int) -> list[float] | None:
         """Precision at recall 0, 0.01 ... 1 and IoU 0.5; None for a class without objects."""
-        values = self.precision[0, :, label, 0]
+        values = self.precision[0, :, label, 0, 2]
         return [round(float(v), 4) for v in values] if values[0] > -1 else None
 
 
@@ -54,7 +58,7 @@ def coco_scores(predictions: Sequence[Detections], targets: Sequence[Detections]
         classes: K.
     """
     if not targets:
-        return CocoScores(np.full((10, 101, classes, 4), -1.0), np.full((10, classes, 4), -1.0))
+        return CocoScores(np.full((10, 101, classes, 4, 3), -1.0), np.full((10, classes, 4, 3), -1.0))
     from faster_coco_eval import COCO, COCOeval_faster
 
     meta = {
@@ -69,7 +73,7 @@ def coco_scores(predictions: Sequence[Detections], targets: Sequence[Detections]
     run = COCOeval_faster(truth, found, "bbox", print_function=_silent)
     run.evaluate()
     run.accumulate()
-    return CocoScores(np.asarray(run.eval["precision"])[..., -1], np.asarray(run.eval["recall"])[..., -1])
+    return CocoScores(np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"]))
 
 
 def _annotations(values: Sequence[Detections]) -> list[dict[str, Any]]:
@@ -122,10 +126,12 @@ class DetectionMetric:
 
     Args:
         classes: names of the K classes.
+        errors: also sort the errors into kinds (:mod:`visus.metrics.detection_errors`).
     """
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
+    def __init__(self, classes: tuple[str, ...], *, errors: bool = True) -> None:
         self.classes = classes
+        self.errors = errors
         self._predictions: list[Detections] = []
         self._targets: list[Detections] = []
 
@@ -149,9 +155,11 @@ class DetectionMetric:
 
         Returns:
             ``map50``, ``map`` (COCO, IoU 0.50:0.95), ``map75``, ``map_small``, ``map_medium``, ``map_large``,
-            ``recall`` (COCO, at most 100 detections), ``voc07_map`` and ``voc10_map`` (IoU 0.5);
+            ``recall`` (COCO, at most 100 detections), ``recall_at_1``, ``recall_at_10``, ``recall_small``,
+            ``recall_medium``, ``recall_large``, ``voc07_map`` and ``voc10_map`` (IoU 0.5);
             ``per_class``: a table with objects, predictions, ap50, ap, voc07_ap, voc10_ap, and precision, recall and
-            score where F1 is highest; ``curves``: precision over recall at IoU 0.5; ``counts``.
+            score where F1 is highest; ``curves``: precision over recall at IoU 0.5; ``counts``;
+            ``errors`` as :meth:`~visus.metrics.detection_errors.ErrorShares.to_dict` has them.
         """
         count = len(self.classes)
         coco = coco_scores(self._predictions, self._targets, count)
@@ -177,6 +185,7 @@ class DetectionMetric:
                 }
             )
         objects = sum(curve.objects for curve in curves)
+        errors = detection_errors(self._predictions, self._targets, self.classes).to_dict() if self.errors else None
         return {
             "map50": coco.average(iou=0),
             "map": coco.average(),
@@ -185,6 +194,11 @@ class DetectionMetric:
             "map_medium": coco.average(area=2),
             "map_large": coco.average(area=3),
             "recall": coco.average_recall(),
+            "recall_at_1": coco.average_recall(most=0),
+            "recall_at_10": coco.average_recall(most=1),
+            "recall_small": coco.average_recall(area=1),
+            "recall_medium": coco.average_recall(area=2),
+            "recall_large": coco.average_recall(area=3),
             "voc07_map": _mean_known([curve.eleven_points() for curve in curves]),
             "voc10_map": _mean_known([curve.all_points() for curve in curves]),
             "per_class": table,
@@ -199,4 +213,5 @@ class DetectionMetric:
                 "ignored": sum(len(target) for target in self._targets) - objects,
                 "predictions": int(predicted.sum()),
             },
+            **({} if errors is None else {"errors": errors}),
         }

@@ -172,7 +172,7 @@ class ObjectMetric:
     def _coco(self) -> CocoScores:
         count = len(self.classes)
         if not self._images:
-            return CocoScores(np.full((10, 101, count, 4), -1.0), np.full((10, count, 4), -1.0))
+            return CocoScores(np.full((10, 101, count, 4, 3), -1.0), np.full((10, count, 4, 3), -1.0))
         from faster_coco_eval import COCO, COCOeval_faster
 
         meta = {"images": self._images, "categories": [{"id": k + 1} for k in range(count)]}
@@ -186,7 +186,7 @@ class ObjectMetric:
         run.params.maxDets = [1, 10, max(COCO_MOST, most, 1)]
         run.evaluate()
         run.accumulate()
-        return CocoScores(np.asarray(run.eval["precision"])[..., -1], np.asarray(run.eval["recall"])[..., -1])
+        return CocoScores(np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"]))
 
 
 def matched(overlap: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:

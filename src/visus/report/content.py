@@ -55,6 +55,18 @@ OBJECT_NAMES: Mapping[str, str] = {
 }
 """The same for the scores of counted objects."""
 
+ERROR_NAMES: Mapping[str, str] = {
+    "classification": "right place, wrong class",
+    "localisation": "right class, wrong place (IoU 0.1 to 0.5)",
+    "both": "wrong class and wrong place",
+    "duplicate": "a second box on one object",
+    "background": "nothing there",
+    "missed": "missed objects",
+    "false_positives": "all wrong boxes",
+    "false_negatives": "all objects not found",
+}
+"""Kind of detection error -> its words for people."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

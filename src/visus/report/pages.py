@@ -12,7 +12,9 @@ from PIL import Image
 
 from visus.engine.disk import write_text
 from visus.report import markup, plots
+from visus.report.box_mistakes import draw_box_mistakes
 from visus.report.content import (
+    ERROR_NAMES,
     OBJECT_NAMES,
     Case,
     ReportContent,
@@ -24,7 +26,7 @@ from visus.report.content import (
     scalars,
 )
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
-from visus.structures import Heatmap, Label, SegmentationMap
+from visus.structures import Detections, Heatmap, Label, SegmentationMap
 from visus.structures.drawing import canvas, reduced
 from visus.structures.map_pictures import draw_difference
 
@@ -144,7 +146,7 @@ def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
         ]
     if "precision_recall" in drawn:
         parts += [element("h3", "Precision and recall"), markup.svg(drawn["precision_recall"])]
-    parts += [_classes(metrics), _objects(metrics)]
+    parts += [_classes(metrics), _box_errors(metrics), _objects(metrics)]
     shown = [part for part in parts if part]
     return section(f"How good it is on the {content.judged} images", *shown) if shown else Markup()
 
@@ -182,6 +184,25 @@ def _classes(metrics: Mapping[str, Any]) -> Markup:
     if len(rows) > FOLDED_FROM:
         return markup.folded(f"All {len(rows)} classes", whole)
     return join([element("h3", "Class by class"), whole])
+
+
+def _box_errors(metrics: Mapping[str, Any]) -> Markup:
+    """The kinds of error of a detector, and what each costs."""
+    errors = metrics.get("errors")
+    if not errors or errors["map"] is None:
+        return Markup()
+    rows = [[ERROR_NAMES[kind], f"{row['count']:,}", _points(row["gain"])] for kind, row in errors["kinds"].items()]
+    rows += [[ERROR_NAMES[key], "", _points(errors[key])] for key in ("false_positives", "false_negatives")]
+    note = (
+        "Every wrong box is of one kind, and each kind costs what mAP at IoU 0.5 would gain without it "
+        "(Bolya et al., TIDE, ECCV 2020); boxes of low scores count here too."
+    )
+    table = markup.table(["kind", "errors", "mAP gained without it"], rows, numbers=[1, 2])
+    return join([element("h3", "What is wrong"), element("p", note, class_="intro"), table])
+
+
+def _points(gain: float | None) -> str:
+    return "-" if gain is None else f"{100 * gain:+.1f} points"
 
 
 def _objects(metrics: Mapping[str, Any]) -> Markup:
@@ -248,7 +269,7 @@ def _verdict(case: Case) -> Markup:
 
 
 def _drawn_case(case: Case) -> Markup:
-    """Truth, prediction, their difference (of maps) and heat map side by side, each drawn on the image."""
+    """Truth, prediction, what differs or is wrong, and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
     views = [
         element(
@@ -262,6 +283,9 @@ def _drawn_case(case: Case) -> Markup:
     if isinstance(case.truth, SegmentationMap) and isinstance(case.prediction, SegmentationMap):
         difference = markup.picture(draw_difference(case.prediction, case.truth, pixels), f"{case.id}: difference")
         views.append(element("figure", element("figcaption", "difference"), difference))
+    if isinstance(case.truth, Detections) and isinstance(case.prediction, Detections):
+        wrong = markup.picture(draw_box_mistakes(case.prediction, case.truth, pixels), f"{case.id}: what is wrong")
+        views.append(element("figure", element("figcaption", "what is wrong"), wrong))
     if case.heatmap is not None:
         name = f"what speaks for {case.heatmap.label}" if case.heatmap.label else "heat map"
         heat = markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: {name}")

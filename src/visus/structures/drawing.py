@@ -135,21 +135,32 @@ def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None
     line = max(2, size // 7)
     draw = ImageDraw.Draw(picture)
     for i in large_first:
-        _outline(draw, boxes[i], colours[i], line)
+        outline(draw, boxes[i], colours[i], line)
     best_first = large_first if detections.scores is None else np.argsort(-detections.scores, kind="stable").tolist()
-    tags: list[_Tag] = []
+    texts = []
     for i in best_first:
         text = detections.classes[int(detections.labels[i])]
         if detections.scores is not None:
             text += f" {percent(float(detections.scores[i]))}"
         if detections.ignored is not None and detections.ignored[i]:
             text += " (not counted)"
-        tags.append(_place_tag(text, boxes[i], colours[i], size, picture.size, tags))
+        texts.append(text)
+    draw_tags(picture, boxes[best_first], texts, [colours[i] for i in best_first])
+    return picture
+
+
+def draw_tags(
+    picture: Image.Image, boxes: NDArray[np.floating], texts: Sequence[str], colours: Sequence[Colour]
+) -> None:
+    """Writes a text at each box [N,4], in place; the first ones get the best places and lie on top."""
+    size, draw = text_size(picture), ImageDraw.Draw(picture)
+    tags: list[_Tag] = []
+    for text, box, colour in zip(texts, boxes, colours, strict=True):
+        tags.append(_place_tag(text, box, colour, size, picture.size, tags))
     for tag in reversed(tags):
         draw.rectangle((tag.x, tag.y, tag.x + tag.width, tag.y + tag.height), fill=tag.colour)
         where = (tag.x + tag.padding, tag.y + tag.height / 2)
         draw.text(where, tag.text, fill=ink_on(tag.colour), font=tag.font, anchor="lm")
-    return picture
 
 
 def _draw_crowd(detections: DrawnDetections, picture: Image.Image) -> Image.Image:
@@ -390,7 +401,7 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
     return sheet
 
 
-def _outline(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, line: int) -> None:
+def outline(draw: ImageDraw.ImageDraw, box: NDArray[np.floating], colour: Colour, line: int) -> None:
     """A box in its colour between two thin dark lines, so that it stands out on any ground."""
     x1, y1, x2, y2 = (float(value) for value in box)
     x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
@@ -417,7 +428,7 @@ class _Tag:
 
 def _place_tag(
     text: str,
-    box: NDArray[np.float64],
+    box: NDArray[np.floating],
     colour: Colour,
     size: int,
     limits: tuple[int, int],

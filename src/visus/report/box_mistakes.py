@@ -1,0 +1,108 @@
+"""What is wrong with the boxes of one image, drawn on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from visus.metrics.detection_errors import HIT, IGNORED, KINDS, image_errors
+from visus.ops.overlap import pairwise_iou
+from visus.structures import Detections
+from visus.structures.drawing import (
+    HUES,
+    UNCOUNTED,
+    Colour,
+    canvas,
+    check_same_shape,
+    draw_tags,
+    outline,
+    percent,
+    text_size,
+    with_legend,
+)
+
+COLOURS: Mapping[str, Colour] = {
+    "classification": HUES[3],
+    "localisation": HUES[1],
+    "both": HUES[4],
+    "duplicate": HUES[2],
+    "background": HUES[5],
+    "missed": HUES[6],
+    HIT: HUES[0],
+}
+"""Of the kinds of error; the same in every picture."""
+
+WORDS: Mapping[str, str] = {
+    "both": "wrong class and place",
+    "duplicate": "found twice",
+    "background": "nothing there",
+}
+
+
+def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[np.uint8]) -> Image.Image:
+    """The image with every wrong box and every object that was not hit, in the colour of its kind of error.
+
+    A wrong box says what is wrong with it; objects are drawn dashed, those not hit in the colour of "missed". Hits are
+    thin boxes without words, ignored ones grey. Under the picture stands how many there are of each kind.
+
+    Args:
+        prediction: with scores, only what is sure enough to be shown.
+        truth: in the same pixels.
+        image: [3,H,W] uint8; a reduced copy of the file is fine.
+
+    Raises:
+        ShapeError: if the image's shape is not that of the file, or the prediction has no scores.
+    """
+    picture = canvas(image, "detections")
+    check_same_shape(image, truth.size)
+    errors = image_errors(prediction, truth)
+    scale = np.asarray([picture.width / truth.size[1], picture.height / truth.size[0]] * 2)
+    boxes, objects = prediction.boxes * scale, truth.boxes * scale
+    draw = ImageDraw.Draw(picture)
+    line = max(2, text_size(picture) // 7)
+    uncounted = np.zeros(len(truth), bool) if truth.ignored is None else truth.ignored
+    unhit = np.flatnonzero(~errors.found)
+    for g in unhit.tolist():
+        _dashed(draw, objects[g], UNCOUNTED if uncounted[g] else COLOURS["missed"], line)
+    overlaps = pairwise_iou(prediction.boxes, truth.boxes)
+    scores = np.ones(len(prediction)) if prediction.scores is None else prediction.scores
+    places, texts, colours = [], [], []
+    for d in np.argsort(-scores, kind="stable").tolist():
+        kind, owner = str(errors.kinds[d]), int(errors.objects[d])
+        colour = UNCOUNTED if kind == IGNORED else COLOURS[kind]
+        outline(draw, boxes[d], colour, 1 if kind in (HIT, IGNORED) else line)
+        if kind in (HIT, IGNORED):
+            continue
+        name = prediction.classes[int(prediction.labels[d])]
+        if kind == "classification":
+            said = f"it is {truth.classes[int(truth.labels[owner])]}"
+        elif kind == "localisation":
+            said = f"IoU {overlaps[d, owner]:.2f}"
+        else:
+            said = WORDS[kind]
+        places.append(boxes[d])
+        texts.append(f"{name} {percent(float(scores[d]))}: {said}")
+        colours.append(colour)
+    for g in np.flatnonzero(errors.missed).tolist():
+        places.append(objects[g])
+        texts.append(f"{truth.classes[int(truth.labels[g])]}: missed")
+        colours.append(COLOURS["missed"])
+    draw_tags(picture, np.asarray(places).reshape(-1, 4), texts, colours)
+    counts = {kind: int((errors.kinds == kind).sum()) for kind in (HIT, *KINDS)}
+    counts["missed"] = int(errors.missed.sum())
+    return with_legend(picture, [(f"{count:,} {kind}", COLOURS[kind]) for kind, count in counts.items() if count])
+
+
+def _dashed(draw: ImageDraw.ImageDraw, box: NDArray[np.floating], colour: Colour, line: int) -> None:
+    """A box of dashes, on which another box can be seen."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    dash = 4.0 * line
+    for start, end, across in ((x1, x2, False), (y1, y2, True)):
+        for at in np.arange(start, end, 2 * dash).tolist():
+            stop = min(at + dash, end)
+            for edge in (x1, x2 - 1) if across else (y1, y2 - 1):
+                ends = (edge, at, edge, stop) if across else (at, edge, stop, edge)
+                draw.line(ends, fill=colour, width=line)
