@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-TASKS = ("classification", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("classification", "localization", "detection", "segmentation", "multilabel_segmentation")
 SIGNALS = {130, 143}  # 128 + SIGINT, SIGTERM
 OTHER_CODES = {0, 1}  # done, a check failed: no error is raised for them
 
@@ -183,6 +183,7 @@ def test_the_python_page_has_every_public_name() -> None:
 
 METRICS = {
     "classification": (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
+    "localization": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
     "detection": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
     "segmentation": (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,
     "multilabel_segmentation": (MultiLabelMap(("a", "b"), np.zeros((2, 8, 8), bool)),) * 2,

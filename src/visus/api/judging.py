@@ -108,7 +108,7 @@ def _badness(model: Model, prediction: Any, truth: Target) -> float:
     metric: Metric = model.task.metrics()
     if isinstance(prediction, SegmentationMap):
         metric = SegmentationMetric(model.classes, shapes=False)  # contours would cost more than they tell here
-    elif isinstance(prediction, Detections):
+    elif isinstance(prediction, Detections) and model.info.task == "detection":
         metric = DetectionMetric(model.classes, errors=False)
     metric.update([prediction], [truth])
     value = metric.compute().get(model.task.primary.name)

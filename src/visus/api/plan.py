@@ -35,7 +35,7 @@ class Plan:
     Args:
         data: folder or file (absolute), or name of the data set.
         format: reader that was found or asked for.
-        task: "classification", "detection", "segmentation" or "multilabel_segmentation".
+        task: "classification", "localization", "detection", "segmentation" or "multilabel_segmentation".
         model: "name@edition", or "model+backbone@edition" of a composition.
         weights: "none", "default" or the path of a file.
         channels: of the network's input.
@@ -174,6 +174,7 @@ def prepare(
     said = [dataset.describe(task)]
     if dataset.touching:
         said.append(f"touching objects: {dataset.touching}, {TOUCHING[dataset.touching]} (another with --touching)")
+    said += [finding.message for finding in dataset.findings if finding.kind == "several-objects"]
     facts = look_at(dataset, task)
     if model is None:
         model, chosen_backbone = choose_model(task, facts)

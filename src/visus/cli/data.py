@@ -38,7 +38,9 @@ LIST_HELP = """List the data sets that have a name, and whether they are on this
 @app.command(help=CHECK_HELP)
 def check(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
-    task: Annotated[str | None, typer.Option(help="classification, detection, [multilabel_]segmentation.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification, localization, detection, [multilabel_]segmentation.")
+    ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
@@ -62,7 +64,9 @@ def show(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
     save: Annotated[str, typer.Option(metavar="FILE", help="PNG or JPEG to write.")] = "grid.png",
     split: Annotated[str | None, typer.Option(help="train, val or test; the first if not given.")] = None,
-    task: Annotated[str | None, typer.Option(help="classification, detection, [multilabel_]segmentation.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification, localization, detection, [multilabel_]segmentation.")
+    ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Which images are chosen.")] = 0,

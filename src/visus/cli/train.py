@@ -42,7 +42,9 @@ def train(
         str | None, typer.Argument(help="Folder, file or name of the data set.", show_default=False)
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model, such as resnet18 or resnet18@torchvision.")] = None,
-    task: Annotated[str | None, typer.Option(help="classification, detection, [multilabel_]segmentation.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="classification, localization, detection, [multilabel_]segmentation.")
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model, such as mobilenet_v2.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="none, default (published ones; the default), or a file.", show_default=False)

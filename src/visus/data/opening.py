@@ -13,6 +13,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading
 from visus.data.formats.table import FORMATS
 from visus.data.images import FileImage
+from visus.data.largest_object import LOCALIZATION, with_largest
 from visus.data.named import NAMED, open_named
 from visus.data.splits import FRACTIONS, split_samples
 from visus.data.touching import with_touching
@@ -39,6 +40,7 @@ def open_data(
         source: a named data set ("digits", "mnist" ...; write "./digits" for a folder of that name), or the path of a
             folder, or of a file that describes one (CSV, COCO JSON, YOLO YAML, ``.npz``, an image).
         task: the task it is opened for; splits then hold only samples with a target for it. None: the default one.
+            "localization" is offered by all data with boxes: the largest object of each image is its target.
         format: the format's name, where looking at the folder does not tell or tells two.
         seed: decides splits that the data do not give.
         touching: segmentation of data that know their objects: how touching ones stay apart, "gap", "border", "outline"
@@ -64,6 +66,8 @@ def open_data(
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
         dataset = _open_path(Path(source), format)
+    if task == LOCALIZATION:
+        dataset = with_largest(dataset)
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task)

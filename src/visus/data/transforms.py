@@ -28,6 +28,9 @@ from visus.data.windows import fixed_window, random_window
 from visus.errors import RecipeError
 from visus.structures import Placement, Preprocessing, Sample, SegmentationMap, Target
 
+BOXED = ("detection", "localization")
+"""The tasks whose targets are boxes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -68,10 +71,10 @@ class Preparer:
     masks: bool = False
 
     def __post_init__(self) -> None:
-        if self.augmentation is not None and self.augmentation.iou_crop and self.task != "detection":
+        if self.augmentation is not None and self.augmentation.iou_crop and self.task not in BOXED:
             raise RecipeError(
                 "iou_crop chooses patches by the boxes in them",
-                expected="the task detection",
+                expected=f"the task {' or '.join(BOXED)}",
                 got=self.task,
                 remedy="set augmentation.crop_area instead",
             )

@@ -12,9 +12,15 @@ from visus.errors import UnknownModelError
 from visus.models.card import Card
 from visus.models.classification import catalog as classification
 from visus.models.detection import catalog as detection
+from visus.models.localization import catalog as localization
 from visus.models.segmentation import catalog as segmentation
 
-CARDS: tuple[Card, ...] = (*classification.CARDS, *detection.CARDS, *segmentation.CARDS)
+CARDS: tuple[Card, ...] = (
+    *classification.CARDS,
+    *localization.CARDS,
+    *detection.CARDS,
+    *segmentation.CARDS,
+)
 
 
 def find(name: str, *, pretrained: bool = False) -> Card:

@@ -17,6 +17,9 @@ Value = Label | Detections | SegmentationMap | MultiLabelMap
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
     "top5_accuracy": "top-5 accuracy",
+    "localization_accuracy": "right class and IoU 0.5 or more",
+    "top5_localization_accuracy": "the same within five guesses",
+    "empty_accuracy": "nothing said of images without object",
     "map50": "mAP at IoU 0.5",
     "map": "COCO mAP (0.50:0.95)",
     "voc07_map": "VOC 2007 mAP",
@@ -93,7 +96,7 @@ class ReportContent:
 
     Args:
         title: such as "digits-lenet5".
-        task: "classification", "detection", "segmentation" or "multilabel_segmentation".
+        task: "classification", "localization", "detection", "segmentation" or "multilabel_segmentation".
         metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
         results: the rows of results.csv.
         classes: names in the order of their ids.

@@ -8,7 +8,7 @@ from visus.errors import TaskMismatchError
 from visus.tasks.options import LossOptions
 from visus.tasks.task import Task
 
-TASKS = ("classification", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("classification", "localization", "detection", "segmentation", "multilabel_segmentation")
 """The names that :func:`make_task` knows."""
 
 
@@ -36,6 +36,10 @@ def make_task(
         from visus.tasks.classification import Classification
 
         return Classification(classes, loss, frequencies)
+    if name == "localization":
+        from visus.tasks.localization import Localization
+
+        return Localization(classes, loss)
     if name == "detection":
         from visus.tasks.detection import Detection
 
