@@ -28,6 +28,7 @@ _HOMES = {
     "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
     "show_data": "visus.api.show_data",
+    "slide": "visus.api.slide",
     "summary": "visus.api.summary",
     "train": "visus.api.train",
 }
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.show_data import show_data as show_data
+    from visus.api.slide import slide as slide
     from visus.api.summary import summary as summary
     from visus.api.train import resume as resume
     from visus.api.train import train as train

@@ -66,6 +66,8 @@ def predict_files(
     objects: bool = False,
     min_area: int = 1,
     grow: float | None = None,
+    slide: bool = False,
+    smallest: float | None = None,
     batch_size: int = 16,
     device: str = "auto",
 ) -> Iterator[FileAnswer]:
@@ -76,18 +78,22 @@ def predict_files(
         images: files and folders.
         save: a folder for pictures with the answers drawn, predictions.csv and .json; segmentation: also class maps as
             index and colour PNG, and the outlines of all images as coco.json.
-        score: detection: objects below this score are left out.
+        score: detection: objects below this score are left out. With ``slide``: windows below it.
         objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
+        slide: classification: slide the network over each image at several sizes, and answer with the windows that are
+            left after non-maximum suppression (see :func:`visus.slide`); ``save`` then also writes a map of scores.
+        smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: that of the network's input.
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
         DataError: if a file or folder does not exist, or a folder holds no image.
         DiskError: if the answers cannot be written.
-        UsageError: if objects are asked of a model that is not one for segmentation.
+        UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
+            classification.
     """
     from visus.data.opening import open_images
     from visus.data.value_ranges import ranged
@@ -97,22 +103,27 @@ def predict_files(
     samples = ranged(found, loaded.info.preprocessing.value_range)
     from visus.api.model import with_image
     from visus.api.objects import Counting
-    from visus.api.saving import save_pictures, table, table_rows, write, write_json
+    from visus.api.saving import save_picture, save_pictures, table, table_rows, write, write_json
+    from visus.api.slide import Slid, Slider
     from visus.data.coco_writing import CocoWriter
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
+    slider = Slider(loaded, score=score, smallest=smallest) if slide else None
     folder = None if save is None else make_folder(Path(save))
     given: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     outlines: CocoWriter | None = None
     taken: set[str] = set()
-    for sample, answer in zip(samples, loaded.answers(samples, batch_size=batch_size), strict=True):
+    answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
+    for sample, answer in zip(samples, answers, strict=True):
         name = str(sample.image.path or sample.id)
         if answer.error is not None:
             result = FileAnswer(name, None, error=answer.error.problem)
             rows.append({"image": name, "error": result.error})
         else:
-            value: Any = answer.value.above(score) if isinstance(answer.value, Detections) else answer.value
+            slid = answer.value if isinstance(answer.value, Slid) else None
+            value: Any = answer.value if slid is None else slid.detections
+            value = value.above(score) if isinstance(value, Detections) else value
             map_ = value if isinstance(value, SegmentationMap) else None
             if map_ is not None and counting is not None:
                 value = counting.found(map_)
@@ -120,6 +131,8 @@ def predict_files(
             if folder is not None:
                 stem = free_name(Path(name).stem, taken)
                 result = replace(result, saved=save_pictures(folder, stem, with_image(value, sample), map_))
+                if slid is not None:
+                    save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
                 rows += table_rows(name, value)
                 if map_ is not None:
                     outlines = outlines or CocoWriter(value.classes)

@@ -51,11 +51,16 @@ def save_pictures(folder: Path, stem: str, value: Value, map_: SegmentationMap |
         for label, mask in zip(value.classes, value.masks, strict=True):
             pictures[free_name(f"{stem}.{file_name(label)}", taken) + ".png"] = Image.fromarray(mask)
     for name, picture in pictures.items():
-        try:
-            picture.save(folder / name)
-        except OSError as error:
-            raise DiskError(f"cannot write {folder / name}", got=error.strerror or str(error)) from None
+        save_picture(folder / name, picture)
     return str(folder / f"{stem}.png")
+
+
+def save_picture(path: Path, picture: Image.Image) -> None:
+    """Writes a picture; raises DiskError if it cannot be written."""
+    try:
+        picture.save(path)
+    except OSError as error:
+        raise DiskError(f"cannot write {path}", got=error.strerror or str(error)) from None
 
 
 def object_picture(value: Detections) -> Image.Image:

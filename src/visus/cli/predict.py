@@ -14,6 +14,7 @@ An image that cannot be read becomes an error line; the others are still answere
   visus predict runs/photos-resnet18 new/a.jpg
   visus predict runs/photos-resnet18 new/ --save out/      out/*.png, out/predictions.csv and .json
   visus predict runs/nuclei-unet new/ --objects            counted objects in place of a class for every pixel
+  visus predict runs/digits-mnist_cnn page.png --slide --smallest 8    windows with their classes
   visus predict model.safetensors new/ --json
 """
 
@@ -28,6 +29,13 @@ def predict(
     grow: Annotated[
         float | None,
         typer.Option(min=0, help="With --objects: pixels that each gets back of a gap or border; as in training."),
+    ] = None,
+    slide: Annotated[
+        bool, typer.Option("--slide", help="Classification: slide over each image; answer with windows.")
+    ] = False,
+    smallest: Annotated[
+        float | None,
+        typer.Option(min=1, help="With --slide: side of the smallest windows in pixels; that of the network's input."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
@@ -46,6 +54,8 @@ def predict(
         objects=objects,
         min_area=min_area,
         grow=grow,
+        slide=slide,
+        smallest=smallest,
         batch_size=batch_size,
         device=device,
     ):

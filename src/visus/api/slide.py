@@ -1,0 +1,251 @@
+"""A classifier slid over images of any size: what is where, from labels of whole images alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.engine.predict import Answer
+from visus.errors import DataError, UsageError
+from visus.structures import Detections, Heatmap, Sample
+from visus.structures.class_names import BACKGROUND_NAMES
+
+if TYPE_CHECKING:
+    from visus.api.model import Image, Model
+
+STEP = math.sqrt(2)
+"""From one level of the pyramid to the next."""
+
+MOST_LEVELS = 10
+CANDIDATES, KEPT = 400, 200  # windows a class that compete, and objects an image that remain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlidLevel:
+    """One size of the image.
+
+    Args:
+        scale: network pixels for one file pixel, (down, right).
+        scores: [K,h',w'] float32: the probability of each class in each window.
+        boxes: [h',w',4] float32 xyxy: the windows in file pixels.
+        cell: (height, width) in file pixels of the step from one window to the next.
+    """
+
+    scale: tuple[float, float]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    cell: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slid:
+    """What a slid classifier says of an image.
+
+    Args:
+        levels: of the pyramid, from the whole image in about one window to the smallest windows.
+        detections: the windows that are left after non-maximum suppression, the surest first; keeps the image.
+        shared: whether all windows of a level were computed at once.
+    """
+
+    levels: tuple[SlidLevel, ...]
+    detections: Detections
+    shared: bool
+
+    def heatmap(self, label: str | None = None) -> Heatmap:
+        """The scores of a class over the image: each window's stands on the cell around its middle, the highest of all
+        levels. label: None for the class of the surest window.
+
+        Raises:
+            UsageError: if there is no class of this name.
+        """
+        classes, size = self.detections.classes, self.detections.size
+        if label is not None and label not in classes:
+            raise UsageError(f"there is no class {label}", expected=" or ".join(classes), got=label)
+        objects = _object_ids(classes)
+        best = max(objects, key=lambda k: max(float(level.scores[k].max()) for level in self.levels))
+        chosen = best if label is None else classes.index(label)
+        values = np.zeros(size, np.float32)
+        for level in self.levels:
+            middles = (level.boxes[..., :2] + level.boxes[..., 2:]) / 2  # (x, y)
+            half = np.asarray(level.cell[::-1]) / 2
+            low = np.floor(middles - half).astype(int).clip(0)
+            high = np.ceil(middles + half).astype(int)
+            for y, x in np.ndindex(*level.scores.shape[1:]):
+                part = values[low[y, x, 1] : high[y, x, 1], low[y, x, 0] : high[y, x, 0]]
+                np.maximum(part, level.scores[chosen, y, x], out=part)
+        return Heatmap(values.clip(0, 1), image=self.detections.image, label=classes[chosen])
+
+
+def slide(
+    model: str | Path | Model,
+    images: Image | Sequence[Image],
+    *,
+    score: float = 0.5,
+    overlap: float = 0.5,
+    smallest: float | None = None,
+    scales: Sequence[float] | None = None,
+    shared: bool | None = None,
+    device: str = "auto",
+) -> Any:
+    """Slides a trained classifier over images, at several sizes, and keeps the windows that are surest.
+
+    A class named background is no object. A classifier without such a class must say something of every window: ask for
+    a high ``score`` then.
+
+    Args:
+        model: a run folder, a model file, or a loaded model, of the task classification.
+        images: a file, a folder, an array, or a list of such.
+        score: windows must be surer than this, in [0, 1].
+        overlap: of two windows of one class with a higher intersection over union, the surer one stays.
+        smallest: the shorter side of the smallest windows, in pixels of the file; None: that of the network's input, so
+            that the file is not enlarged. Of a network that was trained on small images, give their side.
+        scales: network pixels for one file pixel, a level each; None: from the size at which the window covers the
+            shorter side, in steps of the square root of 2, to the smallest windows, at most 10.
+        shared: compute all windows of a level at once (see :mod:`visus.models.sliding`); False: each by itself; None:
+            at once where the network allows.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+
+    Returns:
+        A :class:`Slid`; a list of them for several images (a folder, a list).
+
+    Raises:
+        UsageError: if the model is no classifier, or a number is out of its range.
+        TaskMismatchError: for ``shared=True``, if the network cannot do so, with the reason.
+        DataError: if an image cannot be read.
+    """
+    from visus.api.load import load
+    from visus.api.model import as_samples
+    from visus.data.value_ranges import ranged
+
+    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    slider = Slider(loaded, score=score, overlap=overlap, smallest=smallest, scales=scales, shared=shared)
+    one = not isinstance(images, list | tuple) and not (isinstance(images, str | Path) and Path(images).is_dir())
+    found = [slider(sample) for sample in ranged(as_samples(images), loaded.info.preprocessing.value_range)]
+    return found[0] if one else found
+
+
+class Slider:
+    """A classifier ready to be slid; arguments as for :func:`slide`."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        score: float = 0.5,
+        overlap: float = 0.5,
+        smallest: float | None = None,
+        scales: Sequence[float] | None = None,
+        shared: bool | None = None,
+    ) -> None:
+        if model.info.task != "classification":
+            raise UsageError(
+                "only a classifier is slid over images",
+                expected="a model for classification",
+                got=f"{model.info.model}, a model for {model.info.task}",
+                remedy="predict without sliding",
+            )
+        positive = [*(scales or ()), *(() if smallest is None else (smallest,))]
+        if not (0 <= score <= 1 and 0 <= overlap <= 1 and all(number > 0 for number in positive)):
+            raise UsageError(
+                "windows cannot be chosen like this",
+                expected="score and overlap in [0, 1], smallest and scales above 0",
+                got=f"score={score}, overlap={overlap}, smallest={smallest}, scales={scales}",
+            )
+        from visus.errors import TaskMismatchError
+        from visus.models.sliding import SlidNetwork
+
+        self.model = model
+        self.score = score
+        self.overlap = overlap
+        self.smallest = smallest
+        self.scales = scales
+        self.window = model.info.example_size
+        self.network: SlidNetwork | None = None
+        if shared is not False:
+            try:
+                self.network = SlidNetwork(model.network, self.window, model.info.in_channels)
+            except TaskMismatchError:
+                if shared:
+                    raise
+
+    def __call__(self, sample: Sample) -> Slid:
+        """The windows of one image.
+
+        Raises:
+            DataError: if it cannot be read.
+        """
+        import torch
+
+        from visus.ops.suppression import suppress
+
+        size = sample.image.size()
+        levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
+        boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
+        scores = torch.from_numpy(
+            np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
+        )
+        hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
+        scores[:, hidden] = 0
+        found = suppress(
+            boxes, scores, size, confidence=self.score, overlap=self.overlap, candidates=CANDIDATES, keep=KEPT
+        )
+        places, labels, values = (part.numpy() for part in found)
+        detections = Detections(self.model.classes, places, labels, size, scores=values, image=sample.image.load())
+        return Slid(levels, detections, self.network is not None)
+
+    def answer(self, sample: Sample) -> Answer:
+        """The windows of one image; an image that cannot be read becomes an answer with an error."""
+        try:
+            return Answer(sample.id, self(sample))
+        except DataError as error:
+            return Answer(sample.id, None, error)
+
+    def _scales(self, size: tuple[int, int]) -> list[float]:
+        """Network pixels for a file pixel; none so small that a window does not fit."""
+        least = max(self.window[0] / size[0], self.window[1] / size[1])
+        if self.scales is not None:
+            return sorted({max(scale, least) for scale in self.scales})
+        scales = [least]
+        most = 1.0 if self.smallest is None else min(self.window) / self.smallest
+        while len(scales) < MOST_LEVELS and scales[-1] < most:
+            scales.append(min(scales[-1] * STEP, most))
+        return scales
+
+    def _level(self, sample: Sample, size: tuple[int, int], scale: float) -> SlidLevel:
+        import torch
+
+        from visus.data.transforms import Preparer
+        from visus.engine.feeding import feeder
+        from visus.models.sliding import slide_windows
+
+        info, network = self.model.info, self.model.network
+        sides = (max(round(size[0] * scale), self.window[0]), max(round(size[1] * scale), self.window[1]))
+        prepare = Preparer(info.task, replace(info.preprocessing, size=sides, fit="stretch"), None, 0)
+        batch = feeder(info.preprocessing, self.model.device)(
+            self.model.task.collate([prepare(replace(sample, targets={}), 0, 0)])
+        )
+        with torch.no_grad():
+            if self.network is not None:
+                logits, stride = self.network(batch.images), self.network.stride
+            else:
+                step = max(getattr(network, "channels", {1: 0}))
+                stride = (step, step)
+                logits = slide_windows(network, batch.images, self.window, stride)
+            scores = logits.float().softmax(1)[0].cpu().numpy()  # [K, h', w']
+        exact = (sides[0] / size[0], sides[1] / size[1])
+        tops = np.arange(scores.shape[1]) * stride[0] / exact[0]
+        lefts = np.arange(scores.shape[2]) * stride[1] / exact[1]
+        y, x = np.meshgrid(tops, lefts, indexing="ij")
+        boxes = np.stack([x, y, x + self.window[1] / exact[1], y + self.window[0] / exact[0]], -1).astype(np.float32)
+        return SlidLevel(exact, scores, boxes, (stride[0] / exact[0], stride[1] / exact[1]))
+
+
+def _object_ids(classes: Sequence[str]) -> list[int]:
+    """All classes but those named background; all, if there is no other."""
+    return [k for k, name in enumerate(classes) if name.lower() not in BACKGROUND_NAMES] or list(range(len(classes)))
