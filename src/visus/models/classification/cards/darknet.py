@@ -1,0 +1,49 @@
+"""The cards of Darknet-19 and Darknet-53. Loads no torch."""
+
+from __future__ import annotations
+
+from visus.models.card import Card
+from visus.structures.preprocessing import Preprocessing
+
+
+def _values(side: int) -> Preprocessing:
+    """Darknet feeds pixels of 0 to 1, without a mean."""
+    return Preprocessing(size=(side, side), fit="crop", mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+CARDS: tuple[Card, ...] = (
+    Card(
+        name="darknet19",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.darknet19:darknet19",
+        title="Darknet-19, the classifier of YOLO v2, as published",
+        year=2017,
+        paper="J. Redmon, A. Farhadi. YOLO9000: Better, Faster, Stronger. CVPR 2017, arXiv:1612.08242, table 6",
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=20_842_376,
+        macs=2_790_989_824,
+        preprocessing=_values(224),
+        fact="darknet_19",
+        citation="redmon2017yolo9000",
+        proof_level="L2",
+    ),
+    Card(
+        name="darknet53",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.darknet53:darknet53",
+        title="Darknet-53, the classifier of YOLO v3, as published",
+        year=2018,
+        paper="J. Redmon, A. Farhadi. YOLOv3: An Incremental Improvement. 2018, arXiv:1804.02767, table 1",
+        input=(3, 256, 256),
+        classes=1000,
+        parameters=41_609_928,
+        macs=9_285_115_904,
+        preprocessing=_values(256),
+        fact="darknet_53",
+        citation="redmon2018yolov3",
+        proof_level="L2",
+    ),
+)
