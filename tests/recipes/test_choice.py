@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from visus.engine.recipe import Recipe
+from visus.models.building import checked_options, load_builder
 from visus.models.catalog import CARDS, find
 from visus.recipes.choice import (
     DataFacts,
@@ -82,6 +83,14 @@ def test_preprocessing_has_the_channels_asked_for(channels: int) -> None:
     assert (changed.size, changed.fit) == ((96, 128), "letterbox")
 
 
+def test_every_detectors_own_recipe_has_options_that_it_takes() -> None:
+    for name in ("ssd", "ssd512", "ssd+resnet18", "retinanet", "retinanet@torchvision", "retinanet+mobilenet_v2"):
+        card = find(name)
+        recipe = choose_recipe(card, PHOTOS, pretrained=False)
+        checked_options(card, load_builder(card), recipe.model_options)
+    assert choose_recipe(find("retinanet+resnet18"), PHOTOS, pretrained=False).model_options["match_best"]
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_recipes_say_where_they_are_printed(name: str) -> None:
     recipe = PUBLISHED[name]
@@ -94,6 +103,14 @@ def test_published_values() -> None:
     ssd = PUBLISHED["ssd300-voc"]
     assert ssd.epochs * 16_551 / 32 == pytest.approx(120_000, rel=0.01)
     assert [milestone * 16_551 / 32 for milestone in ssd.schedule.milestones] == pytest.approx([80e3, 100e3], rel=0.01)
+    assert PUBLISHED["ssd512-voc"].augmentation == ssd.augmentation
+    assert ssd.augmentation.zoom_out == 0.5
+    # Lin et al. 2017, sec. 4.1: 90k steps of 16 images of 118,287, rates at 60k and 80k.
+    retina = PUBLISHED["retinanet-coco"]
+    steps = 118_287 / 16
+    assert retina.epochs * steps == pytest.approx(90_000, rel=0.02)
+    assert [milestone * steps for milestone in retina.schedule.milestones] == pytest.approx([60e3, 80e3], rel=0.02)
+    assert (retina.optimizer.lr, retina.optimizer.weight_decay) == (0.01, 1e-4)
     # He et al. 2016, sec. 3.4.
     resnet = PUBLISHED["resnet-imagenet"]
     assert (resnet.optimizer.lr, resnet.optimizer.momentum, resnet.optimizer.weight_decay) == (0.1, 0.9, 1e-4)

@@ -29,6 +29,7 @@ from visus.models.classification.efficientnet_weights import from_timm as effici
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_from_timm
 from visus.models.classification.tflite_weights import from_tflite
+from visus.models.detection.retinanet_weights import from_torchvision as retinanet_from_torchvision
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.fetching import Progress, fetch
@@ -94,6 +95,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision": _Layout(dict),
     "timm": _Layout(dict),
     "torchvision-densenet": _Layout(densenet_from_torchvision),
+    "torchvision-retinanet": _Layout(retinanet_from_torchvision),
     "torchvision-ssd300": _Layout(ssd_from_torchvision),
     "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
     "torchvision-vgg16-convolutional": _Layout(convolutional_from_vgg16, part="backbone"),

@@ -43,6 +43,49 @@ def match(boxes: Tensor, references: Tensor, *, threshold: float = 0.5, ignored:
     return matches
 
 
+def match_band(
+    boxes: Tensor,
+    references: Tensor,
+    *,
+    positive: float = 0.5,
+    negative: float = 0.4,
+    best: bool = False,
+    ignored: Tensor | None = None,
+) -> Tensor:
+    """Assigns objects to reference boxes by two thresholds (RetinaNet, arXiv:1708.02002, section 4, "Anchors").
+
+    A reference box goes to the object that it overlaps most if that is by ``positive`` or more; it is background if it
+    overlaps every object by less than ``negative``; in between it is neutral, and so is a free one that overlaps an
+    ignored object by ``negative`` or more.
+
+    Args:
+        boxes: [G,4] xyxy objects; G may be 0.
+        references: [A,4] xyxy.
+        positive, negative: intersection over union, 0 < negative <= positive <= 1.
+        best: for each object the references that overlap it most (all of them, where several do equally) are no
+            background: they go to the object that they overlap most themselves. Not in the paper; in the authors'
+            Detectron and in torchvision, and needed for objects that no reference fits.
+        ignored: [G] bool: objects that are not to be learnt; None: there are none.
+
+    Returns:
+        [A] int64: the index 0..G-1 of an object, or BACKGROUND, or NEUTRAL.
+    """
+    matches = torch.full((len(references),), BACKGROUND, dtype=torch.int64, device=references.device)
+    if len(boxes) == 0:
+        return matches
+    overlaps = box_iou(boxes, references)  # [G, A]
+    if ignored is not None:
+        matches[overlaps.masked_fill(~ignored[:, None], 0).amax(0) >= negative] = NEUTRAL
+        overlaps = overlaps.masked_fill(ignored[:, None], 0)
+    highest, nearest = overlaps.max(0)
+    matches = torch.where(highest >= negative, NEUTRAL, matches)
+    chosen = highest >= positive
+    if best:
+        most = overlaps.amax(1, keepdim=True)
+        chosen = chosen | ((overlaps == most) & (most > 0)).any(0)
+    return torch.where(chosen, nearest, matches)
+
+
 def _best_pairs(overlaps: Tensor) -> tuple[Tensor, Tensor]:
     """For every object that overlaps any reference box, one of its own: (objects [P], references [P])."""
     highest, chosen = overlaps.max(1)

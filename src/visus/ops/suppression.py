@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, clip_boxes_to_image
+from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, nms
+
+Method = Literal["greedy", "linear", "gaussian"]
+"""How boxes near a better one of their class fare: they go, or their scores are lowered (soft-NMS)."""
+
+
+class Found(NamedTuple):
+    """The objects of one image: boxes [N,4] xyxy, labels [N] int64, scores [N], best first; N may be 0."""
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
 
 
 def suppress(
@@ -16,7 +29,8 @@ def suppress(
     overlap: float,
     candidates: int,
     keep: int,
-) -> tuple[Tensor, Tensor, Tensor]:
+    method: Method = "greedy",
+) -> Found:
     """The objects of one image.
 
     Args:
@@ -27,14 +41,112 @@ def suppress(
         overlap: a box goes if its intersection over union with a better box of its class is higher than this.
         candidates: only this many best boxes of a class compete.
         keep: at most this many objects remain, over all classes.
-
-    Returns:
-        boxes [N,4], labels [N] int64, scores [N], best first; N may be 0.
+        method: see :func:`suppress_candidates`.
     """
     boxes = clip_boxes_to_image(boxes, size)
     inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
     best, rows = scores.masked_fill(~inside[:, None], 0).topk(min(candidates, len(scores)), dim=0)  # [T, K]
     rank, labels = torch.nonzero(best > confidence, as_tuple=True)
-    found, values = boxes[rows[rank, labels]], best[rank, labels]
-    chosen = batched_nms(found, values, labels, overlap)[:keep]
-    return found[chosen], labels[chosen], values[chosen]
+    found = Found(boxes[rows[rank, labels]], labels, best[rank, labels])
+    return suppress_candidates(found, overlap=overlap, keep=keep, method=method, confidence=confidence)
+
+
+def suppress_candidates(
+    found: Found, *, overlap: float, keep: int, method: Method = "greedy", confidence: float = 0.0
+) -> Found:
+    """What remains of scored boxes, each of one class, when every class is suppressed on its own.
+
+    Args:
+        found: in any order.
+        overlap: intersection over union above which a worse box goes ("greedy") or fades ("linear").
+        keep: at most this many remain.
+        method: "greedy" is plain non-maximum suppression; "linear" and "gaussian" are those of :func:`soft_nms`, after
+            which the lowered scores must still be higher than ``confidence``.
+        confidence: in [0, 1]; read by the soft methods.
+    """
+    boxes, labels, scores = found
+    if method == "greedy":
+        chosen = nms_by_class(boxes, scores, labels, overlap)[:keep]
+        return Found(boxes[chosen], labels[chosen], scores[chosen])
+    kept, values = [], []
+    for label in range(int(labels.max()) + 1 if len(labels) else 0):
+        rows = torch.nonzero(labels == label).flatten()
+        if len(rows) == 0:
+            continue
+        order, lowered = soft_nms(boxes[rows], scores[rows], method=method, overlap=overlap, floor=confidence)
+        kept.append(rows[order])
+        values.append(lowered)
+    if not kept:
+        return Found(boxes[:0], labels[:0], scores[:0])
+    rows, lowered = torch.cat(kept), torch.cat(values)
+    lowered, best = lowered.topk(min(keep, len(lowered)))
+    return Found(boxes[rows[best]], labels[rows[best]], lowered)
+
+
+def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, overlap: float) -> Tensor:
+    """Indices of the boxes that greedy suppression within each class leaves, best first.
+
+    The same as ``torchvision.ops.batched_nms`` for many classes and boxes, whose one pass over all boxes for each class
+    is one sort here. On accelerators, where many small calls cost most, it is torchvision's.
+
+    Args:
+        boxes: [M,4] xyxy.
+        scores: [M].
+        labels: [M] int64.
+        overlap: a box goes if its intersection over union with a better box of its class is higher than this.
+    """
+    if boxes.device.type != "cpu":
+        return batched_nms(boxes, scores, labels, overlap)  # type: ignore[no-any-return]
+    order = labels.argsort(stable=True)
+    sizes = torch.unique_consecutive(labels[order], return_counts=True)[1].tolist()
+    groups = zip(*(torch.split(part, sizes) for part in (order, boxes[order], scores[order])), strict=True)
+    kept = [rows[nms(places, values, overlap)] for rows, places, values in groups]
+    if not kept:
+        return order
+    # by index first, so that equal scores stay in their order, as in a stable sort of all
+    chosen = torch.cat(kept).sort().values
+    return chosen[scores[chosen].argsort(descending=True, stable=True)]
+
+
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    method: Literal["linear", "gaussian"] = "gaussian",
+    overlap: float = 0.3,
+    sigma: float = 0.5,
+    floor: float = 0.001,
+) -> tuple[Tensor, Tensor]:
+    """Lowers the scores of boxes near better ones instead of dropping them (Bodla et al., ICCV 2017, arXiv:1704.04503).
+
+    The best box is taken; every other box of intersection over union u with it has its score multiplied by 1 - u if u
+    is at least ``overlap`` ("linear", section 3), or by exp(-u^2 / sigma) ("gaussian"); and so on with what is left.
+
+    Args:
+        boxes: [M,4] xyxy of one class.
+        scores: [M].
+        method: the weighting.
+        overlap: of "linear"; the paper's 0.3.
+        sigma: of "gaussian"; the paper's 0.5.
+        floor: boxes whose score is no longer higher than this are dropped.
+
+    Returns:
+        indices [N] in falling order of the lowered scores, and these scores [N].
+    """
+    overlaps = box_iou(boxes, boxes)
+    factors = (
+        torch.where(overlaps >= overlap, 1 - overlaps, 1.0) if method == "linear" else torch.exp(-(overlaps**2) / sigma)
+    )
+    remaining = scores.clone()
+    order: list[int] = []
+    values: list[float] = []
+    for _ in range(len(scores)):
+        best = int(remaining.argmax())
+        value = float(remaining[best])
+        if value <= floor:
+            break
+        order.append(best)
+        values.append(value)
+        remaining = remaining * factors[best]
+        remaining[order] = -1.0
+    return torch.tensor(order, dtype=torch.int64, device=scores.device), scores.new_tensor(values)

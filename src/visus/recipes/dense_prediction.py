@@ -40,25 +40,39 @@ def _deconvnet(
     )
 
 
+def _ssd(where: str) -> Recipe:
+    return Recipe(
+        source=f"Liu et al. 2016, {where}: 120k steps of 32 on VOC 07+12 (16,551 images); lr/10 at 80k, 100k",
+        epochs=232,
+        batch_size=32,
+        reference_batch_size=32,
+        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4),
+        schedule=Schedule(name="steps", milestones=(155, 193), gamma=0.1),
+        augmentation=Augmentation(
+            iou_crop=True,
+            zoom_out=0.5,
+            mirror=0.5,
+            brightness=0.125,
+            contrast=0.5,
+            saturation=0.5,
+            hue=0.1,  # the released code's 18 of OpenCV's 180 steps
+            photometric=0.5,
+        ),
+    )
+
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "ssd300-voc": Recipe(
-            source="Liu et al. 2016, sec. 3.1: 120k steps of 32 on VOC 07+12 (16,551 images); lr/10 at 80k, 100k",
-            epochs=232,
-            batch_size=32,
-            reference_batch_size=32,
-            optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4),
-            schedule=Schedule(name="steps", milestones=(155, 193), gamma=0.1),
-            augmentation=Augmentation(
-                iou_crop=True,
-                zoom_out=0.5,
-                mirror=0.5,
-                brightness=0.125,
-                contrast=0.5,
-                saturation=0.5,
-                hue=0.1,  # the released code's 18 of OpenCV's 180 steps
-                photometric=0.5,
-            ),
+        "ssd300-voc": _ssd("sec. 3.1"),
+        "ssd512-voc": _ssd("sec. 3.1, the authors' ssd_pascal_512.py"),
+        "retinanet-coco": Recipe(
+            source="Lin et al. 2017, sec. 4.1: 90k steps of 16 on COCO trainval35k (118,287 images); lr/10 at 60k, 80k",
+            epochs=12,
+            batch_size=16,
+            reference_batch_size=16,
+            optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=1e-4),
+            schedule=Schedule(name="steps", milestones=(8, 11), gamma=0.1),
+            augmentation=Augmentation(mirror=0.5),
         ),
         "fcn32s-voc": _fcn("voc-fcn32s", 1e-10),
         "fcn16s-voc": _fcn("voc-fcn16s", 1e-12),

@@ -8,15 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError, TaskMismatchError, WeightsError
+from visus.models.building import build
 from visus.models.detection.catalog import CARDS
-from visus.models.detection.ssd import SSD, ReducedVGG16, SSDCodec, SSDOutput, ssd
+from visus.models.detection.ssd import SSD, ReducedVGG16, SSDCodec, SSDOutput, ssd, ssd512
 from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.protocols import Network
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")
+OWN = [card for card in CARDS if card.name.startswith("ssd")]
 
 
 class Small(nn.Module):
@@ -64,9 +67,9 @@ def outputs_for(network: SSD, truths: list[Detections]) -> SSDOutput:
     return blank._replace(logits=logits, offsets=offsets)
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.full_name)
+@pytest.mark.parametrize("card", OWN, ids=lambda card: card.full_name)
 def test_exact_parameters(card) -> None:
-    network = ssd(classes=card.classes, in_channels=card.input[0], **card.options)
+    network = build(card)
     assert sum(p.numel() for p in network.parameters()) == card.parameters
 
 
@@ -75,9 +78,9 @@ def test_parameters_at_81_classes() -> None:
     assert sum(p.numel() for p in ssd(classes=80).parameters()) == 34_305_206
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.full_name)
+@pytest.mark.parametrize("card", OWN, ids=lambda card: card.full_name)
 def test_exact_operations(card) -> None:
-    network = ssd(classes=card.classes, in_channels=card.input[0], **card.options)
+    network = build(card)
     total = 0
 
     def count(module: nn.Conv2d, inputs: object, output: Tensor) -> None:
@@ -115,6 +118,35 @@ def test_outputs(published: SSD) -> None:
     assert outputs.offsets.shape == (2, 8732, 4)
     assert outputs.default_boxes.shape == (8732, 4)
     assert outputs.size == (300, 300)
+
+
+def test_ssd512() -> None:
+    network = ssd512(classes=20, in_channels=3).eval()
+    with torch.device("meta"):
+        outputs = network.to("meta")(torch.zeros(1, 3, 512, 512))
+    # facts/architectures.yaml, ssd512_vgg16
+    assert outputs.logits.shape == (1, 24564, 21)
+    maps = [(s, s) for s in (64, 32, 16, 8, 4, 2, 1)]
+    boxes = network.default_boxes.place(maps, (512, 512))
+    assert boxes.shape == (24564, 4)
+    firsts = torch.tensor([s * s * b for (s, _), b in zip(maps, network.default_boxes.per_cell, strict=True)])
+    starts = firsts.cumsum(0) - firsts
+    sides = (boxes[:, 2] - boxes[:, 0])[torch.stack([starts, starts + 1])]
+    smallest = [35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8]
+    largest = [*smallest[1:], 537.6]
+    assert sides[0].tolist() == pytest.approx(smallest, rel=1e-5)
+    assert sides[1].tolist() == pytest.approx([math.sqrt(a * b) for a, b in zip(smallest, largest, strict=True)])
+    assert (boxes[starts, :2] + boxes[starts, 2:]).flatten().tolist() == pytest.approx(
+        [step for step in (8, 16, 32, 64, 128, 256, 512) for _ in range(2)]
+    )
+
+
+def test_ssd512_names_itself_and_the_size_that_fits() -> None:
+    with torch.device("meta"):
+        network = ssd512(classes=3, in_channels=3)
+        network(torch.zeros(1, 3, 268, 300))
+        with pytest.raises(ShapeError, match="SSD512"):
+            network(torch.zeros(1, 3, 267, 300))
 
 
 def test_conv4_3_is_normalised(published: SSD) -> None:
@@ -326,3 +358,30 @@ def test_fc6_takes_every_third_row_and_column() -> None:
     thin = from_vgg16(state)["fc6.weight"]
     assert thin.shape == (1024, 512, 3, 3)
     assert thin[5, 9].tolist() == [[0, 3, 6], [21, 24, 27], [42, 45, 48]]
+
+
+@pytest.mark.slow
+def test_ssd512_learns_two_images_by_heart() -> None:
+    torch.manual_seed(0)
+    network = ssd512(classes=3, in_channels=3).train()
+    images = torch.zeros(2, 3, 268, 268)
+    boxes = [[[20, 30, 110, 140], [150, 120, 250, 240]], [[130, 20, 250, 110], [20, 150, 110, 250]]]
+    labels = [[0, 1], [2, 0]]
+    for n, places in enumerate(boxes):
+        for (x1, y1, x2, y2), label in zip(places, labels[n], strict=True):
+            images[n, label, y1:y2, x1:x2] = 2.0
+    truths = [target(b, k, (268, 268)) for b, k in zip(boxes, labels, strict=True)]
+    encoded = network.codec.encode(truths, torch.device("cpu"))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    for _ in range(60):
+        optimizer.zero_grad()
+        sum(network.codec.losses(network(images), encoded).values()).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+    with torch.no_grad():
+        answers = network.codec.decode(network(images))
+    for found, truth in zip(answers, truths, strict=True):
+        best = found.select(np.arange(2))
+        assert sorted(best.labels.tolist()) == sorted(truth.labels.tolist())
+        overlaps = box_iou(torch.from_numpy(truth.boxes), torch.from_numpy(best.boxes)).numpy()
+        assert ((overlaps > 0.7) & (truth.labels[:, None] == best.labels[None])).any(1).all()

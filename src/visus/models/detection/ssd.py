@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,11 +20,12 @@ from torch.nn import functional as F
 from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
+from visus.models.detection.truth import Truth, truths_of
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
-from visus.ops.suppression import suppress
+from visus.ops.suppression import Method, suppress
 from visus.structures import Detections
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
@@ -33,6 +33,10 @@ CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the 
 SCALES = {  # shares of the input's side: the released code's integer percentages
     "voc": (0.10, 0.20, 0.37, 0.54, 0.71, 0.88, 1.05),  # section 3.1: 30, 60, 111, 162, 213, 264, (315) pixels
     "coco": (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),  # section 3.4: smaller objects; 21, 45, 99 ... pixels
+}
+SCALES_512 = {  # likewise, of 512 pixels
+    "voc": (0.07, 0.15, 0.30, 0.45, 0.60, 0.75, 0.90, 1.05),  # section 3.1: 0.07 and from 0.15 on
+    "coco": (0.04, 0.10, 0.26, 0.42, 0.58, 0.74, 0.90, 1.06),  # section 3.4: 0.04 and from 0.1 on
 }
 
 
@@ -60,22 +64,14 @@ class SSDOutput(NamedTuple):
         return CODING.decode(self.offsets.float(), self.default_boxes)
 
 
-class Truth(NamedTuple):
-    """The objects of one image: boxes [G,4] xyxy in network pixels, labels [G] int64, ignored [G] bool."""
-
-    boxes: Tensor
-    labels: Tensor
-    ignored: Tensor
-
-
 class SSDCodec:
     """What SSD's outputs mean, for training and for answering.
 
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, candidates, keep: of :func:`~visus.ops.suppression.suppress` (section 3.7; ``candidates``
-            is the released code's).
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress` (section 3.7;
+            ``candidates`` is the released code's).
     """
 
     def __init__(
@@ -87,6 +83,7 @@ class SSDCodec:
         overlap: float = 0.45,
         candidates: int = 400,
         keep: int = 200,
+        suppression: Method = "greedy",
     ) -> None:
         self.matching = matching
         self.negatives = negatives
@@ -94,16 +91,11 @@ class SSDCodec:
         self.overlap = overlap
         self.candidates = candidates
         self.keep = keep
+        self.suppression = suppression
 
     def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        truths = []
-        for target in targets:
-            solid = target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
-            ignored = np.zeros(len(solid), bool) if solid.ignored is None else solid.ignored
-            arrays = (np.asarray(solid.boxes, np.float32), np.asarray(solid.labels, np.int64), ignored)
-            truths.append(Truth(*(torch.from_numpy(array).to(device) for array in arrays)))
-        return truths
+        return truths_of(targets, device)
 
     def assign(self, default_boxes: Tensor, truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
         """What each default box is to answer: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
@@ -141,6 +133,7 @@ class SSDCodec:
                 overlap=self.overlap,
                 candidates=self.candidates,
                 keep=self.keep,
+                method=self.suppression,
             )
             places, labels, values = (part.detach().cpu().numpy() for part in found)
             answers.append(Detections(names, places, labels, outputs.size, scores=values))
@@ -291,50 +284,46 @@ def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _extra(in_channels: int, out_channels: int, *, stride: int = 2, padding: int = 1) -> nn.Sequential:
+def _extra(in_channels: int, out_channels: int, *, kernel: int = 3, stride: int = 2, padding: int = 1) -> nn.Sequential:
     """A narrow 1x1 convolution, then a 3x3 one that shrinks the map (figure 2)."""
     narrow = out_channels // 2
     return nn.Sequential(
         nn.Conv2d(in_channels, narrow, 1),
         nn.ReLU(),
-        nn.Conv2d(narrow, out_channels, 3, stride=stride, padding=padding),
+        nn.Conv2d(narrow, out_channels, kernel, stride=stride, padding=padding),
         nn.ReLU(),
     )
 
 
-class SSD300(SSD):
-    """SSD300 on VGG-16 as published (figure 2, sections 3 and 3.1).
+class PublishedSSD(SSD):
+    """SSD on the reduced VGG-16, with the extra layers of figure 2; the base of SSD300 and SSD512.
 
     Args:
+        name: for errors.
+        extras: the layers behind fc7.
+        default_boxes: for all maps.
         classes: K, without background.
         in_channels: C.
-        scales: M + 1 = 7 shares of the input's sides.
-        clip_sides: no default box has a side longer than the input's (torchvision).
     """
 
-    smallest_side = 268  # 268 -> 134 -> 67 -> 34 -> 17 -> 9 -> 5 cells, which two unpadded 3x3 layers make 3 and 1
+    # 268 -> 134 -> 67 -> 34 -> 17 -> 9 -> 5 cells, which SSD300's two unpadded 3x3 layers make 3 and 1; SSD512 goes on
+    # to 3 and 2 cells, which its last, 4x4 layer makes 1
+    smallest_side = 268
 
-    def __init__(self, *, classes: int, in_channels: int, scales: tuple[float, ...], clip_sides: bool) -> None:
+    def __init__(
+        self, name: str, extras: Sequence[nn.Module], default_boxes: DefaultBoxes, *, classes: int, in_channels: int
+    ) -> None:
         super().__init__(
             ReducedVGG16(in_channels),
             strides=(8, 16),
-            extras=[
-                _extra(1024, 512),  # conv8_2 of figure 2
-                _extra(512, 256),  # conv9_2
-                _extra(256, 256, stride=1, padding=0),  # conv10_2
-                _extra(256, 256, stride=1, padding=0),  # conv11_2
-            ],
-            depths=(512, 1024, 512, 256, 256, 256),
-            default_boxes=DefaultBoxes(
-                scales=scales,
-                aspect_ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),  # section 3.1: 4 or 6 boxes a cell
-                steps=(8, 16, 32, 64, None, None),  # at 300 pixels the last two are 100 and 300
-                clip_sides=clip_sides,
-            ),
+            extras=extras,
+            depths=(512, 1024, 512, *(256,) * (len(extras) - 1)),
+            default_boxes=default_boxes,
             classes=classes,
             in_channels=in_channels,
             head=("class_heads",),
         )
+        self.name = name
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The nearest input (height, width) that is not too small for the unpadded last layers."""
@@ -345,12 +334,56 @@ class SSD300(SSD):
         fitting = self.fitting_size(size)
         if size != fitting:
             raise ShapeError(
-                "the input is too small for SSD300's last layers",
+                f"the input is too small for {self.name}'s last layers",
                 expected=f"at least {self.smallest_side}x{self.smallest_side}",
                 got=f"{size[0]}x{size[1]}",
                 remedy=f"use {fitting[0]}x{fitting[1]}, or SSD on another backbone",
             )
         return super().features(images)
+
+
+def _ssd300(*, classes: int, in_channels: int, scales: tuple[float, ...], clip_sides: bool) -> PublishedSSD:
+    """SSD300 as published (figure 2, sections 3 and 3.1). ``scales``: 7 shares of the input's sides."""
+    extras = [
+        _extra(1024, 512),  # conv8_2 of figure 2
+        _extra(512, 256),  # conv9_2
+        _extra(256, 256, stride=1, padding=0),  # conv10_2
+        _extra(256, 256, stride=1, padding=0),  # conv11_2
+    ]
+    boxes = DefaultBoxes(
+        scales=scales,
+        aspect_ratios=((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),  # section 3.1: 4 or 6 boxes a cell
+        steps=(8, 16, 32, 64, None, None),  # at 300 pixels the last two are 100 and 300
+        clip_sides=clip_sides,
+    )
+    return PublishedSSD("SSD300", extras, boxes, classes=classes, in_channels=in_channels)
+
+
+def ssd512(
+    *, classes: int, in_channels: int, scales: Literal["voc", "coco"] = "voc", suppression: Method = "greedy"
+) -> PublishedSSD:
+    """SSD512 on VGG-16: one more map than SSD300 (conv12_2), and boxes at 64 x 64 places of the finest.
+
+    The paper says so much (section 3.1); the layers are those of the released code, examples/ssd/ssd_pascal_512.py.
+
+    ``scales``: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes. ``suppression``: "greedy", or
+    soft-NMS, "linear" or "gaussian".
+    """
+    extras = [
+        _extra(1024, 512),  # conv8_2
+        _extra(512, 256),  # conv9_2
+        _extra(256, 256),  # conv10_2
+        _extra(256, 256),  # conv11_2
+        _extra(256, 256, kernel=4, stride=1),  # conv12_2
+    ]
+    boxes = DefaultBoxes(
+        scales=SCALES_512[scales],
+        aspect_ratios=((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
+        steps=(8, 16, 32, 64, 128, 256, 512),
+    )
+    network = PublishedSSD("SSD512", extras, boxes, classes=classes, in_channels=in_channels)
+    network.codec.suppression = suppression
+    return network
 
 
 def ssd(
@@ -362,6 +395,7 @@ def ssd(
     clip_sides: bool = False,
     size: int | tuple[int, int] = 300,
     strides: Sequence[int] | None = None,
+    suppression: Method = "greedy",
 ) -> SSD:
     """SSD on a backbone, or without one SSD300 on VGG-16 as published.
 
@@ -375,6 +409,7 @@ def ssd(
         strides: maps of the backbone to use; None: those of 8, 16 and 32 that it has. Without 8 there are no default
             boxes for small objects: of BCCD's platelets (18 x 24 pixels at 300) they cover 33 % by half, with it 50 %,
             and 94 % with the "coco" scales.
+        suppression: "greedy" as published, or soft-NMS, "linear" or "gaussian".
 
     Raises:
         RecipeError: for unknown scales.
@@ -383,7 +418,9 @@ def ssd(
     if scales not in SCALES:
         raise RecipeError("SSD has no default boxes of this name", expected=" or ".join(SCALES), got=str(scales))
     if backbone is None:
-        return SSD300(classes=classes, in_channels=in_channels, scales=SCALES[scales], clip_sides=clip_sides)
+        network: SSD = _ssd300(classes=classes, in_channels=in_channels, scales=SCALES[scales], clip_sides=clip_sides)
+        network.codec.suppression = suppression
+        return network
     chosen = _strides_for(backbone, strides)
     offered = channels_of(backbone, "SSD")
     sides = (size, size) if isinstance(size, int) else tuple(size)
@@ -394,7 +431,7 @@ def ssd(
     count = len(depths)
     ratios = tuple((2.0,) if level == 0 or level >= count - 2 else (2.0, 3.0) for level in range(count))
     smallest, largest = (0.2, 0.9) if scales == "voc" else (0.15, 0.9)  # sections 3.1 and 3.4
-    return SSD(
+    network = SSD(
         backbone,
         strides=chosen,
         extras=[_extra(before, after) for before, after in pairwise(depths[last:])],
@@ -404,6 +441,8 @@ def ssd(
         in_channels=in_channels,
         head=("extras", "class_heads", "box_heads"),
     )
+    network.codec.suppression = suppression
+    return network
 
 
 def _strides_for(backbone: nn.Module, strides: Sequence[int] | None) -> tuple[int, ...]:

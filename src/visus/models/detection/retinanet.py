@@ -1,0 +1,327 @@
+"""RetinaNet: focal loss for dense object detection. Lin, Goyal, Girshick, He, Dollar; ICCV 2017, arXiv:1708.02002.
+
+A pyramid of five levels (P3 to P7) over a backbone, and on every level the same two small networks: one answers for
+each anchor which classes it shows, one how it must move to be the object's box (figure 3). The focal loss keeps the
+hundred thousand easy anchors from drowning the few that count.
+
+Editions. ``paper``: P6 is made from the backbone's last map, smooth L1, 100 objects an image at most. ``torchvision``:
+P6 is made from P5, anchors of whole pixels, L1, 300 objects, the best anchors of an object always learn it.
+
+Letters: N images, C channels, H x W pixels, K classes (no background), A anchors of an input, B anchors of a place (9),
+D channels of the pyramid, h x w size of one level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import clip_boxes_to_image
+
+from visus.layers.feature_pyramid import FeaturePyramid
+from visus.losses.focal import sigmoid_focal_loss
+from visus.losses.giou import giou_loss
+from visus.models.backbone_maps import require_maps
+from visus.models.classification.resnet import StrideIn, resnet50
+from visus.models.detection.truth import Truth, truths_of
+from visus.models.protocols import Network
+from visus.ops.box_coding import BoxCoding
+from visus.ops.matching import NEUTRAL, match_band
+from visus.ops.pyramid_anchors import PyramidAnchors
+from visus.ops.suppression import Found, Method, suppress_candidates
+from visus.structures import Detections
+
+CODING = BoxCoding()  # section 4, "Box regression subnet": the offsets of R-CNN
+WIDTH = 256  # section 4: channels of the pyramid and of both subnets
+DEPTH = 4  # convolutions before the last one of a subnet
+PRIOR = 0.01  # section 3.3 and 4.1: the probability that an untrained network gives every class
+
+BoxLoss = Literal["smooth_l1", "l1", "giou"]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RetinaNetOutput(NamedTuple):
+    """Raw outputs, with what it takes to read them.
+
+    Args:
+        logits: [N,A,K].
+        offsets: [N,A,4], encoded against the anchors.
+        anchors: [A,4] float32 xyxy in network pixels.
+        levels: how many of the A anchors are of each level, from fine to coarse.
+        size: (height, width) of the input.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    anchors: Tensor
+    levels: tuple[int, ...]
+    size: tuple[int, int]
+
+    def class_logits(self) -> Tensor:
+        """[N,A,K]: the logits of the classes that users know."""
+        return self.logits.float()
+
+    def boxes(self) -> Tensor:
+        """[N,A,4] xyxy in network pixels, not clipped."""
+        return CODING.decode(self.offsets.float(), self.anchors)
+
+
+class RetinaNetCodec:
+    """What RetinaNet's outputs mean, for training and for answering.
+
+    Args:
+        box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
+        match_best: an object's best anchors learn it even below ``positive``.
+        keep: at most this many objects an image.
+        suppression: see :func:`~visus.ops.suppression.suppress_candidates`.
+        alpha, gamma: of the focal loss (section 5.1).
+        positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
+        confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression
+            (section 4.1, "Inference").
+    """
+
+    def __init__(
+        self,
+        *,
+        box_loss: BoxLoss = "smooth_l1",
+        match_best: bool = False,
+        keep: int = 100,
+        suppression: Method = "greedy",
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        positive: float = 0.5,
+        negative: float = 0.4,
+        confidence: float = 0.05,
+        candidates: int = 1000,
+        overlap: float = 0.5,
+    ) -> None:
+        self.box_loss = box_loss
+        self.match_best = match_best
+        self.keep = keep
+        self.suppression = suppression
+        self.alpha = alpha
+        self.gamma = gamma
+        self.positive = positive
+        self.negative = negative
+        self.confidence = confidence
+        self.candidates = candidates
+        self.overlap = overlap
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        return truths_of(targets, device)
+
+    def assign(self, anchors: Tensor, truths: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that an anchor is to answer, -1 (background) or -2 (does not count)."""
+        return torch.stack(
+            [
+                match_band(
+                    truth.boxes,
+                    anchors,
+                    positive=self.positive,
+                    negative=self.negative,
+                    best=self.match_best,
+                    ignored=truth.ignored,
+                )
+                for truth in truths
+            ]
+        )
+
+    def losses(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+        """ "box" and "class": each image's sums, divided by its matched anchors, and the mean of these over the batch.
+
+        Section 4.1: all anchors but the neutral ones enter the focal loss, and only the matched ones are counted. An
+        image without objects has its focal loss whole, for there is no anchor to divide by.
+        """
+        logits = outputs.logits
+        matches = self.assign(outputs.anchors, encoded)
+        box, classes = [], []
+        for n, (truth, matched) in enumerate(zip(encoded, matches, strict=True)):
+            rows = torch.nonzero(matched >= 0).flatten()  # [M]
+            objects = matched[rows]
+            count = max(1, len(rows))
+            wanted = torch.zeros_like(logits[n])
+            wanted[rows, truth.labels[objects]] = 1
+            counted = (matched != NEUTRAL)[:, None]
+            focal = sigmoid_focal_loss(logits[n], wanted, alpha=self.alpha, gamma=self.gamma)  # [A, K]
+            classes.append(torch.where(counted, focal, 0).sum() / count)
+            box.append(
+                self._box_loss(outputs.offsets[n, rows].float(), outputs.anchors[rows], truth.boxes[objects]) / count
+            )
+        return {"box": torch.stack(box).mean(), "class": torch.stack(classes).mean()}
+
+    def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
+        """offsets [M,4] of anchors [M,4] that belong to boxes [M,4] -> their sum."""
+        if self.box_loss == "giou":
+            return giou_loss(CODING.decode(offsets, anchors), boxes).sum()
+        loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
+        return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
+
+    def decode(self, outputs: RetinaNetOutput) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers."""
+        classes = outputs.logits.shape[-1]
+        names = tuple(str(k) for k in range(classes))
+        levels = list(zip(*(torch.split(part, list(outputs.levels), dim=-2) for part in outputs[:3]), strict=True))
+        answers = []
+        for n in range(len(outputs.logits)):
+            parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
+            boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
+            found = suppress_candidates(
+                Found(clip_boxes_to_image(boxes, outputs.size), labels, scores),
+                overlap=self.overlap,
+                keep=self.keep,
+                method=self.suppression,
+                confidence=self.confidence,
+            )
+            places, kinds, values = (part.detach().cpu().numpy() for part in found)
+            answers.append(Detections(names, places, kinds, outputs.size, scores=values))
+        return answers
+
+    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> Found:
+        """The best pairs of an anchor and a class on one level: logits [a,K], offsets [a,4], anchors [a,4]."""
+        values = logits.float().flatten()
+        # compared as logits: few of the many values need a sigmoid
+        above = torch.nonzero(values > math.log(self.confidence / (1 - self.confidence))).flatten()
+        scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
+        places = above[chosen]
+        rows = places // logits.shape[1]
+        return Found(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
+
+
+class RetinaNet(nn.Module):
+    """[N,C,H,W] -> :class:`RetinaNetOutput`, for images of any size.
+
+    ``features`` gives {1: the images, 8: map, 16: map, 32: map} of the backbone; the images are among them because
+    anchors are measured in their pixels.
+
+    Args:
+        backbone: a :class:`~visus.models.protocols.Network` with maps of stride 8, 16 and 32.
+        classes: K.
+        in_channels: channels of the images.
+        anchors: for the five levels.
+        p6: what the level above P5 is made from: the backbone's last map "C5", or "P5".
+        codec: reads and writes the outputs.
+    """
+
+    head: tuple[str, ...] = ("class_logits",)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        classes: int,
+        in_channels: int,
+        anchors: PyramidAnchors,
+        p6: Literal["C5", "P5"],
+        codec: RetinaNetCodec,
+    ) -> None:
+        super().__init__()
+        widths = require_maps(backbone, (8, 16, 32), "RetinaNet")
+        self.backbone = backbone
+        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.classes = classes
+        self.anchors = anchors
+        self.p6_from = p6
+        self.codec = codec
+        self.pyramid = FeaturePyramid(widths, WIDTH)
+        self.p6 = nn.Conv2d(WIDTH if p6 == "P5" else widths[32], WIDTH, 3, stride=2, padding=1)
+        self.p7 = nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        for layer in (self.p6, self.p7):  # as the pyramid's own
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.class_subnet = _subnet()
+        self.box_subnet = _subnet()
+        self.class_logits = _gaussian(nn.Conv2d(WIDTH, anchors.per_place * classes, 3, padding=1))
+        self.box_offsets = _gaussian(nn.Conv2d(WIDTH, anchors.per_place * 4, 3, padding=1))
+        nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        maps = cast(Network, self.backbone).features(images)
+        return {1: images, **{stride: maps[stride] for stride in self.channels if stride > 1}}
+
+    def from_features(self, features: dict[int, Tensor]) -> RetinaNetOutput:
+        images = features[1]
+        p3, p4, p5 = self.pyramid({s: x for s, x in features.items() if s > 1}).values()  # [N, D, H/8, W/8] ...
+        p6 = self.p6(p5 if self.p6_from == "P5" else features[32])  # [N, D, H/64, W/64]
+        p7 = self.p7(F.relu(p6))  # [N, D, H/128, W/128]
+        levels = (p3, p4, p5, p6, p7)
+        logits = [_by_anchor(self.class_logits(self.class_subnet(p)), self.classes) for p in levels]
+        offsets = [_by_anchor(self.box_offsets(self.box_subnet(p)), 4) for p in levels]
+        size = (images.shape[2], images.shape[3])
+        anchors = self.anchors.place([(p.shape[2], p.shape[3]) for p in levels], size, images.device)  # [A, 4]
+        counts = tuple(part.shape[1] for part in offsets)
+        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, counts, size)
+
+    def forward(self, images: Tensor) -> RetinaNetOutput:
+        return self.from_features(self.features(images))
+
+
+def _subnet() -> nn.Sequential:
+    """[N,D,h,w] -> [N,D,h,w]: four 3x3 convolutions with ReLU, the same for all levels (section 4)."""
+    layers: list[nn.Module] = []
+    for _ in range(DEPTH):
+        layers += [_gaussian(nn.Conv2d(WIDTH, WIDTH, 3, padding=1)), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def _gaussian(layer: nn.Conv2d) -> nn.Conv2d:
+    """Weights of deviation 0.01, biases 0 (section 4.1, "Initialization")."""
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _by_anchor(map_: Tensor, values: int) -> Tensor:
+    """[N, B*values, h, w] -> [N, hwB, values], in the order of the anchors."""
+    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+
+
+def retinanet(
+    *,
+    classes: int,
+    in_channels: int,
+    backbone: nn.Module | None = None,
+    p6: Literal["C5", "P5"] = "C5",
+    stride_in: StrideIn = "1x1",
+    whole_pixels: bool = False,
+    box_loss: BoxLoss = "smooth_l1",
+    match_best: bool = False,
+    anchor_side: Annotated[float, Field(gt=0)] = 4.0,
+    alpha: Share = 0.25,
+    gamma: NonNegative = 2.0,
+    keep: Count = 100,
+    suppression: Method = "greedy",
+) -> RetinaNet:
+    """RetinaNet on ResNet-50, or on any backbone with maps of stride 8, 16 and 32.
+
+    ``p6``: what P6 is made from. ``stride_in``: of the own ResNet-50. ``whole_pixels``: torchvision's anchors.
+    ``box_loss``: smooth L1 (beta 1, as Fast R-CNN's; the authors' Detectron has 0.11), L1 of the offsets, or GIoU of
+    the boxes. ``match_best``: the best anchors of an object learn it even if they overlap it by less than 0.5.
+    ``anchor_side``: the smallest anchors' side in strides; the paper's 4 makes them 32 pixels, 2 is for objects half as
+    large. ``alpha``, ``gamma``: of the focal loss. ``keep``: objects an image at most. ``suppression``: "greedy", or
+    soft-NMS, "linear" or "gaussian".
+
+    Raises:
+        TaskMismatchError: if the backbone lacks such maps.
+    """
+    if backbone is None:
+        backbone = resnet50(classes=1, in_channels=in_channels, stride_in=stride_in)
+        del backbone.avgpool, backbone.fc
+        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    return RetinaNet(
+        backbone,
+        classes=classes,
+        in_channels=in_channels,
+        anchors=PyramidAnchors(side=anchor_side, whole_pixels=whole_pixels),
+        p6=p6,
+        codec=RetinaNetCodec(
+            box_loss=box_loss, match_best=match_best, keep=keep, suppression=suppression, alpha=alpha, gamma=gamma
+        ),
+    )

@@ -1,0 +1,31 @@
+"""The objects of a batch, as detectors learn them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from visus.structures import Detections
+
+
+class Truth(NamedTuple):
+    """The objects of one image: boxes [G,4] xyxy in network pixels, labels [G] int64, ignored [G] bool."""
+
+    boxes: Tensor
+    labels: Tensor
+    ignored: Tensor
+
+
+def truths_of(targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+    """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+    truths = []
+    for target in targets:
+        solid = target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
+        ignored = np.zeros(len(solid), bool) if solid.ignored is None else solid.ignored
+        arrays = (np.asarray(solid.boxes, np.float32), np.asarray(solid.labels, np.int64), ignored)
+        truths.append(Truth(*(torch.from_numpy(array).to(device) for array in arrays)))
+    return truths

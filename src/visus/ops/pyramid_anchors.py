@@ -1,0 +1,84 @@
+"""RetinaNet's anchors: a few sizes and shapes at every place of every level of a pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from visus.errors import ShapeError
+
+OCTAVE = (2.0**0, 2.0 ** (1 / 3), 2.0 ** (2 / 3))
+"""The sizes at one level, as multiples of its smallest (Lin et al., arXiv:1708.02002, section 4, "Anchors")."""
+
+
+@dataclass(frozen=True, slots=True)
+class PyramidAnchors:
+    """Anchors over the levels of a pyramid, from fine to coarse.
+
+    At each place there are, for every ratio, the anchors of all sizes of its level; the area of an anchor is its size
+    squared, whatever its ratio.
+
+    Args:
+        strides: of the levels, in pixels.
+        side: an anchor of a level is ``side`` times the level's stride long, times the octave's factors.
+        octave: these factors.
+        ratios: height : width.
+        whole_pixels: torchvision's ways: sizes are cut and corners rounded to whole pixels, the first anchor's centre
+            lies at pixel 0 and not in the middle of its cell, and steps are the input's side divided by the map's,
+            without rest.
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+    side: float = 4.0
+    octave: tuple[float, ...] = OCTAVE
+    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    whole_pixels: bool = False
+
+    @property
+    def per_place(self) -> int:
+        """The number of anchors at one place."""
+        return len(self.octave) * len(self.ratios)
+
+    def shapes(self, level: int, device: torch.device | None = None) -> Tensor:
+        """[B,4] float32 xyxy in pixels: the anchors at one place of a level, around (0, 0)."""
+        base = self.side * self.strides[level]
+        sizes = [int(base * factor) if self.whole_pixels else base * factor for factor in self.octave]
+        tall = torch.tensor(self.ratios, device=device).sqrt()[:, None]  # [R, 1]
+        size = torch.tensor(sizes, dtype=torch.float32, device=device)
+        height, width = (tall * size).flatten(), (1 / tall * size).flatten()  # [RS]
+        corners = torch.stack([-width, -height, width, height], dim=1) / 2
+        return corners.round() if self.whole_pixels else corners
+
+    def place(
+        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
+    ) -> Tensor:
+        """All anchors of an input.
+
+        Args:
+            maps: (height, width) of each level.
+            size: (height, width) of the input in pixels.
+            device: where the anchors are made.
+
+        Returns:
+            [A,4] float32 xyxy in pixels, not clipped: level by level, row by row, place by place.
+
+        Raises:
+            ShapeError: if there is not one map a level.
+        """
+        if len(maps) != len(self.strides):
+            raise ShapeError("anchors need one map a level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}")
+        levels = []
+        for level, (rows, columns) in enumerate(maps):
+            if self.whole_pixels:
+                step_y, step_x, first = size[0] // rows, size[1] // columns, 0.0
+            else:
+                step_y, step_x, first = self.strides[level], self.strides[level], 0.5
+            y = (torch.arange(rows, dtype=torch.float32, device=device) + first) * step_y
+            x = (torch.arange(columns, dtype=torch.float32, device=device) + first) * step_x
+            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
+            centres = torch.stack([grid_x, grid_y, grid_x, grid_y], dim=-1).reshape(-1, 1, 4)  # [hw, 1, 4]
+            levels.append((centres + self.shapes(level, device)).reshape(-1, 4))
+        return torch.cat(levels)
