@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.classification.image_sides import check_batch
 
 First = Literal["full", "separable"]
 Row = tuple[int, int, int, int, int, Literal["avg", "max"], int]
@@ -262,13 +263,7 @@ def check_size(images: Tensor, *, training: bool) -> None:
             got=f"{height}x{width}",
             remedy=f"resize the images to {max(height, 7)}x{max(width, 7)}",
         )
-    if training and len(images) == 1 and max(height, width) < 39:
-        raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
-            expected="two images or more, or images of 39 pixels or more",
-            got=f"one image of {height}x{width}",
-            remedy="use larger images or batches",
-        )
+    check_batch(images, 39, learns=training)
 
 
 def bn_inception(*, classes: int, in_channels: int, first: First = "full") -> nn.Module:

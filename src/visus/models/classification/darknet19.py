@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.classification.batch_of_one import check_batch
-from visus.models.classification.image_sides import check_sides
+from visus.models.classification.image_sides import check_batch, check_sides
 
 # Table 6: channels of the convolutions between poolings; 3x3 and 1x1 take turns.
 STAGES = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
@@ -50,7 +49,7 @@ class Darknet19(nn.Module):
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_sides("Darknet-19", images, smallest=32)
-        check_batch(self, images, 64)
+        check_batch(images, 64, learns=self.training)
         maps: dict[int, Tensor] = {}
         x = images
         for layer in self.layers:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.classification.batch_of_one import check_batch
+from visus.models.classification.image_sides import check_batch
 
 BLOCKS = (1, 2, 8, 8, 4)  # table 1
 WIDTHS = (64, 128, 256, 512, 1024)
@@ -56,7 +56,7 @@ class Darknet53(nn.Module):
         self.fc = nn.Linear(WIDTHS[-1], classes)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_batch(self, images, 33)
+        check_batch(images, 33, learns=self.training)
         maps = {1: self.stem(images)}  # [N, 32, 256, 256]
         for number, stage in enumerate(self.stages):
             maps[2 ** (number + 1)] = stage(maps[2**number])  # [N, 64 ... 1024, 128 ... 8, 128 ... 8]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.classification.image_sides import check_batch
 
 BOTTLENECK = 4  # a layer's 1x1 convolution makes 4k maps (section 3)
 COMPRESSION = 2  # a transition halves the maps (theta = 0.5, section 3)
@@ -112,13 +113,7 @@ class Stages(nn.Sequential):
                 got=f"{height}x{width}",
                 remedy=f"resize the images to {max(height, 29)}x{max(width, 29)}",
             )
-        if self.norm5.training and len(images) == 1 and max(height, width) <= 60:
-            raise ShapeError(
-                "BatchNorm cannot learn from a single value a channel",
-                expected="two images or more, or images of more than 60 pixels",
-                got=f"one image of {height}x{width}",
-                remedy="use larger images or batches",
-            )
+        check_batch(images, 61, learns=self.norm5.training)
 
 
 class DenseNet(nn.Module):

@@ -28,10 +28,10 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
 from visus.layers.drop_path import DropPath
 from visus.layers.same_padding import SameConv2d
 from visus.layers.squeeze_excitation import SqueezeExcitation
+from visus.models.classification.image_sides import check_batch
 
 Edition = Literal["paper", "torchvision"]
 
@@ -166,13 +166,7 @@ def round_channels(channels: float) -> int:
 
 def check_size(images: Tensor, *, training: bool) -> None:
     """Raises ShapeError if BatchNorm has a single value a channel to learn from."""
-    if training and len(images) == 1 and max(images.shape[-2:]) <= 32:
-        raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
-            expected="two images or more, or images of more than 32 pixels",
-            got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
-            remedy="use larger images or batches",
-        )
+    check_batch(images, 33, learns=training)
 
 
 class EfficientNet(nn.Module):

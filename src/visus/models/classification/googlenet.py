@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.classification.image_sides import check_batch
 from visus.models.protocols import Output
 
 Edition = Literal["paper", "torchvision"]
@@ -217,13 +218,7 @@ class GoogLeNet(nn.Module):
                 got=f"{height}x{width}",
                 remedy=f"resize the images to {max(height, smallest)}x{max(width, smallest)}",
             )
-        if self.edition == "torchvision" and self.training and len(images) == 1 and max(height, width) <= 46:
-            raise ShapeError(
-                "BatchNorm cannot learn from a single value a channel",
-                expected="two images or more, or images of more than 46 pixels",
-                got=f"one image of {height}x{width}",
-                remedy="use larger images or batches",
-            )
+        check_batch(images, 47, learns=self.edition == "torchvision" and self.training)
 
 
 def strided_pooling(kernel: int = 3) -> nn.MaxPool2d:

@@ -1,4 +1,4 @@
-"""The sides of an image that a network can take."""
+"""The sides of an image that a network can take, and the smallest batch that BatchNorm can learn from."""
 
 from __future__ import annotations
 
@@ -19,4 +19,22 @@ def check_sides(network: str, images: Tensor, *, smallest: int, largest: int | N
             expected=f"{smallest}x{smallest} " + ("or more" if largest is None else f"to {largest}x{largest}"),
             got=f"{height}x{width}",
             remedy=f"resize the images to {fit[0]}x{fit[1]}",
+        )
+
+
+def check_batch(images: Tensor, enough: int, *, learns: bool) -> None:
+    """Raises ShapeError where a batch leaves a BatchNorm a single value a channel, of which there is no variance.
+
+    Args:
+        images: [N,C,H,W].
+        enough: pixels on one side from which a single image's last map has more than one place.
+        learns: whether statistics are taken from this batch.
+    """
+    height, width = images.shape[-2:]
+    if learns and len(images) == 1 and max(height, width) < enough:
+        raise ShapeError(
+            "BatchNorm cannot learn from a single value a channel",
+            expected=f"two images or more, or images of {enough} pixels or more on one side",
+            got=f"one image of {height}x{width}",
+            remedy="use larger images or batches",
         )

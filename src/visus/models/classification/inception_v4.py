@@ -31,6 +31,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.classification.image_sides import check_batch
 
 Kernel = int | tuple[int, int]
 Layer = tuple[int, Kernel] | tuple[int, Kernel, int]
@@ -223,13 +224,7 @@ def check_size(images: Tensor, *, training: bool) -> None:
             got=f"{height}x{width}",
             remedy=f"resize the images to {max(height, 75)}x{max(width, 75)}",
         )
-    if training and len(images) == 1 and max(height, width) < 107:
-        raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
-            expected="two images or more, or images of 107 pixels or more",
-            got=f"one image of {height}x{width}",
-            remedy="use larger images or batches",
-        )
+    check_batch(images, 107, learns=training)
 
 
 class InceptionV4(nn.Module):

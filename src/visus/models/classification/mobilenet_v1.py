@@ -22,8 +22,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
 from visus.layers.same_padding import SameConv2d
+from visus.models.classification.image_sides import check_batch
 
 Edition = Literal["paper", "timm", "tf"]
 
@@ -170,13 +170,7 @@ def scaled(channels: int, width: float) -> int:
 
 def check_size(images: Tensor, normalises: bool) -> None:
     """Raises ShapeError if BatchNorm, where the batch ``normalises``, has a single value a channel."""
-    if normalises and len(images) == 1 and max(images.shape[-2:]) <= 32:
-        raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
-            expected="two images or more, or images of more than 32 pixels",
-            got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
-            remedy="use larger images or batches",
-        )
+    check_batch(images, 33, learns=normalises)
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -22,8 +22,8 @@ from typing import Literal, Protocol
 
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
 from visus.layers.zero_padding import ZeroPaddedIdentity
+from visus.models.classification.image_sides import check_batch
 
 StrideIn = Literal["1x1", "3x3"]
 Shortcuts = Literal["A", "B", "C"]
@@ -170,13 +170,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        if self.bn1.training and len(images) == 1 and max(images.shape[-2:]) <= 32:
-            raise ShapeError(
-                "BatchNorm cannot learn from a single value a channel",
-                expected="two images or more, or images of more than 32 pixels",
-                got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
-                remedy="use larger images or batches",
-            )
+        check_batch(images, 33, learns=self.bn1.training)
         c1 = self.relu(self.bn1(self.conv1(images)))  # [N, 64, H/2, W/2]
         c2 = self.layer1(self.maxpool(c1))  # [N, 64e, H/4, W/4]
         c3 = self.layer2(c2)  # [N, 128e, H/8, W/8]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.layers.squeeze_excitation import SqueezeExcitation
+from visus.models.classification.image_sides import check_batch
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -169,13 +170,7 @@ class SENet(nn.Module):
                 remedy=f"resize the images to {max(height, 3)}x{max(width, 3)}",
             )
         learns = any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in self.layer4.modules())
-        if learns and len(images) == 1 and max(height, width) <= 34:  # 17 before the pooling, 8 behind it, 1 at the end
-            raise ShapeError(
-                "BatchNorm cannot learn from a single value a channel",
-                expected="two images or more, or images of more than 34 pixels",
-                got=f"one image of {height}x{width}",
-                remedy="use larger images or batches",
-            )
+        check_batch(images, 35, learns=learns)  # 17 before the pooling, 8 behind it, 1 at the end
 
 
 def stage(kind: Kind, depth: int, in_channels: int, width: int, stride: int) -> nn.Sequential:
