@@ -53,6 +53,7 @@ bench: $(STAMP)  ## benchmarks against peers, as ratios in one run
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/elastic.py
 	$(BIN)/python benchmarks/segmentation.py
+	$(BIN)/python benchmarks/detection.py
 
 lock: $(STAMP)  ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

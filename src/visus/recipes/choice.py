@@ -132,7 +132,7 @@ def _retinanet(pretrained: bool) -> Recipe:
     recipe = _detection(pretrained, {"match_best": True})  # own data often has objects that no anchor covers by half
     return recipe.with_changes(
         {
-            "source": "visus default for RetinaNet: its sampler of anchors, 512 pixels instead of 800, AdamW",
+            "source": "visus default for RetinaNet: SSD's crops and colours, 512 pixels instead of 800, AdamW",
             "size": (512, 512),  # a good third of the operations at 800
             "optimizer.lr": 3e-4,  # of the deep subnets, which no norm steadies
             "optimizer.weight_decay": 1e-4,
