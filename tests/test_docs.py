@@ -22,13 +22,13 @@ from visus.cli.main import app
 from visus.data.formats.table import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
-from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-TASKS = ("classification", "localization", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("classification", "localization", "landmarks", "detection", "segmentation", "multilabel_segmentation")
 SIGNALS = {130, 143}  # 128 + SIGINT, SIGTERM
 OTHER_CODES = {0, 1}  # done, a check failed: no error is raised for them
 
@@ -184,6 +184,7 @@ def test_the_python_page_has_every_public_name() -> None:
 METRICS = {
     "classification": (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
     "localization": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
+    "landmarks": (Landmarks(("a",), np.zeros((1, 2), np.float32), np.ones(1, bool), (8, 8)),) * 2,
     "detection": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
     "segmentation": (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,
     "multilabel_segmentation": (MultiLabelMap(("a", "b"), np.zeros((2, 8, 8), bool)),) * 2,

@@ -22,7 +22,17 @@ from visus.engine.predict import predict as answer
 from visus.engine.progress import Progress
 from visus.errors import UsageError
 from visus.models.card import models_task
-from visus.structures import Detections, Heatmap, ImageSource, Label, MultiLabelMap, Sample, SegmentationMap, Target
+from visus.structures import (
+    Detections,
+    Heatmap,
+    ImageSource,
+    Label,
+    Landmarks,
+    MultiLabelMap,
+    Sample,
+    SegmentationMap,
+    Target,
+)
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
@@ -77,8 +87,8 @@ class Model:
             batch_size: images at a time.
 
         Returns:
-            A Label, Detections, SegmentationMap or MultiLabelMap, which keeps its image for ``draw()``; a list of
-            them for several images (a folder, a list).
+            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which keeps its image for ``draw()``; a
+            list of them for several images (a folder, a list).
 
         Raises:
             DataError: if an image cannot be read.
@@ -208,6 +218,8 @@ def _as_class(value: Target, index: int) -> Target:
         return replace(value, index=index)
     if isinstance(value, Detections):
         return value.select(value.labels == index)
+    if isinstance(value, Landmarks):
+        return replace(value, visible=np.arange(len(value.classes)) == index)
     if isinstance(value, MultiLabelMap):
         only = np.zeros_like(value.masks)
         only[index] = True

@@ -35,7 +35,7 @@ class Plan:
     Args:
         data: folder or file (absolute), or name of the data set.
         format: reader that was found or asked for.
-        task: "classification", "localization", "detection", "segmentation" or "multilabel_segmentation".
+        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
         model: "name@edition", or "model+backbone@edition" of a composition.
         weights: "none", "default" or the path of a file.
         channels: of the network's input.

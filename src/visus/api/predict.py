@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
-from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 
 if TYPE_CHECKING:
     from visus.api.model import Image, Model
@@ -20,7 +20,8 @@ class FileAnswer:
 
     Args:
         name: of the file.
-        value: a Label, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could not be read.
+        value: a Label, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could
+            not be read.
         error: why not, then.
         saved: the picture that was written, or None.
     """
@@ -155,9 +156,11 @@ def _loaded(model: str | Path | Model, device: str) -> Model:
     return model
 
 
-def _words(value: Label | Detections | SegmentationMap | MultiLabelMap) -> str:
+def _words(value: Label | Landmarks | Detections | SegmentationMap | MultiLabelMap) -> str:
     if isinstance(value, Label):
         return f"{value.name} {value.score:.1%}"
+    if isinstance(value, Landmarks):
+        return f"{int(value.visible.sum())} of {len(value.classes)} points"
     if isinstance(value, Detections):
         counts = {name: int((value.labels == index).sum()) for index, name in enumerate(value.classes)}
         return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"

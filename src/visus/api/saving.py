@@ -14,10 +14,10 @@ from PIL import Image
 
 from visus.api.folders import file_name, free_name
 from visus.errors import DiskError
-from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 from visus.structures.map_pictures import colour_picture, index_picture
 
-Value = Label | Detections | SegmentationMap | MultiLabelMap
+Value = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
 
 _MOST_16_BIT = 65535
 
@@ -83,7 +83,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def table_rows(name: str, value: Value) -> list[dict[str, Any]]:
-    """A row an image (classification, segmentation) or an object (detection, counted objects).
+    """A row an image (classification, segmentation) an object (detection, counted objects) or a point.
 
     Args:
         name: of the image.
@@ -94,6 +94,8 @@ def table_rows(name: str, value: Value) -> list[dict[str, Any]]:
     if isinstance(value, SegmentationMap | MultiLabelMap):
         areas = {f"{label} pixels": area for label, area in value.areas().items()}
         return [{"image": name, **value.fractions(), **areas}]
+    if isinstance(value, Landmarks):
+        return [{"image": name, **point} for point in value.to_dict()["points"]]
     rows = []
     for found in value.to_dict()["objects"]:
         box = dict(zip(("x1", "y1", "x2", "y2"), found["box"], strict=True))

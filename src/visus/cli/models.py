@@ -25,7 +25,7 @@ def models(
         str, typer.Argument(help="Part of a name, or a pattern with * and ? for the whole one.", show_default=False)
     ] = "",
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:

@@ -13,7 +13,7 @@ from visus.data.formats.boxes import TOLERANCE, mend_boxes
 from visus.data.formats.reading import Tally
 from visus.data.images import reading_raster
 from visus.errors import VisusError
-from visus.structures import Detections, Label, MultiLabelMap, SegmentationMap, Target, TargetSource
+from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap, Target, TargetSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ def examine_target(
         return _of_known_classes([target.index], len(classes))
     if isinstance(target, Detections):
         return _examine_detections(target, size, len(classes))
+    if isinstance(target, Landmarks):
+        return _examine_landmarks(target, size)
     if isinstance(target, MultiLabelMap):
         return _examine_multilabel(target, size)
     return _examine_map(target, size, classes)
@@ -105,6 +107,16 @@ def _examine_detections(found: Detections, size: tuple[int, int], count: int) ->
     _, faults = mend_detections(found)
     state = _of_known_classes(found.labels, count, may_be_empty=True)
     return replace(state, box_faults=faults, stated=stated)
+
+
+def _examine_landmarks(found: Landmarks, size: tuple[int, int]) -> TargetState:
+    if found.size != size:
+        return TargetState("size-differs", _sizes(found.size, size))
+    outside = found.visible & ~((found.points >= 0) & (found.points <= (size[1], size[0]))).all(axis=1)
+    if outside.any():
+        names = ", ".join(found.classes[k] for k in np.flatnonzero(outside)[:3])
+        return TargetState("unreadable-target", f"points outside of the image: {names}")
+    return TargetState(counts=found.visible.astype(np.int64), empty=not found.visible.any())
 
 
 def _examine_map(found: SegmentationMap, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:

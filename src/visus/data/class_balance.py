@@ -14,6 +14,7 @@ from visus.data.dataset import Dataset, Finding, Severity
 _UNITS: Mapping[str, tuple[str, int]] = {
     "classification": ("images", 10),
     "localization": ("objects", 10),
+    "landmarks": ("points", 10),
     "detection": ("objects", 10),
     "segmentation": ("pixels", 100),
     "multilabel_segmentation": ("pixels", 100),

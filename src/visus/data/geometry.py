@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visus.structures import IGNORE, Detections, Label, MultiLabelMap, Placement, SegmentationMap, Target
+from visus.structures import IGNORE, Detections, Label, Landmarks, MultiLabelMap, Placement, SegmentationMap, Target
 
 Border = Literal["constant", "nearest", "mirror"]
 Window = tuple[float, float, float, float]
@@ -230,6 +230,7 @@ def mirror(frame: Frame) -> Frame:
             frame.size,
             lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]),
             lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),
+            mirrored=True,
         ),
         frame.fill,
     )
@@ -245,6 +246,7 @@ def flip(frame: Frame) -> Frame:
             frame.size,
             lambda map_, *_: np.ascontiguousarray(map_[::-1]),
             lambda points: np.stack([points[..., 0], height - points[..., 1]], axis=-1),
+            mirrored=True,
         ),
         frame.fill,
     )
@@ -338,6 +340,8 @@ def _moved_target(
     move_map: MoveMap,
     move_points: MovePoints,
     border: Border = "constant",
+    *,
+    mirrored: bool = False,
 ) -> Target | None:
     """The target after a move.
 
@@ -348,6 +352,7 @@ def _moved_target(
         move_points: of boxes.
         border: of the image; class maps follow it, and a constant one counts neither as right nor as wrong. The mask of
             an object goes without: its mirror image in a border belongs to no box.
+        mirrored: left and right have changed places, and with them the names of landmarks.
     """
     if target is None or isinstance(target, Label):
         return target
@@ -356,6 +361,13 @@ def _moved_target(
     if isinstance(target, MultiLabelMap):
         moved = [move_map(codes, IGNORE, border) for codes in target.codes]
         return MultiLabelMap.of_codes(target.classes, np.stack(moved) if moved else np.zeros((0, *size), np.uint8))
+    if isinstance(target, Landmarks):
+        moved_points = move_points(target.points.astype(np.float64))
+        inside = ((moved_points >= 0) & (moved_points < (size[1], size[0]))).all(axis=1)
+        shown = replace(
+            target, points=moved_points.astype(np.float32), visible=target.visible & inside, size=size, image=None
+        )
+        return shown.swapped() if mirrored else shown
     return _moved_detections(target, size, move_map, move_points)
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.models.protocols import Network
-from visus.structures import Batch, Detections, Heatmap, Label, MultiLabelMap, SegmentationMap, Target
+from visus.structures import Batch, Detections, Heatmap, Label, Landmarks, MultiLabelMap, SegmentationMap, Target
 
 if TYPE_CHECKING:
     from visus.tasks.task import Task
@@ -122,6 +122,8 @@ def _name(prediction: Target) -> str:
         return prediction.name
     if isinstance(prediction, Detections):
         names = list(dict.fromkeys(prediction.classes[int(label)] for label in prediction.labels))
+    elif isinstance(prediction, Landmarks):
+        names = [prediction.classes[k] for k in np.flatnonzero(prediction.visible)]
     elif isinstance(prediction, SegmentationMap | MultiLabelMap):
         shares = sorted(prediction.fractions().items(), key=lambda entry: -entry[1])
         names = [name for name, share in shares if share > 0]

@@ -42,7 +42,7 @@ class Card:
     Args:
         name: such as "resnet50".
         edition: "paper", or the name of the weights that it fits, such as "torchvision".
-        task: "classification", "localization", "detection" or "segmentation".
+        task: "classification", "localization", "landmarks", "detection" or "segmentation".
         builder: "package.module:function"; the function takes ``classes``, ``in_channels`` and ``options`` by keyword.
         title: one line for people.
         year: of the publication.

@@ -12,12 +12,14 @@ from visus.errors import UnknownModelError
 from visus.models.card import Card
 from visus.models.classification import catalog as classification
 from visus.models.detection import catalog as detection
+from visus.models.landmarks import catalog as landmarks
 from visus.models.localization import catalog as localization
 from visus.models.segmentation import catalog as segmentation
 
 CARDS: tuple[Card, ...] = (
     *classification.CARDS,
     *localization.CARDS,
+    *landmarks.CARDS,
     *detection.CARDS,
     *segmentation.CARDS,
 )

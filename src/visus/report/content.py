@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from visus.report import plots
-from visus.structures import Detections, Heatmap, Label, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Heatmap, Label, Landmarks, MultiLabelMap, SegmentationMap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Value = Label | Detections | SegmentationMap | MultiLabelMap
+Value = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
 
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
     "top5_accuracy": "top-5 accuracy",
     "localization_accuracy": "right class and IoU 0.5 or more",
     "top5_localization_accuracy": "the same within five guesses",
+    "pck": "PCK@0.1",
+    "normalized_error": "mean error by the image's size",
+    "visibility_accuracy": "visibility judged right",
     "empty_accuracy": "nothing said of images without object",
     "map50": "mAP at IoU 0.5",
     "map": "COCO mAP (0.50:0.95)",
@@ -96,7 +99,7 @@ class ReportContent:
 
     Args:
         title: such as "digits-lenet5".
-        task: "classification", "localization", "detection", "segmentation" or "multilabel_segmentation".
+        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
         metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
         results: the rows of results.csv.
         classes: names in the order of their ids.

@@ -14,7 +14,7 @@ from visus.report import markup, plots
 from visus.report.markup import Markup, element, section
 from visus.report.pages import findings_section
 from visus.report.samples import sample_pictures
-from visus.structures import Detections, Label, MultiLabelMap, Sample, SegmentationMap, Target
+from visus.structures import Detections, Label, Landmarks, MultiLabelMap, Sample, SegmentationMap, Target
 
 PICTURES = 16
 SIDE = 360  # of the pictures, in pixels
@@ -102,6 +102,9 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
         elif isinstance(target, Detections):
             totals += np.bincount(target.labels, minlength=len(classes))
             unit = "objects"
+        elif isinstance(target, Landmarks):
+            totals += target.visible
+            unit = "points"
         elif isinstance(target, SegmentationMap | MultiLabelMap):
             totals += np.fromiter(target.fractions().values(), float)
             maps += 1

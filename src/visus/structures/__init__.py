@@ -4,6 +4,7 @@ from visus.structures.batch import Batch
 from visus.structures.detections import Detections
 from visus.structures.heatmap import Heatmap
 from visus.structures.label import Label
+from visus.structures.landmarks import Landmarks
 from visus.structures.multilabel import MultiLabelMap
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing, ValueRange
@@ -17,6 +18,7 @@ __all__ = [
     "Heatmap",
     "ImageSource",
     "Label",
+    "Landmarks",
     "MultiLabelMap",
     "Placement",
     "Preprocessing",

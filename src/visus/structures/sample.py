@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from visus.errors import TaskMismatchError
 from visus.structures.detections import Detections
 from visus.structures.label import Label
+from visus.structures.landmarks import Landmarks
 from visus.structures.multilabel import MultiLabelMap
 from visus.structures.segmentation import SegmentationMap
 
-Target = Label | Detections | SegmentationMap | MultiLabelMap
+Target = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
 """The truth about an image; the same types hold predictions."""
 
 

@@ -8,7 +8,7 @@ from visus.errors import TaskMismatchError
 from visus.tasks.options import LossOptions
 from visus.tasks.task import Task
 
-TASKS = ("classification", "localization", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("classification", "localization", "landmarks", "detection", "segmentation", "multilabel_segmentation")
 """The names that :func:`make_task` knows."""
 
 
@@ -40,6 +40,10 @@ def make_task(
         from visus.tasks.localization import Localization
 
         return Localization(classes, loss)
+    if name == "landmarks":
+        from visus.tasks.landmarks import LandmarkTask
+
+        return LandmarkTask(classes, loss)
     if name == "detection":
         from visus.tasks.detection import Detection
 

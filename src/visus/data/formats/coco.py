@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.formats.objects import (
@@ -30,7 +31,7 @@ from visus.data.formats.objects import (
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.images import FileImage
 from visus.errors import DataError
-from visus.structures import Sample, Target, TargetSource
+from visus.structures import Landmarks, Sample, Target, TargetSource
 
 _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
@@ -78,6 +79,11 @@ class _File:
     categories: dict[int, str]
     images: list[dict[str, Any]]
     annotations: dict[Any, list[dict[str, Any]]] = field(default_factory=dict)
+    points: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+_Entry = tuple[str, FileImage, Objects, Landmarks | None]
+"""Name, image, objects, and the points of the largest object that has any."""
 
 
 def _load(path: Path) -> _File:
@@ -88,6 +94,7 @@ def _load(path: Path) -> _File:
     try:
         categories = {int(item["id"]): str(item["name"]) for item in content["categories"]}
         loaded = _File(path, categories, list(content["images"]))
+        loaded.points = keypoint_names(content["categories"])
         for image in loaded.images:
             loaded.annotations[image["id"]] = []
             if not isinstance(image["file_name"], str):
@@ -157,7 +164,7 @@ def _read(listing: Listing) -> Reading:
         tally.add("class-id-gap", "note", message, count=gaps)
     ids = {name: index for index, name in enumerate(classes)}
     objects = {split: _objects(listing, file, split, classes, ids, tally, reference) for split, file in loaded.items()}
-    used = {split: {int(label) for _, _, item in found for label in item.labels} for split, found in objects.items()}
+    used = {split: {int(label) for _, _, item, _ in found for label in item.labels} for split, found in objects.items()}
     for split in loaded:
         missing = {classes[label] for label in used[reference] - used[split]}
         note_missing_classes(tally, split, reference, missing)
@@ -166,8 +173,10 @@ def _read(listing: Listing) -> Reading:
     samples: dict[str, list[Sample]] = {}
     for split, entries in objects.items():
         samples[split] = []
-        for name, image, item in entries:
+        for name, image, item, points in entries:
             targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
+            if points is not None:
+                targets["landmarks"] = points
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)
                 if len(classes) > 1:
@@ -175,12 +184,14 @@ def _read(listing: Listing) -> Reading:
             samples[split].append(Sample(name, image, targets))
     tasks = {"detection": classes} | ({"segmentation": maps} if outlined else {})
     tasks |= {MULTILABEL: classes} if outlined and len(classes) > 1 else {}
+    named = loaded[reference].points
+    tasks |= {"landmarks": named[min(named)]} if named else {}
     return Reading(tasks, samples, tally.findings())
 
 
-def _all_outlined(objects: Mapping[str, list[tuple[str, FileImage, Objects]]]) -> bool:
+def _all_outlined(objects: Mapping[str, list[_Entry]]) -> bool:
     """Whether every object has an outline, so that maps of all pixels can be drawn."""
-    items = [item for entries in objects.values() for _, _, item in entries if len(item.labels)]
+    items = [item for entries in objects.values() for _, _, item, _ in entries if len(item.labels)]
     return bool(items) and all(item.outlines is not None and None not in item.outlines for item in items)
 
 
@@ -192,10 +203,10 @@ def _objects(
     ids: Mapping[str, int],
     tally: Tally,
     reference: str,
-) -> list[tuple[str, FileImage, Objects]]:
-    """Name, image and objects of every image of a file that is there."""
+) -> list[_Entry]:
+    """Every image of a file that is there."""
     finder = _Images(listing, file.path, split)
-    found: list[tuple[str, FileImage, Objects]] = []
+    found: list[_Entry] = []
     missing: list[str] = []
     seen: set[Any] = set()
     for image in file.images:
@@ -221,7 +232,11 @@ def _objects(
                 kept.append((item, ids[label]))
             else:
                 note_unknown_class(tally, split, label, reference)
-        found.append((listing.name_of(path), source, _image_objects(kept, source, size, classes, tally, name)))
+        points = None
+        if file.points:
+            category = min(file.points)
+            points = landmarks_of(file.annotations[image["id"]], category, file.points[category], size, name)
+        found.append((listing.name_of(path), source, _image_objects(kept, source, size, classes, tally, name), points))
     if not found:
         raise DataError(
             f"none of the images that {file.path.name} names is there",

@@ -9,6 +9,7 @@ from visus.data.formats import (
     class_masks,
     coco,
     csv_labels,
+    csv_landmarks,
     idx,
     instance_maps,
     jpeg_npz,
@@ -22,6 +23,7 @@ from visus.data.formats.reading import Format
 FORMATS: tuple[Format, ...] = (
     class_folders.FORMAT,
     csv_labels.FORMAT,
+    csv_landmarks.FORMAT,
     idx.FORMAT,
     cifar.FORMAT,
     jpeg_npz.FORMAT,
