@@ -188,8 +188,8 @@ def test_costs_are_those_of_answers_mended_by_hand(seed: int) -> None:
     assert set(WRONG) - {"both"} <= {kind for i, kind in enumerate(KINDS) if result.counts[i].sum()}
 
 
-# What tidecv 1.0.1, the authors' program, says of these scenes: mAP, the count of each kind, and the gains of those kinds
-# that both mend alike (of class and localisation errors on one object it mends only the surer kind).
+# What tidecv 1.0.1, the authors' program, says of these scenes: mAP, the count of each kind, and the gains of those
+# kinds that both mend alike (of class and localisation errors on one object it mends only the surer kind).
 TIDECV = {
     0: (15.9716, (17, 20, 9, 12, 40, 13), {"both": 0.998, "duplicate": 1.049, "background": 6.43, "missed": 5.263}),
     1: (18.5949, (13, 15, 4, 10, 47, 12), {"both": 0.68, "duplicate": 1.633, "background": 10.149, "missed": 5.428}),
