@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from visus.errors import WeightsError
 from visus.models import catalog
+from visus.models.blank import build_blank
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
 from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
@@ -29,6 +30,7 @@ from visus.models.classification.efficientnet_weights import from_timm as effici
 from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
 from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_from_timm
 from visus.models.classification.tflite_weights import from_tflite
+from visus.models.detection.darknet_weights import fit, is_darknet
 from visus.models.detection.retinanet_weights import from_torchvision as retinanet_from_torchvision
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.detection.ssd_weights import from_vgg16
@@ -102,6 +104,7 @@ LAYOUTS: Mapping[str, _Layout] = {
     "tflite-npz": _Layout(from_tflite),
     "caffe-bn-inception": _Layout(bn_inception_from_caffe),
     "npz-state": _Layout(from_arrays),
+    "darknet": _Layout(dict),  # has no names: see _darknet
     "timm-efficientnet": _Layout(efficientnet_from_timm),
     "timm-inception-v4": _Layout(v4_from_timm),
     "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
@@ -128,8 +131,8 @@ def load_weights(
         network: as built from ``card``, with any number of classes, and 1 or 3 channels.
         card: of the network. A composition has no published weights of its own: "default" is then its backbone's.
         source: "default" for the first published file of the card, from the cache or its publisher; or a file:
-            ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), or ``.npz`` (a state's arrays, or the
-            TFLite layout).
+            ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), ``.npz`` (a state's arrays, or the
+            TFLite layout), or Darknet's ``.weights`` and ``.conv.N``.
         prefix_backbone: load only ``network.backbone``; ``card`` is the composition's, or the backbone's own.
         progress: called while a file comes from its publisher.
 
@@ -150,10 +153,14 @@ def load_weights(
         file = card.weights[0]
         path = fetch(file, progress=progress)
         layout = LAYOUTS[file.layout]
-        state = _converted(path, layout)
+        if file.layout == "darknet":
+            layout, state = _darknet(path, network, card, prefix_backbone)
+        else:
+            state = _converted(path, layout)
     else:
         path = Path(source)
-        layout, state = _recognised(path, network, card, prefix_backbone)
+        recognised = _darknet if is_darknet(path) else _recognised
+        layout, state = recognised(path, network, card, prefix_backbone)
     part = "backbone" if prefix_backbone else layout.part
     target = _backbone_of(network, card) if part == "backbone" else network
     drawn: frozenset[str] = frozenset()
@@ -245,6 +252,12 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
         got=f"{len(candidates[0])} values such as {next(iter(candidates[0]), 'none')}",
         remedy="choose a file of this network, or use --weights none",
     )
+
+
+def _darknet(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
+    """The part that a Darknet file fills, and its state; its values have no names but those of their order."""
+    fitted = fit(path, network, build_blank(card), for_backbone=for_backbone)
+    return _Layout(dict, part=fitted.part, is_partial=fitted.is_partial), fitted.state
 
 
 def _backbone_of(network: nn.Module, card: Card) -> nn.Module:

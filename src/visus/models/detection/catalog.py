@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.models.card import Card, WeightsFile
+from visus.models.detection import yolo_cards
 from visus.structures.preprocessing import Preprocessing
 
 _SSD = "visus.models.detection.ssd:ssd"
@@ -165,4 +166,5 @@ CARDS: tuple[Card, ...] = (
         proof_level="L2",
         note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
     ),
+    *yolo_cards.CARDS,
 )

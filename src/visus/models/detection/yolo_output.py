@@ -1,0 +1,168 @@
+"""What YOLO v2 and v3 answer, and how objects and answers are brought together.
+
+Letters: N images, A predictors of an input, K classes, G objects of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import box_iou
+
+from visus.errors import RecipeError, ShapeError
+from visus.models.detection.truth import Truth
+from visus.ops.cell_boxes import Anchor, CellBoxes
+from visus.ops.suppression import Method, suppress
+from visus.structures import Detections
+
+STRIDE = 32
+"""Of the coarsest map; both sides of an input are multiples of it."""
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Anchors = Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)]
+"""(width, height) in pixels of the network's input."""
+
+
+class YOLOOutput(NamedTuple):
+    """Raw outputs, with what it takes to read them.
+
+    Args:
+        values: [N,A,5+K]: tx, ty, tw, th, the logit of an object, the logits of the classes.
+        places: the predictors.
+        size: (height, width) of the input.
+        exclusive: whether an object has one class (softmax), or each class is asked for on its own (sigmoid).
+    """
+
+    values: Tensor
+    places: CellBoxes
+    size: tuple[int, int]
+    exclusive: bool
+
+    def boxes(self) -> Tensor:
+        """[N,A,4] xyxy in network pixels, not clipped."""
+        return self.places.decode(self.values[..., :4].float())
+
+    def scores(self) -> Tensor:
+        """[N,A,K] in [0, 1]: the probability of an object, times that of its class."""
+        classes = self.values[..., 5:].float()
+        named = classes.softmax(-1) if self.exclusive else classes.sigmoid()
+        return self.values[..., 4:5].float().sigmoid() * named
+
+    def class_logits(self) -> Tensor:
+        """[N,A,K]: the logarithms of the scores; the class logits alone say nothing where there is no object."""
+        classes = self.values[..., 5:].float()
+        named = classes.log_softmax(-1) if self.exclusive else F.logsigmoid(classes)
+        return F.logsigmoid(self.values[..., 4:5].float()) + named
+
+
+class Assignment(NamedTuple):
+    """Which predictors of an image learn which objects.
+
+    Args:
+        rows: [M] int64, the predictors that learn.
+        objects: [M] int64, the object of each; where two have one predictor, the later one.
+        all_rows: [G'] int64, the predictor of every object that is to be learned.
+        all_objects: [G'] int64, these objects.
+        overlaps: [A], each predicted box's highest intersection over union with any object, ignored ones too.
+    """
+
+    rows: Tensor
+    objects: Tensor
+    all_rows: Tensor
+    all_objects: Tensor
+    overlaps: Tensor
+
+
+def assign(outputs: YOLOOutput, image: int, truth: Truth, anchors: Tensor) -> Assignment:
+    """Brings the objects of an image and its predictors together; nothing here has a gradient."""
+    places = outputs.places
+    none = places.cells.new_zeros(0, dtype=torch.int64)
+    if len(truth.boxes) == 0:
+        return Assignment(none, none, none, none, places.cells.new_zeros(len(places.cells)))
+    with torch.no_grad():
+        predicted = places.decode(outputs.values[image, :, :4].float())
+        overlaps = box_iou(predicted, truth.boxes).amax(1)
+        objects = torch.nonzero(~truth.ignored).flatten()
+        rows = places.responsible(truth.boxes[objects], anchors)
+        owner = torch.full((len(places.cells),), -1, dtype=torch.int64, device=rows.device)
+        owner.scatter_reduce_(0, rows, objects, "amax")
+        learning = torch.nonzero(owner >= 0).flatten()
+    return Assignment(learning, owner[learning], rows, objects, overlaps)
+
+
+def answers(
+    outputs: YOLOOutput, *, confidence: float, overlap: float, candidates: int, keep: int, method: Method
+) -> list[Detections]:
+    """One Detections an image, best object first; its classes are named by their numbers."""
+    scores = outputs.scores()
+    names = tuple(str(k) for k in range(scores.shape[-1]))
+    found = []
+    for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
+        best = suppress(
+            boxes,
+            image_scores,
+            outputs.size,
+            confidence=confidence,
+            overlap=overlap,
+            candidates=candidates,
+            keep=keep,
+            method=method,
+        )
+        places, labels, values = (part.detach().cpu().numpy() for part in best)
+        found.append(Detections(names, places, labels, outputs.size, scores=values))
+    return found
+
+
+def by_predictor(map_: Tensor, count: int) -> Tensor:
+    """[N, count*V, h, w] -> [N, h*w*count, V], in the order of the predictors."""
+    n, values, height, width = map_.shape
+    split = map_.reshape(n, count, values // count, height, width)
+    return split.permute(0, 3, 4, 1, 2).reshape(n, height * width * count, values // count)
+
+
+def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The nearest (height, width), not smaller, of multiples of 32 pixels."""
+    return (-(-max(size[0], 1) // STRIDE) * STRIDE, -(-max(size[1], 1) // STRIDE) * STRIDE)
+
+
+def check_size(network: str, images: Tensor) -> tuple[int, int]:
+    """(height, width) of images [N,C,H,W].
+
+    Raises:
+        ShapeError: if a side is no multiple of 32.
+    """
+    size = (images.shape[2], images.shape[3])
+    fitting = fitting_size(size)
+    if size != fitting:
+        raise ShapeError(
+            f"{network} needs maps that halve exactly",
+            expected=f"sides that are multiples of {STRIDE} pixels",
+            got=f"{size[0]}x{size[1]}",
+            remedy=f"use {fitting[0]}x{fitting[1]}, as with --set size=[{fitting[0]},{fitting[1]}]",
+        )
+    return size
+
+
+def shared_out(anchors: Sequence[Anchor], levels: int, network: str) -> tuple[tuple[Anchor, ...], ...]:
+    """Anchors for each level, the largest third (or half) for the first, which is the coarsest.
+
+    Raises:
+        RecipeError: if the levels cannot have equally many.
+    """
+    if len(anchors) % levels or not anchors:
+        raise RecipeError(
+            f"{network} has equally many anchors on each of its {levels} maps",
+            expected=f"a multiple of {levels} anchors",
+            got=str(len(anchors)),
+            remedy=f"find them with: visus data anchors DATA --count {3 * levels}",
+        )
+    in_order = sorted((float(width), float(height)) for width, height in anchors)
+    in_order.sort(key=lambda shape: shape[0] * shape[1])
+    count = len(anchors) // levels
+    return tuple(tuple(in_order[count * k : count * (k + 1)]) for k in reversed(range(levels)))

@@ -1,0 +1,351 @@
+"""YOLO v3, and its tiny form.
+
+Redmon, Farhadi: YOLOv3: an incremental improvement, 2018 (arXiv:1804.02767), sections 2.1 to 2.3; where the paper has
+no numbers, those of the authors' yolov3.cfg and yolo_layer.c.
+
+Three maps answer, of stride 32, 16 and 8; each finer one sees the coarser one's features, enlarged and joined to the
+backbone's own. In every cell three predictors, each with an anchor, answer with a box, the probability of an object,
+and that of each class by itself.
+
+Letters: N images, C channels, H x W pixels, K classes, B predictors a cell (3), A predictors of an input (10647 at
+416 x 416).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from visus.layers.leaky_convolution import LeakyConvolution
+from visus.models.backbone_maps import require_maps
+from visus.models.classification.darknet53 import darknet53
+from visus.models.classification.image_sides import check_batch
+from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.yolo_output import (
+    Anchors,
+    Share,
+    YOLOOutput,
+    answers,
+    assign,
+    by_predictor,
+    check_size,
+    fitting_size,
+    shared_out,
+)
+from visus.models.protocols import Network
+from visus.models.segmentation.alignment import brought_to
+from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.suppression import Method
+from visus.structures import Detections
+
+# Section 2.3, found on COCO: width and height in pixels.
+ANCHORS: tuple[Anchor, ...] = (
+    *((10, 13), (16, 30), (33, 23)),
+    *((30, 61), (62, 45), (59, 119)),
+    *((116, 90), (156, 198), (373, 326)),
+)
+TINY_ANCHORS: tuple[Anchor, ...] = ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319))  # yolov3-tiny.cfg
+
+
+class YOLOv3Codec:
+    """What YOLO v3's outputs mean.
+
+    Args:
+        anchors: of all levels, from coarse to fine.
+        ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
+            0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
+            are those of the authors' detector.c.
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[Anchor],
+        *,
+        ignore: float = 0.5,
+        confidence: float = 0.005,
+        overlap: float = 0.45,
+        candidates: int = 400,
+        keep: int = 200,
+        suppression: Method = "greedy",
+    ) -> None:
+        self.anchors = tuple(anchors)
+        self.ignore = ignore
+        self.confidence = confidence
+        self.overlap = overlap
+        self.candidates = candidates
+        self.keep = keep
+        self.suppression = suppression
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        return truths_of(targets, device)
+
+    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+        """ "box", "object" and "class": sums over an image's predictors, means over the images.
+
+        Their gradients are those that yolo_layer.c states, truth minus answer: squared error of tw and th, and
+        cross-entropy of sigmoid(tx) and sigmoid(ty), of the object and of each class. Boxes count the more the smaller
+        they are, by 2 - their share of the image. Without objects "box" and "class" are 0.
+        """
+        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        pixels = outputs.size[0] * outputs.size[1]
+        boxes, objects, classes = [], [], []
+        for n, truth in enumerate(encoded):
+            found = assign(outputs, n, truth, anchors)
+            values = outputs.values[n].float()  # [A, 5+K]
+            own, learned = values[found.rows], truth.boxes[found.objects]  # [M, 5+K], [M, 4]
+            wanted = outputs.places.encode(learned, found.rows)  # [M, 4]
+            sides = learned[:, 2:] - learned[:, :2]
+            weight = 2 - sides.prod(-1, keepdim=True) / pixels  # [M, 1]
+            boxes.append((weight * _divergence(own[:, :2], wanted[:, :2])).sum())
+            boxes[-1] = boxes[-1] + (weight * (own[:, 2:4] - wanted[:, 2:]) ** 2).sum() / 2
+            is_object = torch.zeros_like(found.overlaps)
+            is_object[found.rows] = 1
+            counts = (is_object > 0) | (found.overlaps <= self.ignore)
+            answer = F.binary_cross_entropy_with_logits(values[:, 4], is_object, reduction="none")  # [A]
+            objects.append(torch.where(counts, answer, 0).sum())
+            named = torch.zeros_like(values[:, 5:])
+            named[found.all_rows, truth.labels[found.all_objects]] = 1  # two objects, one predictor: both their classes
+            classes.append(
+                F.binary_cross_entropy_with_logits(own[:, 5:], named[found.rows], reduction="none").sum()  # [M, K]
+            )
+        terms = {"box": boxes, "object": objects, "class": classes}
+        return {name: torch.stack(term).mean() for name, term in terms.items()}
+
+    def decode(self, outputs: YOLOOutput) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers."""
+        return answers(
+            outputs,
+            confidence=self.confidence,
+            overlap=self.overlap,
+            candidates=self.candidates,
+            keep=self.keep,
+            method=self.suppression,
+        )
+
+
+def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
+    """The cross-entropy of sigmoid(logits) with shares in [0, 1], less its least value: 0 where both agree."""
+    least = torch.special.entr(shares) + torch.special.entr(1 - shares)
+    divergence: Tensor = F.binary_cross_entropy_with_logits(logits, shares, reduction="none") - least
+    return divergence
+
+
+class Scale(nn.Module):
+    """One map's answers.
+
+    Args:
+        in_channels: of the backbone's map.
+        block: (channels, kernel) of the convolutions up to where the next finer map branches off.
+        widened: channels of the 3x3 convolution before the answer.
+        values: B * (5 + K).
+        above: channels where the coarser map branches off; 0: there is none.
+        narrowed: channels to which these are brought before they are enlarged.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        block: Sequence[tuple[int, int]],
+        widened: int,
+        values: int,
+        above: int = 0,
+        narrowed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.route = LeakyConvolution(above, narrowed, 1) if above else None
+        width = in_channels + (narrowed if above else 0)
+        layers = []
+        for channels, kernel in block:
+            layers.append(LeakyConvolution(width, channels, kernel))
+            width = channels
+        self.block = nn.Sequential(*layers)
+        self.branch = width
+        self.widen = LeakyConvolution(width, widened, 3)
+        self.predict = nn.Conv2d(widened, values, 1)
+        nn.init.kaiming_normal_(self.predict.weight, nonlinearity="relu")  # as Darknet draws every convolution's
+        nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, above: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The raw answers [N,values,h,w], and the map [N,branch,h,w] for the next finer scale."""
+        if self.route is not None and above is not None:
+            larger = F.interpolate(self.route(above), scale_factor=2.0, mode="nearest")  # [N, narrowed, h, w]
+            x = torch.cat([larger, x], 1)  # [N, narrowed + in_channels, h, w]
+        branch = self.block(x)  # [N, branch, h, w]
+        return self.predict(self.widen(branch)), branch
+
+
+class YOLOv3(nn.Module):
+    """[N,C,H,W] -> :class:`~visus.models.detection.yolo_output.YOLOOutput`, for H and W that are multiples of 32.
+
+    ``features`` gives {1: the images, stride: map ...} of the backbone; the images are among them because boxes are
+    measured in their pixels.
+
+    Args:
+        backbone: a :class:`~visus.models.protocols.Network` with maps of the strides.
+        strides: of the maps that answer, from coarse to fine.
+        scales: for these maps, with their predictors.
+        anchors: of each of these maps.
+        in_channels: C.
+        codec: reads and writes the outputs.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        strides: Sequence[int],
+        scales: Sequence[Scale],
+        anchors: Sequence[Sequence[Anchor]],
+        in_channels: int,
+        codec: YOLOv3Codec,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.strides = tuple(strides)
+        self.scales = nn.ModuleList(scales)
+        self.anchors = tuple(tuple(own) for own in anchors)
+        self.channels: Mapping[int, int] = {1: in_channels, **require_maps(backbone, self.strides, "YOLO v3")}
+        self.head: tuple[str, ...] = tuple(f"scales.{k}.predict" for k in range(len(scales)))
+        self.codec = codec
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The nearest input (height, width), not smaller."""
+        return fitting_size(size)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        height, width = check_size("YOLO v3", images)
+        check_batch(images, 33, learns=self.training)
+        maps = cast(Network, self.backbone).features(images)
+        own = {s: brought_to(maps[s], (height // s, width // s)) for s in self.channels if s > 1}
+        return {1: images, **own}
+
+    def from_features(self, features: dict[int, Tensor]) -> YOLOOutput:
+        images = features[1]
+        raw, sizes, above = [], [], None
+        for stride, scale, anchors in zip(self.strides, self.scales, self.anchors, strict=True):
+            answer, above = scale(features[stride], above)  # [N, B(5+K), H/stride, W/stride]
+            raw.append(by_predictor(answer, len(anchors)))  # [N, hwB, 5+K]
+            sizes.append((answer.shape[2], answer.shape[3]))
+        size = (images.shape[2], images.shape[3])
+        places = place_cells(sizes, self.anchors, size, images.device)
+        return YOLOOutput(torch.cat(raw, 1), places, size, exclusive=False)  # [N, A, 5+K]
+
+    def forward(self, images: Tensor) -> YOLOOutput:
+        return self.from_features(self.features(images))
+
+
+class TinyBackbone(nn.Module):
+    """The first 13 layers of yolov3-tiny.cfg. [N,C,H,W] -> {16: [N,256,H/16,W/16], 32: [N,1024,H/32,W/32]}.
+
+    Args:
+        in_channels: C.
+    """
+
+    channels: Mapping[int, int] = {16: 256, 32: 1024}
+    head: tuple[str, ...] = ()
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = in_channels
+        for width in (16, 32, 64, 128, 256):
+            layers += [LeakyConvolution(before, width, 3), nn.MaxPool2d(2)]
+            before = width
+        self.fine = nn.Sequential(*layers[:-1])  # layers 0 to 8
+        self.coarse = nn.Sequential(
+            layers[-1],
+            LeakyConvolution(256, 512, 3),
+            nn.ConstantPad2d((0, 1, 0, 1), -torch.inf),  # so that the pooling of stride 1 keeps the size
+            nn.MaxPool2d(2, stride=1),
+            LeakyConvolution(512, 1024, 3),
+        )
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        fine = self.fine(images)  # [N, 256, H/16, W/16]
+        return {16: fine, 32: self.coarse(fine)}  # [N, 1024, H/32, W/32]
+
+    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+        return features
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        return self.from_features(self.features(images))
+
+
+def yolov3(
+    *,
+    classes: int,
+    in_channels: int,
+    backbone: nn.Module | None = None,
+    anchors: Anchors = ANCHORS,
+    ignore: Share = 0.5,
+    suppression: Method = "greedy",
+) -> YOLOv3:
+    """YOLO v3 on Darknet-53, or on any backbone with maps of stride 8, 16 and 32.
+
+    ``anchors``: (width, height) in pixels, three for each map or another multiple of three; ``visus data anchors``
+    finds those of own data. ``ignore``: overlap with an object above which a predictor is not told that it sees none
+    (yolov3.cfg: 0.7). ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
+
+    Raises:
+        RecipeError: if the three maps cannot have equally many anchors.
+        TaskMismatchError: if the backbone lacks such maps.
+    """
+    if backbone is None:
+        backbone = darknet53(classes=1, in_channels=in_channels)
+        del backbone.pool, backbone.fc
+        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    strides = (32, 16, 8)
+    levels = shared_out(anchors, len(strides), "YOLO v3")
+    widths = require_maps(backbone, strides, "YOLO v3")
+    scales: list[Scale] = []
+    for stride, narrow in zip(strides, (512, 256, 128), strict=True):
+        scale = Scale(
+            widths[stride],
+            block=((narrow, 1), (2 * narrow, 3), (narrow, 1), (2 * narrow, 3), (narrow, 1)),
+            widened=2 * narrow,
+            values=len(levels[0]) * (5 + classes),
+            above=scales[-1].branch if scales else 0,
+            narrowed=narrow,
+        )
+        scales.append(scale)
+    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, in_channels=in_channels, codec=codec)
+
+
+def yolov3_tiny(
+    *,
+    classes: int,
+    in_channels: int,
+    backbone: nn.Module | None = None,
+    anchors: Anchors = TINY_ANCHORS,
+    ignore: Share = 0.5,
+    suppression: Method = "greedy",
+) -> YOLOv3:
+    """The tiny form: seven convolutions, and answers from two maps; or on any backbone with maps of stride 16 and 32.
+
+    ``anchors``: (width, height) in pixels, three for each map or another multiple of two. ``ignore``, ``suppression``:
+    as in :func:`yolov3`.
+
+    Raises:
+        RecipeError: if the two maps cannot have equally many anchors.
+        TaskMismatchError: if the backbone lacks such maps.
+    """
+    if backbone is None:
+        backbone = TinyBackbone(in_channels)
+    strides = (32, 16)
+    levels = shared_out(anchors, len(strides), "YOLO v3's tiny form")
+    widths = require_maps(backbone, strides, "YOLO v3's tiny form")
+    values = len(levels[0]) * (5 + classes)
+    scales = (
+        Scale(widths[32], block=((256, 1),), widened=512, values=values),
+        Scale(widths[16], block=(), widened=256, values=values, above=256, narrowed=128),
+    )
+    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, in_channels=in_channels, codec=codec)

@@ -1,0 +1,167 @@
+"""Darknet's files: written here layer by layer in the cfg files' order, read back, and what is wrong with others."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from visus.errors import WeightsError
+from visus.models import catalog
+from visus.models.blank import build_blank
+from visus.models.building import build
+from visus.models.detection.darknet_weights import count, read_darknet, slots
+from visus.models.weights import load_weights
+from visus.proof.published import fact
+
+
+def drawn(name: str, classes: int | None = None) -> nn.Module:
+    """A network whose every value is drawn, statistics too."""
+    network = build(catalog.find(name), classes=classes)
+    random = torch.Generator().manual_seed(3)
+    for value in (*network.parameters(), *(b for n, b in network.named_buffers() if "running" in n)):
+        value.data = torch.rand(value.shape, generator=random) + 0.1
+    return network
+
+
+def layers_of(name: str) -> list[str]:
+    """The paths of a network's convolutions in the order of the cfg file, which is that of its published table."""
+    return [row["at"] for row in fact(catalog.find(name).fact)["layers"] if row["kind"] == "conv"]
+
+
+def write(
+    path: Path, network: nn.Module, layers: Sequence[str], *, version: tuple[int, int, int] = (0, 2, 0), seen: int = 7
+) -> Path:
+    with path.open("wb") as out:
+        out.write(struct.pack("<3i", *version))
+        out.write(struct.pack("<Q" if version[:2] >= (0, 2) else "<I", seen))
+        for layer in layers:
+            block = network.get_submodule(layer)
+            if isinstance(block, nn.Sequential):
+                norm = block[1]
+                parts = [norm.bias, norm.weight, norm.running_mean, norm.running_var, block[0].weight]
+            else:
+                parts = [block.bias, block.weight]
+            for part in parts:
+                out.write(part.detach().numpy().astype("<f4").tobytes())
+    return path
+
+
+def assert_same(network: nn.Module, source: nn.Module, *, but: tuple[str, ...] = ("-",)) -> None:
+    theirs = source.state_dict()
+    for name, value in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(value, theirs[name]) is not name.startswith(but), name
+
+
+@pytest.fixture(scope="module")
+def tiny() -> nn.Module:
+    return drawn("yolov3_tiny")
+
+
+@pytest.fixture
+def file(tiny: nn.Module, tmp_path: Path) -> Path:
+    return write(tmp_path / "yolov3-tiny.weights", tiny, layers_of("yolov3_tiny"))
+
+
+def test_the_released_files_have_as_many_bytes(file: Path) -> None:
+    """35,434,956: the size of the released yolov3-tiny.weights."""
+    assert file.stat().st_size == 35_434_956
+    assert 20 + 4 * count(slots(build_blank(catalog.find("yolov3_tiny")))) == 35_434_956
+
+
+def test_every_value_comes_to_its_place(tiny: nn.Module, file: Path) -> None:
+    fresh = build(catalog.find("yolov3_tiny"))
+    report = load_weights(fresh, catalog.find("yolov3_tiny"), file)
+    assert report.part == "network"
+    assert report.left_random == ()
+    assert_same(fresh, tiny)
+
+
+@pytest.mark.parametrize("name", ["yolov3", "yolov3_tiny", "darknet19"])
+def test_the_order_is_that_of_the_cfg_file(name: str) -> None:
+    layers = layers_of(name)
+    owners = [
+        next(at for at in layers if slot.name.startswith(f"{at}.")) for slot in slots(build_blank(catalog.find(name)))
+    ]
+    assert list(dict.fromkeys(owners)) == layers
+
+
+def test_own_classes_leave_the_answering_layers_random(tiny: nn.Module, file: Path) -> None:
+    own = build(catalog.find("yolov3_tiny"), classes=2, in_channels=1)
+    report = load_weights(own, catalog.find("yolov3_tiny"), file)
+    assert {name.rpartition(".")[0] for name in report.left_random} == {"scales.0.predict", "scales.1.predict"}
+    assert report.adapted == ("backbone.fine.0.0.weight",)
+    theirs = tiny.state_dict()
+    assert torch.equal(own.state_dict()["scales.1.widen.0.weight"], theirs["scales.1.widen.0.weight"])
+
+
+def test_a_file_of_own_classes(tmp_path: Path) -> None:
+    source = drawn("yolov3_tiny", classes=4)
+    path = write(tmp_path / "own.weights", source, layers_of("yolov3_tiny"))
+    own = build(catalog.find("yolov3_tiny"), classes=4)
+    load_weights(own, catalog.find("yolov3_tiny"), path)
+    assert_same(own, source)
+
+
+def test_the_first_layers_alone(tiny: nn.Module, tmp_path: Path) -> None:
+    """yolov3-tiny.conv.15 is what people begin from: here the backbone's layers, 0 to 12."""
+    layers = [layer for layer in layers_of("yolov3_tiny") if layer.startswith("backbone")]
+    path = write(tmp_path / "yolov3-tiny.conv.13", tiny, layers)
+    own = build(catalog.find("yolov3_tiny"), classes=2)
+    report = load_weights(own, catalog.find("yolov3_tiny"), path)
+    assert report.part == "backbone"
+    assert_same(own.backbone, tiny.backbone)
+
+
+def test_a_classifiers_file_begins_a_detector(tmp_path: Path) -> None:
+    source = drawn("darknet19")
+    layers = layers_of("darknet19")
+    path = write(tmp_path / "darknet19.weights", source, layers)
+    card = catalog.find("yolov3_tiny+darknet19")
+    detector = build(card, classes=2)
+    assert load_weights(detector, card, path).part == "backbone"
+    assert_same(detector.backbone, source)
+    first = write(tmp_path / "darknet19.conv.23", source, layers[:-1])
+    classifier = build(catalog.find("darknet19"), classes=5)
+    report = load_weights(classifier, catalog.find("darknet19"), first)
+    assert set(report.left_random) == {"classifier.weight", "classifier.bias"}
+    assert_same(classifier, source, but=("classifier.",))
+
+
+@pytest.mark.parametrize(
+    ("version", "size", "transposed"), [((0, 1, 0), 16, False), ((0, 2, 5), 20, False), ((0, 1001, 0), 16, True)]
+)
+def test_headers(tmp_path: Path, version: tuple[int, int, int], size: int, transposed: bool) -> None:
+    path = tmp_path / "a.weights"
+    seen = struct.pack("<Q" if size == 20 else "<I", 32_013_312)
+    path.write_bytes(struct.pack("<3i", *version) + seen + np.arange(3, dtype="<f4").tobytes())
+    file = read_darknet(path)
+    assert (file.version, file.seen, file.transposed) == (version, 32_013_312, transposed)
+    assert file.values.tolist() == [0, 1, 2]
+
+
+def test_a_truncated_file_is_refused_and_changes_nothing(file: Path) -> None:
+    own = build(catalog.find("yolov3_tiny"))
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    content = file.read_bytes()
+    for length, message in ((-4, "8,858,733 values"), (-3, "bytes"), (-len(content) + 9, "9 bytes")):
+        file.write_bytes(content[:length])
+        with pytest.raises(WeightsError) as error:
+            load_weights(own, catalog.find("yolov3_tiny"), file)
+        assert message in error.value.got
+        assert "truncated" in error.value.remedy
+    assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
+
+
+def test_a_file_of_another_network(file: Path) -> None:
+    with pytest.raises(WeightsError, match="does not fit Darknet19") as error:
+        load_weights(build(catalog.find("darknet19")), catalog.find("darknet19"), file)
+    assert "20,856,776 values" in error.value.expected  # 20,842,376 parameters and 14,400 statistics
+    with pytest.raises(WeightsError, match="cannot read"):
+        load_weights(build(catalog.find("darknet19")), catalog.find("darknet19"), file.with_name("none.weights"))
