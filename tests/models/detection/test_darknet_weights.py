@@ -12,12 +12,15 @@ import torch
 from torch import nn
 
 from visus.errors import WeightsError
+from visus.layers.locally_connected import LocallyConnected
 from visus.models import catalog
 from visus.models.blank import build_blank
 from visus.models.building import build
-from visus.models.detection.darknet_weights import count, read_darknet, slots
+from visus.models.detection.darknet_weights import count, read_darknet, slots, state_of
 from visus.models.weights import load_weights
 from visus.proof.published import fact
+
+LAYERS = ("conv", "linear", "locally connected")
 
 
 def drawn(name: str, classes: int | None = None) -> nn.Module:
@@ -31,7 +34,7 @@ def drawn(name: str, classes: int | None = None) -> nn.Module:
 
 def layers_of(name: str) -> list[str]:
     """The paths of a network's convolutions in the order of the cfg file, which is that of its published table."""
-    return [row["at"] for row in fact(catalog.find(name).fact)["layers"] if row["kind"] == "conv"]
+    return [row["at"] for row in fact(catalog.find(name).fact)["layers"] if row["kind"] in LAYERS]
 
 
 def write(
@@ -83,7 +86,9 @@ def test_every_value_comes_to_its_place(tiny: nn.Module, file: Path) -> None:
     assert_same(fresh, tiny)
 
 
-@pytest.mark.parametrize("name", ["yolov3", "yolov3_tiny", "darknet19"])
+@pytest.mark.parametrize(
+    "name", ["yolov1@darknet", "yolov1_tiny", "yolov2@darknet-voc", "yolov3", "yolov3_tiny", "darknet19"]
+)
 def test_the_order_is_that_of_the_cfg_file(name: str) -> None:
     layers = layers_of(name)
     owners = [
@@ -165,3 +170,23 @@ def test_a_file_of_another_network(file: Path) -> None:
     assert "20,856,776 values" in error.value.expected  # 20,842,376 parameters and 14,400 statistics
     with pytest.raises(WeightsError, match="cannot read"):
         load_weights(build(catalog.find("darknet19")), catalog.find("darknet19"), file.with_name("none.weights"))
+
+
+@pytest.mark.parametrize("minor", [2, 1001])
+def test_dense_and_locally_connected_layers(tmp_path: Path, minor: int) -> None:
+    """connected_layer.c's matrices are outputs x inputs, in old files the other way; local_layer.c's weights go place
+    by place, each outputs x inputs, and its biases channel by channel."""
+    network = nn.Sequential(LocallyConnected(1, 2, 1, (2, 3)), nn.Flatten(), nn.Linear(12, 3))
+    random = np.random.default_rng(0)
+    places, channels = random.random((6, 2, 1), np.float32), random.random((2, 2, 3), np.float32)
+    matrix, biases = random.random((3, 12), np.float32), random.random(3, np.float32)
+    stored = matrix.T if minor > 1000 else matrix
+    path = tmp_path / "a.weights"
+    header = struct.pack("<3iQ", 0, minor, 0, 0) if minor == 2 else struct.pack("<4i", 0, minor, 0, 0)
+    path.write_bytes(header + b"".join(part.tobytes() for part in (channels, places, biases, stored)))
+    state = state_of(read_darknet(path), slots(network))
+    network.load_state_dict(state)
+    np.testing.assert_array_equal(network[0].weight.detach(), places)
+    np.testing.assert_array_equal(network[0].bias.detach(), channels)
+    np.testing.assert_array_equal(network[2].weight.detach(), matrix)
+    np.testing.assert_array_equal(network[2].bias.detach(), biases)

@@ -1,4 +1,4 @@
-"""The cards of Darknet-19 and Darknet-53. Loads no torch."""
+"""The cards of YOLO's classifiers, Darknet-19 and Darknet-53 among them. Loads no torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,24 @@ def _values(side: int) -> Preprocessing:
 
 
 CARDS: tuple[Card, ...] = (
+    Card(
+        name="yolov1_classifier",
+        edition="paper",
+        task="classification",
+        builder="visus.models.classification.yolov1_classifier:yolov1_classifier",
+        title="The classifier whose 20 convolutions begin YOLO, as published",
+        year=2016,
+        paper="J. Redmon, S. Divvala, R. Girshick, A. Farhadi. You Only Look Once: Unified, Real-Time Object "
+        "Detection. CVPR 2016, arXiv:1506.02640, section 2.2 and figure 3",
+        input=(3, 224, 224),
+        classes=1000,
+        parameters=23_428_136,
+        macs=4_210_188_288,
+        preprocessing=_values(224),
+        fact="yolo_v1_classifier",
+        citation="redmon2016you",
+        proof_level="L2",
+    ),
     Card(
         name="darknet19",
         edition="paper",

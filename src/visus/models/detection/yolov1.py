@@ -1,0 +1,356 @@
+"""YOLO.
+
+Redmon, Divvala, Girshick, Farhadi: You only look once: unified, real-time object detection, CVPR 2016
+(arXiv:1506.02640), section 2 and figure 3; the released networks: yolov1.cfg, yolov1-tiny.cfg, detection_layer.c.
+
+The image is a grid of S x S cells. In each the network answers once with the classes' probabilities, and B times with a
+box and a confidence: how likely an object is, times how well the box fits it. The cell of an object's centre learns it,
+through the one of its boxes that fits it best.
+
+Editions. ``paper``: 24 convolutions, a dense layer of 4096, dropout, a dense layer; no BatchNorm. ``darknet``: the
+released network, with BatchNorm, a locally connected layer of 256 channels for the first dense layer, and three boxes
+a cell. The tiny form was released with eight convolutions and one dense layer; the paper's Fast YOLO has nine
+convolutions and no table.
+
+Letters: N images, C channels, K classes, S x S cells (7 x 7), B boxes a cell (2), A = S*S*B boxes, G objects. Sizes are
+those of the only input, 448 x 448.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import box_iou
+
+from visus.errors import ShapeError
+from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
+from visus.layers.locally_connected import LocallyConnected
+from visus.models.backbone_maps import channels_of
+from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
+from visus.models.detection.truth import Truth, truths_of
+from visus.models.protocols import Network
+from visus.ops.suppression import Method, suppress
+from visus.structures import Detections
+
+SIDE = 448
+CELLS = 7
+Boxes = Annotated[int, Field(ge=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+
+
+class YOLOv1Output(NamedTuple):
+    """Raw outputs in the released networks' order: all cells' classes, then confidences, then boxes.
+
+    Args:
+        probabilities: [N,S*S,K], linear: the network learns them as they are.
+        confidences: [N,S*S,B], linear.
+        raw: [N,S*S,B,4]: the centre as shares of the cell, and the square roots of the sides as shares of the image.
+        size: (height, width) of the input in pixels.
+        cells: S.
+    """
+
+    probabilities: Tensor
+    confidences: Tensor
+    raw: Tensor
+    size: tuple[int, int]
+    cells: int
+
+    def scores(self) -> Tensor:
+        """[N,A,K] in [0, 1]: equation 1, the class's probability times the box's confidence."""
+        classes = self.probabilities.float().clamp(0, 1)[:, :, None]  # [N, SS, 1, K]
+        return (self.confidences.float().clamp(0, 1)[..., None] * classes).flatten(1, 2)
+
+    def class_logits(self) -> Tensor:
+        """[N,A,K]: the scores before they are clamped, which always have a gradient."""
+        return (self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]).flatten(1, 2)
+
+    def boxes(self) -> Tensor:
+        """[N,A,4] xyxy in network pixels, not clipped."""
+        return decode_boxes(self.raw.float(), self.size, self.cells).flatten(1, 2)
+
+
+def decode_boxes(raw: Tensor, size: tuple[int, int], cells: int) -> Tensor:
+    """raw [...,S*S,B,4] -> boxes [...,S*S,B,4] xyxy in pixels of an input of ``size`` (height, width)."""
+    height, width = size
+    number = torch.arange(cells * cells, device=raw.device)
+    corner = torch.stack([number % cells, number // cells], -1)[:, None]  # [SS, 1, 2] column, row
+    scale = raw.new_tensor([width, height])
+    centres = (raw[..., :2] + corner) / cells * scale
+    halves = raw[..., 2:] ** 2 * scale / 2
+    return torch.cat([centres - halves, centres + halves], dim=-1)
+
+
+def encode_boxes(boxes: Tensor, size: tuple[int, int], cells: int) -> tuple[Tensor, Tensor]:
+    """The inverse: boxes [G,4] xyxy within the image -> the cells [G] int64 of their centres, and raw [G,4]."""
+    scale = boxes.new_tensor([size[1], size[0]])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 / scale * cells
+    corner = centres.floor().clamp(0, cells - 1)  # a centre on the image's far edge is the last cell's
+    roots = ((boxes[:, 2:] - boxes[:, :2]) / scale).sqrt()
+    return (corner[:, 1] * cells + corner[:, 0]).long(), torch.cat([centres - corner, roots], dim=-1)
+
+
+class YOLOv1Codec:
+    """What YOLO's outputs mean.
+
+    Args:
+        coord: lambda_coord, the weight of boxes (equation 3).
+        noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
+            are those of the authors' yolo.c where it writes down its answers to be judged.
+    """
+
+    def __init__(
+        self,
+        *,
+        coord: float = 5.0,
+        noobj: float = 0.5,
+        confidence: float = 0.001,
+        overlap: float = 0.5,
+        candidates: int = 400,
+        keep: int = 200,
+        suppression: Method = "greedy",
+    ) -> None:
+        self.coord = coord
+        self.noobj = noobj
+        self.confidence = confidence
+        self.overlap = overlap
+        self.candidates = candidates
+        self.keep = keep
+        self.suppression = suppression
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out."""
+        return truths_of(targets, device)
+
+    def losses(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+        """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
+
+        A cell learns one object: of several the first. The confidence is to be the overlap of the responsible box with
+        the object. Cells of ignored objects alone say of their confidences what they like.
+        """
+        boxes, objects, classes = [], [], []
+        for n, truth in enumerate(encoded):
+            cells, wanted = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G], [G, 4]
+            chosen = _first_of_each(cells, ~truth.ignored)  # [M]
+            own = cells[chosen]
+            raw, confidences = outputs.raw[n].float(), outputs.confidences[n].float()  # [SS, B, 4], [SS, B]
+            with torch.no_grad():
+                predicted = decode_boxes(raw, outputs.size, outputs.cells)[own]  # [M, B, 4]
+                best, fit = _responsible(predicted, truth.boxes[chosen], outputs.size)  # [M], [M]
+            boxes.append(self.coord * ((raw[own, best] - wanted[chosen]) ** 2).sum())
+            empty = torch.ones_like(confidences)
+            empty[cells[truth.ignored]] = 0
+            empty[own] = 1
+            empty[own, best] = 0
+            seen = ((confidences[own, best] - fit) ** 2).sum()
+            objects.append(seen + self.noobj * (empty * confidences**2).sum())
+            named = F.one_hot(truth.labels[chosen], outputs.probabilities.shape[-1])  # [M, K]
+            classes.append(((outputs.probabilities[n, own].float() - named) ** 2).sum())
+        terms = {"box": boxes, "object": objects, "class": classes}
+        return {name: torch.stack(term).mean() for name, term in terms.items()}
+
+    def decode(self, outputs: YOLOv1Output) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers."""
+        names = tuple(str(k) for k in range(outputs.probabilities.shape[-1]))
+        answers = []
+        for boxes, scores in zip(outputs.boxes(), outputs.scores(), strict=True):
+            found = suppress(
+                boxes,
+                scores,
+                outputs.size,
+                confidence=self.confidence,
+                overlap=self.overlap,
+                candidates=self.candidates,
+                keep=self.keep,
+                method=self.suppression,
+            )
+            places, labels, values = (part.detach().cpu().numpy() for part in found)
+            answers.append(Detections(names, places, labels, outputs.size, scores=values))
+        return answers
+
+
+def _first_of_each(cells: Tensor, counts: Tensor) -> Tensor:
+    """Indices [M] of the first object of each cell, of those that count: cells [G], counts [G] bool."""
+    first: dict[int, int] = {}
+    for number, (cell, own) in enumerate(zip(cells.tolist(), counts.tolist(), strict=True)):
+        if own:
+            first.setdefault(cell, number)
+    return torch.tensor(list(first.values()), dtype=torch.int64, device=cells.device)
+
+
+def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Of predicted [M,B,4] the box [M] that overlaps its object [M,4] most, and the overlap [M].
+
+    Where none overlaps it, that of the nearest numbers, as in detection_layer.c.
+    """
+    overlaps = torch.stack(
+        [box_iou(own, box[None])[:, 0] for own, box in zip(predicted, boxes, strict=True)]
+        or [predicted.new_zeros(0, predicted.shape[1])]
+    ).reshape(-1, predicted.shape[1])  # [M, B]
+    scale = predicted.new_tensor([size[1], size[0]])
+
+    def numbers(corners: Tensor) -> Tensor:
+        low, high = corners[..., :2] / scale, corners[..., 2:] / scale
+        return torch.cat([(low + high) / 2, high - low], -1)
+
+    distance = ((numbers(predicted) - numbers(boxes)[:, None]) ** 2).sum(-1)  # [M, B]
+    best = torch.where(overlaps.amax(1) > 0, overlaps.argmax(1), distance.argmin(1))
+    return best, overlaps.gather(1, best[:, None])[:, 0]
+
+
+class YOLOv1(nn.Module):
+    """[N,C,448,448] -> :class:`YOLOv1Output`.
+
+    Args:
+        backbone: the convolutions whose maps ``features`` gives.
+        rest: from the last of these maps to the answer's values [N, S*S*(K+5B)]; its last layer is dense.
+        classes: K.
+        boxes: B.
+        codec: reads and writes the outputs.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        rest: nn.Sequential,
+        *,
+        classes: int,
+        boxes: int,
+        codec: YOLOv1Codec,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.channels = channels_of(backbone, "YOLO")
+        self.rest = rest
+        self.head: tuple[str, ...] = (f"rest.{len(rest) - 1}",)
+        self.classes = classes
+        self.boxes = boxes
+        self.codec = codec
+        answer = rest[-1]
+        if isinstance(answer, nn.Linear):
+            nn.init.normal_(answer.weight, std=0.01)  # not stated; small, for the loss squares what it says
+            nn.init.zeros_(answer.bias)
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002  (whatever the size)
+        """The one input (height, width)."""
+        return SIDE, SIDE
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        size = (images.shape[2], images.shape[3])
+        if size != (SIDE, SIDE):
+            raise ShapeError(
+                "YOLO's dense layers take images of one size",
+                expected=f"{SIDE}x{SIDE}",
+                got=f"{size[0]}x{size[1]}",
+                remedy=f"use {SIDE}x{SIDE}, or YOLO v2, which takes any multiple of 32",
+            )
+        return cast(Network, self.backbone).features(images)
+
+    def from_features(self, features: dict[int, Tensor]) -> YOLOv1Output:
+        values = self.rest(features[max(features)])  # [N, SS(K+5B)]
+        classes, confidences, boxes = values.split(
+            [CELLS**2 * count for count in (self.classes, self.boxes, 4 * self.boxes)], dim=1
+        )
+        return YOLOv1Output(
+            classes.unflatten(1, (CELLS**2, self.classes)),  # [N, SS, K]
+            confidences.unflatten(1, (CELLS**2, self.boxes)),  # [N, SS, B]
+            boxes.unflatten(1, (CELLS**2, self.boxes, 4)),  # [N, SS, B, 4]
+            (SIDE, SIDE),
+            CELLS,
+        )
+
+    def forward(self, images: Tensor) -> YOLOv1Output:
+        return self.from_features(self.features(images))
+
+
+class TinyBackbone(nn.Module):
+    """The six convolutions of yolov1-tiny.cfg between its poolings.
+
+    [N,C,H,W] -> {1: [N,16,H,W], 2: [N,32,H/2,W/2] ... 32: [N,512,H/32,W/32]}.
+
+    Args:
+        in_channels: C.
+    """
+
+    channels: Mapping[int, int] = {2**number: 16 * 2**number for number in range(6)}
+    head: tuple[str, ...] = ()
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        widths = (in_channels, *self.channels.values())
+        layers: list[nn.Module] = []
+        for before, width in pairwise(widths):
+            layers += [LeakyConvolution(before, width, 3), nn.MaxPool2d(2)]
+        self.layers = nn.ModuleList(layers[:-1])
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        maps: dict[int, Tensor] = {}
+        x = images
+        for layer in self.layers:
+            if isinstance(layer, nn.MaxPool2d):
+                maps[2 ** len(maps)] = x
+            x = layer(x)
+        return {**maps, 32: x}
+
+    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+        return features
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        return self.from_features(self.features(images))
+
+
+def yolov1(
+    *,
+    classes: int,
+    in_channels: int,
+    end: Literal["dense", "local"] = "dense",
+    normalised: bool = False,
+    boxes: Boxes = 2,
+    dropout: Dropout = 0.5,
+    suppression: Method = "greedy",
+) -> YOLOv1:
+    """YOLO.
+
+    ``end``: the last hidden layer, 4096 dense ones or 256 locally connected maps. ``normalised``: BatchNorm behind each
+    convolution, instead of biases. ``boxes``: B. ``dropout``: before the last layer. ``suppression``: "greedy", or
+    soft-NMS, "linear" or "gaussian".
+    """
+    convolution = LeakyConvolution if normalised else biased
+    values = CELLS**2 * (classes + 5 * boxes)
+    hidden: list[nn.Module]
+    if end == "local":
+        hidden = [LocallyConnected(1024, 256, 3, (CELLS, CELLS)), nn.LeakyReLU(SLOPE, inplace=True)]
+        hidden += [nn.Dropout(dropout), nn.Flatten(), nn.Linear(256 * CELLS**2, values)]
+    else:
+        hidden = [nn.Flatten(), nn.Linear(1024 * CELLS**2, 4096), nn.LeakyReLU(SLOPE, inplace=True)]
+        hidden += [nn.Dropout(dropout), nn.Linear(4096, values)]
+    rest = nn.Sequential(
+        convolution(1024, 1024, 3),  # [N, 1024, 14, 14]
+        convolution(1024, 1024, 3, 2),  # [N, 1024, 7, 7]
+        convolution(1024, 1024, 3),
+        convolution(1024, 1024, 3),
+        *hidden,
+    )
+    backbone = YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised)
+    del backbone.pool, backbone.fc
+    setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    return YOLOv1(backbone, rest, classes=classes, boxes=boxes, codec=YOLOv1Codec(suppression=suppression))
+
+
+def yolov1_tiny(*, classes: int, in_channels: int, boxes: Boxes = 2, suppression: Method = "greedy") -> YOLOv1:
+    """The released tiny form. ``boxes``: B. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian"."""
+    rest = nn.Sequential(
+        nn.MaxPool2d(2),  # [N, 512, 7, 7]
+        LeakyConvolution(512, 1024, 3),
+        LeakyConvolution(1024, 256, 3),
+        nn.Flatten(),
+        nn.Linear(256 * CELLS**2, CELLS**2 * (classes + 5 * boxes)),
+    )
+    codec = YOLOv1Codec(suppression=suppression)
+    return YOLOv1(TinyBackbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)

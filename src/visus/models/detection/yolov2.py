@@ -1,0 +1,255 @@
+"""YOLO v2.
+
+Redmon, Farhadi: YOLO9000: better, faster, stronger, CVPR 2017 (arXiv:1612.08242), section 2; where the paper has no
+numbers, those of the authors' yolo-voc.cfg and region_layer.c.
+
+The last map of Darknet-19, three more convolutions, and a "passthrough" that lays the places of a map twice as fine on
+top of one another as channels; in every cell each anchor answers with a box, how well it fits, and one class.
+
+Editions. ``paper``: the passthrough takes the whole map, 26 x 26 x 512 becoming 13 x 13 x 2048. ``darknet-voc`` and
+``darknet-coco``: the released networks, which narrow it to 64 channels first, and whose reorganisation reads the map's
+memory as if it had a quarter of the channels and twice the sides.
+
+Letters: N images, C channels, H x W pixels, K classes, B anchors (5), A predictors of an input (845 at 416 x 416).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import box_iou
+
+from visus.layers.leaky_convolution import LeakyConvolution
+from visus.models.backbone_maps import require_maps
+from visus.models.classification.darknet19 import darknet19
+from visus.models.classification.image_sides import check_batch
+from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.yolo_output import (
+    STRIDE,
+    Anchors,
+    Share,
+    YOLOOutput,
+    answers,
+    assign,
+    by_predictor,
+    check_size,
+    fitting_size,
+)
+from visus.models.protocols import Network
+from visus.models.segmentation.alignment import brought_to
+from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.suppression import Method
+from visus.structures import Detections
+
+Passthrough = Literal["whole", "narrow"]
+"""Of the finer map: all of its channels, or 64 made from them."""
+
+NARROWED = 64
+WIDTH = 1024
+
+
+def in_pixels(cells: Sequence[Anchor]) -> tuple[Anchor, ...]:
+    """Anchors in cells, as the cfg files have them, in pixels."""
+    return tuple((width * STRIDE, height * STRIDE) for width, height in cells)
+
+
+VOC_ANCHORS = in_pixels(
+    ((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071))
+)  # yolo-voc.cfg
+COCO_ANCHORS = in_pixels(
+    ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
+)  # yolov2.cfg
+ANCHORS: Mapping[str, tuple[Anchor, ...]] = {"voc": VOC_ANCHORS, "coco": COCO_ANCHORS}
+
+
+class YOLOv2Codec:
+    """What YOLO v2's outputs mean.
+
+    Args:
+        anchors: (width, height) in pixels.
+        ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
+            ``thresh``).
+        seen: weight of the confidence of predictors that have an object (``object_scale``).
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
+            are those of the authors' detector.c.
+    """
+
+    def __init__(
+        self,
+        anchors: Sequence[Anchor],
+        *,
+        ignore: float = 0.6,
+        seen: float = 5.0,
+        confidence: float = 0.005,
+        overlap: float = 0.45,
+        candidates: int = 400,
+        keep: int = 200,
+        suppression: Method = "greedy",
+    ) -> None:
+        self.anchors = tuple(anchors)
+        self.ignore = ignore
+        self.seen = seen
+        self.confidence = confidence
+        self.overlap = overlap
+        self.candidates = candidates
+        self.keep = keep
+        self.suppression = suppression
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        return truths_of(targets, device)
+
+    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+        """ "box", "object" and "class": sums over an image's predictors, means over the images.
+
+        Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of
+        the predicted box with its object, five times, and 0 where there is none; and cross-entropy of the softmax: the
+        gradients are those of region_layer.c. (Its nudge of all boxes towards their anchors while the first 12,800
+        images are seen, of which the paper says nothing, is left out.) Without objects "box" and "class" are 0.
+        """
+        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        boxes, objects, classes = [], [], []
+        for n, truth in enumerate(encoded):
+            found = assign(outputs, n, truth, anchors)
+            values = outputs.values[n].float()  # [A, 5+K]
+            own, learned = values[found.rows], truth.boxes[found.objects]  # [M, 5+K], [M, 4]
+            wanted = outputs.places.encode(learned, found.rows)  # [M, 4]
+            said = torch.cat([own[:, :2].sigmoid(), own[:, 2:4]], 1)
+            boxes.append(((said - wanted) ** 2).sum() / 2)
+            with torch.no_grad():
+                predicted = outputs.places.decode(values[:, :4])[found.rows]
+                fit = box_iou(predicted, learned).diagonal()  # [M]
+            confidence = values[:, 4].sigmoid()  # [A]
+            is_object = torch.zeros_like(found.overlaps, dtype=torch.bool)
+            is_object[found.rows] = True
+            empty = ~is_object & (found.overlaps <= self.ignore)
+            missed = (confidence[found.rows] - fit) ** 2
+            objects.append((torch.where(empty, confidence**2, 0).sum() + self.seen * missed.sum()) / 2)
+            classes.append(F.cross_entropy(own[:, 5:], truth.labels[found.objects], reduction="sum"))
+        terms = {"box": boxes, "object": objects, "class": classes}
+        return {name: torch.stack(term).mean() for name, term in terms.items()}
+
+    def decode(self, outputs: YOLOOutput) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers."""
+        return answers(
+            outputs,
+            confidence=self.confidence,
+            overlap=self.overlap,
+            candidates=self.candidates,
+            keep=self.keep,
+            method=self.suppression,
+        )
+
+
+class Reorganisation(nn.Module):
+    """[N,C,H,W] -> [N,4C,H/2,W/2]: the four places of each 2x2 square as channels.
+
+    Args:
+        as_darknet: as darknet's reorg_cpu, which takes the memory of C x H x W for that of C/4 x 2H x 2W, and what
+            comes out, C x H x W, for 4C x H/2 x W/2. The released weights were trained with it.
+    """
+
+    def __init__(self, *, as_darknet: bool) -> None:
+        super().__init__()
+        self.as_darknet = as_darknet
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, height, width = x.shape
+        if self.as_darknet:
+            x = x.reshape(n, channels // 4, height, 2, width, 2)  # [N, C/4, H, 2, W, 2]
+            return x.permute(0, 3, 5, 1, 2, 4).reshape(n, 4 * channels, height // 2, width // 2)
+        x = x.reshape(n, channels, height // 2, 2, width // 2, 2)  # [N, C, H/2, 2, W/2, 2]
+        return x.permute(0, 3, 5, 1, 2, 4).reshape(n, 4 * channels, height // 2, width // 2)
+
+    def extra_repr(self) -> str:
+        return f"as_darknet={self.as_darknet}"
+
+
+class YOLOv2(nn.Module):
+    """[N,C,H,W] -> :class:`~visus.models.detection.yolo_output.YOLOOutput`, for H and W that are multiples of 32.
+
+    ``features`` gives {1: the images, 16: map, 32: map} of the backbone; the images are among them because boxes are
+    measured in their pixels.
+
+    Args:
+        backbone: a :class:`~visus.models.protocols.Network` with maps of stride 16 and 32.
+        classes: K.
+        in_channels: C.
+        passthrough: see above.
+        codec: reads and writes the outputs.
+    """
+
+    head: tuple[str, ...] = ("predict",)
+
+    def __init__(
+        self, backbone: nn.Module, *, classes: int, in_channels: int, passthrough: Passthrough, codec: YOLOv2Codec
+    ) -> None:
+        super().__init__()
+        widths = require_maps(backbone, (16, 32), "YOLO v2")
+        self.backbone = backbone
+        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.deep = nn.Sequential(LeakyConvolution(widths[32], WIDTH, 3), LeakyConvolution(WIDTH, WIDTH, 3))
+        narrowed = NARROWED if passthrough == "narrow" else widths[16]
+        self.narrow = LeakyConvolution(widths[16], NARROWED, 1) if passthrough == "narrow" else nn.Identity()
+        self.reorganise = Reorganisation(as_darknet=passthrough == "narrow")
+        self.join = LeakyConvolution(4 * narrowed + WIDTH, WIDTH, 3)
+        self.predict = nn.Conv2d(WIDTH, len(codec.anchors) * (5 + classes), 1)
+        nn.init.kaiming_normal_(self.predict.weight, nonlinearity="relu")  # as Darknet draws every convolution's
+        nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
+        self.codec = codec
+
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The nearest input (height, width), not smaller."""
+        return fitting_size(size)
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        height, width = check_size("YOLO v2", images)
+        check_batch(images, 33, learns=self.training)
+        maps = cast(Network, self.backbone).features(images)
+        return {1: images, **{s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}}
+
+    def from_features(self, features: dict[int, Tensor]) -> YOLOOutput:
+        images = features[1]
+        x = self.deep(features[32])  # [N, 1024, H/32, W/32]
+        fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
+        x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
+        raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
+        size = (images.shape[2], images.shape[3])
+        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], size, images.device)
+        return YOLOOutput(raw, places, size, exclusive=True)
+
+    def forward(self, images: Tensor) -> YOLOOutput:
+        return self.from_features(self.features(images))
+
+
+def yolov2(
+    *,
+    classes: int,
+    in_channels: int,
+    backbone: nn.Module | None = None,
+    passthrough: Passthrough = "whole",
+    anchors: Anchors | Literal["voc", "coco"] = "voc",
+    ignore: Share = 0.6,
+    suppression: Method = "greedy",
+) -> YOLOv2:
+    """YOLO v2 on Darknet-19, or on any backbone with maps of stride 16 and 32.
+
+    ``passthrough``: the finer map whole, as in the paper, or narrowed to 64 channels, as released. ``anchors``: those
+    of VOC or COCO, or (width, height) in pixels, any number; ``visus data anchors`` finds those of own data.
+    ``ignore``: overlap with an object above which a predictor is not told that it sees none. ``suppression``: "greedy",
+    or soft-NMS, "linear" or "gaussian".
+
+    Raises:
+        TaskMismatchError: if the backbone lacks such maps.
+    """
+    if backbone is None:
+        backbone = darknet19(classes=1, in_channels=in_channels)
+        del backbone.classifier, backbone.pool
+        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    shapes = ANCHORS[anchors] if isinstance(anchors, str) else anchors
+    codec = YOLOv2Codec(shapes, ignore=ignore, suppression=suppression)
+    return YOLOv2(backbone, classes=classes, in_channels=in_channels, passthrough=passthrough, codec=codec)
