@@ -20,6 +20,7 @@ _HOMES = {
     "draw": "visus.api.draw",
     "evaluate": "visus.api.evaluate",
     "explain": "visus.api.explain",
+    "find_anchors": "visus.api.find_anchors",
     "list_models": "visus.api.list_models",
     "load": "visus.api.load",
     "open_data": "visus.data.opening",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from visus.api.draw import draw as draw
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain
+    from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.list_models import list_models as list_models
     from visus.api.load import load as load
     from visus.api.model import Model as Model

@@ -65,9 +65,10 @@ def test_every_verb_has_examples() -> None:
         "doctor",
         "data check",
         "data show",
+        "data anchors",
     )
     helps = [module.HELP for module in (train, evaluate, predict, explain, models, cite, summary, prove, doctor)]
-    for verb, text in zip(verbs, [*helps, data.CHECK_HELP, data.SHOW_HELP], strict=True):
+    for verb, text in zip(verbs, [*helps, data.CHECK_HELP, data.SHOW_HELP, data.ANCHORS_HELP], strict=True):
         assert f"  visus {verb}" in text
 
 

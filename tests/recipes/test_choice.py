@@ -84,7 +84,17 @@ def test_preprocessing_has_the_channels_asked_for(channels: int) -> None:
 
 
 def test_every_detectors_own_recipe_has_options_that_it_takes() -> None:
-    for name in ("ssd", "ssd512", "ssd+resnet18", "retinanet", "retinanet@torchvision", "retinanet+mobilenet_v2"):
+    for name in (
+        "ssd",
+        "ssd512",
+        "ssd+resnet18",
+        "retinanet",
+        "retinanet@torchvision",
+        "retinanet+mobilenet_v2",
+        "yolov1",
+        "yolov2+resnet18",
+        "yolov3_tiny",
+    ):
         card = find(name)
         recipe = choose_recipe(card, PHOTOS, pretrained=False)
         checked_options(card, load_builder(card), recipe.model_options)
@@ -111,6 +121,17 @@ def test_published_values() -> None:
     assert retina.epochs * steps == pytest.approx(90_000, rel=0.02)
     assert [milestone * steps for milestone in retina.schedule.milestones] == pytest.approx([60e3, 80e3], rel=0.02)
     assert (retina.optimizer.lr, retina.optimizer.weight_decay) == (0.01, 1e-4)
+    # Redmon et al. 2016, sec. 2.2: 75, 30 and 30 epochs; yolo-voc.cfg: 1,000 steps of 64 images of burn-in; yolov3.cfg.
+    first, second, third = (PUBLISHED[name] for name in ("yolov1-voc", "yolov2-voc", "yolov3-coco"))
+    assert (first.epochs, first.schedule.milestones) == (75 + 30 + 30, (75, 75 + 30))
+    assert (first.optimizer.lr, first.optimizer.lr * first.schedule.warmup_from) == (1e-2, pytest.approx(1e-3))
+    assert (second.epochs, second.schedule.milestones, second.batch_size) == (160, (60, 90), 64)
+    assert second.schedule.warmup_epochs * 16_551 / 64 == pytest.approx(1_000, rel=0.01)
+    assert second.augmentation.sides == (320, 352, 384, 416, 448, 480, 512, 544, 576, 608)
+    steps = 117_264 / 64
+    assert third.epochs * steps == pytest.approx(500_200, rel=0.01)
+    assert [milestone * steps for milestone in third.schedule.milestones] == pytest.approx([400e3, 450e3], rel=0.01)
+    assert third.schedule.warmup_epochs * steps == pytest.approx(1_000, rel=0.02)
     # He et al. 2016, sec. 3.4.
     resnet = PUBLISHED["resnet-imagenet"]
     assert (resnet.optimizer.lr, resnet.optimizer.momentum, resnet.optimizer.weight_decay) == (0.1, 0.9, 1e-4)

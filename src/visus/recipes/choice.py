@@ -65,7 +65,10 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     elif card.task == "localization":
         recipe = _localization(facts, pretrained)
     elif card.task == "detection":
-        recipe = _retinanet(pretrained) if card.name.startswith("retinanet") else _ssd(card, pretrained)
+        if card.name.startswith("retinanet"):
+            recipe = _retinanet(pretrained)
+        else:
+            recipe = _yolo(pretrained) if card.name.startswith("yolo") else _ssd(card, pretrained)
     elif card.task == "segmentation":
         recipe = _segmentation(facts, pretrained)
     elif facts.small:
@@ -154,6 +157,20 @@ def _retinanet(pretrained: bool) -> Recipe:
             "size": (512, 512),  # a good third of the operations at 800
             "optimizer.lr": 3e-4,  # of the deep subnets, which no norm steadies
             "optimizer.weight_decay": 1e-4,
+        }
+    )
+
+
+def _yolo(pretrained: bool) -> Recipe:
+    recipe = _detection(pretrained, {})
+    return recipe.with_changes(
+        {
+            "source": "visus default for YOLO: the first paper's zoom and shift by up to 20 %, SSD's colours, AdamW",
+            "schedule.warmup_epochs": 2,
+            "augmentation.iou_crop": False,
+            "augmentation.zoom": 0.2,
+            "augmentation.shift": 0.2,
+            "clip_norm": 100.0,  # of losses that are sums over an image's predictors
         }
     )
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from visus.data.augmentation import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes import yolo
 from visus.tasks.options import LossOptions
 
 
@@ -74,6 +75,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             schedule=Schedule(name="steps", milestones=(8, 11), gamma=0.1),
             augmentation=Augmentation(mirror=0.5),
         ),
+        **yolo.RECIPES,
         "fcn32s-voc": _fcn("voc-fcn32s", 1e-10),
         "fcn16s-voc": _fcn("voc-fcn16s", 1e-12),
         "fcn8s-voc": _fcn("voc-fcn8s", 1e-14),

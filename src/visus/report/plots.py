@@ -252,6 +252,23 @@ def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
     return figure
 
 
+def anchor_curve(mean_iou: Sequence[float], chosen: int) -> Figure:
+    """The mean IoU of boxes with the nearest of 1, 2 ... anchors; the chosen number is marked."""
+    with _figure(4.6, 3.0) as (figure, axes):
+        numbers = range(1, len(mean_iou) + 1)
+        axes.plot(numbers, mean_iou, color=_colour(0), marker="o", markersize=3.5)
+        axes.plot(chosen, mean_iou[chosen - 1], color=_colour(0), marker="o", markersize=8)
+        axes.annotate(
+            f"{chosen}: {mean_iou[chosen - 1]:.1%}",
+            (chosen, mean_iou[chosen - 1]),
+            xytext=(6, -14),
+            textcoords="offset points",
+        )
+        _percent_axis(axes.yaxis)
+        axes.set(xlabel="anchors", ylabel="mean IoU with the nearest", title="How well anchors fit the boxes")
+    return figure
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as an ``<svg>`` element whose text takes the colour of the page around it."""
     text = io.StringIO()

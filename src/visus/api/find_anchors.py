@@ -1,0 +1,156 @@
+"""Anchors that fit the boxes of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from visus.api.folders import make_folder
+from visus.errors import DataError, DiskError, RecipeError, UsageError
+
+LARGEST_COUNT = 100
+_SHOWN = 12
+"""The curve goes to at least this many anchors: past the elbow of the paper's figure 2, at 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAnchors:
+    """Anchors, and how well any number of them would fit; prints as a table.
+
+    Args:
+        anchors: (width, height) in pixels of the network's input, in order of area.
+        counts: how many boxes fit each of them best.
+        mean_iou: of each box with the anchor that fits it best, in [0, 1].
+        curve: the mean IoU of 1, 2 ... anchors.
+        boxes: how many boxes were clustered.
+        size: (height, width) of the network's input in pixels.
+    """
+
+    anchors: tuple[tuple[float, float], ...]
+    counts: tuple[int, ...]
+    mean_iou: float
+    curve: tuple[float, ...]
+    boxes: int
+    size: tuple[int, int]
+
+    @property
+    def setting(self) -> str:
+        """What ``visus train`` takes after ``--set``."""
+        return f"model_options.anchors=[{','.join(f'[{w:g},{h:g}]' for w, h in self.anchors)}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "anchors": [list(shape) for shape in self.anchors],
+            "counts": list(self.counts),
+            "mean_iou": self.mean_iou,
+            "curve": list(self.curve),
+            "boxes": self.boxes,
+            "size": list(self.size),
+            "setting": self.setting,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.boxes:,} boxes at {self.size[1]}x{self.size[0]} pixels, {len(self.anchors)} anchors:"]
+        for (width, height), count in zip(self.anchors, self.counts, strict=True):
+            lines.append(f"  {width:7.1f} x {height:<7.1f}  {count:,} boxes")
+        lines.append(f"mean IoU {self.mean_iou:.1%}")
+        lines.append("by number: " + ", ".join(f"{k + 1}: {iou:.1%}" for k, iou in enumerate(self.curve)))
+        lines.append(f'--set "{self.setting}"')
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the curve as a picture: ``.svg`` or ``.png``.
+
+        Raises:
+            UsageError: for another suffix.
+            DiskError: if the file cannot be written.
+        """
+        from visus.report.plots import anchor_curve, save_png, to_svg
+
+        path = Path(path)
+        if path.suffix not in (".svg", ".png"):
+            raise UsageError(f"cannot tell the format of {path}", expected=".svg or .png", got=path.suffix or "none")
+        make_folder(path.parent)
+        figure = anchor_curve(self.curve, len(self.anchors))
+        if path.suffix == ".png":
+            save_png(figure, path)
+            return
+        try:
+            path.write_text(to_svg(figure), encoding="utf-8")
+        except OSError as error:
+            raise DiskError(f"cannot write {path}", got=str(error), remedy="choose another place") from None
+
+
+def find_anchors(
+    data: str | Path,
+    *,
+    count: int = 5,
+    size: int | tuple[int, int] = 416,
+    fit: str = "letterbox",
+    split: str = "train",
+    format: str | None = None,
+    seed: int = 0,
+) -> FoundAnchors:
+    """The anchors that fit the boxes of a data set best: k-means with 1 - IoU as the distance (YOLO v2, section 2).
+
+    Args:
+        data: folder, file or name, with boxes.
+        count: number of anchors, 1 to 100.
+        size: side, or (height, width), of the network's input in pixels, to which the boxes are scaled first.
+        fit: how an image is brought to that size, as in the model: "letterbox" or "stretch".
+        split: whose boxes.
+        format: the reader, when two could read it.
+        seed: of the clustering's starts.
+
+    Raises:
+        DataError: if the data cannot be opened, or the split has no boxes.
+        RecipeError: if ``count``, ``size`` or ``fit`` cannot be.
+        TaskMismatchError: if the labels are no boxes.
+    """
+    import numpy as np
+
+    from visus.data.geometry import Cut
+    from visus.data.opening import open_data
+    from visus.data.windows import fixed_window
+    from visus.ops.anchor_clustering import cluster_shapes
+    from visus.structures import Detections, Preprocessing
+
+    height, width = (size, size) if isinstance(size, int) else size
+    if not 1 <= count <= LARGEST_COUNT:
+        raise RecipeError("cannot find so many anchors", expected=f"1 to {LARGEST_COUNT}", got=str(count))
+    if min(height, width) < 1:
+        raise RecipeError("an input needs pixels", expected="a size of 1 or more", got=f"{height}x{width}")
+    if fit not in ("letterbox", "stretch"):
+        raise RecipeError("boxes can be brought to a size in two ways", expected="letterbox or stretch", got=fit)
+    dataset = open_data(data, task="detection", format=format)
+    preprocessing = Preprocessing(size=(height, width), fit="stretch" if fit == "stretch" else "letterbox")
+    shapes = []
+    for sample in dataset.split(split):
+        target = sample.target("detection", masks=False) if sample.targets else None
+        if not isinstance(target, Detections) or len(target) == 0:
+            continue
+        window, network = fixed_window(target.size, preprocessing)
+        boxes = Cut.of(target.size, window, network).placement.apply_to_boxes(target.boxes)
+        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+        counts = np.ones(len(sides), bool) if target.ignored is None else ~target.ignored
+        shapes.append(sides[counts & (sides > 0).all(1)])
+    found = np.concatenate([np.zeros((0, 2)), *shapes])
+    if not len(found):
+        raise DataError(
+            f"{dataset.name} has no boxes in {split}",
+            expected="images with objects",
+            got=f"{len(dataset.split(split))} images without any",
+            remedy="choose another split with --split",
+        )
+    trials = [cluster_shapes(found, k, seed=seed) for k in range(1, max(count, _SHOWN) + 1)]
+    best = trials[count - 1]
+    return FoundAnchors(
+        anchors=tuple((round(float(w), 2), round(float(h), 2)) for w, h in best.anchors),
+        counts=tuple(int(number) for number in best.counts),
+        mean_iou=best.mean_iou,
+        curve=tuple(trial.mean_iou for trial in trials),
+        boxes=len(found),
+        size=(height, width),
+    )
