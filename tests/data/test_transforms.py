@@ -131,10 +131,11 @@ def test_every_field_of_the_augmentation_is_tried() -> None:
     tried = {field for fields in FIELDS.values() for field in fields}
     assert set(Augmentation.model_fields) - tried == {
         "crop_aspect",
+        "mosaic",
         "object_window",
         "photometric",
         "policy",
-    }  # see test_windows, test_object_windows, test_colour, test_policies
+    }  # see test_windows, test_mosaic, test_object_windows, test_colour, test_policies
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -304,6 +304,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     from visus.api.model import Model
     from visus.data.fingerprint import fingerprint
     from visus.data.loader import Loader
+    from visus.data.mosaic import Mosaic
     from visus.data.transforms import Preparer
     from visus.engine.evaluate import evaluate
     from visus.engine.feeding import feeder
@@ -346,9 +347,12 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     )
     model = Model(network=network, task=task, info=info, device=runtime.device, path=folder.path)
     workers = _workers(plan, runtime)
+    samples = prepared.dataset.split("train")
+    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed)
+    share = recipe.augmentation.mosaic
     loader = Loader(
-        prepared.dataset.split("train"),
-        Preparer(plan.task, training, recipe.augmentation, recipe.seed),
+        samples,
+        Mosaic(preparer, samples, share, recipe.seed, plan.task) if share else preparer,
         task.collate,
         batch_size=max(recipe.batch_size // runtime.world, 1),
         shuffle=True,

@@ -71,6 +71,9 @@ class Augmentation(BaseModel):
         False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
     )
 
+    mosaic: Probability = Field(
+        0.0, description="detection: probability of an image made of parts of four, after all other changes (YOLOv4)"
+    )
     object_window: Literal["none", "centred", "overlapping"] = Field(
         "none",
         description="segmentation: a random object's box, 1.2 times enlarged, and nothing else labelled; or a window "
