@@ -5,11 +5,13 @@ Shapes: N images, C channels, H x W pixels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from visus.ops.predictors import Predictors
 
 
 class Output(NamedTuple):
@@ -71,3 +73,17 @@ class Codec(Protocol):
 
     def decode(self, outputs: Any) -> Any:
         """Answers in network pixels: scores [N,K] (classification), or a list of N Detections."""
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """The codec of a detector whose predictors have places and objects to learn, which can be shown."""
+
+    def predictors(self, outputs: Any) -> Predictors:
+        """Where the A predictors of an input are."""
+
+    def assign(self, outputs: Any, encoded: Sequence[Any]) -> Tensor:
+        """[N,A] int64: the object that each predictor is to learn, -1 (background) or -2 (does not count).
+
+        The losses of these codecs read nothing else to know who learns what.
+        """

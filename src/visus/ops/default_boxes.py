@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from visus.errors import ShapeError
+from visus.ops.predictors import Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,17 @@ class DefaultBoxes:
             shapes += [(long, short), (short, long)]
         return [(min(w, 1.0), min(h, 1.0)) for w, h in shapes] if self.clip_sides else shapes
 
+    def grids(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Grid, ...]:
+        """The cells of each map; arguments and errors as of :meth:`place`."""
+        if len(maps) != len(self.steps):
+            raise ShapeError(
+                "default boxes need one map a level", expected=f"{len(self.steps)} maps", got=f"{len(maps)} maps"
+            )
+        return tuple(
+            Grid(rows, columns, count, (size[0] / rows, size[1] / columns) if step is None else (step, step))
+            for (rows, columns), count, step in zip(maps, self.per_cell, self.steps, strict=True)
+        )
+
     def place(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
     ) -> Tensor:
@@ -63,15 +75,9 @@ class DefaultBoxes:
         Raises:
             ShapeError: if the number of maps is not M.
         """
-        if len(maps) != len(self.steps):
-            raise ShapeError(
-                "default boxes need one map a level", expected=f"{len(self.steps)} maps", got=f"{len(maps)} maps"
-            )
         height, width = size
         levels = []
-        for level, (rows, columns) in enumerate(maps):
-            step = self.steps[level]
-            step_y, step_x = (height / rows, width / columns) if step is None else (step, step)
+        for level, (rows, columns, _, (step_y, step_x)) in enumerate(self.grids(maps, size)):
             y = (torch.arange(rows, dtype=torch.float32, device=device) + 0.5) * step_y
             x = (torch.arange(columns, dtype=torch.float32, device=device) + 0.5) * step_x
             sides = torch.tensor(self.shapes(level), dtype=torch.float32, device=device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from visus.errors import ShapeError
+from visus.ops.predictors import Grid
 
 OCTAVE = (2.0**0, 2.0 ** (1 / 3), 2.0 ** (2 / 3))
 """The sizes at one level, as multiples of its smallest (Lin et al., arXiv:1708.02002, section 4, "Anchors")."""
@@ -52,6 +53,20 @@ class PyramidAnchors:
         corners = torch.stack([-width, -height, width, height], dim=1) / 2
         return corners.round() if self.whole_pixels else corners
 
+    def grids(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Grid, ...]:
+        """The cells of each level; arguments and errors as of :meth:`place`."""
+        if len(maps) != len(self.strides):
+            raise ShapeError("anchors need one map a level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}")
+        return tuple(
+            Grid(
+                rows,
+                columns,
+                self.per_place,
+                (size[0] // rows, size[1] // columns) if self.whole_pixels else (stride, stride),
+            )
+            for (rows, columns), stride in zip(maps, self.strides, strict=True)
+        )
+
     def place(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
     ) -> Tensor:
@@ -68,14 +83,9 @@ class PyramidAnchors:
         Raises:
             ShapeError: if there is not one map a level.
         """
-        if len(maps) != len(self.strides):
-            raise ShapeError("anchors need one map a level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}")
         levels = []
-        for level, (rows, columns) in enumerate(maps):
-            if self.whole_pixels:
-                step_y, step_x, first = size[0] // rows, size[1] // columns, 0.0
-            else:
-                step_y, step_x, first = self.strides[level], self.strides[level], 0.5
+        first = 0.0 if self.whole_pixels else 0.5
+        for level, (rows, columns, _, (step_y, step_x)) in enumerate(self.grids(maps, size)):
             y = (torch.arange(rows, dtype=torch.float32, device=device) + first) * step_y
             x = (torch.arange(columns, dtype=torch.float32, device=device) + first) * step_x
             grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")

@@ -32,6 +32,7 @@ from visus.models.detection.truth import Truth, truths_of
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.matching import NEUTRAL, match_band
+from visus.ops.predictors import Grid, Predictors
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.ops.suppression import Found, Method, suppress_candidates
 from visus.structures import Detections
@@ -54,15 +55,20 @@ class RetinaNetOutput(NamedTuple):
         logits: [N,A,K].
         offsets: [N,A,4], encoded against the anchors.
         anchors: [A,4] float32 xyxy in network pixels.
-        levels: how many of the A anchors are of each level, from fine to coarse.
+        grids: the cells of each level, from fine to coarse.
         size: (height, width) of the input.
     """
 
     logits: Tensor
     offsets: Tensor
     anchors: Tensor
-    levels: tuple[int, ...]
+    grids: tuple[Grid, ...]
     size: tuple[int, int]
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many of the A anchors are of each level."""
+        return tuple(grid.total for grid in self.grids)
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logits of the classes that users know."""
@@ -118,19 +124,23 @@ class RetinaNetCodec:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
         return truths_of(targets, device)
 
-    def assign(self, anchors: Tensor, truths: Sequence[Truth]) -> Tensor:
+    def predictors(self, outputs: RetinaNetOutput) -> Predictors:
+        """The anchors."""
+        return Predictors(outputs.anchors, outputs.grids, compared="box", name="anchors")
+
+    def assign(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> Tensor:
         """[N,A]: the index of the object that an anchor is to answer, -1 (background) or -2 (does not count)."""
         return torch.stack(
             [
                 match_band(
                     truth.boxes,
-                    anchors,
+                    outputs.anchors,
                     positive=self.positive,
                     negative=self.negative,
                     best=self.match_best,
                     ignored=truth.ignored,
                 )
-                for truth in truths
+                for truth in encoded
             ]
         )
 
@@ -141,7 +151,7 @@ class RetinaNetCodec:
         image without objects has its focal loss whole, for there is no anchor to divide by.
         """
         logits = outputs.logits
-        matches = self.assign(outputs.anchors, encoded)
+        matches = self.assign(outputs, encoded)
         box, classes = [], []
         for n, (truth, matched) in enumerate(zip(encoded, matches, strict=True)):
             rows = torch.nonzero(matched >= 0).flatten()  # [M]
@@ -255,9 +265,10 @@ class RetinaNet(nn.Module):
         logits = [_by_anchor(self.class_logits(self.class_subnet(p)), self.classes) for p in levels]
         offsets = [_by_anchor(self.box_offsets(self.box_subnet(p)), 4) for p in levels]
         size = (images.shape[2], images.shape[3])
-        anchors = self.anchors.place([(p.shape[2], p.shape[3]) for p in levels], size, images.device)  # [A, 4]
-        counts = tuple(part.shape[1] for part in offsets)
-        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, counts, size)
+        maps = [(p.shape[2], p.shape[3]) for p in levels]
+        anchors = self.anchors.place(maps, size, images.device)  # [A, 4]
+        grids = self.anchors.grids(maps, size)
+        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, size)
 
     def forward(self, images: Tensor) -> RetinaNetOutput:
         return self.from_features(self.features(images))

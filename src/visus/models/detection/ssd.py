@@ -25,6 +25,7 @@ from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
+from visus.ops.predictors import Grid, Predictors
 from visus.ops.suppression import Method, suppress
 from visus.structures import Detections
 
@@ -48,12 +49,14 @@ class SSDOutput(NamedTuple):
         offsets: [N,A,4], encoded against the default boxes.
         default_boxes: [A,4] float32 xyxy in network pixels.
         size: (height, width) of the input.
+        grids: the cells of each map.
     """
 
     logits: Tensor
     offsets: Tensor
     default_boxes: Tensor
     size: tuple[int, int]
+    grids: tuple[Grid, ...]
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logits of the classes that users know."""
@@ -97,23 +100,32 @@ class SSDCodec:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
         return truths_of(targets, device)
 
-    def assign(self, default_boxes: Tensor, truths: Sequence[Truth]) -> tuple[Tensor, Tensor]:
+    def predictors(self, outputs: SSDOutput) -> Predictors:
+        """The default boxes."""
+        return Predictors(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
+
+    def assign(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that a default box learns, -1 (background) or -2 (does not count)."""
+        places = outputs.default_boxes
+        return torch.stack(
+            [match(truth.boxes, places, threshold=self.matching, ignored=truth.ignored) for truth in encoded]
+        )
+
+    def wanted(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> tuple[Tensor, Tensor]:
         """What each default box is to answer: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
-        labels = default_boxes.new_zeros((len(truths), len(default_boxes)), dtype=torch.int64)
-        offsets = default_boxes.new_zeros((len(truths), len(default_boxes), 4))
-        for n, truth in enumerate(truths):
-            if len(truth.boxes) == 0:
-                continue
-            matches = match(truth.boxes, default_boxes, threshold=self.matching, ignored=truth.ignored)
-            chosen = matches.clamp(min=0)
-            labels[n] = torch.where(matches >= 0, truth.labels[chosen] + 1, 0)
-            labels[n] = labels[n].masked_fill(matches == NEUTRAL, -1)
-            offsets[n] = CODING.encode(truth.boxes[chosen], default_boxes)
+        matches = self.assign(outputs, encoded)
+        labels = torch.zeros_like(matches).masked_fill(matches == NEUTRAL, -1)
+        offsets = outputs.default_boxes.new_zeros((*matches.shape, 4))
+        for n, truth in enumerate(encoded):
+            rows = torch.nonzero(matches[n] >= 0).flatten()
+            objects = matches[n, rows]
+            labels[n, rows] = truth.labels[objects] + 1
+            offsets[n, rows] = CODING.encode(truth.boxes[objects], outputs.default_boxes[rows])
         return labels, offsets
 
     def losses(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class"; both 0 for a batch without objects."""
-        labels, offsets = self.assign(outputs.default_boxes, encoded)
+        labels, offsets = self.wanted(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)
 
     def decode(self, outputs: SSDOutput) -> list[Detections]:
@@ -196,8 +208,10 @@ class SSD(nn.Module):
         logits = [_by_box(head(map_), self.classes + 1) for head, map_ in zip(self.class_heads, maps, strict=True)]
         offsets = [_by_box(head(map_), 4) for head, map_ in zip(self.box_heads, maps, strict=True)]
         size = (images.shape[2], images.shape[3])
-        places = self.default_boxes.place([(m.shape[2], m.shape[3]) for m in maps], size, images.device)  # [A, 4]
-        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), places, size)  # [N, A, 1+K], [N, A, 4]
+        cells = [(m.shape[2], m.shape[3]) for m in maps]
+        places = self.default_boxes.place(cells, size, images.device)  # [A, 4]
+        grids = self.default_boxes.grids(cells, size)
+        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), places, size, grids)  # [N, A, 1+K], [N, A, 4]
 
     def forward(self, images: Tensor) -> SSDOutput:
         return self.from_features(self.features(images))

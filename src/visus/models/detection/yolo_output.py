@@ -17,6 +17,8 @@ from torchvision.ops import box_iou
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.truth import Truth
 from visus.ops.cell_boxes import Anchor, CellBoxes
+from visus.ops.matching import BACKGROUND, NEUTRAL
+from visus.ops.predictors import Grid, Predictors
 from visus.ops.suppression import Method, suppress
 from visus.structures import Detections
 
@@ -65,35 +67,47 @@ class Assignment(NamedTuple):
     """Which predictors of an image learn which objects.
 
     Args:
-        rows: [M] int64, the predictors that learn.
-        objects: [M] int64, the object of each; where two have one predictor, the later one.
+        matches: [A] int64, the object that each predictor learns (of two that have one predictor, the later one), or
+            BACKGROUND, or NEUTRAL where its box overlaps an object, ignored ones too, by more than ``ignore``.
         all_rows: [G'] int64, the predictor of every object that is to be learned.
         all_objects: [G'] int64, these objects.
-        overlaps: [A], each predicted box's highest intersection over union with any object, ignored ones too.
     """
 
-    rows: Tensor
-    objects: Tensor
+    matches: Tensor
     all_rows: Tensor
     all_objects: Tensor
-    overlaps: Tensor
+
+    @property
+    def rows(self) -> Tensor:
+        """[M] int64, the predictors that learn."""
+        return torch.nonzero(self.matches >= 0).flatten()
 
 
-def assign(outputs: YOLOOutput, image: int, truth: Truth, anchors: Tensor) -> Assignment:
+def assign(outputs: YOLOOutput, image: int, truth: Truth, anchors: Tensor, *, ignore: float) -> Assignment:
     """Brings the objects of an image and its predictors together; nothing here has a gradient."""
     places = outputs.places
-    none = places.cells.new_zeros(0, dtype=torch.int64)
+    matches = torch.full((len(places.cells),), BACKGROUND, dtype=torch.int64, device=places.cells.device)
     if len(truth.boxes) == 0:
-        return Assignment(none, none, none, none, places.cells.new_zeros(len(places.cells)))
+        return Assignment(matches, matches[:0], matches[:0])
     with torch.no_grad():
         predicted = places.decode(outputs.values[image, :, :4].float())
-        overlaps = box_iou(predicted, truth.boxes).amax(1)
         objects = torch.nonzero(~truth.ignored).flatten()
         rows = places.responsible(truth.boxes[objects], anchors)
-        owner = torch.full((len(places.cells),), -1, dtype=torch.int64, device=rows.device)
-        owner.scatter_reduce_(0, rows, objects, "amax")
-        learning = torch.nonzero(owner >= 0).flatten()
-    return Assignment(learning, owner[learning], rows, objects, overlaps)
+        matches.scatter_reduce_(0, rows, objects, "amax")
+        near = box_iou(predicted, truth.boxes).amax(1) > ignore
+        matches = matches.masked_fill(near & (matches < 0), NEUTRAL)
+    return Assignment(matches, rows, objects)
+
+
+def predictors(outputs: YOLOOutput) -> Predictors:
+    """The anchors, each in the middle of its cell."""
+    places = outputs.places
+    centres, halves = (places.cells + 0.5) * places.steps, places.anchors / 2
+    height, width = outputs.size
+    grids = tuple(
+        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in places.levels
+    )
+    return Predictors(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
 
 
 def answers(

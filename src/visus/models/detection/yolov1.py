@@ -35,6 +35,8 @@ from visus.models.backbone_maps import channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
 from visus.models.detection.truth import Truth, truths_of
 from visus.models.protocols import Network
+from visus.ops.matching import BACKGROUND, NEUTRAL
+from visus.ops.predictors import Grid, Predictors, cell_grid
 from visus.ops.suppression import Method, suppress
 from visus.structures import Detections
 
@@ -128,26 +130,49 @@ class YOLOv1Codec:
         """A batch's objects on the device; boxes without area are left out."""
         return truths_of(targets, device)
 
+    def predictors(self, outputs: YOLOv1Output) -> Predictors:
+        """The boxes of the cells; none has a shape of its own before the network answers."""
+        height, width = outputs.size
+        step = (height / outputs.cells, width / outputs.cells)
+        grid = Grid(outputs.cells, outputs.cells, outputs.confidences.shape[-1], step)
+        return Predictors(cell_grid(grid, outputs.raw.device), (grid,), compared="answer", name="cells")
+
+    def assign(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that a box learns, -1 (background) or -2 (does not count).
+
+        A cell learns one object: of several the first, through the box that overlaps it most. Cells of ignored objects
+        alone say of their confidences what they like.
+        """
+        matches = torch.full(outputs.confidences.shape, BACKGROUND, device=outputs.raw.device)  # [N, SS, B]
+        for n, truth in enumerate(encoded):
+            cells, _ = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G]
+            chosen = _first_of_each(cells, ~truth.ignored)  # [M]
+            own = cells[chosen]
+            with torch.no_grad():
+                predicted = decode_boxes(outputs.raw[n].float(), outputs.size, outputs.cells)[own]  # [M, B, 4]
+                best = _responsible(predicted, truth.boxes[chosen], outputs.size)  # [M]
+            matches[n, cells[truth.ignored]] = NEUTRAL
+            matches[n, own] = BACKGROUND
+            matches[n, own, best] = chosen
+        return matches.flatten(1)
+
     def losses(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
 
-        A cell learns one object: of several the first. The confidence is to be the overlap of the responsible box with
-        the object. Cells of ignored objects alone say of their confidences what they like.
+        The confidence of the responsible box is to be its overlap with the object.
         """
+        matches = self.assign(outputs, encoded).view(outputs.confidences.shape)  # [N, SS, B]
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            cells, wanted = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G], [G, 4]
-            chosen = _first_of_each(cells, ~truth.ignored)  # [M]
-            own = cells[chosen]
+            _, wanted = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G, 4]
+            own, best = torch.nonzero(matches[n] >= 0, as_tuple=True)  # [M], [M]
+            chosen = matches[n, own, best]  # [M]
             raw, confidences = outputs.raw[n].float(), outputs.confidences[n].float()  # [SS, B, 4], [SS, B]
             with torch.no_grad():
-                predicted = decode_boxes(raw, outputs.size, outputs.cells)[own]  # [M, B, 4]
-                best, fit = _responsible(predicted, truth.boxes[chosen], outputs.size)  # [M], [M]
+                predicted = decode_boxes(raw, outputs.size, outputs.cells)[own, best]  # [M, 4]
+                fit = box_iou(predicted, truth.boxes[chosen]).diagonal()  # [M]
             boxes.append(self.coord * ((raw[own, best] - wanted[chosen]) ** 2).sum())
-            empty = torch.ones_like(confidences)
-            empty[cells[truth.ignored]] = 0
-            empty[own] = 1
-            empty[own, best] = 0
+            empty = matches[n] == BACKGROUND
             seen = ((confidences[own, best] - fit) ** 2).sum()
             objects.append(seen + self.noobj * (empty * confidences**2).sum())
             named = F.one_hot(truth.labels[chosen], outputs.probabilities.shape[-1])  # [M, K]
@@ -184,8 +209,8 @@ def _first_of_each(cells: Tensor, counts: Tensor) -> Tensor:
     return torch.tensor(list(first.values()), dtype=torch.int64, device=cells.device)
 
 
-def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Of predicted [M,B,4] the box [M] that overlaps its object [M,4] most, and the overlap [M].
+def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Of predicted [M,B,4] the box [M] that overlaps its object [M,4] most.
 
     Where none overlaps it, that of the nearest numbers, as in detection_layer.c.
     """
@@ -200,8 +225,7 @@ def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> tup
         return torch.cat([(low + high) / 2, high - low], -1)
 
     distance = ((numbers(predicted) - numbers(boxes)[:, None]) ** 2).sum(-1)  # [M, B]
-    best = torch.where(overlaps.amax(1) > 0, overlaps.argmax(1), distance.argmin(1))
-    return best, overlaps.gather(1, best[:, None])[:, 0]
+    return torch.where(overlaps.amax(1) > 0, overlaps.argmax(1), distance.argmin(1))
 
 
 class YOLOv1(nn.Module):

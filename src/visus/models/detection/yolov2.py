@@ -31,6 +31,7 @@ from visus.models.detection.truth import Truth, truths_of
 from visus.models.detection.yolo_output import (
     STRIDE,
     Anchors,
+    Assignment,
     Share,
     YOLOOutput,
     answers,
@@ -38,10 +39,13 @@ from visus.models.detection.yolo_output import (
     by_predictor,
     check_size,
     fitting_size,
+    predictors,
 )
 from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.matching import BACKGROUND
+from visus.ops.predictors import Predictors
 from visus.ops.suppression import Method
 from visus.structures import Detections
 
@@ -103,6 +107,19 @@ class YOLOv2Codec:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
         return truths_of(targets, device)
 
+    def predictors(self, outputs: YOLOOutput) -> Predictors:
+        """The anchors, each in the middle of its cell."""
+        return predictors(outputs)
+
+    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
+        found = [self._assigned(outputs, n, truth) for n, truth in enumerate(encoded)]
+        return torch.stack([own.matches for own in found])
+
+    def _assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
+        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        return assign(outputs, image, truth, anchors, ignore=self.ignore)
+
     def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
@@ -111,25 +128,24 @@ class YOLOv2Codec:
         gradients are those of region_layer.c. (Its nudge of all boxes towards their anchors while the first 12,800
         images are seen, of which the paper says nothing, is left out.) Without objects "box" and "class" are 0.
         """
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = assign(outputs, n, truth, anchors)
+            found = self._assigned(outputs, n, truth)
+            rows = found.rows  # [M]
+            shown = found.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
-            own, learned = values[found.rows], truth.boxes[found.objects]  # [M, 5+K], [M, 4]
-            wanted = outputs.places.encode(learned, found.rows)  # [M, 4]
+            own, learned = values[rows], truth.boxes[shown]  # [M, 5+K], [M, 4]
+            wanted = outputs.places.encode(learned, rows)  # [M, 4]
             said = torch.cat([own[:, :2].sigmoid(), own[:, 2:4]], 1)
             boxes.append(((said - wanted) ** 2).sum() / 2)
             with torch.no_grad():
-                predicted = outputs.places.decode(values[:, :4])[found.rows]
+                predicted = outputs.places.decode(values[:, :4])[rows]
                 fit = box_iou(predicted, learned).diagonal()  # [M]
             confidence = values[:, 4].sigmoid()  # [A]
-            is_object = torch.zeros_like(found.overlaps, dtype=torch.bool)
-            is_object[found.rows] = True
-            empty = ~is_object & (found.overlaps <= self.ignore)
-            missed = (confidence[found.rows] - fit) ** 2
+            empty = found.matches == BACKGROUND
+            missed = (confidence[rows] - fit) ** 2
             objects.append((torch.where(empty, confidence**2, 0).sum() + self.seen * missed.sum()) / 2)
-            classes.append(F.cross_entropy(own[:, 5:], truth.labels[found.objects], reduction="sum"))
+            classes.append(F.cross_entropy(own[:, 5:], truth.labels[shown], reduction="sum"))
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
 

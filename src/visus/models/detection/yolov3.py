@@ -27,6 +27,7 @@ from visus.models.classification.image_sides import check_batch
 from visus.models.detection.truth import Truth, truths_of
 from visus.models.detection.yolo_output import (
     Anchors,
+    Assignment,
     Share,
     YOLOOutput,
     answers,
@@ -34,11 +35,14 @@ from visus.models.detection.yolo_output import (
     by_predictor,
     check_size,
     fitting_size,
+    predictors,
     shared_out,
 )
 from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.matching import NEUTRAL
+from visus.ops.predictors import Predictors
 from visus.ops.suppression import Method
 from visus.structures import Detections
 
@@ -85,6 +89,19 @@ class YOLOv3Codec:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
         return truths_of(targets, device)
 
+    def predictors(self, outputs: YOLOOutput) -> Predictors:
+        """The anchors, each in the middle of its cell."""
+        return predictors(outputs)
+
+    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
+        found = [self._assigned(outputs, n, truth) for n, truth in enumerate(encoded)]
+        return torch.stack([own.matches for own in found])
+
+    def _assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
+        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        return assign(outputs, image, truth, anchors, ignore=self.ignore)
+
     def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
@@ -92,27 +109,25 @@ class YOLOv3Codec:
         cross-entropy of sigmoid(tx) and sigmoid(ty), of the object and of each class. Boxes count the more the smaller
         they are, by 2 - their share of the image. Without objects "box" and "class" are 0.
         """
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
         pixels = outputs.size[0] * outputs.size[1]
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = assign(outputs, n, truth, anchors)
+            found = self._assigned(outputs, n, truth)
+            rows = found.rows  # [M]
             values = outputs.values[n].float()  # [A, 5+K]
-            own, learned = values[found.rows], truth.boxes[found.objects]  # [M, 5+K], [M, 4]
-            wanted = outputs.places.encode(learned, found.rows)  # [M, 4]
+            own, learned = values[rows], truth.boxes[found.matches[rows]]  # [M, 5+K], [M, 4]
+            wanted = outputs.places.encode(learned, rows)  # [M, 4]
             sides = learned[:, 2:] - learned[:, :2]
             weight = 2 - sides.prod(-1, keepdim=True) / pixels  # [M, 1]
             boxes.append((weight * _divergence(own[:, :2], wanted[:, :2])).sum())
             boxes[-1] = boxes[-1] + (weight * (own[:, 2:4] - wanted[:, 2:]) ** 2).sum() / 2
-            is_object = torch.zeros_like(found.overlaps)
-            is_object[found.rows] = 1
-            counts = (is_object > 0) | (found.overlaps <= self.ignore)
+            is_object = (found.matches >= 0).float()
             answer = F.binary_cross_entropy_with_logits(values[:, 4], is_object, reduction="none")  # [A]
-            objects.append(torch.where(counts, answer, 0).sum())
+            objects.append(torch.where(found.matches == NEUTRAL, 0, answer).sum())
             named = torch.zeros_like(values[:, 5:])
             named[found.all_rows, truth.labels[found.all_objects]] = 1  # two objects, one predictor: both their classes
             classes.append(
-                F.binary_cross_entropy_with_logits(own[:, 5:], named[found.rows], reduction="none").sum()  # [M, K]
+                F.binary_cross_entropy_with_logits(own[:, 5:], named[rows], reduction="none").sum()  # [M, K]
             )
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}

@@ -1,0 +1,90 @@
+"""Where a detector answers: grids of cells, in each of them a few predictors."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Compared = Literal["box", "shape", "answer"]
+"""What of a predictor is compared with an object to decide who learns it: its own box where it stands (SSD, RetinaNet),
+only that box's width and height (YOLO v2 and v3), or the box that the network answers with (YOLO)."""
+
+
+class Grid(NamedTuple):
+    """The cells of one map, and the predictors in each.
+
+    Args:
+        rows, columns: of cells.
+        per_cell: B, predictors in a cell.
+        step: (height, width) of a cell in pixels of the network's input.
+    """
+
+    rows: int
+    columns: int
+    per_cell: int
+    step: tuple[float, float]
+
+    @property
+    def total(self) -> int:
+        """The number of its predictors."""
+        return self.rows * self.columns * self.per_cell
+
+
+class Predictors(NamedTuple):
+    """The A predictors of an input: grid by grid, row by row, cell by cell.
+
+    Args:
+        boxes: [A,4] float32 xyxy in network pixels, around the centre of each predictor's cell: its default box or
+            anchor; where a network has none, the cell.
+        grids: from the first predictor to the last.
+        compared: what decides which of them learns an object.
+        name: of ``boxes`` in the paper's words: "default boxes", "anchors", or "cells" where it has no such boxes.
+    """
+
+    boxes: Tensor
+    grids: tuple[Grid, ...]
+    compared: Compared
+    name: Literal["default boxes", "anchors", "cells"]
+
+    def first(self, grid: int) -> int:
+        """The number of a grid's first predictor."""
+        return sum(own.total for own in self.grids[:grid])
+
+    def place(self, predictor: int) -> tuple[int, int, int]:
+        """(grid, row, column) of a predictor."""
+        rest = predictor
+        for number, grid in enumerate(self.grids):
+            if 0 <= rest < grid.total:
+                return number, *divmod(rest // grid.per_cell, grid.columns)
+            rest -= grid.total
+        raise IndexError(f"there are {len(self.boxes)} predictors, and none with the number {predictor}")
+
+    def of_cell(self, grid: int, row: int, column: int) -> slice:
+        """The numbers of the predictors of a cell."""
+        own = self.grids[grid]
+        start = self.first(grid) + (row * own.columns + column) * own.per_cell
+        return slice(start, start + own.per_cell)
+
+    def corner(self, grid: int) -> tuple[float, float]:
+        """(y, x) where a grid's first cell begins, in network pixels; 0, but for torchvision's RetinaNet."""
+        left, top, right, bottom = self.boxes[self.first(grid)].tolist()
+        height, width = self.grids[grid].step
+        return (top + bottom - height) / 2, (left + right - width) / 2
+
+    def cell_of(self, grid: int, x: float, y: float) -> tuple[int, int]:
+        """(row, column) of the cell that a point lies in, or of the nearest."""
+        own, (top, left) = self.grids[grid], self.corner(grid)
+        row, column = int((y - top) // own.step[0]), int((x - left) // own.step[1])
+        return min(max(row, 0), own.rows - 1), min(max(column, 0), own.columns - 1)
+
+
+def cell_grid(grid: Grid, device: torch.device) -> Tensor:
+    """[A,4] xyxy: the cell of each predictor of a grid that begins at pixel 0."""
+    rows, columns = torch.meshgrid(
+        torch.arange(grid.rows, device=device), torch.arange(grid.columns, device=device), indexing="ij"
+    )
+    step = torch.tensor([grid.step[1], grid.step[0]], device=device)
+    corners = torch.stack([columns, rows], -1).reshape(-1, 1, 2).expand(-1, grid.per_cell, 2).reshape(-1, 2) * step
+    return torch.cat([corners, corners + step], dim=-1).float()
