@@ -57,7 +57,7 @@ def test_a_real_object_wins_over_an_ignored_one() -> None:
 
 
 position = st.floats(0, 30)
-length = st.floats(2, 30)
+length = st.floats(20, 30)  # each object overlaps 16 boxes or more: enough for ten objects in one place
 
 
 @given(st.lists(st.tuples(position, position, length, length), min_size=1, max_size=10))
