@@ -184,6 +184,19 @@ def test_smaller_anchors() -> None:
     assert network.anchors.shapes(0)[3].tolist() == pytest.approx([-8, -8, 8, 8])
 
 
+def test_a_narrow_one_for_small_computers() -> None:
+    wide, narrow = (
+        build(catalog.find("retinanet+resnet18"), classes=3, options=options).eval() for options in ({}, {"width": 64})
+    )
+    # by hand: 3x3 convolutions from 64 to 64 channels, four in each subnet; then 9 anchors' classes and offsets
+    own = 2 * 4 * (64 * 64 * 9 + 64) + (64 * 9 + 1) * 9 * 3 + (64 * 9 + 1) * 9 * 4
+    heads = ("class_subnet", "box_subnet", "class_logits", "box_offsets")
+    assert sum(p.numel() for name, p in narrow.named_parameters() if name.startswith(heads)) == own
+    images = torch.zeros(1, 3, 64, 64)
+    with torch.no_grad():
+        assert narrow(images).logits.shape == wide(images).logits.shape
+
+
 def painted(size: int) -> tuple[Tensor, list[Detections]]:
     """Two images with two rectangles each, whose colour is their class."""
     images = torch.zeros(2, 3, size, size)

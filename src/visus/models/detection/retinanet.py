@@ -217,6 +217,7 @@ class RetinaNet(nn.Module):
         in_channels: channels of the images.
         anchors: for the five levels.
         p6: what the level above P5 is made from: the backbone's last map "C5", or "P5".
+        width: D.
         codec: reads and writes the outputs.
     """
 
@@ -230,6 +231,7 @@ class RetinaNet(nn.Module):
         in_channels: int,
         anchors: PyramidAnchors,
         p6: Literal["C5", "P5"],
+        width: int,
         codec: RetinaNetCodec,
     ) -> None:
         super().__init__()
@@ -240,16 +242,16 @@ class RetinaNet(nn.Module):
         self.anchors = anchors
         self.p6_from = p6
         self.codec = codec
-        self.pyramid = FeaturePyramid(widths, WIDTH)
-        self.p6 = nn.Conv2d(WIDTH if p6 == "P5" else widths[32], WIDTH, 3, stride=2, padding=1)
-        self.p7 = nn.Conv2d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        self.pyramid = FeaturePyramid(widths, width)
+        self.p6 = nn.Conv2d(width if p6 == "P5" else widths[32], width, 3, stride=2, padding=1)
+        self.p7 = nn.Conv2d(width, width, 3, stride=2, padding=1)
         for layer in (self.p6, self.p7):  # as the pyramid's own
             nn.init.kaiming_uniform_(layer.weight, a=1)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.class_subnet = _subnet()
-        self.box_subnet = _subnet()
-        self.class_logits = _gaussian(nn.Conv2d(WIDTH, anchors.per_place * classes, 3, padding=1))
-        self.box_offsets = _gaussian(nn.Conv2d(WIDTH, anchors.per_place * 4, 3, padding=1))
+        self.class_subnet = _subnet(width)
+        self.box_subnet = _subnet(width)
+        self.class_logits = _gaussian(nn.Conv2d(width, anchors.per_place * classes, 3, padding=1))
+        self.box_offsets = _gaussian(nn.Conv2d(width, anchors.per_place * 4, 3, padding=1))
         nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
@@ -274,11 +276,11 @@ class RetinaNet(nn.Module):
         return self.from_features(self.features(images))
 
 
-def _subnet() -> nn.Sequential:
+def _subnet(width: int) -> nn.Sequential:
     """[N,D,h,w] -> [N,D,h,w]: four 3x3 convolutions with ReLU, the same for all levels (section 4)."""
     layers: list[nn.Module] = []
     for _ in range(DEPTH):
-        layers += [_gaussian(nn.Conv2d(WIDTH, WIDTH, 3, padding=1)), nn.ReLU(inplace=True)]
+        layers += [_gaussian(nn.Conv2d(width, width, 3, padding=1)), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -305,6 +307,7 @@ def retinanet(
     box_loss: BoxLoss = "smooth_l1",
     match_best: bool = False,
     anchor_side: Annotated[float, Field(gt=0)] = 4.0,
+    width: Count = WIDTH,
     alpha: Share = 0.25,
     gamma: NonNegative = 2.0,
     keep: Count = 100,
@@ -316,8 +319,8 @@ def retinanet(
     ``box_loss``: smooth L1 (beta 1, as Fast R-CNN's; the authors' Detectron has 0.11), L1 of the offsets, or GIoU of
     the boxes. ``match_best``: the best anchors of an object learn it even if they overlap it by less than 0.5.
     ``anchor_side``: the smallest anchors' side in strides; the paper's 4 makes them 32 pixels, 2 is for objects half as
-    large. ``alpha``, ``gamma``: of the focal loss. ``keep``: objects an image at most. ``suppression``: "greedy", or
-    soft-NMS, "linear" or "gaussian".
+    large. ``width``: channels of the pyramid and of both subnets; a CPU is glad of 64. ``alpha``, ``gamma``: of the
+    focal loss. ``keep``: objects an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
         TaskMismatchError: if the backbone lacks such maps.
@@ -332,6 +335,7 @@ def retinanet(
         in_channels=in_channels,
         anchors=PyramidAnchors(side=anchor_side, whole_pixels=whole_pixels),
         p6=p6,
+        width=width,
         codec=RetinaNetCodec(
             box_loss=box_loss, match_best=match_best, keep=keep, suppression=suppression, alpha=alpha, gamma=gamma
         ),
