@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 import visus
+from visus.api.plan import prepare
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
+from visus.models.catalog import find
+from visus.recipes.choice import own_anchors
 
 
 def test_boxes_are_measured_at_the_networks_size(make_boxes: Callable[..., Path], tmp_path: Path) -> None:
@@ -50,6 +53,47 @@ def test_by_the_command_line(boxes: Path, cli: Callable[..., Any], tmp_path: Pat
     assert ElementTree.parse(tmp_path / "new" / "a.svg").getroot().tag.endswith("svg")
     shown = cli("data", "anchors", boxes, "--count", 2, "--size", 64)
     assert document["setting"] in shown.out
+
+
+def shapes_of_boxes(folder: Path) -> Path:
+    """One image of 200 x 100 pixels with six different boxes."""
+    for part in ("images", "labels"):
+        (folder / part / "train").mkdir(parents=True)
+    Image.new("RGB", (200, 100)).save(folder / "images" / "train" / "a.png")
+    lines = [f"0 0.5 0.5 {0.1 * k:.1f} {0.05 * k + 0.2:.2f}" for k in range(1, 7)]
+    (folder / "labels" / "train" / "a.txt").write_text("\n".join(lines))
+    (folder / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/train\nnames: [thing]\n")
+    return folder
+
+
+def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
+    data = shapes_of_boxes(tmp_path / "wide")
+    prepared = prepare(data, model="yolov3_tiny", backbone="resnet18", weights="none", changes=["size=[64,128]"])
+    found = visus.find_anchors(data, count=6, size=(64, 128))
+    assert prepared.plan.recipe.model_options["anchors"] == [list(shape) for shape in found.anchors]
+    assert any("6 found among 6 boxes" in line for line in prepared.said)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("yolov2", {"changes": ["model_options.anchors=voc"]}),  # given
+        ("yolov2", {"recipe": "yolov2-voc"}),  # a recipe is taken as it is
+        ("yolov3+resnet18", {}),  # nine anchors, six shapes
+        ("ssd+resnet18", {}),
+    ],
+)
+def test_a_training_without_anchors_of_its_own(model: str, options: dict[str, Any], tmp_path: Path) -> None:
+    prepared = prepare(shapes_of_boxes(tmp_path / "wide"), model=model, weights="none", **options)
+    assert prepared.plan.recipe.model_options.get("anchors") == ("voc" if "changes" in options else None)
+    assert not any("anchors:" in line for line in prepared.said)
+
+
+def test_published_weights_keep_published_anchors() -> None:
+    assert own_anchors(find("yolov3"), pretrained=False) == 9
+    assert own_anchors(find("yolov3"), pretrained=True) == 0
+    assert own_anchors(find("yolov3+resnet18"), pretrained=True) == 9  # those of the backbone know no anchors
+    assert own_anchors(find("ssd"), pretrained=False) == 0
 
 
 def test_what_cannot_be(boxes: Path, photos: Path, cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import make_folder
 from visus.errors import DataError, DiskError, RecipeError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from visus.data.dataset import Dataset
+    from visus.structures import Preprocessing
 
 LARGEST_COUNT = 100
 _SHOWN = 12
@@ -111,11 +118,9 @@ def find_anchors(
     """
     import numpy as np
 
-    from visus.data.geometry import Cut
     from visus.data.opening import open_data
-    from visus.data.windows import fixed_window
     from visus.ops.anchor_clustering import cluster_shapes
-    from visus.structures import Detections, Preprocessing
+    from visus.structures import Preprocessing
 
     height, width = (size, size) if isinstance(size, int) else size
     if not 1 <= count <= LARGEST_COUNT:
@@ -126,17 +131,7 @@ def find_anchors(
         raise RecipeError("boxes can be brought to a size in two ways", expected="letterbox or stretch", got=fit)
     dataset = open_data(data, task="detection", format=format)
     preprocessing = Preprocessing(size=(height, width), fit="stretch" if fit == "stretch" else "letterbox")
-    shapes = []
-    for sample in dataset.split(split):
-        target = sample.target("detection", masks=False) if sample.targets else None
-        if not isinstance(target, Detections) or len(target) == 0:
-            continue
-        window, network = fixed_window(target.size, preprocessing)
-        boxes = Cut.of(target.size, window, network).placement.apply_to_boxes(target.boxes)
-        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
-        counts = np.ones(len(sides), bool) if target.ignored is None else ~target.ignored
-        shapes.append(sides[counts & (sides > 0).all(1)])
-    found = np.concatenate([np.zeros((0, 2)), *shapes])
+    found = box_shapes(dataset, split, preprocessing)
     if not len(found):
         raise DataError(
             f"{dataset.name} has no boxes in {split}",
@@ -154,3 +149,33 @@ def find_anchors(
         boxes=len(found),
         size=(height, width),
     )
+
+
+def box_shapes(dataset: Dataset, split: str, preprocessing: Preprocessing) -> NDArray[np.float64]:
+    """[N,2] width and height of a split's boxes in pixels of the network's input; N may be 0.
+
+    Args:
+        dataset: with boxes.
+        split: whose.
+        preprocessing: that brings an image to the input's size, as when a model answers.
+
+    Raises:
+        DataError: if a label file cannot be read.
+    """
+    import numpy as np
+
+    from visus.data.geometry import Cut
+    from visus.data.windows import fixed_window
+    from visus.structures import Detections
+
+    shapes = []
+    for sample in dataset.split(split):
+        target = sample.target("detection", masks=False) if sample.targets else None
+        if not isinstance(target, Detections) or len(target) == 0:
+            continue
+        window, network = fixed_window(target.size, preprocessing)
+        boxes = Cut.of(target.size, window, network).placement.apply_to_boxes(target.boxes)
+        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+        counts = np.ones(len(sides), bool) if target.ignored is None else ~target.ignored
+        shapes.append(sides[counts & (sides > 0).all(1)])
+    return np.concatenate([np.zeros((0, 2)), *shapes])

@@ -226,6 +226,9 @@ def prepare(
             remedy=f"visus data check {data} lists every finding",
         )
     dataset = repair(dataset, list(findings))
+    if recipe is None and "anchors" not in chosen.model_options:
+        chosen, line = _with_own_anchors(chosen, dataset, card, channels, pretrained=weights != "none")
+        said += [line] if line else []
     said += [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
     plan = Plan(
         data=str(data) if data in NAMED and format is None else str(Path(data).resolve()),
@@ -298,6 +301,28 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
         grey=grey,
         channels=dataset.values.channels,
     )
+
+
+def _with_own_anchors(
+    recipe: Recipe, dataset: Dataset, card: Card, channels: int, *, pretrained: bool
+) -> tuple[Recipe, str]:
+    """The recipe with anchors from the training images' boxes, and a line that says so; unchanged, and "", for models
+    without any, and where there are fewer different boxes than anchors."""
+    from visus.recipes.choice import own_anchors, training_preprocessing
+
+    count = own_anchors(card, pretrained=pretrained)
+    if not count:
+        return recipe, ""
+    from visus.api.find_anchors import box_shapes
+    from visus.ops.anchor_clustering import cluster_shapes
+
+    shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
+    if len(np.unique(shapes, axis=0)) < count:
+        return recipe, ""
+    found = cluster_shapes(shapes, count)
+    anchors = [[round(float(width), 2), round(float(height), 2)] for width, height in found.anchors]
+    line = f"anchors: {count} found among {len(shapes):,} boxes, mean IoU {found.mean_iou:.1%} (visus data anchors)"
+    return recipe.with_changes({"model_options.anchors": anchors}), line
 
 
 def _check_device(device: str) -> None:

@@ -15,6 +15,10 @@ SMALL_IMAGE = 64
 """Images with no side longer than this, in pixels, are treated as glyphs and thumbnails, not as photos."""
 
 
+OWN_ANCHORS = {"yolov2": 5, "yolov3": 9, "yolov3_tiny": 6}
+"""Models whose anchors fit own boxes better if they are found among them, and how many the papers have."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataFacts:
     """What the choice depends on.
@@ -50,6 +54,11 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
     if task in ("segmentation", "multilabel_segmentation"):
         return "unet@padded", ""
     return ("mnist_cnn" if facts.small else "resnet18"), ""
+
+
+def own_anchors(card: Card, *, pretrained: bool) -> int:
+    """How many anchors to find among own boxes; 0 for a model that has none, or whose weights know published ones."""
+    return 0 if pretrained and not card.backbone else OWN_ANCHORS.get(card.name.partition("+")[0], 0)
 
 
 def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
