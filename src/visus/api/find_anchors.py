@@ -116,7 +116,6 @@ def find_anchors(
         RecipeError: if ``count``, ``size`` or ``fit`` cannot be.
         TaskMismatchError: if the labels are no boxes.
     """
-    import numpy as np
 
     from visus.data.opening import open_data
     from visus.ops.anchor_clustering import cluster_shapes
