@@ -89,18 +89,22 @@ def test_evaluations_agree(task: str, trained: Callable[[str], Any], cli: Callab
     run = trained(task)
     written = json.loads((run.path / "metrics.json").read_text())
     default = answer(cli("evaluate", run.path, "--json", "--device", "cpu"))
-    assert set(default) == {"data", "split", "images", "metrics"}
+    assert set(default) == {"data", "split", "images", "metrics", "speed", "device"}
+    parts = {"network", "decoding"} | ({"suppression"} if task == "detection" else set())
+    assert set(default["speed"]) == parts
+    assert all(rate > 0 for rate in default["speed"].values())
+    assert default["device"] == "cpu"
     assert default["split"] == "test"
     assert default["metrics"] == written["test"]
     val = answer(cli("evaluate", run.path, "--split", "val", "--json", "--device", "cpu"))
     assert (val["split"], val["metrics"]) == ("val", written["val"])
     opened = visus.Run.open(run.path)
     python = opened.evaluate("test", device="cpu", quiet=True)
-    assert json.loads(json.dumps(python.to_dict())) == default
+    assert json.loads(json.dumps(python.to_dict())) | {"speed": None} == default | {"speed": None}
     # The model file alone, elsewhere, with the data named.
     alone = shutil.copy(run.path / "model.safetensors", tmp_path / "moved.safetensors")
     other = answer(cli("evaluate", alone, "--data", run.data, "--json", "--device", "cpu"))
-    assert other == default
+    assert other | {"speed": None} == default | {"speed": None}
     lost = cli("evaluate", alone)
     assert lost.code == 2
     assert "--data" in lost.err
@@ -110,6 +114,7 @@ def test_an_evaluation_prints_scores_and_classes(trained: Callable[[str], Any], 
     told = cli("evaluate", trained("classification").path, "--split", "train", "--device", "cpu")
     assert told.code == 0
     assert "train of photos, 18 images" in told.out
+    assert "images a second on cpu: network " in told.out
     assert "accuracy" in told.out
     assert all(name in told.out for name in ("red", "green", "blue"))
     odd = cli("evaluate", trained("classification").path, "--split", "holiday")

@@ -98,7 +98,14 @@ def evaluate(
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     size = batch_size or int(info.recipe.get("batch_size", 16))
     judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting)
-    result = Evaluation(data=dataset.name, split=chosen, images=len(samples), metrics=judged.metrics)
+    result = Evaluation(
+        data=dataset.name,
+        split=chosen,
+        images=len(samples),
+        metrics=judged.metrics,
+        speed=judged.speed,
+        device=str(loaded.device),
+    )
     if report is not None:
         from visus.api.reporting import write_evaluation_report
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from visus.errors import DataError
 from visus.metrics.detection import DetectionMetric
 from visus.metrics.objects import ObjectMetric
 from visus.metrics.segmentation import SegmentationMetric
+from visus.ops.stopwatch import Stopwatch
 from visus.structures import Detections, Label, Sample, SegmentationMap, Target
 from visus.structures.class_names import object_ids
 from visus.tasks.task import Metric
@@ -45,10 +46,11 @@ class JudgedCase:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scores of a split, as fractions, and its images worth showing, the worst first."""
+    """Scores of a split, as fractions, its images worth showing, the worst first, and images a second of each part."""
 
     metrics: dict[str, Any]
     cases: tuple[JudgedCase, ...]
+    speed: dict[str, float]
 
 
 def judge(
@@ -79,26 +81,41 @@ def judge(
     worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
     ordinary: list[tuple[float, int, Target, Any]] = []
     answers = model.answers(samples, batch_size=batch_size, progress=progress)
-    for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
-        if answer.error is not None:
-            raise answer.error
-        truth = sample.target(model.task.name)
-        metric.update([answer.value], [truth])
-        if counting is not None and objects is not None:
-            found, true = counting.compared(sample, answer.value, truth)
-            objects.update([found], [true])
-        badness = _badness(model, answer.value, truth)
-        entry = (badness, -index, truth, answer.value)
-        (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
-        if index in spread:
-            ordinary.append(entry)
+    watch, counted = Stopwatch(model.network), 0
+    with watch:
+        for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+            if answer.error is not None:
+                raise answer.error
+            truth = sample.target(model.task.name)
+            metric.update([answer.value], [truth])
+            if counting is not None and objects is not None:
+                found, true = counting.compared(sample, answer.value, truth)
+                objects.update([found], [true])
+            badness = _badness(model, answer.value, truth)
+            entry = (badness, -index, truth, answer.value)
+            (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
+            if index in spread:
+                ordinary.append(entry)
+            counted += 1
+            if index == batch_size - 1 and len(samples) > batch_size:  # the first batch warms up
+                watch.seconds.clear()
+                counted = 0
     shown = {-entry[1]: entry for entry in [*worst, *ordinary]}
     ordered = sorted(shown.values(), key=lambda entry: (-entry[0], -entry[1]))
     cases = tuple(_case(model, samples[-entry[1]], entry, -entry[1] in spread) for entry in ordered)
     scores = metric.compute()
     if objects is not None:
         scores["objects"] = objects.compute()
-    return Judged(metrics=scores, cases=cases)
+    return Judged(metrics=scores, cases=cases, speed=_speed(watch.seconds, counted))
+
+
+def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
+    """Images a second of the network, of reading its answers, and of suppression, which is not part of the reading."""
+    network, suppression = seconds.get("network", 0.0), seconds.get("suppression", 0.0)
+    parts = {"network": network, "decoding": seconds.get("answer", 0.0) - network - suppression}
+    if suppression:
+        parts["suppression"] = suppression
+    return {part: images / spent for part, spent in parts.items() if spent > 0}
 
 
 def _badness(model: Model, prediction: Any, truth: Target) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from visus.report.content import ERROR_NAMES, METRIC_NAMES, OBJECT_NAMES, class_rows
@@ -18,16 +18,21 @@ class Evaluation:
         split: "train", "val" or "test".
         images: how many were judged.
         metrics: fractions in [0, 1], None where the images allow none, and small tables.
+        speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself;
+            without the reading of files, and without the first batch where there are more.
+        device: that answered.
     """
 
     data: str
     split: str
     images: int
     metrics: dict[str, Any]
+    speed: dict[str, float] = field(default_factory=dict, compare=False)
+    device: str = field(default="", compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"data": self.data, "split": self.split, "images": self.images, "metrics": self.metrics}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __str__(self) -> str:
         head = f"{self.split} of {self.data}, {self.images:,} images"
@@ -38,6 +43,7 @@ class Evaluation:
                 *per_class_lines(self.metrics),
                 *error_lines(self.metrics),
                 *object_lines(self.metrics),
+                *speed_lines(self.speed, self.device),
             ]
         )
 
@@ -84,6 +90,12 @@ def object_lines(metrics: Mapping[str, Any]) -> list[str]:
         lines[0] += f", off by {found['count_error']:.2f} an image"
     lines += [", ".join(scores)] if scores else []
     return [*lines, *(per_class_lines(found) if len(found["per_class"]) > 1 else [])]
+
+
+def speed_lines(speed: Mapping[str, float], device: str) -> list[str]:
+    """One line: "images a second on cpu: network 41.2, decoding 1,520", if anything was measured."""
+    parts = [f"{part} {rate:,.0f}" if rate >= 100 else f"{part} {rate:.1f}" for part, rate in speed.items()]
+    return [f"images a second on {device}: {', '.join(parts)}"] if parts else []
 
 
 def _number(value: float | None) -> str:

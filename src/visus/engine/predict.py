@@ -15,6 +15,7 @@ from torch import nn
 from visus.engine.feeding import Ready
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError
+from visus.ops.stopwatch import timed
 from visus.structures import Sample
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _answers(
     for group in by_shape.values():
         batch = ready(task.collate([prepared for _, prepared in group]))
         # Entered anew for each chunk: a generator must not hold such a context while its consumer runs.
-        with _inference(network, precision):
+        with _inference(network, precision), timed("answer"):
             values = task.predict(network, batch)
         for (place, _), value, placement in zip(group, values, batch.placements, strict=True):
             answers[place] = Answer(rows[place][0], value.undo(placement))

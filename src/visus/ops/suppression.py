@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, nms
 
+from visus.ops.stopwatch import timed
+
 Method = Literal["greedy", "linear", "gaussian"]
 """How boxes near a better one of their class fare: they go, or their scores are lowered (soft-NMS)."""
 
@@ -64,6 +66,11 @@ def suppress_candidates(
             which the lowered scores must still be higher than ``confidence``.
         confidence: in [0, 1]; read by the soft methods.
     """
+    with timed("suppression"):
+        return _suppressed(found, overlap, keep, method, confidence)
+
+
+def _suppressed(found: Found, overlap: float, keep: int, method: Method, confidence: float) -> Found:
     boxes, labels, scores = found
     if method == "greedy":
         chosen = nms_by_class(boxes, scores, labels, overlap)[:keep]

@@ -1,0 +1,75 @@
+"""How long the parts of an answer take; measured only while somebody asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any
+
+import torch
+from torch import nn
+
+_running: ContextVar[Stopwatch | None] = ContextVar("_running", default=None)
+
+
+class Stopwatch:
+    """Adds up the seconds of every :func:`timed` part in this thread, and of a network, while it is entered.
+
+    Args:
+        network: its forward passes are the part "network".
+
+    Attributes:
+        seconds: by part; parts within parts count in both.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.seconds: dict[str, float] = {}
+        self._network = network
+        self._hooks: list[Any] = []
+        self._start = 0.0
+        self._token: Token[Stopwatch | None] | None = None
+
+    def __enter__(self) -> Stopwatch:
+        self._token = _running.set(self)
+        self._hooks = [
+            self._network.register_forward_pre_hook(self._begin),
+            self._network.register_forward_hook(self._end, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        if self._token is not None:
+            _running.reset(self._token)
+
+    def add(self, part: str, seconds: float) -> None:
+        """More time for a part."""
+        self.seconds[part] = self.seconds.get(part, 0.0) + seconds
+
+    def _begin(self, network: nn.Module, images: Any) -> None:  # noqa: ARG002
+        self._start = now()
+
+    def _end(self, network: nn.Module, images: Any, outputs: Any) -> None:  # noqa: ARG002
+        self.add("network", now() - self._start)
+
+
+@contextmanager
+def timed(part: str) -> Iterator[None]:
+    """The time within counts as ``part``, if a stopwatch runs."""
+    watch = _running.get()
+    if watch is None:
+        yield
+        return
+    start = now()
+    yield
+    watch.add(part, now() - start)
+
+
+def now() -> float:
+    """Seconds, once everything asked of an accelerator is done."""
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+    return time.perf_counter()
