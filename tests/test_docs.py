@@ -247,6 +247,23 @@ def test_json_fields_of_reproduce(tmp_path: Path) -> None:
     assert all(any(f"`{name}`" in cell for cell in listed) for name in ("table.md", "results.json", "setting.json"))
 
 
+def test_json_fields_of_explained_targets(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from visus.structures import Preprocessing
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    truth = Detections(("a",), np.asarray([[8, 8, 40, 40]], np.float32), np.zeros(1, np.int64), (64, 64))
+    network = visus.create("yolov3_tiny", classes=1)
+    found = visus.explain_targets(network, tmp_path / "a.png", truth, preprocessing=Preprocessing(size=(64, 64)))
+    values = found.to_dict()
+    fields = json_fields("explain")
+    assert {"image", "file", *values} <= fields
+    section = page("verbs/explain").partition("\n## JSON\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    assert {*values["grids"][0], *values["counts"], *values["objects"][0]} <= named
+
+
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 

@@ -20,6 +20,7 @@ _HOMES = {
     "draw": "visus.api.draw",
     "evaluate": "visus.api.evaluate",
     "explain": "visus.api.explain",
+    "explain_targets": "visus.api.explain_targets",
     "find_anchors": "visus.api.find_anchors",
     "list_models": "visus.api.list_models",
     "load": "visus.api.load",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from visus.api.draw import draw as draw
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain
+    from visus.api.explain_targets import explain_targets as explain_targets
     from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.list_models import list_models as list_models
     from visus.api.load import load as load

@@ -38,6 +38,7 @@ from visus.tasks.task import Task
 
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
+    from visus.explanation.targets import ExplainedTargets
 
 Image = str | Path | NDArray[Any] | ImageSource
 """A file, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a source of pixels."""
@@ -145,6 +146,34 @@ class Model:
             for index, sample in enumerate(samples)
         ]
         return heatmaps[0] if one else heatmaps
+
+    def explain_targets(
+        self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
+    ) -> ExplainedTargets:
+        """What a detector's predictors have to do with the objects of an image.
+
+        Args:
+            image: a file, an array, or a source of pixels.
+            truth: its objects in pixels of the file, of the model's classes; None: nothing is said of who learns what.
+            score: answers below this are not shown.
+
+        Raises:
+            DataError: if the image cannot be read, or the truth is not of it or has other classes.
+            TaskMismatchError: if the model is no detector with predictors in a grid.
+        """
+        from visus.api.explain_targets import explained, require_task
+
+        require_task(self.info.model, self.info.task)
+        return explained(
+            self.network,
+            image,
+            truth,
+            self.info.preprocessing,
+            classes=self.classes,
+            model=self.info.model,
+            score=score,
+            answers=True,
+        )
 
     def summary(self) -> Summary:
         """Its layers, line by line; see :func:`visus.summary`."""

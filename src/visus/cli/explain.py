@@ -6,28 +6,59 @@ from typing import Annotated
 
 import typer
 
-HELP = """Show where a model looked: Grad-CAM heat maps of its answers.
+HELP = """Show where a model looked: Grad-CAM heat maps of its answers; or what a detector's anchors learn.
 
 \b
   visus explain runs/photos-resnet18 new/a.jpg --save out/
   visus explain runs/photos-resnet18 new/ --label dogs --save out/   why it could be dogs
+  visus explain runs/bccd-ssd bccd/JPEGImages/1.jpg --targets        grids, anchors, who learns what
+  visus explain retinanet cells/1.jpg --targets --data cells/        of a network as published, untrained
 """
 
 
 def explain(
-    run: Annotated[str, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[str, typer.Argument(help="Run folder or model file; with --targets a model's name, too.")],
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = "explanations",
     label: Annotated[str | None, typer.Option(help="Explain this class instead of the predicted one.")] = None,
+    targets: Annotated[
+        bool, typer.Option("--targets", help="Detectors: draw grids, anchors, what they learn, what is kept.")
+    ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help="With --targets: the data that know the images' objects; the run's own if not given."),
+    ] = None,
+    score: Annotated[
+        float | None, typer.Option(min=0, max=1, help="With --targets: answers below it are not shown; 0.3.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    from visus.api.explain import explain_files
     from visus.cli.output import say, say_json
+    from visus.errors import UsageError
 
-    pictures = explain_files(run, images, save=save, label=label, device=device)
+    if not targets:
+        for name, value in (("--data", data), ("--score", score)):
+            if value is not None:
+                raise UsageError(f"{name} is about what a detector learns", remedy=f"give --targets, or leave {name}")
+        from visus.api.explain import explain_files
+
+        pictures = explain_files(run, images, save=save, label=label, device=device)
+        if json_:
+            named = [{"image": name, "label": label, "file": file} for name, label, file in pictures]
+            say_json({"explanations": named})
+        else:
+            for name, why, file in pictures:
+                say(f"{name}: {why} -> {file}")
+        return
+    if label is not None:
+        raise UsageError("--label asks for a heat map, and --targets for none", remedy="leave one of them away")
+    from visus.api.explain_targets import explain_target_files
+
+    shown = 0.3 if score is None else score
+    found = explain_target_files(run, images, save=save, data=data, score=shown, device=device)
     if json_:
-        say_json({"explanations": [{"image": name, "label": label, "file": file} for name, label, file in pictures]})
+        say_json({"targets": [{k: v for k, v in row.items() if k != "text"} for row in found]})
     else:
-        for name, why, file in pictures:
-            say(f"{name}: {why} -> {file}")
+        for row in found:
+            say(f"{row['image']}: {row['text']}\n-> {row['file']}")

@@ -59,7 +59,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
         )
     parts = cast(Network, network)
     # Inside a caller's inference mode no gradient could be taken.
-    with torch.inference_mode(False), _in_eval_mode(network):
+    with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
             found = parts.features(batch.images)
         with torch.enable_grad():
@@ -132,7 +132,7 @@ def _name(prediction: Target) -> str:
 
 
 @contextmanager
-def _in_eval_mode(network: nn.Module) -> Iterator[None]:
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
     """Eval mode inside; afterwards every module is in the mode that it was in, frozen ones too."""
     before = [(module, module.training) for module in network.modules()]
     network.eval()

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from visus.ops.predictors import Predictors
+from visus.ops.suppression import Method
+from visus.structures import Detections
 
 
 class Output(NamedTuple):
@@ -77,7 +79,20 @@ class Codec(Protocol):
 
 @runtime_checkable
 class Placed(Protocol):
-    """The codec of a detector whose predictors have places and objects to learn, which can be shown."""
+    """The codec of a detector whose predictors have places and objects to learn, which can be shown.
+
+    ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.suppression`.
+    """
+
+    overlap: float
+    keep: int
+    suppression: Method
+
+    def encode(self, targets: Any, device: torch.device) -> Sequence[Any]:
+        """The objects of each image; those without area are left out."""
+
+    def decode(self, outputs: Any) -> list[Detections]:
+        """The answers, in network pixels."""
 
     def predictors(self, outputs: Any) -> Predictors:
         """Where the A predictors of an input are."""

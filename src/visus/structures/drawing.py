@@ -303,7 +303,8 @@ def text_size(picture: Image.Image) -> int:
     return max(13, round(max(picture.size) / 42))
 
 
-def _font(size: int, text: str) -> Font:
+def font_of(size: int, text: str) -> Font:
+    """A font of this size in pixels that has the letters of the text."""
     if text.isascii():
         return ImageFont.load_default(size=size)
     # Pillow's own font knows ASCII only; matplotlib brings one with Latin, Greek, Cyrillic and Arabic letters.
@@ -320,7 +321,7 @@ def _font(size: int, text: str) -> Font:
 def _fitted(text: str, size: int, room: float) -> tuple[str, Font]:
     """The text on one line, cut with dots where it is wider than the room, and its font."""
     text = " ".join(text.split())
-    font = _font(size, text)
+    font = font_of(size, text)
     if font.getlength(text) <= room:
         return text, font
     kept = len(text)
@@ -368,7 +369,7 @@ def _with_rows(picture: Image.Image, rows: Sequence[tuple[str, float | None, Col
             _write(draw, text, (left + 1.7 * mark, top), size, INK, full - 1.7 * mark, height)
         else:
             figure = percent(share)
-            room = _font(size, figure).getlength(figure)
+            room = font_of(size, figure).getlength(figure)
             _write(draw, text, (left, top), size, INK, full - room - size, row)
             _write(draw, figure, (left + full - room, top), size, INK, room + 1, row)
             draw.rectangle((left, top + row, left + full, top + row + bar), fill=FAINT)
