@@ -1,4 +1,4 @@
-"""The course's worked targets of detection, and its walk through non-maximum suppression, made with the networks' parts.
+"""The course's worked targets of detection, and its walk through suppression, made with the networks' own parts.
 
 A. Ng's course of 2017 (convolutional networks, week 3), as the decks print it: a 3 x 3 grid, two anchors, three classes
 (pedestrian, car, motorcycle); an object is written in the cell of its middle, at the anchor of the highest overlap, as
@@ -51,14 +51,17 @@ def target(*objects: tuple[list[float], int]) -> Tensor:
     boxes = torch.tensor([box for box, _ in objects]).reshape(-1, 4)
     labels = torch.tensor([label for _, label in objects], dtype=torch.int64)
     outputs = silent()
-    found = assign(outputs, 0, Truth(boxes, labels, torch.zeros(len(objects), dtype=torch.bool)), ANCHORS)
-    wanted = outputs.places.encode(boxes[found.objects], found.rows)  # shares of the cell, and logarithms of sides
-    sides = wanted[:, 2:].exp() * outputs.places.anchors[found.rows] / CELL  # width, height in cells
+    truth = Truth(boxes, labels, torch.zeros(len(objects), dtype=torch.bool))
+    matches = assign(outputs, 0, truth, ANCHORS, ignore=0.6).matches
+    rows = torch.nonzero(matches >= 0).flatten()
+    learned = matches[rows]  # the object of each
+    wanted = outputs.places.encode(boxes[learned], rows)  # shares of the cell, and logarithms of sides
+    sides = wanted[:, 2:].exp() * outputs.places.anchors[rows] / CELL  # width, height in cells
     tensor = torch.zeros(18, 8)
-    tensor[found.rows, 0] = 1
-    tensor[found.rows, 1:3] = wanted[:, :2]
-    tensor[found.rows, 3:5] = sides.flip(1)  # the decks have the height first
-    tensor[found.rows, 5 + labels[found.objects]] = 1
+    tensor[rows, 0] = 1
+    tensor[rows, 1:3] = wanted[:, :2]
+    tensor[rows, 3:5] = sides.flip(1)  # the decks have the height first
+    tensor[rows, 5 + labels[learned]] = 1
     return tensor.reshape(3, 3, 2, 8)
 
 
