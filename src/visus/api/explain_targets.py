@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
-from visus.errors import DataError, DiskError, TaskMismatchError, UsageError, VisusError
+from visus.api.targets_of_image import explained, require_task
+from visus.errors import DataError, DiskError, UsageError, VisusError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,17 +194,6 @@ def require_detection(path: str | Path) -> None:
     require_task(info.model, info.task)
 
 
-def require_task(model: str, task: str) -> None:
-    """Raises TaskMismatchError unless it is detection."""
-    if task != "detection":
-        raise TaskMismatchError(
-            f"{model} has no predictors that learn objects",
-            expected="a detector: ssd, retinanet or a yolo",
-            got=f"a model for {task}",
-            remedy="visus models --task detection lists the detectors",
-        )
-
-
 def _of_name(
     name: str,
     image: Image,
@@ -233,7 +222,7 @@ def _of_name(
         )
     return explained(
         network,
-        image,
+        _one(image),
         truth,
         preprocessing or card.preprocessing,
         classes=classes,
@@ -261,70 +250,10 @@ def _of_network(
             got="none",
         )
     classes = None if truth is None else truth.classes
-    return explained(network, image, truth, preprocessing, classes=classes, model=name, score=score, answers=True)
+    return explained(network, _one(image), truth, preprocessing, classes=classes, model=name, score=score, answers=True)
 
 
-def explained(
-    network: nn.Module,
-    image: Image,
-    truth: Detections | None,
-    preprocessing: Preprocessing,
-    *,
-    classes: tuple[str, ...] | None,
-    model: str,
-    score: float,
-    answers: bool,
-) -> ExplainedTargets:
-    """One image, made ready as for an answer, and what its predictors learn.
+def _one(image: Image) -> Sample:
+    from visus.api.model import one_sample
 
-    ``classes``: None: they have numbers for names. ``answers``: whether the network has learned something to show.
-
-    Raises:
-        DataError: if the image cannot be read, or the truth is not of it or has other classes.
-    """
-    from visus.api.model import as_samples
-    from visus.data.transforms import Preparer
-    from visus.data.value_ranges import ranged
-    from visus.engine.feeding import feeder
-    from visus.explanation import targets
-    from visus.tasks.detection import Detection
-
-    samples = ranged(as_samples(image), preprocessing.value_range)
-    if len(samples) != 1:
-        raise UsageError("targets are explained image by image", expected="one image", got=f"{len(samples)} images")
-    (sample,) = samples
-    if truth is not None:
-        _require_fitting(truth, sample, classes or truth.classes, model)
-    task = Detection(classes or ())
-    prepared = Preparer("detection", preprocessing, None, 0)(
-        replace(sample, targets={} if truth is None else {"detection": truth}), 0, 0
-    )
-    device = next(network.parameters()).device
-    batch = feeder(preprocessing, device)(task.collate([prepared]))
-    return targets.explain_targets(
-        network,
-        batch,
-        sample.image.load(),
-        classes=classes,
-        model=model,
-        score=score,
-        answers=answers,
-        fill=preprocessing.fill,
-    )
-
-
-def _require_fitting(truth: Detections, sample: Sample, classes: Sequence[str], model: str) -> None:
-    if tuple(truth.classes) != tuple(classes):
-        raise DataError(
-            f"the truth of {sample.id} and {model} have different classes",
-            expected=f"the model's {len(classes)}: " + ", ".join(classes),
-            got=f"the truth's {len(truth.classes)}: " + ", ".join(truth.classes),
-            remedy="name and order the classes alike",
-        )
-    if tuple(truth.size) != tuple(sample.image.size()):
-        raise DataError(
-            f"the truth is not of {sample.id}",
-            expected="height x width {} x {}".format(*sample.image.size()),
-            got="{} x {}".format(*truth.size),
-            remedy="give boxes in pixels of the file",
-        )
+    return one_sample(image)

@@ -161,12 +161,12 @@ class Model:
             DataError: if the image cannot be read, or the truth is not of it or has other classes.
             TaskMismatchError: if the model is no detector with predictors in a grid.
         """
-        from visus.api.explain_targets import explained, require_task
+        from visus.api.targets_of_image import explained, require_task
 
         require_task(self.info.model, self.info.task)
         return explained(
             self.network,
-            image,
+            one_sample(image),
             truth,
             self.info.preprocessing,
             classes=self.classes,
@@ -228,6 +228,18 @@ def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
         else:
             samples.append(Sample(str(image.path or f"image {number}"), image))
     return samples
+
+
+def one_sample(image: Image) -> Sample:
+    """The unlabelled sample of what names one image.
+
+    Raises:
+        UsageError: if it names several.
+    """
+    samples = as_samples(image)
+    if len(samples) != 1:
+        raise UsageError("targets are explained image by image", expected="one image", got=f"{len(samples)} images")
+    return samples[0]
 
 
 def _is_folder(image: object) -> bool:
