@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.blank import build_blank
+from visus.models.caffe_file import read_caffe
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
 from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
@@ -32,8 +33,9 @@ from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_fr
 from visus.models.classification.tflite_weights import from_tflite
 from visus.models.detection.darknet_weights import fit, is_darknet
 from visus.models.detection.retinanet_weights import from_torchvision as retinanet_from_torchvision
+from visus.models.detection.ssd_weights import from_caffe as ssd_from_caffe
+from visus.models.detection.ssd_weights import from_caffe_vgg16, from_vgg16
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
-from visus.models.detection.ssd_weights import from_vgg16
 from visus.models.fetching import Progress, fetch
 from visus.models.protocols import Growing
 from visus.models.segmentation.fcn_weights import from_vgg16 as convolutional_from_vgg16
@@ -103,6 +105,8 @@ LAYOUTS: Mapping[str, _Layout] = {
     "torchvision-vgg16-convolutional": _Layout(convolutional_from_vgg16, part="backbone"),
     "tflite-npz": _Layout(from_tflite),
     "caffe-bn-inception": _Layout(bn_inception_from_caffe),
+    "caffe-ssd": _Layout(ssd_from_caffe),
+    "caffe-vgg16-reduced": _Layout(from_caffe_vgg16, part="backbone", is_partial=True),
     "npz-state": _Layout(from_arrays),
     "darknet": _Layout(dict),  # has no names: see _darknet
     "timm-efficientnet": _Layout(efficientnet_from_timm),
@@ -132,7 +136,7 @@ def load_weights(
         card: of the network. A composition has no published weights of its own: "default" is then its backbone's.
         source: "default" for the first published file of the card, from the cache or its publisher; or a file:
             ``.safetensors`` (such as a run's model), ``.pth``/``.pt`` (a state), ``.npz`` (a state's arrays, or the
-            TFLite layout), or Darknet's ``.weights`` and ``.conv.N``.
+            TFLite layout), Caffe's ``.caffemodel`` of SSD and its base, or Darknet's ``.weights`` and ``.conv.N``.
         prefix_backbone: load only ``network.backbone``; ``card`` is the composition's, or the backbone's own.
         progress: called while a file comes from its publisher.
 
@@ -177,6 +181,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == ".caffemodel":
+            return read_caffe(path)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 return dict(arrays)
@@ -205,7 +211,7 @@ def _state_of(content: Any, path: Path) -> State:
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
         f"cannot read the weights file {path}",
-        expected=".safetensors, .npz, or a .pth of tensors only",
+        expected=".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only",
         got=(str(error).splitlines() or [type(error).__name__])[0][:200],
         remedy="bring the file again: it is truncated, or not a file of weights",
     )
@@ -226,6 +232,9 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
         parts = (network, getattr(network, "backbone", None))
         own = {name for part in parts if isinstance(part, nn.Module) for name in part.state_dict()}
         layouts = [LAYOUTS["npz-state" if own & set(_read(path)) else "tflite-npz"]]
+        candidates = [_converted(path, layouts[0])]
+    elif path.suffix == ".caffemodel":
+        layouts = [LAYOUTS["caffe-ssd" if "conv4_3_norm.0" in _read(path) else "caffe-vgg16-reduced"]]
         candidates = [_converted(path, layouts[0])]
     else:
         values = _read(path)

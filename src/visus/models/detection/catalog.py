@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from visus.models.card import Card, WeightsFile
 from visus.models.detection import yolo_cards
 from visus.structures.preprocessing import Preprocessing
@@ -18,6 +20,60 @@ _RETINANET_PAPER = (
     "arXiv:1708.02002, figure 3"
 )
 _IMAGENET = Preprocessing(size=(800, 800), fit="letterbox")
+
+_SSD300 = Card(
+    name="ssd",
+    edition="paper",
+    task="detection",
+    builder=_SSD,
+    title="SSD300, the single-shot detector",
+    year=2016,
+    paper=_SSD_PAPER,
+    input=(3, 300, 300),
+    classes=20,
+    parameters=26_285_486,
+    macs=31_373_537_792,
+    preprocessing=Preprocessing(
+        size=(300, 300),
+        fit="stretch",
+        order="BGR",
+        scale=1.0,
+        mean=(104.0, 117.0, 123.0),
+        std=(1.0, 1.0, 1.0),
+    ),
+    fact="ssd300_vgg16",
+    citation="liu2016ssd",
+    takes_backbone=True,
+    proof_level="L2",
+)
+
+_SSD512 = Card(
+    name="ssd512",
+    edition="paper",
+    task="detection",
+    builder="visus.models.detection.ssd:ssd512",
+    title="SSD512: SSD on larger images, with a seventh map",
+    year=2016,
+    paper=_SSD_PAPER.replace("figure 2", "section 3"),
+    input=(3, 512, 512),
+    classes=20,
+    parameters=27_188_676,
+    macs=90_207_908_864,
+    preprocessing=Preprocessing(
+        size=(512, 512),
+        fit="stretch",
+        order="BGR",
+        scale=1.0,
+        mean=(104.0, 117.0, 123.0),
+        std=(1.0, 1.0, 1.0),
+    ),
+    fact="ssd512_vgg16",
+    citation="liu2016ssd",
+    proof_level="L2",
+    note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
+)
+
+_BY_HAND = "for the authors' .caffemodel, which --weights takes"
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -78,30 +134,18 @@ CARDS: tuple[Card, ...] = (
         note="P6 from P5, anchors of whole pixels, L1 loss, 300 objects, an object's best anchors always learn it; "
         "91 classes, of which the first and ten more are never labelled; torchvision scales the shorter side to 800",
     ),
-    Card(
-        name="ssd",
-        edition="paper",
-        task="detection",
-        builder=_SSD,
-        title="SSD300, the single-shot detector",
-        year=2016,
-        paper=_SSD_PAPER,
-        input=(3, 300, 300),
-        classes=20,
-        parameters=26_285_486,
-        macs=31_373_537_792,
-        preprocessing=Preprocessing(
-            size=(300, 300),
-            fit="stretch",
-            order="BGR",
-            scale=1.0,
-            mean=(104.0, 117.0, 123.0),
-            std=(1.0, 1.0, 1.0),
-        ),
-        fact="ssd300_vgg16",
-        citation="liu2016ssd",
-        takes_backbone=True,
-        proof_level="L2",
+    _SSD300,
+    replace(
+        _SSD300,
+        edition="caffe-coco",
+        title="SSD300 as released for COCO",
+        classes=80,
+        parameters=34_305_206,
+        macs=34_360_351_232,
+        fact="",
+        options={"scales": "coco"},
+        proof_level="L1",
+        note=f"the default boxes of section 3.4, {_BY_HAND}",
     ),
     Card(
         name="ssd",
@@ -141,30 +185,26 @@ CARDS: tuple[Card, ...] = (
         note="the paper's COCO default boxes (section 3.4) and 90 classes, ten of which COCO never labels; "
         "the two longest default boxes are cut to the input's side; RGB and not BGR",
     ),
-    Card(
-        name="ssd512",
-        edition="paper",
-        task="detection",
-        builder="visus.models.detection.ssd:ssd512",
-        title="SSD512: SSD on larger images, with a seventh map",
-        year=2016,
-        paper=_SSD_PAPER.replace("figure 2", "section 3"),
-        input=(3, 512, 512),
-        classes=20,
-        parameters=27_188_676,
-        macs=90_207_908_864,
-        preprocessing=Preprocessing(
-            size=(512, 512),
-            fit="stretch",
-            order="BGR",
-            scale=1.0,
-            mean=(104.0, 117.0, 123.0),
-            std=(1.0, 1.0, 1.0),
-        ),
-        fact="ssd512_vgg16",
-        citation="liu2016ssd",
-        proof_level="L2",
-        note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
+    _SSD512,
+    replace(
+        _SSD512,
+        edition="caffe-voc",
+        title="SSD512 as released for PASCAL VOC",
+        options={"whole_pixels": True},
+        proof_level="L1",
+        note=f"sizes of default boxes cut to whole pixels, as the released code does, {_BY_HAND}",
+    ),
+    replace(
+        _SSD512,
+        edition="caffe-coco",
+        title="SSD512 as released for COCO",
+        classes=80,
+        parameters=36_038_196,
+        macs=98_628_936_704,
+        fact="",
+        options={"scales": "coco", "whole_pixels": True},
+        proof_level="L1",
+        note=f"the default boxes of section 3.4, cut to whole pixels as the released code does, {_BY_HAND}",
     ),
     *yolo_cards.CARDS,
 )

@@ -90,7 +90,8 @@ class RetinaNetCodec:
         alpha, gamma: of the focal loss (section 5.1).
         positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
         confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression
-            (section 4.1, "Inference").
+            (section 4.1, "Inference"). The authors' Detectron looks at all scores of the coarsest level, so that even
+            an image of a few pixels has an answer (core/test_retinanet.py); here that level is as the others.
     """
 
     def __init__(

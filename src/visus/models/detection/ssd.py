@@ -31,11 +31,11 @@ from visus.structures import Detections
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
-SCALES = {  # shares of the input's side: the released code's integer percentages
+SCALES = {  # shares of the input's side: the percentages of the released ssd_pascal.py and ssd_coco.py
     "voc": (0.10, 0.20, 0.37, 0.54, 0.71, 0.88, 1.05),  # section 3.1: 30, 60, 111, 162, 213, 264, (315) pixels
     "coco": (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),  # section 3.4: smaller objects; 21, 45, 99 ... pixels
 }
-SCALES_512 = {  # likewise, of 512 pixels
+SCALES_512 = {  # likewise, of 512 pixels; the released code cuts the sizes to whole pixels
     "voc": (0.07, 0.15, 0.30, 0.45, 0.60, 0.75, 0.90, 1.05),  # section 3.1: 0.07 and from 0.15 on
     "coco": (0.04, 0.10, 0.26, 0.42, 0.58, 0.74, 0.90, 1.06),  # section 3.4: 0.04 and from 0.1 on
 }
@@ -374,14 +374,20 @@ def _ssd300(*, classes: int, in_channels: int, scales: tuple[float, ...], clip_s
 
 
 def ssd512(
-    *, classes: int, in_channels: int, scales: Literal["voc", "coco"] = "voc", suppression: Method = "greedy"
+    *,
+    classes: int,
+    in_channels: int,
+    scales: Literal["voc", "coco"] = "voc",
+    whole_pixels: bool = False,
+    suppression: Method = "greedy",
 ) -> PublishedSSD:
     """SSD512 on VGG-16: one more map than SSD300 (conv12_2), and boxes at 64 x 64 places of the finest.
 
     The paper says so much (section 3.1); the layers are those of the released code, examples/ssd/ssd_pascal_512.py.
 
-    ``scales``: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes. ``suppression``: "greedy", or
-    soft-NMS, "linear" or "gaussian".
+    ``scales``: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes. ``whole_pixels``: these sizes are
+    cut to whole pixels at 512, 35.84 to 35, as the released prior_box_layer.cpp does and its weights were trained.
+    ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
     """
     extras = [
         _extra(1024, 512),  # conv8_2
@@ -390,8 +396,9 @@ def ssd512(
         _extra(256, 256),  # conv11_2
         _extra(256, 256, kernel=4, stride=1),  # conv12_2
     ]
+    shares = SCALES_512[scales]
     boxes = DefaultBoxes(
-        scales=SCALES_512[scales],
+        scales=tuple(int(512 * share) / 512 for share in shares) if whole_pixels else shares,
         aspect_ratios=((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
         steps=(8, 16, 32, 64, 128, 256, 512),
     )

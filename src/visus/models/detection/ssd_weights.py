@@ -5,18 +5,26 @@ Layouts are written down as tables from our names to theirs, so that a key too m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from visus.errors import WeightsError
 
 # (our stage, its convolutions' places in torchvision's ``features``): conv1_1 ... conv4_3
-_TO_CONV4_3 = {"conv1": (0, 2), "conv2": (5, 7), "conv3": (10, 12, 14), "conv4": (17, 19, 21)}
-_CONV5 = {"conv5": (24, 26, 28)}
+_TO_CONV4_3: dict[str, tuple[int, ...]] = {
+    "conv1": (0, 2),
+    "conv2": (5, 7),
+    "conv3": (10, 12, 14),
+    "conv4": (17, 19, 21),
+}
+_CONV5: dict[str, tuple[int, ...]] = {"conv5": (24, 26, 28)}
 _MAPS = 6
 _EXTRAS = 4
+_HEADS = ("conv4_3_norm", "fc7")  # Caffe's names of what the first heads read; the others read conv6_2, conv7_2 ...
 
 
 def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -74,7 +82,80 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _check(state: Mapping[str, Tensor], names: set[str], network: str) -> None:
+def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """The arrays of the authors' SSD300 or SSD512 (weiliu89/caffe, python/caffe/model_libs.py) as our state.
+
+    Nothing is turned round: their order of default boxes (prior_box_layer.cpp), of classes, background first, and of
+    offsets (bbox_util.cpp, CENTER_SIZE) is ours. The layers behind fc7 are called conv6_1 to conv9_2, or conv10_2,
+    there, and conv8_1 to conv11_2, or conv12_2, in the paper.
+
+    Raises:
+        WeightsError: if an array is missing or not one of these networks', or the heads are not of one network.
+    """
+    extras = _EXTRAS + ("conv10_2.0" in values)
+    names = _caffe_names(_TO_CONV4_3 | _CONV5, "backbone.")
+    sources = list(_HEADS)
+    for extra in range(extras):
+        names |= {f"extras.{extra}.0": f"conv{6 + extra}_1", f"extras.{extra}.2": f"conv{6 + extra}_2"}
+        sources.append(f"conv{6 + extra}_2")
+    for level, source in enumerate(sources):
+        names[f"class_heads.{level}"] = f"{source}_mbox_conf"
+        names[f"box_heads.{level}"] = f"{source}_mbox_loc"
+    table = _with_parts(names) | {"backbone.norm4_3.scale": "conv4_3_norm.0"}
+    _check(values, set(table.values()), "the authors' SSD300 or SSD512")
+    boxes = [len(values[f"{source}_mbox_loc.0"]) / 4 for source in sources]
+    classes = [len(values[f"{source}_mbox_conf.0"]) / count for source, count in zip(sources, boxes, strict=True)]
+    if len(set(classes)) > 1:
+        raise WeightsError(
+            "the heads of this SSD do not fit one another",
+            expected="the same number of classes on all maps",
+            got=", ".join(f"{count:g}" for count in classes),
+            remedy="bring the file again, or choose one of SSD300 or SSD512",
+        )
+    return _tensors(values, table)
+
+
+def from_caffe_vgg16(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """The arrays of VGG_ILSVRC_16_layers_fc_reduced, from which the authors begin, as the reduced VGG-16's.
+
+    The L2 norm's scale is not among them; the classifier, fc8, is left.
+
+    Raises:
+        WeightsError: if an array is missing or not one of that network's.
+    """
+    table = _with_parts(_caffe_names(_TO_CONV4_3 | _CONV5, ""))
+    _check({name: value for name, value in values.items() if not name.startswith("fc8")}, set(table.values()), "VGG-16")
+    return _tensors(values, table)
+
+
+def _caffe_names(stages: Mapping[str, Sequence[int]], prefix: str) -> dict[str, str]:
+    """Our layers of the reduced VGG-16, each with Caffe's name."""
+    names = {
+        f"{prefix}{stage}.{2 * number}": f"{stage}_{number + 1}"
+        for stage, places in stages.items()
+        for number in range(len(places))
+    }
+    return names | {f"{prefix}{layer}": layer for layer in ("fc6", "fc7")}
+
+
+def _with_parts(names: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"{ours}.{part}": f"{theirs}.{number}"
+        for ours, theirs in names.items()
+        for number, part in enumerate(("weight", "bias"))
+    }
+
+
+def _tensors(values: Mapping[str, NDArray[np.float32]], table: Mapping[str, str]) -> dict[str, Tensor]:
+    """Copies under our names; what has one axis may stand in the file as [1,1,1,C]."""
+    found = {}
+    for ours, theirs in table.items():
+        value = torch.from_numpy(np.array(values[theirs], np.float32))
+        found[ours] = value if ours.endswith("weight") else value.flatten()
+    return found
+
+
+def _check(state: Mapping[str, object], names: set[str], network: str) -> None:
     missing, foreign = sorted(names - set(state)), sorted(set(state) - names)
     if missing or foreign:
         raise WeightsError(
