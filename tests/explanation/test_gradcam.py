@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.explanation.gradcam import grad_cam
+from visus.explanation.gradcam import grad_cam, grad_cam_of_each
 from visus.structures import Batch, Detections, Label, Placement, SegmentationMap
 
 NAMES = ("left", "right", "none")
@@ -282,3 +282,28 @@ class TestNames:
 def test_one_prediction_an_image_is_asked_for():
     with pytest.raises(ShapeError, match="one prediction an image"):
         grad_cam(Linear(), LabelScore(), batch_of(two_maps()), labels(0, 1))
+
+
+class TestSeveralAnswersAboutOneImage:
+    @pytest.mark.parametrize("network", [Small(), Linear()], ids=["small", "linear"])
+    def test_each_has_the_map_that_it_has_alone(self, network):
+        image = torch.randn(1, 3, 8, 8) if isinstance(network, Small) else two_maps()[:1]
+        questions = labels(1, 0, 1)
+        together = grad_cam_of_each(network, LabelScore(), batch_of(image), questions)
+        for question, heat in zip(questions, together, strict=True):
+            (alone,) = grad_cam(network, LabelScore(), batch_of(image), [question])
+            np.testing.assert_array_equal(heat.values, alone.values)
+            assert heat.label == alone.label == question.name
+        assert (together[0].values != together[1].values).any()
+
+    def test_the_network_is_asked_once(self):
+        network, asked = Small(), []
+        network.register_forward_hook(lambda *_: asked.append("whole"))
+        features = network.features
+        network.features = lambda images: (asked.append("features"), features(images))[1]
+        grad_cam_of_each(network, LabelScore(), batch_of(torch.randn(1, 3, 8, 8)), labels(0, 1, 0))
+        assert asked == ["features"]
+
+    def test_of_one_image(self):
+        with pytest.raises(ShapeError, match="image by image"):
+            grad_cam_of_each(Small(), LabelScore(), batch_of(torch.randn(2, 3, 8, 8)), labels(0, 1))

@@ -182,7 +182,7 @@ class Model:
         return summarize(self.network, (self.info.in_channels, *self.example_size), model=self.info.model)
 
     def _explain_one(self, sample: Sample, label: str | None, value: Target | None) -> Heatmap:
-        from visus.explanation.gradcam import grad_cam
+        from visus.explanation.gradcam import grad_cam_of_each
 
         prepare = Preparer(self.info.task, self.info.preprocessing, None, 0)
         batch = feeder(self.info.preprocessing, self.device)(
@@ -199,9 +199,8 @@ class Model:
             own = value
         if models_task(self.info.task) == "segmentation":
             batch = fitted(self.network, batch)
-        # Grad-CAM weighs a map by its mean gradient, in which many objects cancel out: each is asked for by itself.
         questions = _one_by_one(own) if isinstance(own, Detections) else [own]
-        answers = [grad_cam(self.network, self.task, batch, [question])[0] for question in questions]
+        answers = grad_cam_of_each(self.network, self.task, batch, questions)
         values = np.max([heatmap.values for heatmap in answers], axis=0)
         names = list(dict.fromkeys(heatmap.label for heatmap in answers))
         return Heatmap(values, image=sample.image.load(), label=", ".join(names))

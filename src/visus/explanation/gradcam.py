@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -57,43 +57,72 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
         raise ShapeError(
             "Grad-CAM needs one prediction an image", expected=f"{len(batch)}", got=f"{len(predictions)} predictions"
         )
+    with _opened(network, batch.images) as (maps, outputs):
+        gradients = _gradients(task.score(network, outputs, predictions), maps)
+    return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
+
+
+def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Target]) -> list[Heatmap]:
+    """A heat map for each of several answers about one image, as :func:`grad_cam` gives them one by one.
+
+    The image goes through the network once. Grad-CAM weighs a map by its mean gradient, in which the objects of an
+    image would cancel out: each is asked for by itself.
+
+    Args:
+        network, task: as for :func:`grad_cam`.
+        batch: one normalised image [1,C,H,W] with its placement.
+        questions: answers in network pixels.
+
+    Returns:
+        A heat map for each question, without its image.
+
+    Raises:
+        ShapeError: if there is more than one image.
+    """
+    if len(batch) != 1:
+        raise ShapeError("several answers are explained image by image", expected="one image", got=f"{len(batch)}")
+    heatmaps = []
+    with _opened(network, batch.images) as (maps, outputs):
+        for question in questions:
+            gradients = _gradients(task.score(network, outputs, [question]), maps)
+            heatmaps.append(_heatmap(maps, gradients, 0, batch, question))
+    return heatmaps
+
+
+@contextmanager
+def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tensor], Any]]:
+    """The maps by stride, as leaves of a graph that ends in the outputs, which come with them."""
     parts = cast(Network, network)
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
-            found = parts.features(batch.images)
+            found = parts.features(images)
         with torch.enable_grad():
             maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
-            outputs = parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
-            scores = task.score(network, outputs, predictions)  # [N]
-            gradients = _gradients(scores, maps)
-    weighted = {
-        stride: _weighted_sum(map_.detach(), gradients[stride]) for stride, map_ in maps.items() if stride in gradients
-    }
-    heatmaps = []
-    for n, prediction in enumerate(predictions):
-        stride = _deepest(gradients, n)
-        values = np.zeros(batch.images.shape[-2:], np.float32)
-        if stride is not None:
-            heat = weighted[stride][n : n + 1]  # [1,1,h,w]
-            values = (
-                nn.functional.interpolate(heat, size=batch.images.shape[-2:], mode="bilinear", align_corners=False)[
-                    0, 0
-                ]
-                .cpu()
-                .numpy()
-            )  # [H,W]
-        values = batch.placements[n].undo_map(values, smooth=True).astype(np.float32)
-        heatmaps.append(Heatmap(_normalised(values), label=_name(prediction)))
-    return heatmaps
+            yield maps, parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
+
+
+def _heatmap(
+    maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Target
+) -> Heatmap:
+    """Image n's heat map in file pixels."""
+    size = (batch.images.shape[-2], batch.images.shape[-1])
+    stride = _deepest(gradients, n)
+    values = np.zeros(size, np.float32)
+    if stride is not None:
+        heat = _weighted_sum(maps[stride][n : n + 1].detach(), gradients[stride][n : n + 1])  # [1,1,h,w]
+        larger = nn.functional.interpolate(heat, size=size, mode="bilinear", align_corners=False)
+        values = larger[0, 0].cpu().numpy()  # [H,W]
+    values = batch.placements[n].undo_map(values, smooth=True).astype(np.float32)
+    return Heatmap(_normalised(values), label=_name(prediction))
 
 
 def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:
     """d(sum of scores)/d(map) by stride [N,C,h,w]; images do not mix in eval mode, so the sum keeps them apart."""
     if not scores.requires_grad:
         return {}
-    found = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True)
+    found = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True, retain_graph=True)
     return {stride: gradient for stride, gradient in zip(maps, found, strict=True) if gradient is not None}
 
 
