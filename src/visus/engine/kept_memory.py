@@ -19,8 +19,8 @@ def kept_memory() -> Iterator[None]:
     """Within, glibc's allocator keeps what is freed; afterwards what is free goes back to the system.
 
     By itself it gives each large tensor back at once, and the system fills the next one's pages with zeros, in every
-    step anew: from a twentieth to a third of a training step on a CPU (``benchmarks/README.md``). See mallopt(3). With another C
-    library nothing changes.
+    step anew: from a twentieth to a third of a training step on a CPU (``benchmarks/README.md``). See mallopt(3). With
+    another C library nothing changes.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         yield
