@@ -15,6 +15,7 @@ import visus
 from visus.api.slide import Slider
 from visus.data.images import ArrayImage
 from visus.errors import TaskMismatchError, UsageError
+from visus.models.localization.localizer import LocalizerCodec, LocalizerOutput
 from visus.structures import Sample
 
 WINDOW = 12
@@ -96,7 +97,7 @@ def test_the_pyramid_ends_at_the_files_own_pixels(model: visus.Model) -> None:
 
 
 def test_bad_choices(model: visus.Model, trained) -> None:
-    with pytest.raises(UsageError, match="only a classifier"):
+    with pytest.raises(UsageError, match="only a classifier or a localizer"):
         visus.slide(trained("detection").path, scene(), device="cpu")
     with pytest.raises(UsageError, match="cannot be chosen"):
         visus.slide(model, scene(), score=1.5)
@@ -138,4 +139,88 @@ def test_by_the_command_line(cli, trained, tmp_path: Path) -> None:
     }
     told = cli("predict", trained("detection").path, tmp_path / "scene.png", "--slide", "--device", "cpu")
     assert told.code == 2
-    assert "only a classifier" in told.err
+    assert "only a classifier or a localizer" in told.err
+
+
+class Finder(nn.Module):
+    """Says that there is an object where white or black pixels touch no edge of the window, and boxes them exactly."""
+
+    channels = {8: 1}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codec = LocalizerCodec(2, loss="squared", boxes="per_class")
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> LocalizerOutput:
+        rows = []
+        for image in images.mean(1) * self.scale:
+            height, width = image.shape
+            vector = [0.0] * 11
+            for label, mask in enumerate((image > 0.9, image < -0.9)):
+                y, x = torch.nonzero(mask).T
+                if len(x) and min(x.min(), y.min()) > 0 and x.max() < width - 1 and y.max() < height - 1:
+                    low, high = (x.min(), y.min()), (x.max() + 1, y.max() + 1)
+                    vector[0] = 1.0
+                    vector[1 + 4 * label : 5 + 4 * label] = [
+                        float(low[0] + high[0]) / 2 / width,
+                        float(low[1] + high[1]) / 2 / height,
+                        float(high[1] - low[1]) / height,
+                        float(high[0] - low[0]) / width,
+                    ]
+                    vector[9 + label] = 0.8 if label == 0 else 0.5
+            rows.append(vector)
+        return LocalizerOutput(torch.tensor(rows), (images.shape[2], images.shape[3]))
+
+
+@pytest.fixture
+def finder(model: visus.Model) -> visus.Model:
+    from dataclasses import replace
+
+    from visus.structures import Preprocessing
+    from visus.tasks.localization import Localization
+
+    preprocessing = Preprocessing(size=(64, 64), fit="stretch", mean=(0.5,) * 3, std=(0.5,) * 3)
+    classes = ("bright", "dark")
+    info = replace(model.info, task="localization", classes=classes, preprocessing=preprocessing)
+    return replace(model, network=Finder().eval(), info=info, task=Localization(classes))
+
+
+def test_the_boxes_of_a_localizers_windows_are_merged(finder: visus.Model) -> None:
+    """Every window that has a square whole boxes it exactly; so one box of each is left, and its score is its windows'
+    share of the confidence, times the surest."""
+    result = visus.slide(finder, scene(), shared=False, score=0)
+    assert len(result.levels) == 3  # 1, the square root of 2, and 2 times the size at which a window fits
+    assert result.levels[2].scale[0] / result.levels[0].scale[0] == pytest.approx(2)
+    found = result.detections
+    best = {found.classes[k]: found.boxes[found.labels == k][0] for k in (0, 1)}
+    np.testing.assert_allclose(best["bright"], [40, 8, 64, 32], atol=1)
+    np.testing.assert_allclose(best["dark"], [8, 44, 20, 56], atol=1)
+    sums = sum(level.scores.sum((1, 2)) for level in result.levels)
+    surest = sum(level.scores.max(0).sum() for level in result.levels)
+    assert sums.min() > 0
+    # a window that has both says the surer one first, and both count
+    assert found.scores[found.labels == 0].sum() == pytest.approx(sums[0] / surest * 0.8, rel=1e-5)
+    assert found.scores[found.labels == 1].sum() == pytest.approx(sums[1] / surest * 0.8, rel=1e-5)
+    assert (np.diff(found.scores) <= 0).all()
+    apart = visus.slide(finder, scene(), shared=False, score=0, misfit=0).detections
+    assert len(apart) >= len(found)
+    high = visus.slide(finder, scene(), shared=False, score=float(found.scores[0]) - 1e-3).detections
+    assert len(high) == 1
+    nothing = visus.slide(finder, np.full((64, 80, 3), 127, np.uint8), shared=False, score=0).detections
+    assert len(nothing) == 0
+    assert len(Slider(finder, shared=False)._scales((64, 80))) == 3
+    assert Slider(finder, shared=False, smallest=16)._scales((64, 80))[-1] == 4
+    with pytest.raises(UsageError, match="cannot be chosen"):
+        visus.slide(finder, scene(), misfit=-1)
+
+
+def test_a_localizer_is_judged_by_its_merged_boxes(finder: visus.Model) -> None:
+    from visus.api.judging import judge
+    from visus.structures import Detections
+
+    target = Detections(finder.classes, np.array([[40, 8, 64, 32]], np.float32), np.array([0]), (64, 80))
+    sample = Sample("a", ArrayImage(scene()), {"localization": target})
+    judged = judge(finder, [sample], batch_size=1, slider=Slider(finder, shared=False, score=0))
+    assert judged.metrics["localization_accuracy"] == 1
+    assert judged.metrics["mean_iou"] > 0.9

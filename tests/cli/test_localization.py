@@ -45,6 +45,19 @@ def test_answers_have_at_most_one_guess_a_class(cli, run: Path, boxes: Path, tmp
     assert cli("explain", run, image, "--device", "cpu", "--save", tmp_path).code == 0
 
 
+def test_sliding(cli, run: Path, boxes: Path, trained, tmp_path: Path) -> None:
+    told = cli("evaluate", run, "--slide", "--smallest", 48, "--json", "--device", "cpu", "--quiet")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)["metrics"]["counts"]["images"] == 3
+    image = boxes / "images" / "test" / "test-0.png"
+    told = cli("predict", run, image, "--slide", "--score", 0, "--device", "cpu", "--save", tmp_path)
+    assert told.code == 0, told.err
+    assert {path.name for path in tmp_path.iterdir()} >= {"test-0.png", "test-0.scores.png"}
+    told = cli("evaluate", trained("classification").path, "--slide", "--device", "cpu", "--quiet")
+    assert told.code == 2
+    assert "only a localizer is judged by sliding" in told.err
+
+
 def test_a_detector_does_not_localise_and_the_reverse(cli, boxes: Path) -> None:
     told = cli("train", boxes, "--task", "localization", "--model", "ssd")
     assert told.code == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from visus.analysis.summary import summarize
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.building import build
 from visus.models.catalog import find
+from visus.models.localization.localizer import localizer
 from visus.models.sliding import SlidNetwork, slide_windows
 
 
@@ -112,6 +115,39 @@ def test_means_and_other_orders_of_values(mean: bool) -> None:
     assert together.shape[2:] == (3, 6)
     torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
     assert SlidNetwork(network, (14, 12)).stride == (2, 2)
+
+
+class Unpadded(nn.Module):
+    """A backbone without padding: windows of 28 pixels are 7 x 7 cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 2, stride=2), nn.ReLU(), nn.Conv2d(6, 8, 2, stride=2), nn.ReLU())
+        self.channels = {4: 8}
+        self.head: tuple[str, ...] = ()
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        return {4: self.layers(images)}
+
+    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+        return features[4]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.from_features(self.features(images))
+
+
+@pytest.mark.parametrize("boxes", ["shared", "per_class"])
+def test_a_localizers_vector_in_every_window(boxes: Literal["shared", "per_class"]) -> None:
+    torch.manual_seed(0)
+    network = localizer(classes=3, in_channels=3, backbone=Unpadded(), boxes=boxes, width=16)
+    nn.init.normal_(network.vector.weight)
+    together, apart = both(network, (28, 28), (40, 52))
+    assert together.shape == (2, 1 + 4 * (3 if boxes == "per_class" else 1) + 3, 4, 7)
+    torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
+    assert together.std((2, 3)).min() > 1e-3
+    with pytest.raises(TaskMismatchError) as error:
+        SlidNetwork(network, (56, 56))
+    assert "it pools 14x14 cells to 7x7" in error.value.got
 
 
 @pytest.mark.parametrize(

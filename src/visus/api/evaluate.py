@@ -27,6 +27,8 @@ def evaluate(
     objects: bool = False,
     min_area: int = 1,
     grow: float | None = None,
+    slide: bool = False,
+    smallest: float | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Scores a trained model on labelled images.
@@ -44,11 +46,14 @@ def evaluate(
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
+        slide: localization: slide the network over each image at several sizes, and judge the merged boxes (see
+            :func:`visus.slide`), as OverFeat is judged.
+        smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: half of the image's.
         quiet: no progress on standard error.
 
     Raises:
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
-            a model that is not one for segmentation.
+            a model that is not one for segmentation, or sliding of one that is not for localization.
         DataError: if the data cannot be read, has no such split, or has other classes than the model.
     """
     from visus.api.objects import PARTED, Counting
@@ -67,6 +72,13 @@ def evaluate(
         )
     plan = None if config is None else Plan.load(config)
     info = _info(model)
+    if slide and info.task != "localization":
+        raise UsageError(
+            "only a localizer is judged by sliding",
+            expected="a model for localization",
+            got=f"{info.model}, a model for {info.task}",
+            remedy="evaluate without sliding",
+        )
     objects = objects or info.touching in PARTED
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
     own = data is None and plan is not None
@@ -94,10 +106,12 @@ def evaluate(
     from visus.api.judging import judge
     from visus.api.load import load
     from visus.api.scores import Evaluation
+    from visus.api.slide import Slider
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     size = batch_size or int(info.recipe.get("batch_size", 16))
-    judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting)
+    slider = Slider(loaded, score=0.0, smallest=smallest) if slide else None
+    judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting, slider=slider)
     result = Evaluation(
         data=dataset.name,
         split=chosen,

@@ -9,6 +9,7 @@ from typing import Any
 
 from visus.api.model import SHOWN_SCORE, Model
 from visus.api.objects import Counting
+from visus.api.slide import Slider
 from visus.engine.progress import Progress
 from visus.errors import DataError
 from visus.metrics.detection import DetectionMetric
@@ -60,6 +61,7 @@ def judge(
     batch_size: int,
     progress: Progress | None = None,
     counting: Counting | None = None,
+    slider: Slider | None = None,
 ) -> Judged:
     """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
 
@@ -69,6 +71,7 @@ def judge(
         batch_size: images at a time.
         progress: told of every batch.
         counting: segmentation: also score counted objects, under "objects"; None: no.
+        slider: that answers in place of the model; None: the model itself.
 
     Raises:
         DataError: if an image cannot be read, or there is none.
@@ -80,7 +83,10 @@ def judge(
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
     worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
     ordinary: list[tuple[float, int, Target, Any]] = []
-    answers = model.answers(samples, batch_size=batch_size, progress=progress)
+    if slider is None:
+        answers = model.answers(samples, batch_size=batch_size, progress=progress)
+    else:
+        answers = slider.answers(samples, progress)
     watch, counted = Stopwatch(model.network), 0
     with watch:
         for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):

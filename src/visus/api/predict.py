@@ -84,9 +84,11 @@ def predict_files(
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
-        slide: classification: slide the network over each image at several sizes, and answer with the windows that are
-            left after non-maximum suppression (see :func:`visus.slide`); ``save`` then also writes a map of scores.
-        smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: that of the network's input.
+        slide: slide the network over each image at several sizes, and answer with what is left: of a classifier windows
+            after non-maximum suppression, of a localizer merged boxes (see :func:`visus.slide`); ``save`` then also
+            writes a map of scores.
+        smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: that of the network's input,
+            or of a localizer half of the image's.
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
@@ -94,7 +96,7 @@ def predict_files(
         DataError: if a file or folder does not exist, or a folder holds no image.
         DiskError: if the answers cannot be written.
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
-            classification.
+            classification or localization.
     """
     from visus.data.opening import open_images
     from visus.data.value_ranges import ranged

@@ -1,9 +1,13 @@
-"""A classifier slid over images of any size: what is where, from labels of whole images alone."""
+"""A classifier or a localizer slid over images of any size: what is where, from networks that see one object a window.
+
+A classifier answers with its surest windows. A localizer says of every window where in it the object is; these boxes
+are merged as in OverFeat (Sermanet et al. 2014, arXiv:1312.6229, section 4.3).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.engine.predict import Answer
+from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
 from visus.structures import Detections, Heatmap, Sample
 from visus.structures.class_names import BACKGROUND_NAMES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from visus.api.model import Image, Model
+
+_Objects = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
+"""Boxes [N,4], labels [N] and scores [N], the surest first."""
 
 STEP = math.sqrt(2)
 """From one level of the pyramid to the next."""
 
 MOST_LEVELS = 10
 CANDIDATES, KEPT = 400, 200  # windows a class that compete, and objects an image that remain
+LOCALIZERS_ZOOM = 2.0
+"""From a localizer's first level to its last, as in OverFeat's table 5: windows of 221 pixels, images of up to 461."""
+CLASSES_A_LEVEL = 5
+"""OverFeat's k, of section 4.3 (a), which it does not state: as many as there are guesses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +49,25 @@ class SlidLevel:
         scores: [K,h',w'] float32: the probability of each class in each window.
         boxes: [h',w',4] float32 xyxy: the windows in file pixels.
         cell: (height, width) in file pixels of the step from one window to the next.
+        found: [K,h',w',4] float32 xyxy in file pixels: where a localizer sees an object of each class in each window;
+            None of a classifier.
     """
 
     scale: tuple[float, float]
     scores: NDArray[np.float32]
     boxes: NDArray[np.float32]
     cell: tuple[float, float]
+    found: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slid:
-    """What a slid classifier says of an image.
+    """What a slid classifier or localizer says of an image.
 
     Args:
         levels: of the pyramid, from the whole image in about one window to the smallest windows.
-        detections: the windows that are left after non-maximum suppression, the surest first; keeps the image.
+        detections: a classifier's windows that are left after non-maximum suppression, or a localizer's merged boxes,
+            the surest first; keeps the image.
         shared: whether all windows of a level were computed at once.
     """
 
@@ -88,23 +106,30 @@ def slide(
     *,
     score: float = 0.5,
     overlap: float = 0.5,
+    misfit: float = 0.5,
     smallest: float | None = None,
     scales: Sequence[float] | None = None,
     shared: bool | None = None,
     device: str = "auto",
 ) -> Any:
-    """Slides a trained classifier over images, at several sizes, and keeps the windows that are surest.
+    """Slides a trained classifier or localizer over images, at several sizes.
 
-    A class named background is no object. A classifier without such a class must say something of every window: ask for
-    a high ``score`` then.
+    Of a classifier the windows that are surest remain. A class named background is no object. A classifier without such
+    a class must say something of every window: ask for a high ``score`` then.
+
+    A localizer's boxes of all windows and sizes are merged, those of each class with one another (OverFeat, section
+    4.3; see :func:`~visus.ops.box_merging.merge_boxes`). The confidences of the windows that a merged box comes from
+    are added; its score is their share of the confidence of all windows, times that of the surest window.
 
     Args:
-        model: a run folder, a model file, or a loaded model, of the task classification.
+        model: a run folder, a model file, or a loaded model, of the task classification or localization.
         images: a file, a folder, an array, or a list of such.
-        score: windows must be surer than this, in [0, 1].
-        overlap: of two windows of one class with a higher intersection over union, the surer one stays.
+        score: windows, or merged boxes, must be surer than this, in [0, 1].
+        overlap: classification: of two windows of one class with a higher intersection over union, the surer one stays.
+        misfit: localization: boxes that fit worse are not merged (see :func:`~visus.ops.box_merging.misfit`).
         smallest: the shorter side of the smallest windows, in pixels of the file; None: that of the network's input, so
-            that the file is not enlarged. Of a network that was trained on small images, give their side.
+            that the file is not enlarged, and of a localizer half of the file's shorter side. Of a network that was
+            trained on small images, give their side.
         scales: network pixels for one file pixel, a level each; None: from the size at which the window covers the
             shorter side, in steps of the square root of 2, to the smallest windows, at most 10.
         shared: compute all windows of a level at once (see :mod:`visus.models.sliding`); False: each by itself; None:
@@ -115,7 +140,7 @@ def slide(
         A :class:`Slid`; a list of them for several images (a folder, a list).
 
     Raises:
-        UsageError: if the model is no classifier, or a number is out of its range.
+        UsageError: if the model is no classifier or localizer, or a number is out of its range.
         TaskMismatchError: for ``shared=True``, if the network cannot do so, with the reason.
         DataError: if an image cannot be read.
     """
@@ -124,14 +149,16 @@ def slide(
     from visus.data.value_ranges import ranged
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
-    slider = Slider(loaded, score=score, overlap=overlap, smallest=smallest, scales=scales, shared=shared)
+    slider = Slider(
+        loaded, score=score, overlap=overlap, misfit=misfit, smallest=smallest, scales=scales, shared=shared
+    )
     one = not isinstance(images, list | tuple) and not (isinstance(images, str | Path) and Path(images).is_dir())
     found = [slider(sample) for sample in ranged(as_samples(images), loaded.info.preprocessing.value_range)]
     return found[0] if one else found
 
 
 class Slider:
-    """A classifier ready to be slid; arguments as for :func:`slide`."""
+    """A classifier or localizer ready to be slid; arguments as for :func:`slide`."""
 
     def __init__(
         self,
@@ -139,23 +166,25 @@ class Slider:
         *,
         score: float = 0.5,
         overlap: float = 0.5,
+        misfit: float = 0.5,
         smallest: float | None = None,
         scales: Sequence[float] | None = None,
         shared: bool | None = None,
     ) -> None:
-        if model.info.task != "classification":
+        if model.info.task not in ("classification", "localization"):
             raise UsageError(
-                "only a classifier is slid over images",
-                expected="a model for classification",
+                "only a classifier or a localizer is slid over images",
+                expected="a model for classification or localization",
                 got=f"{model.info.model}, a model for {model.info.task}",
                 remedy="predict without sliding",
             )
         positive = [*(scales or ()), *(() if smallest is None else (smallest,))]
-        if not (0 <= score <= 1 and 0 <= overlap <= 1 and all(number > 0 for number in positive)):
+        in_range = 0 <= score <= 1 and 0 <= overlap <= 1 and misfit >= 0
+        if not (in_range and all(number > 0 for number in positive)):
             raise UsageError(
                 "windows cannot be chosen like this",
-                expected="score and overlap in [0, 1], smallest and scales above 0",
-                got=f"score={score}, overlap={overlap}, smallest={smallest}, scales={scales}",
+                expected="score and overlap in [0, 1], misfit 0 or more, smallest and scales above 0",
+                got=f"score={score}, overlap={overlap}, misfit={misfit}, smallest={smallest}, scales={scales}",
             )
         from visus.errors import TaskMismatchError
         from visus.models.sliding import SlidNetwork
@@ -163,6 +192,8 @@ class Slider:
         self.model = model
         self.score = score
         self.overlap = overlap
+        self.misfit = misfit
+        self.is_localizer = model.info.task == "localization"
         self.smallest = smallest
         self.scales = scales
         self.window = model.info.example_size
@@ -180,12 +211,18 @@ class Slider:
         Raises:
             DataError: if it cannot be read.
         """
+        size = sample.image.size()
+        levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
+        boxes, labels, scores = self._merged(levels) if self.is_localizer else self._suppressed(levels, size)
+        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image.load())
+        return Slid(levels, detections, self.network is not None)
+
+    def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
+        """The windows of a classifier that are surer than those near them."""
         import torch
 
         from visus.ops.suppression import suppress
 
-        size = sample.image.size()
-        levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
         boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
         scores = torch.from_numpy(
             np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
@@ -196,8 +233,33 @@ class Slider:
             boxes, scores, size, confidence=self.score, overlap=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
         places, labels, values = (part.numpy() for part in found)
-        detections = Detections(self.model.classes, places, labels, size, scores=values, image=sample.image.load())
-        return Slid(levels, detections, self.network is not None)
+        return places, labels, values
+
+    def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
+        """The boxes of a localizer, merged (OverFeat, section 4.3)."""
+        from visus.ops.box_merging import merge_boxes
+
+        boxes, labels, totals = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros(0)]
+        chosen = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
+        for k in sorted({int(k) for own in chosen for k in own}):
+            own = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
+            places = np.concatenate([level.found[k].reshape(-1, 4) for level in own if level.found is not None])
+            scores = np.concatenate([level.scores[k].flatten() for level in own])
+            best = np.argsort(-scores, kind="stable")[:CANDIDATES]
+            merged = merge_boxes(places[best], scores[best], limit=self.misfit)
+            boxes.append(merged.boxes)
+            labels.append(np.full(len(merged.boxes), k))
+            totals.append(merged.totals)
+        surest = [level.scores.max(0) for level in levels]  # of each window
+        whole = sum(float(part.sum()) for part in surest)
+        share = max(float(part.max()) for part in surest) / whole if whole > 0 else 0.0
+        values = np.concatenate(totals) * share
+        order = [int(i) for i in np.argsort(-values, kind="stable") if values[i] > self.score][:KEPT]
+        return (
+            np.concatenate(boxes)[order].astype(np.float32),
+            np.concatenate(labels)[order],
+            values[order].clip(0, 1).astype(np.float32),
+        )
 
     def answer(self, sample: Sample) -> Answer:
         """The windows of one image; an image that cannot be read becomes an answer with an error."""
@@ -206,13 +268,27 @@ class Slider:
         except DataError as error:
             return Answer(sample.id, None, error)
 
+    def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Answer]:
+        """The detections of each image, in order, as a model's own answers."""
+        progress = progress or Silent()
+        progress.begin("slide", len(samples))
+        try:
+            for sample in samples:
+                answer = self.answer(sample)
+                yield answer if answer.value is None else Answer(sample.id, answer.value.detections)
+                progress.advance(1)
+        finally:
+            progress.end()
+
     def _scales(self, size: tuple[int, int]) -> list[float]:
         """Network pixels for a file pixel; none so small that a window does not fit."""
         least = max(self.window[0] / size[0], self.window[1] / size[1])
         if self.scales is not None:
             return sorted({max(scale, least) for scale in self.scales})
         scales = [least]
-        most = 1.0 if self.smallest is None else min(self.window) / self.smallest
+        most = LOCALIZERS_ZOOM * least if self.is_localizer else 1.0
+        if self.smallest is not None:
+            most = min(self.window) / self.smallest
         while len(scales) < MOST_LEVELS and scales[-1] < most:
             scales.append(min(scales[-1] * STEP, most))
         return scales
@@ -237,13 +313,34 @@ class Slider:
                 step = max(getattr(network, "channels", {1: 0}))
                 stride = (step, step)
                 logits = slide_windows(network, batch.images, self.window, stride)
-            scores = logits.float().softmax(1)[0].cpu().numpy()  # [K, h', w']
         exact = (sides[0] / size[0], sides[1] / size[1])
-        tops = np.arange(scores.shape[1]) * stride[0] / exact[0]
-        lefts = np.arange(scores.shape[2]) * stride[1] / exact[1]
+        tops = np.arange(logits.shape[2]) * stride[0] / exact[0]
+        lefts = np.arange(logits.shape[3]) * stride[1] / exact[1]
         y, x = np.meshgrid(tops, lefts, indexing="ij")
         boxes = np.stack([x, y, x + self.window[1] / exact[1], y + self.window[0] / exact[0]], -1).astype(np.float32)
-        return SlidLevel(exact, scores, boxes, (stride[0] / exact[0], stride[1] / exact[1]))
+        cell = (stride[0] / exact[0], stride[1] / exact[1])
+        if not self.is_localizer:
+            return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
+        scores, inside = self._located(logits)
+        found = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
+        return SlidLevel(exact, scores, boxes, cell, found)
+
+    def _located(self, vectors: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """A localizer's vectors [1,V,h',w'] -> scores [K,h',w'] and boxes [K,h',w',4] in network pixels of the windows.
+
+        Of each window the codec tells the surest guesses; the other classes have scores of 0.
+        """
+        from visus.models.localization.localizer import LocalizerOutput
+
+        rows, columns = vectors.shape[2:]
+        codec: Any = self.model.network.codec
+        guesses = codec.decode(LocalizerOutput(vectors[0].flatten(1).T, self.window))
+        scores = np.zeros((len(self.model.classes), rows * columns), np.float32)
+        boxes = np.zeros((len(self.model.classes), rows * columns, 4), np.float32)
+        for place, guess in enumerate(guesses):
+            scores[guess.labels, place] = guess.scores
+            boxes[guess.labels, place] = guess.boxes
+        return scores.reshape(-1, rows, columns), boxes.reshape(-1, rows, columns, 4)
 
 
 def _object_ids(classes: Sequence[str]) -> list[int]:

@@ -13,6 +13,7 @@ HELP = """Judge a trained model on labelled images.
   visus evaluate runs/photos-resnet18 --split val
   visus evaluate runs/photos-resnet18 --data more/ --split test
   visus evaluate runs/nuclei-unet --objects                  also count objects, and score their masks
+  visus evaluate runs/birds-localizer --slide                windows of several sizes, and their boxes merged
   visus evaluate model.safetensors --data photos/ --json
 """
 
@@ -32,6 +33,13 @@ def evaluate(
         float | None,
         typer.Option(min=0, help="With --objects: pixels that each gets back of a gap or border; as in training."),
     ] = None,
+    slide: Annotated[
+        bool, typer.Option("--slide", help="Localization: slide over each image and judge the merged boxes.")
+    ] = False,
+    smallest: Annotated[
+        float | None,
+        typer.Option(min=1, help="With --slide: side of the smallest windows in pixels; half of the image's."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
@@ -48,6 +56,8 @@ def evaluate(
         objects=objects,
         min_area=min_area,
         grow=grow,
+        slide=slide,
+        smallest=smallest,
         quiet=quiet,
     )
     if json_:

@@ -31,11 +31,11 @@ def predict(
         typer.Option(min=0, help="With --objects: pixels that each gets back of a gap or border; as in training."),
     ] = None,
     slide: Annotated[
-        bool, typer.Option("--slide", help="Classification: slide over each image; answer with windows.")
+        bool, typer.Option("--slide", help="Classification, localization: slide over each image.")
     ] = False,
     smallest: Annotated[
         float | None,
-        typer.Option(min=1, help="With --slide: side of the smallest windows in pixels; that of the network's input."),
+        typer.Option(min=1, help="With --slide: side of the smallest windows in pixels."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",

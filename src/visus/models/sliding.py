@@ -9,6 +9,8 @@ elementary operators, and the record is played for larger images. Places are a s
 network pads its maps with zeros, those lie at the borders of the image here, and at the borders of each window there:
 the answers are then near to, and not equal to, those of cut out windows. Without padding they are equal.
 
+A localizer is slid alike (section 4): its vector stands where a classifier's logits do.
+
 Letters: N images, C channels, H x W pixels, K classes, h x w windows or cells, D values.
 """
 
@@ -25,6 +27,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 from visus.errors import ShapeError, TaskMismatchError
+from visus.models.localization.localizer import Localizer, LocalizerOutput
 from visus.models.protocols import Output
 
 Size = tuple[int, int]
@@ -34,7 +37,7 @@ def slide_windows(network: nn.Module, images: Tensor, window: Size, stride: Size
     """The logits of every window, cut out and computed by itself. [N,C,H,W] -> [N,K,h',w'].
 
     Args:
-        network: a classifier, in eval mode.
+        network: a classifier or a localizer, in eval mode; of the latter K is the length of its vector.
         images: at least as large as a window.
         window: (height, width) of a window in pixels.
         stride: (down, right) from one window to the next, in pixels.
@@ -104,7 +107,7 @@ class SlidNetwork(nn.Module):
     Its weights are those that the network had when this was made.
 
     Args:
-        network: a classifier of the catalogue.
+        network: a classifier of the catalogue, or a localizer, whose K is the length of its vector.
         window: (height, width) of the images that it was made for.
         in_channels: C.
 
@@ -120,7 +123,7 @@ class SlidNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, window: Size, in_channels: int = 3) -> None:
         super().__init__()
-        if getattr(network, "codec", None) is not None:
+        if getattr(network, "codec", None) is not None and not isinstance(network, Localizer):
             raise _cannot(network, "its outputs are no logits but read by a codec of their own")
         device = next((p.device for p in network.parameters()), torch.device("cpu"))
         was_training = network.training
@@ -440,10 +443,13 @@ def _pair(value: Any) -> Size:
 
 
 def _logits(output: Any) -> Tensor:
-    """[N,K] of a classifier's output."""
+    """[N,K] of a classifier's output; a localizer's vector."""
     logits = output.logits if isinstance(output, Output) else output
+    logits = output.vector if isinstance(output, LocalizerOutput) else logits
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise TaskMismatchError("only a classifier can be slid", expected="logits [N, K]", got=type(output).__name__)
+        raise TaskMismatchError(
+            "only a classifier or localizer can be slid", expected="logits [N, K]", got=type(output).__name__
+        )
     return logits
 
 
