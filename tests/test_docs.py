@@ -264,6 +264,38 @@ def test_json_fields_of_explained_targets(tmp_path: Path) -> None:
     assert {*values["grids"][0], *values["counts"], *values["objects"][0]} <= named
 
 
+@pytest.mark.parametrize("name", ["yolov1", "yolov2", "yolov3", "ssd", "retinanet"])
+def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path) -> None:
+    """On a plain image of the photo's size: who learns what depends on the boxes alone, but for YOLO."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    from PIL import Image
+
+    spec = spec_from_file_location("draw_detectors", DOCS / "draw_detectors.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    Image.new("RGB", (640, 480), (90, 90, 90)).save(tmp_path / "a.png")
+    found = visus.explain_targets(name, tmp_path / "a.png", script.truth_of((480, 640)), device="cpu")
+    section = page("detectors").partition(f"(images/targets-{name}.jpg)")[2].partition("\n## ")[0]
+    height, width = found.size
+    assert f"{width} x {height}" in section
+    assert f"{len(found.predictors.boxes):,}" in section
+    assert found.objects is not None
+    rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+\.\d) % \|$", section, flags=re.M)
+    expected = [(own.name, str(len(own.predictors)), f"{100 * own.overlap:.1f}") for own in found.objects]
+    assert rows == (expected if name != "yolov1" else [])
+    if found.predictors.compared == "box":
+        assert all(f"{count:,}" in section for count in found.counts().values() if count)
+    if name == "yolov1":
+        _, row, column = found.predictors.place(int(found.objects[0].predictors[0]))
+        assert f"is in row {row} and column {column}" in section
+    with Image.open(DOCS / "images" / f"targets-{name}.jpg") as picture:
+        assert picture.width == 22 + 2 * (560 + 22)  # four panels
+    assert (DOCS / "images" / f"targets-{name}.jpg").stat().st_size <= script.LARGEST
+
+
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 

@@ -157,3 +157,30 @@ def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], 
     missing = cli("explain", "sdd", photo, "--targets", "--save", tmp_path / "none")
     assert missing.code == 2
     assert not (tmp_path / "none").exists()
+
+
+# --- real data
+
+
+def test_platelets_are_covered_by_smaller_default_boxes(unpacked: Callable[[str], Path]) -> None:
+    """What docs/detectors.md says of BCCD: a platelet here has 18 x 22 pixels, the smallest default box 30 x 30."""
+    dataset = visus.open_data(unpacked("bccd/bccd_voc.tar"), task="detection")
+    sample = next(s for split in dataset.splits.values() for s in split if "BloodImage_00005" in s.id)
+    found = {
+        scales: visus.explain_targets(
+            "ssd", sample.image, sample.target("detection", masks=False), options={"scales": scales}, device="cpu"
+        )
+        for scales in ("voc", "coco")
+    }
+    learned: dict[str, list[tuple[str, int, float]]] = {}
+    for scales, value in found.items():
+        learned[scales] = [(own.name, len(own.predictors), own.overlap) for own in value.objects or ()]
+    platelets = [(count, overlap) for name, count, overlap in learned["voc"] if name == "Platelets"]
+    assert [count for count, _ in platelets] == [1, 1, 1]
+    assert all(overlap == pytest.approx(0.445, abs=5e-4) for _, overlap in platelets)
+    red = [count for name, count, _ in learned["voc"] if name == "RBC"]
+    assert (min(red), max(red)) == (9, 17)
+    smaller = [(count, overlap) for name, count, overlap in learned["coco"] if name == "Platelets"]
+    assert sorted(count for count, _ in smaller) == [2, 3, 4]
+    assert min(overlap for _, overlap in smaller) == pytest.approx(0.633, abs=5e-4)
+    assert max(overlap for _, overlap in smaller) == pytest.approx(0.766, abs=5e-4)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError, TaskMismatchError
+from visus.explanation import target_drawing
 from visus.explanation.targets import ExplainedTargets, as_seen, explain_targets
 from visus.models.detection.retinanet import RetinaNetCodec, RetinaNetOutput
 from visus.models.detection.ssd import SSDCodec, SSDOutput
@@ -180,6 +181,15 @@ def test_what_is_printed_and_given() -> None:
     assert (0, 1, 1) in values["objects"][0]["cells"]
     assert explained(ssd(), None).to_dict()["objects"] is None
     assert "no truth" in str(explained(ssd(), None))
+
+
+def test_of_many_objects_the_worst_covered_are_named() -> None:
+    """Nine default boxes of the fine map as they are, and a square of 8 pixels."""
+    exact = [[32 * x, 32 * y, 32 * x + 32, 32 * y + 32] for x in range(3) for y in range(3)]
+    found = explained(ssd(), truth([*exact, [100, 100, 108, 108]]))
+    lines = [text for text, _ in target_drawing._learned(found).lines]
+    assert lines[0] == found.sentence(9)
+    assert "and 2 objects that fit better" in lines
 
 
 def colour_at(found: ExplainedTargets, panel: int, x: float, y: float) -> np.ndarray:

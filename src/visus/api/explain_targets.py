@@ -241,7 +241,7 @@ def _of_network(
 ) -> ExplainedTargets:
     from visus.explanation.targets import require_placed
 
-    name = type(network).__name__
+    name = getattr(network, "name", type(network).__name__)
     require_placed(network, name)
     if preprocessing is None:
         raise UsageError(

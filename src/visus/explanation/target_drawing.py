@@ -34,6 +34,7 @@ GAP = 22
 WASH = 0.5  # share of white over the photograph, so that lines stand out
 MOST_CANDIDATES = 400
 MOST_SENTENCES = 8
+NEUTRAL_DOT: Colour = (70, 70, 70)
 HEADING, TEXT = 17, 14  # letters, in pixels
 
 Entry = tuple[str, Colour | None]
@@ -53,6 +54,8 @@ class DrawnObject(Protocol):
     def predictors(self) -> NDArray[np.int64]: ...
     @property
     def best(self) -> int: ...
+    @property
+    def overlap(self) -> float: ...
 
 
 class DrawnTargets(Protocol):
@@ -285,7 +288,6 @@ def _learned(value: DrawnTargets) -> _Panel:
     matches = value.matches if value.matches is not None else np.zeros(0, np.int64)
     neutral = np.flatnonzero(matches == NEUTRAL)
     cells = np.asarray([_cell(value, *places.place(int(k))) for k in neutral]).reshape(-1, 4)
-    canvas.dots((cells[:, :2] + cells[:, 2:]) / 2, UNCOUNTED, 2)
     colours = [UNCOUNTED if own.ignored else HUES[number % len(HUES)] for number, own in enumerate(objects)]
     for own, colour in zip(objects, colours, strict=True):
         if places.compared != "box":
@@ -293,13 +295,17 @@ def _learned(value: DrawnTargets) -> _Panel:
             canvas.fill(np.asarray([_cell(value, *cell) for cell in sorted(held)]).reshape(-1, 4), colour, 90)
         few = len(own.predictors) <= 3
         canvas.boxes(shapes[own.predictors], colour, line=2 if few else 1, alpha=230 if few else 180)
+    canvas.dots((cells[:, :2] + cells[:, 2:]) / 2, NEUTRAL_DOT, 2)
     texts = [f"{own.name}: {len(own.predictors)}" for own in objects]
     canvas.named(np.asarray([own.box for own in objects]).reshape(-1, 4), texts, colours)
     said = value.counts()
     lines: list[Entry] = []
-    lines += [(value.sentence(number), colours[number]) for number in range(len(objects))[:MOST_SENTENCES]]
+    shown = list(range(len(objects)))
     if len(objects) > MOST_SENTENCES:
-        lines.append((f"and {len(objects) - MOST_SENTENCES} objects more", None))
+        shown = sorted(shown, key=lambda number: objects[number].overlap)[:MOST_SENTENCES]
+    lines += [(value.sentence(number), colours[number]) for number in shown]
+    if len(objects) > MOST_SENTENCES:
+        lines.append((f"and {len(objects) - MOST_SENTENCES} objects that fit better", None))
     uncounted = f"{said['neutral']:,} do not count" + (" (grey dots: their cells)" if len(neutral) else "")
     lines.append(
         (f"of {len(matches):,}, {said['learn']:,} learn, {said['background']:,} are background, {uncounted}", None)
