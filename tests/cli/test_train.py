@@ -66,7 +66,7 @@ def test_the_recipe_can_be_seen(photos: Path, cli: Callable[..., Any], tmp_path:
 def test_what_is_chosen_is_said(
     photos: Path, boxes: Path, masks: Path, cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    for data, model in ((photos, "mnist_cnn"), (boxes, "ssd on mobilenet_v2"), (masks, "unet@padded")):
+    for data, model in ((photos, "mnist_cnn"), (boxes, "yolov3 on mobilenet_v2"), (masks, "unet@padded")):
         from visus.api.plan import prepare
 
         said = "\n".join(prepare(data, weights="none").said)

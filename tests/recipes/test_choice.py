@@ -23,7 +23,7 @@ PHOTOS = DataFacts(images=500, classes=2, size=(375, 500), grey=False)
 def test_models_follow_task_and_size() -> None:
     assert choose_model("classification", GLYPHS) == ("mnist_cnn", "")
     assert choose_model("classification", PHOTOS) == ("resnet18", "")
-    assert choose_model("detection", PHOTOS) == ("ssd", "mobilenet_v2")
+    assert choose_model("detection", PHOTOS) == ("yolov3", "mobilenet_v2")
     assert choose_model("segmentation", PHOTOS) == ("unet@padded", "")
     for task in ("classification", "detection", "segmentation"):
         model, backbone = choose_model(task, PHOTOS)

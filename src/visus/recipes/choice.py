@@ -50,7 +50,7 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
     if task == "localization":
         return "localizer", "mobilenet_v2"
     if task == "detection":
-        return "ssd", "mobilenet_v2"
+        return "yolov3", "mobilenet_v2"
     if task in ("segmentation", "multilabel_segmentation"):
         return "unet@padded", ""
     return ("mnist_cnn" if facts.small else "resnet18"), ""
@@ -75,9 +75,9 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
         recipe = _localization(facts, pretrained)
     elif card.task == "detection":
         if card.name.startswith("retinanet"):
-            recipe = _retinanet(pretrained)
+            recipe = _retinanet(facts, pretrained)
         else:
-            recipe = _yolo(pretrained) if card.name.startswith("yolo") else _ssd(card, pretrained)
+            recipe = _yolo(facts, pretrained) if card.name.startswith("yolo") else _ssd(card, facts, pretrained)
     elif card.task == "segmentation":
         recipe = _segmentation(facts, pretrained)
     elif facts.small:
@@ -158,8 +158,10 @@ def _localization(facts: DataFacts, pretrained: bool) -> Recipe:
     )
 
 
-def _retinanet(pretrained: bool) -> Recipe:
-    recipe = _detection(pretrained, {"match_best": True})  # own data often has objects that no anchor covers by half
+def _retinanet(facts: DataFacts, pretrained: bool) -> Recipe:
+    recipe = _detection(
+        facts, pretrained, {"match_best": True}
+    )  # own data often has objects that no anchor covers by half
     return recipe.with_changes(
         {
             "source": "visus default for RetinaNet: SSD's crops and colours, 512 pixels instead of 800, AdamW",
@@ -170,8 +172,8 @@ def _retinanet(pretrained: bool) -> Recipe:
     )
 
 
-def _yolo(pretrained: bool) -> Recipe:
-    recipe = _detection(pretrained, {})
+def _yolo(facts: DataFacts, pretrained: bool) -> Recipe:
+    recipe = _detection(facts, pretrained, {})
     return recipe.with_changes(
         {
             "source": "visus default for YOLO: the first paper's zoom and shift by up to 20 %, SSD's colours, AdamW",
@@ -184,16 +186,16 @@ def _yolo(pretrained: bool) -> Recipe:
     )
 
 
-def _ssd(card: Card, pretrained: bool) -> Recipe:
+def _ssd(card: Card, facts: DataFacts, pretrained: bool) -> Recipe:
     # The paper's smaller default boxes (sec. 3.4, for COCO): own data often has small objects.
-    return _detection(pretrained, {"scales": "coco"} if card.backbone else {})
+    return _detection(facts, pretrained, {"scales": "coco"} if card.backbone else {})
 
 
-def _detection(pretrained: bool, options: dict[str, object]) -> Recipe:
+def _detection(facts: DataFacts, pretrained: bool, options: dict[str, object]) -> Recipe:
     return Recipe(
         source="visus default for detection: SSD's sampler and colours with AdamW instead of 120k steps of SGD",
         epochs=40,
-        batch_size=16,
+        batch_size=16 if facts.images >= 500 else 8,  # few images give few steps
         optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=5e-4, backbone_lr=0.1 if pretrained else 1.0),
         schedule=Schedule(name="cosine", warmup_epochs=1),
         augmentation=Augmentation(
