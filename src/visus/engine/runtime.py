@@ -6,7 +6,7 @@ import gc
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from visus.engine.kept_memory import kept_memory
 from visus.engine.launch import GROUP_FILE, watch_parent
 from visus.errors import UsageError
 
@@ -107,8 +106,7 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
         torch.cuda.set_device(chosen)
     control = _join_group(chosen, rank, world) if world > 1 else None
     try:
-        with kept_memory() if chosen.type == "cpu" else nullcontext():
-            yield Runtime(chosen, rank, world, control)
+        yield Runtime(chosen, rank, world, control)
         if control is not None:
             dist.monitored_barrier(control, timeout=_PATIENCE)
     finally:

@@ -6,13 +6,15 @@ Shapes: N images, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from visus.ops.predictors import Predictors
-from visus.ops.suppression import Method
+if TYPE_CHECKING:
+    # both load torchvision, which most networks need not
+    from visus.ops.predictors import Predictors
+    from visus.ops.suppression import Method
 from visus.structures import Detections
 
 
