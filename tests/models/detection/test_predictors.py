@@ -167,14 +167,14 @@ def test_yolov2_by_hand(answered: Any) -> None:
 
 
 def test_yolov3_tiny_by_hand(answered: Any) -> None:
-    """24 x 26 pixels fit the second smallest anchor (23 x 27), which the finer map of 8 x 8 cells has.
+    """24 x 26 pixels fit the smallest anchor (23 x 27), which the finer map of 8 x 8 cells has.
 
     The centre (60, 100) lies in column 3 and row 6 of its cells of 16 pixels: 4*4*3 coarse ones, then 51 cells of 3.
     """
     outputs, codec = answered("yolov3_tiny")
     (matches,) = codec.assign(outputs, codec.encode([truth([[48, 87, 72, 113]], (128, 128))], CPU))
-    assert torch.nonzero(matches >= 0).flatten().tolist() == [4 * 4 * 3 + (6 * 8 + 3) * 3 + 1]
-    assert codec.predictors(outputs).place(4 * 4 * 3 + (6 * 8 + 3) * 3 + 1) == (1, 6, 3)
+    assert torch.nonzero(matches >= 0).flatten().tolist() == [4 * 4 * 3 + (6 * 8 + 3) * 3]
+    assert codec.predictors(outputs).place(4 * 4 * 3 + (6 * 8 + 3) * 3) == (1, 6, 3)
 
 
 def test_retinanet_by_hand(answered: Any) -> None:

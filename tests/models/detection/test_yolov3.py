@@ -174,6 +174,15 @@ def test_maps_and_predictors_of_the_paper() -> None:
     assert network.anchors == (ANCHORS[6:], ANCHORS[3:6], ANCHORS[:3])
 
 
+def test_the_released_tiny_forms_anchors() -> None:
+    """yolov3-tiny.weights learned with mask=1,2,3 on the finer map: pjreddie/darknet#764, ultralytics/yolov3#256."""
+    with torch.device("meta"):
+        network = yolov3_tiny(classes=80, in_channels=3).eval()
+        outputs = network(torch.empty(1, 3, 416, 416))
+    assert outputs.places.levels == ((13, 13, 3), (26, 26, 3))
+    assert network.anchors == (((81, 82), (135, 169), (344, 319)), ((23, 27), (37, 58), (81, 82)))
+
+
 def test_the_channels_of_a_map_are_predictor_by_predictor() -> None:
     """As yolo_layer.c's entry_index has them: n * (4 + 1 + classes) + entry."""
     from visus.models.detection.yolo_output import by_predictor

@@ -9,7 +9,8 @@ from visus.structures.preprocessing import Preprocessing
 
 
 def _pixels(side: int) -> Preprocessing:
-    """Darknet feeds pixels of 0 to 1 without a mean, and pads with grey (detector.c, letterbox_image)."""
+    """Darknet feeds pixels of 0 to 1 without a mean, and pads with grey (detector.c), on both sides alike
+    (letterbox_image), where ours pads right and bottom."""
     return Preprocessing(size=(side, side), fit="letterbox", mean=(0.0,) * 3, std=(1.0,) * 3, fill=127)
 
 
@@ -65,7 +66,7 @@ _V3_TINY = replace(
     weights=_file(
         "yolov3-tiny.weights", "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c", {"map50": 0.331}
     ),
-    note="not in the paper: the authors' yolov3-tiny.cfg",
+    note="not in the paper: the authors' yolov3-tiny.cfg, with the anchors that its weights were trained with",
 )
 
 _V2 = Card(
