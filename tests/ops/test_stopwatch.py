@@ -15,7 +15,7 @@ class Clock:
     def __init__(self) -> None:
         self.time = 100.0
 
-    def __call__(self) -> float:
+    def __call__(self, device: torch.device) -> float:
         return self.time
 
 
@@ -70,6 +70,16 @@ def test_an_error_ends_it(clock: Clock) -> None:
         network(torch.zeros(1))
     assert not network._forward_hooks
     assert not network._forward_pre_hooks
+
+
+def test_the_networks_own_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the current one, and none for a network on the CPU of a machine that has one."""
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    for device in ("cpu", "meta"):
+        with Stopwatch(nn.Linear(1, 1, device=device)), timed("answer"):
+            pass
+    assert waited == [torch.device("meta")] * 2
 
 
 def test_suppression_is_a_part() -> None:

@@ -29,6 +29,8 @@ class Stopwatch:
         self._network = network
         self._hooks: list[Any] = []
         self._start = 0.0
+        weight = next(network.parameters(), None)
+        self._device = torch.device("cpu") if weight is None else weight.device
         self._token: Token[Stopwatch | None] | None = None
 
     def __enter__(self) -> Stopwatch:
@@ -50,10 +52,15 @@ class Stopwatch:
         self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     def _begin(self, network: nn.Module, images: Any) -> None:  # noqa: ARG002
-        self._start = now()
+        self._start = now(self._device)
 
     def _end(self, network: nn.Module, images: Any, outputs: Any) -> None:  # noqa: ARG002
-        self.add("network", now() - self._start)
+        self.add("network", now(self._device) - self._start)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network was when this was made."""
+        return self._device
 
 
 @contextmanager
@@ -63,13 +70,13 @@ def timed(part: str) -> Iterator[None]:
     if watch is None:
         yield
         return
-    start = now()
+    start = now(watch.device)
     yield
-    watch.add(part, now() - start)
+    watch.add(part, now(watch.device) - start)
 
 
-def now() -> float:
-    """Seconds, once everything asked of an accelerator is done."""
-    if torch.accelerator.is_available():
-        torch.accelerator.synchronize()
+def now(device: torch.device) -> float:
+    """Seconds, once everything asked of the device is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)  # by its name: another one may be the current one
     return time.perf_counter()
