@@ -205,6 +205,10 @@ def test_the_boxes_of_a_localizers_windows_are_merged(finder: visus.Model) -> No
     assert (np.diff(found.scores) <= 0).all()
     apart = visus.slide(finder, scene(), shared=False, score=0, misfit=0).detections
     assert len(apart) >= len(found)
+    # however much is merged: windows without a box of a class do not move that class's boxes
+    all_merged = visus.slide(finder, scene(), shared=False, score=0, misfit=9).detections
+    assert all_merged.labels.tolist() == [0, 1]
+    np.testing.assert_allclose(all_merged.boxes, [[40, 8, 64, 32], [8, 44, 20, 56]], atol=1)
     high = visus.slide(finder, scene(), shared=False, score=float(found.scores[0]) - 1e-3).detections
     assert len(high) == 1
     nothing = visus.slide(finder, np.full((64, 80, 3), 127, np.uint8), shared=False, score=0).detections

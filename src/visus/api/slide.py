@@ -246,6 +246,7 @@ class Slider:
             places = np.concatenate([level.found[k].reshape(-1, 4) for level in own if level.found is not None])
             scores = np.concatenate([level.scores[k].flatten() for level in own])
             best = np.argsort(-scores, kind="stable")[:CANDIDATES]
+            best = best[scores[best] > 0]  # a window of which this class was not guessed has no box of it
             merged = merge_boxes(places[best], scores[best], limit=self.misfit)
             boxes.append(merged.boxes)
             labels.append(np.full(len(merged.boxes), k))
