@@ -53,7 +53,8 @@ def evaluate(
 
     Raises:
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
-            a model that is not one for segmentation, or sliding of one that is not for localization.
+            a model that is not one for segmentation, or sliding of one that is not for localization; if ``smallest``
+            is given without ``slide``.
         DataError: if the data cannot be read, has no such split, or has other classes than the model.
     """
     from visus.api.objects import PARTED, Counting
@@ -72,6 +73,8 @@ def evaluate(
         )
     plan = None if config is None else Plan.load(config)
     info = _info(model)
+    if smallest is not None and not slide:
+        raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
     if slide and info.task != "localization":
         raise UsageError(
             "only a localizer is judged by sliding",

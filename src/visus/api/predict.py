@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
+from visus.errors import UsageError
 from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 
 if TYPE_CHECKING:
@@ -96,11 +97,13 @@ def predict_files(
         DataError: if a file or folder does not exist, or a folder holds no image.
         DiskError: if the answers cannot be written.
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
-            classification or localization.
+            classification or localization; if ``smallest`` is given without ``slide``.
     """
     from visus.data.opening import open_images
     from visus.data.value_ranges import ranged
 
+    if smallest is not None and not slide:
+        raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = ranged(found, loaded.info.preprocessing.value_range)
