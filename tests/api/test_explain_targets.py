@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import visus
-from visus.errors import DataError, TaskMismatchError, UnknownModelError, UsageError
+from visus.errors import DataError, TaskMismatchError, UnknownModelError, UsageError, VisusError
 from visus.structures import Detections, Preprocessing
 
 NAMES = ("sun", "sea")
@@ -72,6 +72,8 @@ def test_the_picture_does_not_touch_torchs_generator(photo: Path) -> None:
 def test_bad_arguments(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownModelError):
         visus.explain_targets("sdd", photo)
+    with pytest.raises(VisusError, match="there is no file runs/bccd-sdd"):
+        visus.explain_targets("runs/bccd-sdd", photo)
     with pytest.raises(TaskMismatchError, match=r"resnet18@\w+ has no predictors"):
         visus.explain_targets("resnet18", photo)
     with pytest.raises(TaskMismatchError, match="LeNet5 has no predictors"):

@@ -67,7 +67,7 @@ def explain_targets(
 
     if not 0 <= score <= 1:
         raise UsageError("a score is a probability", expected="0 to 1", got=f"{score:g}")
-    named = isinstance(model, str | Path) and not Path(model).exists()
+    named = isinstance(model, str | Path) and not Path(model).exists() and Path(model).name == str(model)
     for what, value, fits in (
         ("backbone", backbone, named),
         ("options", options, named),
