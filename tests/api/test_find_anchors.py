@@ -79,7 +79,6 @@ def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
     [
         ("yolov2", {"changes": ["model_options.anchors=voc"]}),  # given
         ("yolov2", {"recipe": "yolov2-voc"}),  # a recipe is taken as it is
-        ("yolov3+resnet18", {}),  # nine anchors, six shapes
         ("ssd+resnet18", {}),
     ],
 )
@@ -87,6 +86,12 @@ def test_a_training_without_anchors_of_its_own(model: str, options: dict[str, An
     prepared = prepare(shapes_of_boxes(tmp_path / "wide"), model=model, weights="none", **options)
     assert prepared.plan.recipe.model_options.get("anchors") == ("voc" if "changes" in options else None)
     assert not any("anchors:" in line for line in prepared.said)
+
+
+def test_too_few_boxes_keep_published_anchors(tmp_path: Path) -> None:
+    prepared = prepare(shapes_of_boxes(tmp_path / "wide"), model="yolov3+resnet18", weights="none")
+    assert "anchors" not in prepared.plan.recipe.model_options
+    assert "anchors: the published ones, for 6 different boxes are too few for 9 anchors" in prepared.said
 
 
 def test_published_weights_keep_published_anchors() -> None:

@@ -306,8 +306,8 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
 def _with_own_anchors(
     recipe: Recipe, dataset: Dataset, card: Card, channels: int, *, pretrained: bool
 ) -> tuple[Recipe, str]:
-    """The recipe with anchors from the training images' boxes, and a line that says so; unchanged, and "", for models
-    without any, and where there are fewer different boxes than anchors."""
+    """The recipe with anchors from the training images' boxes, and a line that says so; unchanged where there are fewer
+    different boxes than anchors, which the line says, and for models without any, with ""."""
     from visus.recipes.choice import own_anchors, training_preprocessing
 
     count = own_anchors(card, pretrained=pretrained)
@@ -317,8 +317,9 @@ def _with_own_anchors(
     from visus.ops.anchor_clustering import cluster_shapes
 
     shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
-    if len(np.unique(shapes, axis=0)) < count:
-        return recipe, ""
+    different = len(np.unique(shapes, axis=0))
+    if different < count:
+        return recipe, f"anchors: the published ones, for {different} different boxes are too few for {count} anchors"
     found = cluster_shapes(shapes, count)
     anchors = [[round(float(width), 2), round(float(height), 2)] for width, height in found.anchors]
     line = f"anchors: {count} found among {len(shapes):,} boxes, mean IoU {found.mean_iou:.1%} (visus data anchors)"
