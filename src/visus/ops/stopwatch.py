@@ -22,6 +22,7 @@ class Stopwatch:
 
     Attributes:
         seconds: by part; parts within parts count in both.
+        device: where the network was when this was made.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -30,7 +31,7 @@ class Stopwatch:
         self._hooks: list[Any] = []
         self._start = 0.0
         weight = next(network.parameters(), None)
-        self._device = torch.device("cpu") if weight is None else weight.device
+        self.device = torch.device("cpu") if weight is None else weight.device
         self._token: Token[Stopwatch | None] | None = None
 
     def __enter__(self) -> Stopwatch:
@@ -52,15 +53,10 @@ class Stopwatch:
         self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     def _begin(self, network: nn.Module, images: Any) -> None:  # noqa: ARG002
-        self._start = now(self._device)
+        self._start = now(self.device)
 
     def _end(self, network: nn.Module, images: Any, outputs: Any) -> None:  # noqa: ARG002
-        self.add("network", now(self._device) - self._start)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network was when this was made."""
-        return self._device
+        self.add("network", now(self.device) - self._start)
 
 
 @contextmanager
