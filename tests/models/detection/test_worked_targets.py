@@ -20,8 +20,9 @@ from torchvision.ops import box_iou
 
 from visus.models.building import build
 from visus.models.catalog import find
+from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.truth import Truth
-from visus.models.detection.yolo_output import YOLOOutput, answers, assign
+from visus.models.detection.yolo_output import YOLOOutput, assign
 from visus.ops.cell_boxes import place_cells, shape_iou
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.ops.suppression import suppress
@@ -111,7 +112,7 @@ def test_the_tensor_is_read_back() -> None:
     tensor = target((CAR_BOX, CAR), (PEDESTRIAN_BOX, PEDESTRIAN))
     tensor[1, 1, 0, 0] = 0.7
     tensor[0, 2, 1] = torch.tensor([0.59, 0.5, 0.5, 0.5, 1, 0, 0, 1])  # a motorcycle, not sure enough
-    found = answers(said(tensor), confidence=0.6, overlap=0.5, candidates=18, keep=18, method="greedy")[0]
+    found = BoxCodec(confidence=0.6, overlap=0.5, candidates=18, keep=18).decode(said(tensor))[0]
     assert found.labels.tolist() == [CAR, PEDESTRIAN]
     assert found.scores == pytest.approx([1, 0.7], abs=1e-5)
     torch.testing.assert_close(

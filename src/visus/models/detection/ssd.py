@@ -20,14 +20,14 @@ from torch.nn import functional as F
 from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
-from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.box_codec import BoxCodec
+from visus.models.detection.truth import Truth
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
 from visus.ops.predictors import Grid, Predictors
-from visus.ops.suppression import Method, suppress
-from visus.structures import Detections
+from visus.ops.suppression import Method
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
@@ -62,19 +62,22 @@ class SSDOutput(NamedTuple):
         """[N,A,K]: the logits of the classes that users know."""
         return self.logits[..., 1:].float()
 
+    def scores(self) -> Tensor:
+        """[N,A,K] in [0, 1]: the probabilities of these classes."""
+        return self.logits.float().softmax(-1)[..., 1:]
+
     def boxes(self) -> Tensor:
         """[N,A,4] xyxy in network pixels, not clipped."""
         return CODING.decode(self.offsets.float(), self.default_boxes)
 
 
-class SSDCodec:
+class SSDCodec(BoxCodec):
     """What SSD's outputs mean, for training and for answering.
 
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress` (section 3.7;
-            ``candidates`` is the released code's).
+        confidence, overlap, suppression: of :func:`~visus.ops.suppression.suppress` (section 3.7).
     """
 
     def __init__(
@@ -84,21 +87,12 @@ class SSDCodec:
         negatives: float = 3.0,
         confidence: float = 0.01,
         overlap: float = 0.45,
-        candidates: int = 400,
-        keep: int = 200,
         suppression: Method = "greedy",
     ) -> None:
+        # 200 objects an image: section 3.7; of 400 candidates a class: the released code
+        super().__init__(confidence=confidence, overlap=overlap, candidates=400, keep=200, suppression=suppression)
         self.matching = matching
         self.negatives = negatives
-        self.confidence = confidence
-        self.overlap = overlap
-        self.candidates = candidates
-        self.keep = keep
-        self.suppression = suppression
-
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
-        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
 
     def predictors(self, outputs: SSDOutput) -> Predictors:
         """The default boxes."""
@@ -127,29 +121,6 @@ class SSDCodec:
         """ "box" and "class"; both 0 for a batch without objects."""
         labels, offsets = self.wanted(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)
-
-    def decode(self, outputs: SSDOutput) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers.
-
-        Boxes are clipped to the image before suppression, as torchvision does; the released code clips after it.
-        """
-        scores = outputs.logits.float().softmax(-1)[..., 1:]  # [N, A, K]
-        names = tuple(str(k) for k in range(scores.shape[-1]))
-        answers = []
-        for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-            found = suppress(
-                boxes,
-                image_scores,
-                outputs.size,
-                confidence=self.confidence,
-                overlap=self.overlap,
-                candidates=self.candidates,
-                keep=self.keep,
-                method=self.suppression,
-            )
-            places, labels, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, labels, outputs.size, scores=values))
-        return answers
 
 
 class SSD(nn.Module):

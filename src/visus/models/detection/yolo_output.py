@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError
+from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.truth import Truth
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.predictors import Grid, Predictors
-from visus.ops.suppression import Method, suppress
-from visus.structures import Detections
+from visus.ops.suppression import Method
 
 STRIDE = 32
 """Of the coarsest map; both sides of an input are multiples of it."""
@@ -110,27 +110,34 @@ def predictors(outputs: YOLOOutput) -> Predictors:
     return Predictors(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
 
 
-def answers(
-    outputs: YOLOOutput, *, confidence: float, overlap: float, candidates: int, keep: int, method: Method
-) -> list[Detections]:
-    """One Detections an image, best object first; its classes are named by their numbers."""
-    scores = outputs.scores()
-    names = tuple(str(k) for k in range(scores.shape[-1]))
-    found = []
-    for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-        best = suppress(
-            boxes,
-            image_scores,
-            outputs.size,
-            confidence=confidence,
-            overlap=overlap,
-            candidates=candidates,
-            keep=keep,
-            method=method,
-        )
-        places, labels, values = (part.detach().cpu().numpy() for part in best)
-        found.append(Detections(names, places, labels, outputs.size, scores=values))
-    return found
+class AnchorCodec(BoxCodec):
+    """What the codecs of YOLO v2 and v3 share.
+
+    Args:
+        anchors: (width, height) in pixels, of all levels in the order of the predictors.
+        ignore: a predictor without an object is not told so where its box overlaps one by more than this. As in
+            yolo_layer.c the predicted box is compared, not its anchor.
+        suppression: of :func:`~visus.ops.suppression.suppress`; confidence and overlap are those of the authors'
+            detector.c.
+    """
+
+    def __init__(self, anchors: Sequence[Anchor], *, ignore: float, suppression: Method) -> None:
+        super().__init__(confidence=0.005, overlap=0.45, suppression=suppression)
+        self.anchors = tuple(anchors)
+        self.ignore = ignore
+
+    def predictors(self, outputs: YOLOOutput) -> Predictors:
+        """The anchors, each in the middle of its cell."""
+        return predictors(outputs)
+
+    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
+        """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
+        return torch.stack([self.assigned(outputs, n, truth).matches for n, truth in enumerate(encoded)])
+
+    def assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
+        """The objects of an image and its predictors."""
+        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        return assign(outputs, image, truth, anchors, ignore=self.ignore)
 
 
 def by_predictor(map_: Tensor, count: int) -> Tensor:

@@ -33,12 +33,12 @@ from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
 from visus.layers.locally_connected import LocallyConnected
 from visus.models.backbone_maps import channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
-from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.box_codec import BoxCodec
+from visus.models.detection.truth import Truth
 from visus.models.protocols import Network
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.predictors import Grid, Predictors, cell_grid
-from visus.ops.suppression import Method, suppress
-from visus.structures import Detections
+from visus.ops.suppression import Method
 
 SIDE = 448
 CELLS = 7
@@ -97,14 +97,14 @@ def encode_boxes(boxes: Tensor, size: tuple[int, int], cells: int) -> tuple[Tens
     return (corner[:, 1] * cells + corner[:, 0]).long(), torch.cat([centres - corner, roots], dim=-1)
 
 
-class YOLOv1Codec:
+class YOLOv1Codec(BoxCodec):
     """What YOLO's outputs mean.
 
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
         noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
-            are those of the authors' yolo.c where it writes down its answers to be judged.
+        confidence, overlap, suppression: of :func:`~visus.ops.suppression.suppress`; the first two are those of the
+            authors' yolo.c where it writes down its answers to be judged.
     """
 
     def __init__(
@@ -114,21 +114,11 @@ class YOLOv1Codec:
         noobj: float = 0.5,
         confidence: float = 0.001,
         overlap: float = 0.5,
-        candidates: int = 400,
-        keep: int = 200,
         suppression: Method = "greedy",
     ) -> None:
+        super().__init__(confidence=confidence, overlap=overlap, suppression=suppression)
         self.coord = coord
         self.noobj = noobj
-        self.confidence = confidence
-        self.overlap = overlap
-        self.candidates = candidates
-        self.keep = keep
-        self.suppression = suppression
-
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
-        """A batch's objects on the device; boxes without area are left out."""
-        return truths_of(targets, device)
 
     def predictors(self, outputs: YOLOv1Output) -> Predictors:
         """The boxes of the cells; none has a shape of its own before the network answers."""
@@ -179,25 +169,6 @@ class YOLOv1Codec:
             classes.append(((outputs.probabilities[n, own].float() - named) ** 2).sum())
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
-
-    def decode(self, outputs: YOLOv1Output) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers."""
-        names = tuple(str(k) for k in range(outputs.probabilities.shape[-1]))
-        answers = []
-        for boxes, scores in zip(outputs.boxes(), outputs.scores(), strict=True):
-            found = suppress(
-                boxes,
-                scores,
-                outputs.size,
-                confidence=self.confidence,
-                overlap=self.overlap,
-                candidates=self.candidates,
-                keep=self.keep,
-                method=self.suppression,
-            )
-            places, labels, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, labels, outputs.size, scores=values))
-        return answers
 
 
 def _first_of_each(cells: Tensor, counts: Tensor) -> Tensor:

@@ -27,27 +27,22 @@ from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import require_maps
 from visus.models.classification.darknet19 import darknet19
 from visus.models.classification.image_sides import check_batch
-from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.truth import Truth
 from visus.models.detection.yolo_output import (
     STRIDE,
+    AnchorCodec,
     Anchors,
-    Assignment,
     Share,
     YOLOOutput,
-    answers,
-    assign,
     by_predictor,
     check_size,
     fitting_size,
-    predictors,
 )
 from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
-from visus.ops.predictors import Predictors
 from visus.ops.suppression import Method
-from visus.structures import Detections
 
 Passthrough = Literal["whole", "narrow"]
 """Of the finer map: all of its channels, or 64 made from them."""
@@ -70,7 +65,7 @@ COCO_ANCHORS = in_pixels(
 ANCHORS: Mapping[str, tuple[Anchor, ...]] = {"voc": VOC_ANCHORS, "coco": COCO_ANCHORS}
 
 
-class YOLOv2Codec:
+class YOLOv2Codec(AnchorCodec):
     """What YOLO v2's outputs mean.
 
     Args:
@@ -78,47 +73,14 @@ class YOLOv2Codec:
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
         seen: weight of the confidence of predictors that have an object (``object_scale``).
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
-            are those of the authors' detector.c.
+        suppression: of :func:`~visus.ops.suppression.suppress`.
     """
 
     def __init__(
-        self,
-        anchors: Sequence[Anchor],
-        *,
-        ignore: float = 0.6,
-        seen: float = 5.0,
-        confidence: float = 0.005,
-        overlap: float = 0.45,
-        candidates: int = 400,
-        keep: int = 200,
-        suppression: Method = "greedy",
+        self, anchors: Sequence[Anchor], *, ignore: float = 0.6, seen: float = 5.0, suppression: Method = "greedy"
     ) -> None:
-        self.anchors = tuple(anchors)
-        self.ignore = ignore
+        super().__init__(anchors, ignore=ignore, suppression=suppression)
         self.seen = seen
-        self.confidence = confidence
-        self.overlap = overlap
-        self.candidates = candidates
-        self.keep = keep
-        self.suppression = suppression
-
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
-        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
-
-    def predictors(self, outputs: YOLOOutput) -> Predictors:
-        """The anchors, each in the middle of its cell."""
-        return predictors(outputs)
-
-    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
-        """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
-        found = [self._assigned(outputs, n, truth) for n, truth in enumerate(encoded)]
-        return torch.stack([own.matches for own in found])
-
-    def _assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
-        return assign(outputs, image, truth, anchors, ignore=self.ignore)
 
     def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
@@ -130,7 +92,7 @@ class YOLOv2Codec:
         """
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = self._assigned(outputs, n, truth)
+            found = self.assigned(outputs, n, truth)
             rows = found.rows  # [M]
             shown = found.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
@@ -148,17 +110,6 @@ class YOLOv2Codec:
             classes.append(F.cross_entropy(own[:, 5:], truth.labels[shown], reduction="sum"))
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
-
-    def decode(self, outputs: YOLOOutput) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers."""
-        return answers(
-            outputs,
-            confidence=self.confidence,
-            overlap=self.overlap,
-            candidates=self.candidates,
-            keep=self.keep,
-            method=self.suppression,
-        )
 
 
 class Reorganisation(nn.Module):

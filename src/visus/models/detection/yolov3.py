@@ -24,27 +24,22 @@ from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import require_maps
 from visus.models.classification.darknet53 import darknet53
 from visus.models.classification.image_sides import check_batch
-from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.truth import Truth
 from visus.models.detection.yolo_output import (
+    AnchorCodec,
     Anchors,
-    Assignment,
     Share,
     YOLOOutput,
-    answers,
-    assign,
     by_predictor,
     check_size,
     fitting_size,
-    predictors,
     shared_out,
 )
 from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import NEUTRAL
-from visus.ops.predictors import Predictors
 from visus.ops.suppression import Method
-from visus.structures import Detections
 
 # Section 2.3, found on COCO: width and height in pixels.
 ANCHORS: tuple[Anchor, ...] = (
@@ -59,52 +54,18 @@ ANCHORS: tuple[Anchor, ...] = (
 TINY_ANCHORS: tuple[Anchor, ...] = ((23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319))
 
 
-class YOLOv3Codec:
+class YOLOv3Codec(AnchorCodec):
     """What YOLO v3's outputs mean.
 
     Args:
         anchors: of all levels, from coarse to fine.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
             0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`; the first two
-            are those of the authors' detector.c.
+        suppression: of :func:`~visus.ops.suppression.suppress`.
     """
 
-    def __init__(
-        self,
-        anchors: Sequence[Anchor],
-        *,
-        ignore: float = 0.5,
-        confidence: float = 0.005,
-        overlap: float = 0.45,
-        candidates: int = 400,
-        keep: int = 200,
-        suppression: Method = "greedy",
-    ) -> None:
-        self.anchors = tuple(anchors)
-        self.ignore = ignore
-        self.confidence = confidence
-        self.overlap = overlap
-        self.candidates = candidates
-        self.keep = keep
-        self.suppression = suppression
-
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
-        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
-
-    def predictors(self, outputs: YOLOOutput) -> Predictors:
-        """The anchors, each in the middle of its cell."""
-        return predictors(outputs)
-
-    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
-        """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
-        found = [self._assigned(outputs, n, truth) for n, truth in enumerate(encoded)]
-        return torch.stack([own.matches for own in found])
-
-    def _assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
-        return assign(outputs, image, truth, anchors, ignore=self.ignore)
+    def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
+        super().__init__(anchors, ignore=ignore, suppression=suppression)
 
     def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
@@ -116,7 +77,7 @@ class YOLOv3Codec:
         pixels = outputs.size[0] * outputs.size[1]
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = self._assigned(outputs, n, truth)
+            found = self.assigned(outputs, n, truth)
             rows = found.rows  # [M]
             values = outputs.values[n].float()  # [A, 5+K]
             own, learned = values[rows], truth.boxes[found.matches[rows]]  # [M, 5+K], [M, 4]
@@ -135,17 +96,6 @@ class YOLOv3Codec:
             )
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
-
-    def decode(self, outputs: YOLOOutput) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers."""
-        return answers(
-            outputs,
-            confidence=self.confidence,
-            overlap=self.overlap,
-            candidates=self.candidates,
-            keep=self.keep,
-            method=self.suppression,
-        )
 
 
 def _divergence(logits: Tensor, shares: Tensor) -> Tensor:

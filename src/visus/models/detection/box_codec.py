@@ -1,0 +1,81 @@
+"""What the codecs of detectors share that keep the best of all their scored boxes.
+
+Letters: N images, A boxes of an image, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from visus.models.detection.truth import Truth, truths_of
+from visus.ops.suppression import Method, suppress
+from visus.structures import Detections
+
+
+class ScoredBoxes(Protocol):
+    """Raw outputs that can be read as boxes with scores."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the input in pixels."""
+
+    def boxes(self) -> Tensor:
+        """[N,A,4] xyxy in network pixels, not clipped."""
+
+    def scores(self) -> Tensor:
+        """[N,A,K] in [0, 1]."""
+
+
+class BoxCodec:
+    """Objects as a network learns them, and its answers.
+
+    Args:
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`, whose ``method``
+            the last one is.
+    """
+
+    def __init__(
+        self,
+        *,
+        confidence: float,
+        overlap: float,
+        candidates: int = 400,
+        keep: int = 200,
+        suppression: Method = "greedy",
+    ) -> None:
+        self.confidence = confidence
+        self.overlap = overlap
+        self.candidates = candidates
+        self.keep = keep
+        self.suppression = suppression
+
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        return truths_of(targets, device)
+
+    def decode(self, outputs: ScoredBoxes) -> list[Detections]:
+        """One Detections an image, best object first; its classes are named by their numbers.
+
+        Boxes are clipped to the image before suppression, as torchvision does; SSD's released code clips after it.
+        """
+        scores = outputs.scores()
+        names = tuple(str(k) for k in range(scores.shape[-1]))
+        answers = []
+        for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
+            found = suppress(
+                boxes,
+                image_scores,
+                outputs.size,
+                confidence=self.confidence,
+                overlap=self.overlap,
+                candidates=self.candidates,
+                keep=self.keep,
+                method=self.suppression,
+            )
+            places, labels, values = (part.detach().cpu().numpy() for part in found)
+            answers.append(Detections(names, places, labels, outputs.size, scores=values))
+        return answers
