@@ -90,6 +90,8 @@ def _blob(content: memoryview) -> NDArray[np.float32]:
             chunks.append(np.frombuffer(_message(part), "<f8").astype(np.float32))
     values = chunks[0] if len(chunks) == 1 else np.concatenate([np.zeros(0, np.float32), *chunks])
     sides = list(legacy.values()) if shape is None else shape
+    if not sides or min(sides) < 1:
+        raise _Damaged(f"an array of the shape {sides}")
     if math.prod(sides) != len(values):
         raise _Damaged(f"an array of {len(values)} values for the shape {sides}")
     return values.reshape(sides)

@@ -337,6 +337,8 @@ def test_files_that_do_not_fit(arrays: Arrays, file: Path, tmp_path: Path) -> No
     wrong = field(7, field(1, varint(3))) + field(5, np.zeros(2, "<f4").tobytes())
     path.write_bytes(field(100, field(1, b"conv1_1") + field(7, wrong)))
     assert "2 values for the shape [3]" in refused("no whole Caffe file").got
+    write(path, {**arrays, "conv9_2_mbox_loc": [np.zeros((0, 256, 3, 3), np.float32), np.zeros(0, np.float32)]})
+    assert "shape [0, 256, 3, 3]" in refused("no whole Caffe file").got
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     other = build(catalog.find("lenet5@modern"))
     with pytest.raises(WeightsError, match="another network"):
