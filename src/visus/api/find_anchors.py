@@ -59,9 +59,10 @@ class FoundAnchors:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.boxes:,} boxes at {self.size[1]}x{self.size[0]} pixels, {len(self.anchors)} anchors:"]
+        boxes, anchors = _counted(self.boxes, "box", "boxes"), _counted(len(self.anchors), "anchor", "anchors")
+        lines = [f"{boxes} at {self.size[1]}x{self.size[0]} pixels, {anchors}:"]
         for (width, height), count in zip(self.anchors, self.counts, strict=True):
-            lines.append(f"  {width:7.1f} x {height:<7.1f}  {count:,} boxes")
+            lines.append(f"  {width:7.1f} x {height:<7.1f}  {_counted(count, 'box', 'boxes')}")
         lines.append(f"mean IoU {self.mean_iou:.1%}")
         lines.append("by number: " + ", ".join(f"{k + 1}: {iou:.1%}" for k, iou in enumerate(self.curve)))
         lines.append(f'--set "{self.setting}"')
@@ -90,6 +91,10 @@ class FoundAnchors:
             raise DiskError(f"cannot write {path}", got=str(error), remedy="choose another place") from None
 
 
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def find_anchors(
     data: str | Path,
     *,
@@ -104,7 +109,7 @@ def find_anchors(
 
     Args:
         data: folder, file or name, with boxes.
-        count: number of anchors, 1 to 100.
+        count: number of anchors, 1 to 100; where there are fewer different boxes, there are fewer anchors.
         size: side, or (height, width), of the network's input in pixels, to which the boxes are scaled first.
         fit: how an image is brought to that size, as in the model: "letterbox" or "stretch".
         split: whose boxes.
