@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from visus.api.folders import make_folder
 from visus.errors import DataError, DiskError, RecipeError, UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from visus.data.dataset import Dataset
-    from visus.structures import Preprocessing
 
 LARGEST_COUNT = 100
 _SHOWN = 12
@@ -121,7 +114,7 @@ def find_anchors(
         RecipeError: if ``count``, ``size`` or ``fit`` cannot be.
         TaskMismatchError: if the labels are no boxes.
     """
-
+    from visus.data.box_shapes import box_shapes
     from visus.data.opening import open_data
     from visus.ops.anchor_clustering import cluster_shapes
     from visus.structures import Preprocessing
@@ -153,33 +146,3 @@ def find_anchors(
         boxes=len(found),
         size=(height, width),
     )
-
-
-def box_shapes(dataset: Dataset, split: str, preprocessing: Preprocessing) -> NDArray[np.float64]:
-    """[N,2] width and height of a split's boxes in pixels of the network's input; N may be 0.
-
-    Args:
-        dataset: with boxes.
-        split: whose.
-        preprocessing: that brings an image to the input's size, as when a model answers.
-
-    Raises:
-        DataError: if a label file cannot be read.
-    """
-    import numpy as np
-
-    from visus.data.geometry import Cut
-    from visus.data.windows import fixed_window
-    from visus.structures import Detections
-
-    shapes = []
-    for sample in dataset.split(split):
-        target = sample.target("detection", masks=False) if sample.targets else None
-        if not isinstance(target, Detections) or len(target) == 0:
-            continue
-        window, network = fixed_window(target.size, preprocessing)
-        boxes = Cut.of(target.size, window, network).placement.apply_to_boxes(target.boxes)
-        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
-        counts = np.ones(len(sides), bool) if target.ignored is None else ~target.ignored
-        shapes.append(sides[counts & (sides > 0).all(1)])
-    return np.concatenate([np.zeros((0, 2)), *shapes])

@@ -313,7 +313,7 @@ def _with_own_anchors(
     count = own_anchors(card, pretrained=pretrained)
     if not count:
         return recipe, ""
-    from visus.api.find_anchors import box_shapes
+    from visus.data.box_shapes import box_shapes
     from visus.ops.anchor_clustering import cluster_shapes
 
     shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
