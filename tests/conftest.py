@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import random
 import sys
 import tarfile
 from collections.abc import Callable, Sequence
@@ -14,12 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import settings
 from PIL import Image
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("ci")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every test draws the same numbers, whatever ran before it; a hook comes before the fixtures of all scopes."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries may draw from the global generator
+    torch.manual_seed(0)
+
 
 SHARED = Path(os.environ.get("VISUS_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -285,9 +285,10 @@ def test_one_prediction_an_image_is_asked_for():
 
 
 class TestSeveralAnswersAboutOneImage:
-    @pytest.mark.parametrize("network", [Small(), Linear()], ids=["small", "linear"])
-    def test_each_has_the_map_that_it_has_alone(self, network):
-        image = torch.randn(1, 3, 8, 8) if isinstance(network, Small) else two_maps()[:1]
+    @pytest.mark.parametrize("kind", [Small, Linear])
+    def test_each_has_the_map_that_it_has_alone(self, kind):
+        network = kind()
+        image = torch.randn(1, 3, 8, 8) if kind is Small else two_maps()[:1]
         questions = labels(1, 0, 1)
         together = grad_cam_of_each(network, LabelScore(), batch_of(image), questions)
         for question, heat in zip(questions, together, strict=True):
