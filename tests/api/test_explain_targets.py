@@ -142,10 +142,34 @@ def test_a_name_and_data(boxes: Path, cli: Callable[..., Any], tmp_path: Path, p
     assert not (tmp_path / "none").exists()
 
 
+def test_the_form_of_a_network_that_is_named(boxes: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
+    image = boxes / "images" / "val" / "val-0.png"
+
+    def explained(*form: object) -> Any:
+        ask = ("explain", "yolov3_tiny", image, "--targets", "--data", boxes, "--save", tmp_path, "--device", "cpu")
+        told = cli(*ask, "--json", *form)
+        assert told.code == 0, told.err
+        return json.loads(told.out)["targets"][0]
+
+    wide = explained("--set", "size=[320, 416]")
+    assert wide["predictors"] == 3 * (10 * 13 + 20 * 26)
+    x1, y1, x2, y2 = wide["objects"][0]["box"]
+    assert wide["objects"][0]["overlap"] < 0.95
+    shapes = [[10, 10], [20, 20], [30, 30], [x2 - x1, y2 - y1], [400, 10], [10, 400]]
+    own = explained(
+        "--set", "size=[320, 416]", "--set", f"model_options.anchors={shapes}", "--backbone", "mobilenet_v2"
+    )
+    assert own["model"] == "yolov3_tiny+mobilenet_v2@paper"
+    assert own["objects"][0]["overlap"] == pytest.approx(1, abs=1e-4)
+
+
 def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], tmp_path: Path, photo: Path) -> None:
     for arguments, words in (
         (("--data", tmp_path), "--data is about what a detector learns"),
         (("--score", 0.5), "--score is about what a detector learns"),
+        (("--backbone", "resnet18"), "--backbone is about what a detector learns"),
+        (("--targets", "--backbone", "resnet18"), "has its own form"),
+        (("--targets", "--set", "size=[64, 64]"), "has its own form"),
         (("--targets", "--label", "sun"), "leave one of them away"),
         (("--targets", "--score", 2), "less than or equal to 1"),
     ):
@@ -156,6 +180,16 @@ def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], 
     other = cli("explain", trained("classification").path, photo, "--targets", "--save", tmp_path / "none")
     assert other.code == 2
     assert "a model for classification" in other.err
+    for change, words in (
+        ("optimizer.lr=1", "optimizer.lr does not change"),
+        ("model_options.scale=coco", "scale"),
+        ("size=64", "recipe field size"),
+        ("size", "field=value"),
+    ):
+        told = cli("explain", "ssd", photo, "--targets", "--set", change, "--save", tmp_path / "none")
+        assert told.code == 2
+        assert words in told.err
+        assert "Traceback" not in told.err
     missing = cli("explain", "sdd", photo, "--targets", "--save", tmp_path / "none")
     assert missing.code == 2
     assert not (tmp_path / "none").exists()

@@ -95,10 +95,11 @@ def test_too_few_boxes_keep_published_anchors(tmp_path: Path) -> None:
 
 
 def test_published_weights_keep_published_anchors() -> None:
-    assert own_anchors(find("yolov3"), pretrained=False) == 9
-    assert own_anchors(find("yolov3"), pretrained=True) == 0
-    assert own_anchors(find("yolov3+resnet18"), pretrained=True) == 9  # those of the backbone know no anchors
-    assert own_anchors(find("ssd"), pretrained=False) == 0
+    assert own_anchors(find("yolov3"), 80, pretrained=False) == 9
+    assert own_anchors(find("yolov3"), 80, pretrained=True) == 0
+    assert own_anchors(find("yolov3"), 3, pretrained=True) == 9  # the head of other classes knows no anchors
+    assert own_anchors(find("yolov3+resnet18"), 80, pretrained=True) == 9  # those of the backbone know no anchors
+    assert own_anchors(find("ssd"), 3, pretrained=False) == 0
 
 
 def test_what_cannot_be(boxes: Path, photos: Path, cli: Callable[..., Any], tmp_path: Path) -> None:

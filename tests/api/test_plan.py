@@ -71,3 +71,8 @@ def test_processes_and_devices(photos: Path) -> None:
         prepare(photos, processes=0)
     with pytest.raises(UsageError, match="no device gpu"):
         prepare(photos, device="gpu")
+
+
+def test_changes_of_images_that_the_task_cannot_have(photos: Path) -> None:
+    with pytest.raises(RecipeError, match="mosaic shows the objects"):
+        prepare(photos, weights="none", changes={"augmentation.mosaic": 0.5})

@@ -1,14 +1,12 @@
 """Mosaics: boxes stay on their objects and in the image, whatever is drawn, and the draws are those of the image."""
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visus.data.mosaic import Mosaic
 from visus.data.transforms import Prepared
-from visus.errors import RecipeError
 from visus.structures import Detections, Placement
 
 CLASSES = ("a", "b")
@@ -72,8 +70,3 @@ def test_images_of_other_sizes_and_of_one_plane() -> None:
         found = some(None, 0, epoch)  # type: ignore[arg-type]
         assert found.image.shape == (1, 64, 64)
         assert (found.target.boxes <= 64).all()
-
-
-def test_another_task_is_refused() -> None:
-    with pytest.raises(RecipeError, match="detection"):
-        Mosaic(lambda _, index, __: prepared(index), [], 1.0, 0, "segmentation")

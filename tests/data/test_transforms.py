@@ -12,7 +12,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from pydantic import ValidationError
 
 from visus.data.augmentation import Augmentation
 from visus.data.geometry import Frame
@@ -422,7 +421,7 @@ class TestTargets:
         assert prepared.target is None
         assert prepared.id == "a"
 
-    def test_the_sampler_needs_boxes(self) -> None:
+    def test_what_the_task_has_not_is_refused(self) -> None:
         with pytest.raises(RecipeError, match="iou_crop"):
             Preparer("classification", INPUT, Augmentation(iou_crop=True), 0)
 
@@ -434,28 +433,6 @@ class TestTargets:
             Preparer("detection", INPUT, None, 0)(Sample("a", FileImage(path)), 0, 0)
         with pytest.raises(DataError, match=r"gone\.jpg"):
             Preparer("detection", INPUT, None, 0)(Sample("a", FileImage(tmp_path / "gone.jpg")), 0, 0)
-
-
-class TestAugmentation:
-    @pytest.mark.parametrize(
-        ("fields", "said"),
-        [
-            ({"crop_area": (0.3, 1), "random_crop": True}, "exclude"),
-            ({"iou_crop": True, "crop_area": (0.3, 1)}, "exclude"),
-            ({"scale_range": (0.5, 2)}, "random_crop"),
-            ({"crop_area": (0.9, 0.1)}, "smaller to the larger"),
-            ({"crop_area": (0.0, 1)}, "crop_area"),
-            ({"crop_aspect": (2, 1)}, "smaller to the larger"),
-            ({"scale_range": (0, 1), "random_crop": True}, "scale_range"),
-            ({"shear": 90}, "shear"),
-            ({"zoom": 1}, "zoom"),
-            ({"mirror": 1.5}, "mirror"),
-            ({"rotaton": 5}, "rotaton"),
-        ],
-    )
-    def test_what_cannot_act_is_refused(self, fields: dict[str, object], said: str) -> None:
-        with pytest.raises(ValidationError, match=said):
-            Augmentation(**fields)
 
 
 class TestNormalise:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.api.folders import free_name, make_folder
 from visus.api.targets_of_image import explained, require_task
-from visus.errors import DataError, DiskError, UsageError, VisusError
+from visus.errors import DataError, DiskError, RecipeError, UsageError, VisusError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -94,6 +95,8 @@ def explain_target_files(
     save: str | Path,
     data: str | Path | None = None,
     score: float = 0.3,
+    backbone: str | None = None,
+    changes: Sequence[str] = (),
     device: str = "auto",
 ) -> list[dict[str, Any]]:
     """Writes a picture a file into a folder, ``NAME-targets.png``.
@@ -105,6 +108,9 @@ def explain_target_files(
         data: where the objects of these images are known; None: the data that the run was trained on, for those of its
             images that are among them.
         score: answers below this are not shown.
+        backbone: of a composition that is named.
+        changes: of the form of a model that is named, as a training takes them: "size=[320, 416]",
+            "model_options.scales=coco".
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Returns:
@@ -114,11 +120,14 @@ def explain_target_files(
     Raises:
         DataError: if a file cannot be read, or has no truth in ``data``.
         DiskError: if a picture cannot be written.
+        RecipeError: if a change is none, or is not about the network's form.
         TaskMismatchError: if the model is no detector.
+        UsageError: for a backbone or changes with a trained model.
     """
     from visus.data.opening import open_images
 
     samples = open_images([Path(image) for image in images])
+    form = _form(model, backbone, changes)
     asked: str | Path | Model = model
     if Path(model).exists():
         from visus.api.load import load
@@ -129,7 +138,7 @@ def explain_target_files(
     folder, taken = Path(save), set[str]()
     rows = []
     for sample, truth in zip(samples, truths, strict=True):
-        found = explain_targets(asked, sample.image, truth, score=score, device=device)
+        found = explain_targets(asked, sample.image, truth, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
         picture = make_folder(folder) / f"{free_name(Path(name).stem, taken)}-targets.png"
         try:
@@ -138,6 +147,36 @@ def explain_target_files(
             raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
         rows.append({"image": name, "file": str(picture), "text": str(found), **found.to_dict()})
     return rows
+
+
+def _form(model: str | Path, backbone: str | None, changes: Sequence[str]) -> dict[str, Any]:
+    """The arguments of :func:`explain_targets` that say which form of a named model is meant."""
+    if backbone is None and not changes:
+        return {}
+    if Path(model).exists():
+        raise UsageError(
+            f"{model} has its own form",
+            expected="--backbone and --set with the name of a model only",
+            got=" ".join(["--backbone"] * (backbone is not None) + ["--set"] * bool(changes)),
+            remedy="leave them away, or name a model, such as ssd",
+        )
+    from visus.engine.recipe import Recipe, named_changes
+    from visus.models.catalog import find
+
+    foreign = [name for name in named_changes(changes) if name != "size" and not name.startswith("model_options.")]
+    if foreign:
+        raise RecipeError(
+            f"{foreign[0]} does not change what a detector learns of one image",
+            expected="size, or fields of model_options",
+            got=foreign[0],
+            remedy="leave it away",
+        )
+    recipe = Recipe().with_changes(changes)
+    form: dict[str, Any] = {"backbone": backbone, "options": recipe.model_options}
+    if recipe.size is not None:
+        card = find(f"{model}+{backbone}" if backbone else str(model))
+        form["preprocessing"] = replace(card.preprocessing, size=recipe.size)
+    return form
 
 
 def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:

@@ -213,6 +213,7 @@ def prepare(
             values=values,
         )
     channels = chosen.channels or _channels(weights, starts_from, facts)
+    chosen.augmentation.require(task, channels)
     said.append(f"model: {card.full_name}, weights: {weights}")
     said.append(f"recipe: {chosen.source or 'given'}; {chosen.epochs} epochs of batches of {chosen.batch_size}")
     findings = tuple(check_before_training(dataset, task))
@@ -227,7 +228,7 @@ def prepare(
         )
     dataset = repair(dataset, list(findings))
     if recipe is None and "anchors" not in chosen.model_options:
-        chosen, line = _with_own_anchors(chosen, dataset, card, channels, pretrained=weights != "none")
+        chosen, line = _with_own_anchors(chosen, dataset, card, facts, channels, pretrained=weights != "none")
         said += [line] if line else []
     said += [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
     plan = Plan(
@@ -304,13 +305,13 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
 
 
 def _with_own_anchors(
-    recipe: Recipe, dataset: Dataset, card: Card, channels: int, *, pretrained: bool
+    recipe: Recipe, dataset: Dataset, card: Card, facts: DataFacts, channels: int, *, pretrained: bool
 ) -> tuple[Recipe, str]:
     """The recipe with anchors from the training images' boxes, and a line that says so; unchanged where there are fewer
     different boxes than anchors, which the line says, and for models without any, with ""."""
     from visus.recipes.choice import own_anchors, training_preprocessing
 
-    count = own_anchors(card, pretrained=pretrained)
+    count = own_anchors(card, facts.classes, pretrained=pretrained)
     if not count:
         return recipe, ""
     from visus.data.box_shapes import box_shapes

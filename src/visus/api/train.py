@@ -352,7 +352,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     share = recipe.augmentation.mosaic
     loader = Loader(
         samples,
-        Mosaic(preparer, samples, share, recipe.seed, plan.task) if share else preparer,
+        Mosaic(preparer, samples, share, recipe.seed) if share else preparer,
         task.collate,
         batch_size=max(recipe.batch_size // runtime.world, 1),
         shuffle=True,

@@ -13,6 +13,7 @@ HELP = """Show where a model looked: Grad-CAM heat maps of its answers; or what 
   visus explain runs/photos-resnet18 new/ --label dogs --save out/   why it could be dogs
   visus explain runs/bccd-ssd bccd/JPEGImages/1.jpg --targets        grids, anchors, who learns what
   visus explain retinanet cells/1.jpg --targets --data cells/        of a network as published, untrained
+  visus explain ssd cells/1.jpg --targets --data cells/ --backbone mobilenet_v2 --set model_options.scales=coco
 """
 
 
@@ -31,6 +32,13 @@ def explain(
     score: Annotated[
         float | None, typer.Option(min=0, max=1, help="With --targets: answers below it are not shown; 0.3.")
     ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="With --targets and a model's name: its backbone, such as mobilenet_v2.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="With --targets and a name: size, or a model_options field."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
@@ -38,7 +46,7 @@ def explain(
     from visus.errors import UsageError
 
     if not targets:
-        for name, value in (("--data", data), ("--score", score)):
+        for name, value in (("--data", data), ("--score", score), ("--backbone", backbone), ("--set", set_)):
             if value is not None:
                 raise UsageError(f"{name} is about what a detector learns", remedy=f"give --targets, or leave {name}")
         from visus.api.explain import explain_files
@@ -56,7 +64,9 @@ def explain(
     from visus.api.explain_targets import explain_target_files
 
     shown = 0.3 if score is None else score
-    found = explain_target_files(run, images, save=save, data=data, score=shown, device=device)
+    found = explain_target_files(
+        run, images, save=save, data=data, score=shown, backbone=backbone, changes=set_ or (), device=device
+    )
     if json_:
         say_json({"targets": [{k: v for k, v in row.items() if k != "text"} for row in found]})
     else:

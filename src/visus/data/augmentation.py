@@ -6,12 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from visus.errors import RecipeError
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Positive = Annotated[float, Field(gt=0)]
 Pixels = Annotated[int, Field(ge=1)]
 
+_OF_COLOURS = ("saturation", "hue", "pca_noise")
 _OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pad")
 
 
@@ -97,3 +100,42 @@ class Augmentation(BaseModel):
             if values is not None and values[0] > values[1]:
                 raise ValueError(f"{name} goes from the smaller to the larger, not {list(values)}")
         return self
+
+    def require(self, task: str, channels: int) -> None:
+        """Nothing, if the task's targets and the images' channels have what these changes ask for.
+
+        Raises:
+            RecipeError: if they have not.
+        """
+        for name, why, tasks, instead in (
+            ("iou_crop", "chooses patches by the boxes in them", ("detection", "localization"), "crop_area"),
+            ("mosaic", "shows the objects of four images", ("detection",), ""),
+            ("object_window", "finds objects in class maps", ("segmentation",), ""),
+            ("policy", "moves what is in an image, and no boxes or masks with it", ("classification",), ""),
+        ):
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default and task not in tasks:
+                off = str(default).lower()
+                raise RecipeError(
+                    f"augmentation.{name} {why}",
+                    expected=f"the task {' or '.join(tasks)}",
+                    got=task,
+                    remedy=f"set augmentation.{name}={off}" + (f" and augmentation.{instead}" if instead else ""),
+                )
+        if channels in (1, 3):
+            return
+        for name in _OF_COLOURS:
+            if getattr(self, name):
+                raise RecipeError(
+                    f"augmentation.{name} changes colours, and {channels} channels have none",
+                    expected=f"augmentation.{name} of 0",
+                    got=str(getattr(self, name)),
+                    remedy=f"set augmentation.{name}=0; brightness and contrast change any channels",
+                )
+        if self.policy != "none":
+            raise RecipeError(
+                f"augmentation.policy changes colours, and {channels} channels have none",
+                expected="grey or colour pictures",
+                got=f"{channels} channels",
+                remedy="set augmentation.policy=none",
+            )

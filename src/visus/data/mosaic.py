@@ -13,7 +13,6 @@ import torch
 
 from visus.data.geometry import Cut, Frame
 from visus.data.transforms import Prepared
-from visus.errors import RecipeError
 from visus.structures import Detections, Sample
 
 _STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
@@ -32,26 +31,12 @@ class Mosaic:
         samples: from which the other three are drawn.
         probability: of a mosaic instead of the plain image.
         seed: not negative.
-        task: must be detection.
-
-    Raises:
-        RecipeError: if the task has not boxes for all objects.
     """
 
     prepare: Callable[[Sample, int, int], Prepared]
     samples: Sequence[Sample]
     probability: float
     seed: int
-    task: str = "detection"
-
-    def __post_init__(self) -> None:
-        if self.task != "detection":
-            raise RecipeError(
-                "a mosaic shows the objects of four images",
-                expected="the task detection",
-                got=self.task,
-                remedy="set augmentation.mosaic=0",
-            )
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
         """The sample, ready; or a mosaic under its name, with it at the upper left.

@@ -23,13 +23,9 @@ from visus.data.geometry import Border, Cut, Frame, Window, displace, flip, mirr
 from visus.data.images import opened
 from visus.data.object_windows import object_window
 from visus.data.policies import autoaugment
-from visus.data.value_ranges import PICTURE, load_channels
+from visus.data.value_ranges import load_channels
 from visus.data.windows import fixed_window, random_window
-from visus.errors import RecipeError
 from visus.structures import Placement, Preprocessing, Sample, SegmentationMap, Target
-
-BOXED = ("detection", "localization")
-"""The tasks whose targets are boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,43 +67,8 @@ class Preparer:
     masks: bool = False
 
     def __post_init__(self) -> None:
-        if self.augmentation is not None and self.augmentation.iou_crop and self.task not in BOXED:
-            raise RecipeError(
-                "iou_crop chooses patches by the boxes in them",
-                expected=f"the task {' or '.join(BOXED)}",
-                got=self.task,
-                remedy="set augmentation.crop_area instead",
-            )
-        if self.augmentation is not None and self.augmentation.object_window != "none" and self.task != "segmentation":
-            raise RecipeError(
-                "object_window finds objects in class maps",
-                expected="the task segmentation",
-                got=self.task,
-                remedy="set augmentation.object_window=none",
-            )
-        if self.augmentation is not None and self.augmentation.policy != "none" and self.task != "classification":
-            raise RecipeError(
-                f"{self.augmentation.policy} moves what is in an image, and no boxes or masks with it",
-                expected="the task classification",
-                got=self.task,
-                remedy="set augmentation.policy=none",
-            )
-        if self.augmentation is not None and self.preprocessing.channels not in PICTURE:
-            for name in ("saturation", "hue", "pca_noise"):
-                if getattr(self.augmentation, name):
-                    raise RecipeError(
-                        f"augmentation.{name} changes colours, and {self.preprocessing.channels} channels have none",
-                        expected=f"augmentation.{name} of 0",
-                        got=str(getattr(self.augmentation, name)),
-                        remedy=f"set augmentation.{name}=0; brightness and contrast change any channels",
-                    )
-            if self.augmentation.policy != "none":
-                raise RecipeError(
-                    f"{self.augmentation.policy} changes colours, and {self.preprocessing.channels} channels have none",
-                    expected="grey or colour pictures",
-                    got=f"{self.preprocessing.channels} channels",
-                    remedy="set augmentation.policy=none",
-                )
+        if self.augmentation is not None:
+            self.augmentation.require(self.task, self.preprocessing.channels)
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
         """The sample, ready.

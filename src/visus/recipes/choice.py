@@ -56,9 +56,14 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
     return ("mnist_cnn" if facts.small else "resnet18"), ""
 
 
-def own_anchors(card: Card, *, pretrained: bool) -> int:
-    """How many anchors to find among own boxes; 0 for a model that has none, or whose weights know published ones."""
-    return 0 if pretrained and not card.backbone else OWN_ANCHORS.get(card.name.partition("+")[0], 0)
+def own_anchors(card: Card, classes: int, *, pretrained: bool) -> int:
+    """How many anchors to find among own boxes; 0 for a model that has none, or whose weights know published ones.
+
+    A head starts from published weights only where a whole network does, for as many classes.
+    """
+    if pretrained and not card.backbone and classes == card.classes:
+        return 0
+    return OWN_ANCHORS.get(card.name.partition("+")[0], 0)
 
 
 def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
