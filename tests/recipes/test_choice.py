@@ -115,6 +115,8 @@ def test_published_values() -> None:
     assert [milestone * 16_551 / 32 for milestone in ssd.schedule.milestones] == pytest.approx([80e3, 100e3], rel=0.01)
     assert PUBLISHED["ssd512-voc"].augmentation == ssd.augmentation
     assert ssd.augmentation.zoom_out == 0.5
+    assert ssd.optimizer.bias_lr == 2
+    assert not ssd.optimizer.decay_norm_and_bias
     # Lin et al. 2017, sec. 4.1: 90k steps of 16 images of 118,287, rates at 60k and 80k.
     retina = PUBLISHED["retinanet-coco"]
     steps = 118_287 / 16

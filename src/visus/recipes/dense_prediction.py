@@ -47,7 +47,8 @@ def _ssd(where: str) -> Recipe:
         epochs=232,
         batch_size=32,
         reference_batch_size=32,
-        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4),
+        # biases: lr_mult 2, decay_mult 0 in the released model_libs.py
+        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, decay_norm_and_bias=False),
         schedule=Schedule(name="steps", milestones=(155, 193), gamma=0.1),
         augmentation=Augmentation(
             iou_crop=True,
