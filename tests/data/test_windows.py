@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,6 +39,23 @@ def test_a_letterbox_keeps_the_shape_and_pads_right_and_below(height: int, width
     assert y1 >= height - 1e-9
     assert x1 >= width - 1e-9
     assert min(y1 - height, x1 - width) == pytest.approx(0, abs=1e-9)
+
+
+@given(sides, sides, sides, sides)
+def test_a_centred_letterbox_pads_as_darknet_does(height: int, width: int, rows: int, columns: int) -> None:
+    preprocessing = Preprocessing(size=(rows, columns), fit="letterbox")
+    plain, _ = fixed_window((height, width), preprocessing)
+    window, size = fixed_window((height, width), replace(preprocessing, centred=True))
+    assert size == (rows, columns)
+    # Darknet's image.c, letterbox_image: in whole numbers, where division forgets the rest.
+    if columns * height < rows * width:
+        new_height, new_width = height * columns // width, columns
+    else:
+        new_height, new_width = rows, width * rows // height
+    scale = rows / (plain[2] - plain[0])
+    assert -window[0] * scale == pytest.approx((rows - new_height) // 2, abs=1e-6)
+    assert -window[1] * scale == pytest.approx((columns - new_width) // 2, abs=1e-6)
+    assert (window[2] - window[0], window[3] - window[1]) == (pytest.approx(plain[2]), pytest.approx(plain[3]))
 
 
 @given(sides, sides, sides, sides, st.floats(0.5, 1))

@@ -79,7 +79,11 @@ def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) 
     scales = (size[0] / (y1 - y0), size[1] / (x1 - x0))
     if preprocessing.fit == "letterbox":
         scale = min(scales)
-        return (y0, x0, y0 + size[0] / scale, x0 + size[1] / scale)
+        top, left = y0, x0
+        if preprocessing.centred:  # by whole pixels of the input (Darknet's image.c, letterbox_image)
+            top -= (size[0] - int((y1 - y0) * scale + 1e-6)) // 2 / scale
+            left -= (size[1] - int((x1 - x0) * scale + 1e-6)) // 2 / scale
+        return (top, left, top + size[0] / scale, left + size[1] / scale)
     if preprocessing.fit == "crop":
         scale = max(scales) / preprocessing.crop_fraction
         rows, columns = size[0] / scale, size[1] / scale

@@ -93,7 +93,13 @@ def compose(card: Card, backbone: Card) -> Card:
         weights=(),
         proof_level="L1",
         preprocessing=replace(
-            own, order=theirs.order, scale=theirs.scale, mean=theirs.mean, std=theirs.std, channels=theirs.channels
+            own,
+            centred=False,  # Darknet's way, which weights of other networks do not ask for
+            order=theirs.order,
+            scale=theirs.scale,
+            mean=theirs.mean,
+            std=theirs.std,
+            channels=theirs.channels,
         ),
         note="Not published on this backbone.",
     )

@@ -19,8 +19,9 @@ class Preprocessing:
     Args:
         size: (height, width) of the network's input; None keeps each file's own size (``fit`` must be "none").
         fit: "stretch" scales both sides freely; "crop" scales the shorter side to size / crop_fraction and cuts the
-            centre; "letterbox" scales the longer side and pads right and bottom with ``fill``; "none" changes nothing.
+            centre; "letterbox" scales the longer side and pads with ``fill``; "none" changes nothing.
         crop_fraction: share of the shorter side that "crop" keeps, in (0, 1].
+        centred: whether "letterbox" pads both sides alike, as Darknet does, and not right and bottom.
         channels: 3, or 1 for luminance (ITU-R 601); another number for files that hold as many.
         order: channel order that the network was trained with.
         scale: raw values 0..255 are divided by this.
@@ -34,6 +35,7 @@ class Preprocessing:
     size: tuple[int, int] | None = (224, 224)
     fit: Fit = "crop"
     crop_fraction: float = 0.875
+    centred: bool = False
     channels: int = 3
     order: Literal["RGB", "BGR"] = "RGB"
     scale: float = 255.0

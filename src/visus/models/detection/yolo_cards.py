@@ -9,9 +9,8 @@ from visus.structures.preprocessing import Preprocessing
 
 
 def _pixels(side: int) -> Preprocessing:
-    """Darknet feeds pixels of 0 to 1 without a mean, and pads with grey (detector.c), on both sides alike
-    (letterbox_image), where ours pads right and bottom."""
-    return Preprocessing(size=(side, side), fit="letterbox", mean=(0.0,) * 3, std=(1.0,) * 3, fill=127)
+    """Darknet feeds pixels of 0 to 1 without a mean, and pads both sides with grey (detector.c, letterbox_image)."""
+    return Preprocessing(size=(side, side), fit="letterbox", centred=True, mean=(0.0,) * 3, std=(1.0,) * 3, fill=127)
 
 
 def _file(name: str, sha256: str, metrics: dict[str, float]) -> tuple[WeightsFile, ...]:
