@@ -24,7 +24,9 @@ MODELS = {
     "yolov2": {},
     "yolov3_tiny": {},
     "yolov3": {},
+    "yolov1_tiny": {"size": None},
 }
+ALONE = ("yolov1_tiny",)  # takes no backbone and no other size than its own, 448 x 448: it starts from random weights
 TURNS = {"augmentation.quarter_turns": True, "augmentation.flip": 0.5}  # what a microscope sees has no upper side
 
 
@@ -38,8 +40,8 @@ def trained(model: str, seed: int, options: argparse.Namespace) -> Run:
     return visus.train(
         options.data,
         model=model,
-        backbone=options.backbone,
-        weights=options.weights,
+        backbone=None if model in ALONE else options.backbone,
+        weights="none" if model in ALONE else options.weights,
         epochs=options.epochs,
         batch_size=8,
         seed=seed,

@@ -47,7 +47,17 @@ class Case:
         return shapes_of(self.shapes, (2, *self.size))
 
 
-@pytest.fixture(scope="module", params=catalog.CARDS, ids=lambda card: card.full_name)
+DEEPEST = {"resnet1202@paper", "resnet1202@akamaster", "preact_resnet1001@paper"}
+"""Networks of a thousand layers, which take a tenth of the battery's time; shallower ones have the same builders."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(card, id=card.full_name, marks=[pytest.mark.slow] if card.full_name in DEEPEST else [])
+        for card in catalog.CARDS
+    ],
+)
 def case(request: pytest.FixtureRequest) -> Case:
     card = request.param
     torch.manual_seed(0)
@@ -311,8 +321,19 @@ def cheapest_of_each_family() -> set[str]:
     return {min(reversed(cards), key=lambda card: float(f"{cost(card):.1e}")).full_name for cards in families.values()}
 
 
-ONLY_LARGE = {"zfnet@paper"}  # of families whose dense layers take images of one size alone, which takes minutes
-CHEAPEST = cheapest_of_each_family() - ONLY_LARGE
+TAKES_MINUTES = {
+    "alexnet@torchvision",
+    "amoebanet_a@paper",
+    "fitnet4@paper",
+    "polynet@paper",
+    "prelu_net_a@paper",
+    "strided_cnn_c@paper",
+    "vgg11@torchvision",
+    "zfnet@paper",
+}
+"""The cheapest of their families and still dear: large dense layers, many blocks, or many steps without BatchNorm."""
+
+CHEAPEST = cheapest_of_each_family() - TAKES_MINUTES
 
 
 @pytest.mark.parametrize(
@@ -360,7 +381,7 @@ def learns(card: Card, images: Tensor, classes: Tensor, rate: float) -> bool:
 
 
 SEGMENTING = [card for card in catalog.CARDS if card.task == "segmentation" and card.proof_level != "L1"]
-SLOW_TO_SEGMENT = {"fcn_resnet101@torchvision"}
+SLOW_TO_SEGMENT = {"fcn_resnet50@torchvision", "fcn_resnet101@torchvision"}
 
 
 @pytest.mark.parametrize(

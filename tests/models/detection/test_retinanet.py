@@ -209,16 +209,16 @@ def painted(size: int) -> tuple[Tensor, list[Detections]]:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "width"),
     [
-        "retinanet+resnet18",
-        pytest.param("retinanet@paper", marks=pytest.mark.slow),
-        pytest.param("retinanet@torchvision", marks=pytest.mark.slow),
+        ("retinanet+resnet18", 64),
+        pytest.param("retinanet@paper", 256, marks=pytest.mark.slow),
+        pytest.param("retinanet@torchvision", 256, marks=pytest.mark.slow),
     ],
 )
-def test_it_learns_two_images_by_heart(name: str) -> None:
+def test_it_learns_two_images_by_heart(name: str, width: int) -> None:
     torch.manual_seed(0)
-    network = build(catalog.find(name), classes=3).train()
+    network = build(catalog.find(name), classes=3, options={"width": width}).train()
     images, truths = painted(128)
     encoded = network.codec.encode(truths, CPU)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4)

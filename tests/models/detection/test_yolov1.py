@@ -171,6 +171,7 @@ def test_another_size_is_refused() -> None:
     assert "448x448" in error.value.remedy
 
 
+@pytest.mark.slow
 def test_two_images_learnt_by_heart() -> None:
     """Within 60 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
     torch.manual_seed(0)

@@ -174,6 +174,7 @@ def test_options() -> None:
         build(catalog.find("yolov2+lenet5"))
 
 
+@pytest.mark.slow
 def test_two_images_learnt_by_heart() -> None:
     """Within 60 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
     torch.manual_seed(0)

@@ -207,9 +207,8 @@ def test_on_every_backbone(backbone: Card) -> None:
             assert refusal.value.expected == f"maps of stride {', '.join(map(str, sorted(strides - offered)))}"
             continue
         network = meta(f"{model}+{backbone.full_name}", classes=3)
-        for size in ((128, 160), (256, 192)):
-            images = torch.empty(2, backbone.input[0], *size, device="meta")
-            assert network(images).shape == (2, 3, *size)
+        images = torch.empty(2, backbone.input[0], 128, 160, device="meta")
+        assert network(images).shape == (2, 3, 128, 160)
 
 
 def test_a_plain_forward_pass() -> None:
