@@ -37,7 +37,7 @@ class Lesson(NamedTuple):
 
 LESSONS = {
     "yolov1": Lesson(80, 1e-4),
-    "yolov2": Lesson(80, 3e-4),
+    "yolov2": Lesson(200, 1e-4),
     "yolov3": Lesson(80, 3e-4),
     "ssd": Lesson(80, 1e-4),
     "retinanet": Lesson(60, 1e-4),

@@ -56,6 +56,16 @@ def test_an_untrained_network_gives_every_class_a_hundredth(small: RetinaNet, ra
     assert deviations == pytest.approx([0.01] * 8, rel=0.05)
 
 
+def test_as_much_comes_through_narrow_subnets_as_through_the_papers() -> None:
+    spread = []
+    for width in (256, 64):
+        torch.manual_seed(0)
+        network = build(catalog.find("retinanet+mobilenet_v1_025"), classes=3, options={"width": width})
+        with torch.no_grad():
+            spread.append(network.box_offsets(network.box_subnet(torch.randn(1, width, 24, 24))).std().item())
+    assert spread[1] == pytest.approx(spread[0], rel=0.2)
+
+
 def test_anchors_by_hand(raw: RetinaNetOutput) -> None:
     assert raw.levels == (9 * 256, 9 * 64, 9 * 16, 9 * 4, 9)
     at_first_place = raw.anchors[:9]

@@ -286,8 +286,11 @@ def _subnet(width: int) -> nn.Sequential:
 
 
 def _gaussian(layer: nn.Conv2d) -> nn.Conv2d:
-    """Weights of deviation 0.01, biases 0 (section 4.1, "Initialization")."""
-    nn.init.normal_(layer.weight, std=0.01)
+    """Weights of deviation 0.01, biases 0 (section 4.1, "Initialization").
+
+    That is for maps of 256 channels. Where they have fewer, weights are larger, so that as much comes through.
+    """
+    nn.init.normal_(layer.weight, std=0.01 * math.sqrt(256 / layer.in_channels))
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
