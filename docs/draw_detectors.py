@@ -29,15 +29,20 @@ LARGEST = 200_000  # bytes of a picture
 
 
 class Lesson(NamedTuple):
-    """How long a network learns the photo: steps of Adam, and its learning rate, which falls linearly to 0."""
+    """How long a network learns the photo: steps of Adam, and its learning rate, which falls linearly to 0.
+
+    It rises for some steps first where a squared error of a sigmoid is learned, which has next to no gradient where an
+    answer is sure and wrong: what large first steps make sure would stay so.
+    """
 
     steps: int
     rate: float
+    rise: int = 1
 
 
 LESSONS = {
     "yolov1": Lesson(80, 1e-4),
-    "yolov2": Lesson(200, 1e-4),
+    "yolov2": Lesson(80, 3e-4, rise=20),
     "yolov3": Lesson(80, 3e-4),
     "ssd": Lesson(80, 1e-4),
     "retinanet": Lesson(60, 1e-4),
@@ -63,7 +68,7 @@ def learned_by_heart(name: str, photo: Path, truth: Detections, lesson: Lesson) 
     network.train()
     for step in range(lesson.steps):
         for group in optimizer.param_groups:
-            group["lr"] = lesson.rate * (1 - step / lesson.steps)
+            group["lr"] = lesson.rate * min((step + 1) / lesson.rise, 1 - step / lesson.steps)
         losses: dict[str, Any] = task.losses(network, batch)
         optimizer.zero_grad()
         sum(losses.values()).backward()
