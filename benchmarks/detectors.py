@@ -1,4 +1,6 @@
-"""Every one-stage detector on the same images, backbone and input size: what it finds, and what it costs.
+"""Every one-stage detector on the same images: what it finds, and what it costs.
+
+All on the same backbone and input size, but for the first YOLO's tiny form, which has its own.
 
     python benchmarks/detectors.py DATA --weights MOBILENET_V2.npz [--seeds 0 1 2] [--models yolov3] [--turn]
 

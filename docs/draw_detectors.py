@@ -31,8 +31,7 @@ LARGEST = 200_000  # bytes of a picture
 class Lesson(NamedTuple):
     """How long a network learns the photo: steps of Adam, and its learning rate, which falls linearly to 0.
 
-    It rises for some steps first where a squared error of a sigmoid is learned, which has next to no gradient where an
-    answer is sure and wrong: what large first steps make sure would stay so.
+    It rises for ``rise`` steps first: with 20 of them YOLO v2 keeps 10 answers, at once with the full rate 17.
     """
 
     steps: int

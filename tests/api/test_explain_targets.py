@@ -184,6 +184,7 @@ def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], 
         ("optimizer.lr=1", "optimizer.lr does not change"),
         ("model_options.scale=coco", "scale"),
         ("size=64", "recipe field size"),
+        ("size=[0, 416]", "recipe field size.0"),
         ("size", "field=value"),
     ):
         told = cli("explain", "ssd", photo, "--targets", "--set", change, "--save", tmp_path / "none")

@@ -107,20 +107,19 @@ class Augmentation(BaseModel):
         Raises:
             RecipeError: if they have not.
         """
-        for name, why, tasks, instead in (
-            ("iou_crop", "chooses patches by the boxes in them", ("detection", "localization"), "crop_area"),
-            ("mosaic", "shows the objects of four images", ("detection",), ""),
-            ("object_window", "finds objects in class maps", ("segmentation",), ""),
-            ("policy", "moves what is in an image, and no boxes or masks with it", ("classification",), ""),
+        for name, why, tasks in (
+            ("iou_crop", "chooses patches by the boxes in them", ("detection", "localization")),
+            ("mosaic", "shows the objects of four images", ("detection",)),
+            ("object_window", "finds objects in class maps", ("segmentation",)),
+            ("policy", "moves what is in an image, and no boxes or masks with it", ("classification",)),
         ):
             default = type(self).model_fields[name].default
             if getattr(self, name) != default and task not in tasks:
-                off = str(default).lower()
                 raise RecipeError(
                     f"augmentation.{name} {why}",
                     expected=f"the task {' or '.join(tasks)}",
                     got=task,
-                    remedy=f"set augmentation.{name}={off}" + (f" and augmentation.{instead}" if instead else ""),
+                    remedy=f"set augmentation.{name}={str(default).lower()}",
                 )
         if channels in (1, 3):
             return

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from visus.data.augmentation import Augmentation
+from visus.data.augmentation import Augmentation, Pixels
 from visus.errors import RecipeError
 from visus.tasks.options import LossOptions
 
@@ -77,7 +77,7 @@ class Recipe(_Part):
         None, description="the batch size that lr is stated for; lr is scaled in proportion to the real one"
     )
     accumulate: Annotated[int, Field(ge=1)] = Field(1, description="batches whose gradients make one step")
-    size: tuple[int, int] | None = Field(None, description="input (height, width); none: the model's own")
+    size: tuple[Pixels, Pixels] | None = Field(None, description="input (height, width); none: the model's own")
     fit: Literal["stretch", "crop", "letterbox", "none"] | None = Field(
         None, description="how an image is brought to that size; none: the model's own way"
     )

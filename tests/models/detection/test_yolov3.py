@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from visus.data.windows import fixed_window
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.building import build
@@ -254,3 +255,12 @@ def test_two_images_learnt_by_heart(build_network: Callable[..., YOLOv3], count:
         assert answer.labels[0] == truth.labels[0]
         assert answer.scores[0] > 0.5
         assert box_iou(torch.from_numpy(answer.boxes[:1]), torch.from_numpy(truth.boxes)).item() > 0.7
+
+
+def test_the_released_networks_see_images_where_darknet_puts_them() -> None:
+    """A photo of 480 x 640 fills 312 of 416 rows: Darknet leaves 52 above (image.c, letterbox_image)."""
+    for name, above in (("yolov3", 52), ("yolov3_tiny", 52), ("yolov2@darknet-voc", 52), ("yolov3+resnet18", 0)):
+        preprocessing = catalog.find(name).preprocessing
+        (top, left, _, _), size = fixed_window((480, 640), preprocessing)
+        assert size == (416, 416)
+        assert (-top * 0.65, left) == (pytest.approx(above), 0), name
