@@ -30,7 +30,7 @@ from paired import Ratio, paired, ratio
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.detection import retinanet_weights, ssd_weights
-from visus.ops.suppression import nms_by_class
+from visus.ops.nms import nms_by_class
 
 SIZES = {"ssd": 300, "retinanet": 320}
 BOXES, CLASSES, OVERLAP = 10_000, 80, 0.5
@@ -88,7 +88,7 @@ def their_answer(theirs: Any, images: Tensor) -> list[dict[str, Tensor]]:
 
 def candidates(network: Any, raw: Any) -> tuple[Tensor, Tensor, Tensor, float]:
     """What suppression is given while these raw outputs are decoded."""
-    with patch("visus.ops.suppression.nms_by_class", wraps=nms_by_class) as seen:
+    with patch("visus.ops.nms.nms_by_class", wraps=nms_by_class) as seen:
         network.codec.decode(raw)
     return seen.call_args.args  # type: ignore[no-any-return]
 

@@ -32,10 +32,10 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from visus.data.augmentation import Augmentation
-from visus.data.images import FileImage
-from visus.data.loader import Loader
-from visus.data.transforms import Preparer, normalise
+from visus.data.augmentation.preparing import Preparer, normalise
+from visus.data.augmentation.settings import Augmentation
+from visus.data.loading.loader import Loader
+from visus.data.pixels.images import FileImage
 from visus.structures import Label, Preprocessing, Sample
 from visus.tasks.classification import Classification
 

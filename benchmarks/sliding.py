@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.sliding import SlidNetwork
+from visus.workflow.dense_evaluation import SlidNetwork
 
 CASES = (("mnist_cnn", (112, 112)), ("lenet5@modern", (128, 128)), ("alexnet", (451, 451)), ("resnet18", (448, 448)))
 BATCH = 64

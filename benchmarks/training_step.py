@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visus.engine.feeding import feeder
+from visus.engine.device_batches import feeder
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
-from visus.engine.turn import task_turn
+from visus.engine.update import task_turn
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.structures import Batch, Placement, Preprocessing

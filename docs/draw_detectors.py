@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 import visus
-from visus.data.images import FileImage
-from visus.data.transforms import Preparer
-from visus.engine.feeding import feeder
+from visus.data.augmentation.preparing import Preparer
+from visus.data.pixels.images import FileImage
+from visus.engine.device_batches import feeder
 from visus.models.catalog import find
 from visus.structures import Detections, Sample
 from visus.tasks.detection import Detection

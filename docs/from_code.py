@@ -170,7 +170,7 @@ class NamedData(FromCode):
 
     def lines(self) -> Iterator[str]:
         """One table."""
-        from visus.data.named import NAMED
+        from visus.data.reading.named import NAMED
 
         yield from _table(("name", "what"), [(f"`{name}`", title) for name, title in NAMED.items()])
 

@@ -20,6 +20,7 @@ FLOORS = (
     {"recipes"},
     {"explanation", "stylization", "exporters", "lab", "proof"},
     {"report", "server", "experiments"},
+    {"workflow"},
     {"api"},
     {"cli"},
 )

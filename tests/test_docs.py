@@ -19,7 +19,7 @@ import typer
 import visus
 from visus import errors
 from visus.cli.main import app
-from visus.data.formats.table import FORMATS
+from visus.data.formats.readers import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
 from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
@@ -304,7 +304,7 @@ def test_json_fields_of_doctor() -> None:
 
 
 def test_json_fields_of_data() -> None:
-    from visus.data.named import list_named
+    from visus.data.reading.named import list_named
 
     assert json_fields("data", "### JSON") >= set(visus.check_data("digits").to_dict())
     listed = page("verbs/data").rpartition("\n### JSON\n")[2].partition("\n## ")[0]
@@ -312,8 +312,8 @@ def test_json_fields_of_data() -> None:
 
 
 def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
-    from visus.api.scores import Evaluation
     from visus.api.train import DryRun
+    from visus.workflow.scores import Evaluation
 
     (tmp_path / "metrics.json").write_text("{}")
     expected = {*visus.Run(tmp_path).to_dict(), *DryRun({}, ()).to_dict(), "source", "recipe", "fields"}

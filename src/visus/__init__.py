@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Model": "visus.api.model",
+    "Model": "visus.workflow.model",
     "Recipe": "visus.engine.recipe",
     "Run": "visus.api.run",
     "check_data": "visus.api.check_data",
@@ -24,7 +24,7 @@ _HOMES = {
     "find_anchors": "visus.api.find_anchors",
     "list_models": "visus.api.list_models",
     "load": "visus.api.load",
-    "open_data": "visus.data.opening",
+    "open_data": "visus.data.reading.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
     "reproduce": "visus.api.reproduce",
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.list_models import list_models as list_models
     from visus.api.load import load as load
-    from visus.api.model import Model as Model
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
     from visus.api.reproduce import reproduce as reproduce
@@ -60,8 +59,9 @@ if TYPE_CHECKING:
     from visus.api.summary import summary as summary
     from visus.api.train import resume as resume
     from visus.api.train import train as train
-    from visus.data.opening import open_data as open_data
+    from visus.data.reading.opening import open_data as open_data
     from visus.engine.recipe import Recipe as Recipe
+    from visus.workflow.model import Model as Model
 
 
 def __getattr__(name: str) -> Any:

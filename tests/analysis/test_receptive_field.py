@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visus.analysis.summary import summarize
 from visus.layers.same_padding import SameConv2d
 from visus.models import catalog
-from visus.models.blank import build_blank
+from visus.models.on_meta import build_blank
 
 HEIGHT, WIDTH = 24, 20
 

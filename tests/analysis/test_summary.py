@@ -14,8 +14,8 @@ from visus.analysis.tables import EXPLAINED
 from visus.errors import ShapeError
 from visus.layers.same_padding import SameConv2d
 from visus.models import catalog
-from visus.models.blank import build_blank
 from visus.models.building import build
+from visus.models.on_meta import build_blank
 from visus.proof.published import fact
 
 SMALL = ["lenet5", "lenet5@modern", "mnist_cnn", "mnist_cnn_25_50", "mnist_dense", "cats_dogs_cnn"]

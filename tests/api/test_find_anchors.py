@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import visus
-from visus.api.plan import prepare
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
 from visus.models.catalog import find
 from visus.recipes.choice import own_anchors
+from visus.workflow.plan import prepare
 
 
 def test_boxes_are_measured_at_the_networks_size(make_boxes: Callable[..., Path], tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import visus
-from visus.api.slide import Slider
-from visus.data.images import ArrayImage
+from visus.data.pixels.images import ArrayImage
 from visus.errors import TaskMismatchError, UsageError
 from visus.models.localization.localizer import LocalizerCodec, LocalizerOutput
 from visus.structures import Sample
+from visus.workflow.sliding import Slider
 
 WINDOW = 12
 
@@ -220,8 +220,8 @@ def test_the_boxes_of_a_localizers_windows_are_merged(finder: visus.Model) -> No
 
 
 def test_a_localizer_is_judged_by_its_merged_boxes(finder: visus.Model) -> None:
-    from visus.api.judging import judge
     from visus.structures import Detections
+    from visus.workflow.judging import judge
 
     target = Detections(finder.classes, np.array([[40, 8, 64, 32]], np.float32), np.array([0]), (64, 80))
     sample = Sample("a", ArrayImage(scene()), {"localization": target})

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 import visus
-from visus.data.opening import open_data
+from visus.data.reading.opening import open_data
 
 TINY = "--model unet@padded --epochs 6 --batch-size 4 --set model_options.width=4 --set model_options.depth=2"
 
@@ -47,8 +47,8 @@ def test_the_choice_is_in_the_run_and_in_the_model(nuclei: tuple[Path, Path], cl
 
 
 def test_a_run_before_the_choice_reads_as_it_did(nuclei: tuple[Path, Path]) -> None:
-    from visus.api.plan import Plan
     from visus.engine.model_file import ModelInfo
+    from visus.workflow.plan import Plan
 
     _, run = nuclei
     values = yaml.safe_load((run / "config.yaml").read_text())

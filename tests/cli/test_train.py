@@ -67,7 +67,7 @@ def test_what_is_chosen_is_said(
     photos: Path, boxes: Path, masks: Path, cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     for data, model in ((photos, "mnist_cnn"), (boxes, "yolov3 on mobilenet_v2"), (masks, "unet@padded")):
-        from visus.api.plan import prepare
+        from visus.workflow.plan import prepare
 
         said = "\n".join(prepare(data, weights="none").said)
         assert f"model chosen: {model} (another with --model)" in said
@@ -245,7 +245,7 @@ def test_a_signal_before_and_after_the_steps(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    place = {"build": "visus.models.building.build", "judge": "visus.api.reporting.write_run_report"}[stage]
+    place = {"build": "visus.models.building.build", "judge": "visus.workflow.reporting.write_run_report"}[stage]
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(place, stop)

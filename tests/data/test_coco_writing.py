@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from visus.data.coco_writing import CocoWriter
-from visus.data.opening import open_data
+from visus.data.reading.opening import open_data
 from visus.structures import Detections, SegmentationMap
 
 NAMES = ("background", "ring", "dot")

@@ -16,7 +16,7 @@ from PIL import Image
 from visus.data.dataset import Dataset
 from visus.data.formats.cifar import read_pickle
 from visus.data.formats.idx import read_idx
-from visus.data.opening import open_data
+from visus.data.reading.opening import open_data
 from visus.errors import DataError, TaskMismatchError
 
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from visus.data.dataset import Dataset
 from visus.data.formats.boxes import mend_boxes
-from visus.data.formats.objects import draw_outline
+from visus.data.formats.outlined_objects import draw_outline
 from visus.data.formats.reading import Tally
 from visus.data.formats.safe_xml import parse_xml
-from visus.data.opening import open_data
+from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.structures import Detections, Sample
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visus.data.opening import choose_format, open_data
+from visus.data.reading.opening import choose_format, open_data
 from visus.errors import DataError
 
 

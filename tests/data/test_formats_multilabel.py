@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visus.data.augmentation import Augmentation
-from visus.data.checks import check
-from visus.data.geometry import Cut, Frame, displace, flip, mirror, turn, warp
-from visus.data.images import ArrayImage
-from visus.data.opening import open_data
-from visus.data.transforms import Preparer
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, turn, warp
+from visus.data.augmentation.preparing import Preparer
+from visus.data.augmentation.settings import Augmentation
+from visus.data.inspection.checks import check
+from visus.data.pixels.images import ArrayImage
+from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.structures import IGNORE, MultiLabelMap, Preprocessing, Sample, SegmentationMap
 

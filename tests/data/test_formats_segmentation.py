@@ -14,7 +14,7 @@ from visus.data.dataset import Dataset
 from visus.data.formats.class_lists import ClassList, find_class_list
 from visus.data.formats.listing import Listing
 from visus.data.formats.mask_maps import MapRule
-from visus.data.opening import open_data
+from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.structures import Detections, SegmentationMap
 

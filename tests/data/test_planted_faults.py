@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.checks import check, check_before_training, repair
 from visus.data.dataset import Dataset, Finding
-from visus.data.opening import open_data
+from visus.data.inspection.checks import check, check_before_training, repair
+from visus.data.reading.opening import open_data
 
 CHECKS = [
     pytest.param(lambda dataset: check(dataset, dataset.tasks[0]), id="check"),

@@ -14,7 +14,7 @@ from visus.engine.checkpoint import Checkpoints
 from visus.engine.fit import Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
-from visus.engine.turn import Turn, task_turn
+from visus.engine.update import Turn, task_turn
 from visus.errors import DivergedError, MemoryExhaustedError, RecipeError
 from visus.layers.drop_path import ScheduledDropPath
 

@@ -8,7 +8,7 @@ import torch
 from visus.engine.fit import fit
 from visus.engine.freezing import Freezing
 from visus.engine.recipe import Recipe
-from visus.engine.turn import task_turn
+from visus.engine.update import task_turn
 from visus.errors import RecipeError
 
 HEAD = {"fc.weight", "fc.bias"}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from visus.data.images import ArrayImage, BytesImage
-from visus.data.transforms import Preparer
+from visus.data.augmentation.preparing import Preparer
+from visus.data.pixels.images import ArrayImage, BytesImage
+from visus.engine.device_batches import feeder
 from visus.engine.evaluate import evaluate
-from visus.engine.feeding import feeder
 from visus.engine.predict import predict
 from visus.errors import DataError
 from visus.structures import Label, Preprocessing, Sample, SegmentationMap

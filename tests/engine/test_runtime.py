@@ -134,7 +134,7 @@ def test_not_even_one_image_fits():
 
 def test_a_training_too_large_for_this_machine_stops_before_its_first_step(tiny, monkeypatch):
     from visus.engine.fit import fit
-    from visus.engine.turn import task_turn
+    from visus.engine.update import task_turn
 
     network, recipe = tiny.make_network(), Recipe(batch_size=60)
     turn = task_turn(network, tiny.TinyTask(), recipe)

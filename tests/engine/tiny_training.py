@@ -20,16 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visus.data.augmentation import Augmentation
-from visus.data.images import ArrayImage
-from visus.data.loader import Loader
-from visus.data.transforms import Preparer
-from visus.engine.feeding import feeder
+from visus.data.augmentation.preparing import Preparer
+from visus.data.augmentation.settings import Augmentation
+from visus.data.loading.loader import Loader
+from visus.data.pixels.images import ArrayImage
+from visus.engine.device_batches import feeder
 from visus.engine.fit import Fitted, Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime, open_runtime, seed_generators
-from visus.engine.turn import Turn, task_turn
+from visus.engine.update import Turn, task_turn
 from visus.errors import VisusError
 from visus.structures import Batch, Label, Placement, Preprocessing, Sample
 from visus.tasks.classification import Classification

@@ -19,7 +19,7 @@ from visus.experiments import running
 from visus.experiments.experiment import Configuration, Experiment
 from visus.experiments.outcome import Outcome
 from visus.experiments.running import CountingLoss, run_experiment, train_one
-from visus.experiments.stretches import ExperimentData, Images
+from visus.experiments.step_epochs import ExperimentData, Images
 from visus.structures import Batch, Placement
 
 

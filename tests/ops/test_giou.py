@@ -9,7 +9,7 @@ from torchvision.ops import generalized_box_iou, generalized_box_iou_loss
 
 from visus.losses.giou import giou_loss
 from visus.ops.giou import paired_giou, pairwise_giou
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 
 places = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 60)] * 2).map(
     lambda b: [float(b[0]), float(b[1]), float(b[0] + b[2]), float(b[1] + b[3])]

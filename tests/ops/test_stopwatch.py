@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from visus.ops import stopwatch
+from visus.ops.nms import Found, suppress_candidates
 from visus.ops.stopwatch import Stopwatch, timed
-from visus.ops.suppression import Found, suppress_candidates
 
 
 class Clock:

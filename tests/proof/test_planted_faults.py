@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from visus.models import catalog
-from visus.models.blank import build_blank
+from visus.models.on_meta import build_blank
 from visus.proof.checking import prove_network
 from visus.proof.published import fact
 from visus.proof.verdict import Outcome, Proof

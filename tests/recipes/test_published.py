@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from visus.data.images import ArrayImage
-from visus.data.loader import Loader
-from visus.data.transforms import Preparer
-from visus.engine.feeding import feeder
+from visus.data.augmentation.preparing import Preparer
+from visus.data.loading.loader import Loader
+from visus.data.pixels.images import ArrayImage
+from visus.engine.device_batches import feeder
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
 from visus.engine.schedule import rate
-from visus.engine.turn import task_turn
+from visus.engine.update import task_turn
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.recipes import dense_prediction

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models.detection.ssd import SSD, ssd
 from visus.structures import Batch, Detections, Placement

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_s
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric

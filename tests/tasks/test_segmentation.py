@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.border_weights import border_weights
 from visus.losses.dice import dice_loss

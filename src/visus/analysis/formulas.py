@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visus.analysis.uncomputed import pooled_side
+from visus.analysis.meta_shapes import pooled_side
 
 aten = torch.ops.aten
 

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.formulas import shape_formula
+from visus.analysis.meta_shapes import convolution_shape, uncomputed
 from visus.analysis.receptive_field import Reach, joined
-from visus.analysis.uncomputed import convolution_shape, uncomputed
 
 aten = torch.ops.aten
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visus.api.folders import make_folder
 from visus.data.dataset import Dataset, Finding
+from visus.workflow.folders import make_folder
 
 _MARK = {"stop": "STOPS A TRAINING", "repair": "mended", "note": "note"}
 
@@ -66,8 +66,8 @@ def check_data(
     Raises:
         DataError: if the data cannot be opened at all.
     """
-    from visus.data.checks import check
-    from visus.data.opening import open_data
+    from visus.data.inspection.checks import check
+    from visus.data.reading.opening import open_data
 
     dataset = open_data(data, task=task, format=format)
     chosen = dataset.choose_task(task) if dataset.tasks or task else None

@@ -145,7 +145,7 @@ def _self_test() -> str:
     from safetensors.torch import load_file, save_file
 
     from visus.api.create import create
-    from visus.data.opening import open_data
+    from visus.data.reading.opening import open_data
 
     samples = open_data("digits").split("train")[:320]
     pixels = np.stack([sample.image.load()[0] for sample in samples])

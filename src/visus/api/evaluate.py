@@ -10,10 +10,10 @@ from visus.data.dataset import Dataset
 from visus.errors import DataError, TaskMismatchError, UsageError
 
 if TYPE_CHECKING:
-    from visus.api.model import Model
-    from visus.api.scores import Evaluation
     from visus.engine.progress import Progress
     from visus.structures import Sample
+    from visus.workflow.model import Model
+    from visus.workflow.scores import Evaluation
 
 
 def evaluate(
@@ -57,11 +57,11 @@ def evaluate(
             is given without ``slide``.
         DataError: if the data cannot be read, has no such split, or has other classes than the model.
     """
-    from visus.api.objects import PARTED, Counting
-    from visus.api.plan import Plan
-    from visus.data.opening import open_data
-    from visus.data.touching import knows_objects, with_touching
+    from visus.data.object_separation import knows_objects, with_touching
+    from visus.data.reading.opening import open_data
     from visus.engine.progress import choose_progress
+    from visus.workflow.object_counting import PARTED, Counting
+    from visus.workflow.plan import Plan
 
     path = model if isinstance(model, str | Path) else model.path
     config = _config(Path(path))
@@ -106,10 +106,10 @@ def evaluate(
     progress = choose_progress(quiet=quiet)
     samples = _usable(dataset, chosen, info.task, trained_on=own, progress=progress)
 
-    from visus.api.judging import judge
     from visus.api.load import load
-    from visus.api.scores import Evaluation
-    from visus.api.slide import Slider
+    from visus.workflow.judging import judge
+    from visus.workflow.scores import Evaluation
+    from visus.workflow.sliding import Slider
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     size = batch_size or int(info.recipe.get("batch_size", 16))
@@ -124,7 +124,7 @@ def evaluate(
         device=str(loaded.device),
     )
     if report is not None:
-        from visus.api.reporting import write_evaluation_report
+        from visus.workflow.reporting import write_evaluation_report
 
         write_evaluation_report(Path(report), loaded, result, judged.cases)
     return result
@@ -146,7 +146,7 @@ def _info(model: str | Path | Model) -> Any:
 
 def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progress: Progress) -> Sequence[Sample]:
     """The images of a split that can be judged, mended as for a training, which said the same of its own data."""
-    from visus.data.checks import check_before_training, repair
+    from visus.data.inspection.checks import check_before_training, repair
 
     given = dataset.split(split)
     if not given:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.api.folders import free_name, make_folder
 from visus.errors import DiskError
+from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
-    from visus.api.model import Image, Model
+    from visus.workflow.model import Image, Model
 
 
 def explain(
@@ -45,7 +45,7 @@ def explain_files(
         DiskError: if a picture cannot be written.
     """
     from visus.api.load import load
-    from visus.data.opening import open_images
+    from visus.data.reading.opening import open_images
 
     samples = open_images([Path(image) for image in images])
     loaded = load(model, device=device) if isinstance(model, str | Path) else model

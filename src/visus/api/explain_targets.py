@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.api.folders import free_name, make_folder
-from visus.api.targets_of_image import explained, require_task
 from visus.errors import DataError, DiskError, RecipeError, UsageError, VisusError
+from visus.workflow.assignment import explained, require_task
+from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from visus.api.model import Image, Model
     from visus.data.dataset import Dataset
     from visus.explanation.targets import ExplainedTargets
     from visus.structures import Detections, Preprocessing, Sample
+    from visus.workflow.model import Image, Model
 
 
 def explain_targets(
@@ -64,7 +64,7 @@ def explain_targets(
     """
     from torch import nn
 
-    from visus.api.model import Model
+    from visus.workflow.model import Model
 
     if not 0 <= score <= 1:
         raise UsageError("a score is a probability", expected="0 to 1", got=f"{score:g}")
@@ -124,7 +124,7 @@ def explain_target_files(
         TaskMismatchError: if the model is no detector.
         UsageError: for a backbone or changes with a trained model.
     """
-    from visus.data.opening import open_images
+    from visus.data.reading.opening import open_images
 
     samples = open_images([Path(image) for image in images])
     form = _form(model, backbone, changes)
@@ -208,7 +208,7 @@ def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path 
 
 def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
     """The data that is named; else the run's own, where it still can be read."""
-    from visus.data.opening import open_data
+    from visus.data.reading.opening import open_data
 
     if data is not None:
         return open_data(data, task="detection")
@@ -216,7 +216,7 @@ def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
     config = (path if path.is_dir() else path.parent) / "config.yaml"
     if not path.exists() or not config.is_file():
         return None
-    from visus.api.plan import Plan
+    from visus.workflow.plan import Plan
 
     try:
         plan = Plan.load(config)
@@ -293,6 +293,6 @@ def _of_network(
 
 
 def _one(image: Image) -> Sample:
-    from visus.api.model import one_sample
+    from visus.workflow.model import one_sample
 
     return one_sample(image)

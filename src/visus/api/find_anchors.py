@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visus.api.folders import make_folder
 from visus.errors import DataError, DiskError, RecipeError, UsageError
+from visus.workflow.folders import make_folder
 
 LARGEST_COUNT = 100
 _SHOWN = 12
@@ -114,8 +114,8 @@ def find_anchors(
         RecipeError: if ``count``, ``size`` or ``fit`` cannot be.
         TaskMismatchError: if the labels are no boxes.
     """
-    from visus.data.box_shapes import box_shapes
-    from visus.data.opening import open_data
+    from visus.data.inspection.box_shapes import box_shapes
+    from visus.data.reading.opening import open_data
     from visus.ops.anchor_clustering import cluster_shapes
     from visus.structures import Preprocessing
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from visus.api.model import Model
+    from visus.workflow.model import Model
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:
@@ -26,11 +26,11 @@ def load(path: str | Path, *, device: str = "auto") -> Model:
 
     import torch
 
-    from visus.api.model import Model
     from visus.engine.runtime import choose_device
     from visus.models.building import build
     from visus.models.catalog import find
     from visus.tasks.table import make_task
+    from visus.workflow.model import Model
 
     chosen = choose_device(device)
     _, state = load_state(Path(path))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.api.folders import free_name, make_folder
 from visus.errors import UsageError
 from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
-    from visus.api.model import Image, Model
+    from visus.workflow.model import Image, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +99,19 @@ def predict_files(
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
             classification or localization; if ``smallest`` is given without ``slide``.
     """
-    from visus.data.opening import open_images
-    from visus.data.value_ranges import ranged
+    from visus.data.pixels.intensity import ranged
+    from visus.data.reading.opening import open_images
 
     if smallest is not None and not slide:
         raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = ranged(found, loaded.info.preprocessing.value_range)
-    from visus.api.model import with_image
-    from visus.api.objects import Counting
-    from visus.api.saving import save_picture, save_pictures, table, table_rows, write, write_json
-    from visus.api.slide import Slid, Slider
     from visus.data.coco_writing import CocoWriter
+    from visus.workflow.model import with_image
+    from visus.workflow.object_counting import Counting
+    from visus.workflow.saving import save_picture, save_pictures, table, table_rows, write, write_json
+    from visus.workflow.sliding import Slid, Slider
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None

@@ -117,14 +117,14 @@ def reproduce(
             expected="scale and minutes above 0, one seed or more",
             got=f"scale {scale}, minutes {minutes}, seeds {seeds}",
         )
-    from visus.api.folders import make_folder
-    from visus.data.opening import open_data
+    from visus.data.reading.opening import open_data
     from visus.engine.disk import write_text
     from visus.engine.progress import choose_progress
     from visus.engine.runtime import open_runtime
     from visus.experiments.figure import draw
     from visus.experiments.running import run_experiment
-    from visus.experiments.stretches import ExperimentData
+    from visus.experiments.step_epochs import ExperimentData
+    from visus.workflow.folders import make_folder
 
     experiment = EXPERIMENTS[name]
     images = ExperimentData.of(open_data(data or experiment.data), experiment.reduction)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from visus.errors import UsageError
 
 if TYPE_CHECKING:
-    from visus.api.model import Model
-    from visus.api.scores import Evaluation
+    from visus.workflow.model import Model
+    from visus.workflow.scores import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Run:
 
     def describe(self) -> str:
         """The scores, and what to do next."""
-        from visus.api.scores import score_lines
+        from visus.workflow.scores import score_lines
 
         lines = [f"{split}: {line}" for split, metrics in self.metrics.items() for line in score_lines(metrics)]
         return "\n".join(

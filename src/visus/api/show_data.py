@@ -33,7 +33,7 @@ def show_data(
     Raises:
         DataError: if the data cannot be opened or has no such split.
     """
-    from visus.data.opening import open_data
+    from visus.data.reading.opening import open_data
     from visus.report.samples import sample_grid
 
     dataset = open_data(data, task=task, format=format)

@@ -82,8 +82,8 @@ def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any])
     """Of a network without weights; of a whole one where that fails, for it may look at its values."""
     from visus.analysis.summary import summarize
     from visus.errors import VisusError
-    from visus.models.blank import build_blank
     from visus.models.building import build
+    from visus.models.on_meta import build_blank
 
     try:
         network = build_blank(card, **choices)

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.api.plan import Plan, Preparation, prepare, prepare_again
 from visus.api.run import Run
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
+from visus.workflow.plan import Plan, Preparation, prepare, prepare_again
 
 if TYPE_CHECKING:
-    from visus.api.judging import JudgedCase
-    from visus.api.model import Model
     from visus.engine.progress import Progress
     from visus.engine.runtime import Runtime
+    from visus.workflow.judging import JudgedCase
+    from visus.workflow.model import Model
 
 
 def train(
@@ -301,22 +301,22 @@ def _way_on(folder: RunFolder) -> str:
 
 def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:
     """Builds the network and trains it; the returned model holds the best weights."""
-    from visus.api.model import Model
-    from visus.data.fingerprint import fingerprint
-    from visus.data.loader import Loader
-    from visus.data.mosaic import Mosaic
-    from visus.data.transforms import Preparer
+    from visus.data.augmentation.mosaic import Mosaic
+    from visus.data.augmentation.preparing import Preparer
+    from visus.data.loading.loader import Loader
+    from visus.data.reading.fingerprint import fingerprint
+    from visus.engine.device_batches import feeder
     from visus.engine.evaluate import evaluate
-    from visus.engine.feeding import feeder
     from visus.engine.fit import Validation, fit
     from visus.engine.model_file import ModelInfo
     from visus.engine.runtime import seed_generators
-    from visus.engine.turn import task_turn
+    from visus.engine.update import task_turn
     from visus.losses.class_weights import class_frequencies
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing, training_preprocessing
     from visus.tasks.table import make_task
+    from visus.workflow.model import Model
 
     plan, recipe, card = prepared.plan, prepared.plan.recipe, prepared.card
     training = training_preprocessing(card, recipe, plan.channels, plan.values)
@@ -389,11 +389,11 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
 
 def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Judges the best weights, and writes the model file, the metrics and the reports."""
-    from visus.api.judging import judge
-    from visus.api.objects import PARTED, Counting
-    from visus.api.reporting import write_run_report
     from visus.engine.model_file import save_model
     from visus.report.data_page import write_data_report
+    from visus.workflow.judging import judge
+    from visus.workflow.object_counting import PARTED, Counting
+    from visus.workflow.reporting import write_run_report
 
     plan = prepared.plan
     counting = Counting.of(model.info) if plan.touching in PARTED else None

@@ -122,7 +122,7 @@ def anchors(
 @app.command("list", help=LIST_HELP)
 def list_(json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
     from visus.cli.output import say_json, say_table
-    from visus.data.named import list_named
+    from visus.data.reading.named import list_named
 
     rows = list_named()
     if json_:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from visus.api.plan import Preparation
     from visus.api.run import Run
     from visus.api.train import DryRun
     from visus.engine.recipe import Recipe
+    from visus.workflow.plan import Preparation
 
 HELP = """Train a model on own images or on a named data set.
 
@@ -81,9 +81,9 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
-    from visus.api.plan import prepare
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
+    from visus.workflow.plan import prepare
 
     given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(given) != 1:
@@ -166,7 +166,7 @@ def _prepare_again(context: typer.Context, config: str, changes: list[str]) -> P
     from dataclasses import replace
     from pathlib import Path
 
-    from visus.api.plan import Plan, prepare_again
+    from visus.workflow.plan import Plan, prepare_again
 
     plan = Plan.load(Path(config))
     own = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}

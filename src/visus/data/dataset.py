@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from visus.data.value_ranges import PixelValues
+from visus.data.pixels.intensity import PixelValues
 from visus.errors import DataError, TaskMismatchError
 from visus.structures import Sample
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from visus.engine.feeding import Ready
+from visus.engine.device_batches import Ready
 from visus.engine.predict import predict
 from visus.engine.progress import Progress
 from visus.structures import Sample
 
 if TYPE_CHECKING:
-    from visus.data.transforms import Prepared
+    from visus.data.augmentation.preparing import Prepared
     from visus.tasks.task import Task
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from visus.engine.checkpoint import Checkpoints
-from visus.engine.feeding import Batches, Ready
+from visus.engine.device_batches import Batches, Ready
 from visus.engine.interruption import Interrupted, Interruption
 from visus.engine.memory import exhaustion_explained
 from visus.engine.progress import Progress, Silent
@@ -20,8 +20,8 @@ from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime
 from visus.engine.session import Session
-from visus.engine.turn import Turn
-from visus.engine.watch import Watch
+from visus.engine.training_reporter import Watch
+from visus.engine.update import Turn
 from visus.errors import DivergedError, RecipeError
 from visus.structures import Batch
 
@@ -76,10 +76,10 @@ def fit(
 
     Args:
         network: all that trains, in one module; moved to the runtime's device.
-        turns: what happens with each batch, in this order; usually one, from :func:`visus.engine.turn.task_turn`.
+        turns: what happens with each batch, in this order; usually one, from :func:`visus.engine.update.task_turn`.
         loader: batches of this process, uint8.
         recipe: how.
-        ready: brings a batch to the device and normalises it; see :func:`visus.engine.feeding.feeder`.
+        ready: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.feeder`.
         runtime: the device and the processes that take part.
         run: where checkpoints, results.csv and log.txt go; None: nothing is written, and nothing can be resumed.
         validation: None: the last weights count as the best.

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from visus.engine.feeding import Ready
+from visus.engine.device_batches import Ready
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError
 from visus.ops.stopwatch import timed
 from visus.structures import Sample
 
 if TYPE_CHECKING:
-    from visus.data.transforms import Prepared
+    from visus.data.augmentation.preparing import Prepared
     from visus.tasks.task import Task
 
 _AHEAD = 2  # batches that are prepared while one is answered

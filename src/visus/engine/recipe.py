@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from visus.data.augmentation import Augmentation, Pixels
+from visus.data.augmentation.settings import Augmentation, Pixels
 from visus.errors import RecipeError
 from visus.tasks.options import LossOptions
 

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visus.engine.averaging import WeightAverage
 from visus.engine.checkpoint import Checkpoints, Snapshot
+from visus.engine.ema import WeightAverage
 from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
-from visus.engine.ledger import Ledger
+from visus.engine.loss_monitor import Ledger
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
 from visus.engine.schedule import Plateau, rate
-from visus.engine.turn import Stepper, Turn
+from visus.engine.update import Stepper, Turn
 from visus.errors import DivergedError, WeightsError
 from visus.layers.drop_path import ScheduledDropPath
 from visus.structures import Batch

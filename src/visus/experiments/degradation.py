@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from visus.data.augmentation import Augmentation
+from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.experiments.experiment import Configuration, Experiment
 from visus.experiments.outcome import Check, Outcome

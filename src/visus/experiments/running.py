@@ -14,17 +14,17 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from visus.engine.device_batches import Ready, feeder
 from visus.engine.disk import write_text
-from visus.engine.feeding import Ready, feeder
 from visus.engine.fit import Validation, fit
 from visus.engine.progress import Progress, duration
 from visus.engine.run_folder import environment
 from visus.engine.runtime import Runtime, seed_generators
-from visus.engine.turn import Turn, task_turn
+from visus.engine.update import Turn, task_turn
 from visus.errors import DivergedError, InterruptedRunError, UsageError, WeightsError
 from visus.experiments.experiment import GO_ON, Configuration, Experiment
 from visus.experiments.outcome import Curve, Outcome
-from visus.experiments.stretches import ExperimentData, Images, Stretches, judged_batches
+from visus.experiments.step_epochs import ExperimentData, Images, Stretches, judged_batches
 from visus.structures import Batch
 from visus.tasks.classification import Classification
 

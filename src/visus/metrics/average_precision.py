@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
 

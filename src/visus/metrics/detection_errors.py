@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from visus.errors import ShapeError
 from visus.metrics.average_precision import Curve
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
 HIT, IGNORED = "hit", "ignored"

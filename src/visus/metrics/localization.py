@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from visus.errors import ShapeError
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
 HIT = 0.5

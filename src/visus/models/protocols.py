@@ -13,8 +13,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
+    from visus.ops.nms import Method
     from visus.ops.predictors import Predictors
-    from visus.ops.suppression import Method
 from visus.structures import Detections
 
 
@@ -83,7 +83,7 @@ class Codec(Protocol):
 class Placed(Protocol):
     """The codec of a detector whose predictors have places and objects to learn, which can be shown.
 
-    ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.suppression`.
+    ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.nms`.
     """
 
     overlap: float

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from visus.errors import WeightsError
 from visus.models import catalog
-from visus.models.blank import build_blank
 from visus.models.caffe_file import read_caffe
 from visus.models.card import Card
 from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
@@ -37,6 +36,7 @@ from visus.models.detection.ssd_weights import from_caffe as ssd_from_caffe
 from visus.models.detection.ssd_weights import from_caffe_vgg16, from_vgg16
 from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.fetching import Progress, fetch
+from visus.models.on_meta import build_blank
 from visus.models.protocols import Growing
 from visus.models.segmentation.fcn_weights import from_vgg16 as convolutional_from_vgg16
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 
 
 class Merged(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from visus.models.blank import build_blank
 from visus.models.card import Card
+from visus.models.on_meta import build_blank
 from visus.proof import branches
 from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact

@@ -21,8 +21,8 @@ import yaml
 from visus.analysis.line import IMAGE, Line
 from visus.analysis.summary import Summary, summarize
 from visus.errors import UsageError
-from visus.models.blank import build_blank
 from visus.models.catalog import find
+from visus.models.on_meta import build_blank
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from visus.data.augmentation import Augmentation
-from visus.data.value_ranges import PixelValues
+from visus.data.augmentation.settings import Augmentation
+from visus.data.pixels.intensity import PixelValues
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.models.card import Card
 from visus.structures import Preprocessing

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from visus.data.augmentation import Augmentation
+from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.recipes import yolo
 from visus.tasks.options import LossOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from visus.data.augmentation import Augmentation
+from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 
 CIFAR_CROPS = Augmentation(random_crop=True, short_side=(32, 32), pad=4, mirror=0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from visus.data.augmentation import Augmentation
+from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe
 
 _RMSPROP_KERAS = {"name": "rmsprop", "alpha": 0.9, "momentum": 0.0, "eps": 1e-7}  # Keras's defaults (rho, epsilon)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from visus.metrics.detection_errors import HIT, IGNORED, KINDS, image_errors
-from visus.ops.overlap import pairwise_iou
+from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 from visus.structures.drawing import (
     HUES,

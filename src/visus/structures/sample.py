@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import TaskMismatchError
-from visus.structures.detections import Detections
-from visus.structures.label import Label
-from visus.structures.landmarks import Landmarks
-from visus.structures.multilabel import MultiLabelMap
-from visus.structures.segmentation import SegmentationMap
+from visus.structures.values.detections import Detections
+from visus.structures.values.label import Label
+from visus.structures.values.landmarks import Landmarks
+from visus.structures.values.multilabel import MultiLabelMap
+from visus.structures.values.segmentation import SegmentationMap
 
 Target = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
 """The truth about an image; the same types hold predictions."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import balanced_weights, check_frequencies, count_classes
 from visus.losses.cross_entropy import cross_entropy

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.detection import DetectionMetric
 from visus.models.protocols import Codec

@@ -9,12 +9,12 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.landmarks import LandmarkMetric
 from visus.models.protocols import Codec
 from visus.structures import Batch, Landmarks, Target
-from visus.structures.landmarks import flip_pairs
+from visus.structures.values.landmarks import flip_pairs
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
 from visus.tasks.task import PrimaryMetric

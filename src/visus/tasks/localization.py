@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.localization import LocalizationMetric
 from visus.models.protocols import Codec

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from visus.data.transforms import Prepared
+from visus.data.augmentation.preparing import Prepared
 from visus.structures import Batch, Target
 
 

@@ -14,9 +14,9 @@ from torch import nn
 from visus.errors import WeightsError
 from visus.layers.locally_connected import LocallyConnected
 from visus.models import catalog
-from visus.models.blank import build_blank
 from visus.models.building import build
 from visus.models.detection.darknet_weights import count, read_darknet, slots, state_of
+from visus.models.on_meta import build_blank
 from visus.models.weights import load_weights
 from visus.proof.published import fact
 

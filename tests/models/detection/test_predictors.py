@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.models import catalog
-from visus.models.blank import build_blank
 from visus.models.building import build
 from visus.models.detection.yolov1 import YOLOv1Codec, YOLOv1Output
+from visus.models.on_meta import build_blank
 from visus.models.protocols import Placed
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.predictors import Grid, Predictors, cell_grid

@@ -21,11 +21,11 @@ from torchvision.ops import box_iou
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.truth import Truth
+from visus.models.detection.box_targets import Truth
 from visus.models.detection.yolo_output import YOLOOutput, assign
 from visus.ops.cell_boxes import place_cells, shape_iou
+from visus.ops.nms import suppress
 from visus.ops.pyramid_anchors import PyramidAnchors
-from visus.ops.suppression import suppress
 
 CELL = 32.0
 SIZE = (96, 96)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
+from visus.analysis.diagrams.layered import Web
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
 from visus.analysis.diagrams.svg import SOFT, Point, Sheet, text_width
-from visus.analysis.diagrams.tangle import Web
 from visus.analysis.line import IMAGE
 
 GUTTER = 46.0  # between columns

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
-from visus.data.formats.tables import (
+from visus.data.formats.delimited import (
     CAPTION_COLUMNS,
     PATH_COLUMNS,
     SPLIT_COLUMNS,
@@ -14,7 +12,9 @@ from visus.data.formats.tables import (
     ImageFinder,
     read_table,
 )
-from visus.data.images import FileImage
+from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Sample
 

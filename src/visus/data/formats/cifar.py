@@ -14,7 +14,7 @@ import numpy as np
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format, Reading
-from visus.data.images import ArrayImage
+from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
 from visus.structures import Label, Sample
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from visus.data.formats.labelled import Entry, read_labelled
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 
 
 def _recognise(listing: Listing) -> bool:

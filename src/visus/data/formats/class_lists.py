@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from visus.data.formats.delimited import LABEL_COLUMNS, read_table
 from visus.data.formats.listing import Listing
-from visus.data.formats.tables import LABEL_COLUMNS, read_table
 from visus.errors import DataError
 
 CLASS_FILES = (

@@ -21,10 +21,10 @@ from visus.data.formats.class_lists import VOID_NAMES
 from visus.data.formats.labelled import reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.mask_maps import check_size, read_raw
-from visus.data.formats.objects import MULTILABEL
+from visus.data.formats.outlined_objects import MULTILABEL
 from visus.data.formats.pairs import LOSSLESS
 from visus.data.formats.reading import ALL, Format, Reading, Tally
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import ImageSource, MultiLabelMap, Sample
 

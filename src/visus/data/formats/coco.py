@@ -19,7 +19,7 @@ from visus.data.formats.boxes import mend_boxes
 from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
-from visus.data.formats.objects import (
+from visus.data.formats.outlined_objects import (
     BACKGROUND,
     MULTILABEL,
     DetectionSource,
@@ -29,7 +29,7 @@ from visus.data.formats.objects import (
     Outline,
 )
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Landmarks, Sample, Target, TargetSource
 

@@ -6,10 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visus.data.formats.labelled import Entry, read_labelled, reference_split
-from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
-from visus.data.formats.tables import (
+from visus.data.formats.delimited import (
     CAPTION_COLUMNS,
     INDEX_COLUMNS,
     LABEL_COLUMNS,
@@ -20,7 +17,10 @@ from visus.data.formats.tables import (
     Table,
     read_table,
 )
-from visus.data.images import FileImage
+from visus.data.formats.labelled import Entry, read_labelled, reference_split
+from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
 _BOX_COLUMNS = ("xmin", "x_min", "x1", "bbox")

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
-from visus.data.formats.tables import (
+from visus.data.formats.delimited import (
     INDEX_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
@@ -20,10 +18,12 @@ from visus.data.formats.tables import (
     Table,
     read_table,
 )
-from visus.data.images import FileImage
+from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Landmarks, Sample
-from visus.structures.landmarks import flip_pairs
+from visus.structures.values.landmarks import flip_pairs
 
 Columns = dict[str, tuple[int, int]]
 """From the name of a point to the columns of its x and y."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import Format, Reading
-from visus.data.images import ArrayImage
+from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
 from visus.structures import Label, Sample
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.listing import Listing
 from visus.data.formats.mask_maps import check_size, read_raw
-from visus.data.formats.objects import BACKGROUND
+from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.pairs import find_pairs, note_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.images import FileImage
-from visus.data.touching import keep_apart
+from visus.data.object_separation import keep_apart
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
 

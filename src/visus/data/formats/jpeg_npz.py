@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading
-from visus.data.images import BytesImage
+from visus.data.pixels.images import BytesImage
 from visus.errors import DataError
 from visus.structures import Label, Sample
 

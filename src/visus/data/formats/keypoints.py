@@ -9,7 +9,7 @@ import numpy as np
 
 from visus.errors import DataError
 from visus.structures import Landmarks
-from visus.structures.landmarks import flip_pairs
+from visus.structures.values.landmarks import flip_pairs
 
 
 def keypoint_names(categories: Iterable[Mapping[str, Any]]) -> dict[int, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from visus.data.images import IMAGE_SUFFIXES
+from visus.data.pixels.images import IMAGE_SUFFIXES
 from visus.errors import DataError
 
 T = TypeVar("T")

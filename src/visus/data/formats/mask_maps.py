@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.class_lists import ClassList
-from visus.data.images import reading_raster
+from visus.data.pixels.images import reading_raster
 from visus.errors import DataError
 from visus.structures import IGNORE, ImageSource, SegmentationMap
 

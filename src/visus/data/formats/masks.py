@@ -11,7 +11,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.mask_maps import MapRule, MaskSource, learn_rule
 from visus.data.formats.pairs import Pairs, find_pairs, note_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Sample
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
 from visus.data.formats.reading import Format, Reading
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 from visus.structures import Sample
 
 

@@ -20,10 +20,10 @@ from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
 from visus.data.formats.mask_maps import MapRule, MaskSource, learn_rule
-from visus.data.formats.objects import BACKGROUND
+from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.formats.safe_xml import parse_xml
-from visus.data.images import FileImage
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Sample, Target, TargetSource
 

@@ -18,7 +18,7 @@ from visus.data.formats.boxes import mend_boxes
 from visus.data.formats.class_lists import fill_gaps, read_lines
 from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.objects import (
+from visus.data.formats.outlined_objects import (
     BACKGROUND,
     MULTILABEL,
     DetectionSource,
@@ -28,7 +28,7 @@ from visus.data.formats.objects import (
     Outline,
 )
 from visus.data.formats.reading import ALL, Format, Reading, Tally
-from visus.data.images import IMAGE_SUFFIXES, FileImage
+from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
 from visus.errors import DataError
 from visus.structures import Sample, Target, TargetSource
 

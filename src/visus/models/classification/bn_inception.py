@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 First = Literal["full", "separable"]
 Row = tuple[int, int, int, int, int, Literal["avg", "max"], int]

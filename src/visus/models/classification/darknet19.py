@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.classification.image_sides import check_batch, check_sides
+from visus.models.classification.input_checks import check_batch, check_sides
 
 # Table 6: channels of the convolutions between poolings; 3x3 and 1x1 take turns.
 STAGES = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))

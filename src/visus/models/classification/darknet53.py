@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 BLOCKS = (1, 2, 8, 8, 4)  # table 1
 WIDTHS = (64, 128, 256, 512, 1024)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 BOTTLENECK = 4  # a layer's 1x1 convolution makes 4k maps (section 3)
 COMPRESSION = 2  # a transition halves the maps (theta = 0.5, section 3)

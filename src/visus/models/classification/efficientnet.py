@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from visus.layers.drop_path import DropPath
 from visus.layers.same_padding import SameConv2d
 from visus.layers.squeeze_excitation import SqueezeExcitation
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 Edition = Literal["paper", "torchvision"]
 

@@ -26,7 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 from visus.models.protocols import Output
 
 Edition = Literal["paper", "torchvision"]

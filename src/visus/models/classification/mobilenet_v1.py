@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.same_padding import SameConv2d
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 Edition = Literal["paper", "timm", "tf"]
 

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.mlpconv import MlpConv
-from visus.models.classification.image_sides import check_sides
+from visus.models.classification.input_checks import check_sides
 
 SMALLEST_CIFAR = 4  # that leaves both poolings two pixels
 SMALLEST_IMAGENET = 39  # that leaves all three poolings two pixels

@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from visus.layers.zero_padding import ZeroPaddedIdentity
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 StrideIn = Literal["1x1", "3x3"]
 Shortcuts = Literal["A", "B", "C"]

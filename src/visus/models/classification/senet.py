@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.layers.squeeze_excitation import SqueezeExcitation
-from visus.models.classification.image_sides import check_batch
+from visus.models.classification.input_checks import check_batch
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.models.classification.image_sides import check_sides
+from visus.models.classification.input_checks import check_sides
 
 SMALLEST_SIDE = 21  # that leaves the third pooling two pixels
 

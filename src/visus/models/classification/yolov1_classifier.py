@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
-from visus.models.classification.image_sides import check_batch, check_sides
+from visus.models.classification.input_checks import check_batch, check_sides
 
 # Figure 3, up to each pooling: (channels, kernel, stride).
 STAGES: tuple[tuple[tuple[int, int, int], ...], ...] = (

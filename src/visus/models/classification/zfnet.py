@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.response_normalization import ResponseNormalization
-from visus.models.classification.image_sides import check_sides
+from visus.models.classification.input_checks import check_sides
 
 SIDES = range(207, 239)  # the sides of an image whose last map is 6x6
 SMALLEST_SIDE = 31  # that leaves conv5 a pixel

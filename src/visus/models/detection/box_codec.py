@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from visus.models.detection.truth import Truth, truths_of
-from visus.ops.suppression import Method, suppress
+from visus.models.detection.box_targets import Truth, truths_of
+from visus.ops.nms import Method, suppress
 from visus.structures import Detections
 
 
@@ -34,7 +34,7 @@ class BoxCodec:
     """Objects as a network learns them, and its answers.
 
     Args:
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.suppression.suppress`, whose ``method``
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.suppress`, whose ``method``
             the last one is.
     """
 

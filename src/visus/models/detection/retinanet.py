@@ -28,13 +28,13 @@ from visus.losses.focal import sigmoid_focal_loss
 from visus.losses.giou import giou_loss
 from visus.models.backbone_maps import require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
-from visus.models.detection.truth import Truth, truths_of
+from visus.models.detection.box_targets import Truth, truths_of
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.matching import NEUTRAL, match_band
+from visus.ops.nms import Found, Method, suppress_candidates
 from visus.ops.predictors import Grid, Predictors
 from visus.ops.pyramid_anchors import PyramidAnchors
-from visus.ops.suppression import Found, Method, suppress_candidates
 from visus.structures import Detections
 
 CODING = BoxCoding()  # section 4, "Box regression subnet": the offsets of R-CNN
@@ -86,7 +86,7 @@ class RetinaNetCodec:
         box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
         match_best: an object's best anchors learn it even below ``positive``.
         keep: at most this many objects an image.
-        suppression: see :func:`~visus.ops.suppression.suppress_candidates`.
+        suppression: see :func:`~visus.ops.nms.suppress_candidates`.
         alpha, gamma: of the focal loss (section 5.1).
         positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
         confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression

@@ -21,13 +21,13 @@ from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.truth import Truth
+from visus.models.detection.box_targets import Truth
 from visus.models.protocols import Network
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
+from visus.ops.nms import Method
 from visus.ops.predictors import Grid, Predictors
-from visus.ops.suppression import Method
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
@@ -77,7 +77,7 @@ class SSDCodec(BoxCodec):
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, suppression: of :func:`~visus.ops.suppression.suppress` (section 3.7).
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress` (section 3.7).
     """
 
     def __init__(

@@ -16,11 +16,11 @@ from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.truth import Truth
+from visus.models.detection.box_targets import Truth
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
+from visus.ops.nms import Method
 from visus.ops.predictors import Grid, Predictors
-from visus.ops.suppression import Method
 
 STRIDE = 32
 """Of the coarsest map; both sides of an input are multiples of it."""
@@ -117,7 +117,7 @@ class AnchorCodec(BoxCodec):
         anchors: (width, height) in pixels, of all levels in the order of the predictors.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this. As in
             yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.suppression.suppress`; confidence and overlap are those of the authors'
+        suppression: of :func:`~visus.ops.nms.suppress`; confidence and overlap are those of the authors'
             detector.c.
     """
 

@@ -34,11 +34,11 @@ from visus.layers.locally_connected import LocallyConnected
 from visus.models.backbone_maps import channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.truth import Truth
+from visus.models.detection.box_targets import Truth
 from visus.models.protocols import Network
 from visus.ops.matching import BACKGROUND, NEUTRAL
+from visus.ops.nms import Method
 from visus.ops.predictors import Grid, Predictors, cell_grid
-from visus.ops.suppression import Method
 
 SIDE = 448
 CELLS = 7
@@ -103,7 +103,7 @@ class YOLOv1Codec(BoxCodec):
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
         noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
-        confidence, overlap, suppression: of :func:`~visus.ops.suppression.suppress`; the first two are those of the
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress`; the first two are those of the
             authors' yolo.c where it writes down its answers to be judged.
     """
 

@@ -26,8 +26,8 @@ from torchvision.ops import box_iou
 from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import require_maps
 from visus.models.classification.darknet19 import darknet19
-from visus.models.classification.image_sides import check_batch
-from visus.models.detection.truth import Truth
+from visus.models.classification.input_checks import check_batch
+from visus.models.detection.box_targets import Truth
 from visus.models.detection.yolo_output import (
     STRIDE,
     AnchorCodec,
@@ -42,7 +42,7 @@ from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
-from visus.ops.suppression import Method
+from visus.ops.nms import Method
 
 Passthrough = Literal["whole", "narrow"]
 """Of the finer map: all of its channels, or 64 made from them."""
@@ -73,7 +73,7 @@ class YOLOv2Codec(AnchorCodec):
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
         seen: weight of the confidence of predictors that have an object (``object_scale``).
-        suppression: of :func:`~visus.ops.suppression.suppress`.
+        suppression: of :func:`~visus.ops.nms.suppress`.
     """
 
     def __init__(

@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import require_maps
 from visus.models.classification.darknet53 import darknet53
-from visus.models.classification.image_sides import check_batch
-from visus.models.detection.truth import Truth
+from visus.models.classification.input_checks import check_batch
+from visus.models.detection.box_targets import Truth
 from visus.models.detection.yolo_output import (
     AnchorCodec,
     Anchors,
@@ -39,7 +39,7 @@ from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import NEUTRAL
-from visus.ops.suppression import Method
+from visus.ops.nms import Method
 
 # Section 2.3, found on COCO: width and height in pixels.
 ANCHORS: tuple[Anchor, ...] = (
@@ -61,7 +61,7 @@ class YOLOv3Codec(AnchorCodec):
         anchors: of all levels, from coarse to fine.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
             0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.suppression.suppress`.
+        suppression: of :func:`~visus.ops.nms.suppress`.
     """
 
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:

@@ -1,0 +1,91 @@
+"""Four images in one, with their boxes: Bochkovskiy, Wang, Liao, YOLOv4, arXiv:2004.10934, section 3.3, "Mosaic".
+
+Each batch then shows objects in more surroundings, smaller, and at the edges of what can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from visus.data.augmentation.geometry import Cut, Frame
+from visus.data.augmentation.preparing import Prepared
+from visus.structures import Detections, Sample
+
+_STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Puts three other images beside a prepared one; call it like a ``Preparer``, with (sample, index, epoch).
+
+    The corner where the four meet is drawn from the middle half of both sides. Each quarter shows a window of its
+    image, between the whole and as little as fits unscaled, its sides' ratio that of the quarter. An object stays while
+    its centre does, and its box is cut to the quarter. All is drawn from (seed, epoch, index) alone.
+
+    Args:
+        prepare: (sample, index, epoch) -> Prepared, with augmentation; it is asked for each of the four.
+        samples: from which the other three are drawn.
+        probability: of a mosaic instead of the plain image.
+        seed: not negative.
+    """
+
+    prepare: Callable[[Sample, int, int], Prepared]
+    samples: Sequence[Sample]
+    probability: float
+    seed: int
+
+    def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
+        """The sample, ready; or a mosaic under its name, with it at the upper left.
+
+        Raises:
+            DataError: if an image or target cannot be read.
+        """
+        first = self.prepare(sample, index, epoch)
+        random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, index, _STREAM)))
+        if random.random() >= self.probability:
+            return first
+        others = random.integers(len(self.samples), size=3).tolist()
+        four = [first, *(self.prepare(self.samples[other], other, epoch) for other in others)]
+        height, width = first.image.shape[1:]
+        y, x = (int(side * random.uniform(0.25, 0.75)) for side in (height, width))
+        image = torch.empty_like(first.image, memory_format=torch.contiguous_format)
+        found = []
+        for part, (top, left, bottom, right) in zip(
+            four, ((0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width)), strict=True
+        ):
+            quarter = _quarter(part, (bottom - top, right - left), random)
+            pixels = torch.from_numpy(np.ascontiguousarray(quarter.pixels))
+            image[:, top:bottom, left:right] = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels
+            if isinstance(quarter.target, Detections):
+                found.append((quarter.target, (left, top, left, top)))
+        target = _joined(found, (height, width)) if found else first.target
+        return Prepared(image, target, first.placement, first.id)
+
+
+def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator) -> Frame:
+    """A window of a prepared image as an image of ``size``."""
+    own = (part.image.shape[1], part.image.shape[2])
+    largest = min(own[0] / size[0], own[1] / size[1])  # so many of its pixels for one of the quarter's
+    step = random.uniform(min(1.0, largest), largest)
+    sides = [side * step for side in size]
+    y, x = (random.uniform(0, max(whole - side, 0)) for whole, side in zip(own, sides, strict=True))
+    window = (y, x, y + sides[0], x + sides[1])
+    pixels = np.ascontiguousarray(part.image.permute(1, 2, 0).numpy())
+    return Cut.of(own, window, size).apply(Frame(pixels, part.target))
+
+
+def _joined(parts: Sequence[tuple[Detections, tuple[int, int, int, int]]], size: tuple[int, int]) -> Detections:
+    """Objects of several images, each moved by (x, y, x, y), in one; without masks, which no network here learns."""
+    targets = [target for target, _ in parts]
+    ignored = [np.zeros(len(t), bool) if t.ignored is None else t.ignored for t in targets]
+    return Detections(
+        targets[0].classes,
+        np.concatenate([target.boxes + np.asarray(move, np.float32) for target, move in parts]),
+        np.concatenate([target.labels for target in targets]),
+        size,
+        ignored=np.concatenate(ignored) if any(t.ignored is not None for t in targets) else None,
+    )

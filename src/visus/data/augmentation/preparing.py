@@ -1,0 +1,198 @@
+"""From a sample to a network's input: preprocessing and augmentation, image and target together.
+
+Preprocessing is deterministic and can be undone through the placement. Augmentation is a pure function of
+(seed, epoch, index): the same for any number of loading processes, and after a resume.
+
+Letters: N images, C channels, H x W pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from visus.data.augmentation.autoaugment import autoaugment
+from visus.data.augmentation.colour import change_colours, shift_colours
+from visus.data.augmentation.crops import fixed_window, random_window
+from visus.data.augmentation.geometry import Border, Cut, Frame, Window, displace, flip, mirror, turn, warp
+from visus.data.augmentation.object_crops import object_window
+from visus.data.augmentation.settings import Augmentation
+from visus.data.pixels.images import opened
+from visus.data.pixels.intensity import load_channels
+from visus.structures import Placement, Preprocessing, Sample, SegmentationMap, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One image ready for a batch.
+
+    Args:
+        image: [C,H,W] uint8.
+        target: in network pixels, or None.
+        placement: where the file lies in it; exact without augmentation.
+        id: the sample's name.
+    """
+
+    image: Tensor
+    target: Target | None
+    placement: Placement
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Makes samples ready; call it with (sample, index, epoch).
+
+    Args:
+        task: whose targets are moved with the images.
+        preprocessing: the network's.
+        augmentation: None: no randomness at all.
+        seed: of the augmentation, not negative.
+        masks: draw and move the masks of detections too; no network here asks for them, and they take longest of all.
+
+    Raises:
+        RecipeError: if the augmentation asks for what the task's targets or the images' channels do not have.
+    """
+
+    task: str
+    preprocessing: Preprocessing
+    augmentation: Augmentation | None
+    seed: int
+    masks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.augmentation is not None:
+            self.augmentation.require(self.task, self.preprocessing.channels)
+
+    def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
+        """The sample, ready.
+
+        Raises:
+            DataError: if its image or target cannot be read.
+            ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
+        """
+        preprocessing, augmentation = self.preprocessing, self.augmentation
+        target = sample.target(self.task, masks=self.masks) if sample.targets else None
+        source = opened(sample.image)
+        file_size = source.size()
+        border: Border = "constant"
+        if augmentation is None or augmentation == _NOTHING:
+            random = None
+            window, size = fixed_window(file_size, preprocessing)
+        else:
+            random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
+            if augmentation.object_window != "none" and isinstance(target, SegmentationMap):
+                size = preprocessing.size or file_size
+                window, target = object_window(target, augmentation.object_window, random)
+            else:
+                window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
+            if augmentation.sides:
+                size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
+        loaded = load_channels(source, preprocessing, _needed(window, size, file_size), sample.id)
+        cut = Cut.of(file_size, window, size, loaded.shape[:2])
+        frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
+        if preprocessing.channels == 1 and frame.pixels.ndim == 3:
+            frame = replace(frame, pixels=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8))
+        if augmentation is not None and random is not None:
+            frame = _augmented(frame, augmentation, random)
+        pixels = np.ascontiguousarray(frame.pixels)
+        if np.may_share_memory(pixels, loaded):
+            pixels = pixels.copy()  # the data set's own pixels must not be written through a batch
+        if pixels.ndim == 3:
+            image = torch.from_numpy(pixels).permute(2, 0, 1)
+        else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
+            image = torch.from_numpy(pixels).expand(preprocessing.channels, -1, -1)
+        return Prepared(image, frame.target, cut.placement, sample.id)
+
+
+_NOTHING = Augmentation()
+
+
+def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """[N,C,H,W] uint8 RGB -> float32 as the network was trained with: (x / scale - mean) / std, BGR if it is so.
+
+    The memory format and the device stay.
+    """
+    if preprocessing.order == "BGR" and images.shape[1] == 3:
+        images = images.flip(1)
+    mean = torch.tensor(preprocessing.mean, device=images.device) * preprocessing.scale  # [C]
+    factor = 1 / (torch.tensor(preprocessing.std, device=images.device) * preprocessing.scale)  # [C]
+    if images.shape[1] == 1 or not images.is_contiguous(memory_format=torch.channels_last):
+        return images.to(torch.float32).sub_(mean.view(-1, 1, 1)).mul_(factor.view(-1, 1, 1))
+    # Channels last: whole rows of pixels against whole rows of means, four times as fast as three values at a time.
+    count, channels, height, width = images.shape
+    rows = images.permute(0, 2, 3, 1).reshape(count, height, width * channels).to(torch.float32)  # [N, H, W * C]
+    rows.sub_(mean.repeat(width)).mul_(factor.repeat(width))
+    return rows.view(count, height, width, channels).permute(0, 3, 1, 2)  # [N, C, H, W]
+
+
+def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
+    """What happens after the window has been cut: mirrors, turns, warps, colours."""
+    if random.random() < augmentation.mirror:
+        frame = mirror(frame)
+    if random.random() < augmentation.flip:
+        frame = flip(frame)
+    if augmentation.quarter_turns:
+        square = frame.size[0] == frame.size[1]
+        frame = turn(frame, int(random.integers(4)) if square else 2 * int(random.integers(2)))
+    if augmentation.rotation or augmentation.shift or augmentation.zoom or augmentation.shear:
+        frame = warp(frame, _random_matrix(frame.size, augmentation, random), augmentation.border)
+    if augmentation.elastic:
+        frame = elastic(frame, augmentation.elastic, augmentation.border, random)
+    if augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.hue:
+        frame = replace(frame, pixels=change_colours(frame.pixels, augmentation, random))
+    if augmentation.pca_noise:
+        frame = replace(frame, pixels=shift_colours(frame.pixels, augmentation.pca_noise, random))
+    if augmentation.policy == "autoaugment":
+        frame = replace(frame, pixels=autoaugment(frame.pixels, random))
+    return frame
+
+
+def elastic(frame: Frame, deviation: float, border: Border, random: np.random.Generator) -> Frame:
+    """Bent by a smooth random field, image and target alike: Ronneberger et al. 2015, sec. 3.1.
+
+    "Random displacement vectors on a coarse 3 by 3 grid [...] sampled from a Gaussian distribution with 10 pixels
+    standard deviation. Per-pixel displacements are then computed using bicubic interpolation."
+
+    Args:
+        frame: before.
+        deviation: of each displacement's x and y, in pixels of the frame.
+        border: what fills the pixels that are uncovered.
+        random: where the displacements come from; draws 18 values.
+    """
+    coarse = random.normal(0, deviation, (3, 3, 2)).astype(np.float32)
+    height, width = frame.size
+    # The paper does not say where the grid's points lie: here in the centres of 3x3 equal cells, and beyond the outer
+    # ones the field is that of its edge.
+    offsets = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    return displace(frame, offsets, border)
+
+
+def _random_matrix(
+    size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """[2,3]: turn, shear and scale about the centre, then move."""
+    height, width = size
+    turn_, shear, zoom, down, right = random.uniform(-1, 1, 5)
+    angle, slant = math.radians(augmentation.rotation * turn_), math.radians(augmentation.shear * shear)
+    factor = 1 + augmentation.zoom * zoom
+    rotation = np.asarray([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    linear = factor * rotation @ np.asarray([[1.0, math.tan(slant)], [0.0, 1.0]])
+    centre = np.asarray([width / 2, height / 2])
+    moved = centre - linear @ centre + augmentation.shift * np.asarray([width * right, height * down])
+    return np.concatenate([linear, moved[:, None]], axis=1)
+
+
+def _needed(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -> tuple[int, int]:
+    """The least (height, width) at which the whole file may be decoded without losing sharpness in the window."""
+    rows, columns = window[2] - window[0], window[3] - window[1]
+    return (
+        min(math.ceil(file_size[0] * size[0] / rows - 1e-6), file_size[0]),
+        min(math.ceil(file_size[1] * size[1] / columns - 1e-6), file_size[1]),
+    )

@@ -1,0 +1,117 @@
+"""CSV files as rows of text: delimiter, header and encoding found by looking."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
+from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.errors import DataError
+
+TABLE_SUFFIXES = (".csv", ".tsv")
+
+PATH_COLUMNS = (
+    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_file", "image_name",
+    "img", "img_path", "image_id", "id",
+)  # fmt: skip
+"""What the column of image files is called, in lower case; the first that is there is taken."""
+
+LABEL_COLUMNS = (
+    "label", "class", "class_name", "classname", "category", "label_name", "target", "species", "breed", "y",
+)  # fmt: skip
+"""What the column of class names is called."""
+
+INDEX_COLUMNS = ("class_index", "class_id", "label_id", "label_index", "category_id")
+"""What a column of class numbers is called, beside a column of names or alone."""
+
+SPLIT_COLUMNS = ("split", "subset", "set", "partition", "fold", "dataset")
+"""What the column of splits is called."""
+
+CAPTION_COLUMNS = ("caption", "captions", "sentence", "comment")
+"""What a column of captions is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a CSV file. columns: names in lower case; rows: as many values each."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def find(self, names: tuple[str, ...]) -> int | None:
+        """The position of the first of these columns that is there."""
+        return next((self.columns.index(name) for name in names if name in self.columns), None)
+
+
+def read_table(path: Path, *, limit: int | None = None) -> Table:
+    """The rows of a CSV or TSV file, blank ones left out; without a header the columns are path, label, split.
+
+    Args:
+        limit: read only this many lines, to tell what a table holds; what is wrong with it then shows as no columns.
+
+    Raises:
+        DataError: if it is no text, or a row has another number of values than the header.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            first = stream.readline()
+            stream.seek(0)
+            delimiter = max(",;\t|", key=first.count)
+            rows: list[tuple[str, ...]] = []
+            for number, values in enumerate(csv.reader(stream, delimiter=delimiter)):
+                if limit is not None and number >= limit:
+                    break
+                if any(value.strip() for value in values):
+                    rows.append(tuple(value.strip() for value in values))
+    except (OSError, csv.Error) as error:
+        if limit is not None:
+            return Table(path, (), ())
+        raise DataError(f"{path} cannot be read", expected="a CSV file", got=str(error)) from error
+    if not rows:
+        return Table(path, (), ())
+    headed = not any(Path(value).suffix.lower() in IMAGE_SUFFIXES for value in rows[0])
+    columns: tuple[str, ...] = (
+        tuple(value.lower() for value in rows[0]) if headed else ("path", "label", "split")[: len(rows[0])]
+    )
+    body = rows[1:] if headed else rows
+    for number, row in enumerate(body, 2 if headed else 1):
+        if limit is None and len(row) != len(columns):
+            raise DataError(
+                f"{path}, row {number}: the number of values is not that of the header",
+                expected=f"{len(columns)} ({', '.join(columns)})",
+                got=f"{len(row)} ({', '.join(row[:6])})",
+            )
+    return Table(path, columns, tuple(body))
+
+
+class ImageFinder:
+    """Finds the files that a table names: beside the table, in a folder beside it, with or without a suffix.
+
+    Args:
+        listing: the data set's folder.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        folders = [path for path in listing.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        first = [path for path in folders if path.name.lower() in IMAGE_FOLDERS]
+        self._folders = [listing.root, *first, *sorted(set(folders) - set(first))]
+        self._hit = 0
+        self._suffix = ""
+
+    def find(self, name: str, split: str = "") -> Path | None:
+        """The file, or None if there is none of this name."""
+        folders = [folder for folder in self._folders if split and split_name(folder.name) == split]
+        folders += [self._folders[self._hit], *self._folders]
+        suffixes = ("",) if Path(name).suffix.lower() in IMAGE_SUFFIXES else (self._suffix, "", *sorted(IMAGE_SUFFIXES))
+        for folder in folders:
+            for suffix in suffixes:
+                path = folder / (name + suffix)
+                if path.is_file():
+                    if folder in self._folders:
+                        self._hit = self._folders.index(folder)
+                    self._suffix = suffix
+                    return path
+        return None

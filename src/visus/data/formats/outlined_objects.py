@@ -1,0 +1,210 @@
+"""Objects whose outlines or pixel boxes are worked out when they are needed, one file's at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.object_separation import keep_apart
+from visus.errors import DataError
+from visus.structures import IGNORE, Detections, ImageSource, MultiLabelMap, SegmentationMap
+
+BACKGROUND = "background"
+MULTILABEL = "multilabel_segmentation"
+"""The task of classes that may share pixels; offered where there are two or more."""
+
+Outline = tuple[NDArray[np.float64], ...] | dict[str, Any]
+"""Polygons, each [P,2] points (x, y); or COCO's run-length code: {"size": [h, w], "counts": text, bytes or list}."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """The objects of one image, before their masks are drawn.
+
+    Args:
+        image: where the pixels are; asked for its size when ``size`` is None.
+        classes: names of all K classes.
+        boxes: [N,4] float32 xyxy; in pixels, or in fractions of the image when ``size`` is None.
+        labels: [N] int64 class ids.
+        ignored: [N] bool, or None.
+        outlines: N outlines in the unit of the boxes (None for an object without), or None where no object has one.
+        size: (height, width) in pixels as the annotation states it, or None.
+    """
+
+    image: ImageSource
+    classes: tuple[str, ...]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignored: NDArray[np.bool_] | None = None
+    outlines: tuple[Outline | None, ...] | None = None
+    size: tuple[int, int] | None = None
+
+    def in_pixels(self) -> tuple[NDArray[np.float32], tuple[int, int]]:
+        """boxes [N,4] in pixels and the size of the image."""
+        if self.size is not None:
+            return self.boxes, self.size
+        height, width = self.image.size()
+        return self.boxes * np.asarray([width, height, width, height], np.float32), (height, width)
+
+    def masks(self) -> NDArray[np.bool_] | None:
+        """[N,H,W] bool; an object without an outline fills its box. None if no object has one."""
+        if self.outlines is None:
+            return None
+        boxes, (height, width) = self.in_pixels()
+        masks = np.zeros((len(self.labels), height, width), bool)
+        scale = (1.0, 1.0) if self.size is not None else (width, height)
+        for mask, outline, box in zip(masks, self.outlines, boxes, strict=True):
+            if outline is None:
+                x1, y1, x2, y2 = (round(float(value)) for value in box)
+                mask[y1:y2, x1:x2] = True
+            else:
+                mask |= draw_outline(outline, (height, width), scale)
+        return masks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectionSource:
+    """The objects of an image as boxes with classes, and masks where there are outlines."""
+
+    objects: Objects
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """[N] class ids, without reading anything."""
+        return self.objects.labels
+
+    def load(self) -> Detections:
+        """The detections; raises DataError when the image's size or an outline cannot be read."""
+        return replace(self.load_boxes(), masks=self.objects.masks())
+
+    def load_boxes(self) -> Detections:
+        """The detections without masks, of which none is drawn; raises DataError when the size cannot be read."""
+        boxes, size = self.objects.in_pixels()
+        found = self.objects
+        return Detections(found.classes, boxes, found.labels, size, ignored=found.ignored)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectMapSource:
+    """The objects of an image as a map: background is class 0, object class k becomes k + 1.
+
+    Larger objects are drawn first, so that what lies on them stays visible; ignored objects (crowds) become 255.
+
+    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``; a border is the last of the classes.
+    """
+
+    objects: Objects
+    classes: tuple[str, ...]
+    touching: str = "merge"
+
+    def load(self) -> SegmentationMap:
+        """The map; raises DataError when the image's size or an outline cannot be read."""
+        _, size = self.objects.in_pixels()
+        masks = self.objects.masks()
+        if masks is None:
+            masks = np.zeros((0, *size), bool)
+        ids = self.objects.labels + 1
+        if self.objects.ignored is not None:
+            ids = np.where(self.objects.ignored, IGNORE, ids)
+        drawn, numbers = np.zeros(size, np.uint8), np.zeros(size, np.int32)
+        for index in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
+            drawn[masks[index]] = ids[index]
+            numbers[masks[index]] = 0 if ids[index] == IGNORE else index + 1
+        return SegmentationMap(self.classes, keep_apart(drawn, numbers, self.touching, border=len(self.classes) - 1))
+
+    def kept_apart(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
+        """The same map with touching objects kept apart in another way."""
+        return replace(self, touching=how, classes=classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ObjectLabelsSource:
+    """The objects of an image as a mask for each class: what objects of several classes share bears them all.
+
+    Where a class is covered by ignored objects (crowds) only, it does not count.
+    """
+
+    objects: Objects
+
+    def load(self) -> MultiLabelMap:
+        """The map; raises DataError when the image's size or an outline cannot be read."""
+        found = self.objects
+        _, size = found.in_pixels()
+        shape = (len(found.classes), *size)
+        masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+        drawn = found.masks()
+        for index, label in enumerate(found.labels if drawn is not None else ()):
+            crowd = found.ignored is not None and found.ignored[index]
+            if drawn is not None:
+                (ignored if crowd else masks)[label] |= drawn[index]
+        ignored &= ~masks
+        return MultiLabelMap(found.classes, masks, ignored=ignored if ignored.any() else None)
+
+
+def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:
+    """[H,W] bool of polygons or a run-length code, with exactly the pixels that COCO's own code gives.
+
+    Args:
+        outline: polygons (x, y) or a run-length code.
+        size: (height, width).
+        scale: (horizontal, vertical) pixels for one unit of the polygons.
+
+    Raises:
+        DataError: if the run-length code is of another size or damaged.
+    """
+    from faster_coco_eval.core import mask as coco_masks
+
+    height, width = size
+    if isinstance(outline, dict):
+        return _draw_runs(outline, size)
+    # The C code walks along every edge, so corners at absurd distances are pulled in first.
+    limit = np.asarray([width, height])
+    rows = [np.clip(polygon * np.asarray(scale), -4 * limit, 5 * limit).reshape(-1).tolist() for polygon in outline]
+    drawn = coco_masks.decode(coco_masks.merge(coco_masks.frPyObjects(rows, height, width)))
+    return np.asarray(drawn, bool)
+
+
+def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    from faster_coco_eval.core import mask as coco_masks
+
+    height, width = size
+    counts = outline["counts"]
+    stated = [int(value) for value in outline["size"]]
+    if stated != [height, width]:
+        raise DataError("a run-length code does not fit its image", expected=f"{[height, width]}", got=f"{stated}")
+    if isinstance(counts, str | bytes):
+        # The text is checked here first: the C code trusts it, and writes past the mask if it lies.
+        runs = _decompress(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    else:
+        runs = [int(run) for run in counts]
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise DataError(
+            "a run-length code is damaged", expected=f"runs that sum to {height * width}", got=f"{sum(runs)}"
+        )
+    drawn = coco_masks.decode(coco_masks.frPyObjects({"size": stated, "counts": runs}, height, width))
+    return np.asarray(drawn, bool)
+
+
+def _decompress(text: bytes) -> list[int]:
+    """COCO's text form of run lengths: 5 bits a character from 48 on, signed, each from the third on minus the one
+    two before it."""
+    runs: list[int] = []
+    position = 0
+    while position < len(text):
+        value = shift = 0
+        more = True
+        while more:
+            if position >= len(text) or not 48 <= text[position] < 48 + 64 or shift > 60:
+                raise DataError("a run-length code is damaged", expected="COCO's text form", got=repr(text[:20]))
+            digit = text[position] - 48
+            value |= (digit & 0x1F) << shift
+            more = bool(digit & 0x20)
+            shift += 5
+            position += 1
+            if not more and digit & 0x10:
+                value |= -1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+    return runs

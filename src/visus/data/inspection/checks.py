@@ -1,0 +1,270 @@
+"""What is wrong with a data set: what stops a training, what is left out of it or mended, what is only said.
+
+The rules for severity:
+
+- Images or labels that cannot be used (empty, unreadable or damaged files, images of another number of channels than
+  most, masks of another size or with values that no class has) are left out ("repair") if they are at most 1 % of the
+  data set, but one always may be; more of them are a "stop", because then something has gone wrong with the data as a
+  whole. So is a split that would be left empty.
+- Boxes outside, without area, swapped or not a number are mended ("repair").
+- Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
+  here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
+  "note": their published figures are measured with them, and nobody may repair a benchmark.
+- A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
+- All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from visus.data.dataset import Dataset, Finding
+from visus.data.inspection.annotations import TargetState, examine_target, mend_detections
+from visus.data.inspection.class_balance import class_findings, count_classes
+from visus.data.inspection.duplicates import find_copies
+from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
+from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
+from visus.data.pixels.images import ArrayImage
+from visus.data.pixels.intensity import PICTURE
+from visus.errors import DataError
+from visus.structures import Detections, Sample, Target, TargetSource
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images looked at so far, and of all."""
+
+QUICK_IMAGES = 5_000
+QUICK_BYTES = 250_000_000
+"""Up to this many encoded images of this many bytes, the check before a training decodes everything: some 2 to 8 s."""
+
+_CHUNK = 64  # images a thread takes at once
+
+_UNUSABLE: Mapping[str, str] = {
+    "empty-file": "{count} image files are empty",
+    "unreadable-image": "{count} files are no images that can be read",
+    "damaged-image": "{count} images begin rightly, but cannot be decoded",
+    "other-channels": "{count} images have another number of channels than the others",
+    "unreadable-target": "{count} labels cannot be read",
+    "unexpected-values": "{count} masks hold values that no class has",
+    "size-differs": "{count} labels are of another size than their image",
+}
+
+_BOXES: Mapping[str, str] = {
+    "box-not-a-number": "{count} boxes hold a value that is no number; dropped",
+    "box-swapped": "{count} boxes have their corners swapped; swapped back",
+    "box-outside": "{count} boxes reach outside of their image; clipped",
+    "box-mostly-outside": "{count} boxes lie more than half outside of their image; clipped",
+    "box-degenerate": "{count} boxes have no width or height in their image; dropped",
+}
+
+_LEFT_OUT = frozenset({*_UNUSABLE, LEAK_IN_MADE_SPLITS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """One sample in its split, and what was found out about it."""
+
+    split: str
+    sample: Sample
+    image: ImageState
+    targets: Mapping[str, TargetState]
+
+
+def check(dataset: Dataset, task: str | None = None, *, progress: Progress | None = None) -> list[Finding]:
+    """Decodes every image, reads every target, and says what is wrong; worst first, nothing for a clean data set.
+
+    Args:
+        dataset: it is not changed; what its reader noticed is among the findings.
+        task: the task whose targets are looked at; None: every task that the labels allow.
+        progress: is told how far it is.
+
+    Raises:
+        TaskMismatchError: if the labels do not allow the task.
+    """
+    return _check(dataset, task, thorough=True, progress=progress)
+
+
+def check_before_training(dataset: Dataset, task: str | None) -> list[Finding]:
+    """The same as :func:`check` for data sets of up to :data:`QUICK_IMAGES` images; a quick look at larger ones.
+
+    The quick look reads the header and the end of every image file, and decodes only files whose end mark is missing.
+    It leaves out what needs all pixels: damage in the middle of a file; copies whose bytes differ; masks; boxes of
+    labels that are read one by one.
+
+    Raises:
+        TaskMismatchError: if the labels do not allow the task.
+    """
+    encoded = [s.image for samples in dataset.splits.values() for s in samples if not isinstance(s.image, ArrayImage)]
+    small = len(encoded) <= QUICK_IMAGES and sum(map(encoded_bytes, encoded)) <= QUICK_BYTES
+    return _check(dataset, task, thorough=small, progress=None)
+
+
+def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
+    """The data set without the images that cannot be used, and with the boxes of targets in memory mended.
+
+    Args:
+        dataset: it is not changed.
+        findings: of a check of this data set.
+
+    Raises:
+        DataError: if a split is left without an image.
+    """
+    leave = {name for finding in findings if finding.kind in _LEFT_OUT for name in finding.samples}
+    mend = {name for finding in findings if finding.kind in _BOXES for name in finding.samples}
+    if not leave and not mend:
+        return dataset
+    splits: dict[str, list[Sample]] = {}
+    for split, samples in dataset.splits.items():
+        kept = [_mended(sample) if sample.id in mend else sample for sample in samples if sample.id not in leave]
+        if samples and not kept:
+            raise DataError(
+                f"the split {split} of {dataset.name} has no image that can be used",
+                expected="images that can be read, with labels that fit them",
+                got=f"{len(samples)} that cannot",
+                remedy="visus data check names each and says why",
+            )
+        splits[split] = kept
+    return replace(dataset, splits=splits)
+
+
+def _mended(sample: Sample) -> Sample:
+    targets: dict[str, Target | TargetSource] = {}
+    for task, target in sample.targets.items():
+        targets[task] = mend_detections(target)[0] if isinstance(target, Detections) else target
+    return replace(sample, targets=targets)
+
+
+def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Progress | None) -> list[Finding]:
+    tasks = dataset.tasks if task is None else (dataset.choose_task(task),)
+    classes = {name: dataset.classes[name] for name in tasks}
+    entries = [(split, sample) for split, samples in dataset.splits.items() for sample in samples]
+    examined: list[_Examined] = []
+    channels = 3 if dataset.values.channels in PICTURE else dataset.values.channels
+    with ThreadPoolExecutor(_processors()) as pool:
+        try:
+            for chunk in _examine_all(entries, classes, thorough, channels, pool):
+                examined += chunk
+                if progress is not None:
+                    progress(len(examined), len(entries))
+            portraits = [item.image.portrait for item in examined]
+            copies = find_copies(portraits, [item.sample.image for item in examined], pool)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # otherwise an interruption would wait for every image
+            raise
+    findings = _unusable(examined)
+    findings += _of_boxes(examined)
+    findings += _of_images(examined)
+    findings += copy_findings(dataset, entries, copies)
+    counted = set()
+    for name in tasks:
+        balance = count_classes(classes[name], [(item.split, item.targets.get(name)) for item in examined])
+        if balance is not None:
+            counted.add(name)
+            findings += class_findings(dataset, name, balance)
+    # The readers note missing classes of the splits that were given; here those of the final splits are told.
+    told = bool(counted) and counted == set(tasks)
+    reported = [finding for finding in dataset.findings if not (told and finding.kind == "missing-class")]
+    return sorted(reported + findings, key=lambda finding: ("stop", "repair", "note").index(finding.severity))
+
+
+def _examine_all(
+    entries: Sequence[tuple[str, Sample]],
+    classes: Mapping[str, tuple[str, ...]],
+    thorough: bool,
+    channels: int,
+    pool: Executor,
+) -> Iterator[list[_Examined]]:
+    def examine(start: int) -> list[_Examined]:
+        part = entries[start : start + _CHUNK]
+        return [_examine(split, sample, classes, thorough, channels) for split, sample in part]
+
+    # Decoders work while other threads run; pixels in memory cost less than handing them to a thread.
+    in_memory = all(isinstance(sample.image, ArrayImage) for _, sample in entries)
+    starts = range(0, len(entries), _CHUNK)
+    return map(examine, starts) if in_memory else pool.map(examine, starts)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _examine(
+    split: str, sample: Sample, classes: Mapping[str, tuple[str, ...]], thorough: bool, channels: int
+) -> _Examined:
+    image = examine_image(sample.image, decode=thorough, channels=channels)
+    targets = {
+        task: examine_target(sample.targets[task], image.size, names, read=thorough)
+        for task, names in classes.items()
+        if task in sample.targets and image.size is not None and not image.fault
+    }
+    return _Examined(split, sample, image, targets)
+
+
+def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
+    """Images that a training must do without, by what is wrong with them."""
+    faults: dict[str, list[tuple[str, str]]] = {}
+    left: dict[str, int] = {}
+    for item in examined:
+        states: list[ImageState | TargetState] = [item.image, *item.targets.values()]
+        state = next((state for state in states if state.fault), None)
+        left[item.split] = left.get(item.split, 0) + (state is None)
+        if state is not None:
+            faults.setdefault(state.fault, []).append((item.sample.id, state.reason))
+    count = sum(map(len, faults.values()))
+    allowed = max(1, len(examined) // 100)
+    emptied = [split for split, number in left.items() if number == 0]
+    if emptied:
+        end = f"; nothing is left of {' and '.join(emptied)}"
+    elif count > allowed:
+        end = f"; {count} of {len(examined)} images cannot be used, at most {allowed} may be left out"
+    else:
+        end = "; left out"
+    return [
+        Finding.about(
+            kind,
+            "stop" if emptied or count > allowed else "repair",
+            f"{message} ({faults[kind][0][1]}){end}",
+            [name for name, _ in faults[kind]],
+        )
+        for kind, message in _UNUSABLE.items()
+        if kind in faults
+    ]
+
+
+def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
+    names: dict[str, list[str]] = {}
+    counts: dict[str, int] = {}
+    for item in examined:
+        for state in item.targets.values():
+            for kind, count in state.box_faults:
+                names.setdefault(kind, []).append(item.sample.id)
+                counts[kind] = counts.get(kind, 0) + count
+    return [
+        replace(
+            Finding.about(kind, "repair", message.replace("{count}", str(counts[kind])), names[kind]),
+            count=counts[kind],
+        )
+        for kind, message in _BOXES.items()
+        if kind in names
+    ]
+
+
+def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
+    findings = []
+    misnamed = [item for item in examined if item.image.kind]
+    if misnamed:
+        message = (
+            f"{{count}} files are named after another format than they hold (the first is {misnamed[0].image.kind})"
+        )
+        names = [item.sample.id for item in misnamed]
+        findings.append(Finding.about("wrong-extension", "note", f"{message}; they are read by their content", names))
+    stated = [item.sample.id for item in examined if any(state.stated for state in item.targets.values())]
+    if stated:
+        message = "{count} annotations state another size than their image has; their boxes fit all the same"
+        findings.append(Finding.about("stated-size", "note", message, stated))
+    empty = [item.sample.id for item in examined if any(state.empty for state in item.targets.values())]
+    if empty:
+        findings.append(Finding.about("no-objects", "note", "{count} images hold no object, which is normal", empty))
+    return findings

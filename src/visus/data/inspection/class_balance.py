@@ -1,0 +1,114 @@
+"""How often each class occurs in each split, and what follows: gaps, classes that a split lacks, imbalance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.dataset import Dataset, Finding, Severity
+from visus.data.inspection.annotations import TargetState
+
+_UNITS: Mapping[str, tuple[str, int]] = {
+    "classification": ("images", 10),
+    "localization": ("objects", 10),
+    "landmarks": ("points", 10),
+    "detection": ("objects", 10),
+    "segmentation": ("pixels", 100),
+    "multilabel_segmentation": ("pixels", 100),
+}
+"""For each task: what a class is counted in, and how many times as frequent one class may be as another unremarked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassBalance:
+    """How often each class of one task occurs.
+
+    Args:
+        classes: all K names.
+        counts: from split to [K] int64: images, objects or pixels of each class.
+    """
+
+    classes: tuple[str, ...]
+    counts: Mapping[str, NDArray[np.int64]]
+
+    def without(self, split: str) -> set[str]:
+        """The classes that a split has no example of."""
+        return {name for name, count in zip(self.classes, self.counts[split], strict=True) if count == 0}
+
+
+def count_classes(classes: tuple[str, ...], states: Iterable[tuple[str, TargetState | None]]) -> ClassBalance | None:
+    """The balance of one task, or None where some targets were not read.
+
+    Args:
+        classes: all K names.
+        states: of every sample, with its split; None for a sample without a target, faulty ones count nothing.
+    """
+    counts: dict[str, NDArray[np.int64]] = {}
+    for split, state in states:
+        total = counts.setdefault(split, np.zeros(len(classes), np.int64))
+        if state is None or state.fault:
+            continue
+        if state.counts is None:
+            return None
+        total += state.counts
+    return ClassBalance(classes, counts)
+
+
+def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[Finding]:
+    """The findings about the classes of one task."""
+    labelled = {split: counts for split, counts in balance.counts.items() if split != "predict" and counts.any()}
+    findings: list[Finding] = []
+    if not labelled:
+        return findings
+    gaps = [name for i, name in enumerate(balance.classes) if not any(counts[i] for counts in labelled.values())]
+    if gaps and not any(finding.kind == "class-without-images" for finding in dataset.findings):  # a reader's own
+        message = "{count} classes have no example in any split; their ids are never used"
+        findings.append(Finding.about("class-id-gap", "note", message, (), gaps))
+    if "train" not in labelled:
+        return findings
+    absent = balance.without("train") - set(gaps)
+    foreign = [
+        (split, name) for split in labelled for name in balance.classes if name in absent - balance.without(split)
+    ]
+    if foreign:
+        given = any(split not in dataset.made_splits for split, _ in foreign)
+        severity: Severity = "stop" if task == "classification" and given else "note"
+        message = "{count} classes have examples in another split, but none in train: they cannot be learnt"
+        findings.append(Finding.about("untrained-class", severity, message, (), _shown(foreign)))
+    lacking = [
+        (split, name)
+        for split in labelled
+        for name in balance.classes
+        if split != "train" and name in balance.without(split) - balance.without("train")
+    ]
+    if lacking:
+        message = "{count} classes of train have no example in another split"
+        findings.append(Finding.about("missing-class", "note", message, (), _shown(lacking)))
+    findings += _balance_findings(task, balance.classes, labelled["train"])
+    return findings
+
+
+def _balance_findings(task: str, classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[Finding]:
+    used = np.flatnonzero(counts)
+    if task == "classification" and len(used) < 2:
+        message = f"all images of train are of one class ({classes[int(used[0])]}): there is nothing to tell apart"
+        return [Finding("single-class", "stop", message, 1, (classes[int(used[0])],))]
+    unit, most = _UNITS.get(task, ("examples", 10))
+    rare, frequent = used[np.argmin(counts[used])], used[np.argmax(counts[used])]
+    if counts[frequent] <= most * counts[rare]:
+        return []
+    message = (
+        f"in train, {classes[int(frequent)]} has {counts[frequent] / counts[rare]:.0f} times as many {unit} as "
+        f"{classes[int(rare)]} ({counts[frequent]:,} and {counts[rare]:,})"
+    )
+    names = [
+        classes[int(i)] for i in used[np.argsort(counts[used], kind="stable")] if counts[i] * most < counts[frequent]
+    ]
+    return [Finding("class-imbalance", "note", message, len(names), tuple(names[:20]))]
+
+
+def _shown(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{split}: {name}" for split, name in pairs]

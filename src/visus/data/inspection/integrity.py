@@ -1,0 +1,165 @@
+"""Whether an image can be used: is it there, whole, really decodable, and what its suffix says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.inspection.duplicates import LOOK, Portrait, digest, draw_portrait
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.pixels.intensity import PICTURE, may_be_foreign
+from visus.errors import DataError
+from visus.structures import ImageSource
+
+_END = 4096  # bytes; what follows the end mark of a whole JPEG or PNG is shorter
+
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "PNG": (".png",),
+    "WebP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "NumPy array": (".npy",),
+}
+_ALL_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """What was found out about one image.
+
+    Args:
+        fault: "empty-file", "unreadable-image" (absent, or of no known kind), "damaged-image" (it begins like an image,
+            but cannot be decoded), "other-channels" (than the others have), or "" for an image that can be used.
+        reason: one line about the fault.
+        size: (height, width) of the upright image; None if not even the header can be read.
+        kind: what the content of an image that can be used is, such as "PNG", where it contradicts the suffix; or "".
+        portrait: what copies are found by; None for a faulty image.
+    """
+
+    fault: str = ""
+    reason: str = ""
+    size: tuple[int, int] | None = None
+    kind: str = ""
+    portrait: Portrait | None = None
+
+
+def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> ImageState:
+    """The state of an image.
+
+    Args:
+        image: of any kind; arrays are decoded already, and only hashed.
+        channels: C that it is to have; 3 stands for grey and colour pictures. Looked at where it is decoded.
+        decode: decode every pixel (a JPEG scaled down, which reads its whole data stream all the same). Otherwise the
+            header is read, and a JPEG or PNG without its end mark is decoded to see whether it is damaged.
+    """
+    if image.path is None and not isinstance(image, BytesImage):
+        return _examine_pixels(image)
+    try:
+        length, head, end = _read_ends(image)
+    except OSError as error:
+        return ImageState("unreadable-image", error.strerror or str(error))
+    if length == 0:
+        return ImageState("empty-file", "0 bytes")
+    try:
+        source = opened(image) if decode else image
+        size = source.size()
+    except DataError as error:
+        return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
+    key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
+    state = ImageState(size=size, kind=_contradiction(image.path, head), portrait=Portrait(size, key, exact=False))
+    cut_off = _lacks_its_end(head, end)
+    if not decode and not cut_off:
+        return state
+    try:
+        pixels = source.load((LOOK, LOOK))
+        own = _channels(image, channels)
+    except DataError as error:
+        return ImageState("damaged-image", _reason(error), size)
+    if own != channels:
+        return ImageState("other-channels", f"{own} channels, not {channels}", size)
+    if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
+        return ImageState("damaged-image", "the end of the file is missing", size)
+    return replace(state, portrait=draw_portrait(pixels, size, key))
+
+
+def _channels(image: ImageSource, wanted: int) -> int:
+    """Of an image, whose pages count where they are as many as wanted; 3 of grey and colour pictures."""
+    source = opened(image) if wanted not in PICTURE or may_be_foreign(image) else image
+    if not isinstance(source, OpenedImage):
+        return wanted
+    if source.channels != wanted and source.channels in PICTURE:
+        values = source.load_values(wanted)
+        return values.shape[2] if values.ndim == 3 else 3
+    return source.channels
+
+
+def encoded_bytes(image: ImageSource) -> int:
+    """How many bytes there are to decode; 0 for arrays and absent files."""
+    if isinstance(image, BytesImage):
+        return len(image.data)
+    try:
+        return image.path.stat().st_size if image.path is not None else 0
+    except OSError:
+        return 0
+
+
+def _examine_pixels(image: ImageSource) -> ImageState:
+    """The state of an image that has no encoding."""
+    try:
+        pixels = image.array if isinstance(image, ArrayImage) else image.load()
+        size = image.size()
+    except DataError as error:
+        return ImageState("unreadable-image", _reason(error))
+    key = digest(pixels) + repr(pixels.shape).encode()
+    return ImageState(size=size, portrait=Portrait(size, key, exact=True))
+
+
+def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
+    """Length, first bytes and last bytes of an encoded image."""
+    if isinstance(image, BytesImage):
+        return len(image.data), image.data[:16], image.data[-_END:]
+    if image.path is None:
+        return 0, b"", b""
+    with image.path.open("rb") as stream:
+        head = stream.read(16)
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(max(length - _END, 0))
+        return length, head, stream.read(_END)
+
+
+def _content(head: bytes) -> str:
+    """The kind of an image by its first bytes, or ""."""
+    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
+    starts |= dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF") | {b"\x93NUMPY": "NumPy array"}
+    starts |= {b"P%d" % number: "PPM" for number in range(1, 7)}
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "")
+
+
+def _contradiction(path: Path | None, head: bytes) -> str:
+    suffix = path.suffix.lower() if path is not None else ""
+    kind = _content(head)
+    return kind if kind and suffix in _ALL_SUFFIXES and suffix not in _SUFFIXES[kind] else ""
+
+
+def _lacks_its_end(head: bytes, end: bytes) -> bool:
+    """Whether a JPEG or PNG ends without its end mark (ITU T.81, B.1.1.3; PNG specification, 11.2.5)."""
+    kind = _content(head)
+    return (kind == "JPEG" and b"\xff\xd9" not in end) or (kind == "PNG" and b"IEND" not in end)
+
+
+def _has_end_chunk(image: ImageSource) -> bool:
+    """Whether the end mark of a PNG comes further ahead, before data that something else appended."""
+    data = image.data if isinstance(image, BytesImage) else image.path.read_bytes() if image.path else b""
+    return b"IEND" in data
+
+
+def _reason(error: DataError) -> str:
+    return error.got or error.problem

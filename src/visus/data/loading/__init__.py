@@ -1,0 +1,1 @@
+"""Batches of ready images, made by several processes."""

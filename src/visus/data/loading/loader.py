@@ -1,0 +1,150 @@
+"""Batches of prepared samples, in an order that is a pure function of (seed, epoch, rank, world, start)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.augmentation.preparing import Prepared
+from visus.data.loading.workers import WorkerPool
+from visus.errors import DataError, UsageError
+from visus.structures import Batch, Sample
+
+Task = tuple[int, list[int]]
+"""(epoch, the indices of a batch's samples)."""
+
+
+class Loader:
+    """Reads samples, in this process or in others, and yields batches; nothing about them depends on how many others.
+
+    With ``shuffle`` every epoch has an order of its own, and each step takes ``batch_size`` samples for each of the
+    ``world`` processes, all of which take equally many steps. Every sample comes once an epoch, with two exceptions
+    that equal steps demand: with ``drop_last``, and with a ``batch_size`` of 1 in several processes, the rest of fewer
+    samples than a step is left out (other ones each epoch). A rest of fewer than two samples a process joins the step
+    before it, for BatchNorm can learn nothing from a single one.
+
+    Without ``shuffle`` each process reads its own run of the samples, in their order, each sample exactly once.
+
+    Args:
+        samples: to be read.
+        prepare: (sample, index, epoch) -> Prepared; see :class:`visus.data.augmentation.preparing.Preparer`.
+        collate: makes a batch of prepared samples; a task's.
+        batch_size: samples a batch, of this process.
+        shuffle: for training.
+        seed: of the order.
+        workers: processes that read; 0: this one. They start with the first batch and live as long as the loader.
+        rank, world: which of how many training processes this is.
+        drop_last: leave out an incomplete last step.
+        start_method: how reading processes start: "fork", "spawn" or "forkserver"; None: the platform's own.
+
+    Raises:
+        DataError: if there are samples, but too few for every training process to have one.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        prepare: Callable[[Sample, int, int], Prepared],
+        collate: Callable[[Sequence[Prepared]], Batch],
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        drop_last: bool = False,
+        start_method: str | None = None,
+    ) -> None:
+        if shuffle and 0 < len(samples) < world:
+            raise DataError(
+                "every process of a training needs an image of its own",
+                expected=f"at least {world} images",
+                got=str(len(samples)),
+                remedy="use fewer processes",
+            )
+        self._read = _Read(samples, prepare, collate)
+        self._count = len(samples)
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._seed = seed
+        self._workers = workers
+        self._rank = rank
+        self._world = world
+        self._drop_last = drop_last
+        self._start_method = start_method
+        self._pool: WorkerPool[Task, Batch] | None = None
+
+    def __len__(self) -> int:
+        """Batches an epoch, for this process; with ``shuffle`` the same for all."""
+        return len(self._indices(0))
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number ``start`` on, uint8. One iteration at a time.
+
+        Raises:
+            DataError: if an image or target cannot be read; names its file.
+            MemoryExhaustedError: if a reading process was killed.
+            UsageError: if the epoch has no batch of number ``start``, nor ends there.
+        """
+        own = self._indices(epoch)
+        if not 0 <= start <= len(own):
+            raise UsageError(
+                "an epoch cannot go on behind its end", expected=f"batch 0..{len(own)}", got=f"batch {start}"
+            )
+        tasks: list[Task] = [(epoch, indices.tolist()) for indices in own[start:]]
+        if self._workers == 0:
+            for task in tasks:
+                yield self._read(task)
+        elif tasks:
+            yield from self._running_pool().answers(tasks)
+
+    def close(self) -> None:
+        """Ends the reading processes; a later iteration starts new ones."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _running_pool(self) -> WorkerPool[Task, Batch]:
+        if self._pool is None or self._pool.closed:
+            self._pool = WorkerPool(
+                self._read, self._workers, describe=self._read.describe, start_method=self._start_method
+            )
+        return self._pool
+
+    def _indices(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The indices of each batch of this process."""
+        size, world = self._batch_size, self._world
+        if not self._shuffle:
+            own = np.arange(self._count * self._rank // world, self._count * (self._rank + 1) // world)
+            batches = [own[i : i + size] for i in range(0, len(own), size)]
+            return [batch for batch in batches if len(batch) == size or not self._drop_last]
+        stream = np.random.SeedSequence(self._seed, spawn_key=(epoch,))  # no image's augmentation has it too
+        order = np.random.default_rng(stream).permutation(self._count)
+        steps = [order[i : i + size * world] for i in range(0, self._count, size * world)]
+        if steps and len(steps[-1]) < size * world:
+            if self._drop_last or (size == 1 and len(steps) > 1):
+                steps.pop()
+            elif len(steps) > 1 and len(steps[-1]) < 2 * world:
+                steps[-2:] = [np.concatenate(steps[-2:])]
+        return [step[self._rank :: world] for step in steps]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """From the indices of a batch to the batch."""
+
+    samples: Sequence[Sample]
+    prepare: Callable[[Sample, int, int], Prepared]
+    collate: Callable[[Sequence[Prepared]], Batch]
+
+    def __call__(self, task: Task) -> Batch:
+        epoch, indices = task
+        return self.collate([self.prepare(self.samples[index], index, epoch) for index in indices])
+
+    def describe(self, task: Task) -> str:
+        names = [self.samples[index].id for index in task[1]]
+        return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,1 @@
+"""An image's pixels: files decoded upright, bit depths and channels, intensity ranges."""

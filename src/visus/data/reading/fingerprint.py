@@ -1,0 +1,115 @@
+"""A data set's fingerprint: one text that changes when a label, an image or a split changes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visus.data.dataset import Dataset
+from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
+from visus.errors import DataError
+from visus.structures import ImageSource, Label, Sample
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """64 hexadecimal digits of SHA-256 over the classes and each split's samples: names, images and targets.
+
+    The same on every machine and wherever the data lie. An image file counts with its size in bytes, which takes no
+    reading (so pixels changed in place, byte for byte, go unnoticed); pixels in memory and label files such as masks
+    count with their content.
+
+    Raises:
+        DataError: if a label file cannot be read.
+    """
+    total = hashlib.sha256()
+    _Encoder(total.update).add(dict(dataset.classes))
+    for split in sorted(dataset.splits):
+        total.update(f"split {split}".encode())
+        for sample in dataset.splits[split]:
+            total.update(_of_sample(sample))
+    return total.hexdigest()
+
+
+def _of_sample(sample: Sample) -> bytes:
+    one = hashlib.sha256()
+    encoder = _Encoder(one.update)
+    encoder.add(sample.id)
+    encoder.add_image(sample.image)
+    for task in sorted(sample.targets):
+        target = sample.targets[task]
+        one.update(task.encode())
+        encoder.add(target.index if isinstance(target, Label) else target)
+    return one.digest()
+
+
+class _Encoder:
+    """Writes values as bytes from which they could be told apart: each with its type and its length."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    def add_image(self, image: ImageSource) -> None:
+        """An image: the bytes of one in memory, the size of a file in bytes."""
+        if isinstance(image, ArrayImage):
+            self.add(image.array)
+        elif isinstance(image, BytesImage):
+            self.add(image.data)
+        elif image.path is not None:
+            self.add(_size(image.path))
+        else:
+            self.add(image.load())
+
+    def add(self, value: Any) -> None:
+        """Any value that targets and their sources are made of."""
+        if isinstance(value, np.ndarray):
+            little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+            self._write(f"array {little.dtype.str} {little.shape} ".encode())
+            self._write(little.tobytes())
+        elif isinstance(value, str | bytes):
+            data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+            self._write(f"{type(value).__name__} {len(data)} ".encode())
+            self._write(data)
+        elif isinstance(value, Path):  # a label file, such as a mask
+            self.add(_content(value))
+        elif isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+            self._write(f"names {value!r} ".encode())
+        elif isinstance(value, Mapping):
+            self._write(f"mapping {len(value)} ".encode())
+            for key, item in value.items():
+                self.add(key)
+                self.add(item)
+        elif isinstance(value, tuple | list):
+            self._write(f"sequence {len(value)} ".encode())
+            for item in value:
+                self.add(item)
+        elif isinstance(value, FileImage | BytesImage | ArrayImage):
+            self._write(b"image ")  # the sample's own, written already
+        elif is_dataclass(value) and not isinstance(value, type):
+            self._write(f"{type(value).__name__} ".encode())
+            for field in fields(value):
+                self.add(getattr(value, field.name))
+        elif value is None or isinstance(value, bool | int | float | np.generic):
+            plain = value.item() if isinstance(value, np.generic) else value
+            self._write(f"{type(plain).__name__} {plain!r} ".encode())
+        else:  # a target source of another kind
+            self.add(value.load())
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 for a file that is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read", expected="a label file", got=error.strerror or str(error)) from error

@@ -1,0 +1,285 @@
+"""From a name, a folder or a file to a data set: which format it is, its splits, and what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from visus.data.dataset import Dataset, Finding
+from visus.data.formats.listing import Listing
+from visus.data.formats.readers import FORMATS
+from visus.data.formats.reading import ALL, Format, Reading
+from visus.data.object_separation import with_touching
+from visus.data.pixels.images import FileImage
+from visus.data.pixels.intensity import ranged, survey
+from visus.data.reading.largest_object import LOCALIZATION, with_largest
+from visus.data.reading.named import NAMED, open_named
+from visus.data.reading.splits import FRACTIONS, split_samples
+from visus.errors import DataError, UsageError
+from visus.structures import Sample
+
+_DEEPEST = 3  # folders that hold nothing but one folder are entered this often
+_ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
+
+
+def open_data(
+    source: str | Path,
+    *,
+    task: str | None = None,
+    format: str | None = None,
+    seed: int = 0,
+    touching: str | None = None,
+    cache: Path | None = None,
+) -> Dataset:
+    """The data set of a name, a folder or a file.
+
+    Args:
+        source: a named data set ("digits", "mnist" ...; write "./digits" for a folder of that name), or the path of a
+            folder, or of a file that describes one (CSV, COCO JSON, YOLO YAML, ``.npz``, an image).
+        task: the task it is opened for; splits then hold only samples with a target for it. None: the default one.
+            "localization" is offered by all data with boxes: the largest object of each image is its target.
+        format: the format's name, where looking at the folder does not tell or tells two.
+        seed: decides splits that the data do not give.
+        touching: segmentation of data that know their objects: how touching ones stay apart, "gap", "border", "outline"
+            or "merge" (see ``data.touching``); None: "gap" for instance maps, else "merge".
+        cache: the folder of named data sets; None: ``named.data_cache()``.
+
+    Returns:
+        The data set, which knows its images' channels and values, with splits as given, or made: 70 / 15 / 15 % where
+        there are none, and 15 % of "train" as "val" where there is a "test" but no "val". A data set without labels
+        has the splits that were given, or "predict".
+
+    Raises:
+        DataError: no such folder, an empty one, none or several formats, damaged labels, one class in classification.
+        TaskMismatchError: if the labels do not allow the task.
+        UsageError: if there is no format of this name, or ``touching`` means nothing for these data and this task.
+    """
+    if isinstance(source, str) and source in NAMED and format is None:
+        dataset = open_named(source, cache=cache)
+        if Path(source).is_dir():
+            shadow = Finding(
+                "named-data-set", "note", f"the named data set, not the folder {source}: write ./{source} for that", 1
+            )
+            dataset = replace(dataset, findings=(*dataset.findings, shadow))
+    else:
+        dataset = _open_path(Path(source), format)
+    if task == LOCALIZATION:
+        dataset = with_largest(dataset)
+    if task is not None or dataset.tasks:
+        task = dataset.choose_task(task)
+        dataset = _with_targets(dataset, task)
+    if task == "segmentation":
+        dataset = with_touching(dataset, touching)
+    elif touching:
+        raise UsageError(
+            f"{task or 'an unlabelled data set'} knows no choice for touching objects",
+            expected="the task segmentation",
+            got=f"touching={touching}",
+            remedy="add --task segmentation, or leave --touching away",
+        )
+    if task is not None:
+        _check_classes(dataset, task)
+    return _with_values(_split(dataset, task, seed))
+
+
+def open_images(paths: Iterable[str | Path]) -> list[Sample]:
+    """Unlabelled images for prediction.
+
+    Args:
+        paths: image files (taken whatever their suffix) and folders (their images and those of the folders in them).
+
+    Returns:
+        Samples without targets, in the order given, folders sorted by name; an image that comes twice is taken once.
+
+    Raises:
+        DataError: if a path does not exist, a folder holds no image, or nothing is given.
+    """
+    samples: dict[Path, Sample] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            listing = Listing(path)
+            found = listing.images_below(path)
+            if not found:
+                raise DataError(f"{path} holds no image", expected="image files", got=_contents(listing))
+        elif path.exists():
+            found = (path,)
+        else:
+            raise DataError(
+                f"there is no file or folder {path}",
+                expected="image files or folders of images",
+                got="nothing there",
+                remedy="check the path",
+            )
+        for file in found:
+            samples.setdefault(file, Sample(file.as_posix(), FileImage(file)))
+    if not samples:
+        raise DataError("no images are given", expected="image files or folders")
+    return list(samples.values())
+
+
+def _open_path(path: Path, format: str | None) -> Dataset:
+    if not path.exists():
+        raise _absent(path)
+    listing, chosen = choose_format(path, format)
+    reading = chosen.read(listing)
+    if not any(reading.splits.values()):
+        raise DataError(
+            f"{path} holds no image that can be used as {chosen.name}",
+            expected=chosen.title,
+            got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
+        )
+    name = path.resolve().name if path.is_dir() else path.stem
+    return Dataset(
+        name=name,
+        format=chosen.name,
+        root=path,
+        classes=reading.classes,
+        splits=reading.splits,
+        findings=_order(reading),
+    )
+
+
+def _order(reading: Reading) -> tuple[Finding, ...]:
+    """What stops a training first."""
+    return tuple(sorted(reading.findings, key=lambda finding: ("stop", "repair", "note").index(finding.severity)))
+
+
+def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Format]:
+    """The listing that a reader is to read, and the reader's format.
+
+    A folder that holds nothing but one folder is entered, as unpacked archives often ask for.
+
+    Raises:
+        DataError: if the folder is empty, no format recognises it, or more than one does.
+        UsageError: if there is no format of the name ``format``.
+    """
+    forced = _by_name(format) if format is not None else None
+    listing = Listing(path)
+    for _ in range(_DEEPEST + 1):
+        found = [forced] if forced else [item for item in FORMATS if not item.fallback and item.recognise(listing)]
+        if forced and not forced.recognise(listing):
+            found = []
+        if not found and not forced:
+            found = [item for item in FORMATS if item.fallback and item.recognise(listing)]
+        if len(found) > 1:
+            raise DataError(
+                f"{path} can be read in more than one way",
+                expected="one format",
+                got=" or ".join(f"{item.name} ({item.title})" for item in found),
+                remedy=f"choose with --format {found[0].name} or --format {found[1].name}",
+            )
+        if found:
+            return listing, found[0]
+        if len(listing.folders()) != 1 or listing.images():
+            break
+        listing = Listing(listing.folders()[0])
+    if forced and _may_force(forced, Listing(path)):
+        return Listing(path), forced
+    raise _unrecognised(path, forced)
+
+
+def _may_force(forced: Format, listing: Listing) -> bool:
+    """Whether a format that did not recognise a folder may still be asked to read it: where only content decides."""
+    return forced.name == "instance-maps" and _by_name("masks").recognise(listing)
+
+
+def _by_name(name: str) -> Format:
+    for item in FORMATS:
+        if item.name == name:
+            return item
+    raise UsageError(f"there is no format named {name}", expected=", ".join(item.name for item in FORMATS), got=name)
+
+
+def _absent(path: Path) -> DataError:
+    near = difflib.get_close_matches(str(path), NAMED, n=1)
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near += difflib.get_close_matches(path.name, siblings, n=1)
+    return DataError(
+        f"there is no file or folder {path}",
+        expected="a folder of data, a file, or one of the named data sets: " + ", ".join(NAMED),
+        got=str(path),
+        remedy=f"did you mean {near[0]}?" if near else "check the path",
+    )
+
+
+def _contents(listing: Listing) -> str:
+    if listing.is_file:
+        return f"a {listing.source.suffix or 'suffixless'} file"
+    kinds = Counter(path.suffix.lower() or "suffixless" for path in listing.files())
+    parts = [f"{count} {kind} file{'s' if count > 1 else ''}" for kind, count in kinds.most_common(4)]
+    folders = [folder.name for folder in listing.folders()]
+    if folders:
+        parts.append("the folders " + ", ".join(folders[:6]) + (" ..." if len(folders) > 6 else ""))
+    return ", ".join(parts) or "an empty folder"
+
+
+def _unrecognised(path: Path, forced: Format | None) -> DataError:
+    listing = Listing(path)
+    if not listing.is_file and not listing.files() and not listing.folders():
+        return DataError(
+            f"{path} is empty", expected="images and their labels", got="an empty folder", remedy="check the path"
+        )
+    if forced:
+        return DataError(f"{path} cannot be read as {forced.name}", expected=forced.title, got=_contents(listing))
+    archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
+    return DataError(
+        f"{path} is no data set that visus knows",
+        expected="one of the formats " + ", ".join(item.name for item in FORMATS),
+        got=_contents(listing),
+        remedy=f"unpack {archives[0]} first"
+        if archives
+        else "arrange it as one of these, such as a folder of images for each class",
+    )
+
+
+def _with_values(dataset: Dataset) -> Dataset:
+    """Knowing what its pixels hold; images of more than 8 bits are shown by the range that they fill."""
+    samples = dataset.splits.get("train") or next((part for part in dataset.splits.values() if part), ())
+    values = survey(samples)
+    splits = {name: ranged(part, values.value_range) for name, part in dataset.splits.items()}
+    return replace(dataset, splits=splits, values=values)
+
+
+def _with_targets(dataset: Dataset, task: str) -> Dataset:
+    """Only the samples that have a target for the task."""
+    left_out = [s.id for samples in dataset.splits.values() for s in samples if task not in s.targets]
+    if not left_out:
+        return dataset
+    kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
+    kept = {split: samples for split, samples in kept.items() if samples}
+    if not kept:
+        raise DataError(f"no image of {dataset.name} has a target for {task}", got=f"{len(left_out)} images without")
+    message = f"{len(left_out)} images have no target for {task}; left out"
+    finding = Finding("no-target", "note", message, len(left_out), tuple(left_out[:20]))
+    return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
+
+
+def _check_classes(dataset: Dataset, task: str) -> None:
+    classes = dataset.classes[task]
+    if task == "classification" and len(classes) < 2:
+        raise DataError(
+            f"{dataset.name} has one class only",
+            expected="images of at least two classes",
+            got=", ".join(classes),
+            remedy="add a second class; if these images are not labelled, give their own folder instead",
+        )
+
+
+def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
+    """The splits that are missing; see :func:`open_data`."""
+    splits: Mapping[str, Sequence[Sample]] = dataset.splits
+    if "predict" in splits:
+        return dataset
+    if ALL in splits or set(splits) == {"train"}:
+        pool = [sample for samples in splits.values() for sample in samples]
+        made = split_samples(pool, task, FRACTIONS, seed)
+    elif "train" in splits and "test" in splits and "val" not in splits:
+        made = split_samples(splits["train"], task, {"val": FRACTIONS["val"]}, seed)
+    else:
+        return dataset
+    merged = {**splits, **made}
+    ordered = {name: merged[name] for name in ("train", "val", "test") if merged.get(name)}
+    return dataset.with_splits(ordered, tuple(name for name in ordered if name in made and name != "train"))

@@ -1,0 +1,161 @@
+"""A turn: losses, the modules that they train, and the optimiser. One for most trainings; a GAN takes two a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn, optim
+from torch.nn.parallel import DistributedDataParallel
+
+from visus.engine.loss_monitor import Ledger
+from visus.engine.optimizer import make_optimizer, scaled_lr
+from visus.engine.recipe import Recipe
+from visus.engine.runtime import Runtime
+from visus.structures import Batch
+
+if TYPE_CHECKING:
+    from visus.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What happens with each batch.
+
+    Args:
+        losses: ``losses(batch)`` gives named scalar terms whose sum is minimised. Everything that it computes with is
+            inside this module: what is outside, several processes would not keep alike.
+        modules: those that train, and so are in training mode.
+        optimizer: over their parameters.
+        name: of this turn, in checkpoints; figures carry it as a prefix unless it is "".
+    """
+
+    losses: nn.Module
+    modules: Sequence[nn.Module]
+    optimizer: optim.Optimizer
+    name: str = ""
+
+
+class TaskLoss(nn.Module):
+    """A task's loss of a network, as one module."""
+
+    def __init__(self, network: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.network = network
+        self._task = task
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch whose images are normalised."""
+        return self._task.losses(self.network, batch)
+
+
+def task_turn(network: nn.Module, task: Task, recipe: Recipe) -> Turn:
+    """The one turn of an ordinary training, with the recipe's optimiser at its scaled rate.
+
+    Raises:
+        RecipeError: if the recipe tells the head from the backbone and the network names no head.
+    """
+    optimizer = make_optimizer(network, recipe.optimizer, lr=scaled_lr(recipe))
+    return Turn(TaskLoss(network, task), [network], optimizer)
+
+
+class Stepper:
+    """Carries a turn out: forward, backward, and one step of its optimiser.
+
+    Args:
+        turn: whose parameters are on the device already.
+        recipe: precision and clipping.
+        runtime: the device and the processes that take part.
+        ledger: takes each loss, and looks whether it is finite.
+        alone: False where other turns share parameters with this one's losses: only its own then take gradients.
+    """
+
+    def __init__(self, turn: Turn, recipe: Recipe, runtime: Runtime, ledger: Ledger, *, alone: bool = True) -> None:
+        self.optimizer = turn.optimizer
+        self.scaler = torch.amp.GradScaler(runtime.device.type) if recipe.precision == "float16" else None
+        self._turn = turn
+        self._prefix = f"{turn.name}." if turn.name else ""
+        self._world = runtime.world
+        self._ledger = ledger
+        self._clip = recipe.clip_norm
+        self._alone = alone
+        self._losses = turn.losses
+        self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self._learning: list[nn.Parameter] = []
+        self._resting: list[nn.Parameter] = []
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        half = recipe.precision != "float32"
+        self._cast = torch.autocast(runtime.device.type, getattr(torch, recipe.precision)) if half else nullcontext()
+
+    @property
+    def rate(self) -> float:
+        """The present learning rate of the first group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_rate(self, factor: float) -> None:
+        """Sets the learning rate to ``factor`` times the one that the turn came with."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def prepare(self, learning: Collection[nn.Parameter]) -> None:
+        """Takes in which parameters learn from now on, and joins the gradients of all processes."""
+        own = set(self._parameters)
+        self._learning = [p for p in self._parameters if p in learning]
+        self._resting = [p for p in self._turn.losses.parameters() if p in learning and p not in own]
+        if self._world > 1:
+            self._choose()
+            # Looking for unused parameters also keeps the order of summation fixed from the first step on: without it,
+            # buckets are rebuilt after one, and three resumed processes would round otherwise than before.
+            self._losses = DistributedDataParallel(self._turn.losses, find_unused_parameters=True)
+
+    def close(self) -> None:
+        """Takes the gradients of this process alone again."""
+        self._losses = self._turn.losses
+
+    def step(self, batches: Sequence[Batch], step: int, place: int) -> None:
+        """One step on the mean loss of all images in ``batches``, whose images are normalised.
+
+        Args:
+            batches: whose gradients make the step together.
+            step: its number, from 0 over the whole training.
+            place: the number of its first batch in the epoch.
+
+        Raises:
+            DivergedError: if a loss is not finite and the ledger raises by itself.
+        """
+        self._choose()
+        self.optimizer.zero_grad(set_to_none=True)
+        images = sum(map(len, batches))
+        for number, batch in enumerate(batches, 1):
+            with self._held_back() if number < len(batches) else nullcontext():
+                with self._cast:
+                    terms = self._losses(batch)
+                    loss = reduce(torch.add, terms.values())
+                self._ledger.look(step, place, batch, terms, self._prefix)
+                if len(batches) > 1:
+                    loss = loss * (len(batch) / images)
+                (self.scaler.scale(loss) if self.scaler else loss).backward()
+        if self._clip is not None:
+            if self.scaler:
+                self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        if self.scaler:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+
+    def _choose(self) -> None:
+        if not self._alone:
+            for parameter in self._resting:
+                parameter.requires_grad_(False)
+            for parameter in self._learning:
+                parameter.requires_grad_(True)
+
+    def _held_back(self) -> AbstractContextManager[None]:
+        # Processes exchange gradients once a step, with its last batch.
+        return self._losses.no_sync() if isinstance(self._losses, DistributedDataParallel) else nullcontext()

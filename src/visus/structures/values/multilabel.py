@@ -1,0 +1,112 @@
+"""The answer of multi-label segmentation: for every pixel, which of the classes it bears, none or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.errors import ShapeError
+from visus.structures.placement import Placement
+from visus.structures.values.segmentation import IGNORE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultiLabelMap:
+    """The classes of every pixel of one image, as truth (``scores`` is None) or as prediction.
+
+    Args:
+        classes: names of all K classes; none of them is a background: a pixel may bear no class.
+        masks: [K,H,W] bool: where a pixel bears a class.
+        scores: [K,H,W] float32: the probability that it does; None in a target.
+        ignored: [K,H,W] bool: where a class counts neither as right nor as wrong; None: nowhere.
+        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+
+    Raises:
+        ShapeError: if the arrays do not fit one another or the classes.
+    """
+
+    classes: tuple[str, ...]
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32] | None = None
+    ignored: NDArray[np.bool_] | None = None
+    image: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or len(self.masks) != len(self.classes):
+            raise ShapeError(
+                "a multi-label map is one mask a class",
+                expected=f"[{len(self.classes)}, H, W] bool",
+                got=f"{list(self.masks.shape)} {self.masks.dtype}",
+            )
+        for name, values in (("scores", self.scores), ("ignored", self.ignored)):
+            if values is not None and values.shape != self.masks.shape:
+                raise ShapeError(
+                    f"the {name} of a multi-label map must be as large as its masks",
+                    expected=f"{list(self.masks.shape)}",
+                    got=f"{list(values.shape)}",
+                )
+
+    @classmethod
+    def of_codes(cls, classes: tuple[str, ...], codes: NDArray[np.uint8]) -> MultiLabelMap:
+        """The inverse of :attr:`codes`. codes: [K,H,W] uint8: 1 where a pixel bears a class, 255 to ignore, else 0."""
+        ignored = codes == IGNORE
+        return cls(classes, codes == 1, ignored=ignored if ignored.any() else None)
+
+    @property
+    def codes(self) -> NDArray[np.uint8]:
+        """[K,H,W] uint8: 1 where a pixel bears a class, 255 where that does not count, else 0."""
+        codes = self.masks.astype(np.uint8)
+        if self.ignored is not None:
+            codes[self.ignored] = IGNORE
+        return codes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return (self.masks.shape[1], self.masks.shape[2])
+
+    def areas(self) -> dict[str, int]:
+        """The number of pixels of each class, ignored ones left out; a pixel counts for every class that it bears."""
+        masks = self.masks if self.ignored is None else self.masks & ~self.ignored
+        return {name: int(mask.sum()) for name, mask in zip(self.classes, masks, strict=True)}
+
+    def fractions(self) -> dict[str, float]:
+        """The share of the pixels that bear each class, of those that count for it; they need not sum to 1."""
+        counted = np.full(len(self.classes), self.masks[0].size if len(self.masks) else 0)
+        if self.ignored is not None:
+            counted = counted - self.ignored.sum(axis=(1, 2))
+        return {
+            name: area / max(int(count), 1) for (name, area), count in zip(self.areas().items(), counted, strict=True)
+        }
+
+    def undo(self, placement: Placement) -> MultiLabelMap:
+        """From network pixels to file pixels; pixels that the network never saw bear no class, with a score of 0."""
+        height, width = placement.file_size
+        masks = np.zeros((len(self.classes), height, width), bool)
+        for place, mask in zip(masks, self.masks, strict=True):
+            place[:] = placement.undo_map(mask)
+        scores = None
+        if self.scores is not None:
+            scores = np.zeros(masks.shape, np.float32)
+            for plane, own in zip(scores, self.scores, strict=True):
+                plane[:] = placement.undo_map(own, smooth=True)
+        ignored = None
+        if self.ignored is not None:
+            ignored = np.stack([placement.undo_map(mask, fill=1) for mask in self.ignored])
+        return replace(self, masks=masks, scores=scores, ignored=ignored, image=None)
+
+    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
+        """The image with each class laid over it in its colour. image: [3,H,W], if this value keeps none."""
+        from visus.structures.multilabel_drawing import draw_multilabel
+
+        return draw_multilabel(self, image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: the size, each class's share and area; the masks themselves are PNGs."""
+        return {"size": list(self.size), "fractions": self.fractions(), "areas": self.areas()}

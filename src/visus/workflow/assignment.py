@@ -1,0 +1,88 @@
+"""One image made ready for a detector, and what the detector learns of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from visus.errors import DataError, TaskMismatchError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from visus.explanation.targets import ExplainedTargets
+    from visus.structures import Detections, Preprocessing, Sample
+
+
+def require_task(model: str, task: str) -> None:
+    """Raises TaskMismatchError unless it is detection."""
+    if task != "detection":
+        raise TaskMismatchError(
+            f"{model} has no predictors that learn objects",
+            expected="a detector: ssd, retinanet or a yolo",
+            got=f"a model for {task}",
+            remedy="visus models --task detection lists the detectors",
+        )
+
+
+def explained(
+    network: nn.Module,
+    sample: Sample,
+    truth: Detections | None,
+    preprocessing: Preprocessing,
+    *,
+    classes: tuple[str, ...] | None,
+    model: str,
+    score: float,
+    answers: bool,
+) -> ExplainedTargets:
+    """One image, made ready as for an answer, and what its predictors learn.
+
+    ``classes``: None: they have numbers for names. ``answers``: whether the network has learned something to show.
+
+    Raises:
+        DataError: if the image cannot be read, or the truth is not of it or has other classes.
+    """
+    from visus.data.augmentation.preparing import Preparer
+    from visus.data.pixels.intensity import ranged
+    from visus.engine.device_batches import feeder
+    from visus.explanation import targets
+    from visus.tasks.detection import Detection
+
+    (sample,) = ranged([sample], preprocessing.value_range)
+    if truth is not None:
+        _require_fitting(truth, sample, classes or truth.classes, model)
+    task = Detection(classes or ())
+    prepared = Preparer("detection", preprocessing, None, 0)(
+        replace(sample, targets={} if truth is None else {"detection": truth}), 0, 0
+    )
+    device = next(network.parameters()).device
+    batch = feeder(preprocessing, device)(task.collate([prepared]))
+    return targets.explain_targets(
+        network,
+        batch,
+        sample.image.load(),
+        classes=classes,
+        model=model,
+        score=score,
+        answers=answers,
+        fill=preprocessing.fill,
+    )
+
+
+def _require_fitting(truth: Detections, sample: Sample, classes: Sequence[str], model: str) -> None:
+    if tuple(truth.classes) != tuple(classes):
+        raise DataError(
+            f"the truth of {sample.id} and {model} have different classes",
+            expected=f"the model's {len(classes)}: " + ", ".join(classes),
+            got=f"the truth's {len(truth.classes)}: " + ", ".join(truth.classes),
+            remedy="name and order the classes alike",
+        )
+    if tuple(truth.size) != tuple(sample.image.size()):
+        raise DataError(
+            f"the truth is not of {sample.id}",
+            expected="height x width {} x {}".format(*sample.image.size()),
+            got="{} x {}".format(*truth.size),
+            remedy="give boxes in pixels of the file",
+        )

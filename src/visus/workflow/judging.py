@@ -1,0 +1,155 @@
+"""Judging a model image by image: the scores, and the images worth showing."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from visus.engine.progress import Progress
+from visus.errors import DataError
+from visus.metrics.detection import DetectionMetric
+from visus.metrics.objects import ObjectMetric
+from visus.metrics.segmentation import SegmentationMetric
+from visus.ops.stopwatch import Stopwatch
+from visus.structures import Detections, Label, Sample, SegmentationMap, Target
+from visus.structures.class_names import object_ids
+from visus.tasks.task import Metric
+from visus.workflow.model import SHOWN_SCORE, Model
+from visus.workflow.object_counting import Counting
+from visus.workflow.sliding import Slider
+
+SHOWN = 12
+"""So many of the worst images, and as many evenly spread ones, are kept to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCase:
+    """One image with the truth and the answer, both with their pixels.
+
+    Args:
+        sample: the image.
+        truth: what is right.
+        prediction: what the model said.
+        quality: the primary score of this image alone, in [0, 1]; 1 where there is nothing to find.
+        sampled: whether it is one of the evenly spread ones.
+        note: a line for people.
+    """
+
+    sample: Sample
+    truth: Target
+    prediction: Any
+    quality: float
+    sampled: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Scores of a split, as fractions, its images worth showing, the worst first, and images a second of each part."""
+
+    metrics: dict[str, Any]
+    cases: tuple[JudgedCase, ...]
+    speed: dict[str, float]
+
+
+def judge(
+    model: Model,
+    samples: Sequence[Sample],
+    *,
+    batch_size: int,
+    progress: Progress | None = None,
+    counting: Counting | None = None,
+    slider: Slider | None = None,
+) -> Judged:
+    """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
+
+    Args:
+        model: that answers.
+        samples: with their targets.
+        batch_size: images at a time.
+        progress: told of every batch.
+        counting: segmentation: also score counted objects, under "objects"; None: no.
+        slider: that answers in place of the model; None: the model itself.
+
+    Raises:
+        DataError: if an image cannot be read, or there is none.
+    """
+    if not samples:
+        raise DataError("there is nothing to judge", expected="labelled images")
+    metric = model.task.metrics()
+    objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
+    spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
+    worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
+    ordinary: list[tuple[float, int, Target, Any]] = []
+    if slider is None:
+        answers = model.answers(samples, batch_size=batch_size, progress=progress)
+    else:
+        answers = slider.answers(samples, progress)
+    watch, counted = Stopwatch(model.network), 0
+    with watch:
+        for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+            if answer.error is not None:
+                raise answer.error
+            truth = sample.target(model.task.name)
+            metric.update([answer.value], [truth])
+            if counting is not None and objects is not None:
+                found, true = counting.compared(sample, answer.value, truth)
+                objects.update([found], [true])
+            badness = _badness(model, answer.value, truth)
+            entry = (badness, -index, truth, answer.value)
+            (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
+            if index in spread:
+                ordinary.append(entry)
+            counted += 1
+            if index == batch_size - 1 and len(samples) > batch_size:  # the first batch warms up
+                watch.seconds.clear()
+                counted = 0
+    shown = {-entry[1]: entry for entry in [*worst, *ordinary]}
+    ordered = sorted(shown.values(), key=lambda entry: (-entry[0], -entry[1]))
+    cases = tuple(_case(model, samples[-entry[1]], entry, -entry[1] in spread) for entry in ordered)
+    scores = metric.compute()
+    if objects is not None:
+        scores["objects"] = objects.compute()
+    return Judged(metrics=scores, cases=cases, speed=_speed(watch.seconds, counted))
+
+
+def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
+    """Images a second of the network, of reading its answers, and of suppression, which is not part of the reading."""
+    network, suppression = seconds.get("network", 0.0), seconds.get("suppression", 0.0)
+    parts = {"network": network, "decoding": seconds.get("answer", 0.0) - network - suppression}
+    if suppression:
+        parts["suppression"] = suppression
+    return {part: images / spent for part, spent in parts.items() if spent > 0}
+
+
+def _badness(model: Model, prediction: Any, truth: Target) -> float:
+    """1 - the primary score of one image, 0 with nothing to find; a wrong label is the worse the surer it is."""
+    if isinstance(prediction, Label) and isinstance(truth, Label):
+        return 0.0 if prediction.index == truth.index else 1.0 + (prediction.score or 0.0)
+    metric: Metric = model.task.metrics()
+    if isinstance(prediction, SegmentationMap):
+        metric = SegmentationMetric(model.classes, shapes=False)  # contours would cost more than they tell here
+    elif isinstance(prediction, Detections) and model.info.task == "detection":
+        metric = DetectionMetric(model.classes, errors=False)
+    metric.update([prediction], [truth])
+    value = metric.compute().get(model.task.primary.name)
+    return 0.0 if value is None else 1.0 - float(value)
+
+
+def _case(model: Model, sample: Sample, entry: tuple[float, int, Target, Any], sampled: bool) -> JudgedCase:
+    badness, _, truth, prediction = entry
+    pixels = sample.image.load()
+    quality = max(1.0 - badness, 0.0)
+    if isinstance(prediction, Detections):
+        prediction = prediction.above(SHOWN_SCORE)
+    note = "" if isinstance(prediction, Label) else f"{model.task.primary.label} of this image: {quality:.1%}"
+    return JudgedCase(
+        sample=sample,
+        truth=replace(truth, image=pixels),
+        prediction=replace(prediction, image=pixels),
+        quality=quality,
+        sampled=sampled,
+        note=note,
+    )

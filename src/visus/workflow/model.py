@@ -1,0 +1,267 @@
+"""A trained model that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from visus.data.augmentation.preparing import Preparer
+from visus.data.pixels.images import ArrayImage, FileImage
+from visus.data.pixels.intensity import ranged
+from visus.engine.device_batches import feeder
+from visus.engine.model_file import ModelInfo
+from visus.engine.predict import Answer
+from visus.engine.predict import predict as answer
+from visus.engine.progress import Progress
+from visus.errors import UsageError
+from visus.models.card import models_task
+from visus.structures import (
+    Detections,
+    Heatmap,
+    ImageSource,
+    Label,
+    Landmarks,
+    MultiLabelMap,
+    Sample,
+    SegmentationMap,
+    Target,
+)
+from visus.tasks.mirroring import fitted
+from visus.tasks.task import Task
+
+if TYPE_CHECKING:
+    from visus.analysis.summary import Summary
+    from visus.explanation.targets import ExplainedTargets
+
+Image = str | Path | NDArray[Any] | ImageSource
+"""A file, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a source of pixels."""
+
+
+SHOWN_SCORE = 0.3
+"""Objects below this score count in the scores, but would only clutter a picture."""
+
+
+EXPLAINED_OBJECTS = 8
+"""So many objects of an image, the surest, are explained, each by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with all that it takes to use it.
+
+    Args:
+        network: in eval mode, on ``device``.
+        task: what its outputs mean.
+        info: the card of its file: classes, preprocessing, metrics ...
+        device: where it computes.
+        path: where it came from.
+    """
+
+    network: nn.Module
+    task: Task
+    info: ModelInfo
+    device: torch.device
+    path: Path
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their ids."""
+        return self.info.classes
+
+    @property
+    def example_size(self) -> tuple[int, int]:
+        """(height, width) of a typical input, in pixels."""
+        return self.info.example_size
+
+    def predict(self, images: Image | Sequence[Image], *, batch_size: int = 16) -> Any:
+        """Answers for one image or several.
+
+        Args:
+            images: a file, a folder, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a list of such.
+            batch_size: images at a time.
+
+        Returns:
+            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which keeps its image for ``draw()``; a
+            list of them for several images (a folder, a list).
+
+        Raises:
+            DataError: if an image cannot be read.
+        """
+        one = not isinstance(images, list | tuple) and not _is_folder(images)
+        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        values = []
+        for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
+            if given.error is not None:
+                raise given.error
+            values.append(with_image(given.value, sample))
+        return values[0] if one else values
+
+    def answers(
+        self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
+    ) -> Iterator[Answer]:
+        """An answer a sample, in file pixels; an image that cannot be read becomes an answer with an error."""
+        return answer(
+            self.network,
+            self.task,
+            samples,
+            Preparer(self.info.task, self.info.preprocessing, None, 0),
+            ready=feeder(self.info.preprocessing, self.device),
+            batch_size=batch_size,
+            progress=progress,
+        )
+
+    def explain(
+        self,
+        images: Image | Sequence[Image],
+        *,
+        label: str | None = None,
+        values: Sequence[Target] | None = None,
+    ) -> Any:
+        """Grad-CAM heat maps: which places of an image speak for an answer.
+
+        Args:
+            images: as for :meth:`predict`.
+            label: explain this class instead of the predicted one; for boxes, the objects of this class.
+            values: explain these answers, one an image, in file pixels; None: the network's own.
+
+        Returns:
+            A Heatmap that keeps its image for ``draw()``; a list of them for several images.
+
+        Raises:
+            UsageError: if there is no class of this name.
+        """
+        if label is not None and label not in self.classes:
+            raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
+        one = not isinstance(images, list | tuple) and not _is_folder(images)
+        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        heatmaps = [
+            self._explain_one(sample, label, None if values is None else values[index])
+            for index, sample in enumerate(samples)
+        ]
+        return heatmaps[0] if one else heatmaps
+
+    def explain_targets(
+        self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
+    ) -> ExplainedTargets:
+        """What a detector's predictors have to do with the objects of an image.
+
+        Args:
+            image: a file, an array, or a source of pixels.
+            truth: its objects in pixels of the file, of the model's classes; None: nothing is said of who learns what.
+            score: answers below this are not shown.
+
+        Raises:
+            DataError: if the image cannot be read, or the truth is not of it or has other classes.
+            TaskMismatchError: if the model is no detector with predictors in a grid.
+        """
+        from visus.workflow.assignment import explained, require_task
+
+        require_task(self.info.model, self.info.task)
+        return explained(
+            self.network,
+            one_sample(image),
+            truth,
+            self.info.preprocessing,
+            classes=self.classes,
+            model=self.info.model,
+            score=score,
+            answers=True,
+        )
+
+    def summary(self) -> Summary:
+        """Its layers, line by line; see :func:`visus.summary`."""
+        from visus.analysis.summary import summarize
+
+        return summarize(self.network, (self.info.in_channels, *self.example_size), model=self.info.model)
+
+    def _explain_one(self, sample: Sample, label: str | None, value: Target | None) -> Heatmap:
+        from visus.explanation.gradcam import grad_cam_of_each
+
+        prepare = Preparer(self.info.task, self.info.preprocessing, None, 0)
+        batch = feeder(self.info.preprocessing, self.device)(
+            self.task.collate([prepare(replace(sample, targets={}), 0, 0)])
+        )
+        with torch.no_grad():
+            own = self.task.predict(self.network, batch)[0]
+        if isinstance(own, Detections):
+            # What is too unsure to be shown would drown what is.
+            own = own.above(SHOWN_SCORE) if len(own.above(SHOWN_SCORE)) else own
+        if label is not None:
+            own = _as_class(own, self.classes.index(label))
+        elif isinstance(value, Label):
+            own = value
+        if models_task(self.info.task) == "segmentation":
+            batch = fitted(self.network, batch)
+        questions = _one_by_one(own) if isinstance(own, Detections) else [own]
+        answers = grad_cam_of_each(self.network, self.task, batch, questions)
+        values = np.max([heatmap.values for heatmap in answers], axis=0)
+        names = list(dict.fromkeys(heatmap.label for heatmap in answers))
+        return Heatmap(values, image=sample.image.load(), label=", ".join(names))
+
+
+def with_image(value: Any, sample: Sample) -> Any:
+    """An answer that keeps the pixels it is about."""
+    return replace(value, image=sample.image.load())
+
+
+def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
+    """Unlabelled samples from whatever names images; folders give all images in them."""
+    from visus.data.reading.opening import open_images
+
+    given = images if isinstance(images, list | tuple) else [images]
+    samples: list[Sample] = []
+    for number, image in enumerate(given):
+        if isinstance(image, str | Path):
+            samples += (
+                open_images([Path(image)]) if Path(image).is_dir() else [Sample(str(image), FileImage(Path(image)))]
+            )
+        elif isinstance(image, np.ndarray):
+            samples.append(Sample(f"image {number}", ArrayImage(image)))
+        else:
+            samples.append(Sample(str(image.path or f"image {number}"), image))
+    return samples
+
+
+def one_sample(image: Image) -> Sample:
+    """The unlabelled sample of what names one image.
+
+    Raises:
+        UsageError: if it names several.
+    """
+    samples = as_samples(image)
+    if len(samples) != 1:
+        raise UsageError("targets are explained image by image", expected="one image", got=f"{len(samples)} images")
+    return samples[0]
+
+
+def _is_folder(image: object) -> bool:
+    return isinstance(image, str | Path) and Path(image).is_dir()
+
+
+def _one_by_one(found: Detections) -> list[Detections]:
+    """The surest objects, each alone; what was found as it is, if that is one object or none."""
+    if len(found) < 2 or found.scores is None:
+        return [found]
+    return [found.select(np.asarray([i])) for i in np.argsort(-found.scores, kind="stable")[:EXPLAINED_OBJECTS]]
+
+
+def _as_class(value: Target, index: int) -> Target:
+    """The question "why this class?" in the form of an answer."""
+    if isinstance(value, Label):
+        return replace(value, index=index)
+    if isinstance(value, Detections):
+        return value.select(value.labels == index)
+    if isinstance(value, Landmarks):
+        return replace(value, visible=np.arange(len(value.classes)) == index)
+    if isinstance(value, MultiLabelMap):
+        only = np.zeros_like(value.masks)
+        only[index] = True
+        return MultiLabelMap(value.classes, only)
+    return SegmentationMap(value.classes, np.full_like(value.map, index))

@@ -1,0 +1,84 @@
+"""Counting objects in what a segmentation network says, and in the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visus.data.object_separation import REGROWTH
+from visus.errors import ShapeError, UsageError
+from visus.structures import IGNORE, Detections, Sample, SegmentationMap, Target
+from visus.structures.class_names import object_ids
+
+if TYPE_CHECKING:
+    from visus.engine.model_file import ModelInfo
+
+PARTED = ("gap", "border", "outline")
+"""Ways of keeping touching objects apart that take pixels from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How objects are counted.
+
+    Args:
+        min_area: pieces of fewer pixels are no objects.
+        grow: objects get back, up to so many pixels away, what a gap or a border took.
+    """
+
+    min_area: int = 1
+    grow: float = 0.0
+
+    @classmethod
+    def of(cls, info: ModelInfo, *, min_area: int = 1, grow: float | None = None) -> Counting:
+        """The counting for a model; without ``grow``, what its training took from touching objects is given back.
+
+        Raises:
+            UsageError: if the model is not one for segmentation, or an option is out of its range.
+        """
+        if info.task != "segmentation":
+            raise UsageError(
+                "only a class for every pixel is turned into objects",
+                expected="a model for segmentation",
+                got=f"{info.model}, a model for {info.task}",
+                remedy="leave --objects away",
+            )
+        if not object_ids(info.classes):
+            raise UsageError(
+                "no class of the model has objects", expected="a class beside background", got=", ".join(info.classes)
+            )
+        if min_area < 0 or (grow is not None and grow < 0):
+            raise UsageError(
+                "objects cannot be counted like this",
+                expected="an area and a growth of 0 or more pixels",
+                got=f"min_area={min_area}, grow={grow}",
+            )
+        taken = REGROWTH if info.touching in PARTED else 0.0
+        return cls(min_area, taken if grow is None else grow)
+
+    def found(self, value: SegmentationMap) -> Detections:
+        """The objects of a map."""
+        return value.objects(min_area=self.min_area, grow=self.grow)
+
+    def compared(self, sample: Sample, prediction: Any, truth: Target) -> tuple[Detections, Detections]:
+        """The objects found, and those of the truth; pixels that the truth ignores belong to none.
+
+        The true ones are those that the labels tell apart, where they do, else the pieces of the true map.
+
+        Raises:
+            DataError: if the labels cannot be read.
+            ShapeError: if prediction or truth is no map.
+        """
+        if not isinstance(prediction, SegmentationMap) or not isinstance(truth, SegmentationMap):
+            raise ShapeError(
+                "objects are counted in maps", expected="SegmentationMap", got=f"{type(prediction).__name__}"
+            )
+        ids = np.where(truth.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
+        found = self.found(replace(prediction, map=ids))
+        if "detection" in sample.targets:
+            known = sample.target("detection")
+            if isinstance(known, Detections) and known.masks is not None and known.classes == found.classes:
+                return found, known
+        return found, truth.objects()

@@ -1,0 +1,102 @@
+"""From a finished run to its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from visus.engine.run_folder import RunFolder
+from visus.report.content import Case, ReportContent
+from visus.report.pages import write_plots, write_report
+from visus.workflow.folders import make_folder
+from visus.workflow.judging import JudgedCase
+from visus.workflow.model import Model
+from visus.workflow.plan import Preparation
+from visus.workflow.scores import Evaluation
+
+EXPLAINED = 12
+"""So many of the worst mistakes and of the samples each get a heat map."""
+
+
+def write_run_report(
+    folder: RunFolder,
+    prepared: Preparation,
+    model: Model,
+    metrics: Mapping[str, Mapping[str, Any]],
+    judged: Sequence[JudgedCase],
+) -> None:
+    """Writes ``report.html``, ``plots/`` and ``samples/`` (truth beside prediction) of a run.
+
+    Args:
+        folder: of the run.
+        prepared: what was trained on.
+        model: the best weights.
+        metrics: by split.
+        judged: images of the last judged split, the worst first.
+    """
+    plan = prepared.plan
+    worst = [case for case in judged if case.quality < 1][:EXPLAINED]
+    others = [case for case in judged if case.sampled][:EXPLAINED]
+    content = ReportContent(
+        title=folder.path.name,
+        task=plan.task,
+        metrics=metrics,
+        results=folder.read_results(),
+        classes=prepared.classes,
+        intro=prepared.dataset.describe(plan.task),
+        subject={
+            "model": prepared.card.full_name,
+            "paper": prepared.card.paper,
+            "weights at the start": plan.weights,
+            "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
+            "data": f"{prepared.dataset.name} ({prepared.dataset.format})",
+            "recipe": plan.recipe.source or "given",
+        },
+        primary=model.task.primary.name,
+        recipe=list(plan.recipe.fields()),
+        findings=[finding.to_dict() for finding in prepared.findings],
+        env=json.loads((folder.path / "env.json").read_text(encoding="utf-8")),
+        command=(folder.path / "command.txt").read_text(encoding="utf-8").strip(),
+        cases=_explained(model, others),
+        mistakes=_explained(model, worst),
+    )
+    write_report(folder.path / "report.html", content)
+    write_plots(folder.path / "plots", content)
+    for number, case in enumerate(content.cases):
+        for kind, value in (("truth", case.truth), ("prediction", case.prediction)):
+            if value is not None:
+                value.draw().convert("RGB").save(folder.path / "samples" / f"{number:02d}-{kind}.jpg", quality=90)
+
+
+def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged: Sequence[JudgedCase]) -> None:
+    """Writes the report of an evaluation: scores, mistakes and samples.
+
+    Args:
+        path: of the HTML file.
+        model: that was judged.
+        result: its scores.
+        judged: images worth showing, the worst first.
+    """
+    content = ReportContent(
+        title=f"{Path(model.path).stem} on {result.data}",
+        task=model.info.task,
+        metrics={result.split: result.metrics},
+        classes=model.classes,
+        intro=f"{result.images:,} images of the split {result.split}",
+        subject={"model": model.info.model},
+        primary=model.task.primary.name,
+        cases=_explained(model, [case for case in judged if case.sampled][:EXPLAINED]),
+        mistakes=_explained(model, [case for case in judged if case.quality < 1][:EXPLAINED]),
+    )
+    make_folder(path.parent)
+    write_report(path, content)
+
+
+def _explained(model: Model, judged: Sequence[JudgedCase]) -> list[Case]:
+    heatmaps = model.explain([case.sample.image for case in judged], values=[case.prediction for case in judged])
+    return [
+        Case(id=case.sample.id, truth=case.truth, prediction=case.prediction, heatmap=heatmap, note=case.note)
+        for case, heatmap in zip(judged, heatmaps, strict=True)
+    ]
