@@ -12,7 +12,7 @@ Letters: N images, C input channels, K classes, H x W pixels, k = growth rate, c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -140,12 +140,12 @@ class DenseNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.classifier.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024 for DenseNet-121]
         return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def densenet121(*, classes: int, in_channels: int) -> nn.Module:

@@ -20,7 +20,7 @@ coefficient.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from operator import mul
 from typing import Annotated, Literal, NamedTuple
@@ -214,12 +214,12 @@ class EfficientNet(nn.Module):
                 nn.init.uniform_(layer.weight, -bound, bound)
                 nn.init.zeros_(layer.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1280w]
         return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 COEFFICIENTS: Mapping[str, tuple[float, float]] = {  # width, depth

@@ -255,12 +255,12 @@ class InceptionV4(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, maps]
         return self.classifier(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -19,7 +19,7 @@ Letters: N images, C input channels, K classes, H x W pixels, t = expansion, s =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -149,11 +149,11 @@ class MobileNetV2(nn.Module):
         x = self.avgpool(features[32]).flatten(1)  # [N, 1280]
         return self.classifier(x)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.all_logits(features)[:, self.first_class :]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -21,7 +21,7 @@ Letters: N images, C input channels, K classes, H x W pixels; the sizes in comme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -120,12 +120,12 @@ class SqueezeNet(nn.Module):
                     nn.init.uniform_(layer.weight, -bound, bound)
                 nn.init.constant_(layer.bias, 1.0 if layer is conv10 else 0.0)  # type: ignore[arg-type]
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.classifier(features[16])  # [N, K, 1, 1] from [N, K, 13, 13], or 15 x 15 with a border
         return x.flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
