@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
-from visus.analysis.diagrams.layered import Web
+from visus.analysis.diagrams.layered import Layers
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
 from visus.analysis.diagrams.svg import SOFT, Point, Sheet, text_width
@@ -173,8 +173,8 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
             inside = [node for body_nodes in bodies for node in body_nodes]
             parts.append((Frame(body, name_of(bodies, nodes), len(bodies), bodies), inside))
         else:
-            web: Part = Web(item, structure)
-            parts.append((Frame(web, name_of([item.nodes], nodes), 1) if framed else web, list(item.nodes)))
+            layers: Part = Layers(item, structure)
+            parts.append((Frame(layers, name_of([item.nodes], nodes), 1) if framed else layers, list(item.nodes)))
     return parts
 
 

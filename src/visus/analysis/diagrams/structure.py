@@ -21,8 +21,8 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
-class Tangle:
-    """Nodes that neither stand in a row nor side by side."""
+class Dag:
+    """A general directed acyclic graph: nodes that form neither a series nor a fork."""
 
     nodes: tuple[int, ...]
 
@@ -38,7 +38,7 @@ class Repeat:
         return self.bodies[0]
 
 
-Item = int | Fork | Tangle | Repeat
+Item = int | Fork | Dag | Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def nodes_in(item: Item | Series) -> Iterator[int]:
     """All nodes of a part, with those of all bodies of its repeats."""
     if isinstance(item, int):
         yield item
-    elif isinstance(item, Tangle):
+    elif isinstance(item, Dag):
         yield from item.nodes
     else:
         parts: Sequence[Item | Series]
@@ -212,13 +212,13 @@ class _Graph:
         """The items between two cuts: a fork of branches, or a general graph."""
         groups = self._connected(part, inside)
         if len(groups) == 1 and not direct:
-            return (Tangle(tuple(part)),) if whole else self._branch(part, entries, exits).items
+            return (Dag(tuple(part)),) if whole else self._branch(part, entries, exits).items
         branches = [self._branch(group, entries & set(group), exits & set(group)) for group in groups]
         return (Fork((*branches, *([Series()] if direct else []))),)
 
     def _branch(self, part: Sequence[int], entries: frozenset[int], exits: frozenset[int]) -> Series:
         if not entries or not exits:
-            return Series((Tangle(tuple(part)),)) if len(part) > 1 else Series(tuple(part))
+            return Series((Dag(tuple(part)),)) if len(part) > 1 else Series(tuple(part))
         return self.series(part, entries, exits)
 
     def _connected(self, part: Sequence[int], inside: set[int]) -> list[list[int]]:
@@ -299,8 +299,8 @@ def _folded_item(item: Item, nodes: Sequence[Node], alone: frozenset[int]) -> It
 def _signature(item: Item | Series, nodes: Sequence[Node]) -> object:
     if isinstance(item, int):
         return nodes[item].signature
-    if isinstance(item, Tangle):
-        return "tangle", tuple(nodes[i].signature for i in item.nodes), _wiring(item.nodes, nodes)
+    if isinstance(item, Dag):
+        return "dag", tuple(nodes[i].signature for i in item.nodes), _wiring(item.nodes, nodes)
     if isinstance(item, Repeat):
         return "repeat", len(item.bodies), _signature(item.body, nodes)
     parts: Sequence[Item | Series] = item.items if isinstance(item, Series) else item.branches
