@@ -90,7 +90,7 @@ class AlexNet(nn.Module):
         x = self.pool5(features[16]).flatten(1)  # [N, 9216] from [N, 256, 6, 6]
         x = self.drop6(self.relu(self.fc6(x)))  # [N, 4096]
         x = self.drop7(self.relu(self.fc7(x)))  # [N, 4096]
-        return self.fc8(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc8(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("AlexNet", images, smallest=SIDES[0], largest=SIDES[-1])
@@ -159,7 +159,7 @@ class OneTower(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(self.pool5(features[16])).flatten(1)  # [N, 9216]
-        return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("AlexNet", images, smallest=SMALLEST_ONE_TOWER)

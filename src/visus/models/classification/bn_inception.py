@@ -99,7 +99,7 @@ class Convolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
 
 
 def convolution(
@@ -239,7 +239,7 @@ class BNInception(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

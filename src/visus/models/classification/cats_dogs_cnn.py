@@ -68,7 +68,7 @@ class CatsDogsCNN(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.pool_4(features[8]).flatten(1)  # [N, 6272]
         x = self.relu(self.dense_1(self.dropout(x)))  # [N, 512]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, 1] or [N, K]
+        return self.dense_2(x)  # [N, 1] or [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

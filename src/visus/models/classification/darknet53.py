@@ -30,7 +30,7 @@ class Residual(nn.Module):
         self.wide = LeakyConvolution(channels // 2, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.wide(self.narrow(x))  # type: ignore[no-any-return]
+        return x + self.wide(self.narrow(x))
 
 
 class Darknet53(nn.Module):
@@ -63,7 +63,7 @@ class Darknet53(nn.Module):
         return maps
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        return self.fc(self.pool(features[32]).flatten(1))  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(self.pool(features[32]).flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

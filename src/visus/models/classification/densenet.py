@@ -142,7 +142,7 @@ class DenseNet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024 for DenseNet-121]
-        return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -67,7 +67,7 @@ class FitNet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.pool_3(features[4]).flatten(1)  # [N, 128]
-        return self.output(self.fc(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(self.fc(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -54,7 +54,7 @@ class Convolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
 
 
 class Parallel(nn.Sequential):
@@ -78,7 +78,7 @@ class ResidualModule(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(x + self.scale * self.linear(self.branches(x)))  # type: ignore[no-any-return]
+        return self.relu(x + self.scale * self.linear(self.branches(x)))
 
 
 def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequential:
@@ -257,7 +257,7 @@ class InceptionV4(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, maps]
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

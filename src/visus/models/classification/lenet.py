@@ -96,7 +96,7 @@ class LeNet5(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -165,7 +165,7 @@ class ModernLeNet5(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -207,7 +207,7 @@ class CourseLeNet5(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.relu(self.fc3(features[4].flatten(1)))  # [N, 120]
         x = self.relu(self.fc4(x))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -52,7 +52,7 @@ class MaxoutDense(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.hidden_1(self.drop_pixels(features[1].flatten(1)))  # [N, 240]
         x = self.hidden_2(self.drop(x))  # [N, 240]
-        return self.output(self.drop(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(self.drop(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -88,7 +88,7 @@ class MaxoutMnist(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.drop(self.pool_3(features[4]))  # [N, 24, 3, 3]
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x.flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -128,7 +128,7 @@ class MaxoutCifar(nn.Module):
         h2 = self.h2(self.drop(features[4]))  # [N, 192, 9, 9]
         x = self.pool_3(h2).flatten(1)  # [N, 4800]
         x = self.h3(self.drop(x))  # [N, 500]
-        return self.output(self.drop(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(self.drop(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -57,7 +57,7 @@ class MnistCNN(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = features[4].flatten(1)  # [N, 576]
         x = self.relu(self.dense_1(x))  # [N, 64]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.dense_2(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -102,7 +102,7 @@ class MnistCNN2550(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.pool_2(features[2]).flatten(1)  # [N, 1250]
         x = self.relu(self.dense_1(x))  # [N, 100]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.dense_2(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -135,7 +135,7 @@ class MnistDense(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.relu(self.dense_1(features[1].flatten(1)))  # [N, 512]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.dense_2(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -147,7 +147,7 @@ class MobileNetV2(nn.Module):
     def all_logits(self, features: dict[int, Tensor]) -> Tensor:
         """Every output of the last layer, [N,K] or, background first, [N,1+K]."""
         x = self.avgpool(features[32]).flatten(1)  # [N, 1280]
-        return self.classifier(x)  # type: ignore[no-any-return]
+        return self.classifier(x)
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         return self.all_logits(features)[:, self.first_class :]  # [N, K]

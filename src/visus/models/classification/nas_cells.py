@@ -109,7 +109,7 @@ class FactorizedReduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(x)
         moved = nn.functional.pad(x, (-1, 1, -1, 1))  # zeros come in at the right and below
-        return self.bn(torch.cat((self.even(x), self.odd(moved)), 1))  # type: ignore[no-any-return]
+        return self.bn(torch.cat((self.even(x), self.odd(moved)), 1))
 
 
 class Cell(nn.Module):
@@ -182,7 +182,7 @@ class AuxiliaryHead(nn.Module):
             x = nn.functional.adaptive_avg_pool2d(x, self.side)
         x = self.relu(self.bn0(self.proj(x)))  # [N, 128, side, side]
         x = self.relu(self.bn1(self.conv(x))).flatten(1)  # [N, 768]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
 
 
 class CellNetwork(nn.Module):

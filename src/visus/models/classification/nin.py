@@ -76,7 +76,7 @@ class NINCifar(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.drop2(self.pool2(features[2]))  # [N, 192, 8, 8]
         x = self.mlpconv3(x)  # [N, K, 8, 8]
-        return self.pool3(x).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return self.pool3(x).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -122,7 +122,7 @@ class NINImageNet(nn.Module):
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.drop(self.pool3(features[16]))  # [N, 384, 6, 6]
         x = self.mlpconv4(x)  # [N, K, 6, 6]
-        return self.pool4(x).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return self.pool4(x).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("Network in Network", images, smallest=SMALLEST_IMAGENET)

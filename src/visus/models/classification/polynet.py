@@ -53,7 +53,7 @@ class TwoWay(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.functions
-        return self.relu(x + self.scale * first(x) + self.scale * second(x))  # type: ignore[no-any-return]
+        return self.relu(x + self.scale * first(x) + self.scale * second(x))
 
 
 class Poly3(nn.Module):
@@ -81,7 +81,7 @@ class Poly3(nn.Module):
             y = last(torch.cat([branch(x, use) for branch in self.branches], 1))
             total = total + self.scale * y
             x = self.relu(y)
-        return self.relu(total)  # type: ignore[no-any-return]
+        return self.relu(total)
 
 
 class SharedConvolution(nn.Module):
@@ -94,7 +94,7 @@ class SharedConvolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, use: int) -> Tensor:
-        return self.relu(self.norms[use](self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.norms[use](self.conv(x)))
 
 
 class SharedChain(nn.Module):

@@ -98,7 +98,7 @@ class ResidualUnit(nn.Module):
         a = self.before(x)  # [N, C, H, W]
         y = self.residual(a)  # [N, D, H/s, W/s]
         # "These projection shortcuts are also with pre-activation" (appendix).
-        return self.after(y + self.shortcut(a if self.projects else x))  # type: ignore[no-any-return]
+        return self.after(y + self.shortcut(a if self.projects else x))
 
 
 def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
@@ -159,7 +159,7 @@ class CifarPreActResNet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[4]).flatten(1)  # [N, 64e]
-        return self.linear(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.linear(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -209,7 +209,7 @@ class PreActResNet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 2048]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -312,7 +312,7 @@ class AblatedUnit(PlainBlock):
     def forward(self, x: Tensor) -> Tensor:
         on_shortcut, on_residual = self.factors if self.gate is None else self.gate(x)
         y = on_shortcut * self.shortcut(x) + on_residual * self.residual(x)  # [N, D, H/s, W/s]
-        return self.relu(y)  # type: ignore[no-any-return]
+        return self.relu(y)
 
 
 SCALINGS: Mapping[str, tuple[float, float]] = {"none": (0.0, 1.0), "half": (0.5, 1.0), "half_both": (0.5, 0.5)}

@@ -84,7 +84,7 @@ class PReLUNet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.spp(features[16])  # [N, 63 * 512 or 63 * 896]
-        return self.fc3(self.fc2(self.fc1(x)))  # type: ignore[no-any-return]  # [N, K]
+        return self.fc3(self.fc2(self.fc1(x)))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -73,7 +73,7 @@ class SEBottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))  # [N, first w, H or H/s, W or W/s]
         y = self.relu(self.bn2(self.conv2(y)))  # [N, second w, H/s, W/s]
         y = self.se_module(self.bn3(self.conv3(y)))  # [N, 4w, H/s, W/s]
-        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+        return self.relu(y + self.downsample(x))
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int, kind: Kind) -> nn.Module:
@@ -154,7 +154,7 @@ class SENet(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 2048]
-        return self.last_linear(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.last_linear(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

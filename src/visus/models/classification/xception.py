@@ -34,7 +34,7 @@ class SeparableConvolution(nn.Module):
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.conv1(x))  # type: ignore[no-any-return]
+        return self.pointwise(self.conv1(x))
 
 
 class Block(nn.Module):
@@ -60,7 +60,7 @@ class Block(nn.Module):
         self.skipbn = nn.BatchNorm2d(widths[-1]) if halves else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.rep(x) + self.skipbn(self.skip(x))  # type: ignore[no-any-return]
+        return self.rep(x) + self.skipbn(self.skip(x))
 
 
 class Xception(nn.Module):
@@ -126,7 +126,7 @@ class Xception(nn.Module):
 
     def from_features(self, features: dict[int, Tensor]) -> Tensor:
         x = self.global_pool(features[32]).flatten(1)  # [N, 2048]
-        return self.fc(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

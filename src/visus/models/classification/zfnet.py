@@ -79,7 +79,7 @@ class ZFNet(nn.Module):
         x = self.pool5(features[16]).flatten(1)  # [N, 9216] from [N, 256, 6, 6]
         x = self.drop6(self.relu(self.fc6(x)))  # [N, 4096]
         x = self.drop7(self.relu(self.fc7(x)))  # [N, 4096]
-        return self.fc8(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc8(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("ZFNet", images, smallest=SIDES[0], largest=SIDES[-1])

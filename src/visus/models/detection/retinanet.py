@@ -26,7 +26,7 @@ from torchvision.ops import clip_boxes_to_image
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
 from visus.losses.giou import giou_loss
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
 from visus.models.detection.box_targets import Truth, truths_of
 from visus.models.protocols import Network
@@ -330,9 +330,7 @@ def retinanet(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = resnet50(classes=1, in_channels=in_channels, stride_in=stride_in)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels, stride_in=stride_in))
     return RetinaNet(
         backbone,
         classes=classes,

@@ -31,7 +31,7 @@ from torchvision.ops import box_iou
 from visus.errors import ShapeError
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
 from visus.layers.locally_connected import LocallyConnected
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
 from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import Truth
@@ -332,9 +332,7 @@ def yolov1(
         convolution(1024, 1024, 3),
         *hidden,
     )
-    backbone = YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised)
-    del backbone.pool, backbone.fc
-    setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    backbone = as_backbone(YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised))
     return YOLOv1(backbone, rest, classes=classes, boxes=boxes, codec=YOLOv1Codec(suppression=suppression))
 
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet19 import darknet19
 from visus.models.classification.input_checks import check_batch
 from visus.models.detection.box_targets import Truth
@@ -214,9 +214,7 @@ def yolov2(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = darknet19(classes=1, in_channels=in_channels)
-        del backbone.classifier, backbone.pool
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(darknet19(classes=1, in_channels=in_channels))
     shapes = ANCHORS[anchors] if isinstance(anchors, str) else anchors
     codec = YOLOv2Codec(shapes, ignore=ignore, suppression=suppression)
     return YOLOv2(backbone, classes=classes, in_channels=in_channels, passthrough=passthrough, codec=codec)

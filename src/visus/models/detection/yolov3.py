@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet53 import darknet53
 from visus.models.classification.input_checks import check_batch
 from visus.models.detection.box_targets import Truth
@@ -267,9 +267,7 @@ def yolov3(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = darknet53(classes=1, in_channels=in_channels)
-        del backbone.pool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(darknet53(classes=1, in_channels=in_channels))
     strides = (32, 16, 8)
     levels = shared_out(anchors, len(strides), "YOLO v3")
     widths = require_maps(backbone, strides, "YOLO v3")

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_corners, to_fractions
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
 from visus.models.protocols import Network
 from visus.structures import Detections
@@ -212,9 +212,7 @@ def localizer(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet18(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
     return Localizer(
         backbone,
         classes=classes,

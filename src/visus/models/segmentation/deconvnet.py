@@ -119,7 +119,7 @@ class DeconvNet(nn.Module):
         x = self.deconv3(self.unpool3(x, features[4]))  # [N, 128, 56, 56]
         x = self.deconv2(self.unpool2(x, features[2]))  # [N, 64, 112, 112]
         x = self.deconv1(self.unpool1(x, features[1]))  # [N, 64, 224, 224]
-        return self.score(x)  # type: ignore[no-any-return]  # [N, K, 224, 224]
+        return self.score(x)  # [N, K, 224, 224]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))

@@ -13,6 +13,7 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
+from visus.models.backbone_maps import as_backbone
 from visus.models.classification.resnet import ResNet, resnet50, resnet101
 from visus.models.protocols import Output
 from visus.models.segmentation.alignment import brought_to
@@ -49,7 +50,7 @@ class ResNetFCN(nn.Module):
 
     def __init__(self, backbone: ResNet, *, classes: int, in_channels: int) -> None:
         super().__init__()
-        del backbone.avgpool, backbone.fc
+        as_backbone(backbone)
         _keep_stride(backbone.layer3, 1, 2)
         _keep_stride(backbone.layer4, 2, 4)
         self.backbone = backbone

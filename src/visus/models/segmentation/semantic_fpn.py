@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.feature_pyramid import FeaturePyramid
-from visus.models.backbone_maps import channels_of, require_maps
+from visus.models.backbone_maps import as_backbone, channels_of, require_maps
 from visus.models.classification.resnet import resnet50
 from visus.models.protocols import Network
 from visus.models.segmentation.alignment import brought_to, crop, padded_to_multiple
@@ -106,9 +106,7 @@ def semantic_fpn(
     their sum's channels that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet50(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels))
     return SemanticFPN(
         backbone, classes=classes, in_channels=in_channels, pyramid=pyramid, width=width, dropout=dropout
     )

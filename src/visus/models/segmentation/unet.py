@@ -117,7 +117,7 @@ class UNet(nn.Module):
             x = self.up[level](x)  # [N, W 2^l, 56, 104, 200, 392]
             copied = crop(features[2**level], x)  # [N, W 2^l, 56, 104, 200, 392]
             x = self.expanding[level](torch.cat([copied, x], 1))  # [N, W 2^l, 52, 100, 196, 388]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K, 388, 388]
+        return self.output(x)  # [N, K, 388, 388]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
@@ -257,7 +257,7 @@ class BackboneUNet(nn.Module):
             if 2**level in features:
                 x = torch.cat([features[2**level], x], 1)
             x = self.expanding[level](x)  # [N, W 2^l, H/2^l, W/2^l]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K, H, W]
+        return self.output(x)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images))
