@@ -51,7 +51,7 @@ def test_a_stopped_run_goes_on_to_the_end_that_it_would_have_had(old: Path) -> N
     for name, values in whole.items():
         np.testing.assert_allclose(resumed[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
     assert len((done.path / "results.csv").read_text().splitlines()) == 7
-    assert json.loads((done.path / "model.json").read_text())["touching"] == "border"
+    assert json.loads((done.path / "model.json").read_text())["task_options"] == {"touching": "border"}
 
 
 def test_a_phase_knows_what_follows() -> None:
