@@ -1,7 +1,7 @@
 """Shape inference: the shapes of operators' results, without computing the results.
 
-Torch's meta device knows them too, but its first operator imports a compiler and sympy, which takes longer than
-everything else that a summary does. Here stand the operators of classic networks; for any other torch is asked.
+Torch's meta device infers them too, but its first operator imports a compiler and sympy, which takes longer than all
+else that a summary does. This module knows the operators of classic networks; torch infers all others.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ aten = torch.ops.aten
 Rule = Callable[..., Any]
 
 
-def uncomputed(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Tensors of the shapes and types that an operator gives, on the meta device; None for an operator or arguments
-    that are not known here, which torch itself shall judge."""
+def meta_result(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """An operator's results as tensors on the meta device, of the right shapes and types.
+
+    None for operators and arguments that this module does not know; torch itself must run these.
+    """
     rule = RULES.get(packet)
     tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
     if rule is None or not tensors or not all(tensor.is_meta for tensor in tensors):

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.formulas import shape_formula
-from visus.analysis.meta_shapes import convolution_shape, uncomputed
+from visus.analysis.meta_shapes import convolution_shape, meta_result
 from visus.analysis.operator_window import operator_window
 from visus.analysis.receptive_field import Reach, joined
 
@@ -135,7 +135,7 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         packet, kwargs = func.overloadpacket, kwargs or {}
-        outputs = uncomputed(packet, args, kwargs)
+        outputs = meta_result(packet, args, kwargs)
         if outputs is None and packet is aten.convolution and (shape := convolution_shape(args)) is not None:
             outputs = args[0].new_zeros(shape)
         if outputs is None:

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operations import Operation, OperatorTrace, TensorTable
 from visus.analysis.operator_window import Pair, operator_window, pair
-from visus.analysis.recorder import values_left_away
+from visus.analysis.recorder import without_values
 
 aten = torch.ops.aten
 
@@ -119,7 +119,7 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
     network.eval()
     try:
         try:
-            with values_left_away(network):
+            with without_values(network):
                 pass_ = _Pass(network, size)
         except Exception:
             pass_ = _Pass(network, size)  # what is wrong with the network is wrong here too
