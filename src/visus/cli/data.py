@@ -53,7 +53,7 @@ LIST_HELP = """List the data sets that have a name, and whether they are on this
 def check(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
@@ -79,7 +79,7 @@ def show(
     save: Annotated[str, typer.Option(metavar="FILE", help="PNG or JPEG to write.")] = "grid.png",
     split: Annotated[str | None, typer.Option(help="train, val or test; the first if not given.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 16,

@@ -24,9 +24,7 @@ def models(
     pattern: Annotated[
         str, typer.Argument(help="Part of a name, or a pattern with * and ? for the whole one.", show_default=False)
     ] = "",
-    task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only models for this task, such as detection.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.list_models import list_models

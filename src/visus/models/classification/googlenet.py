@@ -18,7 +18,7 @@ Letters: N images, C input channels, K classes, H x W pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -197,13 +197,13 @@ class GoogLeNet(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return self.stages(images)[0]
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024]
         return Output(self.fc(self.dropout(x)))  # [N, K]
 
     def forward(self, images: Tensor) -> Output:
         features, (x4a, x4d) = self.stages(images)
-        answer = self.from_features(features)
+        answer = self.from_features(features, images.shape[-2:])
         if not self.training:  # "at inference time, these auxiliary networks are discarded"
             return answer
         return Output(answer.logits, (self.aux1(x4a), self.aux2(x4d)))

@@ -18,7 +18,7 @@ Letters: N images, C input channels, K classes, H x W pixels, F = width of a cel
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -294,7 +294,7 @@ class CellNetwork(nn.Module):
             outputs.append(cell(outputs[-1], outputs[-back]))
         return dict(zip(self._strides, outputs, strict=True))  # the last map of each stride stays
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         x = self.avgpool(self.relu(features[32])).flatten(1)  # [N, channels[32]]
         return Output(self.classifier(self.dropout(x)))  # [N, K]
 
@@ -307,7 +307,7 @@ class CellNetwork(nn.Module):
                 remedy="use larger batches",
             )
         features = self.features(images)
-        answer = self.from_features(features)
+        answer = self.from_features(features, images.shape[-2:])
         if not self.training:
             return answer
         return Output(answer.logits, (self.auxiliary(features[16]),))
