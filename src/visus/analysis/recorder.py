@@ -51,7 +51,7 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
     """
     modes = {module: module.training for module in network.modules()}
     try:
-        with values_left_away(network):
+        with without_values(network):
             recorder = _Recorder(network, modes, training=False)
             recorder.run(size)
             trained = _record_training(network, modes, size)
@@ -92,7 +92,7 @@ def _record_training(network: nn.Module, modes: dict[nn.Module, bool], size: tup
 
 
 @contextmanager
-def values_left_away(network: nn.Module) -> Iterator[None]:
+def without_values(network: nn.Module) -> Iterator[None]:
     """Context: replaces all parameters and buffers by tensors on the meta device, which hold no values."""
     kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
     stand_ins: dict[int, Tensor] = {}
