@@ -76,7 +76,7 @@ def test_padding_and_mirrors_are_those_of_a_loop() -> None:
 
 
 def test_another_augmentation_is_refused() -> None:
-    with pytest.raises(RecipeError, match="by pad with random_crop"):
+    with pytest.raises(RecipeError, match="two augmentations: pad with random_crop"):
         stretches(rotation=10)
 
 

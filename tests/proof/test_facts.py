@@ -106,7 +106,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a module that is not there": (lambda e: e["layers"][0].update(at="frist"), "a.at", "it has first, twice, never"),
     "a call that is not there": (lambda e: e["layers"][1].update(at="twice#3"), "b.at", "is called twice"),
     "a module that is never called": (lambda e: e["layers"][0].update(at="never"), "a.at", "is called never"),
-    "a module and a part of it": (lambda e: e["layers"][0].update(at=["", "first"]), "a.at", "which it is a part of"),
+    "a module and a part of it": (lambda e: e["layers"][0].update(at=["", "first"]), "a.at", "which is a part of it"),
     "a step that says nothing": (lambda e: e["layers"][0].update(branches=["3x3"]), "a.branches", '"3x3" is neither'),
     "nothing stated": (
         lambda e: [e.pop(key) for key in ("params", "macs", "depth", "layers", "printed")],
@@ -149,7 +149,7 @@ def figure(**changes: Any) -> tuple[Outcome, str]:
 
 def test_a_printed_figure_holds_within_its_rounding() -> None:
     assert figure(value=25, within=2)[0] is Outcome.HOLDS  # there are 27
-    assert figure(value=25, within=1) == (Outcome.OURS_IS_WRONG, "it may be off by 1 and is by 2")
+    assert figure(value=25, within=1) == (Outcome.OURS_IS_WRONG, "ours may differ by 1, but differs by 2")
 
 
 def test_a_figure_that_is_called_wrong_needs_the_exact_count_to_hold() -> None:

@@ -32,7 +32,7 @@ _SAID = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "in_f
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One line of each network that stand for one another, or one line that only one of them has.
+    """Two matching lines, one of each network; or one line that only one network has.
 
     Args:
         change: "same", "changed", "left" (only the left network has it) or "right".
@@ -64,11 +64,11 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs."""
+        """Whether all lines are equal."""
         return all(pair.change == "same" for pair in self.pairs)
 
     def in_short(self) -> list[tuple[int, str]]:
-        """How often each difference comes, most often first; numbers of parameters, which follow, left aside."""
+        """The count of each kind of difference, the most frequent first; parameter counts are left out."""
         texts = []
         for pair in self.pairs:
             line = pair.left or pair.right
@@ -91,7 +91,7 @@ class Comparison:
         }
 
     def to_csv(self) -> str:
-        """A row a pair."""
+        """The comparison as CSV text, one row for each pair."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("change", "left_path", "left", "right_path", "right", "differences"))
@@ -101,7 +101,7 @@ class Comparison:
         return file.getvalue()
 
     def save(self, file: str | Path) -> Path:
-        """Writes the comparison into a file; its suffix chooses the form.
+        """Writes the comparison to a file; the file's suffix chooses the format.
 
         Raises:
             UsageError: for another suffix than .txt, .csv and .json.
@@ -115,7 +115,7 @@ class Comparison:
         path = Path(file)
         if path.suffix not in forms:
             raise UsageError(
-                f"cannot tell the form of {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
+                f"unknown file format: {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
             )
         return written(path, forms[path.suffix]())
 
@@ -140,7 +140,7 @@ class Comparison:
         return "\n".join((*table, "", *_aligned(totals, to_the_right=True), "", end, *short))
 
     def _shown(self) -> Iterator[Pair | int]:
-        """The pairs to print; a number stands for so many equal ones that are left out."""
+        """Yields the pairs to print, and in place of a run of equal pairs that is left out, the length of the run."""
         near = set()
         for index, pair in enumerate(self.pairs):
             if pair.change != "same":
@@ -185,7 +185,7 @@ def _total(name: str, value: int | None) -> str:
 
 
 def compared(left: Summary, right: Summary) -> Comparison:
-    """Aligns the lines of two networks so that as much as possible stays the same."""
+    """Compares two networks: pairs their lines so that the differences are as few as possible."""
     ours, theirs = left.lines, right.lines
     pairs: list[Pair] = []
     for a, b in _stretches(ours, theirs):
@@ -194,7 +194,7 @@ def compared(left: Summary, right: Summary) -> Comparison:
 
 
 def _stretches(ours: Sequence[Line], theirs: Sequence[Line]) -> Iterator[tuple[slice, slice]]:
-    """What is to be aligned line by line: everything, or what is between long equal runs of very long networks."""
+    """Yields the ranges of lines to align: all lines, or for very long networks the ranges between equal runs."""
     if len(ours) * len(theirs) <= LARGE:
         yield slice(None), slice(None)
         return
@@ -205,7 +205,7 @@ def _stretches(ours: Sequence[Line], theirs: Sequence[Line]) -> Iterator[tuple[s
 
 
 def _aligned_stretch(ours: Sequence[Line], theirs: Sequence[Line]) -> list[Pair]:
-    """The cheapest way to make one row of lines out of the other (Needleman & Wunsch)."""
+    """Pairs two sequences of lines at the lowest total cost (the alignment of Needleman & Wunsch, 1970)."""
     if len(ours) * len(theirs) > LARGE:  # of two very long networks, without anything in common or just the same
         paired = [_pair(a, b) for a, b in zip(ours, theirs, strict=False)]
         rest = [Pair("left", a, None) for a in ours[len(theirs) :]] + [
@@ -248,7 +248,7 @@ def _aligned_stretch(ours: Sequence[Line], theirs: Sequence[Line]) -> list[Pair]
 
 
 def _cost(left: Line, right: Line) -> float | None:
-    """0 for equal lines, less than 1 for ones that may stand for one another, None for others."""
+    """The cost of pairing two lines: 0 for equal lines, up to 0.95 for similar lines; None for no pair."""
     count = len(_differences(left, right))
     if count == 0:
         return 0.0
@@ -261,7 +261,7 @@ def _pair(left: Line, right: Line) -> Pair:
 
 
 def _structure(line: Line) -> tuple[object, ...]:
-    """All that makes a difference."""
+    """The fields in which two equal lines must agree."""
     window = (line.kernel, line.stride, line.padding, line.dilation, line.groups)
     rest = (len(line.inputs), line.parameters, line.frozen, line.only_in_training, line.settings)
     return line.kind, *window, _channels(line), *rest
@@ -300,7 +300,7 @@ def _differences(left: Line, right: Line) -> list[str]:
 
 
 def _settings(line: Line) -> dict[str, str]:
-    """What a layer says of itself beyond its fields, by name; unnamed values of a layer without weights by place."""
+    """A layer's settings that no field of the line holds, by name; an unnamed setting is "value 1", "value 2" ..."""
     settings = {}
     for place, part in enumerate(re.split(r",\s*(?![^()]*\))", line.settings)):
         name, equals, value = part.partition("=")
@@ -312,7 +312,7 @@ def _settings(line: Line) -> dict[str, str]:
 
 
 def _channels(line: Line) -> int:
-    """Of a layer with weights; 0 for others, whose channels follow from the layers before."""
+    """Output channels of a layer with weights; 0 for other layers, whose channels follow from the layers before."""
     return line.output[0] if line.output and line.parameters else 0
 
 
@@ -331,13 +331,13 @@ _FAMILIES = (
 
 
 def _family(line: Line) -> str:
-    """What may stand in the place of what: a convolution of one kind for another, an activation for another."""
+    """The family of a layer; lines of one family may form a pair, such as two kinds of activation."""
     kind = line.kind.lower()
     return next((family for family in _FAMILIES if family in kind), "weights" if line.parameters else "activation")
 
 
 def _layer(line: Line | None) -> str:
-    """A line without its name: "Conv2d 3x3/2 pad 1 -> 64x112x112"."""
+    """A line as text without its name, such as "Conv2d 3x3/2 pad 1 -> 64x112x112"."""
     if line is None:
         return ""
     window = ""

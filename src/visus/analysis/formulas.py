@@ -1,4 +1,4 @@
-"""The numbers of a layer as a person would work them out."""
+"""A layer's numbers as formulas, written as a person would calculate them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The window of a layer: (vertical, horizontal) each, None where there is none."""
+    """The window of a layer: (vertical, horizontal) pairs; None for a layer without a window."""
 
     kernel: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
@@ -27,7 +27,7 @@ class Geometry:
 
 
 def geometry(module: nn.Module) -> Geometry:
-    """The window of a layer, from the attributes that convolutions and poolings have."""
+    """Reads a layer's window from the attributes that convolutions and poolings have."""
     kernel = _pair(getattr(module, "kernel_size", None))
     if kernel is None:
         return Geometry()
@@ -43,7 +43,7 @@ def geometry(module: nn.Module) -> Geometry:
 
 
 def parameter_formula(module: nn.Module) -> str:
-    """How the module's own parameters come about, such as "(3*3*64 + 1)*128"; "" for none.
+    """The formula of a module's own parameter count, such as "(3*3*64 + 1)*128"; "" without parameters.
 
     Python can work it out; any layer that is not known by its class shows the shapes of its parameters.
     """
@@ -61,17 +61,17 @@ def parameter_formula(module: nn.Module) -> str:
 
 
 def bytes_formula(shape: Sequence[int], size: int) -> str:
-    """The bytes of one image's values of this shape (without the batch axis), such as "64*112*112*4"."""
+    """The formula of the bytes of a tensor of one image (shape without the batch axis), such as "64*112*112*4"."""
     return "*".join(map(str, (*shape, size)))
 
 
 def sum_formula(terms: Sequence[str]) -> str:
-    """The sum of terms, equal ones once with their number before them."""
+    """The formula of a sum; equal terms are written once, with their count as a factor."""
     return " + ".join(term if count == 1 else f"{count}*{term}" for term, count in Counter(terms).items())
 
 
 def shape_formula(packet: Any, args: Sequence[Any], output: Tensor) -> str:
-    """How an operator's output shape [C,H,W] comes about, such as "64 x floor((224 + 2*3 - 7)/2) + 1 x ...".
+    """The formula of an operator's output shape [C,H,W], such as "64 x floor((224 + 2*3 - 7)/2) + 1 x ...".
 
     The axes stand between " x "; Python can work each out, given floor and ceil. "" where nothing is to be worked out.
     """

@@ -1,4 +1,4 @@
-"""The shapes of operators' results, without the results.
+"""Shape inference: the shapes of operators' results, without computing the results.
 
 Torch's meta device knows them too, but its first operator imports a compiler and sympy, which takes longer than
 everything else that a summary does. Here stand the operators of classic networks; for any other torch is asked.
@@ -47,7 +47,7 @@ def convolution_shape(args: Sequence[Any]) -> tuple[int, ...] | None:
 
 
 def pooled_side(side: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool) -> int:
-    """The places of a pooling along one side; with ``ceil``, a last window must begin inside or in the left padding."""
+    """The output side of a pooling. With ``ceil``, the last window must begin inside the map or in its left padding."""
     room = side + 2 * padding - dilation * (kernel - 1) - 1
     places = (-(-room // stride) if ceil else room // stride) + 1
     return places - 1 if ceil and (places - 1) * stride >= side + padding else places
@@ -196,7 +196,7 @@ def _norm(x: Tensor, _: Any = 2, dim: Any = None, keepdim: bool = False, **kwarg
 
 
 def _indexing(x: Tensor, indices: Sequence[Any]) -> Tensor | None:
-    """Some of one axis: every index but one is None or missing."""
+    """Indexing along one axis: all other indices are None or missing."""
     given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
     if len(given) != 1 or given[0][1].ndim != 1 or given[0][1].dtype != torch.int64:
         return None

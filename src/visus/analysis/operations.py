@@ -1,4 +1,4 @@
-"""What torch really computes: every operator of one forward pass, with its multiply-accumulates and receptive field."""
+"""Traces every operator of one forward pass, with its multiply-accumulates and receptive field."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ FRESH = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operator that ran on something of the image.
+    """One operator that ran on values that come from the image.
 
     Args:
         kind: what people call it; "" if it deserves no line of its own.
@@ -90,7 +90,7 @@ Value = TypeVar("Value")
 
 
 class TensorTable(Generic[Value]):
-    """What is known of tensors as long as they live, by identity."""
+    """A table from tensors to values, by identity; an entry lasts as long as its tensor."""
 
     def __init__(self) -> None:
         self._entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
@@ -99,13 +99,13 @@ class TensorTable(Generic[Value]):
         self._entries[id(tensor)] = (weakref.ref(tensor), value)
 
     def get(self, tensor: Tensor) -> Value | None:
-        """Its value, or None."""
+        """The tensor's value; None if it has none."""
         found = self._entries.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
 
 class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, tells an observer of every operator, and remembers what each tensor sees of the image.
+    """While active, calls an observer after every operator, and keeps the receptive field of each tensor.
 
     Convolutions are not computed: they give zeros of the right shape. On the meta device nothing is.
 
@@ -127,7 +127,7 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def reach(self, tensor: Tensor) -> Reach | None:
-        """What a value of ``tensor`` sees of the image; None if it does not come from the image."""
+        """The receptive field of a value of ``tensor``; None if the tensor does not come from the image."""
         return self.reaches.get(tensor)
 
     def __torch_dispatch__(
@@ -162,10 +162,9 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor, images: int = 1) -> tuple[int, str]:
-    """An operator's multiply-accumulates for one of ``images`` images, and how they come about; (0, "") for one that
-    multiplies nothing.
+    """An operator's multiply-accumulates for one of ``images`` images, and their formula.
 
-    Only convolutions and matrix products count, as in the papers; biases do not.
+    Only convolutions and matrix products count, as in the papers; biases do not. (0, "") for all other operators.
     """
     if packet is aten.convolution:
         image, weight, transposed, groups = args[0], args[1], args[6], args[8]
@@ -190,7 +189,7 @@ def _product(factors: Sequence[int], times: int) -> tuple[int, str]:
 
 
 def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach) -> Reach:
-    """What a value sees after an operator; ``before`` itself where it changes nothing."""
+    """The receptive field after an operator; ``before`` itself if the operator does not change it."""
     image = args[0] if args and isinstance(args[0], Tensor) else output
     if not before.is_map or image.ndim < 4:
         return before

@@ -52,8 +52,7 @@ def train(
     Args:
         data: a folder, a file, or the name of a data set.
         model: such as "resnet18" or "resnet18@torchvision"; None: chosen for the data.
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or
-            "multilabel_segmentation"; None: the most specific that the labels allow.
+        task: such as "detection"; None: the most specific that the labels allow.
         format: the reader of the data, when two could read it.
         backbone: of a composed model, such as "mobilenet_v2" for "ssd".
         weights: "none", "default" (published ones; also for None) or a file.
@@ -315,6 +314,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing, training_preprocessing
+    from visus.structures.task_cards import task_card
     from visus.tasks.table import make_task
     from visus.workflow.model import Model
 
@@ -327,7 +327,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
         progress.say(str(report))
     frequencies = None
-    if recipe.loss.class_weights != "none" and plan.task in ("classification", "segmentation"):
+    if recipe.loss.class_weights != "none" and task_card(plan.task).weighs_classes:
         truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
         by_median = recipe.loss.class_weights == "median"
         frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)

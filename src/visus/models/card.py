@@ -42,7 +42,7 @@ class Card:
     Args:
         name: such as "resnet50".
         edition: "paper", or the name of the weights that it fits, such as "torchvision".
-        task: "classification", "localization", "landmarks", "detection" or "segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         builder: "package.module:function"; the function takes ``classes``, ``in_channels`` and ``options`` by keyword.
         title: one line for people.
         year: of the publication.
@@ -101,8 +101,3 @@ class Card:
             "input": list(self.input),
             "proof": self.proof_level,
         }
-
-
-def models_task(name: str) -> str:
-    """The task of the models that do a task: those of segmentation answer for several classes a pixel, too."""
-    return "segmentation" if name == "multilabel_segmentation" else name

@@ -1,4 +1,4 @@
-"""What a network really is: one pass through it in which nothing is computed, and what every module did in it.
+"""Measures a network by one forward pass that computes no values, and notes what every module did.
 
 Nothing here is read from a layer's attributes: kernels, strides, paddings and groups are those of the operators that
 ran, shapes are those of their results.
@@ -29,7 +29,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A convolution, a linear layer (as a 1x1 convolution of a map of one value) or a pooling, as it ran.
+    """A convolution, pooling or linear layer (a 1x1 convolution of a 1x1 map) as it ran.
 
     Args:
         kind: which of them.
@@ -62,7 +62,7 @@ class Window:
 
 @dataclass(slots=True)
 class Call:
-    """One call of a module, with all that ran inside.
+    """One call of a module, with everything that ran inside it.
 
     Args:
         output: shape without the batch axis, of the last tensor that it gave back; None if it gave none.
@@ -83,7 +83,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was found.
+    """The counts and calls that one pass showed.
 
     Args:
         params: trainable values, without auxiliary heads.
@@ -106,12 +106,12 @@ class Measurement:
     owned: Mapping[str, Mapping[int, int]]
 
     def params_at(self, paths: Sequence[str]) -> int:
-        """Values under any of these modules, each counted once."""
+        """The number of parameter values in these modules; shared parameters count once."""
         return sum({identity: count for path in paths for identity, count in self.owned[path].items()}.values())
 
 
 def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
-    """Passes one image of ``size`` (channels, height, width) through the network in eval mode, and counts.
+    """Measures a network: passes one image of ``size`` (channels, height, width) through it in eval mode.
 
     The network is left as it was. On torch's meta device nothing is computed; a network that looks at values runs on
     its own device instead.
@@ -158,7 +158,7 @@ def _statistics(network: nn.Module, auxiliary: Sequence[str]) -> Iterator[int]:
 
 
 class _Pass:
-    """One forward pass, and what was seen of it."""
+    """Observes one forward pass."""
 
     def __init__(self, network: nn.Module, size: Sequence[int]) -> None:
         self.calls: dict[str, list[Call]] = {}
@@ -266,7 +266,7 @@ class _Pass:
 
 
 def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) -> tuple[Pair, Pair, Pair] | None:
-    """Kernel, stride and padding of a pooling; None for anything else."""
+    """Kernel, stride and padding of a pooling; None for any other operator."""
     if packet in POOLINGS:
         kernel = _pair(args[1])
         return kernel, _pair(args[2]) if len(args) > 2 and args[2] else kernel, _pair(args[3] if len(args) > 3 else 0)
@@ -284,7 +284,7 @@ def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) ->
 
 
 def _identity(weight: Tensor) -> int:
-    """The same for all views of a tensor."""
+    """A number that is equal for all views of one tensor."""
     return int(weight.untyped_storage()._cdata)
 
 

@@ -1,4 +1,4 @@
-"""Many proofs as one answer: a table for people, JSON, and Markdown for the pages."""
+"""A report of many proofs: as a table for people, as JSON, and as Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HEAD = ("model", "layer table", "facts", "hold", "slips", "wrong", "farthest pr
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was said of networks; prints as a table.
+    """The proofs of several networks; prints as a table.
 
     Args:
         proofs: one a network, in the order of the catalogue.
@@ -41,16 +41,16 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether ours is wrong in nothing."""
+        """Whether no verdict says that our network is wrong."""
         return all(proof.holds for proof in self.proofs)
 
     @property
     def facts(self) -> int:
-        """How many published facts the networks were held to."""
+        """The number of published facts that the networks were checked against."""
         return sum(len(proof.verdicts) for proof in self.proofs)
 
     def count(self, outcome: Outcome) -> int:
-        """How many verdicts have this outcome."""
+        """The number of verdicts with this outcome."""
         return sum(len(proof.of(outcome)) for proof in self.proofs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Report:
         return self.text()
 
     def text(self, *, verbose: bool = False, colour: bool = False) -> str:
-        """One line a network; the published figures that are wrong, with the reason; then what is wrong with ours.
+        """Text with a line for each network, then wrong published figures with the reason, then our own errors.
 
         Args:
             verbose: every fact of every network, and not one line a network.
@@ -78,7 +78,7 @@ class Report:
         return "\n".join([*lines, "", self._verdict(colour)])
 
     def save(self, file: str | Path) -> Path:
-        """Writes the verdicts into a file; its suffix chooses the form.
+        """Writes the verdicts to a file; the file's suffix chooses the format.
 
         Args:
             file: .json for all verdicts, .md for the table of :meth:`badges`, .txt for that of :meth:`text`.
@@ -93,7 +93,7 @@ class Report:
         return written(path, (self.text() if path.suffix == ".txt" else json.dumps(self.to_dict(), indent=2)) + "\n")
 
     def badges(self) -> str:
-        """A Markdown table: what each network was held to, and with what outcome."""
+        """A Markdown table: how many facts each network was checked against, and with what outcome."""
         rows = [
             "| model | layer table | facts | hold | published is wrong | ours is wrong |",
             "|---|--:|--:|--:|--:|--:|",
@@ -114,7 +114,7 @@ class Report:
         return "\n".join(rows)
 
     def slips(self) -> str:
-        """A Markdown table: every published figure that is wrong, and why."""
+        """A Markdown table of every wrong published figure, with the reason."""
         rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
         for models, verdicts in _grouped(self.proofs, Outcome.PUBLISHED_IS_WRONG):
             for verdict in verdicts:
@@ -178,19 +178,19 @@ _ORDER = (Outcome.HOLDS, Outcome.PUBLISHED_IS_WRONG, Outcome.OURS_IS_WRONG)
 
 
 def checked(file: str | Path) -> Path:
-    """The path of a file that a report can be saved to.
+    """Checks that a report can be saved to a file of this name, and returns the path.
 
     Raises:
         UsageError: if its suffix names no form.
     """
     path = Path(file)
     if path.suffix not in (".json", ".md", ".txt"):
-        raise UsageError(f"cannot tell the form of {file}", expected=".json, .md or .txt", got=path.suffix)
+        raise UsageError(f"unknown file format: {file}", expected=".json, .md or .txt", got=path.suffix)
     return path
 
 
 def shown(value: Any) -> str:
-    """A number, a shape or a list as people write it."""
+    """A number, a shape or a list as text for people."""
     if value is None:
         return "nothing"
     if isinstance(value, list | tuple):
@@ -221,7 +221,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _every_fact(proof: Proof) -> Iterator[str]:
-    """What a network was held to, one line a row of the layer table; what does not hold comes in a section below."""
+    """Lines with every fact that holds of a network, one line for each row of the layer table."""
     if not proof.fact:
         yield f"{proof.model}: nothing is published of it"
         yield ""
@@ -250,7 +250,7 @@ def _every_fact(proof: Proof) -> Iterator[str]:
 
 
 def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
-    """Verdicts of one reason together, each once, with the networks that have it."""
+    """Groups of verdicts with one reason, each verdict once, with the names of its networks."""
     models: dict[object, list[str]] = {}
     verdicts: dict[object, Verdict] = {}
     for proof in proofs:
@@ -266,7 +266,7 @@ def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str,
 
 
 def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """What was published and what ours is, and why, for verdicts of one row and one reason."""
+    """The text and the reason for verdicts of one row and one reason: the published value and ours."""
     first = verdicts[0]
     row = f"{first.row}: " if first.row else ""
     if first.text:
@@ -279,7 +279,7 @@ def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
 
 
 def named(key: str) -> str:
-    """A key as people call it."""
+    """The name of a key for people."""
     return NAMES.get(key, key)
 
 

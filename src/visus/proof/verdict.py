@@ -1,4 +1,4 @@
-"""What can be said of a fact, and of all facts of a network."""
+"""The verdict on one fact, and the proof of one network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """The three things that can be said of a fact."""
+    """The three possible outcomes of checking a fact."""
 
     HOLDS = "holds"
     OURS_IS_WRONG = "ours is wrong"
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was said of one fact.
+    """The verdict on one fact.
 
     Args:
         row: the layer of the published table, "" for the whole network.
@@ -43,7 +43,7 @@ class Verdict:
 
     @property
     def what(self) -> str:
-        """ "ROW.KEY", or "KEY" for the whole network."""
+        """The name of the fact: "ROW.KEY", or "KEY" for the whole network."""
         return f"{self.row}.{self.key}" if self.row else self.key
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """All that was said of one network.
+    """All verdicts on one network.
 
     Args:
         model: "name@edition".
@@ -85,12 +85,12 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether ours is wrong in nothing."""
+        """Whether no verdict says that our network is wrong."""
         return not self.of(Outcome.OURS_IS_WRONG)
 
     @property
     def widest(self) -> Verdict | None:
-        """The printed figure that holds and from which ours is farthest; None without printed figures."""
+        """Of the printed figures that hold, the one farthest from ours; None without printed figures."""
         printed = [v for v in self.of(Outcome.HOLDS) if v.deviation is not None]
         return max(printed, key=lambda v: abs(v.deviation or 0), default=None)
 

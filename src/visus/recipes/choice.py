@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.intensity import PixelValues
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.errors import TaskMismatchError
 from visus.models.card import Card
 from visus.structures import Preprocessing
+from visus.structures.task_cards import task_card
 from visus.tasks.options import LossOptions
 
 SMALL_IMAGE = 64
@@ -44,16 +46,22 @@ class DataFacts:
 
 
 def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
-    """(model, backbone) for own data; the backbone is "" where the model needs none."""
-    if task == "landmarks":
-        return "landmarks", "mobilenet_v2"
-    if task == "localization":
-        return "localizer", "mobilenet_v2"
-    if task == "detection":
-        return "yolov3", "mobilenet_v2"
-    if task in ("segmentation", "multilabel_segmentation"):
-        return "unet@padded", ""
-    return ("mnist_cnn" if facts.small else "resnet18"), ""
+    """(model, backbone) for own data; the backbone is "" where the model needs none.
+
+    Raises:
+        TaskMismatchError: if the task is unknown, or its card names no default model.
+    """
+    if task == "classification" and facts.small:
+        return "mnist_cnn", ""
+    card = task_card(task)
+    if not card.default_model:
+        raise TaskMismatchError(
+            f"{task} has no default model",
+            expected="the name of a model",
+            got="none",
+            remedy=f"choose one with --model; visus models --task {task} lists them",
+        )
+    return card.default_model, card.default_backbone
 
 
 def own_anchors(card: Card, classes: int, *, pretrained: bool) -> int:

@@ -19,10 +19,11 @@ from visus.data.reading.named import NAMED
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe, named_changes
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
-from visus.models.card import Card, models_task
+from visus.models.card import Card
 from visus.recipes.choice import DataFacts
 from visus.recipes.phases import PHASES, PhaseOf
 from visus.structures import Sample
+from visus.structures.task_cards import task_card
 
 LOOKED_AT = 32
 """So many training images are decoded to learn their size and whether they have colour."""
@@ -35,7 +36,7 @@ class Plan:
     Args:
         data: folder or file (absolute), or name of the data set.
         format: reader that was found or asked for.
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         model: "name@edition", or "model+backbone@edition" of a composition.
         weights: "none", "default" or the path of a file.
         channels: of the network's input.
@@ -188,12 +189,13 @@ def prepare(
         model, backbone, recipe = phase.model, None, phase.recipe
         said.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
     card = find(f"{model}+{backbone}" if backbone else model, pretrained=weights != "none")
-    if card.task != models_task(task):
+    wanted = task_card(task).model_task
+    if card.task != wanted:
         raise TaskMismatchError(
             f"{card.name} does not fit the task",
-            expected=f"a model for {models_task(task)}",
+            expected=f"a model for {wanted}",
             got=f"{card.name}, a model for {card.task}",
-            remedy=f"visus models --task {models_task(task)} lists those that fit"
+            remedy=f"visus models --task {wanted} lists those that fit"
             + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
         )
     starts_from = find(card.backbone) if card.backbone else card

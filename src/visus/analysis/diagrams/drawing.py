@@ -1,4 +1,4 @@
-"""A network as a picture."""
+"""Draws a network as a picture, with a legend."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Diagram:
     texts: tuple[Placed, ...]
 
     def save(self, file: str | Path) -> Path:
-        """Writes the picture into an .svg file.
+        """Writes the picture to an .svg file.
 
         Raises:
             UsageError: for another suffix.
@@ -38,16 +38,16 @@ class Diagram:
         """
         path = Path(file)
         if path.suffix != ".svg":
-            raise UsageError(f"cannot draw a network as {file}", expected=".svg", got=path.suffix)
+            raise UsageError(f"unknown format for the picture of a network: {file}", expected=".svg", got=path.suffix)
         return written(path, self.svg)
 
     def _repr_svg_(self) -> str:
-        """For notebooks."""
+        """The SVG text, which notebooks show as a picture."""
         return self.svg
 
 
 def draw(name: str, shape: tuple[int, int, int], lines: Sequence[Line], outputs: Sequence[int]) -> Diagram:
-    """Draws a network that was worked out.
+    """Draws the network of a summary.
 
     Args:
         name: for its head.
