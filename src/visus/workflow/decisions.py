@@ -19,7 +19,7 @@ from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
 from visus.models.card import Card
-from visus.recipes.choice import DataFacts
+from visus.recipes.own_data import DataFacts
 from visus.recipes.phases import PHASES, PhaseOf
 from visus.structures import Sample
 from visus.structures.task_cards import task_card
