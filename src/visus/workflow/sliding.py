@@ -156,7 +156,7 @@ class Slider:
         size = sample.image.size()
         levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
         boxes, labels, scores = self._merged(levels) if self.is_localizer else self._suppressed(levels, size)
-        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image.load())
+        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image)
         return Slid(levels, detections, self.network is not None)
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
