@@ -25,12 +25,12 @@ from torchvision.ops import clip_boxes_to_image
 
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
-from visus.losses.giou import giou_loss
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
 from visus.models.detection.box_targets import Truth, truths_of
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
+from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
 from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.predictors import Grid, Predictors
@@ -171,7 +171,7 @@ class RetinaNetCodec:
     def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         """offsets [M,4] of anchors [M,4] that belong to boxes [M,4] -> their sum."""
         if self.box_loss == "giou":
-            return giou_loss(CODING.decode(offsets, anchors), boxes).sum()
+            return (1 - paired_giou(CODING.decode(offsets, anchors), boxes)).sum()
         loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
         return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
 
