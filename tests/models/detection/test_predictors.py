@@ -95,7 +95,7 @@ def test_the_losses_use_the_assignment_that_is_shown(answered: Any, name: str) -
     places = codec.predictors(leaf)
     assert len(matches) == len(places.boxes) == sum(grid.total for grid in places.grids)
     assert set(matches[matches >= 0].tolist()) <= {0, 1}  # the ignored object is nobody's
-    losses = codec.losses(leaf, encoded)
+    losses = codec.terms(leaf, encoded)
     learns = touched(losses["box"], leaves, len(matches))
     assert learns.any()
     assert torch.equal(learns, matches >= 0)
