@@ -21,7 +21,7 @@ FLOORS = (
     {"explanation", "stylization", "exporters", "lab", "proof"},
     {"report", "server", "experiments"},
     {"workflow"},
-    {"api"},
+    {"api", "testing"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -40,8 +40,7 @@ def train(
     Args:
         data: a folder, a file, or the name of a data set.
         model: such as "resnet18" or "resnet18@torchvision"; None: chosen for the data.
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or
-            "multilabel_segmentation"; None: the most specific that the labels allow.
+        task: such as "detection"; None: the most specific that the labels allow.
         format: the reader of the data, when two could read it.
         backbone: of a composed model, such as "mobilenet_v2" for "ssd".
         weights: "none", "default" (published ones; also for None) or a file.

@@ -45,7 +45,7 @@ def train(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model, such as resnet18 or resnet18@torchvision.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model, such as mobilenet_v2.")] = None,
     weights: Annotated[

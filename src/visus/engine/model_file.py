@@ -27,7 +27,7 @@ class ModelInfo:
     """What a model file says of its weights.
 
     Args:
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         model: the edition's full name, such as "resnet18@paper".
         backbone: the full name of a composition's backbone, "" for a network of one piece.
         classes: names of all K classes in the order of their ids.

@@ -1,4 +1,4 @@
-"""Anchors from boxes: k-means over their shapes, with 1 - IoU as the distance. Loads no torch."""
+"""Finds anchors by k-means over the shapes of boxes, with 1 - IoU as the distance. Loads no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROUNDS = 300
 
 
 class Clusters(NamedTuple):
-    """What :func:`cluster_shapes` found.
+    """The anchors that :func:`cluster_shapes` found.
 
     Args:
         anchors: [k,2] width and height, in order of area.
@@ -35,7 +35,7 @@ def shape_overlaps(shapes: Shapes, others: Shapes) -> Shapes:
 
 
 def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 10) -> Clusters:
-    """The ``count`` shapes that fit the given ones best on average.
+    """Finds the ``count`` anchors with the best mean IoU over the given shapes.
 
     K-means with the distance d(box, centroid) = 1 - IoU(box, centroid) of YOLO9000 (arXiv:1612.08242), section 2,
     "Dimension clusters". A centroid becomes the mean of its shapes, as in the authors' code, which need not raise the
@@ -71,7 +71,7 @@ def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 1
 
 
 def _far_apart(shapes: Shapes, count: int, random: np.random.Generator) -> Shapes:
-    """[k,2] of the shapes, each drawn the likelier the farther it is from those before it."""
+    """Draws [k,2] of the shapes to start from (k-means++): shapes far from those already drawn are more likely."""
     chosen = [int(random.integers(len(shapes)))]
     for _ in range(count - 1):
         distance = np.clip(1 - shape_overlaps(shapes, shapes[chosen]).max(1), 0, None) ** 2

@@ -1,4 +1,4 @@
-"""Intersection over union of boxes in numpy, for what must not load torch."""
+"""Intersection over union of boxes in numpy, for modules that must not load torch."""
 
 from __future__ import annotations
 

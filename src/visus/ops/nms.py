@@ -1,4 +1,4 @@
-"""From many scored boxes to few: confidence, per-class non-maximum suppression, the best."""
+"""Reduces many scored boxes to few: confidence threshold, per-class non-maximum suppression (NMS), the best K."""
 
 from __future__ import annotations
 

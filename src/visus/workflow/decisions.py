@@ -18,10 +18,11 @@ from visus.data.pixels.intensity import PICTURE, ranged, survey
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
-from visus.models.card import Card, models_task
-from visus.recipes.choice import DataFacts
+from visus.models.card import Card
+from visus.recipes.own_data import DataFacts
 from visus.recipes.phases import PHASES, PhaseOf
 from visus.structures import Sample
+from visus.structures.task_cards import task_card
 from visus.workflow.request import Request
 
 LOOKED_AT = 32
@@ -132,12 +133,13 @@ def _card(request: Request) -> Card:
 def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:
     """The card of the request's model; raises TaskMismatchError if the model is for another task."""
     card = _card(request)
-    if card.task != models_task(task):
+    wanted = task_card(task).model_task
+    if card.task != wanted:
         raise TaskMismatchError(
             f"{card.name} does not fit the task",
-            expected=f"a model for {models_task(task)}",
+            expected=f"a model for {wanted}",
             got=f"{card.name}, a model for {card.task}",
-            remedy=f"visus models --task {models_task(task)} lists those that fit"
+            remedy=f"visus models --task {wanted} lists those that fit"
             + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
         )
     return card

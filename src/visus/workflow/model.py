@@ -21,7 +21,6 @@ from visus.engine.predict import Answer
 from visus.engine.predict import predict as answer
 from visus.engine.progress import Progress
 from visus.errors import UsageError
-from visus.models.card import models_task
 from visus.structures import (
     Detections,
     Heatmap,
@@ -33,6 +32,7 @@ from visus.structures import (
     SegmentationMap,
     Target,
 )
+from visus.structures.task_cards import task_card
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
@@ -197,7 +197,7 @@ class Model:
             own = _as_class(own, self.classes.index(label))
         elif isinstance(value, Label):
             own = value
-        if models_task(self.info.task) == "segmentation":
+        if task_card(self.info.task).model_task == "segmentation":
             batch = fitted(self.network, batch)
         questions = _one_by_one(own) if isinstance(own, Detections) else [own]
         answers = grad_cam_of_each(self.network, self.task, batch, questions)

@@ -192,6 +192,7 @@ def _new_model(
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing
+    from visus.structures.task_cards import task_card
     from visus.tasks.table import make_task
     from visus.workflow.model import Model
 
@@ -202,7 +203,7 @@ def _new_model(
         report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
         progress.say(str(report))
     frequencies = None
-    if recipe.loss.class_weights != "none" and plan.task in ("classification", "segmentation"):
+    if recipe.loss.class_weights != "none" and task_card(plan.task).weighs_classes:
         truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
         by_median = recipe.loss.class_weights == "median"
         frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)

@@ -1,4 +1,4 @@
-"""What is drawn: the lines of a summary without what is only a remark on another, and how they hang together."""
+"""The nodes of a diagram, made from the lines of a summary; normalisations and activations become remarks on nodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REMARK_MEANINGS = {
 
 @dataclass
 class Node:
-    """One thing to draw.
+    """One node of a diagram.
 
     Args:
         kind: one of ``COLOURS``.
@@ -72,25 +72,25 @@ class Node:
 
     @property
     def is_join(self) -> bool:
-        """Whether several ways end here."""
+        """Whether the node joins several paths."""
         return self.kind in ("sum", "concatenation")
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """Equal for nodes that look alike; the width of a concatenation does not count, for dense blocks grow."""
+        """A key that is equal for nodes that look alike; without the width of concatenations, as dense blocks grow."""
         label = self.kind if self.kind == "concatenation" else self.label
         return self.kind, label, tuple(self.before), tuple(self.after), self.only_in_training
 
     @property
     def hint(self) -> str:
-        """Its numbers in words."""
+        """The text shown under the pointer: names, shape, parameters, multiply-accumulates."""
         numbers = f"{'x'.join(map(str, self.output))}, {self.parameters:,} parameters, {self.macs:,} MACs"
         remarks = " > ".join([*self.before, self.label, *self.after])
         return f"{', '.join(self.paths)}: {remarks}; {numbers}"
 
 
 def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
-    """The nodes of a network, in the order in which they run, without those that nothing calls or nothing uses."""
+    """The nodes of a network in the order in which they run; lines that are never called or never used are left out."""
     lines = _used(lines, outputs)
     consumers: dict[int, list[int]] = defaultdict(list)
     for place, line in enumerate(lines):
@@ -129,7 +129,7 @@ def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
 
 
 def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
-    """The lines, where those whose outputs lead nowhere have lost their inputs and outputs."""
+    """The lines; those whose output is never used have lost their inputs and output."""
     wanted = set(outputs)
     for place in range(len(lines) - 1, -1, -1):
         if place in wanted or lines[place].only_in_training:
@@ -141,13 +141,13 @@ def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
 def _lone(
     source: int, place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
 ) -> bool:
-    """Whether a remark can be written on what it follows: nothing else takes that, but in a training."""
+    """Whether a remark can be written on its source: outside of training, no other line takes the source's output."""
     others = [other for other in consumers[source] if other != place and not lines[other].only_in_training]
     return not others and not any(source in remarks for remarks in waiting.values())
 
 
 def _target(place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
-    """The convolution or linear layer that alone takes what this remark gives, by way of other remarks."""
+    """The convolution or linear layer that alone takes a remark's output, perhaps through other remarks; else None."""
     while len(consumers[place]) == 1:
         place = consumers[place][0]
         if _kind(lines[place]) in ("convolution", "linear") and len(lines[place].inputs) == 1:
@@ -196,7 +196,7 @@ def _kind(line: Line) -> str:
 
 
 def _label(line: Line) -> str:
-    """What stands on a node."""
+    """The text on a node."""
     channels = line.output[0]
     window = "×".join(map(str, line.kernel)) if line.kernel is not None else ""
     stride = max(line.stride or (1, 1))
@@ -240,7 +240,7 @@ def _pooling_label(line: Line, window: str, step: str) -> str:
 
 
 def _remark(line: Line, lines: Sequence[Line]) -> str:
-    """The name of what is only a remark on a layer: normalisation, activation, dropout; "" for all else."""
+    """The name of a line that becomes a remark (normalisation, activation, dropout); "" for other lines."""
     if len(line.inputs) != 1 or line.kernel is not None or line.macs or _kind(line) != "other":
         return ""
     source = line.inputs[0]
