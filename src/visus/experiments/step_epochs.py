@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from visus.data.augmentation.settings import Augmentation
 from visus.data.dataset import Dataset
 from visus.errors import DataError, RecipeError
-from visus.structures import Batch, Label, Placement, Preprocessing, Sample
+from visus.structures import Batch, Placement, Preprocessing, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Images:
             )
         grey = all(pixels.strides[0] == 0 for pixels in loaded)
         pixels = np.stack([image[:1] if grey else image for image in loaded])
-        labels = [target.index for s in samples if isinstance(target := s.target("classification"), Label)]
+        labels = [s.target("classification").index for s in samples if "classification" in s.targets]
         if len(labels) != len(loaded):
             raise DataError("an experiment needs a class for each image", got=f"{len(labels)} of {len(loaded)}")
         return cls(pixels, np.asarray(labels, np.int64))

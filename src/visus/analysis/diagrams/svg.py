@@ -119,8 +119,8 @@ class Sheet:
         self._reach((p[0] for p in (a, b, c, d)), (p[1] for p in (a, b, c, d)))
         weight = ' font-weight="600"' if bold else ""
         turn = f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
-        place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-        attributes = f'font-size="{_n(size)}" fill="{colour}"{place}{weight}{turn}'
+        anchoring = f' text-anchor="{anchor}"' if anchor != "start" else ""
+        attributes = f'font-size="{_n(size)}" fill="{colour}"{anchoring}{weight}{turn}'
         self._parts.append(f'<text x="{_n(x)}" y="{_n(y)}" {attributes}>{escape(text)}</text>')
 
     @contextmanager
