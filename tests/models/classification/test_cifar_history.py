@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.svm import LinearSVC
 from torch import nn
 
 from visus.errors import ShapeError
@@ -54,6 +53,8 @@ def test_fitnet4_has_nineteen_layers() -> None:
 
 def test_the_squared_hinge_is_that_of_scikit_learns_l2_svm() -> None:
     # LinearSVC minimises |w|^2 / 2 + C sum of squared hinges: its optimum is a minimum of ours.
+    from sklearn.svm import LinearSVC
+
     torch.manual_seed(0)
     x = torch.randn(60, 3, dtype=torch.float64)
     y = (x[:, 0] + 0.3 * torch.randn(60) > 0).long()

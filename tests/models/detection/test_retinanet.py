@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
@@ -227,6 +226,8 @@ def painted(size: int) -> tuple[Tensor, list[Detections]]:
     ],
 )
 def test_it_learns_two_images_by_heart(name: str, width: int) -> None:
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = build(catalog.find(name), classes=3, options={"width": width}).train()
     images, truths = painted(128)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from visus.data.augmentation.crops import fixed_window
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
@@ -69,6 +68,8 @@ def random_boxes(random: np.random.Generator, size: tuple[int, int], count: int)
 
 @pytest.mark.parametrize("seed", range(8))
 def test_decoding_undoes_encoding(tiny: YOLOv3, raw: YOLOOutput, seed: int) -> None:
+    from torchvision.ops import box_iou
+
     random = np.random.default_rng(seed)
     truths = [
         target(random_boxes(random, (96, 128), count), random.integers(0, 3, count).tolist()) for count in (0, 1, 3)
@@ -232,6 +233,8 @@ def picture(size: int, box: tuple[int, int, int, int], colour: int, seed: int) -
 )
 def test_two_images_learnt_by_heart(build_network: Callable[..., YOLOv3], count: int) -> None:
     """Within 150 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     shapes = ((16.0, 16.0), (24.0, 40.0), (48.0, 32.0), (64.0, 64.0))
     network = build_network(classes=3, in_channels=3, anchors=shapes[-count:])
