@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError
@@ -167,12 +168,6 @@ def answers_finitely(case: Case) -> bool:
 
 def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-def shapeless(card: Card, **choices: Any) -> nn.Module:
-    """The network on the meta device: shapes without values."""
-    with torch.device("meta"):
-        return build(card, **choices).eval()
 
 
 def small_input(card: Card, network: nn.Module) -> Size:

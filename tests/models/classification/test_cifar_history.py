@@ -6,16 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from networks import shapeless
 from visus.errors import ShapeError
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.classification.dsn import SquaredHingeCodec, squared_hinge
 from visus.models.protocols import Output
-
-
-def shapeless(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return build(find(name)).eval()
 
 
 def test_maxout_weights_begin_within_five_thousandths() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from networks import shapeless
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError, TaskMismatchError, WeightsError
 from visus.models import catalog
@@ -16,11 +17,6 @@ from visus.models.building import build
 from visus.models.segmentation.fcn import FCN, ConvolutionalAlexNet, ConvolutionalVGG16
 from visus.models.segmentation.fcn_weights import from_vgg16
 from visus.models.weights import load_weights
-
-
-def meta(name: str, **choices: object) -> nn.Module:
-    with torch.device("meta"):
-        return build(catalog.find(name), **choices).eval()
 
 
 def centres(layers: list[nn.Module]) -> tuple[float, float]:
@@ -60,7 +56,7 @@ def test_crops_on_vgg16_follow_from_the_centres_of_windows() -> None:
     assert (four_times - pool3) / 8 == 9
     assert 0 - upsampled(four_times, 1, 16) == 31  # FCN-8s
     for name, expected in (("fcn32s", 19), ("fcn16s", 27), ("fcn8s", 31)):
-        assert meta(name).first_pixel == expected
+        assert shapeless(name).first_pixel == expected
 
 
 def test_the_crop_on_alexnet_follows_too() -> None:
@@ -78,7 +74,7 @@ def test_the_crop_on_alexnet_follows_too() -> None:
     )
     centre, step = centres(layers)
     assert (centre, step) == (13, 32)
-    assert (63 - 1) / 2 - centre == meta("fcn_alexnet").first_pixel == 18
+    assert (63 - 1) / 2 - centre == shapeless("fcn_alexnet").first_pixel == 18
 
 
 @pytest.mark.parametrize(
@@ -113,7 +109,7 @@ def test_an_object_lies_where_it_is(
 @pytest.mark.parametrize("name", ["fcn32s", "fcn16s", "fcn8s", "fcn8s@at_once", "fcn_alexnet"])
 @pytest.mark.parametrize("size", [(1, 1), (33, 50), (500, 375)])
 def test_any_size_is_answered(name: str, size: tuple[int, int]) -> None:
-    assert meta(name)(torch.empty(1, 3, *size, device="meta")).shape == (1, 21, *size)
+    assert shapeless(name)(torch.empty(1, 3, *size, device="meta")).shape == (1, 21, *size)
 
 
 def test_convolutions_answer_as_the_dense_layers_do(cheap_values: Callable[[], AbstractContextManager[object]]) -> None:
@@ -214,7 +210,7 @@ def test_every_family_of_backbones_is_asked() -> None:
 
 def takes(name: str) -> bool:
     """Whether a classifier's features can be had of an image of 128x160."""
-    network = meta(name)
+    network = shapeless(name)
     try:
         network.features(torch.empty(1, catalog.find(name).input[0], 128, 160, device="meta"))
     except ShapeError:
@@ -232,15 +228,15 @@ def test_on_every_backbone(name: str) -> None:
     say, the battery of models asks.
     """
     backbone = catalog.find(name)
-    offered = set(meta(name).channels)
+    offered = set(shapeless(name).channels)
     needs = {"fcn32s": {32}, "fcn8s": {8, 16, 32}, "unet": set(), "semantic_fpn": {4, 8, 16}}
     for model, strides in needs.items():
         if not strides <= offered:
             with pytest.raises(TaskMismatchError, match="lacks the maps") as refusal:
-                meta(f"{model}+{name}", classes=3)
+                shapeless(f"{model}+{name}", classes=3)
             assert refusal.value.expected == f"maps of stride {', '.join(map(str, sorted(strides - offered)))}"
             continue
-        network = meta(f"{model}+{name}", classes=3)
+        network = shapeless(f"{model}+{name}", classes=3)
         images = torch.empty(2, backbone.input[0], 128, 160, device="meta")
         assert network(images).shape == (2, 3, 128, 160)
 
