@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scipy import ndimage
 
 from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, scaled, turn, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
@@ -253,6 +252,8 @@ class TestDisplace:
     @pytest.mark.parametrize("deviation", [0.7, 4.0])
     @pytest.mark.parametrize("colour", [True, False])
     def test_equals_map_coordinates(self, border: str, mode: str | None, deviation: float, colour: bool) -> None:
+        from scipy import ndimage
+
         random = np.random.default_rng(6)
         coarse = random.normal(0, deviation, (3, 3, 2))
         field = [ndimage.zoom(coarse[..., axis], (40 / 3, 56 / 3), order=3) for axis in (0, 1)]
@@ -284,6 +285,8 @@ class TestDisplace:
 
 
 def elastic_field(deviation: float) -> np.ndarray:
+    from scipy import ndimage
+
     coarse = np.random.default_rng(8).normal(0, deviation, (3, 3, 2))
     return np.stack([ndimage.zoom(coarse[..., i], (40 / 3, 56 / 3), order=3) for i in (0, 1)], -1).astype(np.float32)
 

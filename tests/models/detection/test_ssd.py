@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError, TaskMismatchError, WeightsError
 from visus.models.building import build
@@ -362,6 +361,8 @@ def test_fc6_takes_every_third_row_and_column() -> None:
 
 @pytest.mark.slow
 def test_ssd512_learns_two_images_by_heart() -> None:
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = ssd512(classes=3, in_channels=3).train()
     images = torch.zeros(2, 3, 268, 268)
