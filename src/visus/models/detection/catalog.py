@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.detection import yolo_cards
 from visus.structures.preprocessing import Preprocessing
 
@@ -20,6 +20,13 @@ _RETINANET_PAPER = (
     "arXiv:1708.02002, figure 3"
 )
 _IMAGENET = Preprocessing(size=(800, 800), fit="letterbox")
+
+_SSD_WEIGHTS = "visus.models.detection.ssd_weights"
+_SSD_FILES = (
+    Conversion(f"{_SSD_WEIGHTS}:from_caffe", suffix=".caffemodel", mark="conv4_3_norm.0"),
+    Conversion(f"{_SSD_WEIGHTS}:from_caffe_vgg16", part="backbone", is_partial=True, suffix=".caffemodel"),
+    Conversion(f"{_SSD_WEIGHTS}:from_vgg16", part="backbone", is_partial=True),
+)
 
 _SSD300 = Card(
     name="ssd",
@@ -44,6 +51,7 @@ _SSD300 = Card(
     fact="ssd300_vgg16",
     citation="liu2016ssd",
     own_data="ssd",
+    conversions=_SSD_FILES,
     takes_backbone=True,
     proof_level="L2",
 )
@@ -70,6 +78,7 @@ _SSD512 = Card(
     ),
     fact="ssd512_vgg16",
     citation="liu2016ssd",
+    conversions=_SSD_FILES,
     proof_level="L2",
     note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
 )
@@ -127,7 +136,7 @@ CARDS: tuple[Card, ...] = (
                 name="retinanet_resnet50_fpn_coco-eeacb38b.pth",
                 sha256="eeacb38b",
                 url="https://download.pytorch.org/models/retinanet_resnet50_fpn_coco-eeacb38b.pth",
-                layout="torchvision-retinanet",
+                convert="visus.models.detection.retinanet_weights:from_torchvision",
                 trained_on="COCO 2017",
                 licence="BSD-3-Clause",
                 metrics={"map": 0.364},
@@ -179,7 +188,7 @@ CARDS: tuple[Card, ...] = (
                 name="ssd300_vgg16_coco-b556d3b4.pth",
                 sha256="b556d3b4",
                 url="https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth",
-                layout="torchvision-ssd300",
+                convert=f"{_SSD_WEIGHTS}:from_torchvision",
                 trained_on="COCO 2017",
                 licence="BSD-3-Clause",
                 metrics={"map": 0.251},

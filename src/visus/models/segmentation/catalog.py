@@ -32,7 +32,8 @@ _VGG16 = WeightsFile(
     name="vgg16-397923af.pth",
     sha256="397923af",
     url="https://download.pytorch.org/models/vgg16-397923af.pth",
-    layout="torchvision-vgg16-convolutional",
+    convert="visus.models.segmentation.fcn_weights:from_vgg16",
+    part="backbone",
     trained_on="ImageNet-1k",
     licence="BSD-3-Clause",
 )
@@ -81,7 +82,6 @@ def _torchvision_fcn(depth: int, parameters: int, macs: int, digits: str, mean_i
                 name=f"fcn_resnet{depth}_coco-{digits}.pth",
                 sha256=digits,
                 url=f"https://download.pytorch.org/models/fcn_resnet{depth}_coco-{digits}.pth",
-                layout="torchvision",
                 trained_on="COCO 2017 with the 20 classes of VOC 2012",
                 licence="BSD-3-Clause",
                 metrics={"mean_iou": mean_iou},
