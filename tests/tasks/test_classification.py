@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
-from visus.structures import Batch, Label, Placement, SegmentationMap
+from visus.structures import Batch, Label, Placement
 from visus.tasks.classification import Classification
 from visus.tasks.options import LossOptions
 from visus.tasks.table import make_task
@@ -181,11 +181,6 @@ def test_choices_of_other_tasks_are_refused() -> None:
         make_task("classification", CLASSES, LossOptions(dice=1))
     with pytest.raises(ShapeError, match="class frequencies"):
         Classification(CLASSES, frequencies=(0.5, 0.5))
-
-
-def test_a_map_is_no_label() -> None:
-    item = replace(prepared(1)[0], target=SegmentationMap(CLASSES, np.zeros((6, 6), np.uint8)))
-    assert Classification(CLASSES).collate([item]).targets is None
 
 
 def test_learns_eight_images() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visus.analysis.meta_shapes import pooled_side
+from visus.analysis.operator_window import operator_window, window_count
 
 aten = torch.ops.aten
 
@@ -85,11 +85,9 @@ def shape_formula(packet: Any, args: Sequence[Any], output: Tensor) -> str:
             )
         ]
         return " x ".join([str(shape[1]), *sides])
-    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d):
-        sides = [
-            _pooled(side, k, s, p, d, ceil=bool(ceil))
-            for side, k, s, p, d, ceil in zip(args[0].shape[-2:], *_pooling(packet, args), strict=True)
-        ]
+    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d) and (window := operator_window(packet, args)):
+        axes = zip(args[0].shape[-2:], window.kernel, window.stride, window.padding, window.dilation, strict=True)
+        sides = [_pooled(*axis, ceil=window.ceil) for axis in axes]
         return " x ".join([str(shape[1]), *sides])
     if packet is aten.cat and output.ndim > 1:
         axis = (args[1] if len(args) > 1 else 0) % output.ndim
@@ -115,24 +113,7 @@ def _pooled(side: int, k: int, s: int, p: int, d: int, *, ceil: bool) -> str:
     text = _side(side, k, s, p, d, 0).replace("floor", "ceil")
     whole = -(-(side + 2 * p - d * (k - 1) - 1) // s) + 1
     # A last window that would begin beyond the image is left out.
-    return text if pooled_side(side, k, s, p, d, ceil=True) == whole else f"{text} - 1"
-
-
-def _pooling(packet: Any, args: Sequence[Any]) -> tuple[tuple[int, int], ...]:
-    given = dict(enumerate(args))
-    maximum = packet is aten.max_pool2d_with_indices
-    kernel = _both(given[1])
-    stride = _both(given.get(2) or given[1])
-    padding = _both(given.get(3, 0))
-    dilation = _both(given.get(4, 1) if maximum else 1)
-    ceil = bool(given.get(5 if maximum else 4, False))
-    return kernel, stride, padding, dilation, (ceil, ceil)
-
-
-def _both(value: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
+    return text if window_count(side, k, s, p, d, ceil=True) == whole else f"{text} - 1"
 
 
 def _pair(value: object) -> tuple[int, int] | None:

@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.formulas import shape_formula
-from visus.analysis.meta_shapes import convolution_shape, uncomputed
+from visus.analysis.meta_shapes import convolution_shape, meta_result
+from visus.analysis.operator_window import operator_window
 from visus.analysis.receptive_field import Reach, joined
 
 aten = torch.ops.aten
@@ -134,7 +135,7 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         packet, kwargs = func.overloadpacket, kwargs or {}
-        outputs = uncomputed(packet, args, kwargs)
+        outputs = meta_result(packet, args, kwargs)
         if outputs is None and packet is aten.convolution and (shape := convolution_shape(args)) is not None:
             outputs = args[0].new_zeros(shape)
         if outputs is None:
@@ -193,6 +194,11 @@ def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach)
     image = args[0] if args and isinstance(args[0], Tensor) else output
     if not before.is_map or image.ndim < 4:
         return before
+    window = operator_window(packet, args)
+    if window is not None:
+        if packet is aten.convolution and args[6]:
+            return before.through_transposed_window(window.kernel, window.stride, window.padding)
+        return before.through_window(window.kernel, window.stride, window.dilation, window.padding)
     rule = _REACHES.get(packet)
     if rule is not None:
         return rule(before, image, args, output)
@@ -201,24 +207,6 @@ def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach)
             return before  # images and channels joined
         return before.over_all(image.shape[2], image.shape[3])
     return before
-
-
-def _after_convolution(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    kernel = args[1].shape[2:]
-    if args[6]:
-        return before.through_transposed_window(kernel, args[3], args[4])
-    return before.through_window(kernel, args[3], args[5], args[4])
-
-
-def _after_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    stride = args[2] if len(args) > 2 and args[2] else args[1]
-    return before.through_window(args[1], stride, (1,), args[3] if len(args) > 3 else (0,))
-
-
-def _after_max_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    stride = args[2] if len(args) > 2 and args[2] else args[1]
-    padding = args[3] if len(args) > 3 else (0,)
-    return before.through_window(args[1], stride, args[4] if len(args) > 4 else (1,), padding)
 
 
 def _after_adaptive_pooling(before: Reach, image: Tensor, _: Sequence[Any], output: Tensor) -> Reach:
@@ -275,9 +263,6 @@ def _after_transposition(before: Reach, image: Tensor, args: Sequence[Any], _: T
 
 
 _REACHES: Mapping[Any, Callable[[Reach, Tensor, Sequence[Any], Tensor], Reach]] = {
-    aten.convolution: _after_convolution,
-    aten.avg_pool2d: _after_pooling,
-    aten.max_pool2d_with_indices: _after_max_pooling,
     aten._adaptive_avg_pool2d: _after_adaptive_pooling,
     aten.adaptive_max_pool2d: _after_adaptive_pooling,
     aten.unfold: _after_unfolding,

@@ -8,8 +8,8 @@ stride s, padding p and dilation d makes of size r, jump j and offset o
     r + d*(k - 1)*j,    j*s,    o + (d*(k - 1)/2 - p)*j.
 
 Pixel i covers [i, i + 1), so that its centre is i + 0.5 and the image itself has offset 0.5; Araujo et al. count
-centres from 0. The field of value i of a map is [o + i*j - r/2, o + i*j + r/2). Behind a transposed convolution or an
-interpolation neighbours differ by a place; what is said is their mean.
+centres from 0. The field of value i of a map is [o + i*j - r/2, o + i*j + r/2). After a transposed convolution or an
+interpolation, the fields of neighbouring values differ by one position; their mean is given.
 """
 
 from __future__ import annotations

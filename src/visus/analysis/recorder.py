@@ -51,7 +51,7 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
     """
     modes = {module: module.training for module in network.modules()}
     try:
-        with values_left_away(network):
+        with without_values(network):
             recorder = _Recorder(network, modes, training=False)
             recorder.run(size)
             trained = _record_training(network, modes, size)
@@ -92,7 +92,7 @@ def _record_training(network: nn.Module, modes: dict[nn.Module, bool], size: tup
 
 
 @contextmanager
-def values_left_away(network: nn.Module) -> Iterator[None]:
+def without_values(network: nn.Module) -> Iterator[None]:
     """Context: replaces all parameters and buffers by tensors on the meta device, which hold no values."""
     kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
     stand_ins: dict[int, Tensor] = {}
@@ -119,21 +119,21 @@ def _stand_in(value: Tensor) -> Tensor:
 
 def _merged(lines: list[Line], trained: Sequence[Line]) -> list[Line]:
     """The lines of the eval pass with the bytes that training keeps; then the lines that only training runs."""
-    places = {key: place for place, key in enumerate(_keys(lines))}
+    line_of = {key: number for number, key in enumerate(_keys(lines))}
     merged = list(lines)
     by_trained = {IMAGE: IMAGE}
     for index, (key, line) in enumerate(zip(_keys(trained), trained, strict=True)):
-        if key in places:
-            place = places[key]
+        if key in line_of:
+            number = line_of[key]
             formula = line.formulas.get("kept_bytes")
-            formulas = {**merged[place].formulas, **({"kept_bytes": formula} if formula else {})}
-            merged[place] = replace(merged[place], kept_bytes=line.kept_bytes, formulas=formulas)
+            formulas = {**merged[number].formulas, **({"kept_bytes": formula} if formula else {})}
+            merged[number] = replace(merged[number], kept_bytes=line.kept_bytes, formulas=formulas)
         else:
-            place = len(merged)
+            number = len(merged)
             inputs = tuple(by_trained[i] for i in line.inputs)
             formulas = {name: text for name, text in line.formulas.items() if name != "live_bytes"}
             merged.append(replace(line, inputs=inputs, live_bytes=0, formulas=formulas, only_in_training=True))
-        by_trained[index] = place
+        by_trained[index] = number
     return merged
 
 
@@ -261,7 +261,7 @@ class _Recorder:
         ):
             output = self.network(image)
         given = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        self.outputs = tuple(dict.fromkeys(place for leaf in given for place in self.origins.get(leaf) or ()))
+        self.outputs = tuple(dict.fromkeys(line for leaf in given for line in self.origins.get(leaf) or ()))
         for leaf in given:
             if (storage := self.storages.get(leaf)) is not None:
                 storage.last = self.time

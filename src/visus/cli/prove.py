@@ -49,7 +49,7 @@ def prove(
     from visus.proof.report import checked  # loads torch
 
     file = None if save is None else checked(save)  # before the work, not after it
-    report = hold(*(models or ()), progress=Progress())
+    report = hold(*(models or ()), progress=ProofProgress())
     if file is not None:
         report.save(file)
     if json_:
@@ -60,7 +60,7 @@ def prove(
         raise typer.Exit(1)
 
 
-class Progress:
+class ProofProgress:
     """Shows progress in a terminal when the work takes long."""
 
     def __init__(self) -> None:

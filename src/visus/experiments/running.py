@@ -24,7 +24,7 @@ from visus.engine.update import Turn, task_turn
 from visus.errors import DivergedError, InterruptedRunError, UsageError, WeightsError
 from visus.experiments.experiment import GO_ON, Configuration, Experiment
 from visus.experiments.outcome import Curve, Outcome
-from visus.experiments.step_epochs import ExperimentData, Images, Stretches, judged_batches
+from visus.experiments.step_epochs import ExperimentData, Images, StepEpochs, judged_batches
 from visus.structures import Batch
 from visus.tasks.classification import Classification
 
@@ -137,7 +137,7 @@ def train_one(
         recipe = recipe.with_changes({"epochs": rows})
     preprocessing = data.train.preprocessing()
     ready = feeder(preprocessing, runtime.device, channels_last=recipe.channels_last)
-    loader = Stretches(
+    loader = StepEpochs(
         data.train, recipe.batch_size, max(math.ceil(steps / recipe.epochs), 1), seed, recipe.augmentation
     )
     seed_generators(seed, runtime.rank)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.models.protocols import Backbone
-from visus.structures import Batch, Detections, Heatmap, Label, Landmarks, MultiLabelMap, SegmentationMap, Target
+from visus.structures import Batch, Heatmap, Value
 
 if TYPE_CHECKING:
     from visus.tasks.task import Task
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NAMED_CLASSES = 3
 
 
-def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Target]) -> list[Heatmap]:
+def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Value]) -> list[Heatmap]:
     """Heat maps for the answers of a network, from its deepest maps.
 
     Of the maps that ``network.features`` gives, the deepest with more than one place that the score depends on is
@@ -63,7 +63,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
     return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
 
 
-def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Target]) -> list[Heatmap]:
+def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Value]) -> list[Heatmap]:
     """A heat map for each of several answers about one image, as :func:`grad_cam` gives them one by one.
 
     The image goes through the network once. Grad-CAM weighs a map by its mean gradient, in which the objects of an
@@ -107,9 +107,7 @@ def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tens
                 yield maps, network(copies[1])
 
 
-def _heatmap(
-    maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Target
-) -> Heatmap:
+def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Value) -> Heatmap:
     """Image n's heat map in file pixels."""
     size = (batch.images.shape[-2], batch.images.shape[-1])
     stride = _deepest(gradients, n)
@@ -149,17 +147,9 @@ def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(values / largest, 0, 1).astype(np.float32) if largest > 0 else np.zeros_like(values)
 
 
-def _name(prediction: Target) -> str:
+def _name(prediction: Value) -> str:
     """What is explained, in words."""
-    if isinstance(prediction, Label):
-        return prediction.name
-    if isinstance(prediction, Detections):
-        names = list(dict.fromkeys(prediction.classes[int(label)] for label in prediction.labels))
-    elif isinstance(prediction, Landmarks):
-        names = [prediction.classes[k] for k in np.flatnonzero(prediction.visible)]
-    elif isinstance(prediction, SegmentationMap | MultiLabelMap):
-        shares = sorted(prediction.fractions().items(), key=lambda entry: -entry[1])
-        names = [name for name, share in shares if share > 0]
+    names = prediction.mentions()
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
     return ", ".join(names[:NAMED_CLASSES]) + more if names else "nothing found"
 

@@ -65,18 +65,18 @@ class Curve:
 
 
 def voc_curves(
-    predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, overlap: float = 0.5
+    predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, iou_threshold: float = 0.5
 ) -> list[Curve]:
     """Makes one curve for each class.
 
-    Each detection belongs to the object of its class that it overlaps most, if by at least ``overlap``. The highest
-    score of an object is its hit, further ones are misses; detections of an ignored object do not count.
+    Each detection belongs to the object of its class that it overlaps most, if by at least ``iou_threshold``. The
+    highest score of an object is its hit, further ones are misses; detections of an ignored object do not count.
 
     Args:
         predictions: one an image, with scores.
         targets: one an image, in the same pixels.
         classes: K.
-        overlap: intersection over union, in (0, 1].
+        iou_threshold: in (0, 1].
     """
     scores, labels, owners = [], [], []  # owners: the object's number over all images, -1 none, -2 an ignored one
     objects = np.zeros(classes, np.int64)
@@ -89,7 +89,7 @@ def voc_curves(
             iou = pairwise_iou(prediction.boxes, target.boxes)  # [D, G]
             iou[prediction.labels[:, None] != target.labels[None]] = -1
             best = iou.argmax(axis=1)
-            near = iou[np.arange(len(best)), best] >= overlap
+            near = iou[np.arange(len(best)), best] >= iou_threshold
             owner[near] = np.where(ignored[best], -2, first + best)[near]
         first += len(target)
         owners.append(owner)

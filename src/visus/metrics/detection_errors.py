@@ -75,7 +75,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
     same = prediction.labels[:, None] == target.labels[None]  # [D, G]
     iou = pairwise_iou(prediction.boxes, target.boxes)
     iou[:, ignored] = -1.0
-    own, other = np.where(same, iou, -1.0), np.where(same, -1.0, iou)
+    of_class, of_others = np.where(same, iou, -1.0), np.where(same, -1.0, iou)  # [D, G]: IoU, -1 elsewhere
     inside = np.where(same & ignored, _share_inside(prediction.boxes, target.boxes), 0.0)
     numbers: dict[int, int] = {}
     for d in np.argsort(-prediction.scores, kind="stable").tolist():
@@ -84,18 +84,18 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
         if numbers[label] > MOST:
             kinds[d] = IGNORED
             continue
-        free = np.where(found, -1.0, own[d])
+        free = np.where(found, -1.0, of_class[d])
         if free.max(initial=-1) >= hit:
             kinds[d], objects[d] = HIT, free.argmax()
             found[objects[d]] = True
         elif inside[d].max(initial=0) >= hit:
             kinds[d] = IGNORED
-        elif near <= own[d].max(initial=-1) < hit:
-            kinds[d], objects[d] = "localisation", own[d].argmax()
-        elif other[d].max(initial=-1) >= hit:
-            kinds[d], objects[d] = "classification", other[d].argmax()
-        elif own[d].max(initial=-1) >= hit:
-            kinds[d], objects[d] = "duplicate", own[d].argmax()
+        elif near <= of_class[d].max(initial=-1) < hit:
+            kinds[d], objects[d] = "localisation", of_class[d].argmax()
+        elif of_others[d].max(initial=-1) >= hit:
+            kinds[d], objects[d] = "classification", of_others[d].argmax()
+        elif of_class[d].max(initial=-1) >= hit:
+            kinds[d], objects[d] = "duplicate", of_class[d].argmax()
         elif iou[d].max(initial=-1) >= near:
             kinds[d] = "both"
     concerned = np.zeros(len(target), bool)
@@ -151,7 +151,7 @@ class ErrorShares:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _CountedDetections:
     """The D detections of all images that count: scores, labels, kinds, and the index and class of their objects."""
 
     scores: NDArray[np.float64]
@@ -209,54 +209,58 @@ def detection_errors(
             counts[i] += np.bincount(prediction.labels[errors.kinds == kind], minlength=len(classes))
     counts[-1] = missed
     nothing = (np.zeros(0), *(np.zeros(0, kind) for kind in (np.int64, "<U14", np.int64, np.int64, bool)))
-    found = _Found(*(np.concatenate(parts) for parts in zip(nothing, *columns, strict=True)))
-    ap = _mean_ap(found, objects, objects)
-    repaired = {kind: _mean_ap(_without(found, kind), objects, objects) for kind in WRONG}
-    repaired["missed"] = _mean_ap(found, objects - missed, objects)
-    only_hits = _chosen(found, found.kinds == HIT)
+    detections = _CountedDetections(*(np.concatenate(parts) for parts in zip(nothing, *columns, strict=True)))
+    ap = _mean_ap(detections, objects, objects)
+    repaired = {kind: _mean_ap(_without(detections, kind), objects, objects) for kind in WRONG}
+    repaired["missed"] = _mean_ap(detections, objects - missed, objects)
+    only_hits = _chosen(detections, detections.kinds == HIT)
     repaired["false_positives"] = _mean_ap(only_hits, objects, objects)
-    repaired["false_negatives"] = _mean_ap(found, hits, objects)
+    repaired["false_negatives"] = _mean_ap(detections, hits, objects)
     gains = {kind: None if ap is None or value is None else value - ap for kind, value in repaired.items()}
     return ErrorShares(classes, ap, counts, gains, hit, near)
 
 
-def _without(found: _Found, kind: str) -> _Found:
+def _without(detections: _CountedDetections, kind: str) -> _CountedDetections:
     """The detections after all errors of one kind are repaired."""
-    wrong = found.kinds == kind
+    wrong = detections.kinds == kind
     if kind not in ("classification", "localisation"):
-        return _chosen(found, ~wrong)
-    hopeful = np.flatnonzero(wrong & ~found.owner_found)
-    hopeful = hopeful[np.argsort(-found.scores[hopeful], kind="stable")]
-    surest = hopeful[np.unique(found.owners[hopeful], return_index=True)[1]]
-    kinds, labels = found.kinds.copy(), found.labels.copy()
-    kinds[surest], labels[surest] = HIT, found.owner_labels[surest]
+        return _chosen(detections, ~wrong)
+    hopeful = np.flatnonzero(wrong & ~detections.owner_found)
+    hopeful = hopeful[np.argsort(-detections.scores[hopeful], kind="stable")]
+    surest = hopeful[np.unique(detections.owners[hopeful], return_index=True)[1]]
+    kinds, labels = detections.kinds.copy(), detections.labels.copy()
+    kinds[surest], labels[surest] = HIT, detections.owner_labels[surest]
     kept = ~wrong
     kept[surest] = True
-    repaired = _Found(found.scores, labels, kinds, found.owners, found.owner_labels, found.owner_found)
+    repaired = _CountedDetections(
+        detections.scores, labels, kinds, detections.owners, detections.owner_labels, detections.owner_found
+    )
     return _chosen(repaired, kept)
 
 
-def _chosen(found: _Found, kept: NDArray[np.bool_]) -> _Found:
-    return _Found(
-        found.scores[kept],
-        found.labels[kept],
-        found.kinds[kept],
-        found.owners[kept],
-        found.owner_labels[kept],
-        found.owner_found[kept],
+def _chosen(detections: _CountedDetections, kept: NDArray[np.bool_]) -> _CountedDetections:
+    return _CountedDetections(
+        detections.scores[kept],
+        detections.labels[kept],
+        detections.kinds[kept],
+        detections.owners[kept],
+        detections.owner_labels[kept],
+        detections.owner_found[kept],
     )
 
 
-def _mean_ap(found: _Found, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
+def _mean_ap(detections: _CountedDetections, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
     """COCO's mean average precision over the classes with objects; 1 for a class whose objects were all removed."""
     values = []
     for k in np.flatnonzero(given).tolist():
         if objects[k] == 0:
             values.append(1.0)
             continue
-        chosen = np.flatnonzero(found.labels == k)
-        chosen = chosen[np.argsort(-found.scores[chosen], kind="stable")]
-        hits = np.cumsum(found.kinds[chosen] == HIT)
-        curve = Curve(hits / objects[k], hits / np.arange(1, len(chosen) + 1), found.scores[chosen], int(objects[k]))
+        chosen = np.flatnonzero(detections.labels == k)
+        chosen = chosen[np.argsort(-detections.scores[chosen], kind="stable")]
+        hits = np.cumsum(detections.kinds[chosen] == HIT)
+        curve = Curve(
+            hits / objects[k], hits / np.arange(1, len(chosen) + 1), detections.scores[chosen], int(objects[k])
+        )
         values.append(curve.hundred_and_one_points() or 0.0)
     return float(np.mean(values)) if values else None

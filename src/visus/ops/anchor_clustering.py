@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.ops.iou import shape_iou
+
 Shapes = NDArray[np.float64]
 
 _ROUNDS = 300
@@ -24,14 +26,6 @@ class Clusters(NamedTuple):
     anchors: Shapes
     mean_iou: float
     counts: NDArray[np.int64]
-
-
-def shape_overlaps(shapes: Shapes, others: Shapes) -> Shapes:
-    """Intersection over union of boxes that share a centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
-    shared = np.minimum(shapes[:, None], others[None]).prod(-1)
-    union: Shapes = shapes.prod(-1)[:, None] + others.prod(-1)[None] - shared
-    overlaps: Shapes = shared / union
-    return overlaps
 
 
 def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 10) -> Clusters:
@@ -54,11 +48,11 @@ def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 1
         centroids = _far_apart(shapes, count, random)
         owner = np.full(len(shapes), -1)
         for _ in range(_ROUNDS):
-            overlaps = shape_overlaps(shapes, centroids)
-            mean = float(overlaps.max(1).mean())
+            iou = shape_iou(shapes, centroids)
+            mean = float(iou.max(1).mean())
             if mean > highest:
                 best, highest = centroids, mean
-            nearest = overlaps.argmax(1)
+            nearest = iou.argmax(1)
             if np.array_equal(nearest, owner):
                 break
             owner = nearest
@@ -66,7 +60,7 @@ def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 1
                 [shapes[owner == k].mean(0) if np.any(owner == k) else centroids[k] for k in range(count)]
             )
     best = best[np.argsort(best.prod(1), kind="stable")]
-    counts = np.bincount(shape_overlaps(shapes, best).argmax(1), minlength=count)
+    counts = np.bincount(shape_iou(shapes, best).argmax(1), minlength=count)
     return Clusters(best, highest, counts)
 
 
@@ -74,7 +68,7 @@ def _far_apart(shapes: Shapes, count: int, random: np.random.Generator) -> Shape
     """Draws [k,2] of the shapes to start from (k-means++): shapes far from those already drawn are more likely."""
     chosen = [int(random.integers(len(shapes)))]
     for _ in range(count - 1):
-        distance = np.clip(1 - shape_overlaps(shapes, shapes[chosen]).max(1), 0, None) ** 2
+        distance = np.clip(1 - shape_iou(shapes, shapes[chosen]).max(1), 0, None) ** 2
         total = distance.sum()
         chosen.append(int(random.choice(len(shapes), p=distance / total)) if total > 0 else chosen[0])
     return shapes[chosen].copy()

@@ -13,7 +13,7 @@ from visus.proof import branches
 from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import UNITS, Fact, Fault, Locator, Printed, Row, read
-from visus.proof.verdict import Outcome, Proof, Verdict
+from visus.proof.verdict import FactOutcome, Proof, Verdict
 
 
 def prove_card(card: Card) -> Proof:
@@ -65,7 +65,7 @@ class _CannotTellError(Exception):
 
 
 def _faulty(faults: Sequence[Fault], source: str) -> tuple[Verdict, ...]:
-    return tuple(Verdict(f.row, f.key, Outcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
+    return tuple(Verdict(f.row, f.key, FactOutcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
 
 
 def _totals(published: Fact, found: Measurement) -> Iterator[Verdict]:
@@ -77,7 +77,7 @@ def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
     try:
         _calls(found, row)
     except _CannotTellError as error:
-        yield Verdict(row.name, "at", Outcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
+        yield Verdict(row.name, "at", FactOutcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
         return
     for key, expected in row.values.items():
         try:
@@ -88,16 +88,16 @@ def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
             else:
                 yield _compared(row.name, key, expected, _value(found, row, key), published.paper)
         except (_CannotTellError, ValueError) as error:
-            yield Verdict(row.name, key, Outcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
+            yield Verdict(row.name, key, FactOutcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
 
 
 def _compared(row: str, key: str, expected: Any, got: Any, source: str) -> Verdict:
     if _same(key, expected, got):
-        return Verdict(row, key, Outcome.HOLDS, expected, got, source=source)
+        return Verdict(row, key, FactOutcome.HOLDS, expected, got, source=source)
     reason = ""
     if isinstance(expected, int) and isinstance(got, int):
         reason = f"{abs(got - expected):,} too {'many' if got > expected else 'few'}"
-    return Verdict(row, key, Outcome.OURS_IS_WRONG, expected, got, reason, source)
+    return Verdict(row, key, FactOutcome.OURS_IS_WRONG, expected, got, reason, source)
 
 
 def _same(key: str, expected: Any, got: Any) -> bool:
@@ -195,7 +195,7 @@ def _branches(found: Measurement, row: Row, expected: list[str], source: str) ->
     block = branches.stated(expected)
     got = branches.measured(windows, groups=any(" g" in step for step in block.steps))
     reason = branches.differences(block, got)
-    outcome = Outcome.OURS_IS_WRONG if reason else Outcome.HOLDS
+    outcome = FactOutcome.OURS_IS_WRONG if reason else FactOutcome.HOLDS
     return Verdict(row.name, "branches", outcome, expected, branches.listed(got.steps), reason, source)
 
 
@@ -207,12 +207,12 @@ def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
     try:
         got = _value(found, published.row(figure.row), figure.key) if figure.row else getattr(found, figure.key)
     except _CannotTellError as error:
-        return _verdict(figure, Outcome.OURS_IS_WRONG, None, str(error))
+        return _verdict(figure, FactOutcome.OURS_IS_WRONG, None, str(error))
     counted = [number * UNITS[figure.unit] for number in (got if isinstance(got, list) else [got])]
     farthest = max(counted, key=lambda number: abs(number - figure.value))
     agrees = abs(farthest - figure.value) <= figure.within
     if agrees and not figure.wrong:
-        return _verdict(figure, Outcome.HOLDS, farthest)
+        return _verdict(figure, FactOutcome.HOLDS, farthest)
     if agrees:
         reason = f"the facts call this figure wrong ({figure.wrong}), but ours agrees with it"
     elif not figure.wrong:
@@ -222,11 +222,11 @@ def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
     elif not _same(figure.key, exact, got):
         reason = "the facts call this figure wrong, but ours is not their exact count either"
     else:
-        return _verdict(figure, Outcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
-    return _verdict(figure, Outcome.OURS_IS_WRONG, farthest, reason)
+        return _verdict(figure, FactOutcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
+    return _verdict(figure, FactOutcome.OURS_IS_WRONG, farthest, reason)
 
 
-def _verdict(figure: Printed, outcome: Outcome, got: float | None, reason: str = "") -> Verdict:
+def _verdict(figure: Printed, outcome: FactOutcome, got: float | None, reason: str = "") -> Verdict:
     return Verdict(
         row=figure.row,
         key=figure.key,

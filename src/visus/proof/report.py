@@ -11,7 +11,7 @@ from typing import Any
 
 from visus.analysis.writing import written
 from visus.errors import UsageError
-from visus.proof.verdict import Outcome, Proof, Verdict
+from visus.proof.verdict import FactOutcome, Proof, Verdict
 
 WIDTH = 100
 NAMES = {
@@ -25,7 +25,11 @@ NAMES = {
     "sees": "receptive field",
 }
 """How people call a key, where not by its own name."""
-_COLOURS = {Outcome.HOLDS: "32", Outcome.PUBLISHED_IS_WRONG: "33", Outcome.OURS_IS_WRONG: "1;31"}  # of a terminal
+_COLOURS = {
+    FactOutcome.HOLDS: "32",
+    FactOutcome.PUBLISHED_IS_WRONG: "33",
+    FactOutcome.OURS_IS_WRONG: "1;31",
+}  # of a terminal
 _HEAD = ("model", "layer table", "facts", "hold", "slips", "wrong", "farthest printed figure that holds")
 
 
@@ -49,7 +53,7 @@ class Report:
         """The number of published facts that the networks were checked against."""
         return sum(len(proof.verdicts) for proof in self.proofs)
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: FactOutcome) -> int:
         """The number of verdicts with this outcome."""
         return sum(len(proof.of(outcome)) for proof in self.proofs)
 
@@ -58,7 +62,7 @@ class Report:
         return {
             "networks": len(self.proofs),
             "facts": self.facts,
-            **{outcome.name.lower(): self.count(outcome) for outcome in Outcome},
+            **{outcome.name.lower(): self.count(outcome) for outcome in FactOutcome},
             "proofs": [proof.to_dict() for proof in self.proofs],
         }
 
@@ -73,8 +77,8 @@ class Report:
             colour: with the colours of a terminal.
         """
         lines = [line for proof in self.proofs for line in _every_fact(proof)] if verbose else list(self._table(colour))
-        lines += self._section("Published figures that are wrong", Outcome.PUBLISHED_IS_WRONG, colour)
-        lines += self._section("Ours is wrong", Outcome.OURS_IS_WRONG, colour)
+        lines += self._section("Published figures that are wrong", FactOutcome.PUBLISHED_IS_WRONG, colour)
+        lines += self._section("Ours is wrong", FactOutcome.OURS_IS_WRONG, colour)
         return "\n".join([*lines, "", self._verdict(colour)])
 
     def save(self, file: str | Path) -> Path:
@@ -116,7 +120,7 @@ class Report:
     def slips(self) -> str:
         """A Markdown table of every wrong published figure, with the reason."""
         rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
-        for models, verdicts in _grouped(self.proofs, Outcome.PUBLISHED_IS_WRONG):
+        for models, verdicts in _grouped(self.proofs, FactOutcome.PUBLISHED_IS_WRONG):
             for verdict in verdicts:
                 cells = [
                     ", ".join(f"`{model}`" for model in models),
@@ -136,9 +140,9 @@ class Report:
         yield "  ".join("-" * width for width in widths)
         for proof, row in zip(self.proofs, rows, strict=True):
             line = _line(row, widths)
-            yield _painted(line, Outcome.OURS_IS_WRONG, colour) if not proof.holds else line
+            yield _painted(line, FactOutcome.OURS_IS_WRONG, colour) if not proof.holds else line
 
-    def _section(self, title: str, outcome: Outcome, colour: bool) -> Iterator[str]:
+    def _section(self, title: str, outcome: FactOutcome, colour: bool) -> Iterator[str]:
         groups = _grouped(self.proofs, outcome)
         if groups:
             yield ""
@@ -158,9 +162,9 @@ class Report:
         held = len(self.proofs) - unpublished
         good, slips, wrong = (self.count(outcome) for outcome in _ORDER)
         parts = [
-            _painted(f"{good:,} hold", Outcome.HOLDS, colour),
+            _painted(f"{good:,} hold", FactOutcome.HOLDS, colour),
             f"{slips:,} published figures are wrong" if slips != 1 else "1 published figure is wrong",
-            _painted(f"ours is wrong in {wrong:,}", Outcome.OURS_IS_WRONG, colour)
+            _painted(f"ours is wrong in {wrong:,}", FactOutcome.OURS_IS_WRONG, colour)
             if wrong
             else "ours is wrong in none",
         ]
@@ -174,7 +178,7 @@ class Report:
         return text
 
 
-_ORDER = (Outcome.HOLDS, Outcome.PUBLISHED_IS_WRONG, Outcome.OURS_IS_WRONG)
+_ORDER = (FactOutcome.HOLDS, FactOutcome.PUBLISHED_IS_WRONG, FactOutcome.OURS_IS_WRONG)
 
 
 def checked(file: str | Path) -> Path:
@@ -229,7 +233,7 @@ def _every_fact(proof: Proof) -> Iterator[str]:
     yield from _wrapped(f"{proof.model}: {proof.paper}", "")
     rows: dict[str, dict[str, str]] = {}
     sources = []
-    for verdict in proof.of(Outcome.HOLDS):
+    for verdict in proof.of(FactOutcome.HOLDS):
         facts = rows.setdefault(verdict.row or "the network", {})
         if verdict.text:
             exact = facts.get(verdict.key, f"{named(verdict.key)} {shown(verdict.got)}")
@@ -249,7 +253,7 @@ def _every_fact(proof: Proof) -> Iterator[str]:
     yield ""
 
 
-def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
+def _grouped(proofs: Sequence[Proof], outcome: FactOutcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
     """Groups of verdicts with one reason, each verdict once, with the names of its networks."""
     models: dict[object, list[str]] = {}
     verdicts: dict[object, Verdict] = {}
@@ -294,7 +298,7 @@ def _wrapped(text: str, indent: str, hanging: int | None = None) -> list[str]:
     )
 
 
-def _painted(text: str, outcome: Outcome, colour: bool) -> str:
+def _painted(text: str, outcome: FactOutcome, colour: bool) -> str:
     return f"\033[{_COLOURS[outcome]}m{text}\033[0m" if colour else text
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Outcome(StrEnum):
+class FactOutcome(StrEnum):
     """The three possible outcomes of checking a fact."""
 
     HOLDS = "holds"
@@ -33,7 +33,7 @@ class Verdict:
 
     row: str
     key: str
-    outcome: Outcome
+    outcome: FactOutcome
     expected: Any = None
     got: Any = None
     reason: str = ""
@@ -79,19 +79,19 @@ class Proof:
     rows: int = 0
     verdicts: tuple[Verdict, ...] = ()
 
-    def of(self, outcome: Outcome) -> tuple[Verdict, ...]:
+    def of(self, outcome: FactOutcome) -> tuple[Verdict, ...]:
         """The verdicts with this outcome."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome is outcome)
 
     @property
     def holds(self) -> bool:
         """Whether no verdict says that our network is wrong."""
-        return not self.of(Outcome.OURS_IS_WRONG)
+        return not self.of(FactOutcome.OURS_IS_WRONG)
 
     @property
     def widest(self) -> Verdict | None:
         """Of the printed figures that hold, the one farthest from ours; None without printed figures."""
-        printed = [v for v in self.of(Outcome.HOLDS) if v.deviation is not None]
+        printed = [v for v in self.of(FactOutcome.HOLDS) if v.deviation is not None]
         return max(printed, key=lambda v: abs(v.deviation or 0), default=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +102,6 @@ class Proof:
             "paper": self.paper,
             "rows": self.rows,
             "facts": len(self.verdicts),
-            **{outcome.name.lower(): len(self.of(outcome)) for outcome in Outcome},
+            **{outcome.name.lower(): len(self.of(outcome)) for outcome in FactOutcome},
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
         }

@@ -11,14 +11,13 @@ from PIL import Image, ImageDraw
 from visus.metrics.detection_errors import HIT, IGNORED, KINDS, image_errors
 from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
-from visus.structures.drawing import (
+from visus.structures.drawing.boxes import draw_tags, outline
+from visus.structures.drawing.canvas import (
     HUES,
     UNCOUNTED,
     Colour,
     canvas,
     check_same_shape,
-    draw_tags,
-    outline,
     percent,
     text_size,
     with_legend,

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from visus.structures.drawing import reduced
+from visus.structures.drawing.canvas import reduced
 
 LONGEST_SIDE = 480
 """Pictures in pages have at most this many pixels a side."""

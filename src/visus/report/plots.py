@@ -19,7 +19,7 @@ import numpy as np
 
 from visus.engine.disk import write_atomically
 from visus.errors import ShapeError
-from visus.structures.drawing import colour_of
+from visus.structures.drawing.canvas import colour_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

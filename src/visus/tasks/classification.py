@@ -59,7 +59,7 @@ class Classification:
         Raises:
             ShapeError: if the images are not of one size.
         """
-        ids = [item.target.index for item in prepared if isinstance(item.target, Label)]
+        ids = [cast(Label, item.target).index for item in prepared if item.target is not None]
         return Batch(
             images=stack_images(prepared),
             targets=torch.tensor(ids) if len(ids) == len(prepared) else None,
@@ -102,6 +102,10 @@ class Classification:
     def metrics(self) -> ClassificationMetric:
         """A fresh metric."""
         return ClassificationMetric(self.classes)
+
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """1 for the right class; a wrong one is the worse the surer it is: minus its probability."""
+        return 1.0 if prediction.index == truth.index else -(prediction.score or 0.0)
 
     def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
         """[N]: the logit of each prediction's class, before the softmax (Selvaraju et al. 2017, section 3).

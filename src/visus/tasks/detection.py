@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,10 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.detection import DetectionMetric
 from visus.models.protocols import Codec
-from visus.structures import Batch, Detections, Target
+from visus.structures import Batch, Detections
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class DetectorOutputs(Protocol):
@@ -55,7 +55,7 @@ class Detection:
             ShapeError: if the images are not of one size.
         """
         targets = [item.target for item in prepared]
-        labelled = all(isinstance(target, Detections) for target in targets)
+        labelled = all(target is not None for target in targets)
         return Batch(
             images=stack_images(prepared),  # [N, C, H, W]
             targets=targets if labelled else None,
@@ -78,7 +78,11 @@ class Detection:
         """A fresh metric."""
         return DetectionMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The mAP at IoU 0.5 of one image, without kinds of errors."""
+        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, truth)
+
+    def score(self, model: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: how strongly the network speaks for the objects that were predicted.
 
         For each object this is the logit of its class at the raw box that overlaps it most (boxes that survived
@@ -88,7 +92,7 @@ class Detection:
         logits, boxes = outputs.class_logits(), outputs.boxes().detach()  # [N, A, K], [N, A, 4]
         totals = []
         for image_logits, image_boxes, value in zip(logits, boxes, prediction, strict=True):
-            if not isinstance(value, Detections) or len(value) == 0:
+            if len(value) == 0:
                 totals.append(image_logits.amax())
                 continue
             wanted = torch.from_numpy(value.boxes).to(image_boxes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,11 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.landmarks import LandmarkMetric
 from visus.models.protocols import Codec
-from visus.structures import Batch, Landmarks, Target
+from visus.structures import Batch, Landmarks
 from visus.structures.values.landmarks import flip_pairs
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class LandmarkOutputs(Protocol):
@@ -53,7 +53,7 @@ class LandmarkTask:
             ShapeError: if the images are not of one size.
         """
         targets = [item.target for item in prepared]
-        labelled = all(isinstance(target, Landmarks) for target in targets)
+        labelled = all(target is not None for target in targets)
         return Batch(
             images=stack_images(prepared),  # [N, C, H, W]
             targets=targets if labelled else None,
@@ -76,11 +76,15 @@ class LandmarkTask:
         """A fresh metric."""
         return LandmarkMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The primary score of one image."""
+        return quality_by(self.metrics(), self.primary, prediction, truth)
+
+    def score(self, model: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: the sum of the logits of the points that are said to be visible; of all, where none is."""
         totals = []
         for row, value in zip(outputs.visible, prediction, strict=True):
-            chosen = torch.from_numpy(value.visible).to(row.device) if isinstance(value, Landmarks) else row > row
+            chosen = torch.from_numpy(value.visible).to(row.device)
             totals.append(row[chosen].sum() if bool(chosen.any()) else row.sum())
         return torch.stack(totals)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import TaskMismatchError
 from visus.metrics.localization import LocalizationMetric
 from visus.models.protocols import Codec
-from visus.structures import Batch, Detections, Target
+from visus.structures import Batch, Detections
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class LocalizerOutputs(Protocol):
@@ -55,7 +55,7 @@ class Localization:
             ShapeError: if the images are not of one size.
         """
         targets = [item.target for item in prepared]
-        labelled = all(isinstance(target, Detections) for target in targets)
+        labelled = all(target is not None for target in targets)
         return Batch(
             images=stack_images(prepared),  # [N, C, H, W]
             targets=targets if labelled else None,
@@ -77,12 +77,16 @@ class Localization:
         """A fresh metric."""
         return LocalizationMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The primary score of one image."""
+        return quality_by(self.metrics(), self.primary, prediction, truth)
+
+    def score(self, model: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: presence and the values of the guessed classes, each weighted by its score."""
         classes = outputs.vector[:, -len(self.classes) :]
         totals = []
         for presence, row, value in zip(outputs.vector[:, 0], classes, prediction, strict=True):
-            if not isinstance(value, Detections) or len(value) == 0:
+            if len(value) == 0:
                 totals.append(presence)
                 continue
             labels = torch.from_numpy(value.labels).to(row.device)

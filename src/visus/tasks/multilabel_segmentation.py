@@ -6,7 +6,7 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from visus.errors import ShapeError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
 from visus.models.protocols import Output
-from visus.structures import IGNORE, Batch, MultiLabelMap, Target
+from visus.structures import IGNORE, Batch, MultiLabelMap
 from visus.tasks.dense import DenseTask, aligned
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.task import PrimaryMetric, quality_by
 
 THRESHOLD = 0.5
 """A pixel bears a class from this probability on."""
@@ -55,7 +55,7 @@ class MultiLabelSegmentation(DenseTask):
             ShapeError: if the images are not of one size, or masks are not as large as their image.
         """
         images = stack_images(prepared)
-        maps = [item.target for item in prepared if isinstance(item.target, MultiLabelMap)]
+        maps = [cast(MultiLabelMap, item.target) for item in prepared if item.target is not None]
         for item, map_ in zip(prepared, maps, strict=False):
             if map_.size != images.shape[2:] or len(map_.classes) != len(self.classes):
                 raise ShapeError(
@@ -94,7 +94,11 @@ class MultiLabelSegmentation(DenseTask):
         """A fresh metric."""
         return MultiLabelMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The primary score of one image."""
+        return quality_by(self.metrics(), self.primary, prediction, truth)
+
+    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: the sum, over all pixels, of the logits of the classes that were predicted there.
 
         Args:
@@ -103,6 +107,6 @@ class MultiLabelSegmentation(DenseTask):
             prediction: N maps [K,H,W].
         """
         logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
-        masks = np.stack([value.masks for value in prediction if isinstance(value, MultiLabelMap)])
+        masks = np.stack([value.masks for value in prediction])
         logits, bears = aligned(logits, torch.from_numpy(masks).to(logits.device))  # [N, K, H, W]
         return logits.where(bears, 0).sum((1, 2, 3))  # [N]

@@ -6,7 +6,7 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,12 +26,12 @@ from visus.losses.cross_entropy import cross_entropy
 from visus.losses.dice import dice_loss
 from visus.metrics.segmentation import SegmentationMetric
 from visus.models.protocols import Output
-from visus.structures import IGNORE, Batch, SegmentationMap, Target
+from visus.structures import IGNORE, Batch, SegmentationMap
 from visus.structures.class_names import border_id
 from visus.tasks.dense import DenseTask, aligned
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.task import PrimaryMetric, quality_by
 
 _CHOICES = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
 
@@ -70,7 +70,7 @@ class Segmentation(DenseTask):
             ShapeError: if the images are not of one size, or a map is not as large as its image.
         """
         images = stack_images(prepared)
-        maps = [item.target.map for item in prepared if isinstance(item.target, SegmentationMap)]
+        maps = [cast(SegmentationMap, item.target).map for item in prepared if item.target is not None]
         for item, map_ in zip(prepared, maps, strict=False):
             if map_.shape != images.shape[2:]:
                 raise ShapeError(
@@ -125,7 +125,11 @@ class Segmentation(DenseTask):
         """A fresh metric."""
         return SegmentationMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The mean IoU of one image; contours would cost more than they tell here."""
+        return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, truth)
+
+    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
 
         Args:
@@ -135,7 +139,7 @@ class Segmentation(DenseTask):
             prediction: N maps [H,W].
         """
         logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
-        maps = np.stack([value.map for value in prediction if isinstance(value, SegmentationMap)])
+        maps = np.stack([value.map for value in prediction])
         ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
         logits, ids = aligned(logits, ids)
         counts = ids != IGNORE

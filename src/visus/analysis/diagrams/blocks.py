@@ -52,10 +52,10 @@ class Box:
                 x, y, self.width, self.height, fill=colour.fill, stroke=colour.stroke, radius=4,
                 dashed=self.node.only_in_training,
             )  # fmt: skip
-            for place, remark in enumerate(self.before):
-                _stripe(sheet, x, y + 1 + place * STRIPE, self.width, remark)
-            for place, remark in enumerate(reversed(self.after)):
-                _stripe(sheet, x, y + self.height - 1 - (place + 1) * STRIPE, self.width, remark)
+            for index, remark in enumerate(self.before):
+                _stripe(sheet, x, y + 1 + index * STRIPE, self.width, remark)
+            for index, remark in enumerate(reversed(self.after)):
+                _stripe(sheet, x, y + self.height - 1 - (index + 1) * STRIPE, self.width, remark)
             middle = y + STRIPE * len(self.before) + 15
             sheet.text(x + self.axis, middle, self.label)
         places.right[self.number] = (x + self.width, y + self.height / 2)
@@ -103,11 +103,11 @@ class Row:
 
     def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
         axis = x + self.axis
-        for place, part in enumerate(self.parts):
+        for index, part in enumerate(self.parts):
             part.draw(sheet, axis - part.axis, y, places)
             y += part.height
-            if place < len(self.parts) - 1:
-                sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[place + 1], Split))
+            if index < len(self.parts) - 1:
+                sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[index + 1], Split))
                 y += GAP
 
 
@@ -212,8 +212,8 @@ class Split:
                     x + left, y, right - left, 18, fill=colour.fill, stroke=colour.stroke, radius=9,
                     dashed=self.join.only_in_training,
                 )  # fmt: skip
-                for place, remark in enumerate(visible(self.join.after)):
-                    _stripe(sheet, x + left + 8, y + 18 - STRIPE * (place + 1), right - left - 16, remark)
+                for index, remark in enumerate(visible(self.join.after)):
+                    _stripe(sheet, x + left + 8, y + 18 - STRIPE * (index + 1), right - left - 16, remark)
                 sheet.text(x + (left + right) / 2, y + 12.6, self.join.label, size=10)
                 places.right[self.number] = (x + right, y + 9)
 

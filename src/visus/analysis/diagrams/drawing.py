@@ -10,7 +10,7 @@ from visus.analysis.diagrams.blocks import meaning, shape_text, visible
 from visus.analysis.diagrams.flow import draw_flow
 from visus.analysis.diagrams.nodes import COLOURS, MEANINGS, REMARK_MEANINGS, REMARKS, Node, nodes_of
 from visus.analysis.diagrams.structure import structure_of
-from visus.analysis.diagrams.svg import SOFT, Placed, Sheet, text_width
+from visus.analysis.diagrams.svg import SOFT, PlacedText, Sheet, text_width
 from visus.analysis.diagrams.volumes import can_draw_volumes, draw_volumes
 from visus.analysis.line import Line
 from visus.analysis.writing import written
@@ -27,7 +27,7 @@ class Diagram:
     """
 
     svg: str
-    texts: tuple[Placed, ...]
+    texts: tuple[PlacedText, ...]
 
     def save(self, file: str | Path) -> Path:
         """Writes the picture to an .svg file.

@@ -123,8 +123,8 @@ class Across:
     def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> list[Point]:
         """Draws the boxes and returns their right ends."""
         middle = y + self.entry
-        for place, box in enumerate(self.boxes):
-            if place:
+        for index, box in enumerate(self.boxes):
+            if index:
                 sheet.way([(x - self.STEP, middle), (x, middle)])
             box.draw(sheet, x, middle - box.height / 2, places)
             x += box.width + self.STEP
@@ -152,16 +152,16 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
     nodes = structure.nodes
     items = list(series.items)
     parts: list[tuple[Part, list[int]]] = []
-    place = 0
-    while place < len(items):
-        item = items[place]
-        place += 1
+    index = 0
+    while index < len(items):
+        item = items[index]
+        index += 1
         if isinstance(item, int):
             parts.append((part_of(item, nodes[item]), [item]))
         elif isinstance(item, Fork):
             join = -1
-            if place < len(items) and isinstance(after := items[place], int) and nodes[after].is_join:
-                join, place = after, place + 1
+            if index < len(items) and isinstance(after := items[index], int) and nodes[after].is_join:
+                join, index = after, index + 1
             branches = [row_of(branch, structure) for branch in item.branches if branch.items]
             shortcut = any(not branch.items for branch in item.branches)
             split = Split(branches, join, nodes[join] if join >= 0 else None, shortcut=shortcut)
@@ -212,7 +212,7 @@ def _columns(pieces: Sequence[_Piece], sides: dict[int, _Aside], *, together: bo
     With ``together``, all pieces that have side branches stand in the last column.
     """
     best: tuple[float, list[_Column]] | None = None
-    hanging = [place for place, piece in enumerate(pieces) if any(node in sides for node in piece.nodes)]
+    hanging = [index for index, piece in enumerate(pieces) if any(node in sides for node in piece.nodes)]
     free = pieces[: hanging[0]] if together and hanging else pieces
     rest = pieces[len(free) :]
     for count in range(1, min(len(free), 9) + 1):
@@ -300,7 +300,7 @@ def _draw_column(
     axis, y, low = x + column.axis, 0.0, 0.0
     beside = axis + max(piece.part.width - piece.part.axis for piece in column.pieces) + ASIDE
     ends: list[Point] = []
-    for place, piece in enumerate(column.pieces):
+    for index, piece in enumerate(column.pieces):
         piece.part.draw(sheet, axis - piece.part.axis, y, places)
         y += piece.part.height
         for node in piece.nodes:
@@ -309,7 +309,7 @@ def _draw_column(
                 start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
                 ends += sides[node].draw(sheet, start, beside, low, places)
                 low += sides[node].height
-        if place < len(column.pieces) - 1:
+        if index < len(column.pieces) - 1:
             sheet.way([(axis, y), (axis, y + GAP)])
         if piece.shape:
             sheet.text(axis - 6, y + GAP / 2 + 3, piece.shape, size=9, colour=SOFT, anchor="end")

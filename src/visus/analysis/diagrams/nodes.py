@@ -93,30 +93,30 @@ def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
     """The nodes of a network in the order in which they run; lines that are never called or never used are left out."""
     lines = _used(lines, outputs)
     consumers: dict[int, list[int]] = defaultdict(list)
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         for source in line.inputs:
-            consumers[source].append(place)
+            consumers[source].append(index)
     nodes: list[Node] = []
     node_of: dict[int, int] = {IMAGE: IMAGE}
     waiting: dict[int, list[int]] = {}  # line -> remarks that are to stand before it
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if not line.output or not line.inputs:
             continue
         remark = _remark(line, lines)
         source = line.inputs[0]
-        if remark and node_of[source] != IMAGE and _lone(source, place, lines, consumers, waiting):
+        if remark and node_of[source] != IMAGE and _lone(source, index, lines, consumers, waiting):
             node = nodes[node_of[source]]
             if not (node.is_join and remark == "BN"):  # that is a pre-activation
                 _absorb(node, line, remark)
-                node_of[place] = node_of[source]
+                node_of[index] = node_of[source]
                 continue
         if remark:
-            target = _target(place, lines, consumers)
+            target = _target(index, lines, consumers)
             if target is not None:
-                waiting.setdefault(target, []).append(place)
-                node_of[place] = node_of[source]
+                waiting.setdefault(target, []).append(index)
+                node_of[index] = node_of[source]
                 continue
-        before = waiting.pop(place, [])
+        before = waiting.pop(index, [])
         inputs = [node_of[i] for i in (lines[before[0]].inputs if before else line.inputs) if i in node_of]
         node = _node(line, list(dict.fromkeys(inputs)))
         for other in before:
@@ -124,35 +124,35 @@ def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
             node.parameters += lines[other].parameters
             node.paths.insert(len(node.paths) - 1, lines[other].path)
         nodes.append(node)
-        node_of[place] = len(nodes) - 1
+        node_of[index] = len(nodes) - 1
     return nodes
 
 
 def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
     """The lines; those whose output is never used have lost their inputs and output."""
     wanted = set(outputs)
-    for place in range(len(lines) - 1, -1, -1):
-        if place in wanted or lines[place].only_in_training:
-            wanted.add(place)
-            wanted.update(lines[place].inputs)
-    return [line if place in wanted else replace(line, inputs=(), output=()) for place, line in enumerate(lines)]
+    for index in range(len(lines) - 1, -1, -1):
+        if index in wanted or lines[index].only_in_training:
+            wanted.add(index)
+            wanted.update(lines[index].inputs)
+    return [line if index in wanted else replace(line, inputs=(), output=()) for index, line in enumerate(lines)]
 
 
 def _lone(
-    source: int, place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
+    source: int, index: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
 ) -> bool:
     """Whether a remark can be written on its source: outside of training, no other line takes the source's output."""
-    others = [other for other in consumers[source] if other != place and not lines[other].only_in_training]
+    others = [other for other in consumers[source] if other != index and not lines[other].only_in_training]
     return not others and not any(source in remarks for remarks in waiting.values())
 
 
-def _target(place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
+def _target(index: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
     """The convolution or linear layer that alone takes a remark's output, perhaps through other remarks; else None."""
-    while len(consumers[place]) == 1:
-        place = consumers[place][0]
-        if _kind(lines[place]) in ("convolution", "linear") and len(lines[place].inputs) == 1:
-            return place
-        if not _remark(lines[place], lines):
+    while len(consumers[index]) == 1:
+        index = consumers[index][0]
+        if _kind(lines[index]) in ("convolution", "linear") and len(lines[index].inputs) == 1:
+            return index
+        if not _remark(lines[index], lines):
             return None
     return None
 

@@ -195,13 +195,13 @@ class _Graph:
 
     def _segments(self, part: Sequence[int], cuts: Sequence[int]) -> list[list[int]]:
         """The nodes before the first cut, between each two cuts, and after the last cut."""
-        place = {cut: number for number, cut in enumerate(cuts)}
+        number_of = {cut: number for number, cut in enumerate(cuts)}
         segments: list[list[int]] = [[] for _ in range(len(cuts) + 1)]
         passed: dict[int, int] = {}
         for i in part:
             behind = [passed[s] for s in self.before[i] if s in passed]
-            passed[i] = place[i] + 1 if i in place else max(behind, default=0)
-            if i not in place:
+            passed[i] = number_of[i] + 1 if i in number_of else max(behind, default=0)
+            if i not in number_of:
                 segments[passed[i]].append(i)
         return segments
 
@@ -246,12 +246,12 @@ def _as_joined(items: tuple[Item, ...], order: Sequence[int]) -> tuple[Item, ...
     fork = items[-1]
     if not isinstance(fork, Fork):
         return items
-    places = {node: place for place, node in enumerate(order)}
+    rank_of = {node: rank for rank, node in enumerate(order)}
 
-    def place(branch: Series) -> int:
-        return min((places[node] for node in nodes_in(branch) if node in places), default=len(order))
+    def rank(branch: Series) -> int:
+        return min((rank_of[node] for node in nodes_in(branch) if node in rank_of), default=len(order))
 
-    return (*items[:-1], Fork(tuple(sorted(fork.branches, key=place))))
+    return (*items[:-1], Fork(tuple(sorted(fork.branches, key=rank))))
 
 
 # --- what comes over and over
@@ -308,5 +308,5 @@ def _signature(item: Item | Series, nodes: Sequence[Node]) -> object:
 
 
 def _wiring(part: Sequence[int], nodes: Sequence[Node]) -> Mapping[int, object] | tuple[object, ...]:
-    places = {node: place for place, node in enumerate(part)}
-    return tuple(tuple(places.get(s, -1) for s in nodes[i].inputs) for i in part)
+    number_of = {node: number for number, node in enumerate(part)}
+    return tuple(tuple(number_of.get(s, -1) for s in nodes[i].inputs) for i in part)

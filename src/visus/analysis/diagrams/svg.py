@@ -43,7 +43,7 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedText:
     """A text on the sheet, with the four corners of the area that it covers."""
 
     text: str
@@ -57,7 +57,7 @@ class Sheet:
         self._parts: list[str] = []
         self._xs: list[float] = []
         self._ys: list[float] = []
-        self.texts: list[Placed] = []
+        self.texts: list[PlacedText] = []
 
     def rectangle(
         self, x: float, y: float, width: float, height: float, *, fill: str, stroke: str = "none", radius: float = 0,
@@ -115,12 +115,12 @@ class Sheet:
         flat = [(left, y - 0.74 * size), (left + width, y - 0.74 * size), (left + width, y + 0.2 * size),
                 (left, y + 0.2 * size)]  # fmt: skip
         a, b, c, d = (_turned(point, (x, y), turned) for point in flat)
-        self.texts.append(Placed(text, (a, b, c, d)))
+        self.texts.append(PlacedText(text, (a, b, c, d)))
         self._reach((p[0] for p in (a, b, c, d)), (p[1] for p in (a, b, c, d)))
         weight = ' font-weight="600"' if bold else ""
         turn = f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
-        place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-        attributes = f'font-size="{_n(size)}" fill="{colour}"{place}{weight}{turn}'
+        anchoring = f' text-anchor="{anchor}"' if anchor != "start" else ""
+        attributes = f'font-size="{_n(size)}" fill="{colour}"{anchoring}{weight}{turn}'
         self._parts.append(f'<text x="{_n(x)}" y="{_n(y)}" {attributes}>{escape(text)}</text>')
 
     @contextmanager

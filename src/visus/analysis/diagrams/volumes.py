@@ -196,8 +196,8 @@ def _place(volumes: Sequence[_Volume]) -> None:
     axes = _axes(volumes)
     x = 0.0
     free = dict.fromkeys(axes, -math.inf)  # where the next label of a size may begin
-    for place, volume in enumerate(volumes):
-        before = volumes[place - 1] if place else None
+    for index, volume in enumerate(volumes):
+        before = volumes[index - 1] if index else None
         volume.axis = axes[volume.level]
         new = before is None or volume.node.output[1:] != before.node.output[1:] or volume.level != before.level
         volume.run = new and not volume.is_vector
@@ -279,8 +279,8 @@ def _draw(volume: _Volume, sheet: Sheet) -> None:
             below = COLOURS["upward"]
             sheet.polygon([(left, y), (x + t, y), (x + t, y + h), (left, y + h)], fill=below.fill, stroke=below.stroke)
         remarks = visible(volume.node.after)[-2:]
-        for place, remark in enumerate(reversed(remarks)):
-            sheet.rectangle(x + t - 2.4 * (place + 1) - 0.4, y + 0.5, 2.2, h - 1, fill=REMARKS[meaning(remark)])
+        for index, remark in enumerate(reversed(remarks)):
+            sheet.rectangle(x + t - 2.4 * (index + 1) - 0.4, y + 0.5, 2.2, h - 1, fill=REMARKS[meaning(remark)])
 
 
 def _lighter(colour: Colour) -> str:
@@ -332,10 +332,10 @@ def _draw_aslant(labelled: Sequence[_Volume], sign: int, volumes: Sequence[_Volu
 
 def _draw_repeats(volumes: Sequence[_Volume], sheet: Sheet) -> None:
     """Draws a bracket above each part that repeats."""
-    for place, volume in enumerate(volumes):
+    for index, volume in enumerate(volumes):
         if volume.times < 2:
             continue
-        part = volumes[volume.begins : place + 1]
+        part = volumes[volume.begins : index + 1]
         left, right = part[0].x, volume.x + volume.thickness + volume.across
         y = min(v.top - v.up for v in part) - 24
         sheet.way([(left, y + 5), (left, y), (right, y), (right, y + 5)], arrow=False, colour=LINE, radius=3)

@@ -25,14 +25,14 @@ from torchvision.ops import clip_boxes_to_image
 
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
-from visus.losses.giou import giou_loss
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
 from visus.models.detection.box_targets import Truth, truths_of
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
+from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
-from visus.ops.nms import Found, Method, suppress_candidates
+from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.predictors import Grid, Predictors
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Detections
@@ -86,7 +86,7 @@ class RetinaNetCodec:
         box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
         match_best: an object's best anchors learn it even below ``positive``.
         keep: at most this many objects an image.
-        suppression: see :func:`~visus.ops.nms.suppress_candidates`.
+        suppression: see :func:`~visus.ops.nms.candidate_nms`.
         alpha, gamma: of the focal loss (section 5.1).
         positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
         confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression
@@ -171,7 +171,7 @@ class RetinaNetCodec:
     def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         """offsets [M,4] of anchors [M,4] that belong to boxes [M,4] -> their sum."""
         if self.box_loss == "giou":
-            return giou_loss(CODING.decode(offsets, anchors), boxes).sum()
+            return (1 - paired_giou(CODING.decode(offsets, anchors), boxes)).sum()
         loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
         return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
 
@@ -184,9 +184,9 @@ class RetinaNetCodec:
         for n in range(len(outputs.logits)):
             parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
             boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-            found = suppress_candidates(
-                Found(clip_boxes_to_image(boxes, outputs.size), labels, scores),
-                overlap=self.overlap,
+            found = candidate_nms(
+                LabelledBoxes(clip_boxes_to_image(boxes, outputs.size), labels, scores),
+                iou_threshold=self.overlap,
                 keep=self.keep,
                 method=self.suppression,
                 confidence=self.confidence,
@@ -195,7 +195,7 @@ class RetinaNetCodec:
             answers.append(Detections(names, places, kinds, outputs.size, scores=values))
         return answers
 
-    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> Found:
+    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> LabelledBoxes:
         """The best pairs of an anchor and a class on one level: logits [a,K], offsets [a,4], anchors [a,4]."""
         values = logits.float().flatten()
         # compared as logits: few of the many values need a sigmoid
@@ -203,7 +203,7 @@ class RetinaNetCodec:
         scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
         places = above[chosen]
         rows = places // logits.shape[1]
-        return Found(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
+        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
 
 
 class RetinaNet(nn.Module):

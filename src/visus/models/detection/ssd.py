@@ -77,7 +77,7 @@ class SSDCodec(BoxCodec):
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress` (section 3.7).
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms` (section 3.7).
     """
 
     def __init__(

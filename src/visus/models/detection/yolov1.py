@@ -103,7 +103,7 @@ class YOLOv1Codec(BoxCodec):
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
         noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress`; the first two are those of the
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms`; the first two are those of the
             authors' yolo.c where it writes down its answers to be judged.
     """
 

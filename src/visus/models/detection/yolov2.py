@@ -73,7 +73,7 @@ class YOLOv2Codec(AnchorCodec):
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
         seen: weight of the confidence of predictors that have an object (``object_scale``).
-        suppression: of :func:`~visus.ops.nms.suppress`.
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(

@@ -61,7 +61,7 @@ class YOLOv3Codec(AnchorCodec):
         anchors: of all levels, from coarse to fine.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
             0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.nms.suppress`.
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
