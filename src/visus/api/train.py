@@ -309,13 +309,13 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     from visus.engine.fit import Validation, fit
     from visus.engine.model_file import ModelInfo
     from visus.engine.runtime import seed_generators
-    from visus.engine.update import task_turn
     from visus.losses.class_weights import class_frequencies
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing, training_preprocessing
     from visus.structures.task_cards import task_card
     from visus.tasks.table import make_task
+    from visus.tasks.update import task_update
     from visus.workflow.model import Model
 
     plan, recipe, card = prepared.plan, prepared.plan.recipe, prepared.card
@@ -373,7 +373,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         validation = Validation(scores, task.primary.name)
     fit(
         network,
-        [task_turn(network, task, recipe)],
+        [task_update(network, task)],
         loader,
         recipe,
         ready=feeder(training, runtime.device, channels_last=recipe.channels_last),
