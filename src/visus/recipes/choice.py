@@ -103,7 +103,7 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
 
 
 def _glyphs(facts: DataFacts) -> Recipe:
-    # Small turns, shifts and scalings, never mirroring: a mirrored 2 is no 2.
+    # Small rotations, shifts and scalings, never mirroring: a mirrored 2 is no 2.
     few = facts.images < 10_000
     return Recipe(
         source="visus default for small images, tuned on the 1,797 digits of scikit-learn",
@@ -147,7 +147,7 @@ def _photos_from_scratch(facts: DataFacts) -> Recipe:
 def _landmarks(facts: DataFacts, pretrained: bool) -> Recipe:
     # Not mirrored unasked: names of points need not tell which of them change places.
     return Recipe(
-        source="visus default for landmarks: small turns, shifts and scalings with AdamW",
+        source="visus default for landmarks: small rotations, shifts and scalings with AdamW",
         epochs=30 if pretrained else 60,
         batch_size=32 if facts.images >= 500 else 16,
         optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=0.01, backbone_lr=0.1 if pretrained else 1.0),
@@ -226,8 +226,8 @@ def _segmentation(facts: DataFacts, pretrained: bool) -> Recipe:
     # Windows of at most 256 pixels, a multiple of 32: whatever the file's size, a step costs the same.
     side = max(32, min(256, min(facts.size) // 32 * 32))
     return Recipe(
-        source="visus default for segmentation: windows at the file's own resolution, turns and mirrors, Dice beside "
-        "cross-entropy",
+        source="visus default for segmentation: windows at the file's own resolution, rotations and mirrors, Dice "
+        "beside cross-entropy",
         epochs=60 if facts.images < 1000 else 30,
         batch_size=8,
         size=(side, side),
