@@ -310,7 +310,7 @@ def test_json_fields_of_data() -> None:
 
 
 def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
-    from visus.api.train import DryRun
+    from visus.workflow.run_training import DryRun
     from visus.workflow.scores import Evaluation
 
     (tmp_path / "metrics.json").write_text("{}")

@@ -72,7 +72,7 @@ def test_what_is_bright_and_what_is_dark_is_found_in_its_size(model: visus.Model
         shared_area = np.clip(inside[1] - inside[0], 0, None).prod()
         assert shared_area / (best[name][2:] - best[name][:2]).prod() > 0.9  # the window lies in the square
     assert found.size == (64, 80)
-    assert found.image.shape == (3, 64, 80)
+    assert found.image.load().shape == (3, 64, 80)
     heat = result.heatmap("bright")
     assert heat.values[20, 52] > 0.9
     assert heat.values[50, 14] < 0.1

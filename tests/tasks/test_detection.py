@@ -1,5 +1,7 @@
 """The detection task with SSD on a tiny backbone: batches, losses, answers, scores for explanations, learning."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,7 @@ class Tiny(nn.Module):
             maps[2 ** (number + 1)] = x
         return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:

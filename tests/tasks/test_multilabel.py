@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visus.data.augmentation.preparing import Prepared
+from visus.data.pixels.images import ArrayImage
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
@@ -69,7 +70,7 @@ class TestValue:
         bears = np.zeros((3, 64, 64), bool)
         bears[0, 8:40, 8:40] = True
         bears[1, 24:56, 24:56] = True
-        image = np.full((3, 64, 64), 128, np.uint8)
+        image = ArrayImage(np.full((64, 64), 128, np.uint8))
         value = MultiLabelMap(CLASSES, bears, image=image)
         picture = np.asarray(value.draw())
         factor = picture.shape[1] // 64

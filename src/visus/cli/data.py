@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 CHECK_HELP = """Read every image and label of a data set and say what is wrong, with file names and counts.
 
-Each finding says whether it stops a training, is mended while reading, or is only worth knowing. Exit code 4 when
+Each finding says whether it stops a training, is repaired while reading, or is only a note. Exit code 4 when
 something stops a training.
 
 \b

@@ -60,7 +60,7 @@ def models(
 
 
 def _alike(cards: Sequence[Card]) -> list[list[Card]]:
-    """Neighbouring editions of a model that share all that a line of the table says."""
+    """Groups neighbouring editions of a model whose table lines are equal."""
     groups: list[list[Card]] = []
     for card in cards:
         last = groups[-1][0] if groups else None

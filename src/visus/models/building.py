@@ -12,6 +12,7 @@ from torch import nn
 
 from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
+from visus.models.backbone_maps import as_backbone
 from visus.models.card import Card
 from visus.structures.extensions import load_object
 
@@ -56,13 +57,8 @@ def build(
 
 
 def build_backbone(name: str, in_channels: int) -> nn.Module:
-    """A network without what follows its features: it answers ``features`` only, and its ``head`` is empty."""
-    card = catalog.find(name)
-    network = build(card, in_channels=in_channels)
-    for child in getattr(network, "after_features", ()):
-        delattr(network, child)
-    setattr(network, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
-    return network
+    """The network of this name without what follows its features."""
+    return as_backbone(build(catalog.find(name), in_channels=in_channels))
 
 
 def load_builder(card: Card) -> Callable[..., nn.Module]:

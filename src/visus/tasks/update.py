@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor, nn, optim
 
 from visus.structures import Batch
-
-if TYPE_CHECKING:
-    from visus.tasks.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +36,17 @@ class Update:
     lr: float = 1.0
 
 
+class HasLosses(Protocol):
+    """A task, as far as an update needs it."""
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch whose images are normalised."""
+
+
 class TaskLoss(nn.Module):
     """A task's loss of a network, as one module."""
 
-    def __init__(self, network: nn.Module, task: Task) -> None:
+    def __init__(self, network: nn.Module, task: HasLosses) -> None:
         super().__init__()
         self.network = network
         self._task = task
@@ -52,6 +56,6 @@ class TaskLoss(nn.Module):
         return self._task.losses(self.network, batch)
 
 
-def task_update(network: nn.Module, task: Task) -> Update:
+def task_update(network: nn.Module, task: HasLosses) -> Update:
     """The one update of an ordinary training: the task's loss trains the whole network, by the recipe's optimiser."""
     return Update(TaskLoss(network, task), [network])

@@ -156,14 +156,14 @@ class Slider:
         size = sample.image.size()
         levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
         boxes, labels, scores = self._merged(levels) if self.is_localizer else self._suppressed(levels, size)
-        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image.load())
+        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image)
         return Slid(levels, detections, self.network is not None)
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
         """The windows of a classifier that are surer than those near them."""
         import torch
 
-        from visus.ops.nms import suppress
+        from visus.ops.nms import multiclass_nms
 
         boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
         scores = torch.from_numpy(
@@ -171,8 +171,8 @@ class Slider:
         )
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        found = suppress(
-            boxes, scores, size, confidence=self.score, overlap=self.overlap, candidates=CANDIDATES, keep=KEPT
+        found = multiclass_nms(
+            boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
         places, labels, values = (part.numpy() for part in found)
         return places, labels, values

@@ -61,9 +61,7 @@ class Augmentation(BaseModel):
     brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
     contrast: Fraction = Field(0.0, description="scale the distance from the mean grey by 1 - c .. 1 + c")
     saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
-    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(
-        0.0, description="shift the hue by up to this share of a circle"
-    )
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="shift the hue by up to this share of a circle")
     photometric: Probability = Field(1.0, description="probability of each of the four colour changes")
     pca_noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
-from visus.data.inspection.annotations import TargetState
+from visus.structures import TargetState
 from visus.structures.task_cards import task_card
 
 

@@ -12,7 +12,7 @@ from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format, Reading
-from visus.data.object_separation import with_touching
+from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import ranged, survey
 from visus.data.reading.named import NAMED, open_named
@@ -32,7 +32,7 @@ def open_data(
     task: str | None = None,
     format: str | None = None,
     seed: int = 0,
-    touching: str | None = None,
+    task_options: Mapping[str, str] | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -44,8 +44,9 @@ def open_data(
             "localization" is offered by all data with boxes: the largest object of each image is its target.
         format: the format's name, where looking at the folder does not tell or tells two.
         seed: decides splits that the data do not give.
-        touching: segmentation of data that know their objects: how touching ones stay apart, "gap", "border", "outline"
-            or "merge" (see ``data.touching``); None: "gap" for instance maps, else "merge".
+        task_options: choices of how the data are read for this task. Segmentation of data that know their objects has
+            "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
+            ``data.object_separation``); without it "gap" for instance maps, else "merge".
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -56,7 +57,7 @@ def open_data(
     Raises:
         DataError: no such folder, an empty one, none or several formats, damaged labels, one class in classification.
         TaskMismatchError: if the labels do not allow the task.
-        UsageError: if there is no format of this name, or ``touching`` means nothing for these data and this task.
+        UsageError: if there is no format of this name, or a task option means nothing for these data and this task.
     """
     if isinstance(source, str) and source in NAMED and format is None:
         dataset = open_named(source, cache=cache)
@@ -72,19 +73,25 @@ def open_data(
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
-    if task is not None and "touching" in task_card(task).options:
-        dataset = with_touching(dataset, touching)
-    elif touching:
-        knowing = " or ".join(card.name for card in TASKS if "touching" in card.options)
-        raise UsageError(
-            f"{task or 'an unlabelled data set'} knows no choice for touching objects",
-            expected=f"the task {knowing}",
-            got=f"touching={touching}",
-            remedy=f"add --task {knowing}, or leave --touching away",
-        )
+    dataset = _with_task_options(dataset, task, task_options or {})
     if task is not None:
         _check_classes(dataset, task)
     return _with_values(_split(dataset, task, seed))
+
+
+def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str, str]) -> Dataset:
+    """The data set as its task's options say; raises UsageError for an option that the task does not have."""
+    known = () if task is None else task_card(task).options
+    for name, value in options.items():
+        if name not in known and value:
+            knowing = " or ".join(card.name for card in TASKS if name in card.options)
+            raise UsageError(
+                f"{task or 'an unlabelled data set'} has no option {name}",
+                expected=f"the task {knowing}" if knowing else ", ".join(known) or "no task options",
+                got=f"{name}={value}",
+                remedy=f"add --task {knowing}, or leave --{name} away" if knowing else f"leave {name} away",
+            )
+    return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
 def open_images(paths: Iterable[str | Path]) -> list[Sample]:
