@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, scaled, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, rot90, scaled, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
 
 BRIGHT = 250
@@ -88,9 +88,9 @@ def assert_map_follows(frame: Frame, slack: float = 1.5) -> None:
 MOVES = {
     "mirror": mirror,
     "flip": flip,
-    "one quarter": lambda frame: turn(frame, 1),
-    "two quarters": lambda frame: turn(frame, 2),
-    "three quarters": lambda frame: turn(frame, 3),
+    "one quarter": lambda frame: rot90(frame, 1),
+    "two quarters": lambda frame: rot90(frame, 2),
+    "three quarters": lambda frame: rot90(frame, 3),
     "enlarged": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (135, 240)).apply(frame),
     "reduced": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (41, 37)).apply(frame),
     "wider and lower": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (33, 200)).apply(frame),
@@ -145,8 +145,8 @@ def test_a_warp_by_a_quarter_is_a_quarter_turn() -> None:
     frame = Frame(pixels, class_map((24, 24), (2, 5, 11, 19)))
     # New (x, y) = (y, 24 - x).
     warped = warp(frame, np.asarray([[0.0, 1, 0], [-1, 0, 24]]), "constant")
-    np.testing.assert_array_equal(warped.pixels, turn(frame, 1).pixels)
-    np.testing.assert_array_equal(warped.target.map, turn(frame, 1).target.map)
+    np.testing.assert_array_equal(warped.pixels, rot90(frame, 1).pixels)
+    np.testing.assert_array_equal(warped.target.map, rot90(frame, 1).target.map)
 
 
 def test_exact_moves_by_hand() -> None:
@@ -157,8 +157,8 @@ def test_exact_moves_by_hand() -> None:
     np.testing.assert_array_equal(mirror(frame).target.boxes, [[2, 0, 3, 2]])
     np.testing.assert_array_equal(flip(frame).pixels, [[4, 5, 6], [1, 2, 3]])
     np.testing.assert_array_equal(flip(frame).target.boxes, [[0, 0, 1, 2]])
-    np.testing.assert_array_equal(turn(frame, 1).pixels, [[3, 6], [2, 5], [1, 4]])
-    np.testing.assert_array_equal(turn(frame, 1).target.boxes, [[0, 2, 2, 3]])
+    np.testing.assert_array_equal(rot90(frame, 1).pixels, [[3, 6], [2, 5], [1, 4]])
+    np.testing.assert_array_equal(rot90(frame, 1).target.boxes, [[0, 2, 2, 3]])
 
 
 @pytest.mark.parametrize("target", [detections(), class_map()], ids=["detections", "map"])
@@ -167,9 +167,9 @@ def test_moves_that_undo_one_another_change_nothing(target) -> None:
     for there_and_back in (
         mirror(mirror(frame)),
         flip(flip(frame)),
-        turn(turn(frame, 1), 3),
-        turn(frame, 4),
-        flip(mirror(turn(frame, 2))),
+        rot90(rot90(frame, 1), 3),
+        rot90(frame, 4),
+        flip(mirror(rot90(frame, 2))),
         Cut.of(SIZE, (0, 0, *SIZE), SIZE).apply(frame),
     ):
         np.testing.assert_array_equal(there_and_back.pixels, frame.pixels)
