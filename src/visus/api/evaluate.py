@@ -74,7 +74,7 @@ def evaluate(
     plan = None if config is None else Plan.load(config)
     info = _info(model)
     if smallest is not None and not slide:
-        raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
+        raise UsageError("--smallest needs --slide", remedy="ask for sliding too, or leave it away")
     if slide and info.task != "localization":
         raise UsageError(
             "only a localizer is judged by sliding",
