@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -76,23 +75,24 @@ def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
         visus.train(masks, task="segmentation", model="unet", recipe="fcn-voc-staged", quiet=True)
 
 
-def test_the_next_phase_opens_the_data_in_the_same_way(
-    make_nuclei: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_next_phase_opens_the_data_in_the_same_way(make_nuclei: Callable[[Path], Path], tmp_path: Path) -> None:
     """A border class in the first phase and none in the second would be two different tasks."""
-    from visus.api import train
+    from visus.workflow.plan import prepare
+    from visus.workflow.request import Request
+    from visus.workflow.run_training import next_request
 
-    prepared = train.prepare(
-        make_nuclei(tmp_path / "nuclei"),
-        task="segmentation",
-        model="fcn16s",
-        backbone="mobilenet_v1_025",
-        weights="none",
-        recipe="fcn-voc-staged",
-        touching="border",
-    )
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(train, "prepare", lambda data, **options: asked.update(options))
-    monkeypatch.setattr(train, "execute", lambda prepared, *, quiet: visus.Run(tmp_path))
-    train._next_phase(prepared.plan, visus.Run(tmp_path), quiet=True)
-    assert (asked["touching"], asked["task"]) == ("border", "segmentation")
+    plan = prepare(
+        Request(
+            data=make_nuclei(tmp_path / "nuclei"),
+            task="segmentation",
+            model="fcn16s",
+            backbone="mobilenet_v1_025",
+            weights="none",
+            recipe="fcn-voc-staged",
+            task_options={"touching": "border"},
+        )
+    ).plan
+    assert plan.phase is not None
+    assert plan.phase.next is not None
+    following = next_request(plan, plan.phase.next, tmp_path)
+    assert (following.task_options, following.task) == ({"touching": "border"}, "segmentation")

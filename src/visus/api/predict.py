@@ -102,7 +102,12 @@ def predict_files(
     from visus.data.reading.opening import open_images
 
     if smallest is not None and not slide:
-        raise UsageError("--smallest needs --slide", remedy="ask for sliding too, or leave it away")
+        raise UsageError(
+            "--smallest needs --slide",
+            expected="both",
+            got="--smallest alone",
+            remedy="add --slide, or leave --smallest away",
+        )
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = ranged(found, loaded.info.preprocessing.value_range)

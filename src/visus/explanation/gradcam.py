@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.structures import Batch, Heatmap, Value
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
     everywhere when nothing in it speaks for the answer, and where the network never saw the file.
 
     Args:
-        network: with ``features`` and ``from_features``; in any mode, explained as in eval mode.
+        network: a :class:`~visus.models.protocols.Backbone`, or any other network, whose only map is the images
+            themselves; in any mode, explained as in eval mode.
         task: gives the score that is differentiated.
         batch: normalised images [N,C,H,W] with their placements; targets are not needed.
         predictions: N answers in network pixels. Give another class to ask what would speak for that one.
@@ -92,15 +93,18 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
 @contextmanager
 def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tensor], Any]]:
     """The maps by stride, as leaves of a graph that ends in the outputs, which come with them."""
-    parts = cast(Network, network)
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
-            found = parts.features(images)
+            found = network.features(images) if isinstance(network, Backbone) else {1: images}
         with torch.enable_grad():
             maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
-            yield maps, parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
+            copies = {stride: map_.clone() for stride, map_ in maps.items()}
+            if isinstance(network, Backbone):
+                yield maps, network.from_features(copies, images.shape[-2:])
+            else:
+                yield maps, network(copies[1])
 
 
 def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Value) -> Heatmap:

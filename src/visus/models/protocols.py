@@ -35,24 +35,36 @@ class Output(NamedTuple):
 
 @runtime_checkable
 class Network(Protocol):
-    """A paper's network: ``forward(images) == from_features(features(images))`` in train and eval mode, but for the
-    auxiliary logits of an :class:`Output`.
+    """A paper's network: images in, raw outputs out.
 
-    ``channels`` names the maps of ``features`` by stride, so that any network can be a backbone; ``head`` lists the
-    prefixes of parameters whose shape depends on the number of classes, so that transfer knows what to leave behind.
+    ``head`` lists the prefixes of parameters whose shape depends on the number of classes, so that transfer knows what
+    to leave behind.
+    """
+
+    head: tuple[str, ...]
+
+    def __call__(self, images: Tensor) -> Any:
+        """The raw outputs of [N,C,H,W]: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
+
+
+@runtime_checkable
+class Backbone(Network, Protocol):
+    """A network with feature maps: other networks can stand on them, and Grad-CAM explains by them.
+
+    ``network(images) == network.from_features(network.features(images), (H, W))`` in train and eval mode, but for the
+    auxiliary logits of an :class:`Output`. ``channels`` gives the channels of each map by its stride.
     """
 
     channels: Mapping[int, int]
-    head: tuple[str, ...]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        """[N,C,H,W] -> {stride: [N,channels[stride],~H/stride,~W/stride]}, from fine to coarse."""
+        """[N,C,H,W] -> {stride: [N,channels[stride],~H/stride,~W/stride]}, from fine to coarse.
 
-    def from_features(self, features: dict[int, Tensor]) -> Any:
-        """The raw outputs from the maps."""
+        The images themselves are not among the maps.
+        """
 
-    def __call__(self, images: Tensor) -> Any:
-        """The raw outputs: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Any:
+        """The raw outputs from the maps. ``size``: (H, W) of the images, which outputs in pixels need."""
 
 
 @runtime_checkable

@@ -97,7 +97,7 @@ class ReportContent:
 
     Args:
         title: such as "digits-lenet5".
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
         results: the rows of results.csv.
         classes: names in the order of their ids.

@@ -21,8 +21,8 @@ from visus.engine.predict import Answer
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
-from visus.models.card import models_task
 from visus.structures import Detections, Heatmap, ImageSource, Sample, Value
+from visus.structures.task_cards import task_card
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
@@ -182,7 +182,7 @@ class Model:
             answer = answer.narrowed(label)
         elif value is not None and not value.located:
             answer = value  # a value with places is in file pixels, which the network does not see
-        if models_task(self.info.task) == "segmentation":
+        if task_card(self.info.task).model_task == "segmentation":
             batch = fitted(self.network, batch)
         heatmaps = grad_cam_of_each(self.network, self.task, batch, answer.parts())
         values = np.max([heatmap.values for heatmap in heatmaps], axis=0)

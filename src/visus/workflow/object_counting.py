@@ -55,7 +55,7 @@ class Counting:
                 expected="an area and a growth of 0 or more pixels",
                 got=f"min_area={min_area}, grow={grow}",
             )
-        taken = REGROWTH if info.touching in PARTED else 0.0
+        taken = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
         return cls(min_area, taken if grow is None else grow)
 
     def found(self, value: SegmentationMap) -> Detections:

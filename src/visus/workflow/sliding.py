@@ -163,7 +163,7 @@ class Slider:
         """The windows of a classifier that are surer than those near them."""
         import torch
 
-        from visus.ops.nms import suppress
+        from visus.ops.nms import multiclass_nms
 
         boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
         scores = torch.from_numpy(
@@ -171,8 +171,8 @@ class Slider:
         )
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        found = suppress(
-            boxes, scores, size, confidence=self.score, overlap=self.overlap, candidates=CANDIDATES, keep=KEPT
+        found = multiclass_nms(
+            boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
         places, labels, values = (part.numpy() for part in found)
         return places, labels, values

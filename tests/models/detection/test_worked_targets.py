@@ -24,7 +24,7 @@ from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import Truth
 from visus.models.detection.yolo_output import YOLOOutput, assign
 from visus.ops.cell_boxes import place_cells, shape_iou
-from visus.ops.nms import suppress
+from visus.ops.nms import multiclass_nms
 from visus.ops.pyramid_anchors import PyramidAnchors
 
 CELL = 32.0
@@ -124,7 +124,7 @@ def test_scores_of_exactly_0_6_go() -> None:
     """The first step of the decks' walk: boxes with p_c <= 0.6 are discarded."""
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
     scores = torch.tensor([[0.61], [0.6], [0.59]])
-    found = suppress(boxes, scores, SIZE, confidence=0.6, overlap=0.5, candidates=9, keep=9)
+    found = multiclass_nms(boxes, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9)
     assert torch.equal(found.boxes, boxes[:1])
 
 
@@ -138,8 +138,8 @@ def test_overlaps_of_the_walk_and_of_exactly_a_half() -> None:
     half = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]])
     assert box_iou(half, half)[0, 1] == 0.5
     scores = torch.tensor([[0.9], [0.8]])
-    assert len(suppress(half, scores, SIZE, confidence=0.6, overlap=0.5, candidates=9, keep=9).boxes) == 2
-    assert len(suppress(half, scores, SIZE, confidence=0.6, overlap=0.499, candidates=9, keep=9).boxes) == 1
+    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9).boxes) == 2
+    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.499, candidates=9, keep=9).boxes) == 1
 
 
 def test_three_sizes_and_three_shapes_at_every_place() -> None:

@@ -8,7 +8,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 15
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -65,13 +65,13 @@ class CatsDogsCNN(nn.Module):
         c4 = self.relu(self.conv_4(self.pool_3(c3)))  # [N, 128, 15, 15]
         return {1: c1, 2: c2, 4: c3, 8: c4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.pool_4(features[8]).flatten(1)  # [N, 6272]
         x = self.relu(self.dense_1(self.dropout(x)))  # [N, 512]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, 1] or [N, K]
+        return self.dense_2(x)  # [N, 1] or [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class BinaryCodec:

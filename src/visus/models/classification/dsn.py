@@ -12,7 +12,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 32
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -112,12 +112,12 @@ class DSN(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return self.supervised(images)[0]
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         return Output(self.average(self.cccp6(features[4])).flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Output:
         features, sums = self.supervised(images)
-        output = self.from_features(features)
+        output = self.from_features(features, images.shape[-2:])
         if not self.training:
             return output
         companions = (self.companion_1, self.companion_2, self.companion_3)

@@ -11,7 +11,7 @@ Letters: N images, C input channels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -93,13 +93,13 @@ class LeNet5(nn.Module):
         s4 = self.squash(self.s4(x))  # [N, 16, 5, 5]
         return {2: s2, 4: s4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class PenaltyCodec:
@@ -162,13 +162,13 @@ class ModernLeNet5(nn.Module):
         s4 = self.s4(x)  # [N, 16, 5, 5]
         return {2: s2, 4: s4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class CourseLeNet5(nn.Module):
@@ -204,13 +204,13 @@ class CourseLeNet5(nn.Module):
         p2 = self.pool2(x)  # [N, 16, 5, 5]
         return {2: p1, 4: p2}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.relu(self.fc3(features[4].flatten(1)))  # [N, 120]
         x = self.relu(self.fc4(x))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def check_size(images: Tensor) -> None:

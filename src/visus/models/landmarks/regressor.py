@@ -21,9 +21,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.structures import Landmarks
 
 Width = Annotated[int, Field(ge=1)]
@@ -89,24 +89,21 @@ class LandmarkCodec:
 class LandmarkRegressor(nn.Module):
     """[N,C,H,W] -> points and their visibility, for images of any size that the backbone takes.
 
-    ``features`` has the images too, {1: images, stride: map}, because points are given in their pixels.
-
     Args:
         backbone: whose deepest map is read.
         classes: K.
-        in_channels: C.
         width: values of the hidden dense layer, and channels before it.
         dropout: share of the hidden values that is dropped in training.
     """
 
     head: tuple[str, ...] = ("points", "visible")
 
-    def __init__(self, backbone: nn.Module, *, classes: int, in_channels: int, width: int, dropout: float) -> None:
+    def __init__(self, backbone: nn.Module, *, classes: int, width: int, dropout: float) -> None:
         super().__init__()
         offered = channels_of(backbone, "landmark regression")
         self.stride = max(offered)
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, self.stride: offered[self.stride]}
+        self.channels: Mapping[int, int] = {self.stride: offered[self.stride]}
         self.narrow = nn.Conv2d(offered[self.stride], width, 1)
         self.cells = nn.AdaptiveAvgPool2d(CELLS)
         self.hidden = nn.Linear(width * CELLS * CELLS, width)
@@ -123,19 +120,18 @@ class LandmarkRegressor(nn.Module):
             nn.init.constant_(layer.bias, middle)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        map_ = cast(Network, self.backbone).features(images)[self.stride]
-        return {1: images, self.stride: map_}
+        return {self.stride: cast(Backbone, self.backbone).features(images)[self.stride]}
 
-    def from_features(self, features: dict[int, Tensor]) -> LandmarkOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> LandmarkOutput:
+        height, width = size
         x = self.relu(self.narrow(features[self.stride]))  # [N, 256, h, w]
         x = self.cells(x).flatten(1)  # [N, 256 * 7 * 7]
         x = self.dropout(self.relu(self.hidden(x)))  # [N, 256]
         points = self.points(x).reshape(len(x), -1, 2)  # [N, K, 2]
-        return LandmarkOutput(points, self.visible(x), (images.shape[2], images.shape[3]))
+        return LandmarkOutput(points, self.visible(x), (height, width))
 
     def forward(self, images: Tensor) -> LandmarkOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def landmarks(
@@ -151,7 +147,5 @@ def landmarks(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet18(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
-    return LandmarkRegressor(backbone, classes=classes, in_channels=in_channels, width=width, dropout=dropout)
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
+    return LandmarkRegressor(backbone, classes=classes, width=width, dropout=dropout)
