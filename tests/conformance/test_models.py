@@ -385,7 +385,7 @@ def learns(card: Card, images: Tensor, classes: Tensor, rate: float) -> bool:
         if bool((scores.argmax(1) == classes).all()):
             return True
         if codec:
-            loss = sum(codec.losses(outputs, codec.encode(classes, torch.device("cpu"))).values())
+            loss = sum(codec.terms(outputs, codec.encode(classes, torch.device("cpu"))).values())
         else:
             loss = nn.functional.cross_entropy(logits, classes)
         loss.backward()

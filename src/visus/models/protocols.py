@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
     from visus.ops.nms import Method
     from visus.ops.predictors import Predictors
-from visus.structures import Detections
+from visus.structures import Batch, Detections
 
 
 class Output(NamedTuple):
@@ -76,19 +76,17 @@ class Growing(Protocol):
 
 
 class Codec(Protocol):
-    """Reads and writes the raw outputs of one network; encode and decode are inverses of one another.
+    """Trains one network and reads its answers; a task finds it as ``network.codec``.
 
-    Tasks find it as ``network.codec``; a network without one speaks plain logits.
+    It is given the network itself, so that it may run it several times, in parts, or word by word. Most need one pass:
+    see :mod:`visus.models.codecs`. A network of plain logits has none, and its task brings one.
     """
 
-    def encode(self, targets: Any, device: torch.device) -> Any:
-        """A batch's targets as what :meth:`losses` compares with."""
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms, in train and in eval mode; their sum is minimised. The batch's images are normalised."""
 
-    def losses(self, outputs: Any, encoded: Any) -> dict[str, Tensor]:
-        """Named scalar terms; their sum is minimised."""
-
-    def decode(self, outputs: Any) -> Any:
-        """Answers in network pixels: scores [N,K] (classification), or a list of N Detections."""
+    def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
+        """One value an image, in network pixels; the values name their classes by number."""
 
 
 @runtime_checkable

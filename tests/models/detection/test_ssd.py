@@ -188,10 +188,10 @@ def test_the_loss_of_perfect_outputs_is_nothing() -> None:
     network = ssd(classes=3, backbone=Small(), size=96)
     truths = [target([[10, 20, 60, 90]], [0], (96, 96)), target([], [], (96, 96))]
     perfect = outputs_for(network, truths)
-    terms = network.codec.losses(perfect, network.codec.encode(truths, torch.device("cpu")))
+    terms = network.codec.terms(perfect, network.codec.encode(truths, torch.device("cpu")))
     assert sum(terms.values()).item() < 1e-5
     wrong = perfect._replace(offsets=perfect.offsets + 1)
-    assert network.codec.losses(wrong, network.codec.encode(truths, torch.device("cpu")))["box"] > 0.4
+    assert network.codec.terms(wrong, network.codec.encode(truths, torch.device("cpu")))["box"] > 0.4
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -199,7 +199,7 @@ def test_zero_objects_in_a_whole_batch(training: bool) -> None:
     network = ssd(classes=3, backbone=Small(), size=96).train(training)
     truths = [target([], [], (96, 96))] * 2
     loss = sum(
-        network.codec.losses(
+        network.codec.terms(
             network(torch.randn(2, 3, 96, 96)), network.codec.encode(truths, torch.device("cpu"))
         ).values()
     )
@@ -243,7 +243,7 @@ def test_half_precision_outputs_are_read_as_float() -> None:
     network = ssd(classes=3, backbone=Small(), size=96)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = network(torch.randn(1, 3, 96, 96))
-        terms = network.codec.losses(
+        terms = network.codec.terms(
             outputs, network.codec.encode([target([[10, 10, 60, 60]], [1], (96, 96))], torch.device("cpu"))
         )
     assert outputs.logits.dtype == torch.bfloat16
@@ -375,7 +375,7 @@ def test_ssd512_learns_two_images_by_heart() -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     for _ in range(60):
         optimizer.zero_grad()
-        sum(network.codec.losses(network(images), encoded).values()).backward()
+        sum(network.codec.terms(network(images), encoded).values()).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
     with torch.no_grad():

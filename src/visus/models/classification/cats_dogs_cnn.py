@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.models.classification.mnist_networks import check_rest, check_size, initialise_as_keras, pooled
+from visus.models.codecs import ClassifierCodec
 
 
 class CatsDogsCNN(nn.Module):
@@ -74,14 +75,14 @@ class CatsDogsCNN(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class BinaryCodec:
+class BinaryCodec(ClassifierCodec):
     """Reads one logit as the probability of class 1 of two, and trains it with binary cross-entropy."""
 
     def encode(self, targets: Tensor, device: torch.device) -> Tensor:
         """Class ids [N] as probabilities of class 1: [N,1] float32."""
         return targets.to(device, torch.float32)[:, None]
 
-    def losses(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
         """The mean binary cross-entropy of logits [N,1]."""
         return {"binary_cross_entropy": nn.functional.binary_cross_entropy_with_logits(outputs.float(), encoded)}
 

@@ -20,19 +20,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.codecs import ClassifierCodec
 from visus.models.protocols import Output
 
 SIDE = 32  # of the images in training, which the companions see whole
 
 
-class SquaredHingeCodec:
+class SquaredHingeCodec(ClassifierCodec):
     """Trains margins [N,K] one class against the others, and reads them."""
 
-    def encode(self, targets: Tensor, device: torch.device) -> Tensor:
-        """Class ids [N] int64."""
-        return targets.to(device)
-
-    def losses(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
         """Of output and companions: the mean over the images of the sum over the classes of max(0, 1 - y f)^2."""
         terms = {"output": squared_hinge(outputs.logits, encoded)}
         if outputs.auxiliary:

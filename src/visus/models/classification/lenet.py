@@ -24,6 +24,7 @@ from visus.layers.partial_convolution import PartialConv2d
 from visus.layers.radial_basis import EuclideanRBF
 from visus.layers.subsampling import TrainedSubsampling
 from visus.models.classification.digit_bitmaps import digit_codes
+from visus.models.codecs import ClassifierCodec
 
 C3_TABLE = (  # Table I: the maps of S2 that each map of C3 sees
     (0, 1, 2),
@@ -102,17 +103,13 @@ class LeNet5(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class PenaltyCodec:
+class PenaltyCodec(ClassifierCodec):
     """Reads LeNet-5's penalties and trains them with the paper's MAP criterion."""
 
     def __init__(self, rubbish: float) -> None:
         self.rubbish = rubbish
 
-    def encode(self, targets: Tensor, device: torch.device) -> Tensor:
-        """Class ids [N] int64."""
-        return targets.to(device)
-
-    def losses(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
         """Eq. 9: the penalty of the true class, plus the log of how well all classes and the rubbish class do."""
         penalties = outputs.float()
         true = penalties.gather(1, encoded[:, None])[:, 0]  # [N]

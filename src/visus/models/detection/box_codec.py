@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from visus.models.codecs import OnePassCodec
 from visus.models.detection.box_targets import Truth, truths_of
 from visus.ops.nms import Method, multiclass_nms
 from visus.structures import Detections
@@ -30,7 +31,7 @@ class ScoredBoxes(Protocol):
         """[N,A,K] in [0, 1]."""
 
 
-class BoxCodec:
+class BoxCodec(OnePassCodec):
     """Objects as a network learns them, and its answers.
 
     Args:

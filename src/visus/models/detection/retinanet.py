@@ -27,6 +27,7 @@ from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
+from visus.models.codecs import OnePassCodec
 from visus.models.detection.box_targets import Truth, truths_of
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
@@ -79,7 +80,7 @@ class RetinaNetOutput(NamedTuple):
         return CODING.decode(self.offsets.float(), self.anchors)
 
 
-class RetinaNetCodec:
+class RetinaNetCodec(OnePassCodec):
     """What RetinaNet's outputs mean, for training and for answering.
 
     Args:
@@ -145,7 +146,7 @@ class RetinaNetCodec:
             ]
         )
 
-    def losses(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class": each image's sums, divided by its matched anchors, and the mean of these over the batch.
 
         Section 4.1: all anchors but the neutral ones enter the focal loss, and only the matched ones are counted. An

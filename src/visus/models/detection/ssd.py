@@ -117,7 +117,7 @@ class SSDCodec(BoxCodec):
             offsets[n, rows] = CODING.encode(truth.boxes[objects], outputs.default_boxes[rows])
         return labels, offsets
 
-    def losses(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class"; both 0 for a batch without objects."""
         labels, offsets = self.wanted(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)

@@ -146,7 +146,7 @@ class YOLOv1Codec(BoxCodec):
             matches[n, own, best] = chosen
         return matches.flatten(1)
 
-    def losses(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
 
         The confidence of the responsible box is to be its overlap with the object.

@@ -82,7 +82,7 @@ class YOLOv2Codec(AnchorCodec):
         super().__init__(anchors, ignore=ignore, suppression=suppression)
         self.seen = seen
 
-    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of

@@ -67,7 +67,7 @@ class YOLOv3Codec(AnchorCodec):
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
 
-    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Their gradients are those that yolo_layer.c states, truth minus answer: squared error of tw and th, and

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
+from visus.models.codecs import OnePassCodec
 from visus.models.protocols import Backbone
 from visus.structures import Landmarks
 
@@ -55,7 +56,7 @@ class Truth(NamedTuple):
     visible: Tensor
 
 
-class LandmarkCodec:
+class LandmarkCodec(OnePassCodec):
     """What the outputs mean, for training and for answering."""
 
     def encode(self, targets: Sequence[Landmarks], device: torch.device) -> Truth:
@@ -65,7 +66,7 @@ class LandmarkCodec:
         visible = torch.from_numpy(np.stack([target.visible for target in targets])).to(device, torch.float32)
         return Truth(points, visible)
 
-    def losses(self, outputs: LandmarkOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LandmarkOutput, encoded: Truth) -> dict[str, Tensor]:
         """ "points": smooth L1 of visible points, in tenths of the image; "visible": logistic; means over points."""
         distance = F.smooth_l1_loss(outputs.points.float() / UNIT, encoded.points / UNIT, reduction="none").sum(2)
         count = encoded.visible.sum().clamp(min=1)

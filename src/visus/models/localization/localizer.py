@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_corners, to_fractions
 from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
+from visus.models.codecs import OnePassCodec
 from visus.models.protocols import Backbone
 from visus.structures import Detections
 
@@ -59,7 +60,7 @@ class Truth(NamedTuple):
     weights: Tensor
 
 
-class LocalizerCodec:
+class LocalizerCodec(OnePassCodec):
     """What the vector means, for training and for answering.
 
     Args:
@@ -101,7 +102,7 @@ class LocalizerCodec:
         vector = outputs.vector.float()
         return vector[:, 0], vector[:, 1 : -self.classes].reshape(len(vector), -1, 4), vector[:, -self.classes :]
 
-    def losses(self, outputs: LocalizerOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LocalizerOutput, encoded: Truth) -> dict[str, Tensor]:
         """ "presence", "box" and "class"."""
         presence, boxes, classes = self.parts(outputs)
         which = encoded.labels if self.boxes == "per_class" else torch.zeros_like(encoded.labels)
