@@ -68,7 +68,7 @@ def test_objects_survive() -> None:
     writer = CocoWriter(found.classes)
     writer.add("a.png", found.size, found.outlined())
     entries = writer.document()["annotations"]
-    assert [entry["area"] for entry in entries] == found.masks.sum(axis=(1, 2)).tolist()
+    assert [entry["area"] for entry in entries] == found.masks.full().sum(axis=(1, 2)).tolist()
     assert [entry["category_id"] for entry in entries] == [1, 2]
     empty = CocoWriter(("a",))
     none = Detections.empty(("a",), (3, 3))

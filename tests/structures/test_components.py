@@ -73,7 +73,7 @@ def test_what_the_names_say() -> None:
 def test_nothing_and_wrong_options() -> None:
     empty = value(np.zeros((3, 4))).objects(grow=2)
     assert len(empty) == 0
-    assert empty.masks.shape == (0, 3, 4)
+    assert empty.masks.full().shape == (0, 3, 4)
     assert empty.scores is None
     for options in ({"connectivity": 6}, {"min_area": -1}, {"grow": -0.5}):
         with pytest.raises(UsageError, match=next(iter(options))):

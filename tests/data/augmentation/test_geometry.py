@@ -64,7 +64,7 @@ def assert_together(frame: Frame, slack: float = 1.5, off_centre: float = 0.25) 
     found = frame.target
     assert isinstance(found, Detections)
     assert found.size == frame.size
-    assert found.masks.shape[1:] == frame.size
+    assert found.masks.full().shape[1:] == frame.size
     assert found.labels.tolist() == [0, 1]
     assert found.ignored.tolist() == [False, True]
     bright = lit(frame.pixels)
@@ -175,7 +175,7 @@ def test_moves_that_undo_one_another_change_nothing(target) -> None:
         np.testing.assert_array_equal(there_and_back.pixels, frame.pixels)
         if isinstance(target, Detections):
             np.testing.assert_array_equal(there_and_back.target.boxes, target.boxes)
-            np.testing.assert_array_equal(there_and_back.target.masks, target.masks)
+            np.testing.assert_array_equal(there_and_back.target.masks.full(), target.masks.full())
         else:
             np.testing.assert_array_equal(there_and_back.target.map, target.map)
 
@@ -207,7 +207,7 @@ def test_uncovered_pixels_of_a_class_map_are_ignored_only_where_they_are_made_up
 def test_the_image_of_an_object_in_a_border_is_not_the_object(border: str) -> None:
     frame = Frame(scene(box=(0, 10, 20, 30)), detections(box=(4, 10, 20, 30)))
     moved = Cut.of(SIZE, (0, -30, *SIZE), (60, 120)).apply(frame, border)
-    assert not moved.target.masks[:, :, :29].any()
+    assert not moved.target.masks.full()[:, :, :29].any()
 
 
 def test_objects_stay_while_their_centre_does() -> None:
@@ -224,7 +224,7 @@ def test_no_object_at_all_is_moved_like_any_other() -> None:
     for move in MOVES.values():
         assert len(move(Frame(scene(), empty)).target) == 0
         frame = move(Frame(scene(), masked))
-        assert frame.target.masks.shape == (0, *frame.size)
+        assert frame.target.masks.full().shape == (0, *frame.size)
 
 
 class TestDisplace:
