@@ -250,6 +250,8 @@ def test_a_reader_that_leaves_a_file_behind_is_found(tmp_path: Path, monkeypatch
         return whole.read(listing)
 
     littering = Format(whole.name, whole.title, whole.recognise, read)
-    monkeypatch.setattr(opening, "all_formats", lambda: tuple(littering if f.name == whole.name else f for f in FORMATS))
+    monkeypatch.setattr(
+        opening, "all_formats", lambda: tuple(littering if f.name == whole.name else f for f in FORMATS)
+    )
     with pytest.raises(ConformanceError, match="leaves the files"):
         check_format(littering, class_folders, tmp_path)

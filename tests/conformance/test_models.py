@@ -26,7 +26,7 @@ from visus.layers.drop_path import DropPath, SurvivalGate
 from visus.models import catalog
 from visus.models.building import build, known_options, load_builder
 from visus.models.card import Card
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Backbone, Network, Output
 from visus.proof.published import fact
 
@@ -134,7 +134,7 @@ def test_what_only_the_full_battery_asks_has_the_code_of_what_every_commit_asks(
 
 
 def types_of_layers(card: Card) -> set[type]:
-    return {type(layer) for layer in build_blank(card).modules()} - {nn.Identity}
+    return {type(layer) for layer in build_on_meta(card).modules()} - {nn.Identity}
 
 
 def test_the_counts_of_networks_without_complete_facts() -> None:

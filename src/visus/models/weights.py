@@ -25,7 +25,7 @@ from visus.models.caffe_file import read_caffe
 from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
 from visus.models.fetching import Progress, fetch
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Growing
 from visus.structures.extensions import load_object
 
@@ -228,7 +228,7 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
 
 def _darknet(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[Conversion, State]:
     """The part that a Darknet file fills, and its state; its values have no names but those of their order."""
-    fitted = fit(path, network, build_blank(card), for_backbone=for_backbone)
+    fitted = fit(path, network, build_on_meta(card), for_backbone=for_backbone)
     return Conversion(part=fitted.part, is_partial=fitted.is_partial), fitted.state
 
 
