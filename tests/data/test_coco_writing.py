@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools.coco import COCO
 
 from visus.data.coco_writing import CocoWriter
 from visus.data.reading.opening import open_data
@@ -31,11 +30,13 @@ def answer(number: int) -> SegmentationMap:
 
 
 def test_maps_survive(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
     (tmp_path / "images").mkdir()
     writer = CocoWriter(NAMES)
     for number in range(4):
         Image.new("RGB", (50, 40), (number, 9, 9)).save(tmp_path / "images" / f"{number}.png")
-        writer.add(f"{number}.png", answer(number))
+        writer.add(f"{number}.png", answer(number).size, answer(number).outlined())
     document = writer.document()
     assert [entry["name"] for entry in document["categories"]] == ["ring", "dot"]
     (tmp_path / "annotations.json").write_text(json.dumps(document))
@@ -65,11 +66,13 @@ def test_maps_survive(tmp_path: Path) -> None:
 def test_objects_survive() -> None:
     found = answer(0).objects(connectivity=8)
     writer = CocoWriter(found.classes)
-    writer.add("a.png", found)
+    writer.add("a.png", found.size, found.outlined())
     entries = writer.document()["annotations"]
-    assert [entry["area"] for entry in entries] == found.masks.sum(axis=(1, 2)).tolist()
+    assert [entry["area"] for entry in entries] == found.masks.full().sum(axis=(1, 2)).tolist()
     assert [entry["category_id"] for entry in entries] == [1, 2]
     empty = CocoWriter(("a",))
-    empty.add("b.png", Detections.empty(("a",), (3, 3)))
+    none = Detections.empty(("a",), (3, 3))
+    assert none.outlined() is None  # boxes alone have no outlines
+    empty.add("b.png", none.size, ())
     assert empty.document()["annotations"] == []
     assert len(empty.document()["images"]) == 1

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 
 from visus.errors import ShapeError
 from visus.metrics.segmentation import SegmentationMetric
@@ -26,6 +25,8 @@ def maps(classes: int, *values: np.ndarray) -> list[SegmentationMap]:
 
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 4))
 def test_equals_scikit_learn(seed: int, classes: int, images: int) -> None:
+    from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
+
     rng = np.random.default_rng(seed)
     truths, answers = [], []
     for _ in range(images):
@@ -128,7 +129,7 @@ def test_all_255_classes() -> None:
 def test_wrong_input() -> None:
     metric = SegmentationMetric(("a", "b"))
     (small,), (large,) = maps(2, np.zeros((2, 3))), maps(2, np.zeros((4, 6)))
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([small], [])
     with pytest.raises(ShapeError, match="4x6"):
         metric.update([small], [large])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visus.data.pixels.images import ArrayImage
 from visus.errors import ShapeError, TaskMismatchError
 from visus.structures import IGNORE, Detections, Label, Placement, Sample, SegmentationMap
 
@@ -149,7 +150,7 @@ class TestLabel:
             Label(NAMES, 0, np.zeros(shape, np.float32))
 
     def test_home_it_comes_without_its_image(self):
-        label = Label(NAMES, 1, None, np.zeros((3, 4, 4), np.uint8)).undo(Placement.identity((4, 4)))
+        label = Label(NAMES, 1, None, ArrayImage(np.zeros((4, 4), np.uint8))).undo(Placement.identity((4, 4)))
         assert label.image is None
         assert label.index == 1
 
@@ -194,7 +195,7 @@ class TestDetections:
         assert len(none.select(np.zeros(0, bool))) == 0
         assert none.undo(Placement((20, 24), (10, 12), (0.5, 0.5))).size == (20, 24)
         masked = Detections(NAMES, none.boxes, none.labels, (10, 12), masks=np.zeros((0, 10, 12), bool))
-        assert masked.undo(Placement((20, 24), (10, 12), (0.5, 0.5))).masks.shape == (0, 20, 24)
+        assert masked.undo(Placement((20, 24), (10, 12), (0.5, 0.5))).masks.full().shape == (0, 20, 24)
 
     @given(st.lists(st.booleans(), min_size=3, max_size=3))
     def test_select_takes_the_same_objects_from_every_array(self, chosen: list[bool]):
@@ -204,7 +205,7 @@ class TestDetections:
         part = some(scores=scores, masks=masks, ignored=np.asarray([True, False, True])).select(which)
         assert len(part) == which.sum()
         np.testing.assert_array_equal(part.scores, scores[which])
-        np.testing.assert_array_equal(part.masks, masks[which])
+        np.testing.assert_array_equal(part.masks.full(), masks[which])
         np.testing.assert_array_equal(part.ignored, np.asarray([True, False, True])[which])
         np.testing.assert_array_equal(part.boxes, some().boxes[which])
 
@@ -218,10 +219,11 @@ class TestDetections:
     def test_undo_moves_boxes_and_masks_together(self):
         masks = np.zeros((3, 10, 12), bool)
         masks[0, 0:4, 0:4] = True
-        home = some(masks=masks, image=np.zeros((3, 10, 12), np.uint8)).undo(Placement((20, 24), (10, 12), (0.5, 0.5)))
+        home = some(masks=masks, image=ArrayImage(np.zeros((10, 12), np.uint8)))
+        home = home.undo(Placement((20, 24), (10, 12), (0.5, 0.5)))
         np.testing.assert_array_equal(home.boxes[0], [0, 0, 8, 8])
-        assert home.masks.dtype == bool
-        assert home.masks[0, :8, :8].all()
+        assert home.masks[0].dtype == bool
+        assert home.masks[0][:8, :8].all()
         assert home.masks[0].sum() == 64
         assert home.image is None
         assert home.size == (20, 24)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from visus.errors import TaskMismatchError
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 
 
 def as_backbone(network: nn.Module) -> nn.Module:
@@ -32,7 +32,7 @@ def channels_of(backbone: nn.Module, user: str) -> Mapping[int, int]:
     Raises:
         TaskMismatchError: if it is no network that gives maps.
     """
-    if not isinstance(backbone, Network):
+    if not isinstance(backbone, Backbone):
         raise TaskMismatchError(
             f"{type(backbone).__name__} cannot be {user}'s backbone", expected="a network with features and channels"
         )

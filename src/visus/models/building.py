@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.backbone_maps import as_backbone
 from visus.models.card import Card
+from visus.structures.extensions import load_object
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _FIXED = ("classes", "in_channels", "backbone")
@@ -63,8 +63,7 @@ def build_backbone(name: str, in_channels: int) -> nn.Module:
 
 def load_builder(card: Card) -> Callable[..., nn.Module]:
     """The function that ``card.builder`` names."""
-    module, _, function = card.builder.partition(":")
-    builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
+    builder: Callable[..., nn.Module] = load_object(card.builder)
     return builder
 
 

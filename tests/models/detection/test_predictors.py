@@ -17,7 +17,7 @@ from visus.errors import ShapeError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.yolov1 import YOLOv1Codec, YOLOv1Output
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Placed
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.predictors import Grid, Predictors, cell_grid
@@ -95,7 +95,7 @@ def test_the_losses_use_the_assignment_that_is_shown(answered: Any, name: str) -
     places = codec.predictors(leaf)
     assert len(matches) == len(places.boxes) == sum(grid.total for grid in places.grids)
     assert set(matches[matches >= 0].tolist()) <= {0, 1}  # the ignored object is nobody's
-    losses = codec.losses(leaf, encoded)
+    losses = codec.terms(leaf, encoded)
     learns = touched(losses["box"], leaves, len(matches))
     assert learns.any()
     assert torch.equal(learns, matches >= 0)
@@ -126,7 +126,7 @@ def test_an_image_without_objects_has_only_background(answered: Any, name: str) 
 def test_the_published_networks_have_so_many(
     name: str, size: int, grids: list[tuple[int, int, int]], count: int
 ) -> None:
-    network = build_blank(catalog.find(name)).eval().to("meta")
+    network = build_on_meta(catalog.find(name)).eval().to("meta")
     with torch.no_grad():
         outputs = network(torch.empty(1, 3, size, size, device="meta"))
     places = network.codec.predictors(outputs)
@@ -218,7 +218,7 @@ def test_places_are_numbered_grid_by_grid() -> None:
     assert boxes[7].tolist() == [0, 10, 20, 20]
     assert places.cell_of(0, 59.9, 10) == (1, 2)
     assert places.cell_of(0, -5, 500) == (1, 0)  # the nearest
-    with pytest.raises(IndexError, match="14 predictors"):
+    with pytest.raises(IndexError, match="predictor from 0 to 13, got 14"):
         places.place(14)
 
 
@@ -228,5 +228,5 @@ def test_torchvisions_anchors_begin_half_a_cell_earlier() -> None:
         anchors = PyramidAnchors(whole_pixels=whole)
         places = Predictors(anchors.place(maps, size), anchors.grids(maps, size), "box", "anchors")
         assert places.corner(0) == pytest.approx((corner, corner), abs=0.5)
-    with pytest.raises(ShapeError, match="one map a level"):
+    with pytest.raises(ShapeError, match="one map for each level"):
         anchors.grids(maps[1:], size)

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
@@ -52,6 +51,8 @@ def perfect(network: YOLOv2, raw: YOLOOutput, truths: list[Detections]) -> YOLOO
 
 @pytest.mark.parametrize("seed", range(8))
 def test_decoding_undoes_encoding(small: YOLOv2, raw: YOLOOutput, seed: int) -> None:
+    from torchvision.ops import box_iou
+
     random = np.random.default_rng(seed)
     truths = []
     for count in (0, 1, 3):
@@ -63,7 +64,7 @@ def test_decoding_undoes_encoding(small: YOLOv2, raw: YOLOOutput, seed: int) -> 
             boxes.append([x, y, x + width, y + height])
         truths.append(target(boxes, random.integers(0, 3, count).tolist()))
     said = perfect(small, raw, truths)
-    losses = small.codec.losses(said, small.codec.encode(truths, CPU))
+    losses = small.codec.terms(said, small.codec.encode(truths, CPU))
     assert sum(losses.values()).item() == pytest.approx(0, abs=1e-3)
     for truth, answer in zip(truths, small.codec.decode(said), strict=True):
         assert len(answer) == len(truth)
@@ -84,7 +85,7 @@ def test_losses_and_gradients_by_hand() -> None:
     values = [[0.0, 0.0, 0.0, 0.0, 1.0, 0.5, -0.5], [0.0, 0.0, 0.0, 0.0, -1.0, 3.0, 3.0]]
     outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), places, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(8, 8), (32, 32)])
-    losses = codec.losses(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
+    losses = codec.terms(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
     fit = 64 / 128
     seen, empty = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(1))
     assert losses["box"].item() == pytest.approx((0.125**2 + math.log(2) ** 2) / 2, rel=1e-5)
@@ -108,7 +109,7 @@ def test_near_misses_are_not_told_that_they_see_nothing(height: float, told: boo
     values[0, 1, 3] = math.log(height / 8)
     outputs = YOLOOutput(values.requires_grad_(), places, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(32, 32), (32, 8)])
-    losses = codec.losses(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
+    losses = codec.terms(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
     losses["object"].backward()
     assert bool(values.grad[0, 1, 4]) is told
 
@@ -117,8 +118,8 @@ def test_objects_to_be_ignored_teach_nothing(small: YOLOv2, raw: YOLOOutput) -> 
     box = [[20.0, 20, 120, 100]]
     said = perfect(small, raw, [target(box, [1])])
     encoded = small.codec.encode([target(box, [1], ignored=np.asarray([True]))], CPU)
-    assert sum(small.codec.losses(said, encoded).values()).item() == pytest.approx(0, abs=1e-4)
-    empty = small.codec.losses(said, small.codec.encode([target([], [])], CPU))
+    assert sum(small.codec.terms(said, encoded).values()).item() == pytest.approx(0, abs=1e-4)
+    empty = small.codec.terms(said, small.codec.encode([target([], [])], CPU))
     assert empty["object"].item() == pytest.approx(0.5, rel=1e-3)  # a false alarm
 
 
@@ -177,6 +178,8 @@ def test_options() -> None:
 @pytest.mark.slow
 def test_two_images_learnt_by_heart() -> None:
     """Within 60 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = build(catalog.find("yolov2+darknet19"), classes=3, options={"anchors": [[24, 30], [50, 44]]})
     boxes = ((8, 12, 32, 42), (10, 8, 60, 52))
@@ -187,7 +190,7 @@ def test_two_images_learnt_by_heart() -> None:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(60):
         optimiser.zero_grad()
-        sum(network.codec.losses(network(images), network.codec.encode(truths, CPU)).values()).backward()
+        sum(network.codec.terms(network(images), network.codec.encode(truths, CPU)).values()).backward()
         optimiser.step()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

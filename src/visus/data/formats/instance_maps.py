@@ -19,10 +19,10 @@ from visus.data.formats.mask_maps import check_size, read_raw
 from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.pairs import find_pairs, note_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.object_separation import keep_apart
+from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
+from visus.structures import Detections, ImageSource, Masks, Sample, SegmentationMap, TargetSource
 
 OBJECT = "object"
 
@@ -88,36 +88,33 @@ class InstanceObjects:
         raw = _read_map(self.path, self.image)
         ids = np.unique(raw)
         ids = ids[ids > 0]
-        masks = np.zeros((len(ids), *raw.shape), bool)
-        boxes = np.zeros((len(ids), 4), np.float32)
-        for i, value in enumerate(ids):
-            masks[i] = raw == value
-            rows, columns = np.flatnonzero(masks[i].any(axis=1)), np.flatnonzero(masks[i].any(axis=0))
-            boxes[i] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), (raw.shape[0], raw.shape[1]), masks=masks)
+        size = (raw.shape[0], raw.shape[1])
+        masks = Masks.from_planes((raw == value for value in ids), size)
+        boxes = masks.windows.astype(np.float32)  # a window is the box around its object's pixels
+        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), size, masks=masks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InstanceForeground:
-    """A label map as classes: background and object, and a border where ``touching`` asks for one.
+    """A label map as classes: background and object, and a border where ``separation`` asks for one.
 
-    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``.
+    separation: how touching objects stay apart, one of ``data.object_separation.SEPARATIONS``.
     """
 
     path: Path
     image: ImageSource
-    touching: str = "merge"
+    separation: str = "merge"
     classes: tuple[str, ...] = (BACKGROUND, OBJECT)
 
     def load(self) -> SegmentationMap:
         """The map; raises DataError when it cannot be read or does not fit its image."""
         raw = _read_map(self.path, self.image)
-        ids = keep_apart((raw > 0).astype(np.uint8), raw, self.touching, border=2)
+        ids = separate_objects((raw > 0).astype(np.uint8), raw, self.separation, border=2)
         return SegmentationMap(self.classes, ids)
 
-    def kept_apart(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
+    def separated(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
         """The same map with touching objects kept apart in another way."""
-        return replace(self, touching=how, classes=classes)
+        return replace(self, separation=how, classes=classes)
 
 
 def _recognise(listing: Listing) -> bool:

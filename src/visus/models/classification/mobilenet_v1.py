@@ -16,7 +16,7 @@ Letters: N images, C input channels, K classes, H x W pixels, a = width multipli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -156,11 +156,11 @@ class MobileNetV1(nn.Module):
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024a]
         return self.classifier(self.dropout(x))
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.all_logits(features)[:, self.first_class :]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def scaled(channels: int, width: float) -> int:

@@ -12,7 +12,7 @@ Letters: N images, C input channels, D output channels, K classes, H x W pixels,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
@@ -157,12 +157,12 @@ class CifarPreActResNet(nn.Module):
         c3 = self.last(self.layer3(c2))  # [N, 64e, H/4, W/4]
         return {1: c1, 2: c2, 4: c3}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[4]).flatten(1)  # [N, 64e]
         return self.linear(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class PreActResNet(nn.Module):
@@ -207,12 +207,12 @@ class PreActResNet(nn.Module):
         c5 = self.last(self.layer4(c4))  # [N, 2048, H/32, W/32]
         return {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 2048]
         return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def preact_resnet110(*, classes: int, in_channels: int, activation: Activation = "full_preactivation") -> nn.Module:

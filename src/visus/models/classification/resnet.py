@@ -17,7 +17,7 @@ Letters: N images, C input channels, K classes, H x W pixels, e = 1 (basic block
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from torch import Tensor, nn
@@ -178,12 +178,12 @@ class ResNet(nn.Module):
         c5 = self.layer4(c4)  # [N, 512e, H/32, W/32]
         return {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 512e]
         return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def stage(block: BlockMaker, depth: int, in_channels: int, width: int, stride: int) -> nn.Sequential:

@@ -38,7 +38,7 @@ from visus.models.detection.yolo_output import (
     check_size,
     fitting_size,
 )
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
@@ -72,17 +72,22 @@ class YOLOv2Codec(AnchorCodec):
         anchors: (width, height) in pixels.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
-        seen: weight of the confidence of predictors that have an object (``object_scale``).
-        suppression: of :func:`~visus.ops.nms.suppress`.
+        object_scale: weight of the confidence of predictors that have an object (the cfg's name).
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(
-        self, anchors: Sequence[Anchor], *, ignore: float = 0.6, seen: float = 5.0, suppression: Method = "greedy"
+        self,
+        anchors: Sequence[Anchor],
+        *,
+        ignore: float = 0.6,
+        object_scale: float = 5.0,
+        suppression: Method = "greedy",
     ) -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
-        self.seen = seen
+        self.object_scale = object_scale
 
-    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of
@@ -92,22 +97,22 @@ class YOLOv2Codec(AnchorCodec):
         """
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = self.assigned(outputs, n, truth)
-            rows = found.rows  # [M]
-            shown = found.matches[rows]  # [M], their objects
+            assignment = self.assigned(outputs, n, truth)
+            rows = assignment.rows  # [M]
+            matched = assignment.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
-            own, learned = values[rows], truth.boxes[shown]  # [M, 5+K], [M, 4]
-            wanted = outputs.places.encode(learned, rows)  # [M, 4]
-            said = torch.cat([own[:, :2].sigmoid(), own[:, 2:4]], 1)
-            boxes.append(((said - wanted) ** 2).sum() / 2)
+            answers, matched_boxes = values[rows], truth.boxes[matched]  # [M, 5+K], [M, 4]
+            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            predicted = torch.cat([answers[:, :2].sigmoid(), answers[:, 2:4]], 1)
+            boxes.append(((predicted - target) ** 2).sum() / 2)
             with torch.no_grad():
-                predicted = outputs.places.decode(values[:, :4])[rows]
-                fit = box_iou(predicted, learned).diagonal()  # [M]
+                predicted_boxes = outputs.places.decode(values[:, :4])[rows]
+                iou = box_iou(predicted_boxes, matched_boxes).diagonal()  # [M]
             confidence = values[:, 4].sigmoid()  # [A]
-            empty = found.matches == BACKGROUND
-            missed = (confidence[rows] - fit) ** 2
-            objects.append((torch.where(empty, confidence**2, 0).sum() + self.seen * missed.sum()) / 2)
-            classes.append(F.cross_entropy(own[:, 5:], truth.labels[shown], reduction="sum"))
+            empty = assignment.matches == BACKGROUND
+            missed = (confidence[rows] - iou) ** 2
+            objects.append((torch.where(empty, confidence**2, 0).sum() + self.object_scale * missed.sum()) / 2)
+            classes.append(F.cross_entropy(answers[:, 5:], truth.labels[matched], reduction="sum"))
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
 
@@ -139,26 +144,20 @@ class Reorganisation(nn.Module):
 class YOLOv2(nn.Module):
     """[N,C,H,W] -> :class:`~visus.models.detection.yolo_output.YOLOOutput`, for H and W that are multiples of 32.
 
-    ``features`` gives {1: the images, 16: map, 32: map} of the backbone; the images are among them because boxes are
-    measured in their pixels.
-
     Args:
-        backbone: a :class:`~visus.models.protocols.Network` with maps of stride 16 and 32.
+        backbone: a :class:`~visus.models.protocols.Backbone` with maps of stride 16 and 32.
         classes: K.
-        in_channels: C.
         passthrough: see above.
         codec: reads and writes the outputs.
     """
 
     head: tuple[str, ...] = ("predict",)
 
-    def __init__(
-        self, backbone: nn.Module, *, classes: int, in_channels: int, passthrough: Passthrough, codec: YOLOv2Codec
-    ) -> None:
+    def __init__(self, backbone: nn.Module, *, classes: int, passthrough: Passthrough, codec: YOLOv2Codec) -> None:
         super().__init__()
         widths = require_maps(backbone, (16, 32), "YOLO v2")
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.channels: Mapping[int, int] = widths
         self.deep = nn.Sequential(LeakyConvolution(widths[32], WIDTH, 3), LeakyConvolution(WIDTH, WIDTH, 3))
         narrowed = NARROWED if passthrough == "narrow" else widths[16]
         self.narrow = LeakyConvolution(widths[16], NARROWED, 1) if passthrough == "narrow" else nn.Identity()
@@ -176,21 +175,20 @@ class YOLOv2(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         height, width = check_size("YOLO v2", images)
         check_batch(images, 33, learns=self.training)
-        maps = cast(Network, self.backbone).features(images)
-        return {1: images, **{s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}
 
-    def from_features(self, features: dict[int, Tensor]) -> YOLOOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
+        height, width = size
         x = self.deep(features[32])  # [N, 1024, H/32, W/32]
         fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
         x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
         raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
-        size = (images.shape[2], images.shape[3])
-        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], size, images.device)
-        return YOLOOutput(raw, places, size, exclusive=True)
+        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
+        return YOLOOutput(raw, places, (height, width), exclusive=True)
 
     def forward(self, images: Tensor) -> YOLOOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def yolov2(
@@ -217,4 +215,4 @@ def yolov2(
         backbone = as_backbone(darknet19(classes=1, in_channels=in_channels))
     shapes = ANCHORS[anchors] if isinstance(anchors, str) else anchors
     codec = YOLOv2Codec(shapes, ignore=ignore, suppression=suppression)
-    return YOLOv2(backbone, classes=classes, in_channels=in_channels, passthrough=passthrough, codec=codec)
+    return YOLOv2(backbone, classes=classes, passthrough=passthrough, codec=codec)
