@@ -30,7 +30,7 @@ SIZE = (480, 640)
 
 
 def make(images: int, detections: int, rng: np.random.Generator) -> tuple[list[Detections], list[Detections]]:
-    """Predictions and targets: about 7 objects of at most 4 classes an image, most detections near an object."""
+    """Makes predictions and targets: about 7 objects of at most 4 classes an image, most detections near an object."""
     predictions, targets = [], []
     for _ in range(images):
         count = int(rng.integers(0, 15))
@@ -56,7 +56,7 @@ def make(images: int, detections: int, rng: np.random.Generator) -> tuple[list[D
 def dictionaries(
     predictions: list[Detections], targets: list[Detections]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What pycocotools reads."""
+    """The targets and predictions as the dictionaries that pycocotools reads."""
     annotations: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
     for n, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):

@@ -1,4 +1,4 @@
-"""What detectors cost beside torchvision's: suppression of many boxes, and whole answers with the same weights.
+"""Times detectors beside torchvision's: NMS of many boxes, and whole predictions with the same weights.
 
 Suppression: 10,000 boxes of 80 classes, ours against torchvision.ops.batched_nms on the same boxes, which must leave
 the same ones. Detectors: SSD300 and RetinaNet of our editions "torchvision", from the normalised image to the
@@ -39,7 +39,7 @@ Clock = Callable[[], float]
 
 
 def suppression(rounds: int, clock: Clock) -> Ratio:
-    """Ours over torchvision's, of boxes as a detector gives them: sides of 10 to 110 pixels on 800 x 800."""
+    """The ratio of our NMS to torchvision's, on boxes with sides of 10 to 110 pixels on 800 x 800."""
     generator = torch.Generator().manual_seed(0)
     corners = 700 * torch.rand(BOXES, 2, generator=generator)
     boxes = torch.cat([corners, corners + 10 + 100 * torch.rand(BOXES, 2, generator=generator)], 1)
@@ -56,7 +56,7 @@ def suppression(rounds: int, clock: Clock) -> Ratio:
 
 
 def pair(name: str) -> tuple[Any, Any]:
-    """Our network and torchvision's with the same weights, whose scores are spread as a trained network's are."""
+    """Our network and torchvision's with equal weights, whose scores are spread like a trained network's."""
     torch.manual_seed(0)
     ours: nn.Module
     if name == "ssd":
@@ -73,7 +73,7 @@ def pair(name: str) -> tuple[Any, Any]:
 
 
 def their_answer(theirs: Any, images: Tensor) -> list[dict[str, Tensor]]:
-    """What torchvision's forward does between its transforms, which scale and normalise, and their undoing."""
+    """Runs torchvision's forward pass without its first and last step (scaling and normalising, and their inverse)."""
     sizes = [(images.shape[2], images.shape[3])] * len(images)
     features = list(theirs.backbone(images).values())
     outputs: Any = theirs.head(features)
@@ -87,14 +87,14 @@ def their_answer(theirs: Any, images: Tensor) -> list[dict[str, Tensor]]:
 
 
 def candidates(network: Any, raw: Any) -> tuple[Tensor, Tensor, Tensor, float]:
-    """What suppression is given while these raw outputs are decoded."""
+    """The boxes, scores and labels that NMS gets while these raw outputs are decoded."""
     with patch("visus.ops.nms.nms_by_class", wraps=nms_by_class) as seen:
         network.codec.decode(raw)
     return seen.call_args.args  # type: ignore[no-any-return]
 
 
 def detector(name: str, rounds: int, clock: Clock) -> tuple[Ratio, dict[str, float]]:
-    """Ours over torchvision's from image to detections, and our images a second, part by part."""
+    """The ratio of our time to torchvision's from image to detections, and our images a second, part by part."""
     ours, theirs = pair(name)
     side = SIZES[name]
     spread = 30 if name == "ssd" else 1

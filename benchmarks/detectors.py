@@ -1,4 +1,4 @@
-"""Every one-stage detector on the same images: what it finds, and what it costs.
+"""Trains every one-stage detector on the same images, and compares scores and times.
 
 All on the same backbone and input size, but for the first YOLO's tiny form, which has its own.
 
@@ -33,7 +33,7 @@ TURNS = {"augmentation.quarter_turns": True, "augmentation.flip": 0.5}  # what a
 
 
 def trained(model: str, seed: int, options: argparse.Namespace) -> Run:
-    """The run of a detector, by now."""
+    """Trains a detector if it has no finished run, and returns its run."""
     name = f"{Path(options.data).name}-{model}-{seed}"
     folder = Path(options.out) / name
     if (folder / "model.safetensors").is_file():
@@ -54,13 +54,13 @@ def trained(model: str, seed: int, options: argparse.Namespace) -> Run:
 
 
 def minutes(run: Run) -> float:
-    """Of the epochs, with their validations."""
+    """The minutes of all epochs, with their validations."""
     with (run.path / "results.csv").open(encoding="utf-8") as file:
         return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 60
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """The mean, and of several values the least and the largest."""
+    """The mean as text; of several values also the least and the largest."""
     mean = f"{statistics.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 

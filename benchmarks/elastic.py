@@ -37,7 +37,7 @@ Bend = Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
 
 
 def with_scipy(image: NDArray[np.uint8], mask: NDArray[np.uint8], random: np.random.Generator) -> Bend:
-    """Image and mask, bent by scipy."""
+    """Deforms image and mask with scipy."""
     height, width = mask.shape
     rows, columns = np.indices((height, width), np.float32)
 
@@ -53,7 +53,7 @@ def with_scipy(image: NDArray[np.uint8], mask: NDArray[np.uint8], random: np.ran
 
 
 def with_visus(image: NDArray[np.uint8], mask: NDArray[np.uint8], random: np.random.Generator) -> Bend:
-    """Image and mask, bent by visus."""
+    """Deforms image and mask with visus."""
     frame = Frame(image, SegmentationMap(CLASSES, mask))
 
     def run() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -46,7 +46,7 @@ IMAGENET = Preprocessing()
 
 
 def noise(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
-    """A picture whose amplitude falls as 1 / frequency, its colours weaker than its brightness."""
+    """Draws a picture whose amplitude falls as 1 / frequency, with colours weaker than brightness."""
     frequency = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None])
     frequency[0, 0] = np.inf
     planes = []
@@ -59,7 +59,7 @@ def noise(size: tuple[int, int], random: np.random.Generator) -> Image.Image:
 
 
 def encoded(image: Image.Image, size: int) -> bytes:
-    """A JPEG of at most about ``size`` bytes."""
+    """Encodes a picture as a JPEG of at most about ``size`` bytes."""
     for quality in range(95, 40, -1):
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=quality)
@@ -69,7 +69,7 @@ def encoded(image: Image.Image, size: int) -> bytes:
 
 
 def write_files(folder: Path, size: tuple[int, int], bytes_each: int, count: int) -> list[Path]:
-    """``count`` files in a folder for each class; every eighth picture is new, for making them takes long."""
+    """Writes ``count`` files into a folder for each class; only every eighth picture is new, to save time."""
     random = np.random.default_rng(0)
     pictures = [encoded(noise(size, random), bytes_each) for _ in range(max(count // 8, 1))]
     paths = []
@@ -82,7 +82,7 @@ def write_files(folder: Path, size: tuple[int, int], bytes_each: int, count: int
 
 
 def with_torchvision(folder: Path, workers: int) -> Callable[[int], Iterator[Tensor]]:
-    """An epoch of torchvision's batches."""
+    """Yields an epoch of torchvision's batches."""
     pipeline = transforms.Compose(
         [
             transforms.RandomResizedCrop(224),
@@ -102,7 +102,7 @@ def with_torchvision(folder: Path, workers: int) -> Callable[[int], Iterator[Ten
 
 
 def with_visus(paths: list[Path], workers: int) -> Callable[[int], Iterator[Tensor]]:
-    """An epoch of our batches."""
+    """Yields an epoch of our batches."""
     samples = [
         Sample(path.name, FileImage(path), {"classification": Label(CLASSES, CLASSES.index(path.parent.name))})
         for path in paths
@@ -121,7 +121,7 @@ def with_visus(paths: list[Path], workers: int) -> Callable[[int], Iterator[Tens
 
 
 def seconds(epoch: Callable[[int], Iterator[Tensor]], number: int, count: int) -> tuple[float, float]:
-    """(wall, processor) seconds of an epoch, whose batches are looked at."""
+    """The (wall, processor) seconds of an epoch whose batches are read."""
     wall, processor = time.perf_counter(), time.process_time()
     seen = 0
     for images in epoch(number):
@@ -133,7 +133,7 @@ def seconds(epoch: Callable[[int], Iterator[Tensor]], number: int, count: int) -
 
 
 def row(name: str, clock: str, count: int, theirs: list[float], ours: list[float]) -> str:
-    """One line of the table: images a second, and the median, least and largest ratio of the rounds."""
+    """One table line: images a second, and the median, least and largest ratio of the rounds."""
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
     rates = [count / statistics.median(times) for times in (theirs, ours)]
     interval = f"{min(ratios):.2f} - {max(ratios):.2f}"

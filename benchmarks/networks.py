@@ -1,4 +1,4 @@
-"""What visus's networks cost beside torchvision's, with the same weights on the same images.
+"""Times visus's networks beside torchvision's, with the same weights on the same images.
 
 Both answer the same batch (evaluation, no gradients) and take the same training step (forward, cross-entropy, backward,
 SGD), in rounds that alternate; what is printed is the median of the paired ratios, ours over theirs, with an interval
@@ -35,7 +35,7 @@ Clock = Callable[[], float]
 
 
 def pair(name: str, device: torch.device) -> tuple[nn.Module, nn.Module]:
-    """Ours and torchvision's, with equal weights, both as their users get them."""
+    """Our network and torchvision's with equal weights, both as their users get them."""
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)()
     ours = build(find(f"{name}@torchvision"))
@@ -44,7 +44,7 @@ def pair(name: str, device: torch.device) -> tuple[nn.Module, nn.Module]:
 
 
 def forward(network: nn.Module, images: Tensor) -> Callable[[], None]:
-    """A pass without gradients."""
+    """Times a forward pass without gradients."""
     network.eval()
 
     def run() -> None:
@@ -55,7 +55,7 @@ def forward(network: nn.Module, images: Tensor) -> Callable[[], None]:
 
 
 def training_step(network: nn.Module, images: Tensor) -> Callable[[], None]:
-    """Forward, cross-entropy, backward, SGD."""
+    """Times a training step: forward, cross-entropy, backward, SGD."""
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
     targets = torch.arange(len(images), device=images.device)
@@ -80,7 +80,7 @@ def seconds(run: Callable[[], None], device: torch.device, clock: Clock) -> floa
 
 def compare(name: str, what: Callable[[nn.Module, Tensor], Callable[[], None]], rounds: int, device: torch.device,
             clock: Clock) -> dict[str, float]:  # fmt: skip
-    """Median and 95 % interval of ours / theirs, and torchvision's median time in milliseconds."""
+    """Median and 95 % interval of the ratio of our time to theirs, and torchvision's median in milliseconds."""
     images = torch.rand(IMAGES[name], 3, 224, 224, generator=torch.Generator().manual_seed(0)).to(device)
     ours, theirs = (what(network, images) for network in pair(name, device))
     found = ratio(*paired(lambda: seconds(ours, device, clock), lambda: seconds(theirs, device, clock), rounds))

@@ -1,4 +1,4 @@
-"""Two ways of doing the same, in rounds that alternate, as a ratio with its interval."""
+"""Compares two programs in alternating rounds, as a ratio with its interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARM_UP = 2  # rounds
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """What paired rounds gave.
+    """The ratio of paired rounds.
 
     Args:
         ours: median seconds of ours.
@@ -34,7 +34,7 @@ class Ratio:
 
 
 def paired(ours: Timed, theirs: Timed, rounds: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Seconds of ours and of the peer's, [rounds] each; who begins alternates, and two rounds before them warm up."""
+    """Seconds of our function and the peer's, [rounds] each; the order alternates, after two rounds to warm up."""
     times = []
     for number in range(rounds + _WARM_UP):
         if number % 2:

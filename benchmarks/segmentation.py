@@ -1,4 +1,4 @@
-"""What visus's U-Net and FCN-8s cost beside the same networks written plainly in PyTorch, with the same weights.
+"""Times visus's U-Net and FCN-8s beside plain PyTorch versions with the same weights.
 
 The plain ones are what a person would write after the papers' figures: a module of Sequentials for U-Net, the
 functional interface for FCN-8s. Both answer the same image (evaluation, no gradients) in rounds that alternate; what is
@@ -56,7 +56,7 @@ class PlainUNet(nn.Module):
 
 
 def plain_fcn8s(state: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Figure 3 of Long et al. 2015 from FCN-8s's weights."""
+    """Builds figure 3 of Long et al. 2015 from the weights of our FCN-8s."""
     f, x, pools = functional, images, []
     for number, depth in enumerate((2, 2, 3, 3, 3), start=1):
         for layer in range(depth):
@@ -80,7 +80,7 @@ def plain_fcn8s(state: dict[str, Tensor], images: Tensor) -> Tensor:
 
 
 def contenders(name: str) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Ours and the plain one, with equal weights."""
+    """Our network and the plain one, with equal weights."""
     torch.manual_seed(0)
     ours = build(find(name)).eval()
     if name == "fcn8s":
@@ -101,7 +101,7 @@ def contenders(name: str) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor]
 
 
 def compare(name: str, rounds: int, clock: Callable[[], float]) -> Ratio:
-    """Ours over the plain one."""
+    """The ratio of our time to the plain network's."""
     images = torch.rand(1, *SIZES[name], generator=torch.Generator().manual_seed(0))
     ours, plain = contenders(name)
 

@@ -1,4 +1,4 @@
-"""A classifier at every place of an image: all windows at once against each by itself, in one run.
+"""Times a classifier at every position of an image: all windows at once, and each window by itself.
 
 Both give the logits of the same windows of one image; the windows apart are computed in batches of 64. Rounds
 alternate. The cost beside the times is that of convolutions and dense layers, counted (``SlidNetwork.cost``).
@@ -26,7 +26,7 @@ BATCH = 64
 
 
 def apart(network: nn.Module, images: Tensor, window: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """[windows,K] of one image, cut out and in batches."""
+    """The logits [windows,K] of one image, from windows that are cut out and batched."""
     views = images.unfold(2, window[0], stride[0]).unfold(3, window[1], stride[1])  # [1, C, h', w', h, w]
     windows = views.permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
     return torch.cat([network(part) for part in windows.split(BATCH)])

@@ -1,4 +1,4 @@
-"""What visus's loop costs over a bare PyTorch loop with the same settings.
+"""Times visus's training loop beside a bare PyTorch loop with the same settings.
 
 Both train the same network on the same batches with the same optimiser, in rounds that alternate; what is printed is
 the median of the paired differences with an interval that holds it 19 times in 20 (a bootstrap over the rounds).
@@ -37,7 +37,7 @@ CLASSES = tuple("abcdefghij")
 
 @dataclass(frozen=True)
 class Batches:
-    """The same batches in each epoch, ready in memory: what is measured is the loop, not the loading."""
+    """The same batches in each epoch, ready in memory, so that only the loop is measured."""
 
     made: list[Batch]
 
@@ -54,7 +54,7 @@ def tiny() -> nn.Module:
 
 
 def resnet18() -> nn.Module:
-    """The paper's."""
+    """The paper's ResNet-18."""
     return build(find("resnet18"), classes=len(CLASSES), in_channels=3)
 
 
@@ -71,7 +71,7 @@ def make_batches(steps: int, images: int, side: int) -> Batches:
 def ours(
     network: nn.Module, batches: Batches, recipe: Recipe, ready: Callable[[Batch], Batch], clock: Callable[[], float]
 ) -> float:
-    """Seconds of one epoch of visus's loop, the work before the first step left out on both sides."""
+    """Seconds of one epoch of visus's loop, without the work before the first step."""
     began = 0.0
 
     class Timed(Batches):
@@ -89,7 +89,7 @@ def ours(
 def bare(
     network: nn.Module, batches: Batches, recipe: Recipe, ready: Callable[[Batch], Batch], clock: Callable[[], float]
 ) -> float:
-    """Seconds of one epoch of the loop that everybody writes, which reads its loss once a step as well."""
+    """Seconds of one epoch of a plain loop, which also reads its loss once a step."""
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(network.parameters(), lr=recipe.optimizer.lr, momentum=recipe.optimizer.momentum)
@@ -112,7 +112,7 @@ def bare(
 def compare(
     make: Callable[[], nn.Module], batches: Batches, rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[str, float]:
-    """Median and 95 % interval of the paired differences, in milliseconds a step and as a share of the bare loop."""
+    """Median and 95 % interval of the differences, in milliseconds a step and as a share of the bare loop."""
     recipe = Recipe(epochs=2, batch_size=len(batches.made[0]))
     preprocessing = Preprocessing(size=None, fit="none")
     ready = feeder(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last)
@@ -139,7 +139,7 @@ def compare(
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """Where the median lies 19 times in 20, by 2,000 bootstrap samples."""
+    """The 95 % interval of the median, from 2,000 bootstrap samples."""
     random = np.random.default_rng(0)
     medians = np.median(random.choice(values, (2000, len(values))), axis=1)
     return float(np.quantile(medians, 0.025)), float(np.quantile(medians, 0.975))

@@ -70,10 +70,10 @@ FAULTS = (
         ("models/classification/test_resnet_and_vgg.py", "oracle/test_torchvision_classification.py -k resnet18"),
     ),
     Fault(
-        "a map under the wrong stride",
+        "blocks of a group that all stride",
         "models/classification/mobilenet_v2.py",
-        "strides.append(strides[-1] * stride)",
-        "strides.append(strides[-1])",
+        "stride = s if repeat == 0 else 1",
+        "stride = s",
         ("conformance/test_models.py -k mobilenet_v2",),
     ),
     Fault(
@@ -93,8 +93,8 @@ FAULTS = (
     Fault(
         "swapped anchors of the levels",
         "models/detection/yolov3.py",
-        "places = place_cells(sizes, self.anchors, size, images.device)",
-        "places = place_cells(sizes, self.anchors[::-1], size, images.device)",
+        "place_cells(sizes, self.anchors, (height",
+        "place_cells(sizes, self.anchors[::-1], (height",
         ("models/detection/test_yolov3.py", "models/detection/test_darknet_weights.py"),
     ),
     # layers
@@ -274,7 +274,7 @@ FAULTS = (
     # tasks
     Fault(
         "auxiliary heads without their weight",
-        "tasks/classification.py",
+        "tasks/codecs.py",
         "torch.stack([w * loss for w, loss",
         "torch.stack([loss for w, loss",
         ("tasks/test_classification.py", "models/classification/test_googlenet.py"),

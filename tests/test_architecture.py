@@ -21,7 +21,7 @@ FLOORS = (
     {"explanation", "stylization", "exporters", "lab", "proof"},
     {"report", "server", "experiments"},
     {"workflow"},
-    {"api"},
+    {"api", "testing"},
     {"cli"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -111,3 +111,55 @@ def test_cheap_verbs_load_neither_torch_nor_a_network(code: str) -> None:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert "HEAVY []" in result.stdout, result.stdout + result.stderr
+
+
+MOST_QUESTIONS = 10
+"""So many places outside structures/ may ask of which kind a value is."""
+
+
+def test_rooms_ask_the_value_and_not_its_kind() -> None:
+    """``isinstance`` of a value's class is asked in few places outside structures/, each with its reason above it."""
+    from visus.structures import VALUES
+
+    kinds = {kind.__name__ for kind in VALUES} | {"Heatmap", "Value", "Target", "VALUES"}
+    questions, without_reason = [], []
+    for path in FILES:
+        if path.relative_to(ROOT).parts[0] == "structures":
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "isinstance":
+                continue
+            if kinds & _names(node.args[1]):
+                place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                questions.append(place)
+                if not any("#" in line for line in lines[max(node.lineno - 3, 0) : node.lineno]):
+                    without_reason.append(place)
+    assert len(questions) <= MOST_QUESTIONS, f"ask the value itself: {questions}"
+    assert not without_reason, f"say why in a comment: {without_reason}"
+
+
+def test_there_is_one_type_of_all_values() -> None:
+    """Nothing else than the protocol ``Value`` and the tuple ``VALUES`` lists the kinds of values."""
+    from visus.structures import VALUES
+
+    kinds = {kind.__name__ for kind in VALUES}
+    lists = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if len(kinds & _listed(node)) > 2
+    }
+    assert lists == {"structures/value.py"}
+
+
+def _listed(node: ast.AST) -> set[str]:
+    """The names that a union or a tuple lists, not those deeper in its entries."""
+    if isinstance(node, ast.BinOp):
+        return _names(node)
+    entries = node.elts if isinstance(node, ast.Tuple) else []
+    return {entry.id for entry in entries if isinstance(entry, ast.Name)}
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}

@@ -23,12 +23,13 @@ from visus.data.formats.readers import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
 from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures.task_cards import TASKS as OWN_TASKS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-TASKS = ("classification", "localization", "landmarks", "detection", "segmentation", "multilabel_segmentation")
+TASKS = tuple(card.name for card in OWN_TASKS)
 SIGNALS = {130, 143}  # 128 + SIGINT, SIGTERM
 OTHER_CODES = {0, 1}  # done, a check failed: no error is raised for them
 
@@ -94,9 +95,6 @@ def test_every_verb_has_a_page_and_every_page_a_verb() -> None:
 
 
 def test_every_task_has_a_page() -> None:
-    from visus.tasks.table import TASKS as own
-
-    assert set(own) == set(TASKS)
     assert {path.stem for path in (DOCS / "tasks").glob("*.md")} == set(TASKS)
 
 
@@ -312,7 +310,7 @@ def test_json_fields_of_data() -> None:
 
 
 def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
-    from visus.api.train import DryRun
+    from visus.workflow.run_training import DryRun
     from visus.workflow.scores import Evaluation
 
     (tmp_path / "metrics.json").write_text("{}")
@@ -348,3 +346,28 @@ def test_the_site_is_built_without_warnings_and_asks_nobody(tmp_path: Path) -> N
         assert not loads.search(text), file.name
         assert "mailto:" not in text, file.name
     assert "<math" in (tmp_path / "tasks" / "detection.html").read_text(encoding="utf-8")
+
+
+def default_model(task: str, side: int) -> str:
+    """What a training without ``--model`` takes for images of this side, as the pages write it."""
+    from visus.recipes.choice import DataFacts, choose_model
+
+    facts = DataFacts(images=100, classes=3, size=(side, side), grey=False)
+    model, backbone = choose_model(task, facts)
+    return f"`{model}` on `{backbone}`" if backbone else f"`{model}`"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_pages_name_the_default_models(task: str) -> None:
+    small, large = default_model(task, 64), default_model(task, 65)
+    table = page("verbs/train").partition("\n## What it prints")[0]
+    (told,) = re.findall(rf"^\| `{task}` \| (.+) \|$", table, flags=re.M)
+    if small == large:
+        assert told == large
+    else:
+        assert told.startswith(f"{small} for small images")
+        assert "at most 64 pixels" in told
+        assert told.endswith(f"else {large}")
+    # The task's own page says it in a sentence, if at all.
+    for sentence in re.findall(r"Without `--model` you get (`.+?)(?=[.,;]\s| with )", page(f"tasks/{task}")):
+        assert sentence.startswith((small, large)), sentence

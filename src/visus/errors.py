@@ -67,6 +67,10 @@ class ShapeError(UsageError):
     """An array or image whose shape the mathematics does not allow."""
 
 
+class ExtensionError(UsageError):
+    """An installed package whose additions to visus cannot be used."""
+
+
 class MissingExtraError(UsageError):
     """An optional package that is not installed."""
 

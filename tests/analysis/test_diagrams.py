@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import visus
 from visus.analysis.diagrams.drawing import Diagram
 from visus.analysis.diagrams.nodes import Node, nodes_of
-from visus.analysis.diagrams.structure import Fork, Repeat, Series, Tangle, nodes_in, structure_of
+from visus.analysis.diagrams.structure import Dag, Fork, Repeat, Series, nodes_in, structure_of
 from visus.analysis.diagrams.svg import Point, text_width
 from visus.analysis.summary import Summary, summarize
 from visus.errors import UsageError
@@ -247,7 +247,7 @@ def test_remarks_stand_on_the_layers_they_belong_to() -> None:
     ]
 
 
-def test_very_tangled_networks_are_drawn_by_their_modules() -> None:
+def test_large_general_graphs_are_drawn_by_their_modules() -> None:
     class Cell(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -294,8 +294,8 @@ def test_saving(cli: Callable[..., Any], tmp_path: Path) -> None:
         visus.summary("lenet5").draw().save(tmp_path / "net.png")
 
 
-def test_a_tangle_has_no_parts() -> None:
-    assert list(nodes_in(Tangle((3, 1, 2)))) == [3, 1, 2]
+def test_a_graph_without_structure_has_no_parts() -> None:
+    assert list(nodes_in(Dag((3, 1, 2)))) == [3, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["vgg16", "unet", "resnet50", "googlenet", "densenet121", "ssd"])

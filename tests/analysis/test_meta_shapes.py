@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from visus.analysis.meta_shapes import RULES, uncomputed
+from visus.analysis.meta_shapes import RULES, meta_result
 from visus.models import catalog
 from visus.models.building import build
 
@@ -32,7 +32,7 @@ class Compared(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         shapes = tree_map_only(Tensor, lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"), args)
-        told = uncomputed(func.overloadpacket, shapes, kwargs)
+        told = meta_result(func.overloadpacket, shapes, kwargs)
         real = func(*args, **kwargs)
         name = func.overloadpacket.__name__
         if told is None:
@@ -108,7 +108,7 @@ def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     ],
 )
 def test_what_is_not_known_is_left_to_torch(packet: Any, args: Any) -> None:
-    assert uncomputed(packet, args, {}) is None
+    assert meta_result(packet, args, {}) is None
 
 
 def test_summaries_import_no_compiler() -> None:

@@ -165,12 +165,12 @@ def test_the_form_of_a_network_that_is_named(boxes: Path, cli: Callable[..., Any
 
 def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], tmp_path: Path, photo: Path) -> None:
     for arguments, words in (
-        (("--data", tmp_path), "--data is about what a detector learns"),
-        (("--score", 0.5), "--score is about what a detector learns"),
-        (("--backbone", "resnet18"), "--backbone is about what a detector learns"),
+        (("--data", tmp_path), "--data needs --targets"),
+        (("--score", 0.5), "--score needs --targets"),
+        (("--backbone", "resnet18"), "--backbone needs --targets"),
         (("--targets", "--backbone", "resnet18"), "has its own form"),
         (("--targets", "--set", "size=[64, 64]"), "has its own form"),
-        (("--targets", "--label", "sun"), "leave one of them away"),
+        (("--targets", "--label", "sun"), "leave one of them out"),
         (("--targets", "--score", 2), "less than or equal to 1"),
     ):
         told = cli("explain", trained("detection").path, photo, *arguments, "--save", tmp_path / "none")

@@ -14,6 +14,7 @@ from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
 from visus.models.catalog import find
 from visus.recipes.choice import own_anchors
 from visus.workflow.plan import prepare
+from visus.workflow.request import Request
 
 
 def test_boxes_are_measured_at_the_networks_size(make_boxes: Callable[..., Path], tmp_path: Path) -> None:
@@ -68,7 +69,9 @@ def shapes_of_boxes(folder: Path) -> Path:
 
 def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
     data = shapes_of_boxes(tmp_path / "wide")
-    prepared = prepare(data, model="yolov3_tiny", backbone="resnet18", weights="none", changes=["size=[64,128]"])
+    prepared = prepare(
+        Request(data=data, model="yolov3_tiny", backbone="resnet18", weights="none", changes={"size": [64, 128]})
+    )
     found = visus.find_anchors(data, count=6, size=(64, 128))
     assert prepared.plan.recipe.model_options["anchors"] == [list(shape) for shape in found.anchors]
     assert any("6 found among 6 boxes" in line for line in prepared.said)
@@ -83,13 +86,13 @@ def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_a_training_without_anchors_of_its_own(model: str, options: dict[str, Any], tmp_path: Path) -> None:
-    prepared = prepare(shapes_of_boxes(tmp_path / "wide"), model=model, weights="none", **options)
+    prepared = prepare(Request(data=shapes_of_boxes(tmp_path / "wide"), model=model, weights="none", **options))
     assert prepared.plan.recipe.model_options.get("anchors") == ("voc" if "changes" in options else None)
     assert not any("anchors:" in line for line in prepared.said)
 
 
 def test_too_few_boxes_keep_published_anchors(tmp_path: Path) -> None:
-    prepared = prepare(shapes_of_boxes(tmp_path / "wide"), model="yolov3+resnet18", weights="none")
+    prepared = prepare(Request(data=shapes_of_boxes(tmp_path / "wide"), model="yolov3+resnet18", weights="none"))
     assert "anchors" not in prepared.plan.recipe.model_options
     assert "anchors: the published ones, for 6 different boxes are too few for 9 anchors" in prepared.said
 

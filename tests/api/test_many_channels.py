@@ -47,8 +47,8 @@ def test_trains_judges_predicts_and_explains(tmp_path: Path) -> None:
     found = model.predict(file)
     truth = np.asarray(Image.open(data / "masks" / "0.png"))
     assert (found.map == truth).mean() > 0.95
-    assert found.image.shape == (3, 48, 64)
-    assert found.image.max() > 100  # drawn by the range that the values fill, not black
+    assert found.image.load().shape == (3, 48, 64)
+    assert found.image.load().max() > 100  # drawn by the range that the values fill, not black
     np.testing.assert_array_equal(model.predict(tifffile.imread(file)).map, found.map)
     assert model.explain(file).draw().size[0] > 0
     assert (run.path / "report.html").stat().st_size > 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -61,8 +62,6 @@ def test_a_phase_begins_where_the_one_before_ended(runs: Path) -> None:
 
 def test_a_finished_phase_is_resumed_with_the_next_one(runs: Path, tmp_path: Path) -> None:
     """What was killed between two phases goes on with the second."""
-    import shutil
-
     shutil.copytree(runs / "fcn-fcn32s", tmp_path / "fcn-fcn32s")
     config = tmp_path / "fcn-fcn32s" / "config.yaml"
     config.write_text(config.read_text().replace(f"out: {runs}", f"out: {tmp_path}"))
@@ -71,28 +70,56 @@ def test_a_finished_phase_is_resumed_with_the_next_one(runs: Path, tmp_path: Pat
     assert done.metrics["val"]["mean_iou"] is not None
 
 
+def test_phases_that_have_finished_are_not_run_again(runs: Path) -> None:
+    """Whichever of them is gone on with, the same folders come out, untouched."""
+    manifest = json.loads((runs / "fcn" / "artefact.json").read_text())
+    assert (manifest["name"], manifest["kind"], manifest["finished"]) == ("fcn16s", "run", True)
+    assert set(manifest["made_from"]) == {"fcn32s"}
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+    for name in ("fcn-fcn32s", "fcn"):
+        assert visus.resume(runs / name, quiet=True).path == runs / "fcn"
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
+
+
+def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) -> None:
+    for name in ("fcn-fcn32s", "fcn"):
+        shutil.copytree(runs / name, tmp_path / name)
+        config = tmp_path / name / "config.yaml"
+        config.write_text(config.read_text().replace(str(runs), str(tmp_path)))
+    model = tmp_path / "fcn-fcn32s" / "model.safetensors"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-4])
+    assert visus.resume(tmp_path / "fcn-fcn32s", quiet=True).path == tmp_path / "fcn"
+    assert model.read_bytes() == whole
+    assert not (tmp_path / "fcn.before").exists()
+
+
 def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
     with pytest.raises(RecipeError, match="do not lead to unet"):
         visus.train(masks, task="segmentation", model="unet", recipe="fcn-voc-staged", quiet=True)
 
 
-def test_the_next_phase_opens_the_data_in_the_same_way(
-    make_nuclei: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_next_phase_opens_the_data_in_the_same_way(make_nuclei: Callable[[Path], Path], tmp_path: Path) -> None:
     """A border class in the first phase and none in the second would be two different tasks."""
-    from visus.api import train
+    from visus.workflow.phases import Artefact
+    from visus.workflow.plan import prepare
+    from visus.workflow.request import Request
+    from visus.workflow.training_phases import request_of
 
-    prepared = train.prepare(
-        make_nuclei(tmp_path / "nuclei"),
-        task="segmentation",
-        model="fcn16s",
-        backbone="mobilenet_v1_025",
-        weights="none",
-        recipe="fcn-voc-staged",
-        touching="border",
-    )
-    asked: dict[str, Any] = {}
-    monkeypatch.setattr(train, "prepare", lambda data, **options: asked.update(options))
-    monkeypatch.setattr(train, "execute", lambda prepared, *, quiet: visus.Run(tmp_path))
-    train._next_phase(prepared.plan, visus.Run(tmp_path), quiet=True)
-    assert (asked["touching"], asked["task"]) == ("border", "segmentation")
+    plan = prepare(
+        Request(
+            data=make_nuclei(tmp_path / "nuclei"),
+            task="segmentation",
+            model="fcn16s",
+            backbone="mobilenet_v1_025",
+            weights="none",
+            recipe="fcn-voc-staged",
+            task_options={"touching": "border"},
+        )
+    ).plan
+    assert plan.phase is not None
+    assert plan.phase.next is not None
+    earlier = {"fcn32s": Artefact("fcn32s", "run", tmp_path, {"model.safetensors": ""})}
+    following = request_of(plan, plan.phase.next, earlier)
+    assert following.weights == str(tmp_path / "model.safetensors")
+    assert (following.task_options, following.task) == ({"touching": "border"}, "segmentation")

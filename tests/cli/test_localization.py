@@ -59,7 +59,7 @@ def test_sliding(cli, run: Path, boxes: Path, trained, tmp_path: Path) -> None:
     for verb in (("evaluate", run), ("predict", run, image)):
         told = cli(*verb, "--smallest", 48, "--device", "cpu")
         assert told.code == 2
-        assert "smallest is about sliding" in told.err
+        assert "--smallest needs --slide" in told.err
 
 
 def test_a_detector_does_not_localise_and_the_reverse(cli, boxes: Path) -> None:

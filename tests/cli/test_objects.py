@@ -35,9 +35,9 @@ def nuclei(
 
 def test_the_choice_is_in_the_run_and_in_the_model(nuclei: tuple[Path, Path], cli: Callable[..., Any]) -> None:
     _, run = nuclei
-    assert yaml.safe_load((run / "config.yaml").read_text())["touching"] == "border"
+    assert yaml.safe_load((run / "config.yaml").read_text())["task_options"] == {"touching": "border"}
     card = json.loads((run / "model.json").read_text())
-    assert (card["touching"], card["classes"]) == ("border", ["background", "object", "border"])
+    assert (card["task_options"], card["classes"]) == ({"touching": "border"}, ["background", "object", "border"])
     written = json.loads((run / "metrics.json").read_text())
     told = cli("evaluate", run, "--json", "--device", "cpu", "--quiet")
     assert json.loads(told.out)["metrics"] == written["test"]
@@ -52,11 +52,15 @@ def test_a_run_before_the_choice_reads_as_it_did(nuclei: tuple[Path, Path]) -> N
 
     _, run = nuclei
     values = yaml.safe_load((run / "config.yaml").read_text())
-    del values["touching"]
-    assert Plan.from_dict(values).touching == ""
+    del values["task_options"]
+    assert Plan.from_dict(values).task_options == {}
     card = json.loads((run / "model.json").read_text())
-    del card["touching"], card["format"]
-    assert ModelInfo.from_dict(card).touching == ""
+    del card["task_options"], card["format"]
+    assert ModelInfo.from_dict(card).task_options == {}
+    # Before task options there was one field: of nothing chosen, and of a choice.
+    for touching, options in (("", {}), ("gap", {"touching": "gap"})):
+        assert Plan.from_dict({**values, "touching": touching}).task_options == options
+        assert ModelInfo.from_dict({**card, "touching": touching}).task_options == options
 
 
 def test_evaluate_with_options(nuclei: tuple[Path, Path], masks: Path, cli: Callable[..., Any]) -> None:

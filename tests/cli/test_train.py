@@ -68,12 +68,13 @@ def test_what_is_chosen_is_said(
 ) -> None:
     for data, model in ((photos, "mnist_cnn"), (boxes, "yolov3 on mobilenet_v2"), (masks, "unet@padded")):
         from visus.workflow.plan import prepare
+        from visus.workflow.request import Request
 
-        said = "\n".join(prepare(data, weights="none").said)
+        said = "\n".join(prepare(Request(data=data, weights="none")).said)
         assert f"model chosen: {model} (another with --model)" in said
-    said = "\n".join(prepare(photos).said)
+    said = "\n".join(prepare(Request(data=photos)).said)
     assert "no published weights exist for mnist_cnn@paper" in said
-    said = "\n".join(prepare(photos, model="resnet18").said)
+    said = "\n".join(prepare(Request(data=photos, model="resnet18")).said)
     assert "model: resnet18@torchvision, weights: default" in said
 
 

@@ -27,7 +27,7 @@ from visus.models import catalog
 from visus.models.building import build, known_options, load_builder
 from visus.models.card import Card
 from visus.models.on_meta import build_blank
-from visus.models.protocols import Network, Output
+from visus.models.protocols import Backbone, Network, Output
 from visus.proof.published import fact
 
 Size = tuple[int, int, int]
@@ -100,6 +100,10 @@ asks those (marker ``full``); their layers and counts are proved against publish
 A card that is not listed here is asked at every commit."""
 
 FULL = {name for others in LARGER.values() for name in others.split()}
+
+
+WITHOUT_MAPS = {"mnist_dense", "maxout_dense"}
+"""Dense layers over all pixels: networks that are no backbones."""
 
 
 def card_param(card: Card) -> Any:
@@ -269,28 +273,37 @@ def test_other_sizes_work_or_are_refused_with_the_next_that_fits(case: Case, siz
 # --- values
 
 
-def test_it_answers_in_one_type_from_its_features_and_leaves_the_images_alone(case: Case) -> None:
+def test_it_answers_finitely_and_leaves_the_images_alone(case: Case) -> None:
     images = case.images(2)
     before = images.clone()
-    case.network.eval()
     with torch.no_grad():
-        maps = case.network.features(images)
-        whole = case.network(images)
-        assert_same(whole, case.network.from_features(maps))
+        whole = case.network.eval()(images)
     assert torch.equal(images, before)
     assert all(torch.isfinite(leaf).all() for leaf in tensors(whole))
-    assert {stride: map_.shape[1] for stride, map_ in maps.items()} == dict(case.network.channels)
-    assert list(maps) == sorted(maps)
-    for stride, map_ in maps.items():
-        border = 2 * getattr(case.network, "border", 0) if stride > 1 else 0
-        for side, pixels in zip(map_.shape[2:], case.size[1:], strict=True):
-            assert 1 <= side <= -(-(pixels + border) // stride)
     if case.card.task == "classification":
         codec = getattr(case.network, "codec", None)
         logits = whole.logits if isinstance(whole, Output) else whole
         scores = codec.decode(whole) if codec else logits.softmax(1)
         assert scores.shape == (2, case.card.classes)
         torch.testing.assert_close(scores.sum(1), torch.ones(2))
+
+
+def test_a_backbone_answers_from_its_maps_which_have_no_image_among_them(case: Case) -> None:
+    if case.card.name in WITHOUT_MAPS:
+        assert not isinstance(case.network, Backbone)
+        return
+    assert isinstance(case.network, Backbone)
+    images = case.images(2)
+    with torch.no_grad():
+        maps = case.network.eval().features(images)
+        assert not any(map_.shape == images.shape and torch.equal(map_, images) for map_ in maps.values())
+        assert_same(case.network(images), case.network.from_features(maps, images.shape[-2:]))
+    assert {stride: map_.shape[1] for stride, map_ in maps.items()} == dict(case.network.channels)
+    assert list(maps) == sorted(maps)
+    border = 2 * getattr(case.network, "border", 0)
+    for stride, map_ in maps.items():
+        for side, pixels in zip(map_.shape[2:], case.size[1:], strict=True):
+            assert 1 <= side <= -(-(pixels + border) // stride)
 
 
 def test_gradients_reach_every_parameter_and_the_output_type_is_that_of_eval(case: Case) -> None:
@@ -325,11 +338,11 @@ def test_an_image_is_answered_alike_whatever_its_batch_mates(case: Case) -> None
     images = case.images(2).to(dtype)
     network = case.network.eval().to(dtype)
     with torch.no_grad():
-        maps = network.features(images)
-        alone = network.features(images[1:])
+        answer = network.features if isinstance(network, Backbone) else network
+        together, alone = answer(images), answer(images[1:])
     network.float()
-    for stride, map_ in maps.items():
-        assert_close(map_[1:], alone[stride])
+    for values, expected in zip(tensors(together), tensors(alone), strict=True):
+        assert_close(values[1:], expected)
 
 
 def test_a_state_goes_into_a_fresh_network(
@@ -445,7 +458,7 @@ def learns(card: Card, images: Tensor, classes: Tensor, rate: float) -> bool:
         if bool((scores.argmax(1) == classes).all()):
             return True
         if codec:
-            loss = sum(codec.losses(outputs, codec.encode(classes, torch.device("cpu"))).values())
+            loss = sum(codec.terms(outputs, codec.encode(classes, torch.device("cpu"))).values())
         else:
             loss = nn.functional.cross_entropy(logits, classes)
         loss.backward()

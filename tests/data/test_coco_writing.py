@@ -36,7 +36,7 @@ def test_maps_survive(tmp_path: Path) -> None:
     writer = CocoWriter(NAMES)
     for number in range(4):
         Image.new("RGB", (50, 40), (number, 9, 9)).save(tmp_path / "images" / f"{number}.png")
-        writer.add(f"{number}.png", answer(number))
+        writer.add(f"{number}.png", answer(number).size, answer(number).outlined())
     document = writer.document()
     assert [entry["name"] for entry in document["categories"]] == ["ring", "dot"]
     (tmp_path / "annotations.json").write_text(json.dumps(document))
@@ -66,11 +66,13 @@ def test_maps_survive(tmp_path: Path) -> None:
 def test_objects_survive() -> None:
     found = answer(0).objects(connectivity=8)
     writer = CocoWriter(found.classes)
-    writer.add("a.png", found)
+    writer.add("a.png", found.size, found.outlined())
     entries = writer.document()["annotations"]
     assert [entry["area"] for entry in entries] == found.masks.sum(axis=(1, 2)).tolist()
     assert [entry["category_id"] for entry in entries] == [1, 2]
     empty = CocoWriter(("a",))
-    empty.add("b.png", Detections.empty(("a",), (3, 3)))
+    none = Detections.empty(("a",), (3, 3))
+    assert none.outlined() is None  # boxes alone have no outlines
+    empty.add("b.png", none.size, ())
     assert empty.document()["annotations"] == []
     assert len(empty.document()["images"]) == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visus.data.object_separation import REGROWTH, TOUCHING, keep_apart
+from visus.data.object_separation import REGROWTH, SEPARATIONS, separate_objects
 from visus.data.reading.opening import open_data
 from visus.errors import UsageError
 from visus.losses.border_weights import border_weights
@@ -21,17 +21,17 @@ TWO = np.asarray([[1] * 4 + [2] * 4 + [0] * 2] * 4)  # two squares side by side
 
 def test_by_hand() -> None:
     ids = (TWO > 0).astype(np.uint8)
-    assert keep_apart(ids, TWO, "merge")[0].tolist() == [1] * 8 + [0] * 2
-    assert keep_apart(ids, TWO, "gap")[0].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 0, 0]
-    assert keep_apart(ids, TWO, "border", border=2)[0].tolist() == [1, 1, 1, 2, 2, 1, 1, 1, 0, 0]
-    outline = keep_apart(ids, TWO, "outline", border=2)
+    assert separate_objects(ids, TWO, "merge")[0].tolist() == [1] * 8 + [0] * 2
+    assert separate_objects(ids, TWO, "gap")[0].tolist() == [1, 1, 1, 0, 0, 1, 1, 1, 0, 0]
+    assert separate_objects(ids, TWO, "border", border=2)[0].tolist() == [1, 1, 1, 2, 2, 1, 1, 1, 0, 0]
+    outline = separate_objects(ids, TWO, "outline", border=2)
     assert outline[0].tolist() == [1, 1, 1, 2, 2, 1, 1, 2, 0, 0]
     # A gap of one pixel that was there becomes border; the rim of the image does not.
     apart = np.asarray([[1, 1, 0, 2, 2, 0]] * 3)
-    assert keep_apart((apart > 0).astype(np.uint8), apart, "border", border=2)[0].tolist() == [1, 1, 2, 1, 1, 0]
+    assert separate_objects((apart > 0).astype(np.uint8), apart, "border", border=2)[0].tolist() == [1, 1, 2, 1, 1, 0]
     # An object that would lose all of its pixels keeps them.
     tiny = np.asarray([[1, 1, 1, 2]])
-    assert keep_apart((tiny > 0).astype(np.uint8), tiny, "gap")[0].tolist() == [1, 1, 0, 1]
+    assert separate_objects((tiny > 0).astype(np.uint8), tiny, "gap")[0].tolist() == [1, 1, 0, 1]
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["gap", "border", "outline"]))
@@ -43,7 +43,7 @@ def test_no_two_objects_hang_together_any_more(seed: int, how: str) -> None:
     grid = np.stack(np.mgrid[:40, :40], -1)[:, :, None]
     numbers = np.square(grid - centres).sum(-1).argmin(-1) + 1  # cells that fill the image
     numbers[ndimage.gaussian_filter(rng.standard_normal((40, 40)), 3) > 0.06] = 0
-    parted = keep_apart((numbers > 0).astype(np.uint8), numbers, how, border=2)
+    parted = separate_objects((numbers > 0).astype(np.uint8), numbers, how, border=2)
     pieces, count = ndimage.label(parted == 1, np.ones((3, 3)))
     large = [n for n in range(1, len(centres) + 1) if ndimage.binary_erosion(numbers == n, np.ones((3, 3))).any()]
     tiny = np.isin(numbers, [n for n in np.unique(numbers) if n not in large])
@@ -57,18 +57,20 @@ def test_border_weights_see_two_objects() -> None:
     numbers = np.pad(TWO, 6)
     ids = (numbers > 0).astype(np.uint8)
     assert not border_weights(ids).any()  # one piece
-    gap = border_weights(keep_apart(ids, numbers, "gap"))
-    border = border_weights(keep_apart(ids, numbers, "border", border=2), border=2)
+    gap = border_weights(separate_objects(ids, numbers, "gap"))
+    border = border_weights(separate_objects(ids, numbers, "border", border=2), border=2)
     assert gap[7, 9] == pytest.approx(10 * np.exp(-(3**2) / 50))  # distances 1 and 2
     np.testing.assert_allclose(gap, border)
 
 
-@pytest.mark.parametrize("how", [None, *TOUCHING])
+@pytest.mark.parametrize("how", [None, *SEPARATIONS])
 def test_instance_maps_are_opened_in_every_way(
     how: str | None, make_nuclei: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    dataset = open_data(make_nuclei(tmp_path / "nuclei"), task="segmentation", touching=how)
-    assert dataset.touching == (how or "gap")
+    dataset = open_data(
+        make_nuclei(tmp_path / "nuclei"), task="segmentation", task_options={"touching": how} if how else {}
+    )
+    assert dataset.task_options == {"touching": how or "gap"}
     names = ("background", "object")
     assert dataset.classes["segmentation"] == ((*names, "border") if how in ("border", "outline") else names)
     for sample in dataset.split("train"):
@@ -83,13 +85,18 @@ def test_choices_that_mean_nothing_are_refused(
 ) -> None:
     nuclei = make_nuclei(tmp_path / "nuclei")
     with pytest.raises(UsageError, match=r"gap or border or outline or merge"):
-        open_data(nuclei, task="segmentation", touching="apart")
+        open_data(nuclei, task="segmentation", task_options={"touching": "apart"})
     with pytest.raises(UsageError, match="do not tell objects apart"):
-        open_data(masks, touching="gap")
+        open_data(masks, task_options={"touching": "gap"})
     with pytest.raises(UsageError, match="task segmentation"):
-        open_data(nuclei, touching="gap")  # its first task is detection
-    assert open_data(masks).touching == open_data(nuclei).touching == ""
-    assert open_data(nuclei, task="segmentation", touching="").classes["segmentation"] == ("background", "object")
+        open_data(nuclei, task_options={"touching": "gap"})  # its first task is detection
+    assert open_data(masks).task_options == open_data(nuclei).task_options == {}
+    with pytest.raises(UsageError, match="no option colour"):
+        open_data(nuclei, task="segmentation", task_options={"colour": "red"})
+    assert open_data(nuclei, task="segmentation", task_options={"touching": ""}).classes["segmentation"] == (
+        "background",
+        "object",
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,7 @@ def test_choices_that_mean_nothing_are_refused(
 )
 def test_real_nuclei_come_back(how: str, precision: float, off: float, unpacked: Callable[[str], Path]) -> None:
     """Truth -> map -> objects. On all 160 images: 0.755, 0.960, 0.971 and 0.977, off by 6.2, 0.14, 0.14 and 0.20."""
-    dataset = open_data(unpacked("nuclei/nuclei_160.tar"), task="segmentation", touching=how)
+    dataset = open_data(unpacked("nuclei/nuclei_160.tar"), task="segmentation", task_options={"touching": how})
     metric = ObjectMetric(("object",))
     for sample in dataset.split("train"):
         found = sample.target("segmentation").objects(grow=0 if how == "merge" else REGROWTH)

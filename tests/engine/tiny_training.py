@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,11 @@ class TinyNetwork(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return {2: functional.max_pool2d(self.norm(self.conv(images)).relu(), 2)}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.fc(self.dropout(features[2].flatten(1)))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class TinyTask:

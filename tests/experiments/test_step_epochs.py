@@ -10,7 +10,7 @@ from visus.data.augmentation.settings import Augmentation
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError, RecipeError
-from visus.experiments.step_epochs import ExperimentData, Images, Stretches, judged_batches
+from visus.experiments.step_epochs import ExperimentData, Images, StepEpochs, judged_batches
 from visus.structures import Label, Sample
 
 CLASSES = ("a", "b")
@@ -21,16 +21,16 @@ def images(count: int, side: int = 6, channels: int = 3) -> Images:
     return Images(pixels, np.arange(count) % 2)
 
 
-def stretches(count: int = 10, batch_size: int = 4, steps: int = 5, seed: int = 0, **augmentation) -> Stretches:
-    return Stretches(images(count), batch_size, steps, seed, Augmentation(**augmentation))
+def step_epochs(count: int = 10, batch_size: int = 4, steps: int = 5, seed: int = 0, **augmentation) -> StepEpochs:
+    return StepEpochs(images(count), batch_size, steps, seed, Augmentation(**augmentation))
 
 
-def ids(loader: Stretches, epochs: int) -> list[str]:
+def ids(loader: StepEpochs, epochs: int) -> list[str]:
     return [name for epoch in range(epochs) for batch in loader.batches(epoch) for name in batch.ids]
 
 
 def test_every_image_comes_equally_often() -> None:
-    drawn = ids(stretches(), 3)  # 3 x 5 x 4 = 60 of 10 images
+    drawn = ids(step_epochs(), 3)  # 3 x 5 x 4 = 60 of 10 images
     assert {drawn.count(str(i)) for i in range(10)} == {6}
     for number in range(6):
         assert sorted(drawn[10 * number : 10 * number + 10]) == sorted(map(str, range(10)))
@@ -38,22 +38,22 @@ def test_every_image_comes_equally_often() -> None:
 
 
 def test_order_and_pixels_follow_from_seed_and_place() -> None:
-    loader = stretches(pad=2, random_crop=True, mirror=0.5)
+    loader = step_epochs(pad=2, random_crop=True, mirror=0.5)
     whole = list(loader.batches(1))
-    rest = list(stretches(pad=2, random_crop=True, mirror=0.5).batches(1, start=3))
+    rest = list(step_epochs(pad=2, random_crop=True, mirror=0.5).batches(1, start=3))
     assert [batch.ids for batch in rest] == [batch.ids for batch in whole[3:]]
     for one, other in zip(rest, whole[3:], strict=True):
         assert torch.equal(one.images, other.images)
-    assert ids(stretches(seed=1), 1) != ids(stretches(), 1)
+    assert ids(step_epochs(seed=1), 1) != ids(step_epochs(), 1)
 
 
 def test_a_batch_is_no_larger_than_the_data() -> None:
-    assert [len(batch) for batch in stretches(count=3, batch_size=64, steps=2).batches(0)] == [3, 3]
+    assert [len(batch) for batch in step_epochs(count=3, batch_size=64, steps=2).batches(0)] == [3, 3]
 
 
 def test_labels_go_with_their_images() -> None:
     given = images(10)
-    for batch in Stretches(given, 4, 3, 0, Augmentation()).batches(0):
+    for batch in StepEpochs(given, 4, 3, 0, Augmentation()).batches(0):
         for pixels, label, name in zip(batch.images, batch.targets, batch.ids, strict=True):
             assert (pixels.numpy() == given.pixels[int(name)]).all()
             assert label == int(name) % 2
@@ -69,15 +69,15 @@ def test_padding_and_mirrors_are_those_of_a_loop() -> None:
             for x in range(5):
                 cut = padded[:, y : y + 6, x : x + 6]
                 possible[(cut[..., ::-1] if mirrored else cut).tobytes()] = (mirrored, y, x)
-    loader = Stretches(given, 1, 600, 0, Augmentation(pad=2, random_crop=True, mirror=0.5))
+    loader = StepEpochs(given, 1, 600, 0, Augmentation(pad=2, random_crop=True, mirror=0.5))
     seen = [possible[np.ascontiguousarray(batch.images[0].numpy()).tobytes()] for batch in loader.batches(0)]
     assert set(seen) == set(possible.values())
     assert sum(mirrored for mirrored, *_ in seen) / 600 == pytest.approx(0.5, abs=0.07)
 
 
 def test_another_augmentation_is_refused() -> None:
-    with pytest.raises(RecipeError, match="by pad with random_crop"):
-        stretches(rotation=10)
+    with pytest.raises(RecipeError, match="two augmentations: pad with random_crop"):
+        step_epochs(rotation=10)
 
 
 def test_reduction_averages_squares() -> None:

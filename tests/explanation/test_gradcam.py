@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -47,11 +49,11 @@ class Linear(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return {2: images[:, :2, ::2, ::2]}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return features[2].mean((2, 3)) @ self.weight.T
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class Small(nn.Module):
@@ -72,11 +74,11 @@ class Small(nn.Module):
         fine = self.first(images)
         return {1: fine, 2: self.second(fine)}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.out(self.drop(self.rectify(features[2])).square().mean((2, 3)))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def batch_of(images: Tensor, placements: list[Placement] | None = None) -> Batch:
@@ -147,7 +149,7 @@ class TestWorkedExample:
                 # Moving every place of a channel at once sums its derivatives.
                 moved = map_.clone()
                 moved[:, c] += step
-                alpha[c] += network.from_features({2: moved})[0, 1].item() / (2 * step * 16)
+                alpha[c] += network.from_features({2: moved}, images.shape[-2:])[0, 1].item() / (2 * step * 16)
         expected = (alpha.view(1, 6, 1, 1) * map_).sum(1, keepdim=True).relu()
         expected = nn.functional.interpolate(expected, size=(8, 8), mode="bilinear")[0, 0]
         (heat,) = grad_cam(network, LabelScore(), batch_of(images), labels(1))
@@ -224,6 +226,30 @@ class TestLeavesNoTrace:
                 np.testing.assert_array_equal(one.values, two.values)
 
 
+class Dense(nn.Module):
+    """A network without maps: one linear layer over all pixels."""
+
+    head = ("out",)
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.out = nn.Linear(weight[0].numel(), len(weight), bias=False)
+        self.out.weight.data = weight.flatten(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.out(images.flatten(1))
+
+
+def test_a_network_without_maps_is_explained_by_its_pixels() -> None:
+    """Of two channels, alpha is the mean weight: 1 and -1/2 here, so that the heat is ReLU(A_0 - A_1 / 2)."""
+    weight = torch.zeros(3, 2, 2, 2)
+    weight[0, 0] = torch.tensor([[4.0, 0], [0, 0]])
+    weight[0, 1] = torch.tensor([[-1.0, -1], [0, 0]])
+    image = torch.tensor([[[[4.0, 1], [2, 0]], [[0.0, 2], [2, 8]]]])
+    (heat,) = grad_cam(Dense(weight), LabelScore(), batch_of(image), labels(0))
+    np.testing.assert_allclose(heat.values, [[1, 0], [0.25, 0]], atol=1e-6)
+
+
 class Pyramid(nn.Module):
     """A detector's kind of network: every map has its own outputs; the deepest has a single place."""
 
@@ -233,7 +259,7 @@ class Pyramid(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return {1: images, 2: images[:, :, ::2, ::2], 4: images.mean((2, 3), keepdim=True)}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return {stride: map_.square().sum(1) for stride, map_ in features.items()}
 
 

@@ -21,7 +21,7 @@ from visus.ops.cell_boxes import place_cells
 from visus.ops.default_boxes import DefaultBoxes
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Batch, Detections, Placement
-from visus.structures.drawing import HUES
+from visus.structures.drawing.canvas import HUES
 
 NAMES = ("sun", "sea")
 SIZE = (128, 128)

@@ -121,5 +121,5 @@ def test_a_sum_over_the_pixels_of_an_image() -> None:
 
 
 def test_a_focal_loss_has_no_smoothed_labels() -> None:
-    with pytest.raises(UsageError, match="smoothed"):
+    with pytest.raises(UsageError, match="label smoothing cannot be combined"):
         cross_entropy(torch.zeros(1, 2), torch.tensor([0]), focal=1.0, label_smoothing=0.1)

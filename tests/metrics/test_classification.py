@@ -111,7 +111,7 @@ def test_sure_and_right_answers_are_calibrated() -> None:
 def test_wrong_input() -> None:
     metric = ClassificationMetric(("a", "b"))
     (prediction,), (target,) = labels(np.asarray([[0.5, 0.5]]), [0])
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([prediction], [])
     with pytest.raises(ShapeError, match="scores"):
         metric.update([target], [target])

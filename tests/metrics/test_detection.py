@@ -95,7 +95,7 @@ def test_pictures_are_let_go() -> None:
 
 def test_bad_input() -> None:
     metric = DetectionMetric(NAMES)
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([NOTHING], [])
     with pytest.raises(ShapeError, match="scores"):
         metric.update([EMPTY], [EMPTY])

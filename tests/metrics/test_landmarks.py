@@ -55,5 +55,5 @@ def test_nothing_and_bad_input() -> None:
     scores = metric.compute()
     assert scores["pck"] is scores["normalized_error"] is scores["visibility_accuracy"] is None
     json.dumps(scores, allow_nan=False)
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([TRUTH], [])

@@ -77,9 +77,9 @@ def test_images_without_object_and_ignored_ones() -> None:
 
 def test_bad_input() -> None:
     metric = LocalizationMetric(NAMES)
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([], [value(scored=False)])
     with pytest.raises(ShapeError, match="scores"):
         metric.update([value((A, 0), scored=False)], [value((A, 0), scored=False)])
-    with pytest.raises(ShapeError, match="one object or none"):
+    with pytest.raises(ShapeError, match="at most one object"):
         metric.update([value(scored=True)], [value((A, 0), (HALF, 1), scored=False)])

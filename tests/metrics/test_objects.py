@@ -191,7 +191,7 @@ def test_more_than_a_hundred_objects_are_all_looked_at() -> None:
 def test_wrong_input() -> None:
     metric = ObjectMetric(NAMES)
     one = objects(row((0, 3)), [0], (1, 100))
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([one], [])
     with pytest.raises(ShapeError, match="boxes alone"):
         metric.update([one], [Detections(NAMES, one.boxes, one.labels, one.size)])

@@ -129,7 +129,7 @@ def test_all_255_classes() -> None:
 def test_wrong_input() -> None:
     metric = SegmentationMetric(("a", "b"))
     (small,), (large,) = maps(2, np.zeros((2, 3))), maps(2, np.zeros((4, 6)))
-    with pytest.raises(ShapeError, match="one prediction a target"):
+    with pytest.raises(ShapeError, match="one prediction for each target"):
         metric.update([small], [])
     with pytest.raises(ShapeError, match="4x6"):
         metric.update([small], [large])

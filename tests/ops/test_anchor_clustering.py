@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visus.ops.anchor_clustering import cluster_shapes, shape_overlaps
+from visus.ops.anchor_clustering import cluster_shapes
+from visus.ops.iou import shape_iou
 
 
 def test_planted_clusters_are_found() -> None:
@@ -17,7 +18,7 @@ def test_planted_clusters_are_found() -> None:
     found = cluster_shapes(shapes, 4)
     np.testing.assert_allclose(found.anchors, planted, rtol=0.02)
     assert found.counts.tolist() == [50, 50, 50, 50]
-    assert found.mean_iou == pytest.approx(shape_overlaps(shapes, found.anchors).max(1).mean())
+    assert found.mean_iou == pytest.approx(shape_iou(shapes, found.anchors).max(1).mean())
     assert found.mean_iou > 0.95
 
 
@@ -27,7 +28,7 @@ def test_no_partition_is_better() -> None:
     for owner in product(range(3), repeat=len(shapes)):
         if len(set(owner)) == 3:
             means = np.stack([shapes[np.asarray(owner) == k].mean(0) for k in range(3)])
-            highest = max(highest, float(shape_overlaps(shapes, means).max(1).mean()))
+            highest = max(highest, float(shape_iou(shapes, means).max(1).mean()))
     assert cluster_shapes(shapes, 3).mean_iou >= highest - 1e-9  # more where a shape itself serves better than a mean
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visus.ops.nms import Found, nms_by_class, soft_nms, suppress, suppress_candidates
+from visus.ops.nms import LabelledBoxes, candidate_nms, multiclass_nms, nms_by_class, soft_nms
 
 # facts/operators.yaml, detection.nms
 BOXES = torch.tensor(
@@ -17,8 +17,8 @@ SCORES = torch.tensor([0.9, 0.8, 0.7, 0.95, 0.55])
 
 
 def test_worked_example() -> None:
-    boxes, labels, scores = suppress(
-        BOXES, SCORES[:, None], (100, 100), confidence=0.6, overlap=0.5, candidates=400, keep=200
+    boxes, labels, scores = multiclass_nms(
+        BOXES, SCORES[:, None], (100, 100), confidence=0.6, iou_threshold=0.5, candidates=400, keep=200
     )
     assert torch.equal(boxes, BOXES[[3, 0]])
     assert torch.equal(scores, SCORES[[3, 0]])
@@ -26,16 +26,16 @@ def test_worked_example() -> None:
 
 
 def test_classes_do_not_suppress_one_another() -> None:
-    boxes, labels, _ = suppress(
-        BOXES[:1], torch.tensor([[0.5, 0.4]]), (100, 100), confidence=0.01, overlap=0.45, candidates=400, keep=200
+    boxes, labels, _ = multiclass_nms(
+        BOXES[:1], torch.tensor([[0.5, 0.4]]), (100, 100), confidence=0.01, iou_threshold=0.45, candidates=400, keep=200
     )
     assert labels.tolist() == [0, 1]
     assert torch.equal(boxes[0], boxes[1])
 
 
 def test_nothing_above_the_confidence() -> None:
-    boxes, labels, scores = suppress(
-        BOXES, SCORES[:, None], (100, 100), confidence=0.99, overlap=0.5, candidates=400, keep=200
+    boxes, labels, scores = multiclass_nms(
+        BOXES, SCORES[:, None], (100, 100), confidence=0.99, iou_threshold=0.5, candidates=400, keep=200
     )
     assert boxes.shape == (0, 4)
     assert len(labels) == len(scores) == 0
@@ -43,8 +43,8 @@ def test_nothing_above_the_confidence() -> None:
 
 def test_boxes_are_clipped_and_empty_ones_go() -> None:
     boxes = torch.tensor([[-5.0, -5, 5, 5], [50, 50, 60, 60]])
-    found, _, _ = suppress(
-        boxes, torch.tensor([[0.5], [0.9]]), (20, 20), confidence=0.01, overlap=0.45, candidates=400, keep=200
+    found, _, _ = multiclass_nms(
+        boxes, torch.tensor([[0.5], [0.9]]), (20, 20), confidence=0.01, iou_threshold=0.45, candidates=400, keep=200
     )
     assert found.tolist() == [[0, 0, 5, 5]]
 
@@ -56,14 +56,18 @@ def test_limits_and_order() -> None:
     corners = torch.rand(300, 2, generator=generator) * 80
     boxes = torch.cat([corners, corners + 5 + 15 * torch.rand(300, 2, generator=generator)], 1)
     scores = torch.rand(300, 3, generator=generator)
-    found, labels, values = suppress(boxes, scores, (100, 100), confidence=0.2, overlap=0.45, candidates=50, keep=20)
+    found, labels, values = multiclass_nms(
+        boxes, scores, (100, 100), confidence=0.2, iou_threshold=0.45, candidates=50, keep=20
+    )
     assert len(found) == 20
     assert (values[:-1] >= values[1:]).all()
     assert (values > 0.2).all()
     for k in range(3):
         overlaps = box_iou(found[labels == k], found[labels == k]).fill_diagonal_(0)
         assert (overlaps <= 0.45).all()
-    again, _, _ = suppress(found, values[:, None], (100, 100), confidence=0.2, overlap=1.0, candidates=50, keep=20)
+    again, _, _ = multiclass_nms(
+        found, values[:, None], (100, 100), confidence=0.2, iou_threshold=1.0, candidates=50, keep=20
+    )
     assert torch.equal(again, found)
 
 
@@ -92,8 +96,8 @@ def test_equal_scores_stay_in_their_order() -> None:
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 1000), st.sampled_from([0.3, 0.5, 0.7]))
 def test_suppressing_twice_changes_nothing(count: int, classes: int, seed: int, overlap: float) -> None:
     boxes, scores, labels = crowd(count, classes, seed)
-    once = suppress_candidates(Found(boxes, labels, scores), overlap=overlap, keep=count)
-    twice = suppress_candidates(once, overlap=overlap, keep=count)
+    once = candidate_nms(LabelledBoxes(boxes, labels, scores), iou_threshold=overlap, keep=count)
+    twice = candidate_nms(once, iou_threshold=overlap, keep=count)
     for before, after in zip(once, twice, strict=True):
         assert torch.equal(before, after)
     best = scores.argmax()
@@ -104,15 +108,15 @@ def test_soft_suppression_by_hand() -> None:
     # overlaps with the first: 1, 0.5 and 0; of the second and third: 0
     boxes = torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 5], [50.0, 50, 60, 60]])
     scores = torch.tensor([0.9, 0.8, 0.6])
-    order, values = soft_nms(boxes, scores, method="linear", overlap=0.3)
+    order, values = soft_nms(boxes, scores, method="linear", iou_threshold=0.3)
     assert order.tolist() == [0, 2, 1]
     assert values.tolist() == pytest.approx([0.9, 0.6, 0.8 * (1 - 0.5)])
     order, values = soft_nms(boxes, scores, method="gaussian", sigma=0.5)
     assert order.tolist() == [0, 2, 1]
     assert values.tolist() == pytest.approx([0.9, 0.6, 0.8 * math.exp(-(0.5**2) / 0.5)])
-    order, values = soft_nms(boxes, scores, method="linear", overlap=0.6)  # 0.5 is not near enough
+    order, values = soft_nms(boxes, scores, method="linear", iou_threshold=0.6)  # 0.5 is not near enough
     assert order.tolist() == [0, 1, 2]
-    order, _ = soft_nms(boxes, scores, method="linear", overlap=0.3, floor=0.5)
+    order, _ = soft_nms(boxes, scores, method="linear", iou_threshold=0.3, floor=0.5)
     assert order.tolist() == [0, 2]
 
 
@@ -138,7 +142,9 @@ def test_soft_suppression_against_the_papers_loop() -> None:
 
 def test_soft_suppression_keeps_classes_apart_and_the_best() -> None:
     boxes, scores, labels = crowd(200, 3)
-    found = suppress_candidates(Found(boxes, labels, scores), overlap=0.3, keep=15, method="gaussian", confidence=0.1)
+    found = candidate_nms(
+        LabelledBoxes(boxes, labels, scores), iou_threshold=0.3, keep=15, method="gaussian", confidence=0.1
+    )
     assert len(found.scores) == 15
     assert (found.scores[:-1] >= found.scores[1:]).all()
     for k in range(3):
@@ -146,5 +152,7 @@ def test_soft_suppression_keeps_classes_apart_and_the_best() -> None:
         _, values = soft_nms(boxes[rows], scores[rows], floor=0.1)
         mine = found.scores[found.labels == k]
         torch.testing.assert_close(mine, values[: len(mine)])
-    nothing = suppress_candidates(Found(boxes[:0], labels[:0], scores[:0]), overlap=0.3, keep=5, method="linear")
+    nothing = candidate_nms(
+        LabelledBoxes(boxes[:0], labels[:0], scores[:0]), iou_threshold=0.3, keep=5, method="linear"
+    )
     assert len(nothing.boxes) == 0

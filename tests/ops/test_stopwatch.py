@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.ops import stopwatch
-from visus.ops.nms import Found, suppress_candidates
+from visus.ops.nms import LabelledBoxes, candidate_nms
 from visus.ops.stopwatch import Stopwatch, timed
 
 
@@ -85,6 +85,8 @@ def test_the_networks_own_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 def test_suppression_is_a_part() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
     with Stopwatch(nn.Identity()) as watch:
-        found = suppress_candidates(Found(boxes, torch.tensor([0, 0]), torch.tensor([0.9, 0.8])), overlap=0.5, keep=9)
+        found = candidate_nms(
+            LabelledBoxes(boxes, torch.tensor([0, 0]), torch.tensor([0.9, 0.8])), iou_threshold=0.5, keep=9
+        )
     assert len(found.boxes) == 1
     assert watch.seconds["suppression"] > 0

@@ -66,7 +66,7 @@ def test_losses(pair, both) -> None:
         Detections(names, np.asarray(b, np.float32), np.asarray(k, np.int64), SIZE)
         for b, k in zip(boxes, labels, strict=True)
     ]
-    terms = ours.codec.losses(mine, ours.codec.encode(targets, torch.device("cpu")))
+    terms = ours.codec.terms(mine, ours.codec.encode(targets, torch.device("cpu")))
     their_targets = [{"boxes": torch.tensor(b), "labels": torch.tensor(k)} for b, k in zip(boxes, labels, strict=True)]
     expected = theirs.compute_loss(their_targets, yours, anchors)
     torch.testing.assert_close(terms["box"], expected["bbox_regression"], rtol=1e-4, atol=1e-4)

@@ -57,7 +57,7 @@ def test_losses(pair, both) -> None:
         Detections(names, np.asarray(b, np.float32), np.asarray(k, np.int64), (300, 300))
         for b, k in zip(boxes, labels, strict=True)
     ]
-    terms = ours.codec.losses(mine, ours.codec.encode(targets, torch.device("cpu")))
+    terms = ours.codec.terms(mine, ours.codec.encode(targets, torch.device("cpu")))
     their_targets = [
         {"boxes": torch.tensor(b), "labels": torch.tensor(k) + 1} for b, k in zip(boxes, labels, strict=True)
     ]

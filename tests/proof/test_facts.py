@@ -14,7 +14,7 @@ from visus.models.card import Card
 from visus.proof.checking import prove_network
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import read
-from visus.proof.verdict import Outcome, Proof
+from visus.proof.verdict import FactOutcome, Proof
 
 HELD_ELSEWHERE = {"preact_resnet_cifar100_164", "preact_resnet_cifar100_1001"}
 """Facts of a card's network with other classes, which the tests of that network hold it to."""
@@ -86,7 +86,7 @@ def test_a_fact_worked_out_by_hand_holds() -> None:
     found = proved()
     assert found.holds
     assert found.rows == 2
-    assert len(found.verdicts) == 3 + 4 + 4 + 1 == len(found.of(Outcome.HOLDS))
+    assert len(found.verdicts) == 3 + 4 + 4 + 1 == len(found.of(FactOutcome.HOLDS))
 
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
@@ -106,7 +106,7 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a module that is not there": (lambda e: e["layers"][0].update(at="frist"), "a.at", "it has first, twice, never"),
     "a call that is not there": (lambda e: e["layers"][1].update(at="twice#3"), "b.at", "is called twice"),
     "a module that is never called": (lambda e: e["layers"][0].update(at="never"), "a.at", "is called never"),
-    "a module and a part of it": (lambda e: e["layers"][0].update(at=["", "first"]), "a.at", "which it is a part of"),
+    "a module and a part of it": (lambda e: e["layers"][0].update(at=["", "first"]), "a.at", "which is a part of it"),
     "a step that says nothing": (lambda e: e["layers"][0].update(branches=["3x3"]), "a.branches", '"3x3" is neither'),
     "nothing stated": (
         lambda e: [e.pop(key) for key in ("params", "macs", "depth", "layers", "printed")],
@@ -133,7 +133,7 @@ def test_a_malformed_fact_is_a_verdict(what: str) -> None:
     change, where, reason = MALFORMED[what]
     found = proved(change)
     assert not found.holds
-    verdicts = {verdict.what: verdict.reason for verdict in found.of(Outcome.OURS_IS_WRONG)}
+    verdicts = {verdict.what: verdict.reason for verdict in found.of(FactOutcome.OURS_IS_WRONG)}
     assert where in verdicts
     assert reason in verdicts[where]
 
@@ -141,24 +141,24 @@ def test_a_malformed_fact_is_a_verdict(what: str) -> None:
 # --- printed figures
 
 
-def figure(**changes: Any) -> tuple[Outcome, str]:
+def figure(**changes: Any) -> tuple[FactOutcome, str]:
     found = proved(lambda e: e["printed"][0].update(changes))
     verdict = found.verdicts[-1]
     return verdict.outcome, verdict.reason
 
 
 def test_a_printed_figure_holds_within_its_rounding() -> None:
-    assert figure(value=25, within=2)[0] is Outcome.HOLDS  # there are 27
-    assert figure(value=25, within=1) == (Outcome.OURS_IS_WRONG, "it may be off by 1 and is by 2")
+    assert figure(value=25, within=2)[0] is FactOutcome.HOLDS  # there are 27
+    assert figure(value=25, within=1) == (FactOutcome.OURS_IS_WRONG, "ours may differ by 1, but differs by 2")
 
 
 def test_a_figure_that_is_called_wrong_needs_the_exact_count_to_hold() -> None:
-    assert figure(value=90, within=2, wrong="a slip") == (Outcome.PUBLISHED_IS_WRONG, "a slip")
+    assert figure(value=90, within=2, wrong="a slip") == (FactOutcome.PUBLISHED_IS_WRONG, "a slip")
     outcome, reason = figure(wrong="a slip")
-    assert outcome is Outcome.OURS_IS_WRONG
+    assert outcome is FactOutcome.OURS_IS_WRONG
     assert "but ours agrees with it" in reason
     found = proved(lambda e: (e["printed"][0].update(value=90, wrong="a slip"), e.update(params=28)))
-    assert found.verdicts[-1].outcome is Outcome.OURS_IS_WRONG
+    assert found.verdicts[-1].outcome is FactOutcome.OURS_IS_WRONG
     assert "not their exact count either" in found.verdicts[-1].reason
     found = proved(lambda e: (e["printed"][0].update(value=90, wrong="a slip"), e.pop("params")))
     assert "state no exact count" in found.verdicts[-1].reason
@@ -167,22 +167,22 @@ def test_a_figure_that_is_called_wrong_needs_the_exact_count_to_hold() -> None:
 def test_printed_operations_declare_their_unit() -> None:
     macs = ENTRY["macs"]
     change = {"what": "macs", "within": 0}
-    assert figure(**change, value=macs)[0] is Outcome.HOLDS
-    assert figure(**change, value=macs, unit="MACs")[0] is Outcome.HOLDS
-    assert figure(**change, value=2 * macs, unit="operations")[0] is Outcome.HOLDS
-    assert figure(**change, value=macs, unit="operations")[0] is Outcome.OURS_IS_WRONG
+    assert figure(**change, value=macs)[0] is FactOutcome.HOLDS
+    assert figure(**change, value=macs, unit="MACs")[0] is FactOutcome.HOLDS
+    assert figure(**change, value=2 * macs, unit="operations")[0] is FactOutcome.HOLDS
+    assert figure(**change, value=macs, unit="operations")[0] is FactOutcome.OURS_IS_WRONG
 
 
 def test_a_figure_for_another_image() -> None:
     larger = 9 * 2 * 14 * 14 + 2 * 4 * 14 * 14  # 16x16 pixels
     change = {"what": "macs", "value": larger, "within": 0}
-    assert figure(**change, input=[1, 16, 16]) == (Outcome.HOLDS, "")
-    assert figure(**change)[0] is Outcome.OURS_IS_WRONG
+    assert figure(**change, input=[1, 16, 16]) == (FactOutcome.HOLDS, "")
+    assert figure(**change)[0] is FactOutcome.OURS_IS_WRONG
     found = proved(lambda e: e["printed"][0].update(change, input=[1, 2, 2]))
     assert [v.reason[:27] for v in found.verdicts] == ["it does not run at 1x2x2: R"]
 
 
 def test_a_figure_of_a_row() -> None:
-    assert figure(what="a.params", value=20, within=0)[0] is Outcome.HOLDS
-    assert figure(what="a.kernel", value=5, within=0, wrong="a slip") == (Outcome.PUBLISHED_IS_WRONG, "a slip")
-    assert figure(what="a.kernel", value=5, within=0)[0] is Outcome.OURS_IS_WRONG
+    assert figure(what="a.params", value=20, within=0)[0] is FactOutcome.HOLDS
+    assert figure(what="a.kernel", value=5, within=0, wrong="a slip") == (FactOutcome.PUBLISHED_IS_WRONG, "a slip")
+    assert figure(what="a.kernel", value=5, within=0)[0] is FactOutcome.OURS_IS_WRONG

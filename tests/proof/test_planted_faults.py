@@ -12,7 +12,7 @@ from visus.models import catalog
 from visus.models.on_meta import build_blank
 from visus.proof.checking import prove_network
 from visus.proof.published import fact
-from visus.proof.verdict import Outcome, Proof
+from visus.proof.verdict import FactOutcome, Proof
 
 Change = Callable[[nn.Module], object]
 
@@ -26,7 +26,7 @@ def proof(name: str, change: Change = lambda _: None, entry: Mapping[str, Any] |
 
 
 def wrong(found: Proof) -> set[str]:
-    return {verdict.what for verdict in found.of(Outcome.OURS_IS_WRONG)}
+    return {verdict.what for verdict in found.of(FactOutcome.OURS_IS_WRONG)}
 
 
 def put(path: str, module: nn.Module) -> Change:
@@ -130,7 +130,7 @@ def test_a_planted_fault_shows_where_it_is(fault: str) -> None:
     shown = wrong(found)
     assert expected <= shown, shown
     planted = {what.rpartition(".")[0] for what in expected if "." in what}
-    rows = [verdict.row for verdict in found.of(Outcome.OURS_IS_WRONG) if verdict.row]
+    rows = [verdict.row for verdict in found.of(FactOutcome.OURS_IS_WRONG) if verdict.row]
     assert not planted or rows[0] in planted
     if not any(what.endswith((".out", ".sees")) for what in expected):  # else all that follows changes too
         assert set(rows) <= planted

@@ -19,7 +19,7 @@ from visus.errors import UnknownModelError, UsageError
 from visus.models import catalog
 from visus.proof import checking
 from visus.proof.report import Report
-from visus.proof.verdict import Outcome, Proof, Verdict
+from visus.proof.verdict import FactOutcome, Proof, Verdict
 
 SECONDS = 60  # of a quiet machine with two cores
 
@@ -35,7 +35,9 @@ def everything() -> Report:
 def test_every_network_of_the_catalogue_is_what_was_published(everything: Report) -> None:
     assert [proof.model for proof in everything.proofs] == [card.full_name for card in catalog.CARDS]
     faults = [
-        f"{proof.model}: {v.what}: {v.reason}" for proof in everything.proofs for v in proof.of(Outcome.OURS_IS_WRONG)
+        f"{proof.model}: {v.what}: {v.reason}"
+        for proof in everything.proofs
+        for v in proof.of(FactOutcome.OURS_IS_WRONG)
     ]
     assert faults == []
     assert everything.holds
@@ -87,10 +89,10 @@ def test_expected_values_come_from_the_facts_and_not_from_the_card() -> None:
 
 # --- how it is said
 
-GOOD = Verdict("", "params", Outcome.HOLDS, 60_000, 60_000, source="table 1")
-NEAR = Verdict("c1", "macs", Outcome.HOLDS, 100, 98, source="table 2", text="0.1 K", deviation=-0.02)
-SLIP = Verdict("c1", "params", Outcome.PUBLISHED_IS_WRONG, 15, 16, "it counts no bias", "table 1", "15", 0.1)
-BAD = Verdict("c2", "out", Outcome.OURS_IS_WRONG, [4, 8, 8], [4, 7, 7], source="table 1")
+GOOD = Verdict("", "params", FactOutcome.HOLDS, 60_000, 60_000, source="table 1")
+NEAR = Verdict("c1", "macs", FactOutcome.HOLDS, 100, 98, source="table 2", text="0.1 K", deviation=-0.02)
+SLIP = Verdict("c1", "params", FactOutcome.PUBLISHED_IS_WRONG, 15, 16, "it counts no bias", "table 1", "15", 0.1)
+BAD = Verdict("c2", "out", FactOutcome.OURS_IS_WRONG, [4, 8, 8], [4, 7, 7], source="table 1")
 REPORT = Report(
     (
         Proof("one@paper", "one", "A paper", 2, (GOOD, NEAR, SLIP)),
@@ -212,10 +214,10 @@ def test_json_and_files(cli: Callable[..., Any], tmp_path: Path) -> None:
 def test_a_terminal_is_told_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setattr(command, "SLOW", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    visus.prove("lenet5@modern", "lenet5@paper", progress=command.Progress())
+    visus.prove("lenet5@modern", "lenet5@paper", progress=command.ProofProgress())
     said = capsys.readouterr().err
     assert "1 of 2 networks" in said
     assert said.endswith("\r\033[K")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    visus.prove("lenet5@modern", progress=command.Progress())
+    visus.prove("lenet5@modern", progress=command.ProofProgress())
     assert capsys.readouterr().err == ""

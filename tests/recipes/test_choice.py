@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from types import ModuleType
+
 import pytest
 
 from visus.engine.recipe import Recipe
+from visus.errors import RecipeError
 from visus.models.building import checked_options, load_builder
+from visus.models.card import Card
 from visus.models.catalog import CARDS, find
 from visus.recipes.choice import (
-    DataFacts,
     choose_model,
     choose_recipe,
     prediction_preprocessing,
     training_preprocessing,
 )
+from visus.recipes.own_data import OWN_DATA, DataFacts
 from visus.recipes.published import PUBLISHED
 
 GLYPHS = DataFacts(images=1257, classes=10, size=(8, 8), grey=True)
@@ -99,6 +105,41 @@ def test_every_detectors_own_recipe_has_options_that_it_takes() -> None:
         recipe = choose_recipe(card, PHOTOS, pretrained=False)
         checked_options(card, load_builder(card), recipe.model_options)
     assert choose_recipe(find("retinanet+resnet18"), PHOTOS, pretrained=False).model_options["match_best"]
+    assert choose_recipe(find("ssd+resnet18"), PHOTOS, pretrained=False).model_options == {"scales": "coco"}
+    assert choose_recipe(find("ssd"), PHOTOS, pretrained=False).model_options == {}
+
+
+def test_a_new_detector_has_the_recipe_of_all_detectors_whatever_its_name() -> None:
+    for name in ("faster_rcnn+resnet18", "yolo_like", "retinanet_next"):
+        card = replace(find("ssd+resnet18"), name=name, own_data="")
+        recipe = choose_recipe(card, PHOTOS, pretrained=True)
+        assert recipe.source.startswith("visus default for detection")
+        assert recipe.model_options == {}
+
+
+def of_my_own(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    return Recipe(source=f"{card.name}, {facts.images} images, {pretrained}", epochs=3)
+
+
+def test_a_card_names_the_recipe_for_own_data() -> None:
+    by_name = replace(find("resnet18"), own_data="yolo")
+    assert "YOLO" in choose_recipe(by_name, PHOTOS, pretrained=False).source
+    elsewhere = replace(find("resnet18"), own_data="own_recipes:of_my_own")
+    module = ModuleType("own_recipes")
+    module.of_my_own = of_my_own  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "own_recipes", module)
+        assert choose_recipe(elsewhere, PHOTOS, pretrained=True).source == f"resnet18, {PHOTOS.images} images, True"
+    with pytest.raises(RecipeError, match="resnet18@paper names a recipe") as caught:
+        choose_recipe(replace(find("resnet18"), own_data="yollo"), PHOTOS, pretrained=True)
+    assert "yolo" in caught.value.expected
+    assert caught.value.got == "yollo"
+
+
+def test_every_card_names_a_recipe_for_own_data_that_there_is() -> None:
+    for card in CARDS:
+        assert not card.own_data or card.own_data in OWN_DATA
+        assert bool(card.own_anchors) == card.name.startswith(("yolov2", "yolov3"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from visus.data.pixels.images import ArrayImage
 from visus.engine.recipe import Recipe
 from visus.errors import ShapeError
 from visus.report import markup
@@ -55,8 +56,8 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.said).split())
 
 
-def image(height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8)
+def image(height: int = 40, width: int = 60, seed: int = 0) -> ArrayImage:
+    return ArrayImage(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def label_case(names: tuple[str, ...], truth: int, said: int, **more) -> Case:
@@ -170,7 +171,7 @@ class TestPage:
         assert page.text.count("alert('x')") >= 12
 
     def test_pictures_are_small_and_described(self, tmp_path):
-        big = np.tile(image(400, 600), (1, 4, 4))
+        big = ArrayImage(np.tile(image(400, 600).array, (4, 4, 1)))
         case = Case("big.jpg", Label(("a", "b"), 0), Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32), big))
         text = written(tmp_path, ReportContent("t", "classification", cases=[case]))
         pictures = re.findall(r'<img src="data:image/(?:png|jpeg);base64,([^"]+)"[^>]* alt="([^"]+)"', text)
@@ -229,9 +230,8 @@ class TestOtherTasks:
         ids = np.zeros((1500, 1000), np.uint8)
         ids[500:] = 1
         names = ("background", "cell")
-        case = Case(
-            "a", SegmentationMap(names, ids), SegmentationMap(names, ids, image=np.zeros((3, 1500, 1000), np.uint8))
-        )
+        large = ArrayImage(np.zeros((1500, 1000), np.uint8))
+        case = Case("a", SegmentationMap(names, ids), SegmentationMap(names, ids, image=large))
         page = Reader(written(tmp_path, ReportContent("t", "segmentation", cases=[case])))
         assert page.tags.count("img") == 3  # truth, prediction, difference
 
@@ -293,7 +293,7 @@ class TestMarkup:
 
     def test_flat_pictures_are_png_and_noisy_ones_jpeg(self):
         assert "image/png" in markup.picture(Image.new("RGB", (200, 200)), "x")
-        noise = Image.fromarray(image(200, 200).transpose(1, 2, 0))
+        noise = Image.fromarray(image(200, 200).array)
         assert "image/jpeg" in markup.picture(noise, "x")
 
 

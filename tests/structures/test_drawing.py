@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from visus.data.pixels.images import ArrayImage
 from visus.errors import ShapeError
 from visus.structures import Detections, Label, SegmentationMap
-from visus.structures.drawing import (
+from visus.structures.drawing.canvas import (
     FAINT,
     HUES,
     PAPER,
@@ -19,20 +20,22 @@ from visus.structures.drawing import (
     WRONG,
     canvas,
     colour_of,
-    draw_detections,
-    draw_label,
     grid,
     ink_on,
     percent,
     reduced,
 )
-from visus.structures.map_pictures import draw_segmentation
+from visus.structures.drawing.label import draw_label
 
 NAMES = ("cat", "dog", "bird", "fish")
 
 
 def plain(height: int, width: int, value: int = 90) -> np.ndarray:
     return np.full((3, height, width), value, np.uint8)
+
+
+def source(pixels: np.ndarray) -> ArrayImage:
+    return ArrayImage(pixels.transpose(1, 2, 0))
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
@@ -122,13 +125,13 @@ class TestCanvas:
     )
     def test_what_is_no_image_is_refused(self, image: np.ndarray):
         with pytest.raises(ShapeError, match=r"\[3,H,W\] uint8"):
-            draw_label(Label(NAMES, 0), image)
+            Label(NAMES, 0).draw(image)
 
 
 class TestLabel:
     def test_the_image_stands_whole_above_its_caption(self):
         image = np.random.default_rng(0).integers(0, 256, (3, 300, 400), dtype=np.uint8)
-        picture = Label(NAMES, 1, None, image).draw()
+        picture = Label(NAMES, 1, None, source(image)).draw()
         assert picture.width == 400
         assert picture.height > 300
         assert (np.asarray(picture)[:300] == image.transpose(1, 2, 0)).all()
@@ -136,20 +139,20 @@ class TestLabel:
 
     def test_bars_are_as_long_as_the_probabilities(self):
         scores = np.asarray([0.25, 0.5, 0.05, 0.2], np.float32)
-        picture = np.asarray(Label(NAMES, 1, scores, plain(300, 400)).draw())[300:]
+        picture = np.asarray(Label(NAMES, 1, scores, source(plain(300, 400))).draw())[300:]
         longest = (picture == colour_of(1)).all(-1).sum(1).max()
         second = (picture == UNCOUNTED).all(-1).sum(1).max()
         assert second / longest == pytest.approx(0.5, abs=0.02)
 
     def test_three_bars_at_most(self):
-        two = Label(NAMES[:2], 0, np.asarray([0.9, 0.1], np.float32), plain(256, 256)).draw()
-        three = Label(NAMES[:3], 0, np.asarray([0.9, 0.1, 0], np.float32), plain(256, 256)).draw()
-        four = Label(NAMES, 0, np.asarray([0.9, 0.1, 0, 0], np.float32), plain(256, 256)).draw()
+        two = Label(NAMES[:2], 0, np.asarray([0.9, 0.1], np.float32), source(plain(256, 256))).draw()
+        three = Label(NAMES[:3], 0, np.asarray([0.9, 0.1, 0], np.float32), source(plain(256, 256))).draw()
+        four = Label(NAMES, 0, np.asarray([0.9, 0.1, 0, 0], np.float32), source(plain(256, 256))).draw()
         assert two.height < three.height == four.height
 
     def test_beside_the_truth_hit_and_miss_have_their_own_colours(self):
-        guess = Label(NAMES, 2, np.full(4, 0.25, np.float32), plain(256, 256))
-        hit, miss = draw_label(guess, truth=Label(NAMES, 2)), draw_label(guess, truth=Label(NAMES, 0))
+        scores = np.full(4, 0.25, np.float32)
+        hit, miss = (draw_label(plain(256, 256), NAMES, 2, scores, truth=NAMES[k]) for k in (2, 0))
         assert has(hit, RIGHT)
         assert not has(hit, WRONG)
         assert has(miss, WRONG)
@@ -158,14 +161,14 @@ class TestLabel:
     def test_names_of_any_length_and_script_fit(self):
         names = ("größe " * 40, "Ω≈ç√", "line\nbreak", "")
         for i in range(4):
-            assert Label(names, i, np.full(4, 0.25, np.float32), plain(256, 256)).draw().width == 256
+            assert Label(names, i, np.full(4, 0.25, np.float32), source(plain(256, 256))).draw().width == 256
 
     def test_letters_beyond_ascii_are_drawn_as_themselves(self):
-        first, second = (np.asarray(Label((name,), 0, None, plain(256, 256)).draw()) for name in ("äöü", "éèê"))
+        first, second = (np.asarray(Label((name,), 0, None, source(plain(256, 256))).draw()) for name in ("äöü", "éèê"))
         assert (first != second).any()
 
     def test_a_sliver_still_has_room_for_its_caption(self):
-        assert Label(NAMES, 0, None, plain(600, 2)).draw().width > 100
+        assert Label(NAMES, 0, None, source(plain(600, 2))).draw().width > 100
 
 
 class TestDetections:
@@ -200,7 +203,7 @@ class TestDetections:
     )
     def test_any_boxes_on_any_image_can_be_drawn(self, height: int, width: int, rows: list, scored: bool):
         scores = np.linspace(0, 1, len(rows), dtype=np.float32) if scored else None
-        picture = draw_detections(detections(height, width, *rows, scores=scores), plain(height, width))
+        picture = detections(height, width, *rows, scores=scores).draw(plain(height, width))
         assert picture.size == canvas(plain(height, width), "x").size
 
     def test_ignored_objects_are_grey(self):
@@ -255,7 +258,7 @@ class TestSegmentation:
     @given(st.integers(1, 70), st.integers(1, 70))
     def test_any_size_can_be_drawn(self, height: int, width: int):
         ids = (np.indices((height, width)).sum(0) % 4).astype(np.uint8)
-        assert draw_segmentation(SegmentationMap(NAMES, ids, image=plain(height, width))).height >= 1
+        assert SegmentationMap(NAMES, ids, image=source(plain(height, width))).draw().height >= 1
 
 
 class TestGrid:

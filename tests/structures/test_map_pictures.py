@@ -10,13 +10,12 @@ from PIL import Image
 
 from visus.errors import ShapeError
 from visus.structures import Detections, SegmentationMap
-from visus.structures.drawing import UNCOUNTED, WRONG, colour_of, draw_detections
-from visus.structures.map_pictures import (
+from visus.structures.drawing.canvas import UNCOUNTED, WRONG, colour_of
+from visus.structures.drawing.maps import (
     CONFUSED,
     MISSED,
     SURPLUS,
     colour_picture,
-    draw_difference,
     index_picture,
     palette,
 )
@@ -27,6 +26,10 @@ IMAGE = np.full((3, 300, 300), 90, np.uint8)
 
 def value(ids: np.ndarray, names: tuple[str, ...] = NAMES) -> SegmentationMap:
     return SegmentationMap(names, ids.astype(np.uint8))
+
+
+def difference(said: np.ndarray, truth: np.ndarray, names: tuple[str, ...] = NAMES) -> Image.Image:
+    return value(said, names).compared(value(truth, names)).pictures["difference"](IMAGE)
 
 
 def test_an_index_picture_keeps_every_id_and_shows_colours() -> None:
@@ -49,7 +52,7 @@ def test_a_difference_by_hand() -> None:
     truth[100, :], said[101, :] = 1, 1  # missed, too much
     said[:50, :50] = 2  # another class
     truth[200:], said[200:] = 255, 1
-    drawn = np.asarray(draw_difference(value(said), value(truth), IMAGE))[:300]
+    drawn = np.asarray(difference(said, truth))[:300]
 
     def share(colour: tuple[int, int, int]) -> int:
         return int((drawn == colour).all(-1).sum())
@@ -60,27 +63,27 @@ def test_a_difference_by_hand() -> None:
     assert share(UNCOUNTED) == pytest.approx(15_000, rel=0.05)
     # Without a background there is one kind of error.
     names = ("sky", "cat", "dog")
-    plain = np.asarray(draw_difference(value(said, names), value(truth, names), IMAGE))[:300]
+    plain = np.asarray(difference(said, truth, names))[:300]
     assert int((plain == WRONG).all(-1).sum()) == 3100
 
 
 def test_maps_of_two_sizes_have_no_difference() -> None:
     with pytest.raises(ShapeError, match="as large as its truth"):
-        draw_difference(value(np.zeros((3, 3))), value(np.zeros((3, 4))), IMAGE)
-    same = value(np.zeros((300, 300)))
-    assert draw_difference(same, same, IMAGE).height > 300  # "nothing wrong" stands under it
+        difference(np.zeros((3, 3)), np.zeros((3, 4)))
+    same = np.zeros((300, 300))
+    assert difference(same, same).height > 300  # "nothing wrong" stands under it
 
 
 def test_many_objects_are_counted_in_place_of_tags() -> None:
     ids = np.zeros((300, 300), np.uint8)
     ids[5::20, 5::20] = ids[6::20, 5::20] = ids[5::20, 6::20] = 1
     many = value(ids, ("background", "cell")).objects()
-    drawn = draw_detections(many, IMAGE)
+    drawn = many.draw(IMAGE)
     assert len(many) == 225
     assert drawn.height > 300  # a legend
     colours = {tuple(c) for c in np.asarray(drawn)[5:300:20, 5:300:20].reshape(-1, 3).tolist()}
     assert len(colours) == 7  # neighbours differ
-    few = draw_detections(many.select(np.asarray([0])), IMAGE)
+    few = many.select(np.asarray([0])).draw(IMAGE)
     assert few.height == 300
     boxes = Detections(many.classes, many.boxes, many.labels, many.size)
-    assert draw_detections(boxes, IMAGE).height == 300  # boxes alone keep their tags
+    assert boxes.draw(IMAGE).height == 300  # boxes alone keep their tags

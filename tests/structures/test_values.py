@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from visus.data.pixels.images import ArrayImage
 from visus.errors import ShapeError, TaskMismatchError
 from visus.structures import IGNORE, Detections, Label, Placement, Sample, SegmentationMap
 
@@ -149,7 +150,7 @@ class TestLabel:
             Label(NAMES, 0, np.zeros(shape, np.float32))
 
     def test_home_it_comes_without_its_image(self):
-        label = Label(NAMES, 1, None, np.zeros((3, 4, 4), np.uint8)).undo(Placement.identity((4, 4)))
+        label = Label(NAMES, 1, None, ArrayImage(np.zeros((4, 4), np.uint8))).undo(Placement.identity((4, 4)))
         assert label.image is None
         assert label.index == 1
 
@@ -218,7 +219,8 @@ class TestDetections:
     def test_undo_moves_boxes_and_masks_together(self):
         masks = np.zeros((3, 10, 12), bool)
         masks[0, 0:4, 0:4] = True
-        home = some(masks=masks, image=np.zeros((3, 10, 12), np.uint8)).undo(Placement((20, 24), (10, 12), (0.5, 0.5)))
+        home = some(masks=masks, image=ArrayImage(np.zeros((10, 12), np.uint8)))
+        home = home.undo(Placement((20, 24), (10, 12), (0.5, 0.5)))
         np.testing.assert_array_equal(home.boxes[0], [0, 0, 8, 8])
         assert home.masks.dtype == bool
         assert home.masks[0, :8, :8].all()

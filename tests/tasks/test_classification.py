@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
-from visus.structures import Batch, Label, Placement, SegmentationMap
+from visus.models.codecs import ClassifierCodec
+from visus.structures import Batch, Label, Placement
 from visus.tasks.classification import Classification
 from visus.tasks.options import LossOptions
 from visus.tasks.table import make_task
@@ -32,13 +33,10 @@ class Mean(nn.Module):
         return self.fc(images.mean((2, 3)))
 
 
-class Penalties:
+class Penalties(ClassifierCodec):
     """A codec whose smallest output wins."""
 
-    def encode(self, targets: Tensor, device: torch.device) -> Tensor:
-        return targets.to(device)
-
-    def losses(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
         return {"penalty": outputs.gather(1, encoded[:, None]).mean()}
 
     def decode(self, outputs: Tensor) -> Tensor:
@@ -183,9 +181,8 @@ def test_choices_of_other_tasks_are_refused() -> None:
         Classification(CLASSES, frequencies=(0.5, 0.5))
 
 
-def test_a_map_is_no_label() -> None:
-    item = replace(prepared(1)[0], target=SegmentationMap(CLASSES, np.zeros((6, 6), np.uint8)))
-    assert Classification(CLASSES).collate([item]).targets is None
+def test_one_image_without_a_label_leaves_the_batch_without_targets() -> None:
+    assert Classification(CLASSES).collate([*prepared(2), *prepared(1, labelled=False)]).targets is None
 
 
 def test_learns_eight_images() -> None:

@@ -1,5 +1,7 @@
 """The detection task with SSD on a tiny backbone: batches, losses, answers, scores for explanations, learning."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,10 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models.detection.ssd import SSD, ssd
 from visus.structures import Batch, Detections, Placement
+from visus.structures.task_cards import TASKS, TaskCard
 from visus.tasks.detection import Detection
 from visus.tasks.options import LossOptions
-from visus.tasks.table import TASKS, make_task
+from visus.tasks.table import make_task
 
 CLASSES = ("red", "green")
 SIDE = 64
@@ -36,7 +39,7 @@ class Tiny(nn.Module):
             maps[2 ** (number + 1)] = x
         return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
@@ -168,10 +171,10 @@ def test_a_network_without_a_codec_is_no_detector() -> None:
         Detection(CLASSES).predict(nn.Conv2d(3, 3, 1), normalised(Detection(CLASSES).collate(prepared(1))))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_the_table_makes_every_task(name: str) -> None:
-    task = make_task(name, CLASSES)
-    assert task.name == name
+@pytest.mark.parametrize("card", TASKS, ids=lambda card: card.name)
+def test_the_table_makes_every_task(card: TaskCard) -> None:
+    task = make_task(card.name, CLASSES)
+    assert task.name == card.name
     assert task.classes == CLASSES
 
 

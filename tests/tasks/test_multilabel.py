@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visus.data.augmentation.preparing import Prepared
+from visus.data.pixels.images import ArrayImage
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
 from visus.models.segmentation.unet import unet
 from visus.structures import MultiLabelMap, Placement
-from visus.tasks import dense
+from visus.tasks import codecs
 from visus.tasks.mirroring import fitted
 from visus.tasks.multilabel_segmentation import MultiLabelSegmentation
 from visus.tasks.options import LossOptions
@@ -68,7 +69,7 @@ class TestValue:
         bears = np.zeros((3, 64, 64), bool)
         bears[0, 8:40, 8:40] = True
         bears[1, 24:56, 24:56] = True
-        image = np.full((3, 64, 64), 128, np.uint8)
+        image = ArrayImage(np.full((64, 64), 128, np.uint8))
         value = MultiLabelMap(CLASSES, bears, image=image)
         picture = np.asarray(value.draw())
         factor = picture.shape[1] // 64
@@ -225,7 +226,7 @@ class TestTask:
         batch = task.collate(prepared(1, (300, 410)))
         batch = replace(batch, images=batch.images.float() / 255)
         whole = task.predict(Pointwise(), batch)[0]
-        monkeypatch.setattr(dense, "TILE", 192)
+        monkeypatch.setattr(codecs, "TILE", 192)
         np.testing.assert_allclose(task.predict(Pointwise(), batch)[0].scores, whole.scores, atol=1e-6)
 
     def test_networks_that_lose_their_border_answer_for_every_pixel(self) -> None:

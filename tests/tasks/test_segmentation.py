@@ -17,7 +17,7 @@ from visus.losses.border_weights import border_weights
 from visus.losses.dice import dice_loss
 from visus.models.segmentation.unet import unet, unet_padded
 from visus.structures import Batch, Placement, SegmentationMap
-from visus.tasks import dense
+from visus.tasks import codecs
 from visus.tasks.mirroring import fitted
 from visus.tasks.options import LossOptions
 from visus.tasks.segmentation import Segmentation
@@ -153,7 +153,7 @@ def test_tiles_of_a_valid_network_give_what_the_whole_image_gives(monkeypatch: p
     task, model, batch = Segmentation(CLASSES), network(padded=False).eval(), batch_of(1, (150, 70))
     with torch.no_grad():
         whole = task.predict(model, batch)[0]
-        monkeypatch.setattr(dense, "TILE", 64)
+        monkeypatch.setattr(codecs, "TILE", 64)
         tiles = task.predict(model, batch)[0]
     np.testing.assert_array_equal(tiles.map, whole.map)
     np.testing.assert_allclose(tiles.scores, whole.scores, atol=1e-5)
@@ -164,7 +164,7 @@ def test_tiles_of_a_padded_network_give_what_the_whole_image_gives(monkeypatch: 
     task, model, batch = Segmentation(CLASSES), network(padded=True).eval(), batch_of(1, (448, 330))
     with torch.no_grad():
         whole = task.predict(model, batch)[0]
-        monkeypatch.setattr(dense, "TILE", 192)
+        monkeypatch.setattr(codecs, "TILE", 192)
         tiles = task.predict(model, batch)[0]
     np.testing.assert_allclose(tiles.scores, whole.scores, atol=1e-5)
     np.testing.assert_array_equal(tiles.map, whole.map)
@@ -181,8 +181,8 @@ def test_tiles_that_disagree_go_over_into_one_another(monkeypatch: pytest.Monkey
     batch = batch_of(1, (512, 384))
     batch.images[:] = torch.linspace(-1, 1, 512)[:, None]
     task = Segmentation(CLASSES)
-    monkeypatch.setattr(dense, "TILE", 128)
-    rows = list(task._rows_of_pieces(MeanBrightness(), batch.images))
+    monkeypatch.setattr(codecs, "TILE", 128)
+    rows = list(task.codec(MeanBrightness()).rows_of_pieces(MeanBrightness(), batch.images))
     assert [rows[0][0].start, *(taken.stop for taken, _ in rows)][-1] == 512
     assert all(before.stop == after.start for (before, _), (after, _) in pairwise(rows))
     probabilities = torch.cat([part for _, part in rows], 2)
@@ -223,7 +223,7 @@ def test_wrong_input() -> None:
     for call in (lambda: task.losses(Pointwise(4), batch), lambda: task.predict(Pointwise(2), batch)):
         with pytest.raises(ShapeError, match="classes=3"):
             call()
-    with pytest.raises(TaskMismatchError, match="needs maps"):
+    with pytest.raises(TaskMismatchError, match="needs labels"):
         task.losses(Pointwise(), replace(batch, targets=None))
     with pytest.raises(RecipeError, match=r"segmentation has no loss\.label_smoothing"):
         make_task("segmentation", CLASSES, LossOptions(label_smoothing=0.1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -129,11 +130,11 @@ class Unpadded(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return {4: self.layers(images)}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return features[4]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 @pytest.mark.parametrize("boxes", ["shared", "per_class"])

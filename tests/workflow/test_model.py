@@ -30,7 +30,7 @@ def test_one_or_several(model: visus.Model, photos: Path) -> None:
     assert len(model.predict([file])) == 1
     assert len(model.predict([file, np.zeros((9, 7), np.uint8), folder], batch_size=2)) == 5
     assert model.classes == ("blue", "green", "red")
-    assert model.predict(file).image.shape == (3, 32, 32)
+    assert model.predict(file).image.load().shape == (3, 32, 32)
     with pytest.raises(DataError):
         model.predict(photos / "nowhere.png")
 

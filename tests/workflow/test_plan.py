@@ -12,11 +12,13 @@ import yaml
 
 from visus.data.reading.opening import open_data
 from visus.errors import DataError, RecipeError, UsageError
-from visus.workflow.plan import Plan, look_at, prepare, prepare_again
+from visus.workflow.decisions import look_at
+from visus.workflow.plan import Plan, prepare, prepare_again
+from visus.workflow.request import Request
 
 
 def test_a_plan_survives_its_file(photos: Path, tmp_path: Path) -> None:
-    plan = prepare(photos, model="resnet18", weights="none", changes={"optimizer.lr": 0.5}).plan
+    plan = prepare(Request(data=photos, model="resnet18", weights="none", changes={"optimizer.lr": 0.5})).plan
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(plan.to_dict()))
     assert Plan.load(tmp_path / "config.yaml") == plan
     assert prepare_again(plan).plan == plan
@@ -28,7 +30,7 @@ def test_a_plan_survives_its_file(photos: Path, tmp_path: Path) -> None:
 
 def test_a_named_data_set_is_opened_again_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = prepare("digits", model="lenet5").plan
+    plan = prepare(Request(data="digits", model="lenet5")).plan
     assert (plan.data, plan.reader, plan.channels) == ("digits", None, 1)
     (tmp_path / "digits").mkdir()  # a folder of that name changes nothing
     assert prepare_again(plan).dataset.root is None
@@ -49,7 +51,7 @@ def test_channels_follow_images_and_weights(photos: Path, trained: Callable[[str
         (grey, {"model": "resnet18"}, 3),
         (photos, {"model": "resnet18"}, 3),
     ):
-        assert prepare(data, **options).plan.channels == channels, (data.name, options)
+        assert prepare(Request(data=data, **options)).plan.channels == channels, (data.name, options)
 
 
 def test_facts_of_the_images(photos: Path) -> None:
@@ -63,16 +65,16 @@ def test_nothing_that_can_be_read(photos: Path, tmp_path: Path) -> None:
     for file in data.rglob("*.png"):
         file.write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(DataError, match="no image of broken can be read"):
-        prepare(data, model="lenet5", weights="none")
+        prepare(Request(data=data, model="lenet5", weights="none"))
 
 
 def test_processes_and_devices(photos: Path) -> None:
     with pytest.raises(UsageError, match="at least one process"):
-        prepare(photos, processes=0)
+        prepare(Request(data=photos, processes=0))
     with pytest.raises(UsageError, match="no device gpu"):
-        prepare(photos, device="gpu")
+        prepare(Request(data=photos, device="gpu"))
 
 
 def test_changes_of_images_that_the_task_cannot_have(photos: Path) -> None:
     with pytest.raises(RecipeError, match="mosaic shows the objects"):
-        prepare(photos, weights="none", changes={"augmentation.mosaic": 0.5})
+        prepare(Request(data=photos, weights="none", changes={"augmentation.mosaic": 0.5}))

@@ -23,16 +23,19 @@ Change = Literal["same", "changed", "left", "right"]
 
 MARKS: dict[Change, str] = {"same": " ", "changed": "~", "left": "-", "right": "+"}
 LARGE = 4_000_000  # pairs of lines; beyond, runs of equal lines are found first
+GAP = 0.55  # the cost of a line without a partner; two of them cost more than any pair
 SHOWN = 2  # equal lines that are printed before and after a difference
 
-# What the fields of a line say already, and what changes no result.
-_SAID = ("kernel_size", "stride", "padding", "dilation", "groups", "bias", "in_features", "out_features", "inplace",
-         "track_running_stats")  # fmt: skip
+# Settings that the fields of a line hold already, or that change no result.
+_NOT_COMPARED = (
+    *("kernel_size", "stride", "padding", "dilation", "groups", "bias", "in_features", "out_features"),
+    *("inplace", "track_running_stats"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One line of each network that stand for one another, or one line that only one of them has.
+    """Two matching lines, one of each network; or one line that only one network has.
 
     Args:
         change: "same", "changed", "left" (only the left network has it) or "right".
@@ -64,11 +67,11 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs."""
+        """Whether all lines are equal."""
         return all(pair.change == "same" for pair in self.pairs)
 
     def in_short(self) -> list[tuple[int, str]]:
-        """How often each difference comes, most often first; numbers of parameters, which follow, left aside."""
+        """The count of each kind of difference, the most frequent first; parameter counts are left out."""
         texts = []
         for pair in self.pairs:
             line = pair.left or pair.right
@@ -91,7 +94,7 @@ class Comparison:
         }
 
     def to_csv(self) -> str:
-        """A row a pair."""
+        """The comparison as CSV text, one row for each pair."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("change", "left_path", "left", "right_path", "right", "differences"))
@@ -101,7 +104,7 @@ class Comparison:
         return file.getvalue()
 
     def save(self, file: str | Path) -> Path:
-        """Writes the comparison into a file; its suffix chooses the form.
+        """Writes the comparison to a file; the file's suffix chooses the format.
 
         Raises:
             UsageError: for another suffix than .txt, .csv and .json.
@@ -115,7 +118,7 @@ class Comparison:
         path = Path(file)
         if path.suffix not in forms:
             raise UsageError(
-                f"cannot tell the form of {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
+                f"unknown file format: {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
             )
         return written(path, forms[path.suffix]())
 
@@ -126,7 +129,7 @@ class Comparison:
                 rows.append(("", f"... {pair} lines are alike", "", ""))
             else:
                 rows.append((MARKS[pair.change], _named(pair.left), _named(pair.right), ", ".join(pair.differences)))
-        table = _aligned(rows)
+        table = _in_columns(rows)
         totals = [
             ("", self.left.name, self.right.name),
             *((_TOTALS[name], _total(name, left), _total(name, right)) for name, left, right in self._totals()),
@@ -137,10 +140,10 @@ class Comparison:
             f"(-), {counts['right']} only in {self.right.name} (+)"
         )
         short = [f"{count:>5} x {text}" for count, text in self.in_short()]
-        return "\n".join((*table, "", *_aligned(totals, to_the_right=True), "", end, *short))
+        return "\n".join((*table, "", *_in_columns(totals, to_the_right=True), "", end, *short))
 
     def _shown(self) -> Iterator[Pair | int]:
-        """The pairs to print; a number stands for so many equal ones that are left out."""
+        """Yields the pairs to print, and in place of a run of equal pairs that is left out, the length of the run."""
         near = set()
         for index, pair in enumerate(self.pairs):
             if pair.change != "same":
@@ -185,70 +188,87 @@ def _total(name: str, value: int | None) -> str:
 
 
 def compared(left: Summary, right: Summary) -> Comparison:
-    """Aligns the lines of two networks so that as much as possible stays the same."""
-    ours, theirs = left.lines, right.lines
+    """Compares two networks: pairs their lines so that the differences are as few as possible."""
     pairs: list[Pair] = []
-    for a, b in _stretches(ours, theirs):
-        pairs += _aligned_stretch(ours[a], theirs[b])
+    for left_range, right_range in _ranges(left.lines, right.lines):
+        pairs += _aligned(left.lines[left_range], right.lines[right_range])
     return Comparison(left, right, tuple(pairs))
 
 
-def _stretches(ours: Sequence[Line], theirs: Sequence[Line]) -> Iterator[tuple[slice, slice]]:
-    """What is to be aligned line by line: everything, or what is between long equal runs of very long networks."""
-    if len(ours) * len(theirs) <= LARGE:
+def _ranges(left: Sequence[Line], right: Sequence[Line]) -> Iterator[tuple[slice, slice]]:
+    """Yields the ranges of lines to align: all lines, or for very long networks the ranges between equal runs."""
+    if len(left) * len(right) <= LARGE:
         yield slice(None), slice(None)
         return
-    keys = [[_structure(line) for line in lines] for lines in (ours, theirs)]
+    keys = [[_structure(line) for line in lines] for lines in (left, right)]
     matcher = difflib.SequenceMatcher(None, keys[0], keys[1], autojunk=False)
-    for _, a1, a2, b1, b2 in matcher.get_opcodes():
-        yield slice(a1, a2), slice(b1, b2)
+    for _, left_start, left_end, right_start, right_end in matcher.get_opcodes():
+        yield slice(left_start, left_end), slice(right_start, right_end)
 
 
-def _aligned_stretch(ours: Sequence[Line], theirs: Sequence[Line]) -> list[Pair]:
-    """The cheapest way to make one row of lines out of the other (Needleman & Wunsch)."""
-    if len(ours) * len(theirs) > LARGE:  # of two very long networks, without anything in common or just the same
-        paired = [_pair(a, b) for a, b in zip(ours, theirs, strict=False)]
-        rest = [Pair("left", a, None) for a in ours[len(theirs) :]] + [
-            Pair("right", None, b) for b in theirs[len(ours) :]
-        ]
-        return paired + rest
-    known: dict[tuple[Any, Any], float | None] = {}
-    a_keys, b_keys = [_structure(line) for line in ours], [_structure(line) for line in theirs]
+def _aligned(left: Sequence[Line], right: Sequence[Line]) -> list[Pair]:
+    """Pairs two sequences of lines at the lowest total cost.
 
-    def cost(i: int, j: int) -> float | None:
-        key = (a_keys[i], b_keys[j])
-        if key not in known:
-            known[key] = _cost(ours[i], theirs[j])
-        base = known[key]
-        return base if base is None or ours[i].path == theirs[j].path else base + 0.01  # of equals, the namesake
-
-    gap = 0.55  # two gaps cost more than any change
-    best = [[j * gap for j in range(len(theirs) + 1)]]
-    for i in range(len(ours)):
-        row = [(i + 1) * gap]
-        for j in range(len(theirs)):
-            step = cost(i, j)
-            both = best[i][j] + step if step is not None else float("inf")
-            row.append(min(both, best[i][j + 1] + gap, row[j] + gap))
-        best.append(row)
+    The alignment is that of Needleman and Wunsch (Journal of Molecular Biology 48, 1970): a table holds the lowest
+    cost of aligning every two beginnings, each from the three that are a line shorter; the way back through the table
+    gives the pairs.
+    """
+    if len(left) * len(right) > LARGE:  # very long, and all equal or nothing in common: line by line
+        paired = [_pair(one, other) for one, other in zip(left, right, strict=False)]
+        only_left = [Pair("left", line, None) for line in left[len(right) :]]
+        only_right = [Pair("right", None, line) for line in right[len(left) :]]
+        return [*paired, *only_left, *only_right]
+    steps = _PairCosts(left, right)
+    lowest = _lowest_costs(steps, len(left), len(right))
     pairs: list[Pair] = []
-    i, j = len(ours), len(theirs)
+    i, j = len(left), len(right)  # lines that are not in a pair yet
     while i or j:
-        step = cost(i - 1, j - 1) if i and j else None
-        if step is not None and abs(best[i][j] - best[i - 1][j - 1] - step) < 1e-9:
+        step = steps(i - 1, j - 1) if i and j else None
+        if step is not None and abs(lowest[i][j] - lowest[i - 1][j - 1] - step) < 1e-9:
             i, j = i - 1, j - 1
-            pairs.append(_pair(ours[i], theirs[j]))
-        elif j and abs(best[i][j] - best[i][j - 1] - gap) < 1e-9:
+            pairs.append(_pair(left[i], right[j]))
+        elif j and abs(lowest[i][j] - lowest[i][j - 1] - GAP) < 1e-9:
             j -= 1
-            pairs.append(Pair("right", None, theirs[j]))
+            pairs.append(Pair("right", None, right[j]))
         else:
             i -= 1
-            pairs.append(Pair("left", ours[i], None))
+            pairs.append(Pair("left", left[i], None))
     return pairs[::-1]
 
 
+class _PairCosts:
+    """The cost of pairing left line i with right line j; None if they cannot be a pair. Equal lines cost the same."""
+
+    def __init__(self, left: Sequence[Line], right: Sequence[Line]) -> None:
+        self.left, self.right = left, right
+        self.left_keys, self.right_keys = ([_structure(line) for line in lines] for lines in (left, right))
+        self.known: dict[tuple[object, object], float | None] = {}
+
+    def __call__(self, i: int, j: int) -> float | None:
+        key = (self.left_keys[i], self.right_keys[j])
+        if key not in self.known:
+            self.known[key] = _cost(self.left[i], self.right[j])
+        cost = self.known[key]
+        if cost is None or self.left[i].path == self.right[j].path:
+            return cost
+        return cost + 0.01  # so that of several equal lines, the one of the same name is taken
+
+
+def _lowest_costs(steps: _PairCosts, left: int, right: int) -> list[list[float]]:
+    """[left + 1][right + 1]: the lowest cost of aligning the first i lines of the left with the first j right ones."""
+    lowest = [[j * GAP for j in range(right + 1)]]
+    for i in range(left):
+        row = [(i + 1) * GAP]
+        for j in range(right):
+            step = steps(i, j)
+            paired = lowest[i][j] + step if step is not None else float("inf")
+            row.append(min(paired, lowest[i][j + 1] + GAP, row[j] + GAP))
+        lowest.append(row)
+    return lowest
+
+
 def _cost(left: Line, right: Line) -> float | None:
-    """0 for equal lines, less than 1 for ones that may stand for one another, None for others."""
+    """The cost of pairing two lines: 0 for equal lines, up to 0.95 for similar lines; None for no pair."""
     count = len(_differences(left, right))
     if count == 0:
         return 0.0
@@ -261,20 +281,20 @@ def _pair(left: Line, right: Line) -> Pair:
 
 
 def _structure(line: Line) -> tuple[object, ...]:
-    """All that makes a difference."""
+    """The fields in which two equal lines must agree."""
     window = (line.kernel, line.stride, line.padding, line.dilation, line.groups)
     rest = (len(line.inputs), line.parameters, line.frozen, line.only_in_training, line.settings)
     return line.kind, *window, _channels(line), *rest
 
 
 def _differences(left: Line, right: Line) -> list[str]:
-    found = []
+    differences = []
     if left.kind != right.kind:
-        found.append(f"{left.kind} -> {right.kind}")
+        differences.append(f"{left.kind} -> {right.kind}")
     for name in ("kernel", "stride", "padding", "dilation"):
         one, other = getattr(left, name), getattr(right, name)
         if one != other:
-            found.append(f"{name} {tables.pair_text(one) or 'none'} -> {tables.pair_text(other) or 'none'}")
+            differences.append(f"{name} {tables.pair_text(one) or 'none'} -> {tables.pair_text(other) or 'none'}")
     one_bias, other_bias = ("no bias" if "bias=False" in line.settings else "a bias" for line in (left, right))
     counts = [
         ("groups", left.groups, right.groups),
@@ -282,37 +302,37 @@ def _differences(left: Line, right: Line) -> list[str]:
         ("inputs", len(left.inputs), len(right.inputs)),
         ("parameters", left.parameters, right.parameters),
     ]
-    found += [f"{name} {one:,} -> {other:,}" for name, one, other in counts if one != other]
+    differences += [f"{name} {one:,} -> {other:,}" for name, one, other in counts if one != other]
     if one_bias != other_bias and left.kind == right.kind:
-        found.append(f"{one_bias} -> {other_bias}")
+        differences.append(f"{one_bias} -> {other_bias}")
     if left.frozen != right.frozen:
-        found.append(f"frozen {left.frozen or 'nothing'} -> {right.frozen or 'nothing'}")
+        differences.append(f"frozen {left.frozen or 'nothing'} -> {right.frozen or 'nothing'}")
     if left.only_in_training != right.only_in_training:
-        found.append(
+        differences.append(
             "runs in a training only, there" if right.only_in_training else "runs not in a training only, there"
         )
     if left.kind == right.kind:
         ours, theirs = _settings(left), _settings(right)
         for name in dict.fromkeys((*ours, *theirs)):
             if ours.get(name) != theirs.get(name):
-                found.append(f"{name} {ours.get(name, 'none')} -> {theirs.get(name, 'none')}")
-    return found
+                differences.append(f"{name} {ours.get(name, 'none')} -> {theirs.get(name, 'none')}")
+    return differences
 
 
 def _settings(line: Line) -> dict[str, str]:
-    """What a layer says of itself beyond its fields, by name; unnamed values of a layer without weights by place."""
+    """A layer's settings that no field of the line holds, by name; an unnamed setting is "value 1", "value 2" ..."""
     settings = {}
-    for place, part in enumerate(re.split(r",\s*(?![^()]*\))", line.settings)):
+    for index, part in enumerate(re.split(r",\s*(?![^()]*\))", line.settings)):
         name, equals, value = part.partition("=")
-        if equals and name not in _SAID:
+        if equals and name not in _NOT_COMPARED:
             settings[name] = value
         elif not equals and part and not line.parameters and line.kernel is None:
-            settings[f"value {place + 1}"] = part
+            settings[f"value {index + 1}"] = part
     return settings
 
 
 def _channels(line: Line) -> int:
-    """Of a layer with weights; 0 for others, whose channels follow from the layers before."""
+    """Output channels of a layer with weights; 0 for other layers, whose channels follow from the layers before."""
     return line.output[0] if line.output and line.parameters else 0
 
 
@@ -331,13 +351,13 @@ _FAMILIES = (
 
 
 def _family(line: Line) -> str:
-    """What may stand in the place of what: a convolution of one kind for another, an activation for another."""
+    """The family of a layer; lines of one family may form a pair, such as two kinds of activation."""
     kind = line.kind.lower()
     return next((family for family in _FAMILIES if family in kind), "weights" if line.parameters else "activation")
 
 
 def _layer(line: Line | None) -> str:
-    """A line without its name: "Conv2d 3x3/2 pad 1 -> 64x112x112"."""
+    """A line as text without its name, such as "Conv2d 3x3/2 pad 1 -> 64x112x112"."""
     if line is None:
         return ""
     window = ""
@@ -353,12 +373,12 @@ def _named(line: Line | None) -> str:
     return f"{line.path or '(network)'}: {_layer(line)}" if line is not None else ""
 
 
-def _aligned(rows: Sequence[Sequence[str]], *, to_the_right: bool = False) -> list[str]:
+def _in_columns(rows: Sequence[Sequence[str]], *, to_the_right: bool = False) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if to_the_right and place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if to_the_right and column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""The numbers of a layer as a person would work them out."""
+"""A layer's numbers as formulas, written as a person would calculate them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visus.analysis.meta_shapes import pooled_side
+from visus.analysis.operator_window import operator_window, window_count
 
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The window of a layer: (vertical, horizontal) each, None where there is none."""
+    """The window of a layer: (vertical, horizontal) pairs; None for a layer without a window."""
 
     kernel: tuple[int, int] | None = None
     stride: tuple[int, int] | None = None
@@ -27,7 +27,7 @@ class Geometry:
 
 
 def geometry(module: nn.Module) -> Geometry:
-    """The window of a layer, from the attributes that convolutions and poolings have."""
+    """Reads a layer's window from the attributes that convolutions and poolings have."""
     kernel = _pair(getattr(module, "kernel_size", None))
     if kernel is None:
         return Geometry()
@@ -43,7 +43,7 @@ def geometry(module: nn.Module) -> Geometry:
 
 
 def parameter_formula(module: nn.Module) -> str:
-    """How the module's own parameters come about, such as "(3*3*64 + 1)*128"; "" for none.
+    """The formula of a module's own parameter count, such as "(3*3*64 + 1)*128"; "" without parameters.
 
     Python can work it out; any layer that is not known by its class shows the shapes of its parameters.
     """
@@ -61,17 +61,17 @@ def parameter_formula(module: nn.Module) -> str:
 
 
 def bytes_formula(shape: Sequence[int], size: int) -> str:
-    """The bytes of one image's values of this shape (without the batch axis), such as "64*112*112*4"."""
+    """The formula of the bytes of a tensor of one image (shape without the batch axis), such as "64*112*112*4"."""
     return "*".join(map(str, (*shape, size)))
 
 
 def sum_formula(terms: Sequence[str]) -> str:
-    """The sum of terms, equal ones once with their number before them."""
+    """The formula of a sum; equal terms are written once, with their count as a factor."""
     return " + ".join(term if count == 1 else f"{count}*{term}" for term, count in Counter(terms).items())
 
 
 def shape_formula(packet: Any, args: Sequence[Any], output: Tensor) -> str:
-    """How an operator's output shape [C,H,W] comes about, such as "64 x floor((224 + 2*3 - 7)/2) + 1 x ...".
+    """The formula of an operator's output shape [C,H,W], such as "64 x floor((224 + 2*3 - 7)/2) + 1 x ...".
 
     The axes stand between " x "; Python can work each out, given floor and ceil. "" where nothing is to be worked out.
     """
@@ -85,11 +85,9 @@ def shape_formula(packet: Any, args: Sequence[Any], output: Tensor) -> str:
             )
         ]
         return " x ".join([str(shape[1]), *sides])
-    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d):
-        sides = [
-            _pooled(side, k, s, p, d, ceil=bool(ceil))
-            for side, k, s, p, d, ceil in zip(args[0].shape[-2:], *_pooling(packet, args), strict=True)
-        ]
+    if packet in (aten.max_pool2d_with_indices, aten.avg_pool2d) and (window := operator_window(packet, args)):
+        axes = zip(args[0].shape[-2:], window.kernel, window.stride, window.padding, window.dilation, strict=True)
+        sides = [_pooled(*axis, ceil=window.ceil) for axis in axes]
         return " x ".join([str(shape[1]), *sides])
     if packet is aten.cat and output.ndim > 1:
         axis = (args[1] if len(args) > 1 else 0) % output.ndim
@@ -115,24 +113,7 @@ def _pooled(side: int, k: int, s: int, p: int, d: int, *, ceil: bool) -> str:
     text = _side(side, k, s, p, d, 0).replace("floor", "ceil")
     whole = -(-(side + 2 * p - d * (k - 1) - 1) // s) + 1
     # A last window that would begin beyond the image is left out.
-    return text if pooled_side(side, k, s, p, d, ceil=True) == whole else f"{text} - 1"
-
-
-def _pooling(packet: Any, args: Sequence[Any]) -> tuple[tuple[int, int], ...]:
-    given = dict(enumerate(args))
-    maximum = packet is aten.max_pool2d_with_indices
-    kernel = _both(given[1])
-    stride = _both(given.get(2) or given[1])
-    padding = _both(given.get(3, 0))
-    dilation = _both(given.get(4, 1) if maximum else 1)
-    ceil = bool(given.get(5 if maximum else 4, False))
-    return kernel, stride, padding, dilation, (ceil, ceil)
-
-
-def _both(value: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
+    return text if window_count(side, k, s, p, d, ceil=True) == whole else f"{text} - 1"
 
 
 def _pair(value: object) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ IMAGE = -1
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One layer, or one operator outside any layer, in the order in which they run.
+    """One line of a summary: a layer, or an operator that runs outside of any layer.
 
     Args:
         path: the layer's name in the network; for an operator, that of the module around it.

@@ -1,7 +1,7 @@
-"""The shapes of operators' results, without the results.
+"""Shape inference: the shapes of operators' results, without computing the results.
 
-Torch's meta device knows them too, but its first operator imports a compiler and sympy, which takes longer than
-everything else that a summary does. Here stand the operators of classic networks; for any other torch is asked.
+Torch's meta device infers them too, but its first operator imports a compiler and sympy, which takes longer than all
+else that a summary does. This module knows the operators of classic networks; torch infers all others.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from visus.analysis.operator_window import OperatorWindow, operator_window, pair, window_count
+
 aten = torch.ops.aten
 
 Rule = Callable[..., Any]
 
 
-def uncomputed(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Tensors of the shapes and types that an operator gives, on the meta device; None for an operator or arguments
-    that are not known here, which torch itself shall judge."""
+def meta_result(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """An operator's results as tensors on the meta device, of the right shapes and types.
+
+    None for operators and arguments that this module does not know; torch itself must run these.
+    """
     rule = RULES.get(packet)
     tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
     if rule is None or not tensors or not all(tensor.is_meta for tensor in tensors):
@@ -44,13 +48,6 @@ def convolution_shape(args: Sequence[Any]) -> tuple[int, ...] | None:
     if min(sides) < 1:
         return None
     return (image.shape[0], weight.shape[1] * groups if transposed else weight.shape[0], *sides)
-
-
-def pooled_side(side: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool) -> int:
-    """The places of a pooling along one side; with ``ceil``, a last window must begin inside or in the left padding."""
-    room = side + 2 * padding - dilation * (kernel - 1) - 1
-    places = (-(-room // stride) if ceil else room // stride) + 1
-    return places - 1 if ceil and (places - 1) * stride >= side + padding else places
 
 
 def _convolution(*args: Any) -> Tensor | None:
@@ -120,38 +117,29 @@ def _batch_norm(
     return x.new_empty(x.shape), x.new_empty((channels,)), x.new_empty((channels,))
 
 
-def _pooling_shape(
-    x: Tensor, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool
-) -> tuple[int, ...] | None:
-    sides = [
-        pooled_side(side, k, s, p, d, ceil=ceil)
-        for side, k, s, p, d in zip(
-            x.shape[-2:], _pair(kernel), _pair(stride or kernel), _pair(padding), _pair(dilation), strict=True
-        )
-    ]
-    return (*x.shape[:-2], *sides) if min(sides) >= 1 else None
+def _pooling_shape(x: Tensor, window: OperatorWindow | None) -> tuple[int, ...] | None:
+    if window is None:
+        return None
+    size = window.output_size(x.shape[-2:])
+    return (*x.shape[:-2], *size) if min(size) >= 1 else None
 
 
-def _max_pooling(
-    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil: bool = False
-) -> tuple[Tensor, Tensor] | None:
-    shape = _pooling_shape(x, kernel, stride, padding, dilation, ceil)
-    return None if shape is None else (x.new_empty(shape), x.new_empty(shape, dtype=torch.int64))
+def _max_pooling(*args: Any) -> tuple[Tensor, Tensor] | None:
+    shape = _pooling_shape(args[0], operator_window(aten.max_pool2d_with_indices, args))
+    return None if shape is None else (args[0].new_empty(shape), args[0].new_empty(shape, dtype=torch.int64))
 
 
-def _average_pooling(
-    x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False, *_: Any
-) -> Tensor | None:
-    shape = _pooling_shape(x, kernel, stride, padding, (1,), ceil)
-    return None if shape is None else x.new_empty(shape)
+def _average_pooling(*args: Any) -> Tensor | None:
+    shape = _pooling_shape(args[0], operator_window(aten.avg_pool2d, args))
+    return None if shape is None else args[0].new_empty(shape)
 
 
 def _adaptive(x: Tensor, size: Sequence[int]) -> Tensor:
-    return x.new_empty((*x.shape[:-2], *_pair(size)))
+    return x.new_empty((*x.shape[:-2], *pair(size)))
 
 
 def _adaptive_maximum(x: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    return _adaptive(x, size), x.new_empty((*x.shape[:-2], *_pair(size)), dtype=torch.int64)
+    return _adaptive(x, size), x.new_empty((*x.shape[:-2], *pair(size)), dtype=torch.int64)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor | None:
@@ -187,7 +175,7 @@ def _average_pooling_3d(
     x: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False, *_: Any
 ) -> Tensor | None:
     each = ([*values] * 3 if len(values) == 1 else values for values in (kernel, stride or kernel, padding))
-    sides = [pooled_side(side, k, s, p, 1, ceil=ceil) for side, k, s, p in zip(x.shape[-3:], *each, strict=True)]
+    sides = [window_count(side, k, s, p, 1, ceil=ceil) for side, k, s, p in zip(x.shape[-3:], *each, strict=True)]
     return x.new_empty((*x.shape[:-3], *sides)) if min(sides) >= 1 else None
 
 
@@ -196,18 +184,12 @@ def _norm(x: Tensor, _: Any = 2, dim: Any = None, keepdim: bool = False, **kwarg
 
 
 def _indexing(x: Tensor, indices: Sequence[Any]) -> Tensor | None:
-    """Some of one axis: every index but one is None or missing."""
+    """Indexing along one axis: all other indices are None or missing."""
     given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
     if len(given) != 1 or given[0][1].ndim != 1 or given[0][1].dtype != torch.int64:
         return None
     axis, index = given[0]
     return x.new_empty((*x.shape[:axis], index.shape[0], *x.shape[axis + 1 :]))
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    if isinstance(values, int):
-        return values, values
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
 
 
 def _packets(names: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What torch really computes: every operator of one forward pass, with its multiply-accumulates and receptive field."""
+"""Traces every operator of one forward pass, with its multiply-accumulates and receptive field."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.formulas import shape_formula
-from visus.analysis.meta_shapes import convolution_shape, uncomputed
+from visus.analysis.meta_shapes import convolution_shape, meta_result
+from visus.analysis.operator_window import operator_window
 from visus.analysis.receptive_field import Reach, joined
 
 aten = torch.ops.aten
@@ -61,7 +62,7 @@ FRESH = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operator that ran on something of the image.
+    """One operator that ran on values that come from the image.
 
     Args:
         kind: what people call it; "" if it deserves no line of its own.
@@ -90,7 +91,7 @@ Value = TypeVar("Value")
 
 
 class TensorTable(Generic[Value]):
-    """What is known of tensors as long as they live, by identity."""
+    """A table from tensors to values, by identity; an entry lasts as long as its tensor."""
 
     def __init__(self) -> None:
         self._entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
@@ -99,13 +100,13 @@ class TensorTable(Generic[Value]):
         self._entries[id(tensor)] = (weakref.ref(tensor), value)
 
     def get(self, tensor: Tensor) -> Value | None:
-        """Its value, or None."""
+        """The tensor's value; None if it has none."""
         found = self._entries.get(id(tensor))
         return found[1] if found is not None and found[0]() is tensor else None
 
 
 class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """While active, tells an observer of every operator, and remembers what each tensor sees of the image.
+    """While active, calls an observer after every operator, and keeps the receptive field of each tensor.
 
     Convolutions are not computed: they give zeros of the right shape. On the meta device nothing is.
 
@@ -127,14 +128,14 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False
 
     def reach(self, tensor: Tensor) -> Reach | None:
-        """What a value of ``tensor`` sees of the image; None if it does not come from the image."""
+        """The receptive field of a value of ``tensor``; None if the tensor does not come from the image."""
         return self.reaches.get(tensor)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         packet, kwargs = func.overloadpacket, kwargs or {}
-        outputs = uncomputed(packet, args, kwargs)
+        outputs = meta_result(packet, args, kwargs)
         if outputs is None and packet is aten.convolution and (shape := convolution_shape(args)) is not None:
             outputs = args[0].new_zeros(shape)
         if outputs is None:
@@ -162,10 +163,9 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor, images: int = 1) -> tuple[int, str]:
-    """An operator's multiply-accumulates for one of ``images`` images, and how they come about; (0, "") for one that
-    multiplies nothing.
+    """An operator's multiply-accumulates for one of ``images`` images, and their formula.
 
-    Only convolutions and matrix products count, as in the papers; biases do not.
+    Only convolutions and matrix products count, as in the papers; biases do not. (0, "") for all other operators.
     """
     if packet is aten.convolution:
         image, weight, transposed, groups = args[0], args[1], args[6], args[8]
@@ -190,10 +190,15 @@ def _product(factors: Sequence[int], times: int) -> tuple[int, str]:
 
 
 def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach) -> Reach:
-    """What a value sees after an operator; ``before`` itself where it changes nothing."""
+    """The receptive field after an operator; ``before`` itself if the operator does not change it."""
     image = args[0] if args and isinstance(args[0], Tensor) else output
     if not before.is_map or image.ndim < 4:
         return before
+    window = operator_window(packet, args)
+    if window is not None:
+        if packet is aten.convolution and args[6]:
+            return before.through_transposed_window(window.kernel, window.stride, window.padding)
+        return before.through_window(window.kernel, window.stride, window.dilation, window.padding)
     rule = _REACHES.get(packet)
     if rule is not None:
         return rule(before, image, args, output)
@@ -202,24 +207,6 @@ def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach)
             return before  # images and channels joined
         return before.over_all(image.shape[2], image.shape[3])
     return before
-
-
-def _after_convolution(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    kernel = args[1].shape[2:]
-    if args[6]:
-        return before.through_transposed_window(kernel, args[3], args[4])
-    return before.through_window(kernel, args[3], args[5], args[4])
-
-
-def _after_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    stride = args[2] if len(args) > 2 and args[2] else args[1]
-    return before.through_window(args[1], stride, (1,), args[3] if len(args) > 3 else (0,))
-
-
-def _after_max_pooling(before: Reach, _: Tensor, args: Sequence[Any], __: Tensor) -> Reach:
-    stride = args[2] if len(args) > 2 and args[2] else args[1]
-    padding = args[3] if len(args) > 3 else (0,)
-    return before.through_window(args[1], stride, args[4] if len(args) > 4 else (1,), padding)
 
 
 def _after_adaptive_pooling(before: Reach, image: Tensor, _: Sequence[Any], output: Tensor) -> Reach:
@@ -276,9 +263,6 @@ def _after_transposition(before: Reach, image: Tensor, args: Sequence[Any], _: T
 
 
 _REACHES: Mapping[Any, Callable[[Reach, Tensor, Sequence[Any], Tensor], Reach]] = {
-    aten.convolution: _after_convolution,
-    aten.avg_pool2d: _after_pooling,
-    aten.max_pool2d_with_indices: _after_max_pooling,
     aten._adaptive_avg_pool2d: _after_adaptive_pooling,
     aten.adaptive_max_pool2d: _after_adaptive_pooling,
     aten.unfold: _after_unfolding,

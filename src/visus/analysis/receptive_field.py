@@ -1,4 +1,4 @@
-"""How far back into the image each value of a map reaches, and where.
+"""Receptive fields: the size and position of the image region that each value of a map depends on.
 
 Sizes are theoretical: the extent of all pixels that could change a value, padding and saturation left aside, in pixels
 of the image and for each axis on its own. The arithmetic is that of Dumoulin & Visin (arXiv:1603.07285) and of Araujo,
@@ -8,8 +8,8 @@ stride s, padding p and dilation d makes of size r, jump j and offset o
     r + d*(k - 1)*j,    j*s,    o + (d*(k - 1)/2 - p)*j.
 
 Pixel i covers [i, i + 1), so that its centre is i + 0.5 and the image itself has offset 0.5; Araujo et al. count
-centres from 0. The field of value i of a map is [o + i*j - r/2, o + i*j + r/2). Behind a transposed convolution or an
-interpolation neighbours differ by a place; what is said is their mean.
+centres from 0. The field of value i of a map is [o + i*j - r/2, o + i*j + r/2). After a transposed convolution or an
+interpolation, the fields of neighbouring values differ by one position; their mean is given.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ Pair = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """How a reach came about: formulas with the values in them, which Python can evaluate; two axes that differ stand
-    on both sides of an " x "."""
+    """The formulas of a field, with the values filled in, so that Python can evaluate them.
+
+    If the two axes differ, " x " stands between their formulas.
+    """
 
     size: str = ""
     jump: str = ""
@@ -34,7 +36,7 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a value of a tensor sees of the image.
+    """The receptive field of a tensor's values.
 
     Args:
         size: (vertical, horizontal) extent in image pixels.
@@ -57,7 +59,7 @@ class Reach:
         dilation: Sequence[int] = (1,),
         padding: Sequence[int] = (0,),
     ) -> Reach:
-        """After a convolution or pooling."""
+        """The field after a convolution or pooling."""
 
         def one(r: float, j: float, o: float, axis: int) -> _Axis:
             k, s, d, p = (_pair(values)[axis] for values in (kernel, stride, dilation, padding))
@@ -73,7 +75,7 @@ class Reach:
     def through_transposed_window(
         self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int] = (0,)
     ) -> Reach:
-        """After a transposed convolution: a value comes from ceil(kernel / stride) neighbours."""
+        """The field after a transposed convolution, where a value comes from ceil(kernel / stride) neighbours."""
 
         def one(r: float, j: float, o: float, axis: int) -> _Axis:
             k, s, p = (_pair(values)[axis] for values in (kernel, stride, padding))
@@ -86,13 +88,13 @@ class Reach:
         return self._by_axis(one)
 
     def over_all(self, height: int, width: int) -> Reach:
-        """After something that joins all places of a map of this size: flattening, global pooling."""
+        """The field after an operator that joins all positions of a map of this size: flattening, global pooling."""
         return replace(self.through_window((height, width), (height, width)), is_map=False)
 
     def resized(
         self, before: tuple[int, int], after: tuple[int, int], *, neighbours: int, corners: bool = False
     ) -> Reach:
-        """After an interpolation from ``neighbours`` values a side; ``corners``: the outermost centres stay."""
+        """The field after interpolation from ``neighbours`` values a side; ``corners``: the outermost centres stay."""
 
         def one(r: float, j: float, o: float, axis: int) -> _Axis:
             b, a = before[axis], after[axis]
@@ -105,7 +107,7 @@ class Reach:
         return self._by_axis(one)
 
     def shifted(self, first: tuple[int, int], step: tuple[int, int] = (1, 1)) -> Reach:
-        """After a crop that begins at value ``first`` and takes every ``step``-th; padding begins before value 0."""
+        """The field after a crop from value ``first`` in steps of ``step``; padding has a negative ``first``."""
 
         def one(r: float, j: float, o: float, axis: int) -> _Axis:
             f, s = first[axis], step[axis]
@@ -115,7 +117,7 @@ class Reach:
         return self._by_axis(one)
 
     def elsewhere(self) -> Reach:
-        """The same field for a tensor whose last two axes are not the image's."""
+        """The same field, for a tensor whose last two axes are no longer height and width of the image."""
         return replace(self, is_map=False)
 
     def _by_axis(self, one: Callable[[float, float, float, int], _Axis]) -> Reach:
@@ -127,7 +129,7 @@ _Worked = tuple[float, str]
 
 
 class _Axis(NamedTuple):
-    """Along one axis: each a value and its formula."""
+    """The field along one axis; each entry is a value and its formula."""
 
     size: _Worked
     jump: _Worked
@@ -135,7 +137,7 @@ class _Axis(NamedTuple):
 
 
 def joined(reaches: Sequence[Reach]) -> Reach:
-    """What a value sees that is made of several tensors: all that lies between their outermost pixels."""
+    """The field of a value made from several tensors: from their outermost pixel on one side to that on the other."""
     if all(reach == reaches[0] for reach in reaches[1:]):
         return reaches[0]
     maps = [reach for reach in reaches if reach.is_map] or list(reaches)
@@ -171,6 +173,6 @@ def _pair(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _n(value: float) -> str:
-    """A number as people write it; negative ones in brackets, so that signs do not meet."""
+    """A number as text; negative numbers in brackets, so that no two signs meet."""
     text = f"{value:.10g}"
     return f"({text})" if value < 0 else text

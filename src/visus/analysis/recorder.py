@@ -1,4 +1,4 @@
-"""Forward passes in which nothing is computed, and what is seen of them: the lines of a summary."""
+"""Records the lines of a summary from forward passes that compute no values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRAINED = 1009  # images of the training pass, where they cost nothing: a number
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What two passes showed.
+    """The result of recording: one pass in eval mode, and one as in training.
 
     Args:
         lines: in the order in which they run; then those that only a training runs, then those that nothing calls.
@@ -41,7 +41,7 @@ class Recording:
 
 
 def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
-    """Passes zeros of ``size`` through the network, in eval mode, and again as in a training.
+    """Records a network: passes zeros of ``size`` through it in eval mode, and again as in training.
 
     Both run on torch's meta device, where nothing is computed, and leave the network as it was. A network that looks
     at values runs on its own device instead, without its convolutions and without the training pass.
@@ -51,7 +51,7 @@ def record(network: nn.Module, size: tuple[int, int, int]) -> Recording:
     """
     modes = {module: module.training for module in network.modules()}
     try:
-        with values_left_away(network):
+        with without_values(network):
             recorder = _Recorder(network, modes, training=False)
             recorder.run(size)
             trained = _record_training(network, modes, size)
@@ -92,8 +92,8 @@ def _record_training(network: nn.Module, modes: dict[nn.Module, bool], size: tup
 
 
 @contextmanager
-def values_left_away(network: nn.Module) -> Iterator[None]:
-    """Puts stand-ins on the meta device in the place of parameters and buffers, as long as it lasts."""
+def without_values(network: nn.Module) -> Iterator[None]:
+    """Context: replaces all parameters and buffers by tensors on the meta device, which hold no values."""
     kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
     stand_ins: dict[int, Tensor] = {}
     for module in network.modules():
@@ -118,27 +118,27 @@ def _stand_in(value: Tensor) -> Tensor:
 
 
 def _merged(lines: list[Line], trained: Sequence[Line]) -> list[Line]:
-    """The lines of the forward pass with what a training keeps of them, and after them those only of a training."""
-    places = {key: place for place, key in enumerate(_keys(lines))}
+    """The lines of the eval pass with the bytes that training keeps; then the lines that only training runs."""
+    line_of = {key: number for number, key in enumerate(_keys(lines))}
     merged = list(lines)
     by_trained = {IMAGE: IMAGE}
     for index, (key, line) in enumerate(zip(_keys(trained), trained, strict=True)):
-        if key in places:
-            place = places[key]
+        if key in line_of:
+            number = line_of[key]
             formula = line.formulas.get("kept_bytes")
-            formulas = {**merged[place].formulas, **({"kept_bytes": formula} if formula else {})}
-            merged[place] = replace(merged[place], kept_bytes=line.kept_bytes, formulas=formulas)
+            formulas = {**merged[number].formulas, **({"kept_bytes": formula} if formula else {})}
+            merged[number] = replace(merged[number], kept_bytes=line.kept_bytes, formulas=formulas)
         else:
-            place = len(merged)
+            number = len(merged)
             inputs = tuple(by_trained[i] for i in line.inputs)
             formulas = {name: text for name, text in line.formulas.items() if name != "live_bytes"}
             merged.append(replace(line, inputs=inputs, live_bytes=0, formulas=formulas, only_in_training=True))
-        by_trained[index] = place
+        by_trained[index] = number
     return merged
 
 
 def _keys(lines: Sequence[Line]) -> list[tuple[str, str, int]]:
-    """Path and kind of each line, and for how often they have come before."""
+    """Keys of the lines: path, kind, and how many times this path and kind have come so far."""
     counts: defaultdict[tuple[str, str], int] = defaultdict(int)
     keys = []
     for line in lines:
@@ -148,7 +148,7 @@ def _keys(lines: Sequence[Line]) -> list[tuple[str, str, int]]:
 
 
 def _unused(network: nn.Module, counted: set[int]) -> list[Line]:
-    """Parameters of modules that no pass called, so that the lines add up."""
+    """Lines for parameters of modules that no pass called, so that the lines add up to the total."""
     lines = []
     for path, module in network.named_modules():
         own = list(module.parameters(recurse=False))
@@ -168,7 +168,7 @@ def _unused(network: nn.Module, counted: set[int]) -> list[Line]:
 
 @dataclass
 class _Storage:
-    """Memory that values of the image stand in, from its first to its last use."""
+    """Memory of a tensor that comes from the image, with the time of its first and last use."""
 
     size: int
     formula: str
@@ -178,7 +178,7 @@ class _Storage:
 
 @dataclass
 class _Call:
-    """A module that is running."""
+    """A call of a module that has not returned yet."""
 
     path: str
     module: nn.Module
@@ -197,7 +197,7 @@ class _Call:
 
 @dataclass
 class _Draft:
-    """A line, and what is only known at the end."""
+    """A line whose memory is only known when the pass has ended."""
 
     line: Line
     began: int
@@ -206,7 +206,7 @@ class _Draft:
 
 
 class _Recorder:
-    """One forward pass, and what was seen of it."""
+    """Records one forward pass."""
 
     def __init__(self, network: nn.Module, modes: dict[nn.Module, bool], *, training: bool) -> None:
         self.network = network
@@ -261,13 +261,13 @@ class _Recorder:
         ):
             output = self.network(image)
         given = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        self.outputs = tuple(dict.fromkeys(place for leaf in given for place in self.origins.get(leaf) or ()))
+        self.outputs = tuple(dict.fromkeys(line for leaf in given for line in self.origins.get(leaf) or ()))
         for leaf in given:
             if (storage := self.storages.get(leaf)) is not None:
                 storage.last = self.time
 
     def finished(self) -> tuple[list[Line], int]:
-        """The lines, and the most bytes that live at one time."""
+        """The finished lines, and the peak of the bytes that live at one time."""
         live, held = self._lives()
         lines = []
         for draft in self.drafts:
@@ -287,7 +287,7 @@ class _Recorder:
         return lines, max(live)
 
     def _lives(self) -> tuple[list[int], Callable[[int], list[str]]]:
-        """The bytes that live while each operator runs, and a function that names them, as formulas."""
+        """The live bytes at each operator, and a function from time to the formulas of what is alive then."""
         changes = [0] * (self.time + 2)
         born: defaultdict[int, list[_Storage]] = defaultdict(list)
         for storage in self.memory:
@@ -350,7 +350,7 @@ class _Recorder:
                 here[address] = self._remember(tensor)
 
     def _remember(self, tensor: Tensor) -> _Storage:
-        """Memory for a fresh tensor. The places of maxima, which only a training needs, do not count."""
+        """Registers the memory of a new tensor. Indices of maxima, which only training needs, count as 0 bytes."""
         size, formula = self._bytes(tensor) if tensor.is_floating_point() else (0, "")
         storage = _Storage(size, formula, self.time - 1 if self.time else 0, max(self.time - 1, 0))
         self.memory.append(storage)
@@ -358,7 +358,7 @@ class _Recorder:
         return storage
 
     def _bytes(self, tensor: Tensor) -> tuple[int, str]:
-        """A tensor's memory for one image; that of statistics, which have no batch axis, as it is."""
+        """A tensor's bytes for one image, and their formula; tensors without a batch axis (statistics) count whole."""
         batched = tensor.ndim > 0 and tensor.shape[0] % self.images == 0
         shape = (tensor.shape[0] // self.images, *tensor.shape[1:]) if batched else tuple(tensor.shape)
         size = tensor.element_size()
@@ -367,14 +367,14 @@ class _Recorder:
         return size, bytes_formula(shape[1:] if len(shape) > 1 and shape[0] == 1 else shape, tensor.element_size())
 
     def _keep(self, tensor: Tensor) -> None:
-        """Called by autograd for each tensor that it keeps for the backward pass."""
+        """Notes a tensor that autograd keeps for the backward pass; autograd calls this."""
         storage = tensor.untyped_storage()
         if storage._cdata not in self.saved:
             self.saved[storage._cdata] = storage  # holds it, so that its address stays its own
             (self.running[-1].kept if self.running[-1].is_layer else self.pending).append(self._bytes(tensor))
 
     def _settle(self) -> None:
-        """What was kept outside of layers goes to the line before."""
+        """Adds the bytes kept outside of layers to the line before."""
         if self.pending and self.drafts:
             self.drafts[-1].kept += self.pending
             self.pending = []
@@ -428,7 +428,7 @@ class _Recorder:
         self.origins[output] = (len(self.drafts) - 1,)
 
     def _completed(self, line: Line, output: Tensor, before: Sequence[Reach | None]) -> Line:
-        """With the receptive field, and all formulas that are not empty."""
+        """The line with its receptive field, and without empty formulas."""
         formulas = dict(line.formulas)
         if line.activation_bytes:
             formulas["activation_bytes"] = self._bytes(output)[1]

@@ -1,4 +1,4 @@
-"""A network worked out line by line: shapes, parameters, operations, memory and receptive fields, with formulas."""
+"""Summary of a network, line by line: shapes, parameters, operations, memory, receptive fields, with formulas."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class Summary:
 
     @property
     def frozen(self) -> int:
-        """Parameters that do not learn."""
+        """The number of parameters that do not learn."""
         return self.parameters - self.trainable
 
     @property
     def name(self) -> str:
-        """The model's name, or its class."""
+        """The model's name; the class of the network if it has no name."""
         return self.model or self.network
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,11 +73,11 @@ class Summary:
         return values
 
     def to_csv(self, *, formulas: bool = False) -> str:
-        """A row a line; with ``formulas``, a column more for each kind of formula."""
+        """The summary as CSV text, one row for each line; ``formulas`` adds a column for each kind of formula."""
         return tables.as_csv(self.lines, formulas=formulas)
 
     def save(self, file: str | Path, *, explain: bool = False) -> Path:
-        """Writes the table or the picture into a file; its suffix chooses the form.
+        """Writes the table or the picture to a file; the file's suffix chooses the format.
 
         Args:
             file: .txt, .csv, .json or .svg.
@@ -97,17 +97,17 @@ class Summary:
         elif path.suffix == ".svg":
             return self.draw().save(path)
         else:
-            raise UsageError(f"cannot tell the form of {file}", expected=".txt, .csv, .json or .svg", got=path.suffix)
+            raise UsageError(f"unknown file format: {file}", expected=".txt, .csv, .json or .svg", got=path.suffix)
         return written(path, text)
 
     def draw(self) -> Diagram:
-        """The network as a picture: volumes in a row or in the form of a U, or boxes and arrows where it branches."""
+        """Draws the network: volumes in a row or in a U, or boxes and arrows if the network branches."""
         from visus.analysis.diagrams.drawing import draw
 
         return draw(self.name, self.input, self.lines, self.outputs)
 
     def explain(self) -> str:
-        """Every number of every line with the formula that it comes from, and the values in it."""
+        """Text with every number of every line, and its formula with the values filled in."""
         return tables.explained(self.lines) + "\n\n" + self._totals()
 
     def __str__(self) -> str:
@@ -130,7 +130,7 @@ class Summary:
 
 
 def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "") -> Summary:
-    """Works a network out by passes in which nothing is computed.
+    """Summarizes a network, from forward passes that compute no values.
 
     Args:
         network: any network that takes one tensor [N,C,H,W]; it is left as it was.

@@ -1,4 +1,4 @@
-"""The lines of a summary as a table for people, as CSV, and worked out one number after the other."""
+"""The lines of a summary as a table for people, as CSV, and as formulas number by number."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TO_THE_RIGHT = frozenset(range(6, 14))
 
 
 def as_text(lines: Sequence[Line]) -> str:
-    """A table; a column in which nothing stands is left out."""
+    """The lines as a table for people; empty columns are left out."""
     rows = [_row(line) for line in lines]
     used = [column for column in range(len(_HEAD)) if column in (0, 1, 5) or any(row[column] for row in rows)]
     cells = [[row[column] for column in used] for row in (_HEAD, *rows)]
@@ -49,7 +49,7 @@ def as_text(lines: Sequence[Line]) -> str:
 
 
 def as_csv(lines: Sequence[Line], *, formulas: bool) -> str:
-    """A row a line, axes joined by "x"; with ``formulas``, columns such as "macs_formula" besides."""
+    """The lines as CSV text, axes joined by "x"; ``formulas`` adds columns such as "macs_formula"."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*COLUMNS, *(f"{name}_formula" for name in EXPLAINED if formulas)])
@@ -60,7 +60,7 @@ def as_csv(lines: Sequence[Line], *, formulas: bool) -> str:
 
 
 def explained(lines: Sequence[Line]) -> str:
-    """Every number of every line and its formula."""
+    """Text with every number of every line and its formula."""
     blocks = []
     width = max(map(len, EXPLAINED.values()))
     for line in lines:
@@ -87,14 +87,14 @@ def explained(lines: Sequence[Line]) -> str:
 
 
 def memory(count: int) -> str:
-    """Bytes for people."""
+    """A number of bytes as people write it, such as "1.5 MiB"."""
     if count >= 2**30:
         return f"{count / 2**30:.2f} GiB"
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.1f} KiB"
 
 
 def pair_text(pair: Sequence[float] | None, *, short: bool = True) -> str:
-    """Two axes: "3x1", or only one number if they are equal and ``short``; "" for None."""
+    """A pair as text: "3x1", or one number if both are equal and ``short``; "" for None."""
     if pair is None:
         return ""
     texts = [f"{value:.6g}" for value in pair]
@@ -141,7 +141,7 @@ def _value(line: Line, name: str) -> str:
 
 
 def _readable(formula: str) -> str:
-    """Axes in brackets; two equal ones as one."""
+    """A formula for people: axes in brackets, two equal axes as one."""
     axes = formula.split(" x ")
     if len(axes) > 1 and axes[-1] == axes[-2] and " " in axes[-1]:
         return " x ".join([*axes[:-2], "s", "s"]) + f", s = {axes[-1]}"

@@ -1,4 +1,4 @@
-"""Writing a table or a picture where the user asked for it."""
+"""Writes a table or a picture to the path that the user chose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from visus.errors import DiskError
 
 
 def written(path: Path, text: str) -> Path:
-    """The path, once the text is in it.
+    """Writes the text to the path, and returns the path.
 
     Raises:
         DiskError: if it cannot be written.

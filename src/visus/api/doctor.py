@@ -150,7 +150,7 @@ def _self_test() -> str:
     samples = open_data("digits").split("train")[:320]
     pixels = np.stack([sample.image.load()[0] for sample in samples])
     images = torch.nn.functional.interpolate(torch.from_numpy(pixels)[:, None] / 255.0, size=(28, 28))
-    labels = torch.tensor([sample.target("classification").index for sample in samples])  # type: ignore[union-attr]
+    labels = torch.tensor([sample.target("classification").index for sample in samples])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = create("mnist_cnn")

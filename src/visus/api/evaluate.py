@@ -57,7 +57,7 @@ def evaluate(
             is given without ``slide``.
         DataError: if the data cannot be read, has no such split, or has other classes than the model.
     """
-    from visus.data.object_separation import knows_objects, with_touching
+    from visus.data.object_separation import knows_objects, with_objects_separated
     from visus.data.reading.opening import open_data
     from visus.engine.progress import choose_progress
     from visus.workflow.object_counting import PARTED, Counting
@@ -74,7 +74,12 @@ def evaluate(
     plan = None if config is None else Plan.load(config)
     info = _info(model)
     if smallest is not None and not slide:
-        raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
+        raise UsageError(
+            "--smallest needs --slide",
+            expected="both",
+            got="--smallest alone",
+            remedy="add --slide, or leave --smallest away",
+        )
     if slide and info.task != "localization":
         raise UsageError(
             "only a localizer is judged by sliding",
@@ -82,7 +87,8 @@ def evaluate(
             got=f"{info.model}, a model for {info.task}",
             remedy="evaluate without sliding",
         )
-    objects = objects or info.touching in PARTED
+    separation = info.task_options.get("touching", "")
+    objects = objects or separation in PARTED
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
     own = data is None and plan is not None
     try:
@@ -90,7 +96,7 @@ def evaluate(
             plan.data if own and plan else str(data),
             task=info.task,
             format=plan.reader if own and plan else None,
-            touching="",
+            task_options={"touching": ""},
         )
     except TaskMismatchError as error:
         raise TaskMismatchError(
@@ -99,8 +105,8 @@ def evaluate(
             got=f"{plan.data if own and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
-    if info.touching and knows_objects(dataset):
-        dataset = with_touching(dataset, info.touching)
+    if separation and knows_objects(dataset):
+        dataset = with_objects_separated(dataset, separation)
     _require_classes(dataset, info.classes, info.task)
     chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
     progress = choose_progress(quiet=quiet)

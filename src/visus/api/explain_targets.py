@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.errors import DataError, DiskError, RecipeError, UsageError, VisusError
-from visus.workflow.assignment import explained, require_task
+from visus.errors import DiskError, UsageError
+from visus.workflow.assignment_inputs import (
+    assignment_of_name,
+    assignment_of_network,
+    form_of_name,
+    known_truths,
+    require_detection,
+)
 from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from visus.data.dataset import Dataset
     from visus.explanation.targets import ExplainedTargets
-    from visus.structures import Detections, Preprocessing, Sample
+    from visus.structures import Detections, Preprocessing
     from visus.workflow.model import Image, Model
 
 
@@ -77,9 +81,9 @@ def explain_targets(
         if value is not None and not fits:
             raise UsageError(f"{model if isinstance(model, str | Path) else 'the model'} has its own {what}")
     if isinstance(model, nn.Module):
-        return _of_network(model, image, truth, score, preprocessing)
+        return assignment_of_network(model, image, truth, score, preprocessing)
     if isinstance(model, str | Path) and named:
-        return _of_name(str(model), image, truth, score, backbone, preprocessing, options or {}, device)
+        return assignment_of_name(str(model), image, truth, score, backbone, preprocessing, options or {}, device)
     if not isinstance(model, Model):
         from visus.api.load import load
 
@@ -127,7 +131,7 @@ def explain_target_files(
     from visus.data.reading.opening import open_images
 
     samples = open_images([Path(image) for image in images])
-    form = _form(model, backbone, changes)
+    form = form_of_name(model, backbone, changes)
     asked: str | Path | Model = model
     if Path(model).exists():
         from visus.api.load import load
@@ -147,152 +151,3 @@ def explain_target_files(
             raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
         rows.append({"image": name, "file": str(picture), "text": str(found), **found.to_dict()})
     return rows
-
-
-def _form(model: str | Path, backbone: str | None, changes: Sequence[str]) -> dict[str, Any]:
-    """The arguments of :func:`explain_targets` that say which form of a named model is meant."""
-    if backbone is None and not changes:
-        return {}
-    if Path(model).exists():
-        raise UsageError(
-            f"{model} has its own form",
-            expected="--backbone and --set with the name of a model only",
-            got=" ".join(["--backbone"] * (backbone is not None) + ["--set"] * bool(changes)),
-            remedy="leave them away, or name a model, such as ssd",
-        )
-    from visus.engine.recipe import Recipe, named_changes
-    from visus.models.catalog import find
-
-    foreign = [name for name in named_changes(changes) if name != "size" and not name.startswith("model_options.")]
-    if foreign:
-        raise RecipeError(
-            f"{foreign[0]} does not change what a detector learns of one image",
-            expected="size, or fields of model_options",
-            got=foreign[0],
-            remedy="leave it away",
-        )
-    recipe = Recipe().with_changes(changes)
-    form: dict[str, Any] = {"backbone": backbone, "options": recipe.model_options}
-    if recipe.size is not None:
-        card = find(f"{model}+{backbone}" if backbone else str(model))
-        form["preprocessing"] = replace(card.preprocessing, size=recipe.size)
-    return form
-
-
-def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:
-    """The objects of each image, from a data set or from the run's own; None where nothing is known of an image.
-
-    Raises:
-        DataError: if ``data`` is given and lacks one of the images.
-    """
-    dataset = _dataset(model, data)
-    if dataset is None:
-        return [None] * len(samples)
-    known: dict[Path, Sample] = {}
-    for split in dataset.splits.values():
-        known.update({entry.image.path.resolve(): entry for entry in split if entry.image.path is not None})
-    truths: list[Detections | None] = []
-    for sample in samples:
-        found = known.get(sample.image.path.resolve()) if sample.image.path is not None else None
-        if found is None and data is not None:
-            raise DataError(
-                f"{dataset.name} does not know {sample.id}",
-                expected="an image of this data set, by its path",
-                got=f"{len(known):,} other images",
-                remedy="name the data set that the image lies in, or leave --data away: then no truth is drawn",
-            )
-        target: Any = None if found is None else found.target("detection", masks=False)
-        truths.append(target)
-    return truths
-
-
-def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
-    """The data that is named; else the run's own, where it still can be read."""
-    from visus.data.reading.opening import open_data
-
-    if data is not None:
-        return open_data(data, task="detection")
-    path = Path(model)
-    config = (path if path.is_dir() else path.parent) / "config.yaml"
-    if not path.exists() or not config.is_file():
-        return None
-    from visus.workflow.plan import Plan
-
-    try:
-        plan = Plan.load(config)
-        return open_data(plan.data, task="detection", format=plan.reader)
-    except VisusError:  # moved or changed since: what was asked for does not need it
-        return None
-
-
-def require_detection(path: str | Path) -> None:
-    """Raises TaskMismatchError if a model file is of another task."""
-    from visus.engine.model_file import read_info
-
-    info = read_info(Path(path))
-    require_task(info.model, info.task)
-
-
-def _of_name(
-    name: str,
-    image: Image,
-    truth: Detections | None,
-    score: float,
-    backbone: str | None,
-    preprocessing: Preprocessing | None,
-    options: Mapping[str, Any],
-    device: str,
-) -> ExplainedTargets:
-    import torch
-
-    from visus.engine.runtime import choose_device
-    from visus.models.building import build
-    from visus.models.catalog import find
-
-    card = find(f"{name}+{backbone}" if backbone else name)
-    require_task(card.full_name, card.task)
-    classes = None if truth is None else truth.classes
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # what YOLO's untrained cells answer decides which of their boxes learns
-        network = (
-            build(card, classes=None if classes is None else len(classes), options=options)
-            .to(choose_device(device))
-            .eval()
-        )
-    return explained(
-        network,
-        _one(image),
-        truth,
-        preprocessing or card.preprocessing,
-        classes=classes,
-        model=card.full_name,
-        score=score,
-        answers=False,
-    )
-
-
-def _of_network(
-    network: nn.Module,
-    image: Image,
-    truth: Detections | None,
-    score: float,
-    preprocessing: Preprocessing | None,
-) -> ExplainedTargets:
-    from visus.explanation.targets import require_placed
-
-    name = getattr(network, "name", type(network).__name__)
-    require_placed(network, name)
-    if preprocessing is None:
-        raise UsageError(
-            "a network alone does not say how a file becomes its input",
-            expected="preprocessing=Preprocessing(size=(300, 300), fit='stretch', ...)",
-            got="none",
-        )
-    classes = None if truth is None else truth.classes
-    return explained(network, _one(image), truth, preprocessing, classes=classes, model=name, score=score, answers=True)
-
-
-def _one(image: Image) -> Sample:
-    from visus.workflow.model import one_sample
-
-    return one_sample(image)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from visus.errors import UsageError
-from visus.models.card import Card, models_task
+from visus.models.card import Card
+from visus.structures.task_cards import task_card
 
 
 def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
@@ -17,15 +18,17 @@ def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
         task: only models for this task.
 
     Raises:
-        UsageError: if there is no such task.
+        UsageError: if there is no such task, or no network for it.
+        ExtensionError: if an installed package's networks cannot be loaded.
     """
-    from visus.models.catalog import CARDS
+    from visus.models.catalog import all_cards
 
-    task = None if task is None else models_task(task)
-    tasks = sorted({card.task for card in CARDS})
-    if task is not None and task not in tasks:
-        raise UsageError(f"no model is made for the task {task}", expected=" or ".join(tasks), got=task)
-    return [card for card in CARDS if _fits(card, pattern.lower()) and task in (None, card.task)]
+    cards = all_cards()
+    wanted = None if task is None else task_card(task).model_task
+    tasks = sorted({card.task for card in cards})
+    if wanted is not None and wanted not in tasks:
+        raise UsageError(f"no model is made for the task {task}", expected=" or ".join(tasks), got=wanted)
+    return [card for card in cards if _fits(card, pattern.lower()) and wanted in (None, card.task)]
 
 
 def _fits(card: Card, pattern: str) -> bool:

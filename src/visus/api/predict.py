@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.errors import UsageError
-from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class FileAnswer:
         """One line for people."""
         if self.error is not None:
             return f"{self.name}: ERROR {self.error}"
-        return f"{self.name}: {_words(self.value)}"
+        return f"{self.name}: {self.value.words()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -103,14 +102,18 @@ def predict_files(
     from visus.data.reading.opening import open_images
 
     if smallest is not None and not slide:
-        raise UsageError("smallest is about sliding", remedy="ask for sliding too, or leave it away")
+        raise UsageError(
+            "--smallest needs --slide",
+            expected="both",
+            got="--smallest alone",
+            remedy="add --slide, or leave --smallest away",
+        )
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = ranged(found, loaded.info.preprocessing.value_range)
     from visus.data.coco_writing import CocoWriter
-    from visus.workflow.model import with_image
     from visus.workflow.object_counting import Counting
-    from visus.workflow.saving import save_picture, save_pictures, table, table_rows, write, write_json
+    from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
     from visus.workflow.sliding import Slid, Slider
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
@@ -128,21 +131,21 @@ def predict_files(
             rows.append({"image": name, "error": result.error})
         else:
             slid = answer.value if isinstance(answer.value, Slid) else None
-            value: Any = answer.value if slid is None else slid.detections
-            value = value.above(score) if isinstance(value, Detections) else value
-            map_ = value if isinstance(value, SegmentationMap) else None
-            if map_ is not None and counting is not None:
-                value = counting.found(map_)
+            answered: Any = (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
+            value: Any = answered if counting is None else counting.found(answered)
             result = FileAnswer(name, value)
             if folder is not None:
                 stem = free_name(Path(name).stem, taken)
-                result = replace(result, saved=save_pictures(folder, stem, with_image(value, sample), map_))
+                result = replace(
+                    result, saved=save_pictures(folder, stem, value, None if counting is None else answered)
+                )
                 if slid is not None:
                     save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
-                rows += table_rows(name, value)
-                if map_ is not None:
+                rows += value.rows(name)
+                pieces = value.outlined()
+                if pieces is not None:
                     outlines = outlines or CocoWriter(value.classes)
-                    outlines.add(name, value)
+                    outlines.add(name, value.size, pieces)
         if folder is not None:
             given.append(result.to_dict())
         yield result
@@ -159,14 +162,3 @@ def _loaded(model: str | Path | Model, device: str) -> Model:
 
         return load(model, device=device)
     return model
-
-
-def _words(value: Label | Landmarks | Detections | SegmentationMap | MultiLabelMap) -> str:
-    if isinstance(value, Label):
-        return f"{value.name} {value.score:.1%}"
-    if isinstance(value, Landmarks):
-        return f"{int(value.visible.sum())} of {len(value.classes)} points"
-    if isinstance(value, Detections):
-        counts = {name: int((value.labels == index).sum()) for index, name in enumerate(value.classes)}
-        return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"
-    return ", ".join(f"{name} {share:.1%}" for name, share in value.fractions().items() if share > 0)

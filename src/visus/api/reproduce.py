@@ -68,7 +68,7 @@ class Reproduction:
             f"How it differs: {self.experiment.setup}.",
             self.outcome.to_markdown(self.checks).rstrip(),
             "± is the standard deviation over the seeds. Training errors are those of the images as they were trained "
-            "on in the last stretch of steps.",
+            "on during the last row's steps.",
             f"Data: {self.setting.data}, {train:,} images to train on, {test:,} to test "
             f"({min(self.experiment.judged or test, test):,} of them judged). "
             f"{machine['processor']}, threads: {machine['threads']}, torch {machine['packages']['torch']}; "

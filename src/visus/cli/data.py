@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 CHECK_HELP = """Read every image and label of a data set and say what is wrong, with file names and counts.
 
-Each finding says whether it stops a training, is mended while reading, or is only worth knowing. Exit code 4 when
+Each finding says whether it stops a training, is repaired while reading, or is only a note. Exit code 4 when
 something stops a training.
 
 \b
@@ -53,7 +53,7 @@ LIST_HELP = """List the data sets that have a name, and whether they are on this
 def check(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
@@ -79,7 +79,7 @@ def show(
     save: Annotated[str, typer.Option(metavar="FILE", help="PNG or JPEG to write.")] = "grid.png",
     split: Annotated[str | None, typer.Option(help="train, val or test; the first if not given.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
     count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 16,

@@ -48,7 +48,7 @@ def explain(
     if not targets:
         for name, value in (("--data", data), ("--score", score), ("--backbone", backbone), ("--set", set_)):
             if value is not None:
-                raise UsageError(f"{name} is about what a detector learns", remedy=f"give --targets, or leave {name}")
+                raise UsageError(f"{name} needs --targets", remedy=f"add --targets, or leave out {name}")
         from visus.api.explain import explain_files
 
         pictures = explain_files(run, images, save=save, label=label, device=device)
@@ -60,7 +60,7 @@ def explain(
                 say(f"{name}: {why} -> {file}")
         return
     if label is not None:
-        raise UsageError("--label asks for a heat map, and --targets for none", remedy="leave one of them away")
+        raise UsageError("--label and --targets cannot be combined", remedy="leave one of them out")
     from visus.api.explain_targets import explain_target_files
 
     shown = 0.3 if score is None else score

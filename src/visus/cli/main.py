@@ -1,4 +1,4 @@
-"""The command line: ``visus VERB ...``. Nothing here loads torch; a verb loads what it needs when it runs."""
+"""The command line ``visus VERB ...``. This module loads no torch; each verb imports its needs when it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
   visus data check photos/                         find what is wrong with the data
-  visus prove --all                                hold every network to what its paper published
+  visus prove --all                                check every network against its paper
 
 \b
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
@@ -56,7 +56,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command line and exits with its code; a user's error never shows a traceback."""
+    """Runs a command line and exits with its code; users' errors show no traceback."""
     debug = bool(os.environ.get("VISUS_DEBUG"))
     try:
         app(args=None if arguments is None else list(arguments), prog_name="visus")

@@ -24,9 +24,7 @@ def models(
     pattern: Annotated[
         str, typer.Argument(help="Part of a name, or a pattern with * and ? for the whole one.", show_default=False)
     ] = "",
-    task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only models for this task, such as detection.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.list_models import list_models
@@ -62,7 +60,7 @@ def models(
 
 
 def _alike(cards: Sequence[Card]) -> list[list[Card]]:
-    """Neighbouring editions of a model that share all that a line of the table says."""
+    """Groups neighbouring editions of a model whose table lines are equal."""
     groups: list[list[Card]] = []
     for card in cards:
         last = groups[-1][0] if groups else None

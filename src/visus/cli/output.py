@@ -1,4 +1,4 @@
-"""How the command line speaks: answers to standard output, everything else to standard error."""
+"""Output of the command line: answers go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def say(text: str) -> None:
-    """A line of the answer, on standard output. A reader that went away (``| head``) ends the program quietly."""
+    """Prints a line of the answer on standard output; a closed pipe (``| head``) ends the program quietly."""
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
@@ -20,18 +20,18 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line about the work, on standard error."""
+    """Prints a line about the work on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def say_json(values: Any) -> None:
-    """The answer as one JSON document; numbers that are not finite become null."""
+    """Prints the answer as one JSON document; numbers that are not finite become null."""
     say(json.dumps(_finite(values), indent=2, ensure_ascii=False))
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Columns as wide as they need; numbers to the right."""
+    """Prints a table with columns as wide as needed; numbers are aligned to the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(line[i]) for line in [list(header), *cells]) for i in range(len(header))]
     numeric = [bool(rows) and all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(header))]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-HELP = """Hold networks to what is published of them: counts, layer tables, printed figures.
+HELP = """Check networks against published facts: counts, layer tables, printed figures.
 
 Each fact gets one of three verdicts: it holds, ours is wrong, the published figure is wrong (with the reason).
 Exit code 1 when ours is wrong.
@@ -29,11 +29,11 @@ def prove(
         list[str] | None, typer.Argument(help="Names of models, with or without @edition.", show_default=False)
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every network of the catalogue.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Show each fact that a network was held to.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show every fact that was checked.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
     save: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write it too: .json (all verdicts), .md (a table of networks) or .txt."),
+        typer.Option(metavar="FILE", help="Also write a .json file (all verdicts), .md (a table of networks) or .txt."),
     ] = None,
 ) -> None:
     from visus.api.prove import prove as hold
@@ -42,14 +42,14 @@ def prove(
 
     if bool(models) == all_:
         raise UsageError(
-            "name the models to prove, or --all, but not both" if models else "nothing to prove was named",
+            "name the models to prove, or --all, but not both" if models else "no model to prove was named",
             expected="visus prove MODEL ..., or visus prove --all",
             remedy="see the names with: visus models",
         )
     from visus.proof.report import checked  # loads torch
 
     file = None if save is None else checked(save)  # before the work, not after it
-    report = hold(*(models or ()), progress=Progress())
+    report = hold(*(models or ()), progress=ProofProgress())
     if file is not None:
         report.save(file)
     if json_:
@@ -60,8 +60,8 @@ def prove(
         raise typer.Exit(1)
 
 
-class Progress:
-    """Tells a terminal how far the work is, once it takes long."""
+class ProofProgress:
+    """Shows progress in a terminal when the work takes long."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()

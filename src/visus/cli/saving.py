@@ -1,4 +1,4 @@
-"""Writing a picture where the user asked for it."""
+"""Writes a picture to the path that the user chose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def save_picture(picture: Image, file: str) -> None:
-    """Writes a picture; its suffix chooses the format.
+    """Writes a picture; the file's suffix chooses the format.
 
     Raises:
         UsageError: if the suffix names no format.
@@ -23,6 +23,6 @@ def save_picture(picture: Image, file: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(path)
     except ValueError:
-        raise UsageError(f"cannot tell the format of {file}", expected=".png or .jpg", got=path.suffix) from None
+        raise UsageError(f"unknown picture format: {file}", expected=".png or .jpg", got=path.suffix) from None
     except OSError as error:
         raise DiskError(f"cannot write {file}", got=str(error), remedy="choose another place with --save") from None

@@ -48,13 +48,13 @@ def summary(
     from visus.errors import UsageError
 
     if csv and json_:
-        raise UsageError("an answer is CSV or JSON", got="--csv and --json", remedy="give one of the two")
+        raise UsageError("--csv and --json cannot be combined", remedy="leave one of them out")
     shape = _shape(input_)
     if compare is not None:
         if explain or backbone is not None:
             raise UsageError(
                 "a comparison takes no --explain and no --backbone",
-                remedy="leave them away; a composed model is written like ssd+mobilenet_v2",
+                remedy="leave them out; a composed model is written like ssd+mobilenet_v2",
             )
         both = work_out_both(model, compare, size=size, input=shape, classes=classes)
         if save is not None:
@@ -84,5 +84,5 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
         return None
     sides = text.lower().replace(",", "x").split("x")
     if len(sides) != 3 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise UsageError("--input is no shape", expected="channels x height x width, such as 3x224x224", got=text)
+        raise UsageError("--input must be a shape", expected="channels x height x width, such as 3x224x224", got=text)
     return int(sides[0]), int(sides[1]), int(sides[2])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from visus.api.run import Run
-    from visus.api.train import DryRun
     from visus.engine.recipe import Recipe
     from visus.workflow.plan import Preparation
+    from visus.workflow.run_training import DryRun
 
 HELP = """Train a model on own images or on a named data set.
 
@@ -43,7 +45,7 @@ def train(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Model, such as resnet18 or resnet18@torchvision.")] = None,
     task: Annotated[
-        str | None, typer.Option(help="classification, localization, landmarks, detection, [multilabel_]segmentation.")
+        str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="Backbone of a composed model, such as mobilenet_v2.")] = None,
     weights: Annotated[
@@ -84,6 +86,7 @@ def train(
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
     from visus.workflow.plan import prepare
+    from visus.workflow.request import Request
 
     given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(given) != 1:
@@ -92,45 +95,44 @@ def train(
             expected="DATA, --resume RUN or --config FILE",
             got=" and ".join(given) or "none",
         )
-    changes = list(set_ or [])
-    changes += [f"epochs={epochs}"] if epochs is not None else []
-    changes += [f"batch_size={batch_size}"] if batch_size is not None else []
-    changes += [f"seed={seed}"] if seed is not None else []
+    done: Run | DryRun
     if resume is not None:
         _require_only(context, _WITH_RESUME, "resume")
         from visus.api.train import resume as go_on
 
-        done: Run | DryRun = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
+        done = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
     else:
         if config is not None:
             _require_only(context, _WITH_CONFIG, "config")
-            prepared = _prepare_again(context, config, changes)
-        else:
-            prepared = prepare(
-                str(data),
-                model=model,
-                task=task,
-                format=format,
-                backbone=backbone,
-                weights=weights,
-                recipe=recipe,
-                changes=changes,
-                device=device,
-                workers=workers,
-                processes=processes,
-                deterministic=deterministic,
-                touching=touching,
-                name=name,
-                out=out,
-            )
+        changes = _changes(set_, epochs=epochs, batch_size=batch_size, seed=seed)
+        request = Request(
+            data=str(data),
+            model=model,
+            task=task,
+            format=format,
+            backbone=backbone,
+            weights=weights,
+            recipe=recipe,
+            changes=changes,
+            device=device,
+            workers=workers,
+            processes=processes,
+            deterministic=deterministic,
+            task_options={} if touching is None else {"touching": touching},
+            name=name,
+            out=out,
+        )
+        prepared = prepare(request) if config is None else _prepare_again(context, config, changes)
         if show_recipe:
-            _show(prepared.plan.recipe, {change.partition("=")[0].strip() for change in changes}, as_json=json_)
+            _show(prepared.plan.recipe, set(changes), as_json=json_)
             return
         for line in prepared.said:
             note(line)
-        from visus.api.train import execute
+        from visus.api.run import Run
+        from visus.workflow.run_training import rehearse
+        from visus.workflow.training_phases import execute
 
-        done = execute(prepared, dry_run=dry_run, quiet=quiet)
+        done = rehearse(prepared, quiet=quiet) if dry_run else Run(execute(prepared, quiet=quiet))
     from visus.engine.launch import is_answering
 
     if not is_answering():
@@ -139,6 +141,13 @@ def train(
         say_json(done.to_dict())
     else:
         say(done.describe())
+
+
+def _changes(set_: list[str] | None, **fields: int | None) -> dict[str, Any]:
+    """The recipe's changes: those of --set, and the fields that have options of their own."""
+    from visus.engine.recipe import named_changes
+
+    return named_changes(set_ or ()) | {name: value for name, value in fields.items() if value is not None}
 
 
 def _require_only(context: typer.Context, known: set[str], option: str) -> None:
@@ -161,7 +170,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _prepare_again(context: typer.Context, config: str, changes: list[str]) -> Preparation:
+def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, Any]) -> Preparation:
     """The saved plan with what the command line says otherwise."""
     from dataclasses import replace
     from pathlib import Path

@@ -74,7 +74,8 @@ class Dataset:
         made_splits: the names of the splits that were made here and not given by the data.
         findings: what the reader noticed and mended.
         values: channels of the images, and what range their values fill.
-        touching: how maps keep touching objects apart (see ``data.touching``); "" where nothing was chosen.
+        task_options: how the data were read for one task, such as {"touching": "gap"} (see ``data.object_separation``);
+            empty where the task or the labels leave no choice.
     """
 
     name: str
@@ -85,7 +86,7 @@ class Dataset:
     made_splits: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     values: PixelValues = field(default=PixelValues())
-    touching: str = ""
+    task_options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from visus.errors import UsageError
 from visus.structures import Sample
 from visus.structures.class_names import BORDER
 
-TOUCHING = {
+SEPARATIONS = {
     "gap": "where two objects touch, the pixels of both become background, so that a gap of two pixels lies between",
     "border": "these pixels, and gaps of one pixel, become a class of their own named border",
     "outline": "the outermost pixels of every object become a class of their own named border",
@@ -32,11 +32,11 @@ _NO_OBJECT = np.float32(2**24)  # up to here float32 holds every whole number
 class ObjectMap(Protocol):
     """A source of maps that knows the objects behind the classes."""
 
-    def kept_apart(self, how: str, classes: tuple[str, ...]) -> Self:
+    def separated(self, how: str, classes: tuple[str, ...]) -> Self:
         """The same source, with touching objects kept apart in one of the ways."""
 
 
-def keep_apart(
+def separate_objects(
     ids: NDArray[np.uint8], numbers: NDArray[np.integer], how: str, *, background: int = 0, border: int | None = None
 ) -> NDArray[np.uint8]:
     """[H,W] class ids in which touching objects are kept apart, by corners too.
@@ -46,7 +46,7 @@ def keep_apart(
     Args:
         ids: [H,W] class ids.
         numbers: [H,W] the number of the object that each pixel belongs to, 0 for none; under 2^24.
-        how: one of ``TOUCHING``.
+        how: one of ``SEPARATIONS``.
         background: the class of gaps.
         border: the class of borders; needed for "border" and "outline".
     """
@@ -80,20 +80,22 @@ def knows_objects(dataset: Dataset) -> bool:
     return any(isinstance(map_, ObjectMap) for map_ in maps)
 
 
-def with_touching(dataset: Dataset, how: str | None) -> Dataset:
-    """A data set whose maps keep touching objects apart; its ``touching`` names the way that was taken.
+def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
+    """A data set whose maps keep touching objects apart; its task options name the way under "touching".
 
     Args:
         dataset: opened for segmentation.
-        how: one of ``TOUCHING``; None: "gap" where the data numbers its objects, else "merge"; "": as the labels are.
+        how: one of ``SEPARATIONS``; None: "gap" where the data number their objects, else "merge"; "": as labelled.
 
     Raises:
         UsageError: if there is no such way, or it is asked for and the labels do not tell objects apart.
     """
     if how == "":
         return dataset
-    if how is not None and how not in TOUCHING:
-        raise UsageError("touching objects cannot be kept apart in this way", expected=" or ".join(TOUCHING), got=how)
+    if how is not None and how not in SEPARATIONS:
+        raise UsageError(
+            "there is no such way to keep touching objects apart", expected=" or ".join(SEPARATIONS), got=how
+        )
     if not knows_objects(dataset):
         if how is not None:
             raise UsageError(
@@ -104,13 +106,14 @@ def with_touching(dataset: Dataset, how: str | None) -> Dataset:
             )
         return dataset
     way = how or ("gap" if dataset.format == "instance-maps" else "merge")
+    options = {**dataset.task_options, "touching": way}
     if way == "merge":
-        return replace(dataset, touching=way)
+        return replace(dataset, task_options=options)
     classes = dataset.classes["segmentation"]
     classes = (*classes, BORDER) if way in ("border", "outline") else classes
     splits = {name: _apart(samples, way, classes) for name, samples in dataset.splits.items()}
     classes_by_task = {**dataset.classes, "segmentation": classes}
-    return replace(dataset, classes=classes_by_task, splits=splits, touching=way)
+    return replace(dataset, classes=classes_by_task, splits=splits, task_options=options)
 
 
 def _apart(samples: Sequence[Sample], how: str, classes: tuple[str, ...]) -> list[Sample]:
@@ -119,6 +122,6 @@ def _apart(samples: Sequence[Sample], how: str, classes: tuple[str, ...]) -> lis
         source = sample.targets.get("segmentation")
         targets = sample.targets
         if isinstance(source, ObjectMap):
-            targets = {**targets, "segmentation": source.kept_apart(how, classes)}
+            targets = {**targets, "segmentation": source.separated(how, classes)}
         found.append(replace(sample, targets=targets))
     return found

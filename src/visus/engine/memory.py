@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -58,14 +58,12 @@ def measure_need(
     The network is left as it was: statistics, modes and random numbers too.
 
     Args:
-        losses: the terms of a batch.
+        losses: the terms of a batch; they must be defined for a batch of one image.
         batch: normalised, on the device; its first image is taken.
         network: whose parameters train.
         recipe: of which optimiser and precision count.
     """
-    single = replace(
-        batch, images=batch.images[:1], targets=batch.targets[:1], placements=batch.placements[:1], ids=batch.ids[:1]
-    )
+    single = batch.first(1)
     modes = [(module, module.training) for module in network.modules()]
     own = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
     kept: dict[int, int] = {}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "model.safetensors"
 _ENTRY = "visus-model"
-_FORMAT = 1
+_FORMAT = 2
+"""1: before task options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ModelInfo:
     """What a model file says of its weights.
 
     Args:
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         model: the edition's full name, such as "resnet18@paper".
         backbone: the full name of a composition's backbone, "" for a network of one piece.
         classes: names of all K classes in the order of their ids.
@@ -37,7 +38,7 @@ class ModelInfo:
         recipe: every field of the training's recipe; empty when visus did not train it.
         data_fingerprint: of the data set that it was trained on.
         visus_version: that wrote the file.
-        touching: segmentation: how touching objects were kept apart in the training maps; "" where nothing was chosen.
+        task_options: how the training data were read for the task, such as {"touching": "border"}.
     """
 
     task: str
@@ -51,7 +52,7 @@ class ModelInfo:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data_fingerprint: str = ""
     visus_version: str = ""
-    touching: str = ""
+    task_options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -73,14 +74,21 @@ class ModelInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelInfo:
-        """The inverse of :meth:`to_dict`."""
+        """The inverse of :meth:`to_dict`; what an earlier version wrote is read too."""
         return cls(
             **{
-                **values,
+                **with_task_options(values),
                 "classes": tuple(values["classes"]),
                 "preprocessing": Preprocessing.from_dict(values["preprocessing"]),
             }
         )
+
+
+def with_task_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Saved fields with a mapping of task options, in whose place earlier versions wrote the field "touching"."""
+    new = dict(values)
+    touching = new.pop("touching", "")
+    return {**new, "task_options": {"touching": touching}} if touching else new
 
 
 def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:

@@ -36,7 +36,7 @@ class Answer:
     """
 
     id: str
-    value: Any | None
+    value: Any
     error: DataError | None = None
 
 

@@ -1,1 +1,1 @@
-"""Published figures, run again by name at a size that a CPU can do."""
+"""Experiments that repeat published figures, at a size that a CPU can do."""

@@ -42,7 +42,7 @@ def _judge(outcome: Outcome) -> Sequence[Check]:
 
 
 def fastest(outcome: Outcome, configurations: Sequence[str]) -> str:
-    """The configuration with the lowest training error in the mean, as the paper chose each network's rate."""
+    """The configuration with the lowest mean training error; the paper chose each network's rate in this way."""
     return min(configurations, key=lambda name: sum(outcome.values(name, "train_error")))
 
 

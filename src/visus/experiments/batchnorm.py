@@ -15,7 +15,7 @@ _BUILDER = "visus.experiments.small_networks:six_convolutions"
 
 
 def _steps(outcome: Outcome, configuration: str) -> list[float]:
-    """Steps to the best error of the network without BatchNorm with the same seed."""
+    """The steps that a network needs to reach the best error of the same-seed network without BatchNorm."""
     targets = [min(row["test_error"] for row in curve.rows) for curve in outcome.of(_BASE)]
     return [
         curve.steps_to("test_error", target) for curve, target in zip(outcome.of(configuration), targets, strict=True)

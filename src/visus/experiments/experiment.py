@@ -1,4 +1,4 @@
-"""What an experiment is: networks beside one another, trained alike, and what a paper says of their figures.
+"""The definition of an experiment: the networks to compare, their training, and the claims of the paper.
 
 Loads no torch: networks are named as text, as in a card.
 """
@@ -41,7 +41,7 @@ class Configuration:
     panel: int | None = None
 
     def build(self, *, classes: int, in_channels: int) -> nn.Module:
-        """A fresh network, drawn from torch's global generator."""
+        """Builds the network, with weights drawn from torch's global generator."""
         module, _, function = self.builder.partition(":")
         builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
         return builder(classes=classes, in_channels=in_channels, **self.options)

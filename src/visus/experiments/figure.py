@@ -1,4 +1,4 @@
-"""The figure of an experiment: the mean curve of each configuration, and the range of its seeds."""
+"""Draws the figure of an experiment: each configuration's mean curve, and the range over its seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LABELS = {"train_error": "training error, %", "test_error": "test error, %", "t
 
 
 def draw(experiment: Experiment, outcome: Outcome, folder: Path) -> tuple[Path, Path]:
-    """Writes ``figure.png`` and ``figure.svg``, and returns their paths."""
+    """Writes the figure as ``figure.png`` and ``figure.svg``, and returns their paths."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -59,7 +59,7 @@ def draw(experiment: Experiment, outcome: Outcome, folder: Path) -> tuple[Path, 
 
 
 def _curve(axis: Any, curves: list[Curve], measure: str, colour: str) -> None:
-    """The mean of the trainings, over the steps that all of them reached, within their range."""
+    """Draws the mean of the trainings and their range, over the steps that all of them reached."""
     length = min((len(curve.rows) for curve in curves), default=0)
     if not length:
         return

@@ -1,4 +1,4 @@
-"""What came out of an experiment: curves, tables, and checks of what the paper says."""
+"""The result of an experiment: curves, tables, and checks of the paper's claims."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("step", "images", "train_loss", "train_error", "test_error", "seconds
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One training.
+    """The curve of one training: a row of figures for each point in time.
 
     Args:
         configuration: its name.
@@ -39,7 +39,7 @@ class Curve:
     diverged: int | None = None
 
     def last(self, measure: str) -> float:
-        """The measure in the last row; a training that diverged has an error of 1 and an infinite loss."""
+        """The measure in the last row; for a diverged training an error of 1, or an infinite loss."""
         if self.diverged is not None or not self.rows:
             return math.inf if measure == "train_loss" else 1.0
         return self.rows[-1][measure]
@@ -60,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a paper says, and whether it was seen.
+    """One claim of the paper, with the seeds that showed it.
 
     Args:
         claim: in one sentence.
@@ -76,7 +76,7 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """ "seen" (with every seed), "not clear" or "not seen" (with none)."""
+        """The verdict: "seen" (with every seed), "not clear" or "not seen" (with no seed)."""
         return "seen" if self.holding == self.seeds else "not clear" if self.holding else "not seen"
 
 
@@ -95,7 +95,7 @@ class Outcome:
     curves: tuple[Curve, ...]
 
     def of(self, configuration: str) -> list[Curve]:
-        """The trainings of a configuration, by seed."""
+        """The trainings of one configuration, by seed."""
         return sorted((c for c in self.curves if c.configuration == configuration), key=lambda c: c.seed)
 
     def values(self, configuration: str, measure: str | None = None) -> list[float]:
@@ -103,7 +103,7 @@ class Outcome:
         return [curve.last(measure or self.measure) for curve in self.of(configuration)]
 
     def below(self, better: str, worse: str, claim: str, *, slack: float = 0.0) -> Check:
-        """Whether ``better`` ends with a smaller measure than ``worse``, or one at most ``slack`` greater.
+        """Checks that ``better`` ends with a smaller measure than ``worse``, or at most ``slack`` above it.
 
         Trainings of the same seed are compared: they saw the same images in the same order.
         """
@@ -113,7 +113,7 @@ class Outcome:
         return Check(claim, f"{better}: {a}; {worse}: {b}", len(pairs), held)
 
     def summary(self) -> list[dict[str, Any]]:
-        """A row a configuration: mean and standard deviation over the seeds."""
+        """One row for each configuration: mean and standard deviation over the seeds."""
         rows = []
         for name in self.configurations:
             curves = self.of(name)
@@ -130,7 +130,7 @@ class Outcome:
         return rows
 
     def to_csv(self) -> str:
-        """Every row of every training."""
+        """CSV text with every row of every training."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("configuration", "seed", *COLUMNS))
@@ -141,7 +141,7 @@ class Outcome:
         return text.getvalue()
 
     def to_markdown(self, checks: Sequence[Check]) -> str:
-        """The summary and the checks as two tables."""
+        """The summary and the checks as two Markdown tables."""
         lines = [
             "| network | parameters | seeds | steps | training error, % | test error, % | CPU seconds |",
             "|---|---:|---:|---:|---:|---:|---:|",
@@ -165,12 +165,12 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def percent(values: Sequence[float]) -> str:
-    """ "12.3 ± 0.4 %" of fractions."""
+    """Fractions as text, such as "12.3 ± 0.4 %"."""
     return f"{_cell(*mean_and_deviation(values))} %"
 
 
 def steps_in_words(values: Sequence[float]) -> str:
-    """The mean of step counts, or how many of the seeds never got there."""
+    """The mean of step counts as text, or how many seeds never reached the target."""
     never = sum(math.isinf(value) for value in values)
     if never == len(values):
         return "never"

@@ -1,4 +1,4 @@
-"""Carries an experiment out: every configuration with every seed, each kept in a file as soon as it is done."""
+"""Runs an experiment: every configuration with every seed; each finished training is saved at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from visus.engine.update import Turn, task_turn
 from visus.errors import DivergedError, InterruptedRunError, UsageError, WeightsError
 from visus.experiments.experiment import GO_ON, Configuration, Experiment
 from visus.experiments.outcome import Curve, Outcome
-from visus.experiments.step_epochs import ExperimentData, Images, Stretches, judged_batches
+from visus.experiments.step_epochs import ExperimentData, Images, StepEpochs, judged_batches
 from visus.structures import Batch
 from visus.tasks.classification import Classification
 
@@ -34,7 +34,7 @@ _SETTING = "setting.json"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What makes two runs of an experiment comparable; kept beside the results.
+    """The settings that runs of one experiment must share to be comparable; saved beside the results.
 
     Args:
         experiment: its name.
@@ -68,7 +68,7 @@ def run_experiment(
     runtime: Runtime | None = None,
     progress: Progress,
 ) -> tuple[Outcome, Setting]:
-    """Runs what is not done yet, and returns all that is done.
+    """Runs the trainings that are not finished yet, and returns the results of all.
 
     Args:
         experiment: to run.
@@ -118,7 +118,7 @@ def train_one(
     runtime: Runtime,
     rows: int | None = None,
 ) -> Curve:
-    """One training with the engine's own loop.
+    """Runs one training with the engine's own loop.
 
     Args:
         experiment: the common recipe.
@@ -137,7 +137,7 @@ def train_one(
         recipe = recipe.with_changes({"epochs": rows})
     preprocessing = data.train.preprocessing()
     ready = feeder(preprocessing, runtime.device, channels_last=recipe.channels_last)
-    loader = Stretches(
+    loader = StepEpochs(
         data.train, recipe.batch_size, max(math.ceil(steps / recipe.epochs), 1), seed, recipe.augmentation
     )
     seed_generators(seed, runtime.rank)
@@ -190,7 +190,7 @@ class CountingLoss(nn.Module):
         self.restart()
 
     def restart(self) -> None:
-        """Counts from 0."""
+        """Sets all counters to 0."""
         self.images, self.wrong, self.loss, self.steps = 0, 0.0, 0.0, 0
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -206,7 +206,7 @@ class CountingLoss(nn.Module):
 
 
 class _Scribe:
-    """Judges a network after each stretch, and writes the stretch's row down."""
+    """Tests the network after each step epoch, and adds a row to the curve."""
 
     def __init__(self, counting: CountingLoss, images: Images, ready: Ready, steps: int, batch_size: int) -> None:
         self.rows: list[dict[str, float]] = []
@@ -250,7 +250,7 @@ def _affordable(
     runtime: Runtime,
     progress: Progress,
 ) -> int:
-    """The steps that all trainings can take in the time: the experiment's own, or fewer."""
+    """The number of steps that each training can take in the given time; at most the experiment's own."""
     rows = experiment.recipe.epochs
     wanted = max(round(experiment.steps * scale / rows), 1) * rows
     a_step = judging = 0.0
@@ -270,7 +270,7 @@ def _affordable(
 
 
 def _known(path: Path, wanted: Setting) -> Setting | None:
-    """The setting of trainings that are in the folder already.
+    """The setting of the trainings in the folder; None if there are none.
 
     Raises:
         UsageError: if it is another one.
@@ -282,7 +282,7 @@ def _known(path: Path, wanted: Setting) -> Setting | None:
     except ValidationError as error:
         raise UsageError(
             f"{path} is damaged",
-            expected="what an experiment wrote",
+            expected="a setting that an experiment wrote",
             got=str(error).splitlines()[0],
             remedy="remove the folder, and start again",
         ) from None
@@ -298,7 +298,7 @@ def _known(path: Path, wanted: Setting) -> Setting | None:
 
 
 def _load(path: Path) -> Curve | None:
-    """A finished training; None if there is none.
+    """Reads a finished training; None if there is no file.
 
     Raises:
         WeightsError: if the file is damaged.

@@ -1,4 +1,4 @@
-"""Shortcuts without weights, with some and with many: He et al. 2016, table 3."""
+"""Shortcuts with no weights, with few and with many: He et al. 2016, table 3."""
 
 from __future__ import annotations
 

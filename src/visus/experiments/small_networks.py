@@ -1,4 +1,4 @@
-"""Networks that experiments compare and no paper names, each as its paper describes it.
+"""Small networks of experiments, each as its paper describes it, though without a name there.
 
 Letters: N images, C input channels, K classes, H x W pixels.
 """
@@ -19,7 +19,7 @@ _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": 
 
 
 def resnet20_with(*, classes: int, in_channels: int, shortcuts: Literal["A", "B", "C"]) -> nn.Module:
-    """The CIFAR ResNet-20 with one of the shortcuts of He et al. 2016, section 3.3 (their CIFAR networks have A)."""
+    """The CIFAR ResNet-20 with one of the shortcuts of He et al. 2016, section 3.3 (their CIFAR networks use A)."""
     return CifarResNet(BASIC_BLOCKS[shortcuts], 3, classes=classes, in_channels=in_channels)
 
 
@@ -115,5 +115,5 @@ class SixConvolutions(nn.Module):
 
 
 def six_convolutions(*, classes: int, in_channels: int, normalised: bool, activation: Activation = "relu") -> nn.Module:
-    """:class:`SixConvolutions`."""
+    """Builds :class:`SixConvolutions`."""
     return SixConvolutions(classes=classes, in_channels=in_channels, normalised=normalised, activation=activation)

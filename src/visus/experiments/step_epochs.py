@@ -1,7 +1,7 @@
-"""Batches for experiments: all images in memory, counted in steps and not in passes.
+"""Batches for experiments: all images in memory, and epochs that are a fixed number of steps.
 
-A training of an experiment is cut into stretches of equally many steps, which take the place of epochs: networks can
-then be compared after the same number of steps, however many those are.
+A step epoch is a fixed number of steps, not a pass over the images, so that networks are compared after the same
+number of steps.
 
 Letters: N images, C channels, H x W pixels.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from visus.data.augmentation.settings import Augmentation
 from visus.data.dataset import Dataset
 from visus.errors import DataError, RecipeError
-from visus.structures import Batch, Label, Placement, Preprocessing, Sample
+from visus.structures import Batch, Placement, Preprocessing, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Images:
 
     @property
     def channels(self) -> int:
-        """C."""
+        """The number C of channels."""
         return int(self.pixels.shape[1])
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> Images:
-        """The images of a split, grey where all are.
+        """Loads the images of a split; one channel if all of them are grey.
 
         Raises:
             DataError: if there are none, or they are not of one size.
@@ -58,20 +58,20 @@ class Images:
             )
         grey = all(pixels.strides[0] == 0 for pixels in loaded)
         pixels = np.stack([image[:1] if grey else image for image in loaded])
-        labels = [target.index for s in samples if isinstance(target := s.target("classification"), Label)]
+        labels = [s.target("classification").index for s in samples if "classification" in s.targets]
         if len(labels) != len(loaded):
             raise DataError("an experiment needs a class for each image", got=f"{len(labels)} of {len(loaded)}")
         return cls(pixels, np.asarray(labels, np.int64))
 
     def some(self, count: int | None, seed: int = 0) -> Images:
-        """So many of them, drawn without repetition; all for None, or where there are fewer."""
+        """``count`` of the images, drawn without repetition; all images for None, or if there are fewer."""
         if count is None or count >= len(self):
             return self
         chosen = np.random.default_rng(seed).permutation(len(self))[:count]
         return Images(self.pixels[chosen], self.labels[chosen])
 
     def reduced(self, factor: int) -> Images:
-        """Made smaller by averaging squares of ``factor`` pixels a side; sides that it does not divide are cut."""
+        """Smaller images: means of squares of ``factor`` x ``factor`` pixels; a remainder at the edges is cut off."""
         if factor == 1:
             return self
         count, channels, height, width = self.pixels.shape
@@ -82,7 +82,7 @@ class Images:
         return Images(np.rint(means).astype(np.uint8), self.labels)
 
     def batch(self, indices: NDArray[np.int64], pixels: NDArray[np.uint8] | None = None) -> Batch:
-        """A batch of those with the given indices; ``pixels``: changed ones."""
+        """A batch of the images with these indices; ``pixels`` replaces their pixels."""
         taken = self.pixels[indices] if pixels is None else pixels
         place = Placement.identity((taken.shape[2], taken.shape[3]))
         return Batch(
@@ -93,7 +93,7 @@ class Images:
         )
 
     def preprocessing(self) -> Preprocessing:
-        """Mean and deviation of each channel over all pixels."""
+        """The preprocessing with each channel's mean and standard deviation over all pixels."""
         height, width = self.pixels.shape[2:]
         mean = [float(self.pixels[:, c].mean()) / 255 for c in range(self.channels)]
         std = [float(self.pixels[:, c].std(dtype=np.float64)) / 255 for c in range(self.channels)]
@@ -108,7 +108,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentData:
-    """What an experiment trains on and is judged by, with the classes' names."""
+    """The training and test images of an experiment, with the names of the classes."""
 
     train: Images
     test: Images
@@ -117,7 +117,7 @@ class ExperimentData:
 
     @classmethod
     def of(cls, dataset: Dataset, reduction: int = 1) -> ExperimentData:
-        """The splits "train" (with "val", which no experiment chooses by) and "test" of a data set.
+        """Loads the splits "train" (joined with "val", which no experiment needs) and "test" of a data set.
 
         Args:
             dataset: of images of one size with classes.
@@ -134,15 +134,15 @@ class ExperimentData:
 
 
 @dataclass(slots=True)
-class Stretches:
-    """Training batches; an "epoch" is a stretch of ``steps`` steps. A pure function of (seed, stretch, batch).
+class StepEpochs:
+    """Training batches in epochs of ``steps`` steps each; a pure function of (seed, epoch, batch).
 
     The images come in an order that is drawn anew for each pass over them, and a batch may span two passes.
 
     Args:
         images: to train on.
         batch_size: of each step, at most all images.
-        steps: a stretch.
+        steps: in one epoch.
         seed: of order and augmentation.
         augmentation: ``pad`` with ``random_crop`` and ``mirror``.
 
@@ -158,13 +158,13 @@ class Stretches:
     _order: tuple[int, NDArray[np.int64]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = self.augmentation
-        known = Augmentation(pad=own.pad, random_crop=own.pad > 0, mirror=own.mirror)
-        if own != known:
+        given = self.augmentation
+        known = Augmentation(pad=given.pad, random_crop=given.pad > 0, mirror=given.mirror)
+        if given != known:
             raise RecipeError(
-                "an experiment augments by pad with random_crop, and by mirror",
+                "an experiment supports only two augmentations: pad with random_crop, and mirror",
                 expected=str(known.model_dump(exclude_defaults=True)),
-                got=str(own.model_dump(exclude_defaults=True)),
+                got=str(given.model_dump(exclude_defaults=True)),
             )
         self.batch_size = min(self.batch_size, len(self.images))
 
@@ -172,7 +172,7 @@ class Stretches:
         return self.steps
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of a stretch from number ``start`` on."""
+        """Yields the batches of an epoch, from number ``start`` on."""
         for step in range(epoch * self.steps + start, (epoch + 1) * self.steps):
             indices = self._indices(step)
             yield self.images.batch(indices, self._augmented(self.images.pixels[indices], step))
@@ -181,8 +181,8 @@ class Stretches:
         first, count = step * self.batch_size, len(self.images)
         parts = []
         while (missing := (step + 1) * self.batch_size - first) > 0:
-            number, place = divmod(first, count)
-            part = self._pass(number)[place : place + missing]
+            number, start = divmod(first, count)
+            part = self._pass(number)[start : start + missing]
             parts.append(part)
             first += len(part)
         return np.concatenate(parts)
@@ -193,24 +193,24 @@ class Stretches:
         return self._order[1]
 
     def _augmented(self, pixels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-        """[N,C,H,W] as given: padded by zeros and cut back at a random place, and mirrored with its probability."""
-        own = self.augmentation
-        if not own.pad and not own.mirror:
+        """Augments pixels [N,C,H,W]: pads with zeros, crops back at a random position, and mirrors at random."""
+        pad, mirror = self.augmentation.pad, self.augmentation.mirror
+        if not pad and not mirror:
             return pixels
         random = np.random.default_rng([self.seed, step, 1])
         count, _, height, width = pixels.shape
-        if own.pad:
-            padded = np.pad(pixels, ((0, 0), (0, 0), (own.pad, own.pad), (own.pad, own.pad)))
-            places = random.integers(0, 2 * own.pad + 1, (2, count, 1))
-            rows, columns = places[0] + np.arange(height), places[1] + np.arange(width)  # [N, H], [N, W]
+        if pad:
+            padded = np.pad(pixels, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+            corners = random.integers(0, 2 * pad + 1, (2, count, 1))
+            rows, columns = corners[0] + np.arange(height), corners[1] + np.arange(width)  # [N, H], [N, W]
             numbers = np.arange(count)[:, None, None]
             # Indices around a slice come to the front: [N, H, W, C].
             pixels = padded[numbers, :, rows[:, :, None], columns[:, None, :]].transpose(0, 3, 1, 2)
-        turned = random.random((count, 1, 1, 1)) < own.mirror
-        return np.ascontiguousarray(np.where(turned, pixels[..., ::-1], pixels))
+        mirrored = random.random((count, 1, 1, 1)) < mirror
+        return np.ascontiguousarray(np.where(mirrored, pixels[..., ::-1], pixels))
 
 
 def judged_batches(images: Images, size: int = 500) -> Iterator[Batch]:
-    """All images in their order."""
+    """Yields batches of all images in their order, to test a network with."""
     for start in range(0, len(images), size):
         yield images.batch(np.arange(start, min(start + size, len(images))))

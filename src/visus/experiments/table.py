@@ -1,4 +1,4 @@
-"""The experiments by name."""
+"""The table of the experiments by name."""
 
 from __future__ import annotations
 

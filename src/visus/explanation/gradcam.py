@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.protocols import Network
-from visus.structures import Batch, Detections, Heatmap, Label, Landmarks, MultiLabelMap, SegmentationMap, Target
+from visus.models.protocols import Backbone
+from visus.structures import Batch, Heatmap, Value
 
 if TYPE_CHECKING:
     from visus.tasks.task import Task
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NAMED_CLASSES = 3
 
 
-def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Target]) -> list[Heatmap]:
+def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Value]) -> list[Heatmap]:
     """Heat maps for the answers of a network, from its deepest maps.
 
     Of the maps that ``network.features`` gives, the deepest with more than one place that the score depends on is
@@ -42,7 +42,8 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
     everywhere when nothing in it speaks for the answer, and where the network never saw the file.
 
     Args:
-        network: with ``features`` and ``from_features``; in any mode, explained as in eval mode.
+        network: a :class:`~visus.models.protocols.Backbone`, or any other network, whose only map is the images
+            themselves; in any mode, explained as in eval mode.
         task: gives the score that is differentiated.
         batch: normalised images [N,C,H,W] with their placements; targets are not needed.
         predictions: N answers in network pixels. Give another class to ask what would speak for that one.
@@ -62,7 +63,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
     return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
 
 
-def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Target]) -> list[Heatmap]:
+def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Value]) -> list[Heatmap]:
     """A heat map for each of several answers about one image, as :func:`grad_cam` gives them one by one.
 
     The image goes through the network once. Grad-CAM weighs a map by its mean gradient, in which the objects of an
@@ -92,20 +93,21 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
 @contextmanager
 def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tensor], Any]]:
     """The maps by stride, as leaves of a graph that ends in the outputs, which come with them."""
-    parts = cast(Network, network)
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
-            found = parts.features(images)
+            found = network.features(images) if isinstance(network, Backbone) else {1: images}
         with torch.enable_grad():
             maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
-            yield maps, parts.from_features({stride: map_.clone() for stride, map_ in maps.items()})
+            copies = {stride: map_.clone() for stride, map_ in maps.items()}
+            if isinstance(network, Backbone):
+                yield maps, network.from_features(copies, images.shape[-2:])
+            else:
+                yield maps, network(copies[1])
 
 
-def _heatmap(
-    maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Target
-) -> Heatmap:
+def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Value) -> Heatmap:
     """Image n's heat map in file pixels."""
     size = (batch.images.shape[-2], batch.images.shape[-1])
     stride = _deepest(gradients, n)
@@ -145,17 +147,9 @@ def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip(values / largest, 0, 1).astype(np.float32) if largest > 0 else np.zeros_like(values)
 
 
-def _name(prediction: Target) -> str:
+def _name(prediction: Value) -> str:
     """What is explained, in words."""
-    if isinstance(prediction, Label):
-        return prediction.name
-    if isinstance(prediction, Detections):
-        names = list(dict.fromkeys(prediction.classes[int(label)] for label in prediction.labels))
-    elif isinstance(prediction, Landmarks):
-        names = [prediction.classes[k] for k in np.flatnonzero(prediction.visible)]
-    elif isinstance(prediction, SegmentationMap | MultiLabelMap):
-        shares = sorted(prediction.fractions().items(), key=lambda entry: -entry[1])
-        names = [name for name, share in shares if share > 0]
+    names = prediction.mentions()
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
     return ", ".join(names[:NAMED_CLASSES]) + more if names else "nothing found"
 

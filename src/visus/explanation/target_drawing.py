@@ -16,18 +16,8 @@ from PIL import Image, ImageDraw
 from visus.ops.matching import NEUTRAL
 from visus.ops.predictors import Predictors
 from visus.structures import Detections
-from visus.structures.drawing import (
-    HUES,
-    INK,
-    PAPER,
-    UNCOUNTED,
-    Colour,
-    colour_of,
-    draw_tags,
-    font_of,
-    outline,
-    percent,
-)
+from visus.structures.drawing.boxes import draw_tags, outline
+from visus.structures.drawing.canvas import HUES, INK, PAPER, UNCOUNTED, Colour, colour_of, font_of, percent
 
 FINER = 2  # pixels drawn for one shown
 GAP = 22

@@ -28,7 +28,7 @@ from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
 from visus.ops.predictors import Predictors
 from visus.structures import Batch, Detections, Placement
-from visus.structures.drawing import percent
+from visus.structures.drawing.canvas import percent
 
 if TYPE_CHECKING:
     from visus.tasks.detection import DetectorOutputs

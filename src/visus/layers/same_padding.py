@@ -45,7 +45,7 @@ class SameMaxPool2d(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         padded = nn.functional.pad(x, both_paddings(x, self.kernel_size, self.stride), value=-math.inf)
-        return super().forward(padded)  # type: ignore[no-any-return]
+        return super().forward(padded)
 
 
 class SameAvgPool2d(nn.AvgPool2d):

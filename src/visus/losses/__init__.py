@@ -1,1 +1,1 @@
-"""Losses that any network of a task may use."""
+"""Loss functions that any network of a task may use."""

@@ -22,7 +22,7 @@ def border_weights(
     border: int | None = None,
     ignore: int = 255,
 ) -> NDArray[np.float32]:
-    """The weight that is added at each background pixel, and at each pixel of the border class.
+    """The weight to add at each pixel of the background and of the border class.
 
     The objects are the connected components (by edges, not corners) of every other class. Distances are Euclidean,
     from pixel centre to pixel centre, so that a gap of one pixel has d1 = d2 = 1.

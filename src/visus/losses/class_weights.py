@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from visus.errors import ShapeError
-from visus.structures import Label, SegmentationMap
+from visus.structures import Value
 
 
 def balanced_weights(frequencies: Tensor) -> Tensor:
@@ -63,9 +63,7 @@ def count_classes(targets: Tensor, classes: int) -> Tensor:
     return torch.bincount(targets.where(counted, classes).flatten(), minlength=classes + 1)[:classes]
 
 
-def class_frequencies(
-    targets: Iterable[Label | SegmentationMap], classes: int, *, where_shown: bool = False
-) -> tuple[float, ...]:
+def class_frequencies(targets: Iterable[Value], classes: int, *, where_shown: bool = False) -> tuple[float, ...]:
     """The share of each class in labels or in the pixels of maps; ignored pixels are left out.
 
     Args:
@@ -79,12 +77,9 @@ def class_frequencies(
     counts: NDArray[np.int64] = np.zeros(classes, np.int64)
     pixels: NDArray[np.int64] = np.zeros(classes, np.int64)
     for target in targets:
-        if isinstance(target, Label):
-            own = np.bincount([target.index], minlength=classes)
-        else:
-            own = np.bincount(target.map.ravel(), minlength=256)[:classes]
-        counts += own
-        pixels += own.sum() * (own > 0 if where_shown else 1)
+        shown = target.class_counts()
+        counts += shown
+        pixels += shown.sum() * (shown > 0 if where_shown else 1)
     shares = counts / np.maximum(pixels, 1)
     return tuple(float(share) for share in shares)
 

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy, weighted by class and by place, where ignored targets may be all there is.
+"""Softmax cross-entropy with weights for classes and pixels; a batch may consist of ignored targets only.
 
 Letters: N images, K classes, ... any number of further axes (none for labels, H,W for maps).
 """
@@ -25,7 +25,7 @@ def cross_entropy(
     reduction: Literal["mean", "sum"] = "mean",
     ignore: int = -100,
 ) -> Tensor:
-    """The mean over all targets that count of w * (1 - p)^gamma * -log p, where p = softmax(logits)[target].
+    """The mean of w * (1 - p)^gamma * -log p over all targets that count, where p = softmax(logits)[target].
 
     The weight is w = class_weights[target] + extra_weights (Ronneberger et al. 2015, eq. 2; 1 where neither is given).
     The sum is divided by the number of targets and not by the sum of their weights: weights then keep their meaning
@@ -52,7 +52,7 @@ def cross_entropy(
     """
     if focal and label_smoothing:
         raise UsageError(
-            "the focal loss has no form for smoothed labels", expected="focal or label_smoothing, not both"
+            "the focal loss and label smoothing cannot be combined", expected="focal or label_smoothing, not both"
         )
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # sums over pixels want more than 16 bits
     entropy = F.cross_entropy(logits, targets, reduction="none", ignore_index=ignore, label_smoothing=label_smoothing)

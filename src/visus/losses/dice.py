@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def dice_loss(logits: Tensor, targets: Tensor, *, ignore: int = -100) -> Tensor:
-    """1 - the mean, over the classes that occur in the batch's truth, of 2 |P T| / (|P| + |T|).
+    """1 minus the mean of 2 |P T| / (|P| + |T|) over the classes that occur in the batch's targets.
 
     P are the softmax probabilities of a class over all pixels of the batch, T is 1 at its pixels.
 

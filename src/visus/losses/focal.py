@@ -1,4 +1,4 @@
-"""The focal loss of independent classes."""
+"""The focal loss for classes that do not exclude one another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 def sigmoid_focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """``-alpha_t (1 - p_t)^gamma log p_t``, each class on its own (Lin et al., ICCV 2017, equations 4 and 5).
+    """``-alpha_t (1 - p_t)^gamma log p_t`` for each class on its own (Lin et al., ICCV 2017, equations 4 and 5).
 
     Args:
         logits: of any shape.

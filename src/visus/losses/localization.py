@@ -1,4 +1,4 @@
-"""Losses of a class and one box: the vector [p_c, b_x, b_y, b_h, b_w, c_1 ... c_K] against the truth.
+"""Losses of a class and one box, both in one vector [p_c, b_x, b_y, b_h, b_w, c_1 ... c_K].
 
 p_c says whether there is an object; without one, nothing else counts. Letters: N images, K classes.
 """
@@ -16,7 +16,7 @@ UNIT = 0.1
 def squared_vector_loss(
     presence: Tensor, boxes: Tensor, classes: Tensor, truth: tuple[Tensor, Tensor, Tensor], weights: Tensor
 ) -> dict[str, Tensor]:
-    """The squared error of every value where there is an object, else that of p_c alone (A. Ng's course, 2017).
+    """The squared error of all values if the image has an object, else of p_c alone (A. Ng's course, 2017).
 
     Args:
         presence: [N] p_c as the network says it.
@@ -58,7 +58,7 @@ def logistic_vector_loss(
 
 
 def to_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """[N,4] xyxy in pixels of an image (height, width) -> [N,4] (b_x, b_y, b_h, b_w): middle, height, width."""
+    """Boxes [N,4] xyxy in pixels -> [N,4] (b_x, b_y, b_h, b_w): middle, height and width as shares of the image."""
     height, width = size
     corners = boxes / boxes.new_tensor([width, height, width, height])
     middle, sides = (corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]

@@ -1,4 +1,4 @@
-"""SSD's objective: where the objects are, and what they are, with hard negative mining.
+"""SSD's loss: of boxes and classes, with hard negative mining.
 
 Shapes: N images, A default boxes, K classes; class 0 of 1+K is background.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 def multibox_loss(
     logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, *, negatives: float = 3.0
 ) -> dict[str, Tensor]:
-    """Smooth L1 of the matched boxes and cross-entropy of them and the hardest negatives (SSD, equations 1 to 3).
+    """Smooth L1 of the matched boxes, and cross-entropy of these and the hardest negatives (SSD, equations 1 to 3).
 
     In every image the ``negatives`` times as many background boxes as matched ones enter, those with the highest
     loss first (section 2.2, "Hard negative mining"). Both sums are divided by the number of matched boxes of the

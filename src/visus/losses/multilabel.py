@@ -1,4 +1,4 @@
-"""Losses of classes that do not exclude one another: each is a question of its own, answered yes or no.
+"""Losses of classes that do not exclude one another: a yes or no for each class.
 
 Letters: N images, K classes, H x W pixels.
 """
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, *, ignore: int) -> Tensor:
-    """The mean of -log of the sigmoid's probability of what is true, over all pixels and classes that count.
+    """Binary cross-entropy of sigmoid probabilities: the mean over all pixels and classes that count.
 
     Args:
         logits: [N,K,H,W].
@@ -28,7 +28,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, *, ignore: int) -> Ten
 
 
 def multilabel_dice_loss(logits: Tensor, targets: Tensor, *, ignore: int) -> Tensor:
-    """1 - the mean, over the classes that occur in the batch's truth, of 2 |P T| / (|P| + |T|).
+    """1 minus the mean of 2 |P T| / (|P| + |T|) over the classes that occur in the batch's targets.
 
     As :func:`visus.losses.dice.dice_loss` (Milletari, Navab, Ahmadi 2016, section 3), with P the sigmoid's
     probabilities and T a mask for each class.

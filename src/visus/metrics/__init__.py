@@ -1,1 +1,1 @@
-"""Scores, over well-kept libraries; numpy."""
+"""Scores of predictions, in numpy and with maintained libraries."""

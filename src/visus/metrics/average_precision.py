@@ -1,4 +1,4 @@
-"""PASCAL VOC's average precision: which detections hit, the curve, and its two summaries.
+"""PASCAL VOC's average precision: matching of detections, the precision-recall curve, and its summaries.
 
 Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 2010 (section 4.2: 11 points, until 2009) and the
 development kit of 2010 (all points). Boxes span [x1,x2), so the kit's "+ 1" for inclusive corners has no place here.
@@ -55,7 +55,7 @@ class Curve:
         return float(falling[places].mean())
 
     def best_point(self) -> tuple[float, float, float] | None:
-        """(precision, recall, score) where their harmonic mean F1 is largest; None where there is no hit."""
+        """The (precision, recall, score) with the largest harmonic mean F1; None if there is no hit."""
         total = self.precision + self.recall
         if not total.any():
             return None
@@ -65,18 +65,18 @@ class Curve:
 
 
 def voc_curves(
-    predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, overlap: float = 0.5
+    predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, iou_threshold: float = 0.5
 ) -> list[Curve]:
-    """One curve a class.
+    """Makes one curve for each class.
 
-    Each detection belongs to the object of its class that it overlaps most, if by at least ``overlap``. The highest
-    score of an object is its hit, further ones are misses; detections of an ignored object do not count.
+    Each detection belongs to the object of its class that it overlaps most, if by at least ``iou_threshold``. The
+    highest score of an object is its hit, further ones are misses; detections of an ignored object do not count.
 
     Args:
         predictions: one an image, with scores.
         targets: one an image, in the same pixels.
         classes: K.
-        overlap: intersection over union, in (0, 1].
+        iou_threshold: in (0, 1].
     """
     scores, labels, owners = [], [], []  # owners: the object's number over all images, -1 none, -2 an ignored one
     objects = np.zeros(classes, np.int64)
@@ -89,7 +89,7 @@ def voc_curves(
             iou = pairwise_iou(prediction.boxes, target.boxes)  # [D, G]
             iou[prediction.labels[:, None] != target.labels[None]] = -1
             best = iou.argmax(axis=1)
-            near = iou[np.arange(len(best)), best] >= overlap
+            near = iou[np.arange(len(best)), best] >= iou_threshold
             owner[near] = np.where(ignored[best], -2, first + best)[near]
         first += len(target)
         owners.append(owner)

@@ -1,4 +1,4 @@
-"""How well the contours of classes are met: the boundary F1 score.
+"""The boundary F1 score: how well predicted contours agree with true ones.
 
 Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segmentation?", BMVC 2013: for each class,
 the share of predicted contour pixels near a true one (precision) and of true contour pixels near a predicted one
@@ -16,7 +16,7 @@ TOLERANCE = 0.0075
 
 
 def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[H,W]: pixels that have a neighbour (by an edge, not a corner) of another id.
+    """The contour pixels [H,W]: those that share an edge with a pixel of another id.
 
     The rim of the image is no contour, nor is the rim of what does not count, for nobody knows what lies beyond.
 
@@ -39,7 +39,7 @@ def boundary_f1(
     ignore: int = 255,
     tolerance: float = TOLERANCE,
 ) -> dict[int, float]:
-    """The F1 score of the contours of each class of the truth, in [0, 1].
+    """The F1 score, in [0, 1], of the contours of each class that occurs in the truth.
 
     Args:
         prediction, truth: [H,W] class ids of one image.
@@ -69,7 +69,7 @@ def boundary_f1(
 
 
 def _near(some: NDArray[np.bool_], others: NDArray[np.bool_], theta: float) -> float:
-    """The share of some pixels that lie within theta of one of the others; 0 where there are none of either."""
+    """The share of the pixels within distance theta of the others; 0 if either set is empty."""
     if not some.any() or not others.any():
         return 0.0
     import cv2

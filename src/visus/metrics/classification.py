@@ -1,4 +1,4 @@
-"""How often the right class is named: accuracies, confusions, scores of each class, calibration."""
+"""Scores of classification: accuracies, confusion matrix, scores of each class, calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BINS = 15
 
 
 class ClassificationMetric:
-    """Counts answers as they come; it holds K x K numbers and no image.
+    """Counts answers as they come; keeps K x K numbers and no image.
 
     Args:
         classes: names of the K classes.
@@ -30,14 +30,14 @@ class ClassificationMetric:
         self._log_loss = 0.0
 
     def update(self, predictions: Sequence[Label], targets: Sequence[Label]) -> None:
-        """Adds images; one prediction with scores and one target each.
+        """Adds images, each with one prediction with scores and one target.
 
         Raises:
             ShapeError: if their numbers differ, a prediction has no scores, or the classes are not the metric's.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=str(len(predictions))
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
             )
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
@@ -45,7 +45,7 @@ class ClassificationMetric:
             self._add(prediction, target)
 
     def compute(self) -> dict[str, Any]:
-        """Fractions in [0, 1], None where the images define none.
+        """The scores as fractions in [0, 1]; None for a score that the images do not define.
 
         Returns:
             ``accuracy``; ``top5_accuracy``: the true class is among the five highest scores (None for 5 classes or

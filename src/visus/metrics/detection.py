@@ -1,4 +1,4 @@
-"""How well boxes are found: COCO's and PASCAL VOC's mean average precision.
+"""Scores of detection: COCO's and PASCAL VOC's mean average precision.
 
 COCO's figures come from faster-coco-eval, a C++ form of pycocotools that gives its numbers.
 """
@@ -20,7 +20,7 @@ from visus.structures import Detections
 
 @dataclass(frozen=True, slots=True)
 class CocoScores:
-    """COCO's tables; -1 stands where a class has no object.
+    """COCO's tables of precision and recall; -1 marks classes without objects.
 
     Args:
         precision: [10,101,K,4,3]: IoU 0.50 ... 0.95; recall 0 ... 1; class; area all, small, medium, large; at most 1,
@@ -34,23 +34,23 @@ class CocoScores:
     def average(
         self, *, iou: int | None = None, area: int = 0, label: int | None = None, most: int = 2
     ) -> float | None:
-        """Average precision; None where it is not defined. Arguments are places in the tables; None: over all."""
+        """Average precision; None if undefined. Arguments are indices into the tables; None means the mean over all."""
         table = self.precision[..., area, most]
         table = table if iou is None else table[iou]
         return _mean(table if label is None else table[..., label])
 
     def average_recall(self, *, area: int = 0, most: int = 2) -> float | None:
-        """The mean of the highest recall, over IoU thresholds and classes. area, most: places in the table."""
+        """The mean over IoU thresholds and classes of the highest recall. area, most: indices into the table."""
         return _mean(self.recall[..., area, most])
 
     def curve(self, label: int) -> list[float] | None:
-        """Precision at recall 0, 0.01 ... 1 and IoU 0.5; None for a class without objects."""
+        """The precision at recall 0, 0.01 ... 1 and IoU 0.5; None for a class without objects."""
         values = self.precision[0, :, label, 0, 2]
         return [round(float(v), 4) for v in values] if values[0] > -1 else None
 
 
 def coco_scores(predictions: Sequence[Detections], targets: Sequence[Detections], classes: int) -> CocoScores:
-    """Runs COCO's evaluation; ignored objects are treated as its crowds are.
+    """Runs COCO's evaluation; ignored objects count as COCO's crowds.
 
     Args:
         predictions: one an image, with scores.
@@ -108,7 +108,7 @@ def _annotations(values: Sequence[Detections]) -> list[dict[str, Any]]:
 
 
 def _silent(*_: object) -> None:
-    """faster-coco-eval reports its progress to this."""
+    """Receives the progress messages of faster-coco-eval, and drops them."""
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:
@@ -136,14 +136,14 @@ class DetectionMetric:
         self._targets: list[Detections] = []
 
     def update(self, predictions: Sequence[Detections], targets: Sequence[Detections]) -> None:
-        """Adds images; one prediction and one target each, both in file pixels.
+        """Adds images, each with one prediction and one target, both in file pixels.
 
         Raises:
             ShapeError: if their numbers differ, or a prediction has no scores.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=f"{len(predictions)}"
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
             )
         if any(prediction.scores is None for prediction in predictions):
             raise ShapeError("average precision needs scored predictions", expected="scores [N]", got="None")
@@ -151,7 +151,7 @@ class DetectionMetric:
         self._targets += [replace(target, image=None) for target in targets]
 
     def compute(self) -> dict[str, Any]:
-        """Fractions in [0, 1], None where the images have no object that would define them.
+        """The scores as fractions in [0, 1]; None for a score that would need an object the images do not have.
 
         Returns:
             ``map50``, ``map`` (COCO, IoU 0.50:0.95), ``map75``, ``map_small``, ``map_medium``, ``map_large``,

@@ -1,4 +1,4 @@
-"""What kinds of error a detector makes, and what each costs.
+"""The kinds of errors of a detector, and the cost of each kind in average precision.
 
 Bolya, Foley, Hays, Hoffman: "TIDE: A General Toolbox for Identifying Object Detection Errors", ECCV 2020,
 arXiv:2008.08115, section 2. Every wrong detection is of one kind; so is every object that nothing came near to. The
@@ -6,7 +6,7 @@ cost of a kind is the average precision at IoU 0.5 that a model without these er
 
 Where a detection fits two kinds, the order is that of the authors' program (github.com/dbolya/tide): localisation,
 classification, duplicate, background, both. Unlike there, detections of ignored objects are no errors, classes without
-objects do not enter the mean, and each kind is mended by itself: the surest detection of its kind gets the object.
+objects do not enter the mean, and each kind is repaired by itself: the surest detection of its kind gets the object.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class ImageErrors:
-    """The detections of one image, each with its kind.
+    """The detections of one image, each with its kind of error.
 
     Args:
         kinds: [D] text: "hit", one of ``WRONG``, or "ignored".
@@ -65,7 +65,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
         ShapeError: if the prediction has no scores, or the thresholds are not in this order.
     """
     if prediction.scores is None:
-        raise ShapeError("errors can be sorted for scored predictions", expected="scores [N]", got="None")
+        raise ShapeError("sorting errors needs scored predictions", expected="scores [N]", got="None")
     if not 0 < near < hit <= 1:
         raise ShapeError("thresholds must be in order", expected="0 < near < hit <= 1", got=f"near {near}, hit {hit}")
     count, ignored = len(prediction), np.zeros(len(target), bool) if target.ignored is None else target.ignored
@@ -75,7 +75,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
     same = prediction.labels[:, None] == target.labels[None]  # [D, G]
     iou = pairwise_iou(prediction.boxes, target.boxes)
     iou[:, ignored] = -1.0
-    own, other = np.where(same, iou, -1.0), np.where(same, -1.0, iou)
+    of_class, of_others = np.where(same, iou, -1.0), np.where(same, -1.0, iou)  # [D, G]: IoU, -1 elsewhere
     inside = np.where(same & ignored, _share_inside(prediction.boxes, target.boxes), 0.0)
     numbers: dict[int, int] = {}
     for d in np.argsort(-prediction.scores, kind="stable").tolist():
@@ -84,18 +84,18 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
         if numbers[label] > MOST:
             kinds[d] = IGNORED
             continue
-        free = np.where(found, -1.0, own[d])
+        free = np.where(found, -1.0, of_class[d])
         if free.max(initial=-1) >= hit:
             kinds[d], objects[d] = HIT, free.argmax()
             found[objects[d]] = True
         elif inside[d].max(initial=0) >= hit:
             kinds[d] = IGNORED
-        elif near <= own[d].max(initial=-1) < hit:
-            kinds[d], objects[d] = "localisation", own[d].argmax()
-        elif other[d].max(initial=-1) >= hit:
-            kinds[d], objects[d] = "classification", other[d].argmax()
-        elif own[d].max(initial=-1) >= hit:
-            kinds[d], objects[d] = "duplicate", own[d].argmax()
+        elif near <= of_class[d].max(initial=-1) < hit:
+            kinds[d], objects[d] = "localisation", of_class[d].argmax()
+        elif of_others[d].max(initial=-1) >= hit:
+            kinds[d], objects[d] = "classification", of_others[d].argmax()
+        elif of_class[d].max(initial=-1) >= hit:
+            kinds[d], objects[d] = "duplicate", of_class[d].argmax()
         elif iou[d].max(initial=-1) >= near:
             kinds[d] = "both"
     concerned = np.zeros(len(target), bool)
@@ -104,7 +104,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
 
 
 def _share_inside(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.float64]:
-    """[D,G]: the share of each box that lies in each region, which is how COCO compares with crowds."""
+    """The share [D,G] of each box that lies inside each region; COCO compares boxes with crowds in this way."""
     a, b = boxes.astype(np.float64)[:, None], regions.astype(np.float64)[None]
     shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
     area = (a[..., 2:] - a[..., :2]).prod(-1)
@@ -114,13 +114,13 @@ def _share_inside(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> N
 
 @dataclass(frozen=True, slots=True)
 class ErrorShares:
-    """How many errors of each kind there are, and what each kind costs.
+    """The number of errors of each kind, and the cost of each kind.
 
     Args:
         classes: names of the K classes.
         ap: the mean average precision at ``hit``; None without objects.
         counts: [6,K] by kind (of ``KINDS``) and class; that of a wrong detection is the class it was given.
-        gains: from kind to the mean average precision gained where it is mended; also "false_positives" (all wrong
+        gains: from kind to the mean average precision gained when it is repaired; also "false_positives" (all wrong
             detections left out) and "false_negatives" (only the objects found were there).
         hit, near: the thresholds.
     """
@@ -151,8 +151,8 @@ class ErrorShares:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """All D detections of all images that count: scores, labels, kinds, and the class and number of their objects."""
+class _CountedDetections:
+    """The D detections of all images that count: scores, labels, kinds, and the index and class of their objects."""
 
     scores: NDArray[np.float64]
     labels: NDArray[np.int64]
@@ -170,9 +170,9 @@ def detection_errors(
     hit: float = 0.5,
     near: float = 0.1,
 ) -> ErrorShares:
-    """Counts the kinds of error and what each costs (section 2.3).
+    """Counts the errors of each kind, and computes the cost of each kind (section 2.3).
 
-    A classification error is mended by giving the detection the object's class, a localisation error by giving it the
+    A classification error is repaired by giving the detection the object's class, a localisation error by giving it the
     object's box; of several on one object the surest becomes a hit and the others vanish, and all do where the object
     was already hit. Both, duplicate and background errors vanish. Missed objects are taken off the number of objects.
 
@@ -209,54 +209,58 @@ def detection_errors(
             counts[i] += np.bincount(prediction.labels[errors.kinds == kind], minlength=len(classes))
     counts[-1] = missed
     nothing = (np.zeros(0), *(np.zeros(0, kind) for kind in (np.int64, "<U14", np.int64, np.int64, bool)))
-    found = _Found(*(np.concatenate(parts) for parts in zip(nothing, *columns, strict=True)))
-    ap = _mean_ap(found, objects, objects)
-    mended = {kind: _mean_ap(_without(found, kind), objects, objects) for kind in WRONG}
-    mended["missed"] = _mean_ap(found, objects - missed, objects)
-    only_hits = _chosen(found, found.kinds == HIT)
-    mended["false_positives"] = _mean_ap(only_hits, objects, objects)
-    mended["false_negatives"] = _mean_ap(found, hits, objects)
-    gains = {kind: None if ap is None or value is None else value - ap for kind, value in mended.items()}
+    detections = _CountedDetections(*(np.concatenate(parts) for parts in zip(nothing, *columns, strict=True)))
+    ap = _mean_ap(detections, objects, objects)
+    repaired = {kind: _mean_ap(_without(detections, kind), objects, objects) for kind in WRONG}
+    repaired["missed"] = _mean_ap(detections, objects - missed, objects)
+    only_hits = _chosen(detections, detections.kinds == HIT)
+    repaired["false_positives"] = _mean_ap(only_hits, objects, objects)
+    repaired["false_negatives"] = _mean_ap(detections, hits, objects)
+    gains = {kind: None if ap is None or value is None else value - ap for kind, value in repaired.items()}
     return ErrorShares(classes, ap, counts, gains, hit, near)
 
 
-def _without(found: _Found, kind: str) -> _Found:
-    """The detections after the errors of one kind are mended."""
-    wrong = found.kinds == kind
+def _without(detections: _CountedDetections, kind: str) -> _CountedDetections:
+    """The detections after all errors of one kind are repaired."""
+    wrong = detections.kinds == kind
     if kind not in ("classification", "localisation"):
-        return _chosen(found, ~wrong)
-    hopeful = np.flatnonzero(wrong & ~found.owner_found)
-    hopeful = hopeful[np.argsort(-found.scores[hopeful], kind="stable")]
-    surest = hopeful[np.unique(found.owners[hopeful], return_index=True)[1]]
-    kinds, labels = found.kinds.copy(), found.labels.copy()
-    kinds[surest], labels[surest] = HIT, found.owner_labels[surest]
+        return _chosen(detections, ~wrong)
+    hopeful = np.flatnonzero(wrong & ~detections.owner_found)
+    hopeful = hopeful[np.argsort(-detections.scores[hopeful], kind="stable")]
+    surest = hopeful[np.unique(detections.owners[hopeful], return_index=True)[1]]
+    kinds, labels = detections.kinds.copy(), detections.labels.copy()
+    kinds[surest], labels[surest] = HIT, detections.owner_labels[surest]
     kept = ~wrong
     kept[surest] = True
-    mended = _Found(found.scores, labels, kinds, found.owners, found.owner_labels, found.owner_found)
-    return _chosen(mended, kept)
+    repaired = _CountedDetections(
+        detections.scores, labels, kinds, detections.owners, detections.owner_labels, detections.owner_found
+    )
+    return _chosen(repaired, kept)
 
 
-def _chosen(found: _Found, kept: NDArray[np.bool_]) -> _Found:
-    return _Found(
-        found.scores[kept],
-        found.labels[kept],
-        found.kinds[kept],
-        found.owners[kept],
-        found.owner_labels[kept],
-        found.owner_found[kept],
+def _chosen(detections: _CountedDetections, kept: NDArray[np.bool_]) -> _CountedDetections:
+    return _CountedDetections(
+        detections.scores[kept],
+        detections.labels[kept],
+        detections.kinds[kept],
+        detections.owners[kept],
+        detections.owner_labels[kept],
+        detections.owner_found[kept],
     )
 
 
-def _mean_ap(found: _Found, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
-    """COCO's mean average precision over the classes with objects; 1 for a class whose objects were all taken off."""
+def _mean_ap(detections: _CountedDetections, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
+    """COCO's mean average precision over the classes with objects; 1 for a class whose objects were all removed."""
     values = []
     for k in np.flatnonzero(given).tolist():
         if objects[k] == 0:
             values.append(1.0)
             continue
-        chosen = np.flatnonzero(found.labels == k)
-        chosen = chosen[np.argsort(-found.scores[chosen], kind="stable")]
-        hits = np.cumsum(found.kinds[chosen] == HIT)
-        curve = Curve(hits / objects[k], hits / np.arange(1, len(chosen) + 1), found.scores[chosen], int(objects[k]))
+        chosen = np.flatnonzero(detections.labels == k)
+        chosen = chosen[np.argsort(-detections.scores[chosen], kind="stable")]
+        hits = np.cumsum(detections.kinds[chosen] == HIT)
+        curve = Curve(
+            hits / objects[k], hits / np.arange(1, len(chosen) + 1), detections.scores[chosen], int(objects[k])
+        )
         values.append(curve.hundred_and_one_points() or 0.0)
     return float(np.mean(values)) if values else None

@@ -1,4 +1,4 @@
-"""How near predicted points are to the true ones.
+"""Scores of landmarks: the distances of predicted points from the true points.
 
 The normalised error is the distance by the square root of the image's area. PCK is the share of points within 0.1 of
 the longer side of the object's box (Yang and Ramanan, "Articulated human detection with flexible mixtures of parts",
@@ -33,14 +33,14 @@ class LandmarkMetric:
         self._seen: list[NDArray[np.bool_]] = []  # [K] visibility judged right
 
     def update(self, predictions: Sequence[Landmarks], targets: Sequence[Landmarks]) -> None:
-        """Adds images; both in file pixels.
+        """Adds images, each with one prediction and one target, both in file pixels.
 
         Raises:
             ShapeError: if their numbers differ.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=f"{len(predictions)}"
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
             )
         for prediction, target in zip(predictions, targets, strict=True):
             distance = np.linalg.norm(prediction.points.astype(np.float64) - target.points, axis=1)
@@ -53,7 +53,7 @@ class LandmarkMetric:
             self._seen.append(prediction.visible == target.visible)
 
     def compute(self) -> dict[str, Any]:
-        """None where no visible point defines a score.
+        """The scores; None for a score that no visible point defines.
 
         Returns:
             ``pck``: share of visible points within 0.1 of the longer side of the box around the image's visible points;

@@ -1,4 +1,4 @@
-"""How well one object is named and placed: the localisation error of ILSVRC.
+"""Scores of localization: the localization error of ILSVRC, for one object in an image.
 
 Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015, section 4.2: of up to five guesses
 of a class and a box, one must have the class of the truth and overlap its box by 0.5 or more.
@@ -45,14 +45,14 @@ class LocalizationMetric:
         self._ignored = 0
 
     def update(self, predictions: Sequence[Detections], targets: Sequence[Detections]) -> None:
-        """Adds images; guesses and truth in file pixels. Images whose object is ignored do not count.
+        """Adds images; guesses and targets in file pixels. Images whose object is ignored do not count.
 
         Raises:
             ShapeError: if their numbers differ, a prediction has no scores, or a truth has several objects that count.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=f"{len(predictions)}"
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
             )
         for prediction, target in zip(predictions, targets, strict=True):
             if prediction.scores is None:
@@ -60,7 +60,7 @@ class LocalizationMetric:
             counted = target if target.ignored is None else target.select(~target.ignored)
             if len(counted) > 1:
                 raise ShapeError(
-                    "a localization truth has one object or none", expected="0 or 1", got=f"{len(counted)}"
+                    "a localization target has at most one object", expected="0 or 1", got=f"{len(counted)}"
                 )
             order = np.argsort(-prediction.scores, kind="stable")[:GUESSES]
             guesses = prediction.select(order)
@@ -86,7 +86,7 @@ class LocalizationMetric:
             )
 
     def compute(self) -> dict[str, Any]:
-        """Fractions in [0, 1], None where no image defines them.
+        """The scores as fractions in [0, 1]; None for a score that no image defines.
 
         Returns:
             ``localization_accuracy`` (the surest guess has the class and IoU 0.5), ``top5_localization_accuracy``,

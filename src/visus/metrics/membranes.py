@@ -1,4 +1,4 @@
-"""The scores of the ISBI 2012 challenge: are cells that membranes part kept apart?
+"""Scores of the ISBI 2012 challenge: whether cells between membranes stay separate objects.
 
 Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for connectomics", Frontiers in
 Neuroanatomy 9:142, 2015, and the challenge's own evaluation (Fiji, Trainable Segmentation, ``metrics``): pixel error is
@@ -20,7 +20,7 @@ AT_HALF = THRESHOLDS.index(0.5)
 
 
 class MembraneScores:
-    """Counts pixels and pairs of pixels at every threshold; holds no map.
+    """Counts pixels and pairs of pixels at every threshold; keeps no map.
 
     Class 0 is the membrane (background), class 1 the cells.
     """
@@ -47,7 +47,7 @@ class MembraneScores:
             self._pairs[index] += pairs
 
     def compute(self) -> dict[str, float | None]:
-        """Errors in [0, 1]; None where no image has a cell of more than one pixel.
+        """The errors in [0, 1]; None if no image has a cell of more than one pixel.
 
         Returns:
             ``pixel_error`` and ``rand_error``, each the lowest over the thresholds; ``rand_error_at_half``: at
@@ -62,7 +62,7 @@ class MembraneScores:
 
 
 def pair_counts(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Pairs of pixels in one object: in both, in the found objects, in the true ones.
+    """Counts pairs of pixels in one object: in both maps, in the found objects, in the true objects.
 
     Only pixels of true objects count (the foreground restriction). A pixel that was not found to be in an object
     makes no pair.
@@ -92,14 +92,14 @@ def _pairs(sizes: NDArray[np.int64]) -> float:
 
 
 def _components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Numbers of the pieces that hang together by edges, as the challenge has it."""
+    """Numbers the connected components; pixels connect by edges, as in the challenge."""
     import cv2
 
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
 
 
 def _probability(prediction: SegmentationMap) -> NDArray[np.float32]:
-    """[H,W]: of class 1; a pixel without an answer is none."""
+    """The probability [H,W] of class 1; 0 for pixels without an answer."""
     cell = prediction.map == 1
     if prediction.scores is None:
         return np.asarray(cell, np.float32)
@@ -108,6 +108,6 @@ def _probability(prediction: SegmentationMap) -> NDArray[np.float32]:
 
 
 def _errors(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """1 - 2 right / (predicted + true), a threshold each; None without a true one."""
+    """The error 1 - 2 right / (predicted + true) at each threshold; None if nothing is true."""
     right, found, true = counts.T
     return None if not true[0] else 1 - 2 * right / (found + true)

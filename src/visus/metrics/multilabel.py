@@ -1,4 +1,4 @@
-"""How well each class of a multi-label map is found; every class is a question of its own."""
+"""Scores of multi-label maps; each class is scored on its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visus.structures import MultiLabelMap
 
 
 class MultiLabelMetric:
-    """Counts pixels as they come; it holds 3 x K numbers and no map.
+    """Counts pixels as they come; keeps 3 x K numbers and no map.
 
     What is ignored in the truth does not count.
 
@@ -26,14 +26,14 @@ class MultiLabelMetric:
         self._counts: NDArray[np.int64] = np.zeros((4, len(classes)), np.int64)  # both, found, true, all that count
 
     def update(self, predictions: Sequence[MultiLabelMap], targets: Sequence[MultiLabelMap]) -> None:
-        """Adds images; one prediction and one target each, of one size.
+        """Adds images, each with one prediction and one target of the same size.
 
         Raises:
             ShapeError: if their numbers or sizes differ, or the classes are not the metric's.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=str(len(predictions))
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
             )
         for prediction, target in zip(predictions, targets, strict=True):
             if prediction.masks.shape != target.masks.shape or len(target.classes) != len(self.classes):
@@ -49,7 +49,7 @@ class MultiLabelMetric:
                 self._counts[row] += mask.sum(axis=(1, 2))
 
     def compute(self) -> dict[str, Any]:
-        """Scores as fractions in [0, 1]; None where the images do not define them.
+        """The scores as fractions in [0, 1]; None for a score that the images do not define.
 
         Returns:
             ``mean_iou`` and ``mean_dice``: means over the classes that occur in truth or prediction.
@@ -79,7 +79,7 @@ class MultiLabelMetric:
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[K]; not a number where the whole is empty."""
+    """The share [K] of part in whole; NaN where the whole is empty."""
     shares: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return shares
 

@@ -1,4 +1,4 @@
-"""How well objects with masks are found and counted.
+"""Scores of objects with masks: how well they are found and counted.
 
 Two scores: COCO's average precision over masks (by faster-coco-eval), and the mean precision of the 2018 Data Science
 Bowl (Caicedo et al., "Nucleus segmentation across imaging experiments", Nature Methods 16, 2019). There an image's
@@ -24,7 +24,7 @@ COCO_MOST = 100
 
 
 class ObjectMetric:
-    """Counts right, surplus and missing objects as images come; holds their outlines as run lengths, no mask.
+    """Counts right, surplus and missing objects as images come; keeps run lengths of the masks, not the masks.
 
     Args:
         classes: names of the K classes of objects.
@@ -39,7 +39,7 @@ class ObjectMetric:
         self._counts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
 
     def update(self, predictions: Sequence[Detections], targets: Sequence[Detections]) -> None:
-        """Adds images; one prediction and one target each, with masks of one size.
+        """Adds images, each with one prediction and one target, with masks of the same size.
 
         True objects that are ignored count neither as found nor as missing, and neither do predictions of which more
         than half lies on them. Predictions without scores are taken as equally sure.
@@ -49,7 +49,7 @@ class ObjectMetric:
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=f"{len(predictions)}"
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
             )
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
@@ -57,7 +57,7 @@ class ObjectMetric:
             self._add(prediction, target)
 
     def compute(self) -> dict[str, Any]:
-        """Fractions in [0, 1], None where the images have no object that would define them.
+        """The scores as fractions in [0, 1]; None for a score that would need an object the images do not have.
 
         Returns:
             ``mean_precision`` (2018 Data Science Bowl; images without any true or found object are left out);
@@ -102,7 +102,7 @@ class ObjectMetric:
     def _check(self, prediction: Detections, target: Detections) -> None:
         for value in (prediction, target):
             if value.masks is None and len(value):
-                raise ShapeError("objects are scored by their masks", expected="masks [N,H,W]", got="boxes alone")
+                raise ShapeError("scoring objects needs their masks", expected="masks [N,H,W]", got="boxes alone")
             if len(value.classes) != len(self.classes):
                 raise ShapeError(
                     "objects must be of the metric's classes",
@@ -155,7 +155,7 @@ class ObjectMetric:
         return true, found, right
 
     def _by_iou(self, label: int | None) -> NDArray[np.float64] | None:
-        """[10]: the mean over images of TP / (TP + FP + FN); None without an object."""
+        """The mean over images of TP / (TP + FP + FN) at 10 IoU thresholds, [10]; None without an object."""
         rows = []
         for true, found, right in self._counts:
             wanted = int(true.sum() + found.sum()) if label is None else int(true[label] + found[label])
@@ -190,7 +190,7 @@ class ObjectMetric:
 
 
 def matched(overlap: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
-    """The true objects that are found: pairs with an IoU above the threshold, the largest first, each object once.
+    """Matches found and true objects: pairs with an IoU above the threshold, the largest first, each object once.
 
     Where masks do not overlap one another, an object has at most one partner above 0.5, and the order does not matter.
 
@@ -213,7 +213,7 @@ def matched(overlap: NDArray[np.float64], threshold: float) -> NDArray[np.int64]
 
 
 def _entries(value: Detections, image: int, start: int) -> list[dict[str, Any]]:
-    """COCO annotations with run lengths."""
+    """The objects as COCO annotations with run lengths."""
     from faster_coco_eval.core import mask as coco_masks
 
     if not len(value) or value.masks is None:
@@ -236,7 +236,7 @@ def _entries(value: Detections, image: int, start: int) -> list[dict[str, Any]]:
 
 
 def _silent(*_: object) -> None:
-    """faster-coco-eval reports its progress to this."""
+    """Receives the progress messages of faster-coco-eval, and drops them."""
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How well every pixel is named.
+"""Scores of segmentation, counted over pixels.
 
 The four scores of Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation", CVPR 2015,
 section 5 (pixel accuracy, mean accuracy, mean IU, frequency weighted IU), Dice, and the scores of contours and
@@ -22,7 +22,7 @@ _IDS = 256
 
 
 class SegmentationMetric:
-    """Counts pixels as they come; it holds K x K numbers and no map.
+    """Counts pixels as they come; keeps K x K numbers and no map.
 
     Pixels whose truth is 255 do not count; where a prediction is 255, it is wrong.
 
@@ -40,14 +40,14 @@ class SegmentationMetric:
         self._images = np.zeros(2)  # the same of the images' own scores
 
     def update(self, predictions: Sequence[SegmentationMap], targets: Sequence[SegmentationMap]) -> None:
-        """Adds images; one prediction and one target each, of one size.
+        """Adds images, each with one prediction and one target of the same size.
 
         Raises:
             ShapeError: if their numbers or sizes differ, or the classes are not the metric's.
         """
         if len(predictions) != len(targets):
             raise ShapeError(
-                "a metric needs one prediction a target", expected=str(len(targets)), got=str(len(predictions))
+                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
             )
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
@@ -60,7 +60,7 @@ class SegmentationMetric:
                 self._add_contours(boundary_f1(prediction.map, target.map, ignore=IGNORE))
 
     def compute(self) -> dict[str, Any]:
-        """Fractions in [0, 1], None where the images define none.
+        """The scores as fractions in [0, 1]; None for a score that the images do not define.
 
         Returns:
             ``mean_iou`` and ``mean_dice``: over the classes that occur in truth or prediction; ``pixel_accuracy``;

@@ -1,4 +1,4 @@
-"""Which of a backbone's maps a network stands on."""
+"""A network as the backbone of another one: what it keeps, and which of its maps are used."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from visus.errors import TaskMismatchError
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
+
+
+def as_backbone(network: nn.Module) -> nn.Module:
+    """The network itself, without the modules behind its feature maps: it gives ``features`` only.
+
+    Args:
+        network: lists these modules in ``after_features``. It is changed, and its ``head`` becomes empty.
+    """
+    for name in getattr(network, "after_features", ()):
+        delattr(network, name)
+    setattr(network, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    return network
 
 
 def channels_of(backbone: nn.Module, user: str) -> Mapping[int, int]:
@@ -20,7 +32,7 @@ def channels_of(backbone: nn.Module, user: str) -> Mapping[int, int]:
     Raises:
         TaskMismatchError: if it is no network that gives maps.
     """
-    if not isinstance(backbone, Network):
+    if not isinstance(backbone, Backbone):
         raise TaskMismatchError(
             f"{type(backbone).__name__} cannot be {user}'s backbone", expected="a network with features and channels"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,7 +12,9 @@ from torch import nn
 
 from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
+from visus.models.backbone_maps import as_backbone
 from visus.models.card import Card
+from visus.structures.extensions import load_object
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _FIXED = ("classes", "in_channels", "backbone")
@@ -56,19 +57,13 @@ def build(
 
 
 def build_backbone(name: str, in_channels: int) -> nn.Module:
-    """A network without what follows its features: it answers ``features`` only, and its ``head`` is empty."""
-    card = catalog.find(name)
-    network = build(card, in_channels=in_channels)
-    for child in getattr(network, "after_features", ()):
-        delattr(network, child)
-    setattr(network, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
-    return network
+    """The network of this name without what follows its features."""
+    return as_backbone(build(catalog.find(name), in_channels=in_channels))
 
 
 def load_builder(card: Card) -> Callable[..., nn.Module]:
     """The function that ``card.builder`` names."""
-    module, _, function = card.builder.partition(":")
-    builder: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
+    builder: Callable[..., nn.Module] = load_object(card.builder)
     return builder
 
 

@@ -42,7 +42,7 @@ class Card:
     Args:
         name: such as "resnet50".
         edition: "paper", or the name of the weights that it fits, such as "torchvision".
-        task: "classification", "localization", "landmarks", "detection" or "segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         builder: "package.module:function"; the function takes ``classes``, ``in_channels`` and ``options`` by keyword.
         title: one line for people.
         year: of the publication.
@@ -57,6 +57,9 @@ class Card:
         options: keyword arguments of the builder that make this edition.
         backbone: the default backbone's "name@edition" for a composition, "" for a network of one piece.
         takes_backbone: whether the builder takes a ``backbone``: then "name+backbone" is this edition on another one.
+        own_data: what makes the recipe for own data: a name of :mod:`visus.recipes.own_data`, or
+            "package.module:function"; "" for the recipe of the task.
+        own_anchors: how many anchors to find among own boxes; 0 for a model whose anchors stay as they are.
         weights: published weights, best first; empty when there are none.
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
         note: where this edition deviates from the paper, and why; "" when nowhere.
@@ -79,6 +82,8 @@ class Card:
     options: Mapping[str, object] = field(default_factory=dict)
     backbone: str = ""
     takes_backbone: bool = False
+    own_data: str = ""
+    own_anchors: int = 0
     weights: tuple[WeightsFile, ...] = ()
     proof_level: ProofLevel = "L1"
     note: str = ""
@@ -101,8 +106,3 @@ class Card:
             "input": list(self.input),
             "proof": self.proof_level,
         }
-
-
-def models_task(name: str) -> str:
-    """The task of the models that do a task: those of segmentation answer for several classes a pixel, too."""
-    return "segmentation" if name == "multilabel_segmentation" else name

@@ -1,4 +1,4 @@
-"""Every model that visus knows, by name. Loads no torch.
+"""Every model that visus knows, by name: its own, and those of installed packages. Loads no torch.
 
 Names: "resnet50" (the default edition), "resnet50@torchvision", and compositions such as "ssd+mobilenet_v2@tf".
 """
@@ -15,6 +15,7 @@ from visus.models.detection import catalog as detection
 from visus.models.landmarks import catalog as landmarks
 from visus.models.localization import catalog as localization
 from visus.models.segmentation import catalog as segmentation
+from visus.structures.extensions import extensions
 
 CARDS: tuple[Card, ...] = (
     *classification.CARDS,
@@ -23,6 +24,15 @@ CARDS: tuple[Card, ...] = (
     *detection.CARDS,
     *segmentation.CARDS,
 )
+
+
+def all_cards() -> tuple[Card, ...]:
+    """visus's own models, then those of other installed packages.
+
+    Raises:
+        ExtensionError: if an installed package's models cannot be loaded.
+    """
+    return (*CARDS, *extensions("visus.models", Card, tuple(card.name for card in CARDS)))
 
 
 def find(name: str, *, pretrained: bool = False) -> Card:
@@ -65,7 +75,7 @@ def compose(card: Card, backbone: Card) -> Card:
         raise UnknownModelError(
             f"{card.full_name} takes no backbone",
             expected="a model that stands on one: "
-            + ", ".join(dict.fromkeys(other.name for other in CARDS if other.takes_backbone)),
+            + ", ".join(dict.fromkeys(other.name for other in all_cards() if other.takes_backbone)),
             got=f"{card.name}+{backbone.name}",
             remedy="name the model without a backbone",
         )
@@ -107,14 +117,15 @@ def compose(card: Card, backbone: Card) -> Card:
 
 def editions(name: str) -> tuple[Card, ...]:
     """The cards of all editions of a model; empty for an unknown name."""
-    return tuple(card for card in CARDS if card.name == name)
+    own = tuple(card for card in CARDS if card.name == name)  # first without looking at other packages
+    return own or tuple(card for card in all_cards() if card.name == name)
 
 
 def _find_one(name: str, *, pretrained: bool) -> Card:
     model, at, edition = name.partition("@")
     cards = editions(model)
     if not cards:
-        names = list(dict.fromkeys(card.name for card in CARDS))
+        names = list(dict.fromkeys(card.name for card in all_cards()))
         near = difflib.get_close_matches(model.lower().replace("-", "").replace("_", ""), names, n=3, cutoff=0.5)
         raise UnknownModelError(
             f"there is no model named {model}",

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
     from visus.ops.nms import Method
     from visus.ops.predictors import Predictors
-from visus.structures import Detections
+from visus.structures import Batch, Detections
 
 
 class Output(NamedTuple):
@@ -35,24 +35,36 @@ class Output(NamedTuple):
 
 @runtime_checkable
 class Network(Protocol):
-    """A paper's network: ``forward(images) == from_features(features(images))`` in train and eval mode, but for the
-    auxiliary logits of an :class:`Output`.
+    """A paper's network: images in, raw outputs out.
 
-    ``channels`` names the maps of ``features`` by stride, so that any network can be a backbone; ``head`` lists the
-    prefixes of parameters whose shape depends on the number of classes, so that transfer knows what to leave behind.
+    ``head`` lists the prefixes of parameters whose shape depends on the number of classes, so that transfer knows what
+    to leave behind.
+    """
+
+    head: tuple[str, ...]
+
+    def __call__(self, images: Tensor) -> Any:
+        """The raw outputs of [N,C,H,W]: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
+
+
+@runtime_checkable
+class Backbone(Network, Protocol):
+    """A network with feature maps: other networks can stand on them, and Grad-CAM explains by them.
+
+    ``network(images) == network.from_features(network.features(images), (H, W))`` in train and eval mode, but for the
+    auxiliary logits of an :class:`Output`. ``channels`` gives the channels of each map by its stride.
     """
 
     channels: Mapping[int, int]
-    head: tuple[str, ...]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        """[N,C,H,W] -> {stride: [N,channels[stride],~H/stride,~W/stride]}, from fine to coarse."""
+        """[N,C,H,W] -> {stride: [N,channels[stride],~H/stride,~W/stride]}, from fine to coarse.
 
-    def from_features(self, features: dict[int, Tensor]) -> Any:
-        """The raw outputs from the maps."""
+        The images themselves are not among the maps.
+        """
 
-    def __call__(self, images: Tensor) -> Any:
-        """The raw outputs: logits [N,K], [N,K,h,w], an :class:`Output`, or what the codec reads."""
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Any:
+        """The raw outputs from the maps. ``size``: (H, W) of the images, which outputs in pixels need."""
 
 
 @runtime_checkable
@@ -64,19 +76,17 @@ class Growing(Protocol):
 
 
 class Codec(Protocol):
-    """Reads and writes the raw outputs of one network; encode and decode are inverses of one another.
+    """Trains one network and reads its answers; a task finds it as ``network.codec``.
 
-    Tasks find it as ``network.codec``; a network without one speaks plain logits.
+    It is given the network itself, so that it may run it several times, in parts, or word by word. Most need one pass:
+    see :mod:`visus.models.codecs`. A network of plain logits has none, and its task brings one.
     """
 
-    def encode(self, targets: Any, device: torch.device) -> Any:
-        """A batch's targets as what :meth:`losses` compares with."""
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms, in train and in eval mode; their sum is minimised. The batch's images are normalised."""
 
-    def losses(self, outputs: Any, encoded: Any) -> dict[str, Tensor]:
-        """Named scalar terms; their sum is minimised."""
-
-    def decode(self, outputs: Any) -> Any:
-        """Answers in network pixels: scores [N,K] (classification), or a list of N Detections."""
+    def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
+        """One value an image, in network pixels; the values name their classes by number."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""Anchors from boxes: k-means over their shapes, with 1 - IoU as the distance. Loads no torch."""
+"""Finds anchors by k-means over the shapes of boxes, with 1 - IoU as the distance. Loads no torch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.ops.iou import shape_iou
+
 Shapes = NDArray[np.float64]
 
 _ROUNDS = 300
 
 
 class Clusters(NamedTuple):
-    """What :func:`cluster_shapes` found.
+    """The anchors that :func:`cluster_shapes` found.
 
     Args:
         anchors: [k,2] width and height, in order of area.
@@ -26,16 +28,8 @@ class Clusters(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def shape_overlaps(shapes: Shapes, others: Shapes) -> Shapes:
-    """Intersection over union of boxes that share a centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
-    shared = np.minimum(shapes[:, None], others[None]).prod(-1)
-    union: Shapes = shapes.prod(-1)[:, None] + others.prod(-1)[None] - shared
-    overlaps: Shapes = shared / union
-    return overlaps
-
-
 def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 10) -> Clusters:
-    """The ``count`` shapes that fit the given ones best on average.
+    """Finds the ``count`` anchors with the best mean IoU over the given shapes.
 
     K-means with the distance d(box, centroid) = 1 - IoU(box, centroid) of YOLO9000 (arXiv:1612.08242), section 2,
     "Dimension clusters". A centroid becomes the mean of its shapes, as in the authors' code, which need not raise the
@@ -54,11 +48,11 @@ def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 1
         centroids = _far_apart(shapes, count, random)
         owner = np.full(len(shapes), -1)
         for _ in range(_ROUNDS):
-            overlaps = shape_overlaps(shapes, centroids)
-            mean = float(overlaps.max(1).mean())
+            iou = shape_iou(shapes, centroids)
+            mean = float(iou.max(1).mean())
             if mean > highest:
                 best, highest = centroids, mean
-            nearest = overlaps.argmax(1)
+            nearest = iou.argmax(1)
             if np.array_equal(nearest, owner):
                 break
             owner = nearest
@@ -66,15 +60,15 @@ def cluster_shapes(shapes: Shapes, count: int, *, seed: int = 0, starts: int = 1
                 [shapes[owner == k].mean(0) if np.any(owner == k) else centroids[k] for k in range(count)]
             )
     best = best[np.argsort(best.prod(1), kind="stable")]
-    counts = np.bincount(shape_overlaps(shapes, best).argmax(1), minlength=count)
+    counts = np.bincount(shape_iou(shapes, best).argmax(1), minlength=count)
     return Clusters(best, highest, counts)
 
 
 def _far_apart(shapes: Shapes, count: int, random: np.random.Generator) -> Shapes:
-    """[k,2] of the shapes, each drawn the likelier the farther it is from those before it."""
+    """Draws [k,2] of the shapes to start from (k-means++): shapes far from those already drawn are more likely."""
     chosen = [int(random.integers(len(shapes)))]
     for _ in range(count - 1):
-        distance = np.clip(1 - shape_overlaps(shapes, shapes[chosen]).max(1), 0, None) ** 2
+        distance = np.clip(1 - shape_iou(shapes, shapes[chosen]).max(1), 0, None) ** 2
         total = distance.sum()
         chosen.append(int(random.choice(len(shapes), p=distance / total)) if total > 0 else chosen[0])
     return shapes[chosen].copy()

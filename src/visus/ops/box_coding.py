@@ -1,4 +1,4 @@
-"""Boxes written as offsets from reference boxes, and read back."""
+"""Encodes boxes as offsets from reference boxes, and decodes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST_LOG_RATIO = math.log(1000 / 16)
 
 @dataclass(frozen=True, slots=True)
 class BoxCoding:
-    """Offsets of a box G from a reference box P, in the units that R-CNN introduced and SSD divides by variances.
+    """Offsets of a box G from a reference box P, as in R-CNN; SSD divides them by variances.
 
     ``tx = (Gx - Px) / Pw / v0, ty = (Gy - Py) / Ph / v1, tw = log(Gw / Pw) / v2, th = log(Gh / Ph) / v3`` with centres
     (x, y) and sides (w, h): Girshick et al. 2014, appendix C, equations 6 to 9; SSD (arXiv:1512.02325) equation 2.

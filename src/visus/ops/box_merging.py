@@ -1,4 +1,4 @@
-"""From many boxes of one object to one: OverFeat's greedy merging, in numpy.
+"""Merges many boxes of one object into one: OverFeat's greedy merging, in numpy.
 
 Sermanet et al., OverFeat, ICLR 2014, arXiv:1312.6229, section 4.3: where suppression drops all boxes but the best,
 merging averages them, and what many windows agree on becomes surer than what one of them says.
@@ -15,7 +15,7 @@ from visus.ops.iou import pairwise_iou
 
 
 class Merged(NamedTuple):
-    """What is left of boxes of one class, the surest first.
+    """The merged boxes of one class, the highest total score first.
 
     Args:
         boxes: [M,4] float64 xyxy.
@@ -29,7 +29,7 @@ class Merged(NamedTuple):
 
 
 def merge_boxes(boxes: NDArray[np.floating], scores: NDArray[np.floating], *, limit: float = 0.5) -> Merged:
-    """Merges the two boxes that fit best, again and again, until none fit by ``limit`` or better.
+    """Merges the best fitting pair of boxes again and again, until no pair has a misfit of ``limit`` or less.
 
     Two boxes become their plain average, edge by edge, and their scores are added.
 
@@ -61,7 +61,7 @@ def merge_boxes(boxes: NDArray[np.floating], scores: NDArray[np.floating], *, li
 
 
 def misfit(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How badly boxes fit one another: boxes [N,4], others [M,4] xyxy -> [N,M], 0 for equal ones.
+    """The misfit of every pair of boxes: boxes [N,4], others [M,4] xyxy -> [N,M], 0 for equal boxes.
 
     The distance of their middles, in mean sides (of a box the root of its area), and the share of their union that they
     do not have in common. The paper's match_score is the sum of "the distance between centers" and "the intersection

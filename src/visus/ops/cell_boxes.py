@@ -1,4 +1,4 @@
-"""Boxes as YOLO v2 and v3 write them: a centre within a cell of a map, sides as multiples of an anchor's."""
+"""Box coding of YOLO v2 and v3: a centre within a cell of the map, sides as multiples of an anchor's sides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGEST_LOG_RATIO = 10.0  # exp(10) = 22026 anchors: no network means that, and
 
 
 class CellBoxes(NamedTuple):
-    """The predictors of an input: B a cell, level by level, in each row by row, in a cell anchor by anchor.
+    """The predictors of an input: B in each cell; ordered by level, row, column and anchor.
 
     Letters: A predictors in all.
 
@@ -32,7 +32,7 @@ class CellBoxes(NamedTuple):
     levels: tuple[tuple[int, int, int], ...]
 
     def decode(self, raw: Tensor) -> Tensor:
-        """raw [...,A,4], before any sigmoid -> boxes [...,A,4] xyxy in pixels, not clipped.
+        """Decodes raw outputs [...,A,4], before any sigmoid, into boxes [...,A,4] xyxy in pixels, not clipped.
 
         ``bx = sigmoid(tx) + cx, by = sigmoid(ty) + cy, bw = pw exp(tw), bh = ph exp(th)``: YOLO9000
         (arXiv:1612.08242), section 2, "Direct location prediction".
@@ -52,7 +52,7 @@ class CellBoxes(NamedTuple):
         return torch.cat([shares.clamp(0, 1), ratios], dim=-1)  # clamped: a centre on the image's far edge
 
     def responsible(self, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """The predictor of each box: of all anchors the one whose shape overlaps it most, in the cell of its centre.
+        """The predictor of each box: the anchor of the highest shape IoU, in the cell of the box's centre.
 
         Args:
             boxes: [G,4] xyxy.
@@ -79,7 +79,7 @@ class CellBoxes(NamedTuple):
 def place_cells(
     maps: Sequence[tuple[int, int]], anchors: Sequence[Sequence[Anchor]], size: tuple[int, int], device: torch.device
 ) -> CellBoxes:
-    """The predictors of an input.
+    """Makes the predictors of an input.
 
     Args:
         maps: (height, width) of each level's map.
@@ -102,6 +102,6 @@ def place_cells(
 
 
 def shape_iou(shapes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union as if all shared one centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
+    """Intersection over union of boxes with one common centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
     shared = torch.minimum(shapes[:, None], others[None]).prod(-1)
     return shared / (shapes.prod(-1)[:, None] + others.prod(-1)[None] - shared)

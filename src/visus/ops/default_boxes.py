@@ -15,7 +15,7 @@ from visus.ops.predictors import Grid
 
 @dataclass(frozen=True, slots=True)
 class DefaultBoxes:
-    """Shapes and places of default boxes over M maps, from fine to coarse (SSD, arXiv:1512.02325, section 2.2).
+    """Shapes and positions of default boxes over M maps, from fine to coarse (SSD, arXiv:1512.02325, section 2.2).
 
     Each cell of map k has, in this order: a square of scale ``s_k``, a square of scale ``sqrt(s_k * s_k+1)``, and for
     every aspect ratio a one box of ``s_k * sqrt(a)`` by ``s_k / sqrt(a)`` and one lying the other way.
@@ -52,7 +52,7 @@ class DefaultBoxes:
         """The cells of each map; arguments and errors as of :meth:`place`."""
         if len(maps) != len(self.steps):
             raise ShapeError(
-                "default boxes need one map a level", expected=f"{len(self.steps)} maps", got=f"{len(maps)} maps"
+                "default boxes need one map for each level", expected=f"{len(self.steps)} maps", got=f"{len(maps)} maps"
             )
         return tuple(
             Grid(rows, columns, count, (size[0] / rows, size[1] / columns) if step is None else (step, step))
@@ -62,7 +62,7 @@ class DefaultBoxes:
     def place(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
     ) -> Tensor:
-        """All default boxes of an input.
+        """Makes all default boxes of an input.
 
         Args:
             maps: (height, width) of each of the M maps.
@@ -89,7 +89,7 @@ class DefaultBoxes:
 
 
 def linear_scales(count: int, smallest: float = 0.2, largest: float = 0.9) -> tuple[float, ...]:
-    """The ``count + 1`` scales of SSD's equation 4 for maps where the first is finer than the rule begins.
+    """The ``count + 1`` scales of SSD's equation 4; the first map is finer than those of the rule.
 
     The first map has half of ``smallest`` (0.1 in the paper's section 3.1), the others rise linearly from ``smallest``
     to ``largest``; one more step gives the scale after the last.

@@ -1,4 +1,4 @@
-"""Generalised intersection over union, of tensors and with gradients; the plain one is ``torchvision.ops.box_iou``."""
+"""Generalised intersection over union of tensors, with gradients; plain IoU is ``torchvision.ops.box_iou``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def paired_giou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU less the empty share of the smallest box around both (Rezatofighi et al., arXiv:1902.09630, algorithm 1).
+    """IoU minus the empty share of the smallest box around both (Rezatofighi et al., arXiv:1902.09630, algorithm 1).
 
     Unlike IoU it tells near misses from far ones, so that boxes which do not touch have a slope.
 

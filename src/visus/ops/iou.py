@@ -1,4 +1,4 @@
-"""Intersection over union of boxes in numpy, for what must not load torch."""
+"""Intersection over union of boxes in numpy, for modules that must not load torch."""
 
 from __future__ import annotations
 
@@ -13,4 +13,12 @@ def pairwise_iou(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> N
     shared = np.clip(sides, 0, None).prod(-1)
     union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
     ratio: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return ratio
+
+
+def shape_iou(shapes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of boxes with one common centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
+    shared = np.minimum(shapes[:, None], others[None]).prod(-1)
+    union = shapes.prod(-1)[:, None] + others.prod(-1)[None] - shared
+    ratio: NDArray[np.float64] = shared / union
     return ratio

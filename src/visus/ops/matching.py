@@ -1,4 +1,4 @@
-"""Which reference box is answerable for which object."""
+"""Assigns objects to reference boxes (default boxes, anchors)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def match_band(
 
 
 def _best_pairs(overlaps: Tensor) -> tuple[Tensor, Tensor]:
-    """For every object that overlaps any reference box, one of its own: (objects [P], references [P])."""
+    """Pairs every object that overlaps any reference box with a box of its own: (objects [P], references [P])."""
     highest, chosen = overlaps.max(1)
     objects = torch.nonzero(highest > 0).flatten()
     chosen = chosen[objects]

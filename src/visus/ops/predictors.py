@@ -1,4 +1,4 @@
-"""Where a detector answers: grids of cells, in each of them a few predictors."""
+"""The predictors of a detector: grids of cells, with a few predictors in each cell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ only that box's width and height (YOLO v2 and v3), or the box that the network a
 
 
 class Grid(NamedTuple):
-    """The cells of one map, and the predictors in each.
+    """The cells of one map, and the number of predictors in each cell.
 
     Args:
         rows, columns: of cells.
@@ -28,12 +28,12 @@ class Grid(NamedTuple):
 
     @property
     def total(self) -> int:
-        """The number of its predictors."""
+        """The number of predictors of the grid."""
         return self.rows * self.columns * self.per_cell
 
 
 class Predictors(NamedTuple):
-    """The A predictors of an input: grid by grid, row by row, cell by cell.
+    """The A predictors of an input, ordered by grid, row and column.
 
     Args:
         boxes: [A,4] float32 xyxy in network pixels, around the centre of each predictor's cell: its default box or
@@ -49,39 +49,39 @@ class Predictors(NamedTuple):
     name: Literal["default boxes", "anchors", "cells"]
 
     def first(self, grid: int) -> int:
-        """The number of a grid's first predictor."""
+        """The index of a grid's first predictor."""
         return sum(own.total for own in self.grids[:grid])
 
     def place(self, predictor: int) -> tuple[int, int, int]:
-        """(grid, row, column) of a predictor."""
+        """Grid, row and column of a predictor."""
         rest = predictor
         for number, grid in enumerate(self.grids):
             if 0 <= rest < grid.total:
                 return number, *divmod(rest // grid.per_cell, grid.columns)
             rest -= grid.total
-        raise IndexError(f"there are {len(self.boxes)} predictors, and none with the number {predictor}")
+        raise IndexError(f"expected a predictor from 0 to {len(self.boxes) - 1}, got {predictor}")
 
     def of_cell(self, grid: int, row: int, column: int) -> slice:
-        """The numbers of the predictors of a cell."""
+        """The indices of a cell's predictors."""
         own = self.grids[grid]
         start = self.first(grid) + (row * own.columns + column) * own.per_cell
         return slice(start, start + own.per_cell)
 
     def corner(self, grid: int) -> tuple[float, float]:
-        """(y, x) where a grid's first cell begins, in network pixels; 0, but for torchvision's RetinaNet."""
+        """The corner (y, x) where a grid begins, in network pixels; (0, 0) except in torchvision's RetinaNet."""
         left, top, right, bottom = self.boxes[self.first(grid)].tolist()
         height, width = self.grids[grid].step
         return (top + bottom - height) / 2, (left + right - width) / 2
 
     def cell_of(self, grid: int, x: float, y: float) -> tuple[int, int]:
-        """(row, column) of the cell that a point lies in, or of the nearest."""
+        """Row and column of the cell that contains a point, or of the nearest cell."""
         own, (top, left) = self.grids[grid], self.corner(grid)
         row, column = int((y - top) // own.step[0]), int((x - left) // own.step[1])
         return min(max(row, 0), own.rows - 1), min(max(column, 0), own.columns - 1)
 
 
 def cell_grid(grid: Grid, device: torch.device) -> Tensor:
-    """[A,4] xyxy: the cell of each predictor of a grid that begins at pixel 0."""
+    """The cell of each predictor, [A,4] xyxy, of a grid that begins at pixel 0."""
     rows, columns = torch.meshgrid(
         torch.arange(grid.rows, device=device), torch.arange(grid.columns, device=device), indexing="ij"
     )

@@ -1,4 +1,4 @@
-"""RetinaNet's anchors: a few sizes and shapes at every place of every level of a pyramid."""
+"""RetinaNet's anchors: a few sizes and shapes at every position of every pyramid level."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class PyramidAnchors:
 
     @property
     def per_place(self) -> int:
-        """The number of anchors at one place."""
+        """The number of anchors at one position."""
         return len(self.octave) * len(self.ratios)
 
     def shapes(self, level: int, device: torch.device | None = None) -> Tensor:
-        """[B,4] float32 xyxy in pixels: the anchors at one place of a level, around (0, 0)."""
+        """The anchors of one position of a level, around (0, 0): [B,4] float32 xyxy in pixels."""
         base = self.side * self.strides[level]
         sizes = [int(base * factor) if self.whole_pixels else base * factor for factor in self.octave]
         tall = torch.tensor(self.ratios, device=device).sqrt()[:, None]  # [R, 1]
@@ -56,7 +56,9 @@ class PyramidAnchors:
     def grids(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Grid, ...]:
         """The cells of each level; arguments and errors as of :meth:`place`."""
         if len(maps) != len(self.strides):
-            raise ShapeError("anchors need one map a level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}")
+            raise ShapeError(
+                "anchors need one map for each level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}"
+            )
         return tuple(
             Grid(
                 rows,
@@ -70,7 +72,7 @@ class PyramidAnchors:
     def place(
         self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
     ) -> Tensor:
-        """All anchors of an input.
+        """Makes all anchors of an input.
 
         Args:
             maps: (height, width) of each level.

@@ -1,4 +1,4 @@
-"""How long the parts of an answer take; measured only while somebody asks."""
+"""Measures the time of each part of a prediction, while a stopwatch is active."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _running: ContextVar[Stopwatch | None] = ContextVar("_running", default=None)
 
 
 class Stopwatch:
-    """Adds up the seconds of every :func:`timed` part in this thread, and of a network, while it is entered.
+    """Context: adds up the seconds of every :func:`timed` part in this thread, and of a network.
 
     Args:
         network: its forward passes are the part "network".
@@ -49,7 +49,7 @@ class Stopwatch:
             _running.reset(self._token)
 
     def add(self, part: str, seconds: float) -> None:
-        """More time for a part."""
+        """Adds seconds to a part."""
         self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     def _begin(self, network: nn.Module, images: Any) -> None:  # noqa: ARG002
@@ -61,7 +61,7 @@ class Stopwatch:
 
 @contextmanager
 def timed(part: str) -> Iterator[None]:
-    """The time within counts as ``part``, if a stopwatch runs."""
+    """Context: the time inside counts as ``part`` if a stopwatch is active."""
     watch = _running.get()
     if watch is None:
         yield
@@ -72,7 +72,7 @@ def timed(part: str) -> Iterator[None]:
 
 
 def now(device: torch.device) -> float:
-    """Seconds, once everything asked of the device is done."""
+    """The time in seconds, after the device has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)  # by its name: another one may be the current one
     return time.perf_counter()

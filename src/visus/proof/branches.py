@@ -1,4 +1,4 @@
-"""The convolutions and poolings of a block, as a layer table writes them: "1x1 64 > 3x3 96 s2 p0".
+"""Compares the convolutions and poolings of a block with a layer table's text, such as "1x1 64 > 3x3 96 s2 p0".
 
 A branch is a chain of steps. "[ A | B > C ] > D" is a step D behind A and C, "A > [ B | C ]" are two steps behind A.
 """
@@ -20,7 +20,7 @@ _STEP = re.compile(r"^(?P<pool>(?:max |avg )?pool )?(?P<h>\d+)x(?P<w>\d+)(?: (?P
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What a block consists of.
+    """The steps of a block, and which step follows which.
 
     Args:
         steps: how often each step comes.
@@ -32,7 +32,7 @@ class Block:
 
 
 def stated(branches: Iterable[str]) -> Block:
-    """The block of published branches.
+    """Parses published branches into a block.
 
     Raises:
         ValueError: for a step that says nothing that is known here, or brackets that do not fit.
@@ -42,12 +42,12 @@ def stated(branches: Iterable[str]) -> Block:
         tokens = [token.strip() for token in re.split(r"([>|\[\]])", branch) if token.strip()]
         rest = _chain(tokens, [], block)[1]
         if rest:
-            raise ValueError(f'"{branch}" does not read as branches: see {" ".join(rest)}')
+            raise ValueError(f'"{branch}" does not list branches; the part that does not fit: {" ".join(rest)}')
     return block
 
 
 def _chain(tokens: list[str], before: list[str], block: Block) -> tuple[list[str], list[str]]:
-    """Reads "STEP > STEP ..."; the last steps, and the tokens that follow."""
+    """Parses "STEP > STEP ..."; returns the last steps, and the remaining tokens."""
     while True:
         if tokens and tokens[0] == "[":
             lasts: list[str] = []
@@ -84,7 +84,7 @@ def _spelling(text: str) -> str:
 
 
 def measured(windows: Sequence[Window], *, groups: bool) -> Block:
-    """The block that ran; a weight that is used again is no further step.
+    """The block of the windows that ran; a second use of the same weight is not counted.
 
     Poolings of a whole map, as in the gates of squeeze-and-excitation, are no steps.
 
@@ -128,7 +128,7 @@ def _write(kind: str, stride: int, *, groups: int = 1, depthwise: bool = False, 
 
 
 def differences(expected: Block, got: Block) -> str:
-    """What is missing, what is too much, and what does not follow on what it should; "" if nothing.
+    """The differences in words: missing steps, surplus steps, and steps in the wrong order; "" if there are none.
 
     A table does not print every way through a block (such as that of a gate, or of what is added), so that only the
     printed ones must be there.
@@ -144,5 +144,5 @@ def differences(expected: Block, got: Block) -> str:
 
 
 def listed(steps: Counter[str]) -> list[str]:
-    """The steps in the order of their names, such as "2 x 3x3 64"."""
+    """The steps as texts such as "2 x 3x3 64", sorted by name."""
     return [f"{number} x {step}" if number > 1 else step for step, number in sorted(steps.items())]

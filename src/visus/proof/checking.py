@@ -1,4 +1,4 @@
-"""Holds a network to what is published of it."""
+"""Checks a network against the published facts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from visus.proof import branches
 from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import UNITS, Fact, Fault, Locator, Printed, Row, read
-from visus.proof.verdict import Outcome, Proof, Verdict
+from visus.proof.verdict import FactOutcome, Proof, Verdict
 
 
 def prove_card(card: Card) -> Proof:
-    """Builds the network of a card at the classes and the input of its facts, and holds it to them.
+    """Builds a card's network with the classes and the input of its facts, and checks it against them.
 
     Of the card only the builder, its options and the id of the facts are used: what is expected comes from the facts.
     """
@@ -33,7 +33,7 @@ def prove_card(card: Card) -> Proof:
 
 
 def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], model: str) -> Proof:
-    """Holds the network that ``build`` gives to an entry of the facts.
+    """Checks the network that ``build`` returns against an entry of the facts.
 
     Whatever is wrong with the entry, or with building or running the network, is a verdict too.
     """
@@ -61,11 +61,11 @@ def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], mode
 
 
 class _CannotTellError(Exception):
-    """A value that the network does not have; its message says why."""
+    """The network has no such value; the message says why."""
 
 
 def _faulty(faults: Sequence[Fault], source: str) -> tuple[Verdict, ...]:
-    return tuple(Verdict(f.row, f.key, Outcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
+    return tuple(Verdict(f.row, f.key, FactOutcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
 
 
 def _totals(published: Fact, found: Measurement) -> Iterator[Verdict]:
@@ -77,7 +77,7 @@ def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
     try:
         _calls(found, row)
     except _CannotTellError as error:
-        yield Verdict(row.name, "at", Outcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
+        yield Verdict(row.name, "at", FactOutcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
         return
     for key, expected in row.values.items():
         try:
@@ -88,16 +88,16 @@ def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
             else:
                 yield _compared(row.name, key, expected, _value(found, row, key), published.paper)
         except (_CannotTellError, ValueError) as error:
-            yield Verdict(row.name, key, Outcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
+            yield Verdict(row.name, key, FactOutcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
 
 
 def _compared(row: str, key: str, expected: Any, got: Any, source: str) -> Verdict:
     if _same(key, expected, got):
-        return Verdict(row, key, Outcome.HOLDS, expected, got, source=source)
+        return Verdict(row, key, FactOutcome.HOLDS, expected, got, source=source)
     reason = ""
     if isinstance(expected, int) and isinstance(got, int):
         reason = f"{abs(got - expected):,} too {'many' if got > expected else 'few'}"
-    return Verdict(row, key, Outcome.OURS_IS_WRONG, expected, got, reason, source)
+    return Verdict(row, key, FactOutcome.OURS_IS_WRONG, expected, got, reason, source)
 
 
 def _same(key: str, expected: Any, got: Any) -> bool:
@@ -109,12 +109,12 @@ def _same(key: str, expected: Any, got: Any) -> bool:
 
 
 def _without_ones(shape: Sequence[int]) -> list[int]:
-    """A shape in which vectors and maps of one value are the same."""
+    """A shape without its sides of 1, so that a vector equals a 1x1 map."""
     return [side for side in shape if side != 1]
 
 
 def _spread(value: int | Sequence[int], length: int) -> list[int]:
-    """A number for each axis, or for each side of each axis."""
+    """Repeats a published number for each axis, or for each side of each axis."""
     if isinstance(value, int):
         return [value] * length
     return [side for side in value for _ in range(length // len(value))]
@@ -129,7 +129,7 @@ def _calls(found: Measurement, row: Row) -> list[Call]:
         for outer in row.at:
             inside = inner.path.startswith(f"{outer.path}." if outer.path else "")
             if inner is not outer and (inner == outer or (inside and inner.path != outer.path)):
-                raise _CannotTellError(f"{inner} is named together with {outer}, which it is a part of")
+                raise _CannotTellError(f"the row names both {outer} and {inner}, which is a part of it")
     return calls
 
 
@@ -144,7 +144,7 @@ def _call(found: Measurement, locator: Locator) -> Call:
 
 
 def _near(found: Measurement, path: str) -> str:
-    """The children of the longest part of a path that there is."""
+    """A remark that lists the modules near a wrong path: the children of its longest existing part."""
     around = path
     while around not in found.owned:
         around = around.rpartition(".")[0]
@@ -154,7 +154,7 @@ def _near(found: Measurement, path: str) -> str:
 
 
 def _value(found: Measurement, row: Row, key: str) -> Any:
-    """What the network has at a row: a number, or a list where axes or sides differ."""
+    """The network's value for a key of a row: a number, or a list with one number for each axis or side."""
     calls = _calls(found, row)
     last = max(calls, key=lambda call: call.ended)
     if key == "params":
@@ -180,7 +180,7 @@ def _pools_all(found: Measurement, row: Row) -> bool:
 
 
 def _window(found: Measurement, row: Row) -> Window:
-    """The one kind of window of a row."""
+    """The window of a row, of which there must be one kind."""
     windows = [window for call in _calls(found, row) for window in call.windows]
     fitting = [w for w in windows if (w.kind == "pooling") == ("pool" in row.kind.lower())] or windows
     kinds = {(w.kernel, w.stride, w.padding, w.groups) for w in fitting}
@@ -195,7 +195,7 @@ def _branches(found: Measurement, row: Row, expected: list[str], source: str) ->
     block = branches.stated(expected)
     got = branches.measured(windows, groups=any(" g" in step for step in block.steps))
     reason = branches.differences(block, got)
-    outcome = Outcome.OURS_IS_WRONG if reason else Outcome.HOLDS
+    outcome = FactOutcome.OURS_IS_WRONG if reason else FactOutcome.HOLDS
     return Verdict(row.name, "branches", outcome, expected, branches.listed(got.steps), reason, source)
 
 
@@ -207,26 +207,26 @@ def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
     try:
         got = _value(found, published.row(figure.row), figure.key) if figure.row else getattr(found, figure.key)
     except _CannotTellError as error:
-        return _verdict(figure, Outcome.OURS_IS_WRONG, None, str(error))
+        return _verdict(figure, FactOutcome.OURS_IS_WRONG, None, str(error))
     counted = [number * UNITS[figure.unit] for number in (got if isinstance(got, list) else [got])]
     farthest = max(counted, key=lambda number: abs(number - figure.value))
     agrees = abs(farthest - figure.value) <= figure.within
     if agrees and not figure.wrong:
-        return _verdict(figure, Outcome.HOLDS, farthest)
+        return _verdict(figure, FactOutcome.HOLDS, farthest)
     if agrees:
         reason = f"the facts call this figure wrong ({figure.wrong}), but ours agrees with it"
     elif not figure.wrong:
-        reason = f"it may be off by {_number(figure.within)} and is by {_number(abs(farthest - figure.value))}"
+        reason = f"ours may differ by {_number(figure.within)}, but differs by {_number(abs(farthest - figure.value))}"
     elif exact is None:
         reason = "the facts call this figure wrong, but state no exact count that ours could be held to"
     elif not _same(figure.key, exact, got):
         reason = "the facts call this figure wrong, but ours is not their exact count either"
     else:
-        return _verdict(figure, Outcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
-    return _verdict(figure, Outcome.OURS_IS_WRONG, farthest, reason)
+        return _verdict(figure, FactOutcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
+    return _verdict(figure, FactOutcome.OURS_IS_WRONG, farthest, reason)
 
 
-def _verdict(figure: Printed, outcome: Outcome, got: float | None, reason: str = "") -> Verdict:
+def _verdict(figure: Printed, outcome: FactOutcome, got: float | None, reason: str = "") -> Verdict:
     return Verdict(
         row=figure.row,
         key=figure.key,

@@ -1,4 +1,4 @@
-"""What a network really is: one pass through it in which nothing is computed, and what every module did in it.
+"""Measures a network by one forward pass that computes no values, and notes what every module did.
 
 Nothing here is read from a layer's attributes: kernels, strides, paddings and groups are those of the operators that
 ran, shapes are those of their results.
@@ -16,20 +16,19 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operations import Operation, OperatorTrace, TensorTable
-from visus.analysis.recorder import values_left_away
+from visus.analysis.operator_window import Pair, operator_window, pair
+from visus.analysis.recorder import without_values
 
 aten = torch.ops.aten
 
 PRODUCTS = (aten.addmm, aten.mm, aten.bmm, aten.baddbmm)
-POOLINGS = (aten.max_pool2d_with_indices, aten.avg_pool2d)
 MEANS = (aten.mean, aten.sum, aten.amax)
 ADAPTIVE = (aten._adaptive_avg_pool2d, aten.adaptive_max_pool2d)
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A convolution, a linear layer (as a 1x1 convolution of a map of one value) or a pooling, as it ran.
+    """A convolution, pooling or linear layer (a 1x1 convolution of a 1x1 map) as it ran.
 
     Args:
         kind: which of them.
@@ -62,7 +61,7 @@ class Window:
 
 @dataclass(slots=True)
 class Call:
-    """One call of a module, with all that ran inside.
+    """One call of a module, with everything that ran inside it.
 
     Args:
         output: shape without the batch axis, of the last tensor that it gave back; None if it gave none.
@@ -83,7 +82,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was found.
+    """The counts and calls that one pass showed.
 
     Args:
         params: trainable values, without auxiliary heads.
@@ -106,12 +105,12 @@ class Measurement:
     owned: Mapping[str, Mapping[int, int]]
 
     def params_at(self, paths: Sequence[str]) -> int:
-        """Values under any of these modules, each counted once."""
+        """The number of parameter values in these modules; shared parameters count once."""
         return sum({identity: count for path in paths for identity, count in self.owned[path].items()}.values())
 
 
 def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
-    """Passes one image of ``size`` (channels, height, width) through the network in eval mode, and counts.
+    """Measures a network: passes one image of ``size`` (channels, height, width) through it in eval mode.
 
     The network is left as it was. On torch's meta device nothing is computed; a network that looks at values runs on
     its own device instead.
@@ -120,7 +119,7 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
     network.eval()
     try:
         try:
-            with values_left_away(network):
+            with without_values(network):
                 pass_ = _Pass(network, size)
         except Exception:
             pass_ = _Pass(network, size)  # what is wrong with the network is wrong here too
@@ -158,7 +157,7 @@ def _statistics(network: nn.Module, auxiliary: Sequence[str]) -> Iterator[int]:
 
 
 class _Pass:
-    """One forward pass, and what was seen of it."""
+    """Observes one forward pass."""
 
     def __init__(self, network: nn.Module, size: Sequence[int]) -> None:
         self.calls: dict[str, list[Call]] = {}
@@ -250,12 +249,11 @@ class _Pass:
         pad = self.pads.get(image) or (0, 0, 0, 0)
         area = (image.shape[2] - pad[0] - pad[1], image.shape[3] - pad[2] - pad[3])
         inputs = image.shape[1]
-        if packet is aten.convolution:
-            weight, stride, padding, groups = args[1], args[3], args[4], args[8]
-            around = _around(pad, _pair(padding))
-            kernel, outputs = _pair(weight.shape[2:]), output.shape[1]
+        ran = operator_window(packet, args)
+        if ran is not None and packet is aten.convolution:
+            weight, groups, around = args[1], args[8], _around(pad, ran.padding)
             return Window(
-                "convolution", kernel, _pair(stride), around, groups, inputs, outputs, area, _identity(weight)
+                "convolution", ran.kernel, ran.stride, around, groups, inputs, output.shape[1], area, _identity(weight)
             )
         pooling = _pooling(packet, args, image, output)
         if pooling is None:
@@ -266,25 +264,24 @@ class _Pass:
 
 
 def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) -> tuple[Pair, Pair, Pair] | None:
-    """Kernel, stride and padding of a pooling; None for anything else."""
-    if packet in POOLINGS:
-        kernel = _pair(args[1])
-        return kernel, _pair(args[2]) if len(args) > 2 and args[2] else kernel, _pair(args[3] if len(args) > 3 else 0)
+    """Kernel, stride and padding of a pooling; None for any other operator."""
+    if (window := operator_window(packet, args)) is not None:
+        return window.kernel, window.stride, window.padding
     if packet in ADAPTIVE:
         sides = list(zip(image.shape[2:], output.shape[2:], strict=True))
         if any(side % out for side, out in sides):
             return None  # windows of several sizes
-        steps = _pair([side // out for side, out in sides])
+        steps = pair([side // out for side, out in sides])
         return steps, steps, (0, 0)
     if packet in MEANS and len(args) > 1 and args[1] is not None:
         axes = {axis % 4 for axis in ([args[1]] if isinstance(args[1], int) else args[1])}
-        area = _pair(image.shape[2:])
+        area = pair(image.shape[2:])
         return (area, area, (0, 0)) if axes == {2, 3} else None
     return None
 
 
 def _identity(weight: Tensor) -> int:
-    """The same for all views of a tensor."""
+    """A number that is equal for all views of one tensor."""
     return int(weight.untyped_storage()._cdata)
 
 
@@ -295,9 +292,3 @@ def _tensors(output: Any) -> list[Tensor]:
 def _around(pad: tuple[int, int, int, int], padding: tuple[int, int]) -> tuple[int, int, int, int]:
     vertical, horizontal = padding
     return pad[0] + vertical, pad[1] + vertical, pad[2] + horizontal, pad[3] + horizontal
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    if isinstance(values, int):
-        return values, values
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])

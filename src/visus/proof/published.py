@@ -1,4 +1,4 @@
-"""The published facts: layer tables and exact counts, shipped with the package in ``facts/*.yaml``, a file a paper.
+"""The published facts (layer tables and exact counts), from ``facts/*.yaml`` in the package, one file for each paper.
 
 An entry of a file says of one network, at the paper's classes and input:
 
@@ -37,7 +37,7 @@ from visus.errors import UsageError
 
 
 def fact(id_: str) -> dict[str, Any]:
-    """One entry, with what it takes over from the one that it is ``like``.
+    """One entry of the facts; fields that it lacks come from the entry named in its ``like``.
 
     Raises:
         UsageError: if there is no fact of this id.
@@ -51,7 +51,7 @@ def fact(id_: str) -> dict[str, Any]:
 
 @cache
 def all_facts() -> dict[str, dict[str, Any]]:
-    """Every entry by its id, as it stands in its file."""
+    """Every entry by its id, as written in its file."""
     folder = files("visus.proof") / "facts"
     texts = [file.read_text(encoding="utf-8") for file in folder.iterdir() if file.name.endswith(".yaml")]
     return {entry["id"]: entry for text in texts for entry in yaml.load(text, _LOADER)["architectures"]}

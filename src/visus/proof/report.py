@@ -1,4 +1,4 @@
-"""Many proofs as one answer: a table for people, JSON, and Markdown for the pages."""
+"""A report of many proofs: as a table for people, as JSON, and as Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from visus.analysis.writing import written
 from visus.errors import UsageError
-from visus.proof.verdict import Outcome, Proof, Verdict
+from visus.proof.verdict import FactOutcome, Proof, Verdict
 
 WIDTH = 100
 NAMES = {
@@ -25,13 +25,17 @@ NAMES = {
     "sees": "receptive field",
 }
 """How people call a key, where not by its own name."""
-_COLOURS = {Outcome.HOLDS: "32", Outcome.PUBLISHED_IS_WRONG: "33", Outcome.OURS_IS_WRONG: "1;31"}  # of a terminal
+_COLOURS = {
+    FactOutcome.HOLDS: "32",
+    FactOutcome.PUBLISHED_IS_WRONG: "33",
+    FactOutcome.OURS_IS_WRONG: "1;31",
+}  # of a terminal
 _HEAD = ("model", "layer table", "facts", "hold", "slips", "wrong", "farthest printed figure that holds")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was said of networks; prints as a table.
+    """The proofs of several networks; prints as a table.
 
     Args:
         proofs: one a network, in the order of the catalogue.
@@ -41,16 +45,16 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether ours is wrong in nothing."""
+        """Whether no verdict says that our network is wrong."""
         return all(proof.holds for proof in self.proofs)
 
     @property
     def facts(self) -> int:
-        """How many published facts the networks were held to."""
+        """The number of published facts that the networks were checked against."""
         return sum(len(proof.verdicts) for proof in self.proofs)
 
-    def count(self, outcome: Outcome) -> int:
-        """How many verdicts have this outcome."""
+    def count(self, outcome: FactOutcome) -> int:
+        """The number of verdicts with this outcome."""
         return sum(len(proof.of(outcome)) for proof in self.proofs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,7 +62,7 @@ class Report:
         return {
             "networks": len(self.proofs),
             "facts": self.facts,
-            **{outcome.name.lower(): self.count(outcome) for outcome in Outcome},
+            **{outcome.name.lower(): self.count(outcome) for outcome in FactOutcome},
             "proofs": [proof.to_dict() for proof in self.proofs],
         }
 
@@ -66,19 +70,19 @@ class Report:
         return self.text()
 
     def text(self, *, verbose: bool = False, colour: bool = False) -> str:
-        """One line a network; the published figures that are wrong, with the reason; then what is wrong with ours.
+        """Text with a line for each network, then wrong published figures with the reason, then our own errors.
 
         Args:
             verbose: every fact of every network, and not one line a network.
             colour: with the colours of a terminal.
         """
         lines = [line for proof in self.proofs for line in _every_fact(proof)] if verbose else list(self._table(colour))
-        lines += self._section("Published figures that are wrong", Outcome.PUBLISHED_IS_WRONG, colour)
-        lines += self._section("Ours is wrong", Outcome.OURS_IS_WRONG, colour)
+        lines += self._section("Published figures that are wrong", FactOutcome.PUBLISHED_IS_WRONG, colour)
+        lines += self._section("Ours is wrong", FactOutcome.OURS_IS_WRONG, colour)
         return "\n".join([*lines, "", self._verdict(colour)])
 
     def save(self, file: str | Path) -> Path:
-        """Writes the verdicts into a file; its suffix chooses the form.
+        """Writes the verdicts to a file; the file's suffix chooses the format.
 
         Args:
             file: .json for all verdicts, .md for the table of :meth:`badges`, .txt for that of :meth:`text`.
@@ -93,7 +97,7 @@ class Report:
         return written(path, (self.text() if path.suffix == ".txt" else json.dumps(self.to_dict(), indent=2)) + "\n")
 
     def badges(self) -> str:
-        """A Markdown table: what each network was held to, and with what outcome."""
+        """A Markdown table: how many facts each network was checked against, and with what outcome."""
         rows = [
             "| model | layer table | facts | hold | published is wrong | ours is wrong |",
             "|---|--:|--:|--:|--:|--:|",
@@ -114,9 +118,9 @@ class Report:
         return "\n".join(rows)
 
     def slips(self) -> str:
-        """A Markdown table: every published figure that is wrong, and why."""
+        """A Markdown table of every wrong published figure, with the reason."""
         rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
-        for models, verdicts in _grouped(self.proofs, Outcome.PUBLISHED_IS_WRONG):
+        for models, verdicts in _grouped(self.proofs, FactOutcome.PUBLISHED_IS_WRONG):
             for verdict in verdicts:
                 cells = [
                     ", ".join(f"`{model}`" for model in models),
@@ -136,9 +140,9 @@ class Report:
         yield "  ".join("-" * width for width in widths)
         for proof, row in zip(self.proofs, rows, strict=True):
             line = _line(row, widths)
-            yield _painted(line, Outcome.OURS_IS_WRONG, colour) if not proof.holds else line
+            yield _painted(line, FactOutcome.OURS_IS_WRONG, colour) if not proof.holds else line
 
-    def _section(self, title: str, outcome: Outcome, colour: bool) -> Iterator[str]:
+    def _section(self, title: str, outcome: FactOutcome, colour: bool) -> Iterator[str]:
         groups = _grouped(self.proofs, outcome)
         if groups:
             yield ""
@@ -158,9 +162,9 @@ class Report:
         held = len(self.proofs) - unpublished
         good, slips, wrong = (self.count(outcome) for outcome in _ORDER)
         parts = [
-            _painted(f"{good:,} hold", Outcome.HOLDS, colour),
+            _painted(f"{good:,} hold", FactOutcome.HOLDS, colour),
             f"{slips:,} published figures are wrong" if slips != 1 else "1 published figure is wrong",
-            _painted(f"ours is wrong in {wrong:,}", Outcome.OURS_IS_WRONG, colour)
+            _painted(f"ours is wrong in {wrong:,}", FactOutcome.OURS_IS_WRONG, colour)
             if wrong
             else "ours is wrong in none",
         ]
@@ -174,23 +178,23 @@ class Report:
         return text
 
 
-_ORDER = (Outcome.HOLDS, Outcome.PUBLISHED_IS_WRONG, Outcome.OURS_IS_WRONG)
+_ORDER = (FactOutcome.HOLDS, FactOutcome.PUBLISHED_IS_WRONG, FactOutcome.OURS_IS_WRONG)
 
 
 def checked(file: str | Path) -> Path:
-    """The path of a file that a report can be saved to.
+    """Checks that a report can be saved to a file of this name, and returns the path.
 
     Raises:
         UsageError: if its suffix names no form.
     """
     path = Path(file)
     if path.suffix not in (".json", ".md", ".txt"):
-        raise UsageError(f"cannot tell the form of {file}", expected=".json, .md or .txt", got=path.suffix)
+        raise UsageError(f"unknown file format: {file}", expected=".json, .md or .txt", got=path.suffix)
     return path
 
 
 def shown(value: Any) -> str:
-    """A number, a shape or a list as people write it."""
+    """A number, a shape or a list as text for people."""
     if value is None:
         return "nothing"
     if isinstance(value, list | tuple):
@@ -221,7 +225,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _every_fact(proof: Proof) -> Iterator[str]:
-    """What a network was held to, one line a row of the layer table; what does not hold comes in a section below."""
+    """Lines with every fact that holds of a network, one line for each row of the layer table."""
     if not proof.fact:
         yield f"{proof.model}: nothing is published of it"
         yield ""
@@ -229,7 +233,7 @@ def _every_fact(proof: Proof) -> Iterator[str]:
     yield from _wrapped(f"{proof.model}: {proof.paper}", "")
     rows: dict[str, dict[str, str]] = {}
     sources = []
-    for verdict in proof.of(Outcome.HOLDS):
+    for verdict in proof.of(FactOutcome.HOLDS):
         facts = rows.setdefault(verdict.row or "the network", {})
         if verdict.text:
             exact = facts.get(verdict.key, f"{named(verdict.key)} {shown(verdict.got)}")
@@ -249,8 +253,8 @@ def _every_fact(proof: Proof) -> Iterator[str]:
     yield ""
 
 
-def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
-    """Verdicts of one reason together, each once, with the networks that have it."""
+def _grouped(proofs: Sequence[Proof], outcome: FactOutcome) -> list[tuple[tuple[str, ...], list[Verdict]]]:
+    """Groups of verdicts with one reason, each verdict once, with the names of its networks."""
     models: dict[object, list[str]] = {}
     verdicts: dict[object, Verdict] = {}
     for proof in proofs:
@@ -266,7 +270,7 @@ def _grouped(proofs: Sequence[Proof], outcome: Outcome) -> list[tuple[tuple[str,
 
 
 def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """What was published and what ours is, and why, for verdicts of one row and one reason."""
+    """The text and the reason for verdicts of one row and one reason: the published value and ours."""
     first = verdicts[0]
     row = f"{first.row}: " if first.row else ""
     if first.text:
@@ -279,7 +283,7 @@ def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
 
 
 def named(key: str) -> str:
-    """A key as people call it."""
+    """The name of a key for people."""
     return NAMES.get(key, key)
 
 
@@ -294,7 +298,7 @@ def _wrapped(text: str, indent: str, hanging: int | None = None) -> list[str]:
     )
 
 
-def _painted(text: str, outcome: Outcome, colour: bool) -> str:
+def _painted(text: str, outcome: FactOutcome, colour: bool) -> str:
     return f"\033[{_COLOURS[outcome]}m{text}\033[0m" if colour else text
 
 

@@ -1,4 +1,4 @@
-"""A fact, read and checked: what is malformed in it is said and not raised."""
+"""Reads and checks an entry of the facts; malformed parts are returned as faults, never raised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOCATOR = re.compile(r"^(?P<path>[^#]*)(#(?P<number>[1-9]\d*))?$")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong with a fact itself.
+    """An error in an entry of the facts itself.
 
     Args:
         row: the layer's name, "" for the whole entry.
@@ -36,7 +36,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Locator:
-    """One call of one module: its path, and the number of the call from 1."""
+    """Names one call of one module: its path, and the number of the call from 1."""
 
     path: str
     number: int = 1
@@ -64,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """A figure as a publication prints it.
+    """A rounded figure as a publication prints it.
 
     Args:
         row: the layer that it is of, "" for the whole network.
@@ -91,7 +91,7 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """All that is published of one network, at the paper's classes and input."""
+    """All published facts of one network, with the paper's classes and input."""
 
     id: str
     paper: str
@@ -102,16 +102,16 @@ class Fact:
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:
-        """The row of this name."""
+        """The row with this name."""
         return next(row for row in self.rows if row.name == name)
 
     def exact(self, row: str, key: str) -> Any:
-        """The exact value of a row, or of the network for the row ""; None where the fact has none."""
+        """The exact value of a row, or of the whole network for the row ""; None if the entry has none."""
         return self.row(row).values.get(key) if row else self.totals.get(key)
 
 
 def read(entry: Mapping[str, Any]) -> tuple[Fact | None, list[Fault]]:
-    """An entry of the facts, and what is malformed in it; None if there is not even an input to try."""
+    """Reads an entry of the facts, and returns it with its faults; None in its place if it has no usable input."""
     faults = [Fault("", key, f"unknown key; known are {_list(_ENTRY_KEYS)}") for key in entry if key not in _ENTRY_KEYS]
     size = entry.get("input")
     if not _is_counts(size, 3):
@@ -176,7 +176,7 @@ def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
 
 
 def _is_value(row: str, key: str, value: Any, faults: list[Fault]) -> bool:
-    """Whether a row's value has the form that its key demands; else this is noted."""
+    """Whether a row's value has the form that its key demands; if not, adds a fault."""
     if key == "branches":
         right, form = (
             isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value),

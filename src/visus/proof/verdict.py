@@ -1,4 +1,4 @@
-"""What can be said of a fact, and of all facts of a network."""
+"""The verdict on one fact, and the proof of one network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 
-class Outcome(StrEnum):
-    """The three things that can be said of a fact."""
+class FactOutcome(StrEnum):
+    """The three possible outcomes of checking a fact."""
 
     HOLDS = "holds"
     OURS_IS_WRONG = "ours is wrong"
@@ -17,7 +17,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was said of one fact.
+    """The verdict on one fact.
 
     Args:
         row: the layer of the published table, "" for the whole network.
@@ -33,7 +33,7 @@ class Verdict:
 
     row: str
     key: str
-    outcome: Outcome
+    outcome: FactOutcome
     expected: Any = None
     got: Any = None
     reason: str = ""
@@ -43,7 +43,7 @@ class Verdict:
 
     @property
     def what(self) -> str:
-        """ "ROW.KEY", or "KEY" for the whole network."""
+        """The name of the fact: "ROW.KEY", or "KEY" for the whole network."""
         return f"{self.row}.{self.key}" if self.row else self.key
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """All that was said of one network.
+    """All verdicts on one network.
 
     Args:
         model: "name@edition".
@@ -79,19 +79,19 @@ class Proof:
     rows: int = 0
     verdicts: tuple[Verdict, ...] = ()
 
-    def of(self, outcome: Outcome) -> tuple[Verdict, ...]:
+    def of(self, outcome: FactOutcome) -> tuple[Verdict, ...]:
         """The verdicts with this outcome."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome is outcome)
 
     @property
     def holds(self) -> bool:
-        """Whether ours is wrong in nothing."""
-        return not self.of(Outcome.OURS_IS_WRONG)
+        """Whether no verdict says that our network is wrong."""
+        return not self.of(FactOutcome.OURS_IS_WRONG)
 
     @property
     def widest(self) -> Verdict | None:
-        """The printed figure that holds and from which ours is farthest; None without printed figures."""
-        printed = [v for v in self.of(Outcome.HOLDS) if v.deviation is not None]
+        """Of the printed figures that hold, the one farthest from ours; None without printed figures."""
+        printed = [v for v in self.of(FactOutcome.HOLDS) if v.deviation is not None]
         return max(printed, key=lambda v: abs(v.deviation or 0), default=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +102,6 @@ class Proof:
             "paper": self.paper,
             "rows": self.rows,
             "facts": len(self.verdicts),
-            **{outcome.name.lower(): len(self.of(outcome)) for outcome in Outcome},
+            **{outcome.name.lower(): len(self.of(outcome)) for outcome in FactOutcome},
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
         }

@@ -1,4 +1,4 @@
-"""Worked tables of papers, courses and books, worked out again: each printed figure beside ours, in the same words.
+"""Recalculates worked tables of papers, courses and books: each printed figure beside ours, in the same notation.
 
 ``worked_tables.yaml`` holds them as they are printed. A table has an ``id``, a ``title``, a ``source``, the ``model``
 and, where it is not the paper's own, the ``input``; ``columns`` are keys of ``COLUMNS``; and a row is its name, what it
@@ -41,13 +41,13 @@ class Figure:
 
     @property
     def same(self) -> bool:
-        """Whether the printed figure comes out."""
+        """Whether our figure equals the printed one, if one is printed."""
         return self.printed in ("", self.computed)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkedTable:
-    """A table worked out again.
+    """A recalculated table.
 
     Args:
         id, title, source: of the table.
@@ -67,7 +67,7 @@ class WorkedTable:
 
 
 class _Part:
-    """What a row stands for.
+    """The part of a network that a row describes.
 
     Args:
         summary: the network.
@@ -82,11 +82,11 @@ class _Part:
         wanted = [self.before] if self.before else self.paths
         self.lines = [line for line in summary.lines if any(_within(line.path, path) for path in wanted)]
         if not self.lines and not self.is_image:
-            raise UsageError(f"no layer of {summary.name} is at {at}")
+            raise UsageError(f"{summary.name} has no layer at {at}")
 
     @property
     def own(self) -> list[Line]:
-        """Its lines, but none for what only passes values on."""
+        """The lines of the part; none for "image" and "before PATH", which only pass values on."""
         return [] if self.is_image or self.before else self.lines
 
     @property
@@ -95,7 +95,7 @@ class _Part:
 
     @property
     def output(self) -> tuple[int, ...]:
-        """Shape of what it gives, without axes of 1 before a vector."""
+        """The output shape, without axes of 1 before a vector."""
         if self.is_image:
             return self.summary.input
         if self.before:
@@ -105,13 +105,13 @@ class _Part:
 
     @property
     def taken(self) -> tuple[int, ...]:
-        """Shape of what it takes."""
+        """The input shape."""
         source = self.first.inputs[0]
         return self.summary.input if source == IMAGE else self.summary.lines[source].output
 
     @property
     def weights(self) -> int:
-        """Parameters but for biases."""
+        """The number of parameters without biases."""
         return sum(line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.own)
 
     def branch(self, place: int, step: int) -> Line | None:
@@ -130,21 +130,21 @@ Cell = Callable[[_Part], str]
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """How a column's figures are written: one of a part, and the total of a table's rows (all but the total)."""
+    """How a column writes its figures: that of a part, and the total over all parts."""
 
     cell: Cell
     total: Callable[[list[_Part]], str] = lambda _: ""
 
 
 def worked_table(id_: str) -> WorkedTable:
-    """A table, worked out again.
+    """Recalculates a table.
 
     Raises:
         UsageError: if there is no table of this id.
     """
     known = _tables()
     if id_ not in known:
-        raise UsageError(f"there is no worked table {id_}", expected=" or ".join(known), got=id_)
+        raise UsageError(f"unknown worked table: {id_}", expected=" or ".join(known), got=id_)
     table = known[id_]
     card = find(table["model"])
     size = tuple(table.get("input", card.input))
@@ -195,7 +195,7 @@ def _values(part: _Part) -> int:
 
 
 def _thousands(value: int) -> str:
-    """Two digits of it: "150K", "3.2M"; small numbers whole."""
+    """A number with two digits, such as "150K" or "3.2M"; numbers below 10,000 stay whole."""
     if value < 10_000:
         return str(value)
     size, letter = (1e6, "M") if value >= 995_000 else (1e3, "K")
@@ -209,14 +209,14 @@ def _memory_total(parts: list[_Part]) -> str:
 
 
 def _shape_text(shape: Sequence[int], *, channels: bool = True) -> str:
-    """Height x width x channels."""
+    """A shape as "height x width x channels"."""
     if len(shape) == 1:
         return f"1x1x{shape[0]}"
     return "x".join(map(str, (*shape[1:], *(shape[:1] if channels else ()))))
 
 
 def _of_each(cell: Cell) -> Cell:
-    """The figure that all modules of a row have in common; all figures where they have not."""
+    """A cell for each module of a row; equal texts are written once."""
     return lambda part: " and ".join(dict.fromkeys(cell(_Part(part.summary, path)) for path in part.paths))
 
 
@@ -238,7 +238,7 @@ def _filter(part: _Part) -> str:
 
 
 def _inception(place: int, step: int) -> Cell:
-    """The width of a convolution of an inception block, or of the stem's reduction before its 3x3 convolution."""
+    """The cell with the width of one convolution of an inception block, or of the stem."""
 
     def width(part: _Part) -> str:
         line = part.branch(place, step)
@@ -250,7 +250,7 @@ def _inception(place: int, step: int) -> Cell:
 
 
 def _kibi(part: _Part) -> str:
-    """Weights as GoogLeNet's table has them: its K are 1024 and cut off (its M are a million and rounded)."""
+    """Weights as GoogLeNet's table writes them: K is 1024 and cut off (its M is a million and rounded)."""
     tenths = part.weights * 10 // 1024
     return f"{tenths // 10}K" if tenths >= 100 else f"{tenths / 10}K"
 
@@ -306,7 +306,7 @@ def _width(line: Line) -> int:
 
 
 def _biased(line: Line) -> str:
-    """The layer's settings, where a convolution does not say that it has a bias."""
+    """A linear layer's settings; for a convolution "bias=True" or ""."""
     if line.kind == "Linear":
         return line.settings
     has = line.kind == "Conv2d" and line.parameters and "bias=False" not in line.settings

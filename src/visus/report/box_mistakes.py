@@ -1,4 +1,4 @@
-"""What is wrong with the boxes of one image, drawn on it."""
+"""Draws the errors of a detector on one image."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from PIL import Image, ImageDraw
 from visus.metrics.detection_errors import HIT, IGNORED, KINDS, image_errors
 from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
-from visus.structures.drawing import (
+from visus.structures.drawing.boxes import draw_tags, outline
+from visus.structures.drawing.canvas import (
     HUES,
     UNCOUNTED,
     Colour,
     canvas,
     check_same_shape,
-    draw_tags,
-    outline,
     percent,
     text_size,
     with_legend,
@@ -43,7 +42,7 @@ WORDS: Mapping[str, str] = {
 
 
 def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[np.uint8]) -> Image.Image:
-    """The image with every wrong box and every object that was not hit, in the colour of its kind of error.
+    """Draws every wrong box and every object that was not hit, in the colour of its kind of error.
 
     A wrong box says what is wrong with it; objects are drawn dashed, those not hit in the colour of "missed". Hits are
     thin boxes without words, ignored ones grey. Under the picture stands how many there are of each kind.
@@ -97,7 +96,7 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
 
 
 def _dashed(draw: ImageDraw.ImageDraw, box: NDArray[np.floating], colour: Colour, line: int) -> None:
-    """A box of dashes, on which another box can be seen."""
+    """Draws a box with dashes, so that a box below it stays visible."""
     x1, y1, x2, y2 = (float(value) for value in box)
     dash = 4.0 * line
     for start, end, across in ((x1, x2, False), (y1, y2, True)):

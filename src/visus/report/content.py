@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from visus.report import plots
-from visus.structures import Detections, Heatmap, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures import Heatmap, Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Value = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
 
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
@@ -81,7 +79,7 @@ class Case:
     Args:
         id: the sample's name.
         truth: what is right, or None where nobody knows.
-        prediction: what the model said; of the two values at least one keeps its image, or the heat map does.
+        prediction: what the model said; one of the two values or the heat map has an image source.
         heatmap: why it said so, or None.
         note: a line for people, such as "loss 4.21".
     """
@@ -99,7 +97,7 @@ class ReportContent:
 
     Args:
         title: such as "digits-lenet5".
-        task: "classification", "localization", "landmarks", "detection", "segmentation" or "multilabel_segmentation".
+        task: the name of its card in ``visus.structures.task_cards``.
         metrics: from split to scores as metrics.json has them: fractions, ``confusion``, ``per_class``, ``curves``.
         results: the rows of results.csv.
         classes: names in the order of their ids.

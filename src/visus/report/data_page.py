@@ -14,7 +14,7 @@ from visus.report import markup, plots
 from visus.report.markup import Markup, element, section
 from visus.report.pages import findings_section
 from visus.report.samples import sample_pictures
-from visus.structures import Detections, Label, Landmarks, MultiLabelMap, Sample, SegmentationMap, Target
+from visus.structures import Sample, TargetSource, Value
 
 PICTURES = 16
 SIDE = 360  # of the pictures, in pixels
@@ -88,34 +88,24 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
     """How much of each class, and in which unit; targets that cannot be read are for the findings to tell."""
     totals = np.zeros(len(classes))
     unit = ""
-    maps = 0
+    averaged = 0
     for sample in samples:
         if task not in sample.targets:
             continue
         try:
-            target = sample.target(task)
+            target: Value = sample.target(task)
         except DataError:
             continue
-        if isinstance(target, Label):
-            totals[target.index] += 1
-            unit = "images"
-        elif isinstance(target, Detections):
-            totals += np.bincount(target.labels, minlength=len(classes))
-            unit = "objects"
-        elif isinstance(target, Landmarks):
-            totals += target.visible
-            unit = "points"
-        elif isinstance(target, SegmentationMap | MultiLabelMap):
-            totals += np.fromiter(target.fractions().values(), float)
-            maps += 1
-            unit = "share of the pixels"
-    return dict(zip(classes, (totals / max(maps, 1)).tolist(), strict=True)), unit
+        totals += target.class_amounts()
+        averaged += target.averaged
+        unit = target.unit
+    return dict(zip(classes, (totals / max(averaged, 1)).tolist(), strict=True)), unit
 
 
 def _is_late(samples: Sequence[Sample], task: str) -> bool:
     """Whether targets are read from files."""
     first = next((sample.targets[task] for sample in samples if task in sample.targets), None)
-    return first is not None and not isinstance(first, Target)
+    return isinstance(first, TargetSource)
 
 
 def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:

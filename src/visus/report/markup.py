@@ -1,4 +1,4 @@
-"""Pieces of a page. Text goes in as it is and comes out escaped; only what these functions return is markup."""
+"""Builds pieces of HTML pages. All text is escaped; only results of these functions count as markup."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from PIL import Image
 
-from visus.structures.drawing import reduced
+from visus.structures.drawing.canvas import reduced
 
 LONGEST_SIDE = 480
 """Pictures in pages have at most this many pixels a side."""
 
 
 class Markup(str):
-    """Text that is markup already."""
+    """Text that is HTML already, so that it is not escaped again."""
 
     __slots__ = ()
 
 
 def text(value: object) -> Markup:
-    """Any value as escaped text; markup stays as it is."""
+    """Any value as escaped text; markup stays unchanged."""
     return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
 
 
@@ -39,12 +39,12 @@ def element(tag: str, *children: object, **attributes: object) -> Markup:
 
 
 def join(parts: Sequence[object]) -> Markup:
-    """One piece after the other."""
+    """Joins pieces one after the other."""
     return Markup("".join(text(part) for part in parts))
 
 
 def page(title: str, kicker: str, intro: str, parts: Sequence[Markup]) -> str:
-    """A whole document that needs nothing from outside."""
+    """A whole HTML document that loads nothing from outside."""
     style = resources.files("visus.report").joinpath("style.css").read_text(encoding="utf-8")
     head = [
         Markup('<meta charset="utf-8">'),
@@ -69,7 +69,7 @@ def section(title: str, *parts: object, note: str = "") -> Markup:
 
 
 def tiles(entries: Sequence[tuple[str, str, str]]) -> Markup:
-    """Large figures: (figure, what it is, a word more)."""
+    """Tiles with large figures; each entry is (figure, its name, a remark)."""
     return element(
         "div",
         *(
@@ -87,7 +87,7 @@ def tiles(entries: Sequence[tuple[str, str, str]]) -> Markup:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[int] = ()) -> Markup:
-    """A table; ``numbers`` are the columns that stand on the right."""
+    """A table; the columns listed in ``numbers`` are aligned to the right."""
 
     def kind(i: int) -> str | None:
         return "number" if i in numbers else None
@@ -99,7 +99,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
 
 
 def facts(entries: Mapping[str, object]) -> Markup:
-    """Names with their values, a line each."""
+    """A list of names with their values, one line each."""
     return element("dl", *(join([element("dt", name), element("dd", plain(value))]) for name, value in entries.items()))
 
 
@@ -110,17 +110,17 @@ def bar(share: float) -> Markup:
 
 
 def folded(title: str, *parts: object) -> Markup:
-    """What only some readers want; opens at a click."""
+    """A closed part that opens at a click."""
     return element("details", element("summary", title), *parts)
 
 
 def code(value: str) -> Markup:
-    """A command or the like, as it is typed."""
+    """A command, in a typewriter font."""
     return element("pre", element("code", value))
 
 
 def svg(drawing: str, caption: str = "", *, wide: bool = False) -> Markup:
-    """A drawing of :func:`visus.report.plots.to_svg`; a wide one keeps its size and scrolls."""
+    """A drawing from :func:`visus.report.plots.to_svg`; a ``wide`` drawing keeps its size and scrolls."""
     return element(
         "figure",
         Markup(drawing),
@@ -130,7 +130,7 @@ def svg(drawing: str, caption: str = "", *, wide: bool = False) -> Markup:
 
 
 def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -> Markup:
-    """A picture of at most ``side`` pixels a side inside the page, as PNG or JPEG, whichever is smaller."""
+    """A picture of at most ``side`` pixels a side, embedded as PNG or JPEG, whichever is smaller."""
     small = reduced(image.convert("RGB"), side)
     content = min(
         (_encoded(small, "png", optimize=True), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
@@ -143,12 +143,12 @@ def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -
 
 
 def percentage(value: float | None) -> str:
-    """A fraction for people; a dash where there is none."""
+    """A fraction in per cent; a dash for None."""
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def plain(value: object) -> object:
-    """A value as a person writes it."""
+    """A value in the form in which people write it."""
     if isinstance(value, Markup):
         return value
     if value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from visus.report.content import (
     scalars,
 )
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
-from visus.structures import Detections, Heatmap, Label, SegmentationMap
-from visus.structures.drawing import canvas, reduced
-from visus.structures.map_pictures import draw_difference
+from visus.structures import Detections, Heatmap
+from visus.structures.comparison import Comparison, DrawOn
+from visus.structures.drawing.canvas import canvas, reduced
 
 HEADLINES = 4
 CONFUSIONS = 8
@@ -235,57 +236,51 @@ def _class_score(value: object) -> object:
 def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
     if not cases:
         return Markup()
-    small = all(isinstance(case.prediction, Label) for case in cases)
-    shown = [_label_case(case) if isinstance(case.prediction, Label) else _drawn_case(case) for case in cases]
+    compared = [case.prediction.compared(case.truth) for case in cases]
+    shown = [
+        _case_in_words(case, comparison) if comparison.guesses else _drawn_case(case, comparison)
+        for case, comparison in zip(cases, compared, strict=True)
+    ]
+    small = all(comparison.guesses for comparison in compared)
     return section(title, element("div", *shown, class_="cases" if small else "cases rows"), note=note)
 
 
-def _label_case(case: Case) -> Markup:
+def _case_in_words(case: Case, comparison: Comparison) -> Markup:
     """The plain image, its heat map beside it, and what was said in words under both."""
     pixels = _pixels(case)
     views = [element("figure", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
     if case.heatmap is not None:
         views.append(element("figure", markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: heat map")))
-    return element("div", element("div", *views, class_="views"), _verdict(case), *_words(case), class_="case")
+    return element("div", element("div", *views, class_="views"), _verdict(comparison), *_words(case), class_="case")
 
 
-def _verdict(case: Case) -> Markup:
-    prediction, truth = case.prediction, case.truth
-    if not isinstance(prediction, Label):
-        return Markup()
-    known = isinstance(truth, Label)
-    right = isinstance(truth, Label) and truth.name == prediction.name
+def _verdict(comparison: Comparison) -> Markup:
+    kinds = {True: "right", False: "wrong", None: ""}
     lines: list[Markup] = []
-    for name, share in prediction.top(3):
-        said = name == prediction.name
-        kind = ("right" if right else "wrong" if known else "") if said else "other"
-        figure = markup.percentage(share) if prediction.scores is not None else ""
-        bar = element("span", element("i", style=f"width:{100 * share:.1f}%"), class_=f"bar {kind}".strip())
-        lines += [element("span", name, class_="name"), element("span", figure, class_="number"), bar]
-    if isinstance(truth, Label):
-        words = "right" if right else f"wrong: it is {truth.name}"
-        lines.append(element("span", words, class_=f"truth {'right' if right else 'wrong'}"))
+    for guess in comparison.guesses:
+        kind = kinds[comparison.right] if guess.chosen else "other"
+        figure = markup.percentage(guess.share) if guess.scored else ""
+        bar = element("span", element("i", style=f"width:{100 * guess.share:.1f}%"), class_=f"bar {kind}".strip())
+        lines += [element("span", guess.name, class_="name"), element("span", figure, class_="number"), bar]
+    if comparison.verdict:
+        lines.append(element("span", comparison.verdict, class_=f"truth {kinds[comparison.right]}".strip()))
     return element("div", *lines, class_="verdict")
 
 
-def _drawn_case(case: Case) -> Markup:
+def _drawn_case(case: Case, comparison: Comparison) -> Markup:
     """Truth, prediction, what differs or is wrong, and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
-    views = [
-        element(
-            "figure",
-            element("figcaption", name),
-            markup.picture(value.draw(pixels), f"{case.id}: {name}"),
-        )
-        for name, value in (("truth", case.truth), ("prediction", case.prediction))
-        if value is not None
-    ]
-    if isinstance(case.truth, SegmentationMap) and isinstance(case.prediction, SegmentationMap):
-        difference = markup.picture(draw_difference(case.prediction, case.truth, pixels), f"{case.id}: difference")
-        views.append(element("figure", element("figcaption", "difference"), difference))
+    drawings: dict[str, DrawOn] = {}
+    if case.truth is not None:
+        drawings["truth"] = case.truth.draw
+    drawings |= {"prediction": case.prediction.draw, **comparison.pictures}
+    # The kinds of error are a metric's, a floor above the values, so boxes cannot say themselves what is wrong.
     if isinstance(case.truth, Detections) and isinstance(case.prediction, Detections):
-        wrong = markup.picture(draw_box_mistakes(case.prediction, case.truth, pixels), f"{case.id}: what is wrong")
-        views.append(element("figure", element("figcaption", "what is wrong"), wrong))
+        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.truth)
+    views = [
+        element("figure", element("figcaption", name), markup.picture(draw(pixels), f"{case.id}: {name}"))
+        for name, draw in drawings.items()
+    ]
     if case.heatmap is not None:
         name = f"what speaks for {case.heatmap.label}" if case.heatmap.label else "heat map"
         heat = markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: {name}")
@@ -300,11 +295,12 @@ def _words(case: Case) -> list[Markup]:
 
 def _pixels(case: Case) -> NDArray[np.uint8]:
     """[3,H,W]: the case's image, reduced to what the page shows, so that what is drawn on it stays legible."""
-    kept = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
-    found = next((image for image in kept if image is not None), None)
-    if found is not None and max(found.shape[1:]) <= LONGEST_SIDE:
-        return found
-    small = reduced(canvas(found, case.id), LONGEST_SIDE)
+    sources = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
+    source = next((source for source in sources if source is not None), None)
+    pixels = None if source is None else source.load()
+    if pixels is not None and max(pixels.shape[1:]) <= LONGEST_SIDE:
+        return pixels
+    small = reduced(canvas(pixels, case.id), LONGEST_SIDE)
     return np.asarray(small).transpose(2, 0, 1)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from visus.engine.disk import write_atomically
 from visus.errors import ShapeError
-from visus.structures.drawing import colour_of
+from visus.structures.drawing.canvas import colour_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ STYLE: dict[str, Any] = {
 
 
 def loss_curves(rows: Rows) -> Figure | None:
-    """Every loss over the epochs.
+    """Plots every loss over the epochs.
 
     Args:
         rows: one mapping an epoch, as results.csv has them (numbers or their text); columns that speak of loss are
@@ -76,7 +76,10 @@ def loss_curves(rows: Rows) -> Figure | None:
 
 
 def metric_curves(rows: Rows) -> Figure | None:
-    """Every score over the epochs, its best epoch marked: columns within [0, 1] that are no loss, rate or time."""
+    """Plots every score over the epochs, and marks its best epoch.
+
+    Scores are the columns within [0, 1] whose names do not say loss, rate or time.
+    """
     names = []
     for name in _columns(rows):
         plain = name.lower()
@@ -90,13 +93,13 @@ def metric_curves(rows: Rows) -> Figure | None:
 
 
 def learning_rate_curve(rows: Rows) -> Figure | None:
-    """The learning rate over the epochs."""
+    """Plots the learning rate over the epochs."""
     names = [name for name in _columns(rows) if name.lower() in LEARNING_RATE or name.lower().startswith("lr_")]
     return _curves(rows, names, "Learning rate")
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
-    """How often a true class (row) was taken for another (column): counts as text, shares of the row as colour.
+    """Plots a confusion matrix: row is the true class, column the predicted one; colours are shares of the row.
 
     Args:
         counts: [K][K] images by true and by predicted class.
@@ -159,7 +162,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
 
 
 def precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure | None:
-    """Precision over recall, a line a class.
+    """Plots precision over recall, one line for each class.
 
     Args:
         curves: from class to (recalls, precisions), both in [0, 1] and equally long. Up to 20 classes have a line of
@@ -177,7 +180,7 @@ def precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]
 
 
 def class_bars(values: Mapping[str, float | None], title: str, *, most: int = 60) -> Figure | None:
-    """A bar a class, the lowest first.
+    """Plots one bar for each class, the lowest first.
 
     Args:
         values: from class to a score in [0, 1]; None where the images allow none.
@@ -202,7 +205,7 @@ def class_bars(values: Mapping[str, float | None], title: str, *, most: int = 60
 
 
 def count_bars(counts: Mapping[str, Mapping[str, float]], unit: str, *, most: int = 60) -> Figure | None:
-    """How much there is of each class, a coloured part for each split, the most frequent class first.
+    """Plots the count of each class, the most frequent first, with a coloured part for each split.
 
     Args:
         counts: from split to class to number.
@@ -235,7 +238,7 @@ def count_bars(counts: Mapping[str, Mapping[str, float]], unit: str, *, most: in
 
 
 def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
-    """Widths and heights of images, a dot a size, larger where there are more.
+    """Plots widths and heights of images, one dot for each size; larger dots stand for more images.
 
     Args:
         sizes: (height, width) in pixels, one an image.
@@ -253,7 +256,7 @@ def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
 
 
 def anchor_curve(mean_iou: Sequence[float], chosen: int) -> Figure:
-    """The mean IoU of boxes with the nearest of 1, 2 ... anchors; the chosen number is marked."""
+    """Plots the mean IoU of boxes with the nearest of 1, 2 ... anchors, and marks the chosen number."""
     with _figure(4.6, 3.0) as (figure, axes):
         numbers = range(1, len(mean_iou) + 1)
         axes.plot(numbers, mean_iou, color=_colour(0), marker="o", markersize=3.5)
@@ -349,7 +352,7 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
-    """A figure in inches with one pair of axes, in our style; belongs to nobody else, unlike those of pyplot."""
+    """A figure (sides in inches) with one pair of axes, in our style; pyplot's global list does not hold it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -380,7 +383,7 @@ def _columns(rows: Rows) -> list[str]:
 
 
 def _values(rows: Rows, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """A column; NaN where a row has no finite number."""
+    """The values of a column; NaN where a row has no finite number."""
     values = np.full(len(rows), np.nan)
     for i, row in enumerate(rows):
         try:
@@ -392,7 +395,7 @@ def _values(rows: Rows, name: str) -> np.ndarray[tuple[int], np.dtype[np.float64
 
 
 def _group(name: str) -> str:
-    """What a column measures, whichever split it is of; both splits then share a colour."""
+    """A column's name without its split; both splits of one measure share a colour."""
     return re.sub(r"^(train|val|test)[_/ .]", "", name.lower())
 
 
@@ -402,7 +405,7 @@ def _colour(i: int) -> tuple[float, float, float]:
 
 
 def _name(name: str) -> str:
-    """One line of at most 26 letters, never one that matplotlib would hide from a legend."""
+    """A name as one line of at most 26 letters, in a form that matplotlib does not hide from legends."""
     text = " ".join(str(name).split())
     text = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
     return text if text and not text.startswith("_") else "\u200b" + text

@@ -9,8 +9,8 @@ from PIL import Image
 
 from visus.errors import DataError, TaskMismatchError
 from visus.report.markup import LONGEST_SIDE
-from visus.structures import Sample
-from visus.structures.drawing import canvas, grid, reduced
+from visus.structures import Sample, Value
+from visus.structures.drawing.canvas import canvas, grid, reduced
 
 COLUMNS = 4
 
@@ -49,6 +49,7 @@ def _drawn(sample: Sample, task: str) -> Image.Image:
             return picture
         if max(pixels.shape[1:]) > LONGEST_SIDE:
             pixels = np.asarray(picture).transpose(2, 0, 1)
-        return sample.target(task).draw(pixels)
+        target: Value = sample.target(task)
+        return target.draw(pixels)
     except (DataError, TaskMismatchError):
         return Image.new("RGB", (256, 256), (128, 128, 128))

@@ -1,9 +1,13 @@
 """The values that travel through visus: frozen, checked when made, numpy inside."""
 
 from visus.structures.batch import Batch
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Border, Move
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing, ValueRange
-from visus.structures.sample import ImageSource, Sample, Target, TargetSource
+from visus.structures.sample import Sample, Target, TargetSource
+from visus.structures.target_state import TargetState
+from visus.structures.value import VALUES, Value
 from visus.structures.values.detections import Detections
 from visus.structures.values.heatmap import Heatmap
 from visus.structures.values.label import Label
@@ -13,12 +17,15 @@ from visus.structures.values.segmentation import IGNORE, SegmentationMap
 
 __all__ = [
     "IGNORE",
+    "VALUES",
     "Batch",
+    "Border",
     "Detections",
     "Heatmap",
     "ImageSource",
     "Label",
     "Landmarks",
+    "Move",
     "MultiLabelMap",
     "Placement",
     "Preprocessing",
@@ -26,5 +33,7 @@ __all__ = [
     "SegmentationMap",
     "Target",
     "TargetSource",
+    "TargetState",
+    "Value",
     "ValueRange",
 ]

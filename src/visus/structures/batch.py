@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ class Batch:
 
     Args:
         images: [N,C,H,W] uint8 as the loader makes it; [N,C,H,W] float32 once normalised.
-        targets: what the task's ``collate`` made: ids [N] int64 (classification), a list of Detections in network
-            pixels (detection), or ids [N,H,W] int64 with 255 to ignore (segmentation); None for unlabelled images.
+        targets: what the task's ``collate`` made of the samples' targets, or None for unlabelled images. A tensor has
+            one row an image (ids [N], maps [N,H,W]) and a list one item an image (N Detections, N sentences); dicts and
+            tuples may hold several of them, one inside another.
         placements: where each image lies in its file; N of them.
         ids: the samples' names; N of them.
     """
@@ -33,12 +34,48 @@ class Batch:
         return len(self.ids)
 
     def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
-        """The same batch on a device; targets that are tensors move too."""
+        """The same batch on a device: its images, and every tensor of its targets."""
         import torch
 
         memory = torch.channels_last if channels_last else torch.contiguous_format
         images = self.images.to(device, non_blocking=True, memory_format=memory)
-        targets = self.targets
-        if isinstance(targets, torch.Tensor):
-            targets = targets.to(device, non_blocking=True)
-        return replace(self, images=images, targets=targets)
+        return replace(self, images=images, targets=_moved(self.targets, device))
+
+    def first(self, count: int) -> Batch:
+        """The batch of the first ``count`` images alone."""
+        return Batch(
+            images=self.images[:count],
+            targets=_first(self.targets, count),
+            placements=self.placements[:count],
+            ids=self.ids[:count],
+        )
+
+
+def _moved(tree: Any, device: torch.device) -> Any:
+    """Targets whose tensors are on a device; values that are no tensors stay as they are."""
+    import torch
+
+    if isinstance(tree, torch.Tensor):
+        return tree.to(device, non_blocking=True)
+    if isinstance(tree, list):
+        return [_moved(item, device) for item in tree]
+    return _rebuilt(tree, lambda item: _moved(item, device))
+
+
+def _first(tree: Any, count: int) -> Any:
+    """Targets of the first images: rows of tensors, items of lists."""
+    import torch
+
+    if isinstance(tree, torch.Tensor | list):
+        return tree[:count]
+    return _rebuilt(tree, lambda item: _first(item, count))
+
+
+def _rebuilt(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """A dict or tuple with each of its items changed; anything else as it is."""
+    if isinstance(tree, dict):
+        return {name: change(item) for name, item in tree.items()}
+    if isinstance(tree, tuple):
+        changed = [change(item) for item in tree]
+        return type(tree)(*changed) if hasattr(tree, "_fields") else tuple(changed)
+    return tree

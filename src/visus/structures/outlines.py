@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,23 @@ _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # (row, column): east, south, west,
 # Of the vertex between four pixels, the pixel ahead on the left and on the right of each direction.
 _LEFT = ((-1, 0), (0, 0), (0, -1), (-1, -1))
 _RIGHT = ((0, 0), (0, -1), (-1, -1), (-1, 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """One outlined object of an image.
+
+    Args:
+        label: its class id.
+        corner: (left, top) of the window that holds it, in pixels of the image.
+        mask: [h,w] bool in that window.
+        score: in [0, 1], or None in a target.
+    """
+
+    label: int
+    corner: tuple[int, int]
+    mask: NDArray[np.bool_]
+    score: float | None
 
 
 def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:

@@ -3,47 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from visus.errors import TaskMismatchError
+from visus.structures.image_source import ImageSource
+from visus.structures.value import Value
 from visus.structures.values.detections import Detections
-from visus.structures.values.label import Label
-from visus.structures.values.landmarks import Landmarks
-from visus.structures.values.multilabel import MultiLabelMap
-from visus.structures.values.segmentation import SegmentationMap
 
-Target = Label | Landmarks | Detections | SegmentationMap | MultiLabelMap
-"""The truth about an image; the same types hold predictions."""
+Target: TypeAlias = Value
+"""The truth about an image: a value of the same kind as the prediction."""
 
 
-class ImageSource(Protocol):
-    """Where the pixels of an image come from: a file, or memory."""
-
-    @property
-    def path(self) -> Path | None:
-        """The file, or None for an image in memory."""
-
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the upright image, from the header where that is possible."""
-
-    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """[3,H,W] uint8 RGB, upright.
-
-        With ``at_least`` = (height, width) the image may come scaled down by a whole power of two, as long as no side
-        is shorter than asked; its shape then differs from :meth:`size`. Raises DataError when it cannot be read.
-        """
-
-
+@runtime_checkable
 class TargetSource(Protocol):
     """A target that is read when it is needed, such as a mask file."""
 
-    def load(self) -> Target:
-        """The target; raises DataError when it cannot be read."""
+    def load(self) -> Any:
+        """The target, a value of the task's kind; raises DataError when it cannot be read."""
 
 
 @runtime_checkable
@@ -68,8 +45,8 @@ class Sample:
     image: ImageSource
     targets: Mapping[str, Target | TargetSource] = field(default_factory=dict)
 
-    def target(self, task: str, *, masks: bool = True) -> Target:
-        """The target for a task.
+    def target(self, task: str, *, masks: bool = True) -> Any:
+        """The target for a task: a value of the task's kind.
 
         Args:
             task: its name.
@@ -79,13 +56,12 @@ class Sample:
             TaskMismatchError: if this image has no target for the task.
             DataError: if the target's file cannot be read.
         """
-        found = self.targets.get(task)
-        if found is None:
+        held = self.targets.get(task)
+        if held is None:
             raise TaskMismatchError(
                 f"{self.id} has no target for {task}", expected=" or ".join(self.targets) or "an unlabelled image"
             )
-        if isinstance(found, Detections) and not masks:
-            return replace(found, masks=None)
-        if isinstance(found, Target):
-            return found
-        return found.load_boxes() if not masks and isinstance(found, OutlinedSource) else found.load()
+        if not masks and isinstance(held, OutlinedSource):
+            return held.load_boxes()
+        value = held.load() if isinstance(held, TargetSource) else held
+        return value if masks else value.without_masks()

@@ -60,7 +60,7 @@ def pieces(size: Size, largest: int, step: int) -> list[Part]:
     ]
 
 
-def answer(model: nn.Module, images: Tensor, part: Part) -> Output:
+def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
     """The raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:

@@ -6,7 +6,8 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,21 +17,49 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import ShapeError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
-from visus.models.protocols import Output
 from visus.structures import IGNORE, Batch, MultiLabelMap, Target
-from visus.tasks.dense import DenseTask, aligned
+from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
+from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.options import LossOptions
-from visus.tasks.stacking import stack_images
 from visus.tasks.task import PrimaryMetric
 
 THRESHOLD = 0.5
 """A pixel bears a class from this probability on."""
 
 
-class MultiLabelSegmentation(DenseTask):
-    """Any number of classes for every pixel, by a sigmoid and binary cross-entropy for each.
+class SigmoidPixelCodec(PixelCodec):
+    """K logits a pixel as K questions that do not exclude one another: a sigmoid and binary cross-entropy for each.
 
-    Every network of segmentation will do: its K outputs are read as K questions that do not exclude one another.
+    Args:
+        classes: names of the K classes.
+        dice: weight of the Dice term; 0: none.
+    """
+
+    def __init__(self, classes: tuple[str, ...], dice: float) -> None:
+        super().__init__(classes)
+        self._dice = dice
+
+    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """ "binary_cross_entropy" and, if asked for, "dice" times its weight. logits, targets: [N,K,H,W]."""
+        terms = {"binary_cross_entropy": binary_cross_entropy(logits, targets, ignore=IGNORE)}
+        if self._dice:
+            terms["dice"] = self._dice * multilabel_dice_loss(logits, targets, ignore=IGNORE)
+        return terms
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        return logits.float().sigmoid()
+
+    def answers(self, network: nn.Module, batch: Batch) -> list[MultiLabelMap]:
+        """N maps as large as the batch's images; large images are answered in pieces, as in segmentation."""
+        shape = (len(batch), len(self.classes), batch.images.shape[2], batch.images.shape[3])
+        scores = np.empty(shape, np.float32)
+        for rows, probabilities in self.rows_of_pieces(network, batch.images):
+            scores[:, :, rows] = probabilities.cpu().numpy()
+        return [MultiLabelMap(self.classes, own >= THRESHOLD, scores=own) for own in scores]
+
+
+class MultiLabelSegmentation(CodecTask):
+    """Any number of classes for every pixel. Every network of segmentation will do.
 
     Args:
         classes: names of the K classes; there is no background.
@@ -42,11 +71,15 @@ class MultiLabelSegmentation(DenseTask):
 
     name = "multilabel_segmentation"
     primary = PrimaryMetric("mean_iou", "mean IoU")
+    choices = ("dice",)
 
     def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
-        super().__init__(classes)
-        self._loss = loss or LossOptions()
-        self._loss.require_only(self.name, ("dice",))
+        super().__init__(classes, loss)
+        self._plain: PixelCodec = SigmoidPixelCodec(classes, self._loss.dice)
+
+    def codec(self, network: nn.Module) -> PixelCodec:
+        """The network's own codec, or that of plain logits."""
+        return codec_or_plain(network, self._plain, self._loss)
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
         """images [N,C,H,W] uint8; targets [N,K,H,W] uint8: 1, 0, or 255 to ignore; None for unlabelled images.
@@ -54,55 +87,33 @@ class MultiLabelSegmentation(DenseTask):
         Raises:
             ShapeError: if the images are not of one size, or masks are not as large as their image.
         """
-        images = stack_images(prepared)
-        maps = [item.target for item in prepared if isinstance(item.target, MultiLabelMap)]
-        for item, map_ in zip(prepared, maps, strict=False):
-            if map_.size != images.shape[2:] or len(map_.classes) != len(self.classes):
+        batch = batch_of(prepared, None)
+        if not is_labelled(prepared):
+            return batch
+        size = tuple(batch.images.shape[2:])
+        maps = [cast(MultiLabelMap, item.target) for item in prepared]
+        for item, map_ in zip(prepared, maps, strict=True):
+            if map_.size != size or len(map_.classes) != len(self.classes):
                 raise ShapeError(
                     f"the masks of {item.id} do not fit their image and the classes",
-                    expected=f"{[len(self.classes), *images.shape[2:]]}",
+                    expected=f"{[len(self.classes), *size]}",
                     got=f"{list(map_.masks.shape)}",
                 )
-        labelled = len(maps) == len(prepared)
-        return Batch(
-            images=images,
-            targets=torch.from_numpy(np.stack([map_.codes for map_ in maps])) if labelled else None,
-            placements=[item.placement for item in prepared],
-            ids=[item.id for item in prepared],
-        )
-
-    def _terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """ "binary_cross_entropy" and, if asked for, "dice" times its weight. logits, targets: [N,K,H,W]."""
-        self._check(logits)
-        terms = {"binary_cross_entropy": binary_cross_entropy(logits, targets, ignore=IGNORE)}
-        if self._loss.dice:
-            terms["dice"] = self._loss.dice * multilabel_dice_loss(logits, targets, ignore=IGNORE)
-        return terms
-
-    def _probabilities(self, logits: Tensor) -> Tensor:
-        return logits.float().sigmoid()
-
-    def predict(self, model: nn.Module, batch: Batch) -> list[MultiLabelMap]:
-        """N maps as large as the batch's images; large images are answered in pieces, as in segmentation."""
-        shape = (len(batch), len(self.classes), batch.images.shape[2], batch.images.shape[3])
-        scores = np.empty(shape, np.float32)
-        for rows, probabilities in self._rows_of_pieces(model, batch.images):
-            scores[:, :, rows] = probabilities.cpu().numpy()
-        return [MultiLabelMap(self.classes, own >= THRESHOLD, scores=own) for own in scores]
+        return replace(batch, targets=torch.from_numpy(np.stack([map_.codes for map_ in maps])))
 
     def metrics(self) -> MultiLabelMetric:
         """A fresh metric."""
         return MultiLabelMetric(self.classes)
 
-    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
         """[N]: the sum, over all pixels, of the logits of the classes that were predicted there.
 
         Args:
-            model: the network; its outputs are logits for every network.
-            outputs: [N,K,H',W'], perhaps of a fitted batch; see :func:`visus.tasks.dense.aligned`.
+            network: whose outputs they are.
+            outputs: [N,K,H',W'], perhaps of a fitted batch; see :func:`visus.tasks.codecs.aligned`.
             prediction: N maps [K,H,W].
         """
-        logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
-        masks = np.stack([value.masks for value in prediction if isinstance(value, MultiLabelMap)])
+        masks = np.stack([cast(MultiLabelMap, value).masks for value in prediction])
+        logits = self.codec(network).logits(outputs)
         logits, bears = aligned(logits, torch.from_numpy(masks).to(logits.device))  # [N, K, H, W]
         return logits.where(bears, 0).sum((1, 2, 3))  # [N]

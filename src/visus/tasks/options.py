@@ -34,6 +34,11 @@ class LossOptions(BaseModel):
     border_weight: NonNegative = Field(0.0, description="segmentation: w0 of U-Net's border weights (paper: 10)")
     border_sigma: Positive = Field(5.0, description="segmentation: sigma in pixels of U-Net's border weights")
 
+    def changed(self) -> list[str]:
+        """The names of the choices that are away from their defaults."""
+        defaults = LossOptions()
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(defaults, name)]
+
     def require_only(self, task: str, own: tuple[str, ...]) -> None:
         """Raises RecipeError if a choice that does not belong to a task is away from its default.
 
@@ -41,11 +46,10 @@ class LossOptions(BaseModel):
             task: its name.
             own: the choices that belong to it.
         """
-        defaults = LossOptions()
-        for name in type(self).model_fields:
-            if name not in own and getattr(self, name) != getattr(defaults, name):
+        for name in self.changed():
+            if name not in own:
                 raise RecipeError(
                     f"{task} has no loss.{name}",
-                    expected=f"loss.{name} left at {getattr(defaults, name)}",
+                    expected=f"loss.{name} left at {getattr(LossOptions(), name)}",
                     got=f"{getattr(self, name)}",
                 )

@@ -6,7 +6,8 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,69 +26,30 @@ from visus.losses.class_weights import (
 from visus.losses.cross_entropy import cross_entropy
 from visus.losses.dice import dice_loss
 from visus.metrics.segmentation import SegmentationMetric
-from visus.models.protocols import Output
 from visus.structures import IGNORE, Batch, SegmentationMap, Target
 from visus.structures.class_names import border_id
-from visus.tasks.dense import DenseTask, aligned
+from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
+from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.options import LossOptions
-from visus.tasks.stacking import stack_images
-from visus.tasks.task import PrimaryMetric
-
-_CHOICES = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
+from visus.tasks.task import PrimaryMetric, quality_by
 
 
-class Segmentation(DenseTask):
-    """A class for every pixel, by softmax cross-entropy; every pixel of the batch is answered by every network.
-
-    A network that restricts its input's size, or loses pixels at the border (U-Net), sees mirrored borders.
+class SoftmaxPixelCodec(PixelCodec):
+    """K logits a pixel as one class of K: a softmax and cross-entropy.
 
     Args:
         classes: names of the K classes; the first is the background of ``border_weight``.
-        loss: this task has ``class_weights``, ``dice``, ``focal``, ``reduction``, ``border_weight``, ``border_sigma``.
-        frequencies: [K] share of each class in the training pixels, for ``class_weights`` "balanced", or in those of
-            the images that show it, for "median"; None: they are counted in every batch anew.
-
-    Raises:
-        RecipeError: if ``loss`` has a choice of another task.
-        ShapeError: if there is not one frequency a class.
+        loss: ``class_weights``, ``dice``, ``focal``, ``reduction``, ``border_weight``, ``border_sigma`` are read.
+        frequencies: [K] as for :class:`Segmentation`.
     """
 
-    name = "segmentation"
-    primary = PrimaryMetric("mean_iou", "mean IoU")
-
-    def __init__(
-        self, classes: tuple[str, ...], loss: LossOptions | None = None, frequencies: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, classes: tuple[str, ...], loss: LossOptions, frequencies: Any) -> None:
         super().__init__(classes)
-        self._loss = loss or LossOptions()
-        self._loss.require_only(self.name, _CHOICES)
-        self._frequencies = None if frequencies is None else check_frequencies(frequencies, len(classes))
+        self._loss = loss
+        self._frequencies = frequencies
 
-    def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """images [N,C,H,W] uint8; targets ids [N,H,W] int64, 255 to ignore, or None for unlabelled images.
-
-        Raises:
-            ShapeError: if the images are not of one size, or a map is not as large as its image.
-        """
-        images = stack_images(prepared)
-        maps = [item.target.map for item in prepared if isinstance(item.target, SegmentationMap)]
-        for item, map_ in zip(prepared, maps, strict=False):
-            if map_.shape != images.shape[2:]:
-                raise ShapeError(
-                    f"the map of {item.id} is not as large as its image",
-                    expected=f"{images.shape[2]}x{images.shape[3]}",
-                    got=f"{map_.shape[0]}x{map_.shape[1]}",
-                )
-        return Batch(
-            images=images,
-            targets=torch.from_numpy(np.stack(maps).astype(np.int64)) if len(maps) == len(prepared) else None,
-            placements=[item.placement for item in prepared],
-            ids=[item.id for item in prepared],
-        )
-
-    def _terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """The terms of one head. logits: [N,K,H,W]; targets: [N,H,W]."""
-        self._check(logits)
+    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """ "cross_entropy" and, if asked for, "dice" times its weight. logits: [N,K,H,W]; targets: [N,H,W]."""
         terms = {
             "cross_entropy": cross_entropy(
                 logits,
@@ -103,10 +65,10 @@ class Segmentation(DenseTask):
             terms["dice"] = self._loss.dice * dice_loss(logits, targets, ignore=IGNORE)
         return terms
 
-    def _probabilities(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         return logits.float().softmax(1)
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[SegmentationMap]:
+    def answers(self, network: nn.Module, batch: Batch) -> list[SegmentationMap]:
         """N maps as large as the batch's images, with the probability of each pixel's class.
 
         A large image is answered in overlapping pieces. Where a network sees no further than the overlap, every pixel
@@ -115,32 +77,11 @@ class Segmentation(DenseTask):
         size = (batch.images.shape[2], batch.images.shape[3])
         ids = np.empty((len(batch), *size), np.uint8)
         scores = np.empty((len(batch), *size), np.float32)
-        for rows, probabilities in self._rows_of_pieces(model, batch.images):
+        for rows, probabilities in self.rows_of_pieces(network, batch.images):
             best = probabilities.max(1)
             ids[:, rows] = best.indices.to(torch.uint8).cpu().numpy()
             scores[:, rows] = best.values.cpu().numpy()
         return [SegmentationMap(self.classes, map_, score) for map_, score in zip(ids, scores, strict=True)]
-
-    def metrics(self) -> SegmentationMetric:
-        """A fresh metric."""
-        return SegmentationMetric(self.classes)
-
-    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
-        """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
-
-        Args:
-            model: the network; its outputs are logits for every network.
-            outputs: [N,K,H',W']. Outputs larger than the maps come from a fitted batch (see ``mirroring.fitted``),
-                with mirrored pixels at the right and at the bottom; smaller ones are the centre of the maps.
-            prediction: N maps [H,W].
-        """
-        logits = self._check(outputs.logits if isinstance(outputs, Output) else outputs)
-        maps = np.stack([value.map for value in prediction if isinstance(value, SegmentationMap)])
-        ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
-        logits, ids = aligned(logits, ids)
-        counts = ids != IGNORE
-        chosen = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
-        return chosen.where(counts, 0).sum((1, 2))  # [N]
 
     def _class_weights(self, targets: Tensor) -> Tensor | None:
         if self._loss.class_weights == "none":
@@ -168,3 +109,79 @@ class Segmentation(DenseTask):
             for ids in targets.cpu().numpy()
         ]
         return torch.from_numpy(np.stack(weights)).to(targets.device)  # [N, H, W]
+
+
+class Segmentation(CodecTask):
+    """A class for every pixel; every pixel of the batch is answered by every network.
+
+    A network that restricts its input's size, or loses pixels at the border (U-Net), sees mirrored borders.
+
+    Args:
+        classes: names of the K classes; the first is the background of ``border_weight``.
+        loss: this task has ``class_weights``, ``dice``, ``focal``, ``reduction``, ``border_weight``, ``border_sigma``.
+        frequencies: [K] share of each class in the training pixels, for ``class_weights`` "balanced", or in those of
+            the images that show it, for "median"; None: they are counted in every batch anew.
+
+    Raises:
+        RecipeError: if ``loss`` has a choice of another task.
+        ShapeError: if there is not one frequency a class.
+    """
+
+    name = "segmentation"
+    primary = PrimaryMetric("mean_iou", "mean IoU")
+    choices = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
+
+    def __init__(
+        self, classes: tuple[str, ...], loss: LossOptions | None = None, frequencies: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(classes, loss)
+        checked = None if frequencies is None else check_frequencies(frequencies, len(classes))
+        self._plain: PixelCodec = SoftmaxPixelCodec(classes, self._loss, checked)
+
+    def codec(self, network: nn.Module) -> PixelCodec:
+        """The network's own codec, or that of plain logits."""
+        return codec_or_plain(network, self._plain, self._loss)
+
+    def collate(self, prepared: Sequence[Prepared]) -> Batch:
+        """images [N,C,H,W] uint8; targets ids [N,H,W] int64, 255 to ignore, or None for unlabelled images.
+
+        Raises:
+            ShapeError: if the images are not of one size, or a map is not as large as its image.
+        """
+        batch = batch_of(prepared, None)
+        if not is_labelled(prepared):
+            return batch
+        maps = [cast(SegmentationMap, item.target).map for item in prepared]
+        for item, map_ in zip(prepared, maps, strict=True):
+            if map_.shape != batch.images.shape[2:]:
+                raise ShapeError(
+                    f"the map of {item.id} is not as large as its image",
+                    expected=f"{batch.images.shape[2]}x{batch.images.shape[3]}",
+                    got=f"{map_.shape[0]}x{map_.shape[1]}",
+                )
+        return replace(batch, targets=torch.from_numpy(np.stack(maps).astype(np.int64)))
+
+    def metrics(self) -> SegmentationMetric:
+        """A fresh metric."""
+        return SegmentationMetric(self.classes)
+
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The mean IoU of one image; contours would cost more than they tell here."""
+        return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, truth)
+
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+        """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
+
+        Args:
+            network: whose outputs they are.
+            outputs: [N,K,H',W']. Outputs larger than the maps come from a fitted batch (see ``mirroring.fitted``),
+                with mirrored pixels at the right and at the bottom; smaller ones are the centre of the maps.
+            prediction: N maps [H,W].
+        """
+        logits = self.codec(network).logits(outputs)
+        maps = np.stack([cast(SegmentationMap, value).map for value in prediction])
+        ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
+        logits, ids = aligned(logits, ids)
+        counts = ids != IGNORE
+        chosen = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
+        return chosen.where(counts, 0).sum((1, 2))  # [N]

@@ -49,5 +49,18 @@ class Task(Protocol):
     def metrics(self) -> Metric:
         """A fresh metric."""
 
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """How good one answer is, at most 1, for finding the worst; 1 where there is nothing to find.
+
+        Cheap, since it is asked of every image. It may fall below 0 where an answer is worse the surer it is.
+        """
+
     def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
         """[N]: the score of what was predicted, for an explanation to differentiate."""
+
+
+def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, truth: Any) -> float:
+    """The primary score of a single image by a fresh metric; 1 where the image allows none."""
+    metric.update([prediction], [truth])
+    score = metric.compute().get(primary.name)
+    return 1.0 if score is None else float(score)

@@ -26,6 +26,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
+from visus.analysis.operator_window import OperatorWindow, operator_window, pair
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.localization.localizer import Localizer, LocalizerOutput
 from visus.models.protocols import Output
@@ -223,38 +224,37 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def _convolution(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
-    x, weight, _, stride, padding, dilation, transposed = args[:7]
-    _require_plain(player, x)
+    x, weight, transposed = args[0], args[1], args[6]
+    window = _window(player, target, args)
     if transposed:
         raise player.refuse("it has transposed convolutions")
     result = target(x.values, *args[1:], **kwargs)
     player.count(result, weight)
-    kernel = tuple(weight.shape[2:])
-    return _Map.plain(result, _reduced(x.cells, kernel, stride, padding, dilation), _times(x.stride, stride))
+    return _slid(x, result, window)
 
 
 def _max_pool(player: _Player, target: Any, args: Any, kwargs: Any) -> tuple[_Map, None]:
-    return _pool(player, lambda x, *rest, **more: target(x, *rest, **more)[0], args, kwargs, dilation_at=4), None
+    window = _window(player, target, args)
+    return _slid(args[0], target(args[0].values, *args[1:], **kwargs)[0], window), None
 
 
 def _average_pool(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
-    return _pool(player, target, args, kwargs, dilation_at=None)
+    window = _window(player, target, args)
+    return _slid(args[0], target(args[0].values, *args[1:], **kwargs), window)
 
 
-def _pool(player: _Player, target: Callable[..., Tensor], args: Any, kwargs: Any, *, dilation_at: int | None) -> _Map:
-    x, kernel = args[0], _pair(args[1])
-    _require_plain(player, x)
-    stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
-    padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    dilation = _pair(args[4]) if dilation_at is not None and len(args) > dilation_at else (1, 1)
-    ceil_at = 5 if dilation_at is not None else 4
-    up = bool(args[ceil_at]) if len(args) > ceil_at else False
-    result = target(x.values, *args[1:], **kwargs)
-    cells = _reduced(x.cells, kernel, stride, padding, dilation)
-    if up:
-        alone = target(torch.empty(1, 1, *x.cells, device="meta"), *args[1:], **kwargs)
-        cells = (alone.shape[2], alone.shape[3])
-    return _Map.plain(result, cells, _times(x.stride, stride))
+def _window(player: _Player, target: Any, args: Any) -> OperatorWindow:
+    """The window of a convolution or pooling."""
+    _require_plain(player, args[0])
+    window = operator_window(target.overloadpacket, args)
+    if window is None:
+        raise player.refuse(f"the operator {target} has no window")
+    return window
+
+
+def _slid(x: _Map, values: Tensor, window: OperatorWindow) -> _Map:
+    """The map of these values, after a window slid over ``x``."""
+    return _Map.plain(values, window.output_size(x.cells), _times(x.stride, window.stride))
 
 
 def _mean(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa: ARG001
@@ -271,7 +271,7 @@ def _mean(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa
 
 
 def _adaptive_pool(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa: ARG001
-    x, size = args[0], _pair(args[1])
+    x, size = args[0], pair(args[1])
     if size == x.cells:
         return x  # type: ignore[no-any-return]
     if size == (1, 1):
@@ -423,23 +423,8 @@ def _require_plain(player: _Player, x: Any) -> None:
         raise player.refuse("it goes on with convolutions or poolings after its values were rearranged")
 
 
-def _reduced(cells: Size, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Size:
-    sides = [
-        (cells[i] + 2 * _pair(padding)[i] - _pair(dilation)[i] * (_pair(kernel)[i] - 1) - 1) // _pair(stride)[i] + 1
-        for i in (0, 1)
-    ]
-    return sides[0], sides[1]
-
-
-def _times(stride: Size, factor: Any) -> Size:
-    return stride[0] * _pair(factor)[0], stride[1] * _pair(factor)[1]
-
-
-def _pair(value: Any) -> Size:
-    if isinstance(value, int):
-        return value, value
-    values = tuple(value)
-    return (values[0], values[0]) if len(values) == 1 else (values[0], values[1])
+def _times(stride: Size, factor: Size) -> Size:
+    return stride[0] * factor[0], stride[1] * factor[1]
 
 
 def _logits(output: Any) -> Tensor:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from visus.engine.progress import Progress
 from visus.errors import DataError
-from visus.metrics.detection import DetectionMetric
 from visus.metrics.objects import ObjectMetric
-from visus.metrics.segmentation import SegmentationMetric
 from visus.ops.stopwatch import Stopwatch
-from visus.structures import Detections, Label, Sample, SegmentationMap, Target
+from visus.structures import Sample, Value
 from visus.structures.class_names import object_ids
-from visus.tasks.task import Metric
 from visus.workflow.model import SHOWN_SCORE, Model
 from visus.workflow.object_counting import Counting
 from visus.workflow.sliding import Slider
@@ -26,7 +23,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class JudgedCase:
-    """One image with the truth and the answer, both with their pixels.
+    """One image with the truth and the answer, both with the source of its pixels.
 
     Args:
         sample: the image.
@@ -38,8 +35,8 @@ class JudgedCase:
     """
 
     sample: Sample
-    truth: Target
-    prediction: Any
+    truth: Value
+    prediction: Value
     quality: float
     sampled: bool
     note: str
@@ -81,8 +78,8 @@ def judge(
     metric = model.task.metrics()
     objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
-    worst: list[tuple[float, int, Target, Any]] = []  # a heap whose first entry is the least bad
-    ordinary: list[tuple[float, int, Target, Any]] = []
+    worst: list[tuple[float, int, Value, Any]] = []  # a heap whose first entry is the least bad
+    ordinary: list[tuple[float, int, Value, Any]] = []
     if slider is None:
         answers = model.answers(samples, batch_size=batch_size, progress=progress)
     else:
@@ -97,7 +94,7 @@ def judge(
             if counting is not None and objects is not None:
                 found, true = counting.compared(sample, answer.value, truth)
                 objects.update([found], [true])
-            badness = _badness(model, answer.value, truth)
+            badness = 1.0 - model.task.image_quality(answer.value, truth)
             entry = (badness, -index, truth, answer.value)
             (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
             if index in spread:
@@ -124,31 +121,16 @@ def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
     return {part: images / spent for part, spent in parts.items() if spent > 0}
 
 
-def _badness(model: Model, prediction: Any, truth: Target) -> float:
-    """1 - the primary score of one image, 0 with nothing to find; a wrong label is the worse the surer it is."""
-    if isinstance(prediction, Label) and isinstance(truth, Label):
-        return 0.0 if prediction.index == truth.index else 1.0 + (prediction.score or 0.0)
-    metric: Metric = model.task.metrics()
-    if isinstance(prediction, SegmentationMap):
-        metric = SegmentationMetric(model.classes, shapes=False)  # contours would cost more than they tell here
-    elif isinstance(prediction, Detections) and model.info.task == "detection":
-        metric = DetectionMetric(model.classes, errors=False)
-    metric.update([prediction], [truth])
-    value = metric.compute().get(model.task.primary.name)
-    return 0.0 if value is None else 1.0 - float(value)
-
-
-def _case(model: Model, sample: Sample, entry: tuple[float, int, Target, Any], sampled: bool) -> JudgedCase:
+def _case(model: Model, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
     badness, _, truth, prediction = entry
-    pixels = sample.image.load()
     quality = max(1.0 - badness, 0.0)
-    if isinstance(prediction, Detections):
-        prediction = prediction.above(SHOWN_SCORE)
-    note = "" if isinstance(prediction, Label) else f"{model.task.primary.label} of this image: {quality:.1%}"
+    prediction = prediction.above(SHOWN_SCORE)
+    in_words = prediction.compared(truth).guesses  # these say all that a note could
+    note = "" if in_words else f"{model.task.primary.label} of this image: {quality:.1%}"
     return JudgedCase(
         sample=sample,
-        truth=replace(truth, image=pixels),
-        prediction=replace(prediction, image=pixels),
+        truth=truth.with_image(sample.image),
+        prediction=prediction.with_image(sample.image),
         quality=quality,
         sampled=sampled,
         note=note,

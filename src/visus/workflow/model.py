@@ -18,21 +18,11 @@ from visus.data.pixels.intensity import ranged
 from visus.engine.device_batches import feeder
 from visus.engine.model_file import ModelInfo
 from visus.engine.predict import Answer
-from visus.engine.predict import predict as answer
+from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
-from visus.models.card import models_task
-from visus.structures import (
-    Detections,
-    Heatmap,
-    ImageSource,
-    Label,
-    Landmarks,
-    MultiLabelMap,
-    Sample,
-    SegmentationMap,
-    Target,
-)
+from visus.structures import Detections, Heatmap, ImageSource, Sample, Value
+from visus.structures.task_cards import task_card
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
 
@@ -46,10 +36,6 @@ Image = str | Path | NDArray[Any] | ImageSource
 
 SHOWN_SCORE = 0.3
 """Objects below this score count in the scores, but would only clutter a picture."""
-
-
-EXPLAINED_OBJECTS = 8
-"""So many objects of an image, the surest, are explained, each by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +74,8 @@ class Model:
             batch_size: images at a time.
 
         Returns:
-            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which keeps its image for ``draw()``; a
-            list of them for several images (a folder, a list).
+            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
+            ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, a list).
 
         Raises:
             DataError: if an image cannot be read.
@@ -100,14 +86,14 @@ class Model:
         for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if given.error is not None:
                 raise given.error
-            values.append(with_image(given.value, sample))
+            values.append(given.value.with_image(sample.image))
         return values[0] if one else values
 
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[Answer]:
         """An answer a sample, in file pixels; an image that cannot be read becomes an answer with an error."""
-        return answer(
+        return predict_each(
             self.network,
             self.task,
             samples,
@@ -122,17 +108,17 @@ class Model:
         images: Image | Sequence[Image],
         *,
         label: str | None = None,
-        values: Sequence[Target] | None = None,
+        values: Sequence[Value] | None = None,
     ) -> Any:
         """Grad-CAM heat maps: which places of an image speak for an answer.
 
         Args:
             images: as for :meth:`predict`.
             label: explain this class instead of the predicted one; for boxes, the objects of this class.
-            values: explain these answers, one an image, in file pixels; None: the network's own.
+            values: explain these answers, one an image; None, or values with places in the image: the network's own.
 
         Returns:
-            A Heatmap that keeps its image for ``draw()``; a list of them for several images.
+            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images.
 
         Raises:
             UsageError: if there is no class of this name.
@@ -181,7 +167,7 @@ class Model:
 
         return summarize(self.network, (self.info.in_channels, *self.example_size), model=self.info.model)
 
-    def _explain_one(self, sample: Sample, label: str | None, value: Target | None) -> Heatmap:
+    def _explain_one(self, sample: Sample, label: str | None, value: Value | None) -> Heatmap:
         from visus.explanation.gradcam import grad_cam_of_each
 
         prepare = Preparer(self.info.task, self.info.preprocessing, None, 0)
@@ -189,26 +175,19 @@ class Model:
             self.task.collate([prepare(replace(sample, targets={}), 0, 0)])
         )
         with torch.no_grad():
-            own = self.task.predict(self.network, batch)[0]
-        if isinstance(own, Detections):
-            # What is too unsure to be shown would drown what is.
-            own = own.above(SHOWN_SCORE) if len(own.above(SHOWN_SCORE)) else own
+            answer: Value = self.task.predict(self.network, batch)[0]
+        sure = answer.above(SHOWN_SCORE)
+        answer = sure if sure.mentions() else answer  # what is too unsure to be shown would drown what is
         if label is not None:
-            own = _as_class(own, self.classes.index(label))
-        elif isinstance(value, Label):
-            own = value
-        if models_task(self.info.task) == "segmentation":
+            answer = answer.narrowed(label)
+        elif value is not None and not value.located:
+            answer = value  # a value with places is in file pixels, which the network does not see
+        if task_card(self.info.task).model_task == "segmentation":
             batch = fitted(self.network, batch)
-        questions = _one_by_one(own) if isinstance(own, Detections) else [own]
-        answers = grad_cam_of_each(self.network, self.task, batch, questions)
-        values = np.max([heatmap.values for heatmap in answers], axis=0)
-        names = list(dict.fromkeys(heatmap.label for heatmap in answers))
-        return Heatmap(values, image=sample.image.load(), label=", ".join(names))
-
-
-def with_image(value: Any, sample: Sample) -> Any:
-    """An answer that keeps the pixels it is about."""
-    return replace(value, image=sample.image.load())
+        heatmaps = grad_cam_of_each(self.network, self.task, batch, answer.parts())
+        values = np.max([heatmap.values for heatmap in heatmaps], axis=0)
+        names = list(dict.fromkeys(heatmap.label for heatmap in heatmaps))
+        return Heatmap(values, image=sample.image, label=", ".join(names))
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
@@ -230,7 +209,7 @@ def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
 
 
 def one_sample(image: Image) -> Sample:
-    """The unlabelled sample of what names one image.
+    """One image (path, array or source) as an unlabelled sample.
 
     Raises:
         UsageError: if it names several.
@@ -243,25 +222,3 @@ def one_sample(image: Image) -> Sample:
 
 def _is_folder(image: object) -> bool:
     return isinstance(image, str | Path) and Path(image).is_dir()
-
-
-def _one_by_one(found: Detections) -> list[Detections]:
-    """The surest objects, each alone; what was found as it is, if that is one object or none."""
-    if len(found) < 2 or found.scores is None:
-        return [found]
-    return [found.select(np.asarray([i])) for i in np.argsort(-found.scores, kind="stable")[:EXPLAINED_OBJECTS]]
-
-
-def _as_class(value: Target, index: int) -> Target:
-    """The question "why this class?" in the form of an answer."""
-    if isinstance(value, Label):
-        return replace(value, index=index)
-    if isinstance(value, Detections):
-        return value.select(value.labels == index)
-    if isinstance(value, Landmarks):
-        return replace(value, visible=np.arange(len(value.classes)) == index)
-    if isinstance(value, MultiLabelMap):
-        only = np.zeros_like(value.masks)
-        only[index] = True
-        return MultiLabelMap(value.classes, only)
-    return SegmentationMap(value.classes, np.full_like(value.map, index))

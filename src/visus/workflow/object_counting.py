@@ -9,7 +9,7 @@ import numpy as np
 
 from visus.data.object_separation import REGROWTH
 from visus.errors import ShapeError, UsageError
-from visus.structures import IGNORE, Detections, Sample, SegmentationMap, Target
+from visus.structures import IGNORE, Detections, Sample, SegmentationMap, Value
 from visus.structures.class_names import object_ids
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ class Counting:
                 expected="an area and a growth of 0 or more pixels",
                 got=f"min_area={min_area}, grow={grow}",
             )
-        taken = REGROWTH if info.touching in PARTED else 0.0
+        taken = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
         return cls(min_area, taken if grow is None else grow)
 
     def found(self, value: SegmentationMap) -> Detections:
         """The objects of a map."""
         return value.objects(min_area=self.min_area, grow=self.grow)
 
-    def compared(self, sample: Sample, prediction: Any, truth: Target) -> tuple[Detections, Detections]:
+    def compared(self, sample: Sample, prediction: Any, truth: Value) -> tuple[Detections, Detections]:
         """The objects found, and those of the truth; pixels that the truth ignores belong to none.
 
         The true ones are those that the labels tell apart, where they do, else the pieces of the true map.
@@ -71,6 +71,7 @@ class Counting:
             DataError: if the labels cannot be read.
             ShapeError: if prediction or truth is no map.
         """
+        # A task of an outsider may answer with other values; objects are pieces of a class map.
         if not isinstance(prediction, SegmentationMap) or not isinstance(truth, SegmentationMap):
             raise ShapeError(
                 "objects are counted in maps", expected="SegmentationMap", got=f"{type(prediction).__name__}"
@@ -78,7 +79,7 @@ class Counting:
         ids = np.where(truth.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
         found = self.found(replace(prediction, map=ids))
         if "detection" in sample.targets:
-            known = sample.target("detection")
-            if isinstance(known, Detections) and known.masks is not None and known.classes == found.classes:
+            known: Detections = sample.target("detection")
+            if known.masks is not None and known.classes == found.classes:
                 return found, known
         return found, truth.objects()

@@ -65,9 +65,10 @@ def write_run_report(
     write_report(folder.path / "report.html", content)
     write_plots(folder.path / "plots", content)
     for number, case in enumerate(content.cases):
+        pixels = None if case.prediction.image is None else case.prediction.image.load()
         for kind, value in (("truth", case.truth), ("prediction", case.prediction)):
             if value is not None:
-                value.draw().convert("RGB").save(folder.path / "samples" / f"{number:02d}-{kind}.jpg", quality=90)
+                value.draw(pixels).convert("RGB").save(folder.path / "samples" / f"{number:02d}-{kind}.jpg", quality=90)
 
 
 def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged: Sequence[JudgedCase]) -> None:

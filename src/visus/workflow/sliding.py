@@ -120,14 +120,15 @@ class Slider:
                 got=f"{model.info.model}, a model for {model.info.task}",
                 remedy="predict without sliding",
             )
-        positive = [*(scales or ()), *(() if smallest is None else (smallest,))]
-        in_range = 0 <= score <= 1 and 0 <= overlap <= 1 and misfit >= 0
-        if not (in_range and all(number > 0 for number in positive)):
-            raise UsageError(
-                "windows cannot be chosen like this",
-                expected="score and overlap in [0, 1], misfit 0 or more, smallest and scales above 0",
-                got=f"score={score}, overlap={overlap}, misfit={misfit}, smallest={smallest}, scales={scales}",
-            )
+        for option, value, range_, in_range in (
+            ("score", score, "0 to 1", 0 <= score <= 1),
+            ("overlap", overlap, "0 to 1", 0 <= overlap <= 1),
+            ("misfit", misfit, "0 or more", misfit >= 0),
+            ("smallest", smallest, "a side above 0 pixels", smallest is None or smallest > 0),
+            ("scales", scales, "numbers above 0", all(scale > 0 for scale in scales or ())),
+        ):
+            if not in_range:
+                raise UsageError(f"{option} is out of range", expected=range_, got=f"{value}")
         from visus.errors import TaskMismatchError
         from visus.workflow.dense_evaluation import SlidNetwork
 
@@ -156,14 +157,14 @@ class Slider:
         size = sample.image.size()
         levels = tuple(self._level(sample, size, scale) for scale in self._scales(size))
         boxes, labels, scores = self._merged(levels) if self.is_localizer else self._suppressed(levels, size)
-        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image.load())
+        detections = Detections(self.model.classes, boxes, labels, size, scores=scores, image=sample.image)
         return Slid(levels, detections, self.network is not None)
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
         """The windows of a classifier that are surer than those near them."""
         import torch
 
-        from visus.ops.nms import suppress
+        from visus.ops.nms import multiclass_nms
 
         boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
         scores = torch.from_numpy(
@@ -171,8 +172,8 @@ class Slider:
         )
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        found = suppress(
-            boxes, scores, size, confidence=self.score, overlap=self.overlap, candidates=CANDIDATES, keep=KEPT
+        found = multiclass_nms(
+            boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
         places, labels, values = (part.numpy() for part in found)
         return places, labels, values

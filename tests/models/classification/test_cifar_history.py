@@ -75,14 +75,14 @@ def test_companions_count_like_the_output_and_are_not_there_in_answers() -> None
     images, classes = torch.rand(2, 3, 32, 32), torch.tensor([3, 7])
     codec = SquaredHingeCodec()
     outputs = network.train()(images)
-    terms = codec.losses(outputs, classes)
+    terms = codec.terms(outputs, classes)
     expected = sum(squared_hinge(margins, classes) for margins in outputs.auxiliary)
     assert set(terms) == {"output", "companions"}
     torch.testing.assert_close(terms["companions"], expected)
     answer = network.eval()(images)
     assert isinstance(answer, Output)
     assert answer.auxiliary == ()
-    assert set(codec.losses(answer, classes)) == {"output"}
+    assert set(codec.terms(answer, classes)) == {"output"}
     assert torch.equal(codec.decode(answer).argmax(1), answer.logits.argmax(1))
 
 

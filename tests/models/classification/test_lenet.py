@@ -75,12 +75,12 @@ def test_the_map_criterion_is_equation_9_by_hand() -> None:
     truth = codec.encode(torch.tensor([0, 2]), torch.device("cpu"))
     first = 1 + math.log(math.exp(-2) + math.exp(-1) + math.exp(-3) + math.exp(-4))
     second = 6 + math.log(math.exp(-2) + math.exp(-2) + math.exp(-0.5) + math.exp(-6))
-    assert codec.losses(penalties, truth)["map"].item() == pytest.approx((first + second) / 2)
+    assert codec.terms(penalties, truth)["map"].item() == pytest.approx((first + second) / 2)
 
 
 def test_large_penalties_neither_overflow_nor_are_pushed() -> None:
     penalties = torch.tensor([[1000.0, 2000.0]], requires_grad=True)
-    loss = PenaltyCodec(10.0).losses(penalties, torch.tensor([0]))["map"]
+    loss = PenaltyCodec(10.0).terms(penalties, torch.tensor([0]))["map"]
     loss.backward()
     assert torch.isfinite(loss)
     assert penalties.grad is not None

@@ -190,5 +190,5 @@ def test_background_is_the_first_output_and_is_not_answered() -> None:
     with torch.no_grad():
         features = network.features(torch.rand(2, 3, 64, 64))
         assert network.all_logits(features).shape == (2, 8)
-        assert torch.equal(network.from_features(features), network.all_logits(features)[:, 1:])
+        assert torch.equal(network.from_features(features, (64, 64)), network.all_logits(features)[:, 1:])
     assert build(card, classes=7, options={"background": False}).classifier.out_features == 7

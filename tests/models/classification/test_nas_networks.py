@@ -12,7 +12,7 @@ from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.errors import ShapeError
 from visus.layers.drop_path import DropPath
-from visus.models.classification.nas_cells import AuxiliaryHead, Cell, CellNetwork, FactorizedReduction, Plan
+from visus.models.classification.nas_cells import AuxiliaryHead, Cell, CellNetwork, FactorizedReduction, Plan, figure_2
 from visus.models.protocols import Output
 from visus.structures import Batch
 from visus.tasks.classification import Classification
@@ -183,3 +183,12 @@ def test_what_is_refused() -> None:
     with pytest.raises(ShapeError, match="34 pixels"):
         network.features(torch.empty(1, 3, 34, 20, device="meta"))
     assert network.features(torch.empty(1, 3, 35, 20, device="meta"))[32].shape[-2:] == (2, 1)
+
+
+def test_the_cells_of_figure_2() -> None:
+    """F = 8, N = 2: NASNet's reducing cells stand between the stacks, PNASNet's are the first of theirs."""
+    stem = [(2, True, 1), (4, True, 2)]
+    between = [(8, False, 2), (8, False, 2), (16, True, 2), (16, False, 3), (16, False, 2), (32, True, 2)]
+    assert figure_2(8, 2, starts_stacks=False, looks_past=True) == [*stem, *between, (32, False, 3), (32, False, 2)]
+    within = [(8, False, 2), (8, False, 2), (16, True, 2), (16, False, 2), (32, True, 2), (32, False, 2)]
+    assert figure_2(8, 2, starts_stacks=True, looks_past=False) == [*stem, *within]

@@ -37,7 +37,7 @@ def test_a_class_is_scored_by_the_mean_of_its_rectified_map() -> None:
         maps = network.mlpconv3(network.pool2(features[2]))
         assert maps.shape == (2, 3, 8, 8)
         assert maps.min() >= 0
-        torch.testing.assert_close(network.from_features(features), maps.mean((2, 3)))
+        torch.testing.assert_close(network.from_features(features, (32, 32)), maps.mean((2, 3)))
 
 
 @pytest.mark.parametrize(("edition", "reduce"), [("paper", torch.amax), ("caffe", torch.mean)])

@@ -45,7 +45,7 @@ def test_the_binary_codec_is_cross_entropy_by_hand() -> None:
     logits = torch.tensor([[0.0], [2.0], [-30.0]])
     truth = codec.encode(torch.tensor([1, 0, 0]), torch.device("cpu"))
     expected = (math.log(2) + math.log(1 + math.exp(2)) + 0) / 3
-    assert codec.losses(logits, truth)["binary_cross_entropy"].item() == pytest.approx(expected, rel=1e-5)
+    assert codec.terms(logits, truth)["binary_cross_entropy"].item() == pytest.approx(expected, rel=1e-5)
     scores = codec.decode(logits)
     torch.testing.assert_close(scores[:, 1], torch.sigmoid(logits[:, 0]))
     torch.testing.assert_close(scores.sum(1), torch.ones(3))

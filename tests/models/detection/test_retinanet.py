@@ -108,8 +108,8 @@ def test_the_loss_of_perfect_outputs_is_nothing(raw: RetinaNetOutput, box_loss: 
     truths = [target([[10, 20, 60, 90]], [0])]
     encoded = network.codec.encode(truths, CPU)
     outputs = perfect(network, raw, truths)
-    assert sum(network.codec.losses(outputs, encoded).values()).item() < 1e-4
-    assert network.codec.losses(outputs._replace(offsets=outputs.offsets + 1), encoded)["box"] > 0.4
+    assert sum(network.codec.terms(outputs, encoded).values()).item() < 1e-4
+    assert network.codec.terms(outputs._replace(offsets=outputs.offsets + 1), encoded)["box"] > 0.4
 
 
 def test_losses_by_hand(small: RetinaNet) -> None:
@@ -118,7 +118,7 @@ def test_losses_by_hand(small: RetinaNet) -> None:
     outputs = RetinaNetOutput(
         torch.zeros(1, 3, 3), torch.full((1, 3, 4), 2.0), anchors, (Grid(1, 1, 3, (128, 128)),), (128, 128)
     )
-    terms = small.codec.losses(outputs, small.codec.encode([target([[0, 0, 10, 10]], [1])], CPU))
+    terms = small.codec.terms(outputs, small.codec.encode([target([[0, 0, 10, 10]], [1])], CPU))
     # six counted values: one 1 (alpha 1/4), five 0 (3/4); each (1/2)^2 log 2; one matched anchor
     assert terms["class"].item() == pytest.approx((0.25 + 5 * 0.75) * 0.25 * math.log(2), rel=1e-5)
     assert terms["box"].item() == pytest.approx(4 * (2 - 0.5))  # smooth L1 of 2, four times
@@ -126,9 +126,9 @@ def test_losses_by_hand(small: RetinaNet) -> None:
 
 def test_an_images_loss_is_divided_by_its_own_anchors(small: RetinaNet, raw: RetinaNetOutput) -> None:
     truths = [target([[10, 20, 60, 90]], [0]), target([[5, 5, 120, 120], [60, 60, 100, 100]], [1, 2]), target([], [])]
-    alone = [small.codec.losses(raw, small.codec.encode([t], CPU)) for t in truths]
+    alone = [small.codec.terms(raw, small.codec.encode([t], CPU)) for t in truths]
     three = raw._replace(logits=raw.logits.expand(3, -1, -1), offsets=raw.offsets.expand(3, -1, -1))
-    together = small.codec.losses(three, small.codec.encode(truths, CPU))
+    together = small.codec.terms(three, small.codec.encode(truths, CPU))
     for term in ("box", "class"):
         assert together[term].item() == pytest.approx(sum(terms[term].item() for terms in alone) / 3, rel=1e-5)
     assert alone[2]["box"] == 0
@@ -139,7 +139,7 @@ def test_an_images_loss_is_divided_by_its_own_anchors(small: RetinaNet, raw: Ret
 def test_zero_objects_in_a_whole_batch(training: bool) -> None:
     network = build(catalog.find("retinanet+resnet18"), classes=3).train(training)
     outputs = network(torch.randn(2, 3, 64, 64))
-    terms = network.codec.losses(outputs, network.codec.encode([target([], [], (64, 64))] * 2, CPU))
+    terms = network.codec.terms(outputs, network.codec.encode([target([], [], (64, 64))] * 2, CPU))
     sum(terms.values()).backward()
     assert terms["box"].item() == 0
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in network.class_subnet.parameters())
@@ -235,7 +235,7 @@ def test_it_learns_two_images_by_heart(name: str, width: int) -> None:
     for _ in range(8):
         for _ in range(10):
             optimizer.zero_grad()
-            sum(network.codec.losses(network(images), encoded).values()).backward()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
         with torch.no_grad():
@@ -260,7 +260,7 @@ def finds_both(found: Detections, truth: Detections) -> bool:
 def test_half_precision_outputs_are_read_as_float(small: RetinaNet) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         outputs = small(torch.randn(1, 3, 128, 128))
-        terms = small.codec.losses(outputs, small.codec.encode([target([[10, 10, 60, 60]], [1])], CPU))
+        terms = small.codec.terms(outputs, small.codec.encode([target([[10, 10, 60, 60]], [1])], CPU))
     assert outputs.logits.dtype == torch.bfloat16
     assert all(term.dtype == torch.float32 and torch.isfinite(term) for term in terms.values())
     assert small.codec.decode(outputs)[0].boxes.dtype == np.float32

@@ -1,6 +1,7 @@
 """SSD: the published figures of SSD300, the codec's two directions, and SSD on other backbones."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from visus.models.building import build
 from visus.models.detection.catalog import CARDS
 from visus.models.detection.ssd import SSD, ReducedVGG16, SSDCodec, SSDOutput, ssd, ssd512
 from visus.models.detection.ssd_weights import from_vgg16
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")
@@ -39,11 +40,11 @@ class Small(nn.Module):
             maps[2 ** (number + 1)] = x
         return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,6 @@ def test_the_layers_of_figure_2(published: SSD) -> None:
     with torch.no_grad():
         features = published.features(torch.zeros(1, 3, 300, 300))
         assert {stride: tuple(m.shape[1:]) for stride, m in features.items()} == {
-            1: (3, 300, 300),
             8: (512, 38, 38),
             16: (1024, 19, 19),
         }
@@ -187,10 +187,10 @@ def test_the_loss_of_perfect_outputs_is_nothing() -> None:
     network = ssd(classes=3, backbone=Small(), size=96)
     truths = [target([[10, 20, 60, 90]], [0], (96, 96)), target([], [], (96, 96))]
     perfect = outputs_for(network, truths)
-    terms = network.codec.losses(perfect, network.codec.encode(truths, torch.device("cpu")))
+    terms = network.codec.terms(perfect, network.codec.encode(truths, torch.device("cpu")))
     assert sum(terms.values()).item() < 1e-5
     wrong = perfect._replace(offsets=perfect.offsets + 1)
-    assert network.codec.losses(wrong, network.codec.encode(truths, torch.device("cpu")))["box"] > 0.4
+    assert network.codec.terms(wrong, network.codec.encode(truths, torch.device("cpu")))["box"] > 0.4
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -198,7 +198,7 @@ def test_zero_objects_in_a_whole_batch(training: bool) -> None:
     network = ssd(classes=3, backbone=Small(), size=96).train(training)
     truths = [target([], [], (96, 96))] * 2
     loss = sum(
-        network.codec.losses(
+        network.codec.terms(
             network(torch.randn(2, 3, 96, 96)), network.codec.encode(truths, torch.device("cpu"))
         ).values()
     )
@@ -242,7 +242,7 @@ def test_half_precision_outputs_are_read_as_float() -> None:
     network = ssd(classes=3, backbone=Small(), size=96)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = network(torch.randn(1, 3, 96, 96))
-        terms = network.codec.losses(
+        terms = network.codec.terms(
             outputs, network.codec.encode([target([[10, 10, 60, 60]], [1], (96, 96))], torch.device("cpu"))
         )
     assert outputs.logits.dtype == torch.bfloat16
@@ -255,12 +255,12 @@ def test_any_size_on_any_backbone(size: tuple[int, int]) -> None:
     network = ssd(classes=3, backbone=Small(), size=size).eval()
     with torch.no_grad():
         features = network.features(torch.randn(1, 3, *size))
-        assert set(features) == {1, 8, 16, 32}
+        assert set(features) == {8, 16, 32}
         coarsest = features[32]
         for extra in network.extras:
             coarsest = extra(coarsest)
         assert coarsest.shape[2:] == (1, 1)
-        outputs = network.from_features(features)
+        outputs = network.from_features(features, size)
     assert outputs.logits.shape[1] == len(outputs.default_boxes)
     centres = (outputs.default_boxes[:, :2] + outputs.default_boxes[:, 2:]) / 2
     assert (centres > 0).all()
@@ -285,11 +285,11 @@ def test_strides_are_those_that_the_backbone_has() -> None:
 def test_conformance() -> None:
     for network in (ssd(classes=3), ssd(classes=3, backbone=Small(), size=96)):
         network.eval()
-        assert isinstance(network, Network)
+        assert isinstance(network, Backbone)
         images = torch.randn(1, 3, 300, 300)
         with torch.no_grad():
             features = network.features(images)
-            whole, halves = network(images), network.from_features(features)
+            whole, halves = network(images), network.from_features(features, (300, 300))
         assert torch.equal(whole.logits, halves.logits)
         assert {stride: m.shape[1] for stride, m in features.items()} == dict(network.channels)
         prefixes = {name.split(".")[0] for name, _ in network.named_parameters()}
@@ -376,7 +376,7 @@ def test_ssd512_learns_two_images_by_heart() -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
     for _ in range(60):
         optimizer.zero_grad()
-        sum(network.codec.losses(network(images), encoded).values()).backward()
+        sum(network.codec.terms(network(images), encoded).values()).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
     with torch.no_grad():

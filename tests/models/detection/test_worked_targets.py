@@ -23,7 +23,7 @@ from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import Truth
 from visus.models.detection.yolo_output import YOLOOutput, assign
 from visus.ops.cell_boxes import place_cells, shape_iou
-from visus.ops.nms import suppress
+from visus.ops.nms import multiclass_nms
 from visus.ops.pyramid_anchors import PyramidAnchors
 
 CELL = 32.0
@@ -106,12 +106,19 @@ def test_two_cars_in_one_cell_are_one_too_many() -> None:
     torch.testing.assert_close(target((CAR_BOX, CAR), (moved, CAR)), target((moved, CAR)))
 
 
+class Reader(BoxCodec):
+    """Reads boxes and trains nothing."""
+
+    def terms(self, outputs: object, encoded: object) -> dict[str, Tensor]:
+        return {}
+
+
 def test_the_tensor_is_read_back() -> None:
     """Of the 18 boxes that a tensor gives, those above 0.6 remain, each in its place and of its class."""
     tensor = target((CAR_BOX, CAR), (PEDESTRIAN_BOX, PEDESTRIAN))
     tensor[1, 1, 0, 0] = 0.7
     tensor[0, 2, 1] = torch.tensor([0.59, 0.5, 0.5, 0.5, 1, 0, 0, 1])  # a motorcycle, not sure enough
-    found = BoxCodec(confidence=0.6, overlap=0.5, candidates=18, keep=18).decode(said(tensor))[0]
+    found = Reader(confidence=0.6, overlap=0.5, candidates=18, keep=18).decode(said(tensor))[0]
     assert found.labels.tolist() == [CAR, PEDESTRIAN]
     assert found.scores == pytest.approx([1, 0.7], abs=1e-5)
     torch.testing.assert_close(
@@ -123,7 +130,7 @@ def test_scores_of_exactly_0_6_go() -> None:
     """The first step of the decks' walk: boxes with p_c <= 0.6 are discarded."""
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
     scores = torch.tensor([[0.61], [0.6], [0.59]])
-    found = suppress(boxes, scores, SIZE, confidence=0.6, overlap=0.5, candidates=9, keep=9)
+    found = multiclass_nms(boxes, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9)
     assert torch.equal(found.boxes, boxes[:1])
 
 
@@ -139,8 +146,8 @@ def test_overlaps_of_the_walk_and_of_exactly_a_half() -> None:
     half = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]])
     assert box_iou(half, half)[0, 1] == 0.5
     scores = torch.tensor([[0.9], [0.8]])
-    assert len(suppress(half, scores, SIZE, confidence=0.6, overlap=0.5, candidates=9, keep=9).boxes) == 2
-    assert len(suppress(half, scores, SIZE, confidence=0.6, overlap=0.499, candidates=9, keep=9).boxes) == 1
+    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9).boxes) == 2
+    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.499, candidates=9, keep=9).boxes) == 1
 
 
 def test_three_sizes_and_three_shapes_at_every_place() -> None:

@@ -74,7 +74,7 @@ def test_decoding_undoes_encoding(seed: int) -> None:
             boxes.append([x, y, x + width, y + height])
         truths.append(target(boxes, random.integers(0, 3, count).tolist()))
     said = perfect(codec, truths)
-    assert sum(codec.losses(said, codec.encode(truths, CPU)).values()).item() == pytest.approx(0, abs=1e-4)
+    assert sum(codec.terms(said, codec.encode(truths, CPU)).values()).item() == pytest.approx(0, abs=1e-4)
     for truth, answer in zip(truths, codec.decode(said), strict=True):
         assert len(answer) == len(truth)
         if not len(truth):
@@ -99,7 +99,7 @@ def test_equation_3_by_hand() -> None:
     outputs.probabilities[0, 2] = torch.tensor([0.1, 0.8, 0.0])
     outputs.probabilities[0, 1] = 5.0  # of a cell without an object: no matter
     truth = target([[17, 57, 33, 93]], [1], (100, 100))
-    losses = YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([truth], CPU))
+    losses = YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([truth], CPU))
     assert losses["box"].item() == pytest.approx(5 * 0.1**2, rel=1e-4)
     assert losses["object"].item() == pytest.approx((0.9 - 11 / 21) ** 2 + 0.5 * (0.3**2 + 0.2**2 + 0.1**2), rel=1e-4)
     assert losses["class"].item() == pytest.approx(0.1**2 + 0.2**2, rel=1e-4)
@@ -110,7 +110,7 @@ def test_sides_by_hand() -> None:
     outputs = silent(cells=1, boxes=1, size=(100, 100))
     outputs.raw[0, 0, 0] = torch.tensor([0.5, 0.5, 0.4, 0.7])
     truth = target([[37.5, 32, 62.5, 68]], [0], (100, 100))
-    losses = YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([truth], CPU))
+    losses = YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([truth], CPU))
     assert losses["box"].item() == pytest.approx(0.1, rel=1e-4)
 
 
@@ -119,7 +119,7 @@ def test_where_nothing_overlaps_the_nearest_numbers_are_responsible() -> None:
     outputs.raw[0, 0] = torch.tensor([[3.0, 0.5, 0.1, 0.1], [2.0, 0.5, 0.1, 0.1]])
     outputs.raw.requires_grad_()
     truth = target([[40, 40, 60, 60]], [0], (100, 100))
-    sum(YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([truth], CPU)).values()).backward()
+    sum(YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([truth], CPU)).values()).backward()
     assert outputs.raw.grad[0, 0].any(1).tolist() == [False, True]
 
 
@@ -127,7 +127,7 @@ def test_a_cell_learns_its_first_object() -> None:
     two = target([[40, 40, 60, 60], [41, 41, 99, 99]], [1, 2], (100, 100))
     one = target([[40, 40, 60, 60]], [1], (100, 100))
     outputs = silent(cells=1, size=(100, 100))
-    found = [YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([truth], CPU)) for truth in (two, one)]
+    found = [YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([truth], CPU)) for truth in (two, one)]
     assert found[0] == found[1]
 
 
@@ -136,9 +136,9 @@ def test_objects_to_be_ignored_and_none() -> None:
     outputs.confidences[0, 24] = 0.5
     outputs.confidences.requires_grad_()
     ignored = target([[200, 200, 248, 248]], [0], ignored=np.asarray([True]))
-    losses = YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([ignored], CPU))
+    losses = YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([ignored], CPU))
     assert sum(losses.values()).item() == 0
-    nothing = YOLOv1Codec().losses(outputs, YOLOv1Codec().encode([target([], [])], CPU))
+    nothing = YOLOv1Codec().terms(outputs, YOLOv1Codec().encode([target([], [])], CPU))
     assert nothing["box"].item() == nothing["class"].item() == 0
     assert nothing["object"].item() == pytest.approx(0.5 * 2 * 0.5**2)
     sum(nothing.values()).backward()
@@ -187,7 +187,7 @@ def test_two_images_learnt_by_heart() -> None:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(60):
         optimiser.zero_grad()
-        sum(network.codec.losses(network(images), network.codec.encode(truths, CPU)).values()).backward()
+        sum(network.codec.terms(network(images), network.codec.encode(truths, CPU)).values()).backward()
         optimiser.step()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

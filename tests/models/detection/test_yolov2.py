@@ -64,7 +64,7 @@ def test_decoding_undoes_encoding(small: YOLOv2, raw: YOLOOutput, seed: int) -> 
             boxes.append([x, y, x + width, y + height])
         truths.append(target(boxes, random.integers(0, 3, count).tolist()))
     said = perfect(small, raw, truths)
-    losses = small.codec.losses(said, small.codec.encode(truths, CPU))
+    losses = small.codec.terms(said, small.codec.encode(truths, CPU))
     assert sum(losses.values()).item() == pytest.approx(0, abs=1e-3)
     for truth, answer in zip(truths, small.codec.decode(said), strict=True):
         assert len(answer) == len(truth)
@@ -85,7 +85,7 @@ def test_losses_and_gradients_by_hand() -> None:
     values = [[0.0, 0.0, 0.0, 0.0, 1.0, 0.5, -0.5], [0.0, 0.0, 0.0, 0.0, -1.0, 3.0, 3.0]]
     outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), places, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(8, 8), (32, 32)])
-    losses = codec.losses(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
+    losses = codec.terms(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
     fit = 64 / 128
     seen, empty = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(1))
     assert losses["box"].item() == pytest.approx((0.125**2 + math.log(2) ** 2) / 2, rel=1e-5)
@@ -109,7 +109,7 @@ def test_near_misses_are_not_told_that_they_see_nothing(height: float, told: boo
     values[0, 1, 3] = math.log(height / 8)
     outputs = YOLOOutput(values.requires_grad_(), places, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(32, 32), (32, 8)])
-    losses = codec.losses(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
+    losses = codec.terms(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
     losses["object"].backward()
     assert bool(values.grad[0, 1, 4]) is told
 
@@ -118,8 +118,8 @@ def test_objects_to_be_ignored_teach_nothing(small: YOLOv2, raw: YOLOOutput) -> 
     box = [[20.0, 20, 120, 100]]
     said = perfect(small, raw, [target(box, [1])])
     encoded = small.codec.encode([target(box, [1], ignored=np.asarray([True]))], CPU)
-    assert sum(small.codec.losses(said, encoded).values()).item() == pytest.approx(0, abs=1e-4)
-    empty = small.codec.losses(said, small.codec.encode([target([], [])], CPU))
+    assert sum(small.codec.terms(said, encoded).values()).item() == pytest.approx(0, abs=1e-4)
+    empty = small.codec.terms(said, small.codec.encode([target([], [])], CPU))
     assert empty["object"].item() == pytest.approx(0.5, rel=1e-3)  # a false alarm
 
 
@@ -190,7 +190,7 @@ def test_two_images_learnt_by_heart() -> None:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     for _ in range(60):
         optimiser.zero_grad()
-        sum(network.codec.losses(network(images), network.codec.encode(truths, CPU)).values()).backward()
+        sum(network.codec.terms(network(images), network.codec.encode(truths, CPU)).values()).backward()
         optimiser.step()
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

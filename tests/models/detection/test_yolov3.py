@@ -89,7 +89,7 @@ def test_decoding_undoes_encoding(tiny: YOLOv3, raw: YOLOOutput, seed: int) -> N
 
 def test_what_is_said_exactly_costs_nothing(tiny: YOLOv3, raw: YOLOOutput) -> None:
     truths = [target([[10, 10, 50, 70], [70, 20, 120, 90]], [0, 2]), target([], [])]
-    losses = tiny.codec.losses(perfect(tiny, raw, truths), tiny.codec.encode(truths, CPU))
+    losses = tiny.codec.terms(perfect(tiny, raw, truths), tiny.codec.encode(truths, CPU))
     assert {name: value.item() for name, value in losses.items()} == pytest.approx(
         {"box": 0, "object": 0, "class": 0}, abs=1e-4
     )
@@ -113,7 +113,7 @@ def test_losses_and_gradients_by_hand() -> None:
         [[0.0, 0.0, 0.0, 0.0, 1.0, 0.5, -0.5], [0.0, 0.0, 0.0, 0.0, -1.0, 3.0, 3.0]], [(8, 8), (32, 32)]
     )
     box = target([[4, 12, 20, 20]], [1], (32, 32))
-    losses = codec.losses(outputs, codec.encode([box], CPU))
+    losses = codec.terms(outputs, codec.encode([box], CPU))
     share = 12 / 32
     centre = math.log(2) - (-share * math.log(share) - (1 - share) * math.log(1 - share))
     assert losses["box"].item() == pytest.approx(1.875 * (centre + math.log(2) ** 2 / 2), rel=1e-5)
@@ -135,7 +135,7 @@ def test_near_misses_are_not_told_that_they_see_nothing(ignore: float, told: boo
     raw = [[0.0, 0, 0, 0, 0, 0, 0], [0.0, 0, 0, math.log(20 / 8), 2.0, 0, 0]]
     outputs, codec = one_cell(raw, [(32, 32), (32, 8)], ignore)
     box = target([[0, 0, 32, 32]], [0], (32, 32))
-    sum(codec.losses(outputs, codec.encode([box], CPU)).values()).backward()
+    sum(codec.terms(outputs, codec.encode([box], CPU)).values()).backward()
     assert bool(outputs.values.grad[0, 1, 4]) is told
 
 
@@ -144,22 +144,22 @@ def test_objects_to_be_ignored_teach_nothing(tiny: YOLOv3, raw: YOLOOutput) -> N
     both = [target(boxes, labels, ignored=np.asarray([False, True]))]
     one = [target(boxes[:1], labels[:1])]
     said = perfect(tiny, raw, [target(boxes, labels)])  # the ignored object is seen
-    losses = tiny.codec.losses(said, tiny.codec.encode(both, CPU))
+    losses = tiny.codec.terms(said, tiny.codec.encode(both, CPU))
     assert sum(losses.values()).item() == pytest.approx(0, abs=1e-4)
-    without = tiny.codec.losses(said, tiny.codec.encode(one, CPU))
+    without = tiny.codec.terms(said, tiny.codec.encode(one, CPU))
     assert without["object"].item() == pytest.approx(20, rel=1e-3)  # here it is a false alarm
 
 
 def test_two_objects_of_one_predictor_give_it_both_classes() -> None:
     outputs, codec = one_cell([[0.0, 0, 0, 0, 30, 30, 30]], [(16, 16)])
     boxes = target([[8, 8, 24, 24], [8, 8, 24, 24]], [0, 1], (32, 32))
-    losses = codec.losses(outputs, codec.encode([boxes], CPU))
+    losses = codec.terms(outputs, codec.encode([boxes], CPU))
     assert {k: v.item() for k, v in losses.items()} == pytest.approx({"box": 0, "object": 0, "class": 0}, abs=1e-6)
 
 
 def test_no_object_at_all_is_a_normal_image(tiny: YOLOv3, raw: YOLOOutput) -> None:
     values = raw.values.clone().requires_grad_()
-    losses = tiny.codec.losses(raw._replace(values=values), tiny.codec.encode([target([], [])], CPU))
+    losses = tiny.codec.terms(raw._replace(values=values), tiny.codec.encode([target([], [])], CPU))
     assert losses["box"].item() == losses["class"].item() == 0
     assert losses["object"].item() > 0
     sum(losses.values()).backward()
@@ -244,7 +244,7 @@ def test_two_images_learnt_by_heart(build_network: Callable[..., YOLOv3], count:
     for _ in range(10):
         for _ in range(15):
             optimiser.zero_grad()
-            sum(network.codec.losses(network(images), encoded).values()).backward()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
             optimiser.step()
         found = answers(network, images)
         if all(finds(answer, truth) for answer, truth in zip(found, truths, strict=True)):

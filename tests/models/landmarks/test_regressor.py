@@ -26,7 +26,7 @@ def test_what_is_encoded_is_decoded() -> None:
     for found, target in zip(codec.decode(outputs), targets, strict=True):
         np.testing.assert_allclose(found.points, target.points, atol=1e-4)
         assert (found.visible == target.visible).all()
-    terms = codec.losses(outputs, encoded)
+    terms = codec.terms(outputs, encoded)
     assert sum(terms.values()) == pytest.approx(0, abs=1e-6)
 
 
@@ -34,7 +34,7 @@ def test_losses_by_hand() -> None:
     codec = LandmarkCodec()
     encoded = codec.encode([points((50, 25), (0, 0), visible=(True, False))], CPU)
     said = torch.tensor([[[0.55, 0.8], [0.9, 0.9]]], requires_grad=True)
-    terms = codec.losses(LandmarkOutput(said, torch.zeros(1, 2), (50, 100)), encoded)
+    terms = codec.terms(LandmarkOutput(said, torch.zeros(1, 2), (50, 100)), encoded)
     # half a tenth: 0.5 * 0.25; three tenths: 3 - 0.5
     assert terms["points"].item() == pytest.approx(0.125 + 2.5)
     assert terms["visible"].item() == pytest.approx(np.log(2))
@@ -42,7 +42,7 @@ def test_losses_by_hand() -> None:
     assert said.grad[0, 0].all()
     assert not said.grad[0, 1].any()  # what is not visible teaches no place
     nothing = codec.encode([points((0, 0), (0, 0), visible=(False, False))], CPU)
-    assert codec.losses(LandmarkOutput(said, torch.zeros(1, 2), (50, 100)), nothing)["points"] == 0
+    assert codec.terms(LandmarkOutput(said, torch.zeros(1, 2), (50, 100)), nothing)["points"] == 0
 
 
 def test_two_numbers_a_point_on_another_backbone() -> None:
@@ -71,7 +71,7 @@ def test_it_learns_eight_images_by_heart() -> None:
     for _ in range(16):
         for _ in range(5):
             optimizer.zero_grad()
-            sum(network.codec.losses(network(images), encoded).values()).backward()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
             optimizer.step()
         with torch.no_grad():
             answers = network.codec.decode(network(images))

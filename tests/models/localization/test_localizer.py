@@ -54,7 +54,7 @@ def test_what_is_encoded_is_decoded(loss, boxes) -> None:
         assert answer.scores[0] == pytest.approx(1, abs=1e-4)
         np.testing.assert_allclose(answer.boxes[0], target.boxes[0], atol=1e-3)
     assert nothing.scores.max() < 1e-4
-    terms = codec.losses(outputs, codec.encode([*targets, truth()], torch.device("cpu")))
+    terms = codec.terms(outputs, codec.encode([*targets, truth()], torch.device("cpu")))
     assert sum(terms.values()) == pytest.approx(0, abs=1e-5)
 
 
@@ -77,7 +77,7 @@ def test_each_class_has_its_own_box() -> None:
     encoded = codec.encode(
         [Detections(("a", "b"), np.asarray([[0, 0, 4, 4]], np.float32), np.asarray([0]), (10, 10))], torch.device("cpu")
     )
-    sum(codec.losses(LocalizerOutput(leaf, (10, 10)), encoded).values()).backward()
+    sum(codec.terms(LocalizerOutput(leaf, (10, 10)), encoded).values()).backward()
     assert leaf.grad[0, 1:5].any()
     assert not leaf.grad[0, 5:9].any()
 
@@ -137,7 +137,7 @@ def test_it_learns_eight_images_by_heart(loss) -> None:
     for _ in range(12):
         for _ in range(5):
             optimizer.zero_grad()
-            sum(network.codec.losses(network(images), encoded).values()).backward()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
             optimizer.step()
         metric = LocalizationMetric(("red", "green"))
         with torch.no_grad():

@@ -50,7 +50,7 @@ def test_sizes_of_figure_1() -> None:
         convolutions.register_forward_hook(lambda module, given, output: sizes.append(output.shape[-1]))
     with torch.no_grad():
         maps = network.features(torch.zeros(1, 1, 572, 572))
-        output = network.from_features(maps)
+        output = network.from_features(maps, (572, 572))
     assert [map_.shape[-1] for map_ in maps.values()] == [568, 280, 136, 64, 28]
     assert {stride: map_.shape[1] for stride, map_ in maps.items()} == {1: 2, 2: 4, 4: 8, 8: 16, 16: 32}
     assert sizes == [52, 100, 196, 388]

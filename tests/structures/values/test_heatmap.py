@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from visus.data.pixels.images import ArrayImage
 from visus.errors import ShapeError
 from visus.structures import Heatmap, Placement
-from visus.structures.values.heatmap import colour_scale
+from visus.structures.drawing.heat import colour_scale
 
 
 def peak_at(row: int, column: int, size: tuple[int, int] = (20, 30)) -> np.ndarray:
@@ -70,7 +71,7 @@ class TestValues:
 
     def test_an_image_of_another_size_is_refused(self):
         with pytest.raises(ShapeError):
-            Heatmap(peak_at(1, 1), np.zeros((3, 5, 5), np.uint8))
+            Heatmap(peak_at(1, 1), ArrayImage(np.zeros((5, 5, 3), np.uint8))).draw()
 
     def test_to_dict_says_where_it_is_hottest_and_is_json(self):
         said = Heatmap(peak_at(4, 7), label="cat").to_dict()
@@ -93,7 +94,7 @@ class TestDraw:
     def test_hot_is_light_and_cold_is_dark_on_an_even_ground(self):
         values = np.zeros((300, 300), np.float32)
         values[100:200, 100:200] = 1
-        picture = np.asarray(Heatmap(values, np.full((3, 300, 300), 128, np.uint8), "cat").draw()).astype(int)
+        picture = np.asarray(Heatmap(values, ArrayImage(np.full((300, 300), 128, np.uint8)), "cat").draw()).astype(int)
         assert picture[150, 150].sum() > picture[20, 20].sum() + 150
 
     def test_it_stands_on_an_image_given_later(self):

@@ -9,7 +9,7 @@ import pytest
 from visus.data.augmentation.geometry import Cut, Frame, flip, mirror, turn, warp
 from visus.errors import ShapeError
 from visus.structures import Landmarks, Placement
-from visus.structures.drawing import colour_of
+from visus.structures.drawing.canvas import colour_of
 from visus.structures.values.landmarks import flip_pairs
 
 NAMES = ("left_eye", "Right_Eye", "nose")

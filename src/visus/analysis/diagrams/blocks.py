@@ -1,4 +1,4 @@
-"""The parts of a flow diagram: boxes, forks, frames around blocks. Each knows its size before it is drawn."""
+"""The parts of a flow diagram: boxes, forks, frames around blocks. The size of each part is known before drawing."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ FRAME_EDGE = "#d4d6dc"
 
 @dataclass
 class Places:
-    """Where nodes were drawn: of each, its right end at half its height."""
+    """The drawn nodes' positions: for each node the middle of its right edge."""
 
     right: dict[int, Point] = field(default_factory=dict)
 
 
 class Part(Protocol):
-    """Something with a way in at its top and a way out at its bottom, both ``axis`` from its left edge."""
+    """A part of a diagram; its line enters at the top and leaves at the bottom, ``axis`` right of its left edge."""
 
     width: float
     height: float
     axis: float
 
     def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
-        """Draws it with its upper left corner at (x, y)."""
+        """Draws the part with its upper left corner at (x, y)."""
 
 
 class Box:
@@ -52,10 +52,10 @@ class Box:
                 x, y, self.width, self.height, fill=colour.fill, stroke=colour.stroke, radius=4,
                 dashed=self.node.only_in_training,
             )  # fmt: skip
-            for place, remark in enumerate(self.before):
-                _stripe(sheet, x, y + 1 + place * STRIPE, self.width, remark)
-            for place, remark in enumerate(reversed(self.after)):
-                _stripe(sheet, x, y + self.height - 1 - (place + 1) * STRIPE, self.width, remark)
+            for index, remark in enumerate(self.before):
+                _stripe(sheet, x, y + 1 + index * STRIPE, self.width, remark)
+            for index, remark in enumerate(reversed(self.after)):
+                _stripe(sheet, x, y + self.height - 1 - (index + 1) * STRIPE, self.width, remark)
             middle = y + STRIPE * len(self.before) + 15
             sheet.text(x + self.axis, middle, self.label)
         places.right[self.number] = (x + self.width, y + self.height / 2)
@@ -76,7 +76,7 @@ class Joint:
 
 
 def draw_sign(sheet: Sheet, x: float, y: float, node: Node) -> None:
-    """The disc of a sum or product around (x, y); its edge is that of the activation behind it."""
+    """Draws a sum or product as a disc around (x, y); the edge has the colour of the activation that follows."""
     remarks = visible(node.after)
     if remarks:
         sheet.circle(x, y, 9, fill=REMARKS[meaning(remarks[-1])], stroke="none")
@@ -88,7 +88,7 @@ def draw_sign(sheet: Sheet, x: float, y: float, node: Node) -> None:
 
 
 def part_of(number: int, node: Node) -> Box | Joint:
-    """What stands for a node by itself."""
+    """The box or disc that shows one node."""
     return Joint(number, node) if node.kind == "sum" else Box(number, node)
 
 
@@ -103,16 +103,16 @@ class Row:
 
     def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
         axis = x + self.axis
-        for place, part in enumerate(self.parts):
+        for index, part in enumerate(self.parts):
             part.draw(sheet, axis - part.axis, y, places)
             y += part.height
-            if place < len(self.parts) - 1:
-                sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[place + 1], Split))
+            if index < len(self.parts) - 1:
+                sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[index + 1], Split))
                 y += GAP
 
 
 class Split:
-    """Branches side by side, from one point to a join, or to one point again.
+    """Branches side by side; they start at one point and end in a join node or in one point.
 
     Args:
         branches: from left to right.
@@ -150,7 +150,7 @@ class Split:
         self.height = self.top + self.tall + self.low + self.join_height
 
     def _main_axis(self) -> float:
-        """That of the branch with most boxes, if one leads; else the middle."""
+        """The x position of the line in and out: at the highest branch if that is the main one, else in the middle."""
         sizes = sorted((branch.height for branch in self.branches), reverse=True)
         if not sizes:
             return 0.0
@@ -160,7 +160,7 @@ class Split:
         return (self.axes[0] + self.axes[-1]) / 2
 
     def _bar(self) -> tuple[float, float]:
-        """Left and right end of the bar in which branches are joined."""
+        """The left and right end of the bar that joins the branches."""
         ends = [*self.axes, self.axis, *([self.lane] if self.shortcut else [])]
         left, right = min(ends) - 14, max(ends) + 14
         needed = text_width(self.join.label, 10) + 20 if self.join is not None else 0.0
@@ -189,7 +189,7 @@ class Split:
         self._draw_join(sheet, x, axis, join_y, places)
 
     def _end(self, sheet: Sheet, way: float, bottom: float, axis: float, join_y: float) -> None:
-        """From the end of a branch to the join."""
+        """Draws the line from the end of a branch to the join."""
         if self.join is None:
             sheet.way([(way, bottom), (way, join_y), (axis, join_y)], arrow=False)
         elif self.is_sum and way != axis:
@@ -212,14 +212,14 @@ class Split:
                     x + left, y, right - left, 18, fill=colour.fill, stroke=colour.stroke, radius=9,
                     dashed=self.join.only_in_training,
                 )  # fmt: skip
-                for place, remark in enumerate(visible(self.join.after)):
-                    _stripe(sheet, x + left + 8, y + 18 - STRIPE * (place + 1), right - left - 16, remark)
+                for index, remark in enumerate(visible(self.join.after)):
+                    _stripe(sheet, x + left + 8, y + 18 - STRIPE * (index + 1), right - left - 16, remark)
                 sheet.text(x + (left + right) / 2, y + 12.6, self.join.label, size=10)
                 places.right[self.number] = (x + right, y + 9)
 
 
 class Frame:
-    """Light ground around a block, with its name, and how often it comes."""
+    """A light frame around a block, with the block's name and the number of its repetitions."""
 
     SIDE = 12.0
     TOP = 22.0
@@ -259,29 +259,29 @@ class Frame:
 
 
 def _boxed(part: Part) -> bool:
-    """Whether it begins with a box, to which an arrow leads."""
+    """Whether the part begins with a box, so that the line into it ends with an arrow."""
     return isinstance(part, Row) and bool(part.parts) and not isinstance(part.parts[0], Split)
 
 
 def visible(remarks: Sequence[str]) -> list[str]:
-    """Those that have a stripe."""
+    """The remarks that are drawn as stripes."""
     return [remark for remark in remarks if remark != "flat"]
 
 
 def meaning(remark: str) -> str:
-    """Its key in ``REMARKS``: every activation is one."""
+    """The key of a remark in ``REMARKS``; all activations share the key "act"."""
     return remark if remark in REMARKS else "act"
 
 
 def name_of(bodies: Sequence[Sequence[int]], nodes: Sequence[Node]) -> str:
-    """The modules that a block stands for: "layer1.1", or "layer1.1 – layer1.2" for several."""
+    """The name of a block from its modules: "layer1.1", or "layer1.1 – layer1.2" for several bodies."""
     names = [_common([path for node in body for path in nodes[node].paths]) for body in bodies]
     first, last = names[0], names[-1]
     return first if first == last else f"{first} – {last}" if first and last else ""
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """ "64×112×112"."""
+    """A shape as text, such as "64×112×112"."""
     return "×".join(map(str, shape))
 
 
@@ -296,7 +296,7 @@ def _common(paths: Sequence[str]) -> str:
 
 
 def _shortened(text: str, room: float) -> str:
-    """The text, or as much of its end as fits, module by module; "" if nothing does."""
+    """The text, or its last modules that fit into ``room``; "" if none fits."""
     first, dash, last = text.partition(" – ")
     if dash:
         tail = last.rpartition(".")[2]
@@ -307,7 +307,7 @@ def _shortened(text: str, room: float) -> str:
 
 
 def _ends(path: str) -> list[str]:
-    """ "a.b.c", "b.c", "c"."""
+    """The ends of a path, the longest first: "a.b.c", "b.c", "c"."""
     words = path.split(".")
     return [".".join(words[start:]) for start in range(len(words))]
 

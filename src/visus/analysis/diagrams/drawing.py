@@ -1,4 +1,4 @@
-"""A network as a picture."""
+"""Draws a network as a picture, with a legend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from visus.analysis.diagrams.blocks import meaning, shape_text, visible
 from visus.analysis.diagrams.flow import draw_flow
 from visus.analysis.diagrams.nodes import COLOURS, MEANINGS, REMARK_MEANINGS, REMARKS, Node, nodes_of
 from visus.analysis.diagrams.structure import structure_of
-from visus.analysis.diagrams.svg import SOFT, Placed, Sheet, text_width
+from visus.analysis.diagrams.svg import SOFT, PlacedText, Sheet, text_width
 from visus.analysis.diagrams.volumes import can_draw_volumes, draw_volumes
 from visus.analysis.line import Line
 from visus.analysis.writing import written
@@ -27,10 +27,10 @@ class Diagram:
     """
 
     svg: str
-    texts: tuple[Placed, ...]
+    texts: tuple[PlacedText, ...]
 
     def save(self, file: str | Path) -> Path:
-        """Writes the picture into an .svg file.
+        """Writes the picture to an .svg file.
 
         Raises:
             UsageError: for another suffix.
@@ -38,16 +38,16 @@ class Diagram:
         """
         path = Path(file)
         if path.suffix != ".svg":
-            raise UsageError(f"cannot draw a network as {file}", expected=".svg", got=path.suffix)
+            raise UsageError(f"unknown format for the picture of a network: {file}", expected=".svg", got=path.suffix)
         return written(path, self.svg)
 
     def _repr_svg_(self) -> str:
-        """For notebooks."""
+        """The SVG text, which notebooks show as a picture."""
         return self.svg
 
 
 def draw(name: str, shape: tuple[int, int, int], lines: Sequence[Line], outputs: Sequence[int]) -> Diagram:
-    """Draws a network that was worked out.
+    """Draws the network of a summary.
 
     Args:
         name: for its head.

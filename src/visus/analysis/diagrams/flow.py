@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
-from visus.analysis.diagrams.layered import Web
+from visus.analysis.diagrams.layered import Layers
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
 from visus.analysis.diagrams.svg import SOFT, Point, Sheet, text_width
@@ -20,7 +20,7 @@ WANTED = 1.5  # width to height of a picture
 
 @dataclass
 class _Piece:
-    """A part of the main way: its nodes, and the shape that leaves it, if that is new."""
+    """A part of the main path: its nodes, and its output shape where that differs from the shape before."""
 
     part: Part
     nodes: list[int]
@@ -28,7 +28,7 @@ class _Piece:
 
 
 class Image:
-    """The input."""
+    """The box of the input image."""
 
     def __init__(self, shape: str) -> None:
         self.shape = shape
@@ -65,7 +65,7 @@ def _pieces(structure: Structure) -> list[_Piece]:
 
 
 class _Aside:
-    """What hangs from one node: rows from left to right, one below the other; else one part from top to bottom."""
+    """The side branches of one node: rows of boxes, one below the other, or parts that run from top to bottom."""
 
     def __init__(self, hanging: Sequence[Series], structure: Structure) -> None:
         self.dashed = all(structure.nodes[i].only_in_training for series in hanging for i in nodes_in(series))
@@ -79,7 +79,7 @@ class _Aside:
         self.height = sum(height for _, height in sizes) + ROWS * (len(sizes) - 1)
 
     def draw(self, sheet: Sheet, start: Point, x: float, y: float, places: Places) -> list[Point]:
-        """Draws it with its upper left corner at (x, y), and the ways from ``start``; gives the ends of its rows."""
+        """Draws the branches from (x, y) to the right and down, with lines from ``start``; returns their right ends."""
         ends = []
         for row in self.rows:
             middle = y + row.entry
@@ -97,7 +97,7 @@ class _Aside:
 
 
 class Across:
-    """Boxes from left to right; a fork at the end goes on in rows, one below the other."""
+    """Boxes from left to right; a fork at the end continues in rows, one below the other."""
 
     STEP = 24.0
 
@@ -111,7 +111,7 @@ class Across:
 
     @classmethod
     def of(cls, series: Series, structure: Structure) -> Across | None:
-        """The series in this form; None if it has another."""
+        """The series as boxes from left to right; None if the series has another form."""
         items = [part for item in series.items for part in (_unfolded(item) if isinstance(item, Repeat) else [item])]
         last = items[-1] if items else None
         rows = [cls.of(branch, structure) for branch in last.branches] if isinstance(last, Fork) else []
@@ -121,10 +121,10 @@ class Across:
         return cls([Box(i, structure.nodes[i]) for i in numbers], [row for row in rows if row is not None])
 
     def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> list[Point]:
-        """Draws it, and gives its right ends."""
+        """Draws the boxes and returns their right ends."""
         middle = y + self.entry
-        for place, box in enumerate(self.boxes):
-            if place:
+        for index, box in enumerate(self.boxes):
+            if index:
                 sheet.way([(x - self.STEP, middle), (x, middle)])
             box.draw(sheet, x, middle - box.height / 2, places)
             x += box.width + self.STEP
@@ -148,20 +148,20 @@ def _unfolded(repeat: Repeat) -> list[Item]:
 
 
 def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tuple[Part, list[int]]]:
-    """The parts of a series, each with its nodes; ``framed``: forks stand in a frame, as blocks."""
+    """The parts of a series, each with its nodes; if ``framed``, forks get a frame, as blocks do."""
     nodes = structure.nodes
     items = list(series.items)
     parts: list[tuple[Part, list[int]]] = []
-    place = 0
-    while place < len(items):
-        item = items[place]
-        place += 1
+    index = 0
+    while index < len(items):
+        item = items[index]
+        index += 1
         if isinstance(item, int):
             parts.append((part_of(item, nodes[item]), [item]))
         elif isinstance(item, Fork):
             join = -1
-            if place < len(items) and isinstance(after := items[place], int) and nodes[after].is_join:
-                join, place = after, place + 1
+            if index < len(items) and isinstance(after := items[index], int) and nodes[after].is_join:
+                join, index = after, index + 1
             branches = [row_of(branch, structure) for branch in item.branches if branch.items]
             shortcut = any(not branch.items for branch in item.branches)
             split = Split(branches, join, nodes[join] if join >= 0 else None, shortcut=shortcut)
@@ -173,13 +173,13 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
             inside = [node for body_nodes in bodies for node in body_nodes]
             parts.append((Frame(body, name_of(bodies, nodes), len(bodies), bodies), inside))
         else:
-            web: Part = Web(item, structure)
-            parts.append((Frame(web, name_of([item.nodes], nodes), 1) if framed else web, list(item.nodes)))
+            layers: Part = Layers(item, structure)
+            parts.append((Frame(layers, name_of([item.nodes], nodes), 1) if framed else layers, list(item.nodes)))
     return parts
 
 
 def _growing(structure: Structure, bodies: Sequence[Sequence[int]]) -> Structure:
-    """With both widths on the concatenations of the first body that are wider in the last: those of dense blocks."""
+    """The structure with labels such as "concat, 64 … 256" where a repeated concatenation grows, as in dense blocks."""
     nodes = list(structure.nodes)
     for first, last in zip(bodies[0], bodies[-1], strict=True):
         one, other = nodes[first].output[0], nodes[last].output[0]
@@ -189,7 +189,7 @@ def _growing(structure: Structure, bodies: Sequence[Sequence[int]]) -> Structure
 
 
 def row_of(series: Series, structure: Structure) -> Row:
-    """A series as a part of something else."""
+    """A series as one part, to be drawn inside another part."""
     return Row([part for part, _ in parts_of(series, structure, framed=False)])
 
 
@@ -198,7 +198,7 @@ def row_of(series: Series, structure: Structure) -> Row:
 
 @dataclass
 class _Column:
-    """Pieces one below the other, and the height and width that they take with all that hangs from them."""
+    """Pieces one below the other; height and width include their side branches."""
 
     pieces: list[_Piece]
     axis: float
@@ -207,10 +207,12 @@ class _Column:
 
 
 def _columns(pieces: Sequence[_Piece], sides: dict[int, _Aside], *, together: bool) -> list[_Column]:
-    """As many columns as make the picture about as wide as is wanted, of about equal heights; ``together``: all from
-    which something hangs are in the last one."""
+    """Distributes the pieces over columns of about equal heights, so that the picture has about the wanted shape.
+
+    With ``together``, all pieces that have side branches stand in the last column.
+    """
     best: tuple[float, list[_Column]] | None = None
-    hanging = [place for place, piece in enumerate(pieces) if any(node in sides for node in piece.nodes)]
+    hanging = [index for index, piece in enumerate(pieces) if any(node in sides for node in piece.nodes)]
     free = pieces[: hanging[0]] if together and hanging else pieces
     rest = pieces[len(free) :]
     for count in range(1, min(len(free), 9) + 1):
@@ -228,7 +230,7 @@ def _columns(pieces: Sequence[_Piece], sides: dict[int, _Aside], *, together: bo
 
 
 def _parted(pieces: Sequence[_Piece], count: int) -> list[list[_Piece]]:
-    """``count`` groups of neighbours whose highest is as low as can be."""
+    """Splits the pieces into ``count`` groups of neighbours; the highest group is as low as possible."""
     heights = [piece.part.height + GAP for piece in pieces]
     low, high = max(heights), sum(heights)
     while high - low > 1:
@@ -246,7 +248,7 @@ def _parted(pieces: Sequence[_Piece], count: int) -> list[list[_Piece]]:
 
 
 def _fits(heights: Sequence[float], limit: float) -> int:
-    """How many columns of at most this height the pieces take."""
+    """The number of columns of at most this height that hold all pieces."""
     columns, filled = 1, 0.0
     for height in heights:
         if filled + height > limit:
@@ -294,11 +296,11 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
 def _draw_column(
     column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, places: Places
 ) -> tuple[list[Point], Point]:
-    """Draws a column; gives the ends of what hangs from it, and where the way leaves it."""
+    """Draws a column; returns the ends of its side branches, and the point where the main path leaves it."""
     axis, y, low = x + column.axis, 0.0, 0.0
     beside = axis + max(piece.part.width - piece.part.axis for piece in column.pieces) + ASIDE
     ends: list[Point] = []
-    for place, piece in enumerate(column.pieces):
+    for index, piece in enumerate(column.pieces):
         piece.part.draw(sheet, axis - piece.part.axis, y, places)
         y += piece.part.height
         for node in piece.nodes:
@@ -307,7 +309,7 @@ def _draw_column(
                 start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
                 ends += sides[node].draw(sheet, start, beside, low, places)
                 low += sides[node].height
-        if place < len(column.pieces) - 1:
+        if index < len(column.pieces) - 1:
             sheet.way([(axis, y), (axis, y + GAP)])
         if piece.shape:
             sheet.text(axis - 6, y + GAP / 2 + 3, piece.shape, size=9, colour=SOFT, anchor="end")
@@ -316,7 +318,7 @@ def _draw_column(
 
 
 def _draw_collectors(structure: Structure, ends: Sequence[Point], x: float, sheet: Sheet) -> None:
-    """A bar at the right, in which all heads end."""
+    """Draws the bar at the right in which all heads end."""
     colour = COLOURS["concatenation"]
     shapes = ", ".join(shape_text(structure.nodes[i].output) for i in structure.collectors)
     top, bottom = min(y for _, y in ends) - 30, max(y for _, y in ends) + 30

@@ -1,4 +1,4 @@
-"""What is drawn: the lines of a summary without what is only a remark on another, and how they hang together."""
+"""The nodes of a diagram, made from the lines of a summary; normalisations and activations become remarks on nodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ REMARK_MEANINGS = {
 
 @dataclass
 class Node:
-    """One thing to draw.
+    """One node of a diagram.
 
     Args:
         kind: one of ``COLOURS``.
@@ -72,51 +72,51 @@ class Node:
 
     @property
     def is_join(self) -> bool:
-        """Whether several ways end here."""
+        """Whether the node joins several paths."""
         return self.kind in ("sum", "concatenation")
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """Equal for nodes that look alike; the width of a concatenation does not count, for dense blocks grow."""
+        """A key that is equal for nodes that look alike; without the width of concatenations, as dense blocks grow."""
         label = self.kind if self.kind == "concatenation" else self.label
         return self.kind, label, tuple(self.before), tuple(self.after), self.only_in_training
 
     @property
     def hint(self) -> str:
-        """Its numbers in words."""
+        """The text shown under the pointer: names, shape, parameters, multiply-accumulates."""
         numbers = f"{'x'.join(map(str, self.output))}, {self.parameters:,} parameters, {self.macs:,} MACs"
         remarks = " > ".join([*self.before, self.label, *self.after])
         return f"{', '.join(self.paths)}: {remarks}; {numbers}"
 
 
 def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
-    """The nodes of a network, in the order in which they run, without those that nothing calls or nothing uses."""
+    """The nodes of a network in the order in which they run; lines that are never called or never used are left out."""
     lines = _used(lines, outputs)
     consumers: dict[int, list[int]] = defaultdict(list)
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         for source in line.inputs:
-            consumers[source].append(place)
+            consumers[source].append(index)
     nodes: list[Node] = []
     node_of: dict[int, int] = {IMAGE: IMAGE}
     waiting: dict[int, list[int]] = {}  # line -> remarks that are to stand before it
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if not line.output or not line.inputs:
             continue
         remark = _remark(line, lines)
         source = line.inputs[0]
-        if remark and node_of[source] != IMAGE and _lone(source, place, lines, consumers, waiting):
+        if remark and node_of[source] != IMAGE and _lone(source, index, lines, consumers, waiting):
             node = nodes[node_of[source]]
             if not (node.is_join and remark == "BN"):  # that is a pre-activation
                 _absorb(node, line, remark)
-                node_of[place] = node_of[source]
+                node_of[index] = node_of[source]
                 continue
         if remark:
-            target = _target(place, lines, consumers)
+            target = _target(index, lines, consumers)
             if target is not None:
-                waiting.setdefault(target, []).append(place)
-                node_of[place] = node_of[source]
+                waiting.setdefault(target, []).append(index)
+                node_of[index] = node_of[source]
                 continue
-        before = waiting.pop(place, [])
+        before = waiting.pop(index, [])
         inputs = [node_of[i] for i in (lines[before[0]].inputs if before else line.inputs) if i in node_of]
         node = _node(line, list(dict.fromkeys(inputs)))
         for other in before:
@@ -124,35 +124,35 @@ def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
             node.parameters += lines[other].parameters
             node.paths.insert(len(node.paths) - 1, lines[other].path)
         nodes.append(node)
-        node_of[place] = len(nodes) - 1
+        node_of[index] = len(nodes) - 1
     return nodes
 
 
 def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
-    """The lines, where those whose outputs lead nowhere have lost their inputs and outputs."""
+    """The lines; those whose output is never used have lost their inputs and output."""
     wanted = set(outputs)
-    for place in range(len(lines) - 1, -1, -1):
-        if place in wanted or lines[place].only_in_training:
-            wanted.add(place)
-            wanted.update(lines[place].inputs)
-    return [line if place in wanted else replace(line, inputs=(), output=()) for place, line in enumerate(lines)]
+    for index in range(len(lines) - 1, -1, -1):
+        if index in wanted or lines[index].only_in_training:
+            wanted.add(index)
+            wanted.update(lines[index].inputs)
+    return [line if index in wanted else replace(line, inputs=(), output=()) for index, line in enumerate(lines)]
 
 
 def _lone(
-    source: int, place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
+    source: int, index: int, lines: Sequence[Line], consumers: Mapping[int, list[int]], waiting: Mapping[int, list[int]]
 ) -> bool:
-    """Whether a remark can be written on what it follows: nothing else takes that, but in a training."""
-    others = [other for other in consumers[source] if other != place and not lines[other].only_in_training]
+    """Whether a remark can be written on its source: outside of training, no other line takes the source's output."""
+    others = [other for other in consumers[source] if other != index and not lines[other].only_in_training]
     return not others and not any(source in remarks for remarks in waiting.values())
 
 
-def _target(place: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
-    """The convolution or linear layer that alone takes what this remark gives, by way of other remarks."""
-    while len(consumers[place]) == 1:
-        place = consumers[place][0]
-        if _kind(lines[place]) in ("convolution", "linear") and len(lines[place].inputs) == 1:
-            return place
-        if not _remark(lines[place], lines):
+def _target(index: int, lines: Sequence[Line], consumers: Mapping[int, list[int]]) -> int | None:
+    """The convolution or linear layer that alone takes a remark's output, perhaps through other remarks; else None."""
+    while len(consumers[index]) == 1:
+        index = consumers[index][0]
+        if _kind(lines[index]) in ("convolution", "linear") and len(lines[index].inputs) == 1:
+            return index
+        if not _remark(lines[index], lines):
             return None
     return None
 
@@ -196,7 +196,7 @@ def _kind(line: Line) -> str:
 
 
 def _label(line: Line) -> str:
-    """What stands on a node."""
+    """The text on a node."""
     channels = line.output[0]
     window = "×".join(map(str, line.kernel)) if line.kernel is not None else ""
     stride = max(line.stride or (1, 1))
@@ -240,7 +240,7 @@ def _pooling_label(line: Line, window: str, step: str) -> str:
 
 
 def _remark(line: Line, lines: Sequence[Line]) -> str:
-    """The name of what is only a remark on a layer: normalisation, activation, dropout; "" for all else."""
+    """The name of a line that becomes a remark (normalisation, activation, dropout); "" for other lines."""
     if len(line.inputs) != 1 or line.kernel is not None or line.macs or _kind(line) != "other":
         return ""
     source = line.inputs[0]

@@ -1,4 +1,4 @@
-"""How nodes hang together: one after another, side by side, over and over, or in a tangle."""
+"""The structure of a network: series, forks and repeats of nodes; what is none of them is a general graph."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ LONGEST = 8  # items of a pattern that is looked for over and over
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Branches side by side, from what comes before to what comes after; an empty one is a shortcut."""
+    """Branches side by side between two nodes; an empty branch is a shortcut."""
 
     branches: tuple[Series, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Tangle:
-    """Nodes that neither stand in a row nor side by side."""
+class Dag:
+    """A general directed acyclic graph: nodes that form neither a series nor a fork."""
 
     nodes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same again and again; ``bodies`` are all of them, of which the first is drawn."""
+    """Equal parts one after another; ``bodies`` are all of them, and the first is drawn."""
 
     bodies: tuple[Series, ...]
 
@@ -38,19 +38,19 @@ class Repeat:
         return self.bodies[0]
 
 
-Item = int | Fork | Tangle | Repeat
+Item = int | Fork | Dag | Repeat
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Items one after another; numbers are nodes."""
+    """Items one after another; an item that is a number is a node."""
 
     items: tuple[Item, ...] = ()
 
 
 @dataclass
 class Structure:
-    """A network as a whole.
+    """The structure of a whole network.
 
     Args:
         nodes: all of them, by number.
@@ -67,7 +67,7 @@ class Structure:
 
 
 def structure_of(nodes: list[Node]) -> Structure:
-    """Takes a network apart."""
+    """Finds the structure of a network."""
     collectors = _collectors(nodes)
     main = _main(nodes, collectors)
     hanging: dict[int, list[Series]] = defaultdict(list)
@@ -78,10 +78,10 @@ def structure_of(nodes: list[Node]) -> Structure:
 
 
 def nodes_in(item: Item | Series) -> Iterator[int]:
-    """All nodes of a part; of what repeats, all bodies."""
+    """All nodes of a part, with those of all bodies of its repeats."""
     if isinstance(item, int):
         yield item
-    elif isinstance(item, Tangle):
+    elif isinstance(item, Dag):
         yield from item.nodes
     else:
         parts: Sequence[Item | Series]
@@ -91,7 +91,7 @@ def nodes_in(item: Item | Series) -> Iterator[int]:
 
 
 def _collectors(nodes: Sequence[Node]) -> list[int]:
-    """The concatenations of answers from several maps, with which a detector ends."""
+    """The concatenations that end a detector: each joins the answers from several maps."""
     taken = {source for node in nodes for source in node.inputs}
     ends = [i for i, node in enumerate(nodes) if i not in taken and not node.only_in_training]
     found = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
@@ -99,7 +99,7 @@ def _collectors(nodes: Sequence[Node]) -> list[int]:
 
 
 def _main(nodes: Sequence[Node], collectors: Sequence[int]) -> list[int]:
-    """The way through the network: all that runs outside of a training, but for the heads of a detector."""
+    """The nodes of the main path: all nodes that run outside of training, without the heads of a detector."""
     chosen = [i for i, node in enumerate(nodes) if not node.only_in_training and i not in collectors]
     if not collectors:
         return chosen
@@ -118,7 +118,7 @@ def _main(nodes: Sequence[Node], collectors: Sequence[int]) -> list[int]:
 
 
 def _sides(nodes: Sequence[Node], main: set[int]) -> list[tuple[int, list[int]]]:
-    """What hangs from the main way, in groups of connected nodes, each with the node that it hangs from."""
+    """The side branches of the main path: groups of connected nodes, each with the node that it starts from."""
     groups: list[tuple[int, list[int]]] = []
     for i, node in enumerate(nodes):
         if i in main:
@@ -133,7 +133,7 @@ def _sides(nodes: Sequence[Node], main: set[int]) -> list[tuple[int, list[int]]]
 
 
 class _Graph:
-    """Some nodes, what stands before and after each of them, and the rest of the world as source and sink."""
+    """A subgraph: the chosen nodes with their predecessors and successors; the others are one source and one sink."""
 
     def __init__(self, nodes: Sequence[Node], chosen: Sequence[int]) -> None:
         inside = set(chosen)
@@ -147,8 +147,14 @@ class _Graph:
     def series(
         self, part: Sequence[int], entries: frozenset[int] = frozenset(), exits: frozenset[int] = frozenset()
     ) -> Series:
-        """Takes a part apart; ``entries`` are those of its nodes that what comes before leads to, ``exits`` those that
-        lead to what comes after (none of both: what takes something from outside, and what leads nowhere)."""
+        """The structure of a part of the graph.
+
+        Args:
+            part: the nodes, in order.
+            entries: the nodes of the part that take something from before it; empty: those with an input from outside
+                of the graph.
+            exits: the nodes of the part that give something to what follows; empty: those without a successor.
+        """
         if not part:
             return Series()
         inside = set(part)
@@ -177,7 +183,7 @@ class _Graph:
         return Series(tuple(items))
 
     def _cuts(self, part: Sequence[int], inside: set[int], entries: frozenset[int], exits: frozenset[int]) -> list[int]:
-        """The nodes that every way through the part passes, in order."""
+        """The nodes that lie on every path through the part, in order."""
         to: dict[int, int] = {}
         for i in part:
             to[i] = (i in entries) + sum(to[s] for s in self.before[i] if s in inside)
@@ -188,14 +194,14 @@ class _Graph:
         return [i for i in part if to[i] * away[i] == ways]
 
     def _segments(self, part: Sequence[int], cuts: Sequence[int]) -> list[list[int]]:
-        """What lies before the first cut, between each two, and after the last."""
-        place = {cut: number for number, cut in enumerate(cuts)}
+        """The nodes before the first cut, between each two cuts, and after the last cut."""
+        number_of = {cut: number for number, cut in enumerate(cuts)}
         segments: list[list[int]] = [[] for _ in range(len(cuts) + 1)]
         passed: dict[int, int] = {}
         for i in part:
             behind = [passed[s] for s in self.before[i] if s in passed]
-            passed[i] = place[i] + 1 if i in place else max(behind, default=0)
-            if i not in place:
+            passed[i] = number_of[i] + 1 if i in number_of else max(behind, default=0)
+            if i not in number_of:
                 segments[passed[i]].append(i)
         return segments
 
@@ -203,20 +209,20 @@ class _Graph:
         self, part: Sequence[int], inside: set[int], entries: frozenset[int], exits: frozenset[int], *, direct: bool,
         whole: bool,
     ) -> tuple[Item, ...]:  # fmt: skip
-        """What lies between two nodes that all ways pass: branches, or a tangle."""
+        """The items between two cuts: a fork of branches, or a general graph."""
         groups = self._connected(part, inside)
         if len(groups) == 1 and not direct:
-            return (Tangle(tuple(part)),) if whole else self._branch(part, entries, exits).items
+            return (Dag(tuple(part)),) if whole else self._branch(part, entries, exits).items
         branches = [self._branch(group, entries & set(group), exits & set(group)) for group in groups]
         return (Fork((*branches, *([Series()] if direct else []))),)
 
     def _branch(self, part: Sequence[int], entries: frozenset[int], exits: frozenset[int]) -> Series:
         if not entries or not exits:
-            return Series((Tangle(tuple(part)),)) if len(part) > 1 else Series(tuple(part))
+            return Series((Dag(tuple(part)),)) if len(part) > 1 else Series(tuple(part))
         return self.series(part, entries, exits)
 
     def _connected(self, part: Sequence[int], inside: set[int]) -> list[list[int]]:
-        """The groups of nodes that hang together within the part, in order."""
+        """The connected groups of nodes within the part, in order."""
         group_of: dict[int, list[int]] = {}
         for i in part:
             merged = [i]
@@ -236,23 +242,23 @@ class _Graph:
 
 
 def _as_joined(items: tuple[Item, ...], order: Sequence[int]) -> tuple[Item, ...]:
-    """Branches in the order in which the node behind them joins them; shortcuts last."""
+    """The items, with the branches of the last fork in the order in which the next node takes them; shortcuts last."""
     fork = items[-1]
     if not isinstance(fork, Fork):
         return items
-    places = {node: place for place, node in enumerate(order)}
+    rank_of = {node: rank for rank, node in enumerate(order)}
 
-    def place(branch: Series) -> int:
-        return min((places[node] for node in nodes_in(branch) if node in places), default=len(order))
+    def rank(branch: Series) -> int:
+        return min((rank_of[node] for node in nodes_in(branch) if node in rank_of), default=len(order))
 
-    return (*items[:-1], Fork(tuple(sorted(fork.branches, key=place))))
+    return (*items[:-1], Fork(tuple(sorted(fork.branches, key=rank))))
 
 
 # --- what comes over and over
 
 
 def _folded(series: Series, nodes: Sequence[Node], alone: frozenset[int]) -> Series:
-    """Equal neighbours become one part that repeats; the same within the parts. What something hangs from stays."""
+    """Folds equal neighbours into a repeat, also inside of forks; nodes with side branches (``alone``) stay."""
     items = [_folded_item(item, nodes, alone) for item in series.items]
     signatures = [item if alone & set(nodes_in(item)) else _signature(item, nodes) for item in items]
     weights = [sum(1 for _ in nodes_in(item)) for item in items]
@@ -280,7 +286,7 @@ def _folded(series: Series, nodes: Sequence[Node], alone: frozenset[int]) -> Ser
 
 
 def _may_begin(item: Item, nodes: Sequence[Node]) -> bool:
-    """A join belongs to the fork before it."""
+    """Whether a repeat may begin with this item: not with a join, which belongs to the fork before it."""
     return not (isinstance(item, int) and nodes[item].is_join)
 
 
@@ -293,8 +299,8 @@ def _folded_item(item: Item, nodes: Sequence[Node], alone: frozenset[int]) -> It
 def _signature(item: Item | Series, nodes: Sequence[Node]) -> object:
     if isinstance(item, int):
         return nodes[item].signature
-    if isinstance(item, Tangle):
-        return "tangle", tuple(nodes[i].signature for i in item.nodes), _wiring(item.nodes, nodes)
+    if isinstance(item, Dag):
+        return "dag", tuple(nodes[i].signature for i in item.nodes), _wiring(item.nodes, nodes)
     if isinstance(item, Repeat):
         return "repeat", len(item.bodies), _signature(item.body, nodes)
     parts: Sequence[Item | Series] = item.items if isinstance(item, Series) else item.branches
@@ -302,5 +308,5 @@ def _signature(item: Item | Series, nodes: Sequence[Node]) -> object:
 
 
 def _wiring(part: Sequence[int], nodes: Sequence[Node]) -> Mapping[int, object] | tuple[object, ...]:
-    places = {node: place for place, node in enumerate(part)}
-    return tuple(tuple(places.get(s, -1) for s in nodes[i].inputs) for i in part)
+    number_of = {node: number for number, node in enumerate(part)}
+    return tuple(tuple(number_of.get(s, -1) for s in nodes[i].inputs) for i in part)

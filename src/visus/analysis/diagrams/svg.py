@@ -1,4 +1,4 @@
-"""A sheet of SVG that knows how large its texts are, and where they stand."""
+"""An SVG drawing that keeps the sizes and positions of its texts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WIDTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """Of a thing: its face, its edge, and its face in shadow."""
+    """The colours of a shape: its face, its edge, and its face in shadow."""
 
     fill: str
     stroke: str
@@ -38,32 +38,32 @@ class Colour:
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """The pixels that a text takes at most."""
+    """The largest width of a text in pixels."""
     return sum(_WIDTHS.get(character, 64) for character in text) / 100 * size * (1.1 if bold else 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A text on the sheet: what it says, and the corners of what it covers, turned or not."""
+class PlacedText:
+    """A text on the sheet, with the four corners of the area that it covers."""
 
     text: str
     corners: tuple[Point, Point, Point, Point]
 
 
 class Sheet:
-    """Collects shapes, in the order in which they lie over one another."""
+    """Collects shapes; later shapes lie above earlier ones."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._xs: list[float] = []
         self._ys: list[float] = []
-        self.texts: list[Placed] = []
+        self.texts: list[PlacedText] = []
 
     def rectangle(
         self, x: float, y: float, width: float, height: float, *, fill: str, stroke: str = "none", radius: float = 0,
         dashed: bool = False, thin: float = 1,
     ) -> None:  # fmt: skip
-        """A box with its upper left corner at (x, y)."""
+        """Adds a rectangle with its upper left corner at (x, y)."""
         self._reach((x, x + width), (y, y + height))
         self._parts.append(
             f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}" fill="{fill}" '
@@ -71,14 +71,14 @@ class Sheet:
         )
 
     def circle(self, x: float, y: float, radius: float, *, fill: str, stroke: str) -> None:
-        """A disc around (x, y)."""
+        """Adds a disc around (x, y)."""
         self._reach((x - radius, x + radius), (y - radius, y + radius))
         self._parts.append(
             f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" fill="{fill}" stroke="{stroke}" stroke-width="1.2"/>'
         )
 
     def polygon(self, points: Sequence[Point], *, fill: str, stroke: str) -> None:
-        """A face."""
+        """Adds a polygon with these corners."""
         self._reach((x for x, _ in points), (y for _, y in points))
         corners = " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
         self._parts.append(
@@ -94,7 +94,7 @@ class Sheet:
         colour: str = LINE,
         radius: float = 7,
     ) -> None:
-        """A line through the points, with round corners and an arrow at its end."""
+        """Adds a line through the points, with round corners and an arrow at its end."""
         points = [p for i, p in enumerate(points) if i == 0 or p != points[i - 1]]
         if len(points) < 2:
             return
@@ -109,34 +109,34 @@ class Sheet:
         self, x: float, y: float, text: str, *, size: float = 11, colour: str = INK, anchor: str = "middle",
         bold: bool = False, turned: float = 0,
     ) -> None:  # fmt: skip
-        """A line of text on the baseline y, anchored at x ("start", "middle" or "end"), turned around that point."""
+        """Adds a text on the baseline y, anchored at x ("start", "middle" or "end") and turned around (x, y)."""
         width = text_width(text, size, bold=bold)
         left = x - {"start": 0.0, "middle": width / 2, "end": width}[anchor]
         flat = [(left, y - 0.74 * size), (left + width, y - 0.74 * size), (left + width, y + 0.2 * size),
                 (left, y + 0.2 * size)]  # fmt: skip
         a, b, c, d = (_turned(point, (x, y), turned) for point in flat)
-        self.texts.append(Placed(text, (a, b, c, d)))
+        self.texts.append(PlacedText(text, (a, b, c, d)))
         self._reach((p[0] for p in (a, b, c, d)), (p[1] for p in (a, b, c, d)))
         weight = ' font-weight="600"' if bold else ""
         turn = f' transform="rotate({_n(turned)} {_n(x)} {_n(y)})"' if turned else ""
-        place = f' text-anchor="{anchor}"' if anchor != "start" else ""
-        attributes = f'font-size="{_n(size)}" fill="{colour}"{place}{weight}{turn}'
+        anchoring = f' text-anchor="{anchor}"' if anchor != "start" else ""
+        attributes = f'font-size="{_n(size)}" fill="{colour}"{anchoring}{weight}{turn}'
         self._parts.append(f'<text x="{_n(x)}" y="{_n(y)}" {attributes}>{escape(text)}</text>')
 
     @contextmanager
     def hint(self, text: str) -> Iterator[None]:
-        """What is drawn inside shows this text under the pointer."""
+        """Context: shapes drawn inside show this text under the pointer."""
         self._parts.append(f"<g><title>{escape(text)}</title>")
         yield
         self._parts.append("</g>")
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of everything."""
+        """Left, top, right and bottom of all shapes and texts."""
         return min(self._xs), min(self._ys), max(self._xs), max(self._ys)
 
     def finished(self, title: str, description: str, *, margin: float = 16) -> str:
-        """The whole document, on white, so that it can be read on any page."""
+        """The whole SVG document, on a white ground, which is readable on any page."""
         left, top, right, bottom = self.bounds
         x, y = left - margin, top - margin
         width, height = right - left + 2 * margin, bottom - top + 2 * margin
@@ -186,6 +186,6 @@ def _dashes(dashed: bool) -> str:
 
 
 def _n(value: float) -> str:
-    """A number with at most one digit behind the point."""
+    """A number as text, with at most one decimal."""
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text

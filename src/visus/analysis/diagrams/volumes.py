@@ -1,4 +1,4 @@
-"""Networks without branches, and those in the form of a U: a row of volumes, as in the figures of AlexNet and U-Net.
+"""Draws networks without branches, and U-shaped ones, as a row of volumes like the figures of AlexNet and U-Net.
 
 A volume's height and depth stand for the sides of a map, its thickness for the channels, all by their square roots;
 vectors are bars. A network that gets narrower and wider again descends and ascends.
@@ -26,7 +26,7 @@ STEP = 1.6  # from a map to one that is smaller by this factor it is a level dow
 
 @dataclass
 class _Volume:
-    """A node on its way to the sheet.
+    """A node drawn as a volume, with its size and position.
 
     Args:
         node: what it is.
@@ -55,17 +55,17 @@ class _Volume:
 
     @property
     def across(self) -> float:
-        """How far its depth reaches to the right."""
+        """Width in pixels of the side face."""
         return 5.0 if self.is_vector else SLOPE[0] * self.height
 
     @property
     def up(self) -> float:
-        """How far its depth reaches up."""
+        """Height in pixels of the top face."""
         return 4.0 if self.is_vector else SLOPE[1] * self.height
 
     @property
     def top(self) -> float:
-        """Of the front."""
+        """The upper edge of the front face."""
         return self.axis - self.height / 2 + self.up / 2
 
     @property
@@ -74,7 +74,7 @@ class _Volume:
 
 
 def can_draw_volumes(structure: Structure) -> bool:
-    """Whether the network is a row, or a U whose sides are joined by shortcuts."""
+    """Whether the network is a plain row, or a U with shortcuts between its two sides."""
     if structure.sides or structure.collectors:
         return False
     order = _row(structure) or _descent(structure.main)
@@ -102,7 +102,7 @@ def draw_volumes(structure: Structure, shape: tuple[int, int, int], sheet: Sheet
 
 
 def _row(structure: Structure) -> list[_Volume] | None:
-    """The volumes of a network without any fork."""
+    """The volumes of a network without forks; None if it has one."""
     volumes: list[_Volume] = []
     for item in structure.main.items:
         if isinstance(item, int):
@@ -117,8 +117,10 @@ def _row(structure: Structure) -> list[_Volume] | None:
 
 
 def _descent(main: Series) -> list[int] | None:
-    """The nodes of a network in the form of a U, in order: every fork is a way beside a shortcut, one within the other;
-    None for any other form."""
+    """The nodes of a U-shaped network, in order; None for any other form.
+
+    In a U every fork has two branches, one of them a shortcut, and the other branch contains the next fork.
+    """
     order: list[int] = []
     depth = 0
 
@@ -140,7 +142,7 @@ def _descent(main: Series) -> list[int] | None:
 
 
 def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[_Volume], list[tuple[int, int]]]:
-    """The volumes of a U, and which ones a shortcut joins. What a concatenation takes from below is a part of it."""
+    """The volumes of a U, and the pairs joined by shortcuts. A concatenation includes the up-convolution before it."""
     nodes = structure.nodes
     found = list(volumes)
     places: dict[int, int] = {}
@@ -190,12 +192,12 @@ def _measure(volumes: Sequence[_Volume]) -> None:
 
 
 def _place(volumes: Sequence[_Volume]) -> None:
-    """Sets x and axis of each, and which ones bear the label of a size."""
+    """Sets each volume's position, and whether its size is written above it."""
     axes = _axes(volumes)
     x = 0.0
     free = dict.fromkeys(axes, -math.inf)  # where the next label of a size may begin
-    for place, volume in enumerate(volumes):
-        before = volumes[place - 1] if place else None
+    for index, volume in enumerate(volumes):
+        before = volumes[index - 1] if index else None
         volume.axis = axes[volume.level]
         new = before is None or volume.node.output[1:] != before.node.output[1:] or volume.level != before.level
         volume.run = new and not volume.is_vector
@@ -223,7 +225,7 @@ def _place(volumes: Sequence[_Volume]) -> None:
 
 
 def _axes(volumes: Sequence[_Volume]) -> dict[int, float]:
-    """How low each level's middle lies."""
+    """The vertical position of each level's middle."""
     heights: dict[int, float] = {}
     for volume in volumes:
         heights[volume.level] = max(heights.get(volume.level, 0.0), volume.height + volume.up)
@@ -235,7 +237,7 @@ def _axes(volumes: Sequence[_Volume]) -> dict[int, float]:
 
 
 def _draw_ways(volumes: Sequence[_Volume], skips: Sequence[tuple[int, int]], sheet: Sheet) -> None:
-    """The way through all volumes, behind them, and the shortcuts."""
+    """Draws the line through all volumes, behind them, and the shortcuts."""
     for before, volume in pairwise(volumes):
         start = (before.x + before.thickness / 2 + before.across / 2, before.axis)
         end = (volume.x + 1, volume.axis)
@@ -277,18 +279,18 @@ def _draw(volume: _Volume, sheet: Sheet) -> None:
             below = COLOURS["upward"]
             sheet.polygon([(left, y), (x + t, y), (x + t, y + h), (left, y + h)], fill=below.fill, stroke=below.stroke)
         remarks = visible(volume.node.after)[-2:]
-        for place, remark in enumerate(reversed(remarks)):
-            sheet.rectangle(x + t - 2.4 * (place + 1) - 0.4, y + 0.5, 2.2, h - 1, fill=REMARKS[meaning(remark)])
+        for index, remark in enumerate(reversed(remarks)):
+            sheet.rectangle(x + t - 2.4 * (index + 1) - 0.4, y + 0.5, 2.2, h - 1, fill=REMARKS[meaning(remark)])
 
 
 def _lighter(colour: Colour) -> str:
-    """Half-way to white."""
+    """The face colour half-way to white."""
     parts = [int(colour.fill[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{(part + 255) // 2:02x}" for part in parts)
 
 
 def _draw_labels(volumes: Sequence[_Volume], sheet: Sheet) -> None:
-    """What each volume is, aslant below it, and the sizes of maps above."""
+    """Writes each volume's label aslant below it, and the sizes of maps above."""
     for volume in volumes:
         if volume.run:
             middle = volume.x + (volume.thickness + volume.across) / 2
@@ -300,8 +302,10 @@ def _draw_labels(volumes: Sequence[_Volume], sheet: Sheet) -> None:
 
 
 def _draw_aslant(labelled: Sequence[_Volume], sign: int, volumes: Sequence[_Volume], sheet: Sheet) -> None:
-    """Labels that lead down to the left (sign -1) or to the right (1), each below all volumes that it passes, and none
-    nearer to another than a line."""
+    """Writes labels that lead down to the left (sign -1) or to the right (1).
+
+    Each label stands below all volumes that it passes, and at least a line away from every other label.
+    """
     slant = math.radians(TURN)
     sine, cosine = math.sin(slant), math.cos(slant)
     lines: list[tuple[float, float, float]] = []  # each label: how low its line is, and from where to where along it
@@ -327,11 +331,11 @@ def _draw_aslant(labelled: Sequence[_Volume], sign: int, volumes: Sequence[_Volu
 
 
 def _draw_repeats(volumes: Sequence[_Volume], sheet: Sheet) -> None:
-    """A bracket above each part that comes several times."""
-    for place, volume in enumerate(volumes):
+    """Draws a bracket above each part that repeats."""
+    for index, volume in enumerate(volumes):
         if volume.times < 2:
             continue
-        part = volumes[volume.begins : place + 1]
+        part = volumes[volume.begins : index + 1]
         left, right = part[0].x, volume.x + volume.thickness + volume.across
         y = min(v.top - v.up for v in part) - 24
         sheet.way([(left, y + 5), (left, y), (right, y), (right, y + 5)], arrow=False, colour=LINE, radius=3)

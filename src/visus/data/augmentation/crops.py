@@ -7,13 +7,14 @@ a canvas (the file, or a larger one around it), in it a patch, and that is fitte
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 
-from visus.data.augmentation.geometry import Border, Window, overlap
+from visus.data.augmentation.geometry import Window, overlap
 from visus.data.augmentation.settings import Augmentation
 from visus.errors import ShapeError
-from visus.structures import Detections, Preprocessing, Target
+from visus.structures import Border, Detections, Preprocessing, Value
 
 SAMPLER_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 """SSD's sampler (arXiv:1512.02325, sec. 2.2): the whole image, a least IoU with an object, or any patch."""
@@ -48,7 +49,7 @@ def random_window(
     file_size: tuple[int, int],
     preprocessing: Preprocessing,
     augmentation: Augmentation,
-    target: Target | None,
+    target: Value | None,
     random: np.random.Generator,
 ) -> tuple[Window, tuple[int, int], Border]:
     """A window as the augmentation says, the (height, width) that it becomes, and what fills it beyond the file.
@@ -65,8 +66,8 @@ def random_window(
     if augmentation.random_crop:
         return _random_crop(canvas, size, augmentation, random), size, augmentation.border
     patch = canvas
-    if augmentation.iou_crop and isinstance(target, Detections):
-        patch = _sampled_patch(canvas, target, random)
+    if augmentation.iou_crop and target is not None:
+        patch = _sampled_patch(canvas, cast(Detections, target), random)  # Augmentation.require: of tasks with boxes
     if patch == (0, 0, *file_size):
         window, size = fixed_window(file_size, preprocessing)
         return window, size, "constant"

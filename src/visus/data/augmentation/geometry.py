@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
@@ -18,17 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visus.structures import IGNORE, Detections, Label, Landmarks, MultiLabelMap, Placement, SegmentationMap, Target
+from visus.structures import Border, Move, Placement, Value
 
-Border = Literal["constant", "nearest", "mirror"]
 Window = tuple[float, float, float, float]
 """(y0, x0, y1, x1) in pixels; it may reach beyond the image."""
 
 Pixels = NDArray[np.uint8]
-MoveMap = Callable[[Pixels, int, Border], Pixels]
-"""Moves a map [H,W] uint8, given the value of uncovered pixels and what fills them."""
-MovePoints = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""Moves points [...,2] (x, y)."""
 
 _BORDERS = {
     "constant": cv2.BORDER_CONSTANT,
@@ -49,13 +44,17 @@ class Frame:
     """
 
     pixels: Pixels
-    target: Target | None
+    target: Value | None
     fill: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return (self.pixels.shape[0], self.pixels.shape[1])
+
+    def moved(self, pixels: Pixels, move: Move) -> Frame:
+        """The frame with pixels that are moved already, and its target moved alike."""
+        return Frame(pixels, None if self.target is None else self.target.moved(move), self.fill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +168,11 @@ class Cut:
         if any(margins):
             value = [frame.fill] * 4
             pixels = _by_fours(pixels, lambda part: cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value))
-        size = (rows.size, columns.size)
-        if frame.target is None or isinstance(frame.target, Label):
-            return Frame(pixels, frame.target, frame.fill)
         (down, right), (scale_y, scale_x) = self.placement.offset, self.placement.scale
-        target = _moved_target(
-            frame.target, size, self._map, lambda points: points * (scale_x, scale_y) + (right, down), border
+        move = Move(
+            (rows.size, columns.size), self._map, lambda points: points * (scale_x, scale_y) + (right, down), border
         )
-        return Frame(pixels, target, frame.fill)
+        return frame.moved(pixels, move)
 
     def _map(self, map_: Pixels, fill: int, border: Border) -> Pixels:
         rows = self.rows.nearest(map_.shape[0], self.reduction)
@@ -223,33 +219,25 @@ def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
 def mirror(frame: Frame) -> Frame:
     """Left and right swapped."""
     width = frame.size[1]
-    return Frame(
-        _by_fours(frame.pixels, lambda part: cv2.flip(part, 1)),
-        _moved_target(
-            frame.target,
-            frame.size,
-            lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]),
-            lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),
-            mirrored=True,
-        ),
-        frame.fill,
+    move = Move(
+        frame.size,
+        lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]),
+        lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),
+        mirrored=True,
     )
+    return frame.moved(_by_fours(frame.pixels, lambda part: cv2.flip(part, 1)), move)
 
 
 def flip(frame: Frame) -> Frame:
     """Top and bottom swapped."""
     height = frame.size[0]
-    return Frame(
-        _by_fours(frame.pixels, lambda part: cv2.flip(part, 0)),
-        _moved_target(
-            frame.target,
-            frame.size,
-            lambda map_, *_: np.ascontiguousarray(map_[::-1]),
-            lambda points: np.stack([points[..., 0], height - points[..., 1]], axis=-1),
-            mirrored=True,
-        ),
-        frame.fill,
+    move = Move(
+        frame.size,
+        lambda map_, *_: np.ascontiguousarray(map_[::-1]),
+        lambda points: np.stack([points[..., 0], height - points[..., 1]], axis=-1),
+        mirrored=True,
     )
+    return frame.moved(_by_fours(frame.pixels, lambda part: cv2.flip(part, 0)), move)
 
 
 def turn(frame: Frame, quarters: int) -> Frame:
@@ -261,16 +249,13 @@ def turn(frame: Frame, quarters: int) -> Frame:
 
 def _turn_once(frame: Frame) -> Frame:
     height, width = frame.size
-    return Frame(
-        _by_fours(frame.pixels, lambda part: cv2.rotate(part, cv2.ROTATE_90_COUNTERCLOCKWISE)),
-        _moved_target(
-            frame.target,
-            (width, height),
-            lambda map_, *_: np.ascontiguousarray(np.rot90(map_)),
-            lambda points: np.stack([points[..., 1], width - points[..., 0]], axis=-1),
-        ),
-        frame.fill,
+    move = Move(
+        (width, height),
+        lambda map_, *_: np.ascontiguousarray(np.rot90(map_)),
+        lambda points: np.stack([points[..., 1], width - points[..., 0]], axis=-1),
     )
+    pixels = _by_fours(frame.pixels, lambda part: cv2.rotate(part, cv2.ROTATE_90_COUNTERCLOCKWISE))
+    return frame.moved(pixels, move)
 
 
 def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
@@ -291,11 +276,8 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
 
         return _by_fours(map_, move)
 
-    return Frame(
-        moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR),
-        _moved_target(frame.target, frame.size, moved, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border),
-        frame.fill,
-    )
+    move = Move(frame.size, moved, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
+    return frame.moved(moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 
 def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Frame:
@@ -327,89 +309,8 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
             found = points - offsets[y, x]
         return found
 
-    return Frame(
-        moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR),
-        _moved_target(frame.target, frame.size, moved, moved_points, border),
-        frame.fill,
-    )
-
-
-def _moved_target(
-    target: Target | None,
-    size: tuple[int, int],
-    move_map: MoveMap,
-    move_points: MovePoints,
-    border: Border = "constant",
-    *,
-    mirrored: bool = False,
-) -> Target | None:
-    """The target after a move.
-
-    Args:
-        target: before.
-        size: (height, width) afterwards.
-        move_map: of class maps and masks.
-        move_points: of boxes.
-        border: of the image; class maps follow it, and a constant one counts neither as right nor as wrong. The mask of
-            an object goes without: its mirror image in a border belongs to no box.
-        mirrored: left and right have changed places, and with them the names of landmarks.
-    """
-    if target is None or isinstance(target, Label):
-        return target
-    if isinstance(target, SegmentationMap):
-        return replace(target, map=move_map(target.map, IGNORE, border), image=None)
-    if isinstance(target, MultiLabelMap):
-        moved = [move_map(codes, IGNORE, border) for codes in target.codes]
-        return MultiLabelMap.of_codes(target.classes, np.stack(moved) if moved else np.zeros((0, *size), np.uint8))
-    if isinstance(target, Landmarks):
-        moved_points = move_points(target.points.astype(np.float64))
-        inside = ((moved_points >= 0) & (moved_points < (size[1], size[0]))).all(axis=1)
-        shown = replace(
-            target, points=moved_points.astype(np.float32), visible=target.visible & inside, size=size, image=None
-        )
-        return shown.swapped() if mirrored else shown
-    return _moved_detections(target, size, move_map, move_points)
-
-
-def _moved_detections(
-    target: Detections, size: tuple[int, int], move_map: MoveMap, move_points: MovePoints
-) -> Detections:
-    """SSD's rule (arXiv:1512.02325, sec. 2.2): an object stays while its centre does; its box is cut to the image."""
-    x1, y1, x2, y2 = target.boxes.astype(np.float64).T
-    outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
-    points = move_points(outline)
-    boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
-    height, width = size
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
-    clipped = np.clip(boxes, 0, [width, height, width, height])
-    kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
-    masks = target.masks
-    if masks is not None:
-        moved = np.zeros((int(kept.sum()), *size), bool)
-        for place, mask in zip(moved, masks[kept], strict=True):
-            place[:] = move_map(mask.view(np.uint8), 0, "constant")
-        masks = moved
-    return Detections(
-        target.classes,
-        clipped[kept].astype(np.float32),
-        target.labels[kept],
-        size,
-        scores=None if target.scores is None else target.scores[kept],
-        masks=masks,
-        ignored=None if target.ignored is None else target.ignored[kept],
-    )
-
-
-def _around(points_a_side: int) -> NDArray[np.float64]:
-    """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
-    steps = np.linspace(0, 1, points_a_side + 1)[:-1]
-    zeros, ones = np.zeros_like(steps), np.ones_like(steps)
-    sides = [(steps, zeros), (ones, steps), (1 - steps, ones), (zeros, 1 - steps)]
-    return np.concatenate([np.stack(side, axis=-1) for side in sides])
-
-
-_OUTLINE = _around(8)
+    move = Move(frame.size, moved, moved_points, border)
+    return frame.moved(moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 
 def overlap(windows: NDArray[np.float64], boxes: NDArray[np.float32]) -> NDArray[np.float64]:

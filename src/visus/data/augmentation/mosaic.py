@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -53,16 +54,17 @@ class Mosaic:
         height, width = first.image.shape[1:]
         y, x = (int(side * random.uniform(0.25, 0.75)) for side in (height, width))
         image = torch.empty_like(first.image, memory_format=torch.contiguous_format)
-        found = []
+        quarters = []
         for part, (top, left, bottom, right) in zip(
             four, ((0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width)), strict=True
         ):
             quarter = _quarter(part, (bottom - top, right - left), random)
             pixels = torch.from_numpy(np.ascontiguousarray(quarter.pixels))
             image[:, top:bottom, left:right] = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels
-            if isinstance(quarter.target, Detections):
-                found.append((quarter.target, (left, top, left, top)))
-        target = _joined(found, (height, width)) if found else first.target
+            if quarter.target is not None:
+                # Augmentation.require: mosaics are of tasks with boxes alone
+                quarters.append((cast(Detections, quarter.target), (left, top, left, top)))
+        target = _joined(quarters, (height, width)) if quarters else first.target
         return Prepared(image, target, first.placement, first.id)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -20,12 +21,12 @@ from torch import Tensor
 from visus.data.augmentation.autoaugment import autoaugment
 from visus.data.augmentation.colour import change_colours, shift_colours
 from visus.data.augmentation.crops import fixed_window, random_window
-from visus.data.augmentation.geometry import Border, Cut, Frame, Window, displace, flip, mirror, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, turn, warp
 from visus.data.augmentation.object_crops import object_window
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import opened
 from visus.data.pixels.intensity import load_channels
-from visus.structures import Placement, Preprocessing, Sample, SegmentationMap, Target
+from visus.structures import Border, Placement, Preprocessing, Sample, SegmentationMap, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Prepared:
     """
 
     image: Tensor
-    target: Target | None
+    target: Value | None
     placement: Placement
     id: str
 
@@ -78,7 +79,7 @@ class Preparer:
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
         preprocessing, augmentation = self.preprocessing, self.augmentation
-        target = sample.target(self.task, masks=self.masks) if sample.targets else None
+        target: Value | None = sample.target(self.task, masks=self.masks) if sample.targets else None
         source = opened(sample.image)
         file_size = source.size()
         border: Border = "constant"
@@ -87,9 +88,10 @@ class Preparer:
             window, size = fixed_window(file_size, preprocessing)
         else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
-            if augmentation.object_window != "none" and isinstance(target, SegmentationMap):
+            if augmentation.object_window != "none" and target is not None:
                 size = preprocessing.size or file_size
-                window, target = object_window(target, augmentation.object_window, random)
+                map_ = cast(SegmentationMap, target)  # Augmentation.require: object windows are of maps alone
+                window, target = object_window(map_, augmentation.object_window, random)
             else:
                 window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
             if augmentation.sides:

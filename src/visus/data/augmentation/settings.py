@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from visus.errors import RecipeError
+from visus.structures.task_cards import TASKS, task_card
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -107,14 +108,15 @@ class Augmentation(BaseModel):
         Raises:
             RecipeError: if they have not.
         """
-        for name, why, tasks in (
-            ("iou_crop", "chooses patches by the boxes in them", ("detection", "localization")),
-            ("mosaic", "shows the objects of four images", ("detection",)),
-            ("object_window", "finds objects in class maps", ("segmentation",)),
-            ("policy", "moves what is in an image, and no boxes or masks with it", ("classification",)),
+        for name, why in (
+            ("iou_crop", "chooses patches by the boxes in them"),
+            ("mosaic", "shows the objects of four images"),
+            ("object_window", "finds objects in class maps"),
+            ("policy", "moves what is in an image, and no boxes or masks with it"),
         ):
             default = type(self).model_fields[name].default
-            if getattr(self, name) != default and task not in tasks:
+            if getattr(self, name) != default and name not in task_card(task).augmentations:
+                tasks = sorted(card.name for card in TASKS if name in card.augmentations)
                 raise RecipeError(
                     f"augmentation.{name} {why}",
                     expected=f"the task {' or '.join(tasks)}",

@@ -19,7 +19,7 @@ from visus.data.formats.mask_maps import check_size, read_raw
 from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.pairs import find_pairs, note_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.object_separation import keep_apart
+from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
@@ -99,25 +99,25 @@ class InstanceObjects:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InstanceForeground:
-    """A label map as classes: background and object, and a border where ``touching`` asks for one.
+    """A label map as classes: background and object, and a border where ``separation`` asks for one.
 
-    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``.
+    separation: how touching objects stay apart, one of ``data.object_separation.SEPARATIONS``.
     """
 
     path: Path
     image: ImageSource
-    touching: str = "merge"
+    separation: str = "merge"
     classes: tuple[str, ...] = (BACKGROUND, OBJECT)
 
     def load(self) -> SegmentationMap:
         """The map; raises DataError when it cannot be read or does not fit its image."""
         raw = _read_map(self.path, self.image)
-        ids = keep_apart((raw > 0).astype(np.uint8), raw, self.touching, border=2)
+        ids = separate_objects((raw > 0).astype(np.uint8), raw, self.separation, border=2)
         return SegmentationMap(self.classes, ids)
 
-    def kept_apart(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
+    def separated(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
         """The same map with touching objects kept apart in another way."""
-        return replace(self, touching=how, classes=classes)
+        return replace(self, separation=how, classes=classes)
 
 
 def _recognise(listing: Listing) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.object_separation import keep_apart
+from visus.data.object_separation import separate_objects
 from visus.errors import DataError
 from visus.structures import IGNORE, Detections, ImageSource, MultiLabelMap, SegmentationMap
 
@@ -93,12 +93,13 @@ class ObjectMapSource:
 
     Larger objects are drawn first, so that what lies on them stays visible; ignored objects (crowds) become 255.
 
-    touching: how touching objects stay apart, one of ``data.touching.TOUCHING``; a border is the last of the classes.
+    separation: how touching objects stay apart, one of ``data.object_separation.SEPARATIONS``; a border is the last of
+    the classes.
     """
 
     objects: Objects
     classes: tuple[str, ...]
-    touching: str = "merge"
+    separation: str = "merge"
 
     def load(self) -> SegmentationMap:
         """The map; raises DataError when the image's size or an outline cannot be read."""
@@ -113,11 +114,13 @@ class ObjectMapSource:
         for index in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
             drawn[masks[index]] = ids[index]
             numbers[masks[index]] = 0 if ids[index] == IGNORE else index + 1
-        return SegmentationMap(self.classes, keep_apart(drawn, numbers, self.touching, border=len(self.classes) - 1))
+        return SegmentationMap(
+            self.classes, separate_objects(drawn, numbers, self.separation, border=len(self.classes) - 1)
+        )
 
-    def kept_apart(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
+    def separated(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
         """The same map with touching objects kept apart in another way."""
-        return replace(self, touching=how, classes=classes)
+        return replace(self, separation=how, classes=classes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

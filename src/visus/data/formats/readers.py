@@ -19,6 +19,7 @@ from visus.data.formats import (
     yolo,
 )
 from visus.data.formats.reading import Format
+from visus.structures.extensions import extensions
 
 FORMATS: tuple[Format, ...] = (
     class_folders.FORMAT,
@@ -36,3 +37,12 @@ FORMATS: tuple[Format, ...] = (
     captions.FORMAT,
     plain_images.FORMAT,
 )
+
+
+def all_formats() -> tuple[Format, ...]:
+    """visus's own formats, then those of other installed packages.
+
+    Raises:
+        ExtensionError: if an installed package's formats cannot be loaded.
+    """
+    return (*FORMATS, *extensions("visus.formats", Format, tuple(item.name for item in FORMATS)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from visus.data.augmentation.crops import fixed_window
 from visus.data.augmentation.geometry import Cut
 from visus.data.dataset import Dataset
-from visus.structures import Detections, Preprocessing
+from visus.structures import Preprocessing
 
 
 def box_shapes(dataset: Dataset, split: str, preprocessing: Preprocessing) -> NDArray[np.float64]:
@@ -25,7 +25,7 @@ def box_shapes(dataset: Dataset, split: str, preprocessing: Preprocessing) -> ND
     shapes = []
     for sample in dataset.split(split):
         target = sample.target("detection", masks=False) if sample.targets else None
-        if not isinstance(target, Detections) or len(target) == 0:
+        if target is None or len(target) == 0:
             continue
         window, network = fixed_window(target.size, preprocessing)
         boxes = Cut.of(target.size, window, network).placement.apply_to_boxes(target.boxes)

@@ -22,7 +22,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from visus.data.dataset import Dataset, Finding
-from visus.data.inspection.annotations import TargetState, examine_target, mend_detections
+from visus.data.formats.boxes import BOX_FAULTS
+from visus.data.inspection.annotations import examine_target
 from visus.data.inspection.class_balance import class_findings, count_classes
 from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
@@ -30,7 +31,7 @@ from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
 from visus.errors import DataError
-from visus.structures import Detections, Sample, Target, TargetSource
+from visus.structures import Sample, TargetSource, TargetState
 
 Progress = Callable[[int, int], None]
 """Called with the number of images looked at so far, and of all."""
@@ -49,14 +50,6 @@ _UNUSABLE: Mapping[str, str] = {
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
     "size-differs": "{count} labels are of another size than their image",
-}
-
-_BOXES: Mapping[str, str] = {
-    "box-not-a-number": "{count} boxes hold a value that is no number; dropped",
-    "box-swapped": "{count} boxes have their corners swapped; swapped back",
-    "box-outside": "{count} boxes reach outside of their image; clipped",
-    "box-mostly-outside": "{count} boxes lie more than half outside of their image; clipped",
-    "box-degenerate": "{count} boxes have no width or height in their image; dropped",
 }
 
 _LEFT_OUT = frozenset({*_UNUSABLE, LEAK_IN_MADE_SPLITS})
@@ -112,12 +105,12 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
         DataError: if a split is left without an image.
     """
     leave = {name for finding in findings if finding.kind in _LEFT_OUT for name in finding.samples}
-    mend = {name for finding in findings if finding.kind in _BOXES for name in finding.samples}
+    mend = {name for finding in findings if finding.kind in BOX_FAULTS for name in finding.samples}
     if not leave and not mend:
         return dataset
     splits: dict[str, list[Sample]] = {}
     for split, samples in dataset.splits.items():
-        kept = [_mended(sample) if sample.id in mend else sample for sample in samples if sample.id not in leave]
+        kept = [_repaired(sample) if sample.id in mend else sample for sample in samples if sample.id not in leave]
         if samples and not kept:
             raise DataError(
                 f"the split {split} of {dataset.name} has no image that can be used",
@@ -129,10 +122,11 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
     return replace(dataset, splits=splits)
 
 
-def _mended(sample: Sample) -> Sample:
-    targets: dict[str, Target | TargetSource] = {}
-    for task, target in sample.targets.items():
-        targets[task] = mend_detections(target)[0] if isinstance(target, Detections) else target
+def _repaired(sample: Sample) -> Sample:
+    targets = {
+        task: target if isinstance(target, TargetSource) else target.repaired()[0]
+        for task, target in sample.targets.items()
+    }
     return replace(sample, targets=targets)
 
 
@@ -246,7 +240,7 @@ def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
             Finding.about(kind, "repair", message.replace("{count}", str(counts[kind])), names[kind]),
             count=counts[kind],
         )
-        for kind, message in _BOXES.items()
+        for kind, message in BOX_FAULTS.items()
         if kind in names
     ]
 

@@ -9,17 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
-from visus.data.inspection.annotations import TargetState
-
-_UNITS: Mapping[str, tuple[str, int]] = {
-    "classification": ("images", 10),
-    "localization": ("objects", 10),
-    "landmarks": ("points", 10),
-    "detection": ("objects", 10),
-    "segmentation": ("pixels", 100),
-    "multilabel_segmentation": ("pixels", 100),
-}
-"""For each task: what a class is counted in, and how many times as frequent one class may be as another unremarked."""
+from visus.structures import TargetState
+from visus.structures.task_cards import task_card
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +66,7 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     ]
     if foreign:
         given = any(split not in dataset.made_splits for split, _ in foreign)
-        severity: Severity = "stop" if task == "classification" and given else "note"
+        severity: Severity = "stop" if task_card(task).needs_every_class and given else "note"
         message = "{count} classes have examples in another split, but none in train: they cannot be learnt"
         findings.append(Finding.about("untrained-class", severity, message, (), _shown(foreign)))
     lacking = [
@@ -93,10 +84,11 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
 
 def _balance_findings(task: str, classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[Finding]:
     used = np.flatnonzero(counts)
-    if task == "classification" and len(used) < 2:
+    card = task_card(task)
+    if len(used) == 1 and card.least_classes > 1:
         message = f"all images of train are of one class ({classes[int(used[0])]}): there is nothing to tell apart"
         return [Finding("single-class", "stop", message, 1, (classes[int(used[0])],))]
-    unit, most = _UNITS.get(task, ("examples", 10))
+    unit, most = card.unit, card.imbalance
     rare, frequent = used[np.argmin(counts[used])], used[np.argmax(counts[used])]
     if counts[frequent] <= most * counts[rare]:
         return []

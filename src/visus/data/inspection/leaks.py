@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from visus.data.dataset import Dataset, Finding, Severity
 from visus.data.inspection.duplicates import Copies
-from visus.structures import Label, Sample
+from visus.structures import Sample
 
 LEAK_IN_MADE_SPLITS = "leak-in-made-splits"
 
@@ -49,7 +49,8 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
             duplicates += [(kept, entry) for entry in members if entry[0] == kept[0] and entry is not kept]
         one, *rest = by_origin.values()
         leaks += [(one[0], entry) for members in rest for entry in members]
-        labels = {t.index for _, s in (first, *others) if isinstance(t := s.targets.get("classification"), Label)}
+        labelled = [sample for _, sample in (first, *others) if "classification" in sample.targets]
+        labels = {sample.target("classification").index for sample in labelled}
         if len(labels) > 1:
             conflicts.append([first, *others])
     findings = []

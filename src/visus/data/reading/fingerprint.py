@@ -13,7 +13,7 @@ import numpy as np
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
 from visus.errors import DataError
-from visus.structures import ImageSource, Label, Sample
+from visus.structures import ImageSource, Sample, TargetSource
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -43,7 +43,7 @@ def _of_sample(sample: Sample) -> bytes:
     for task in sorted(sample.targets):
         target = sample.targets[task]
         one.update(task.encode())
-        encoder.add(target.index if isinstance(target, Label) else target)
+        encoder.add(target if isinstance(target, TargetSource) else target.content())
     return one.digest()
 
 

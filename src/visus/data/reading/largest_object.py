@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from visus.data.dataset import Dataset, Finding
-from visus.errors import TaskMismatchError
-from visus.structures import Detections, Target, TargetSource
+from visus.structures import Detections, TargetSource, Value
 from visus.structures.sample import OutlinedSource
 
 LOCALIZATION = "localization"
@@ -22,7 +22,7 @@ class LargestObject:
         source: of all objects.
     """
 
-    source: Target | TargetSource
+    source: TargetSource
 
     def load(self) -> Detections:
         """At most one object: the largest box of those that count; else an ignored one, else none.
@@ -34,18 +34,18 @@ class LargestObject:
 
     def load_boxes(self) -> Detections:
         """The same; masks are not read."""
-        return largest(_boxes(self.source))
+        return largest(self.source.load_boxes() if isinstance(self.source, OutlinedSource) else self.source.load())
 
 
-def largest(found: Detections) -> Detections:
+def largest(objects: Detections) -> Detections:
     """The largest box of those that count; the largest ignored one where none does; without masks."""
-    found = replace(found, masks=None)
-    if len(found) < 2:
-        return found
-    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)
-    if found.ignored is not None and not found.ignored.all():
-        areas = np.where(found.ignored, -np.inf, areas)
-    return found.select(np.asarray([int(areas.argmax())]))
+    objects = objects.without_masks()
+    if len(objects) < 2:
+        return objects
+    areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).prod(axis=1)
+    if objects.ignored is not None and not objects.ignored.all():
+        areas = np.where(objects.ignored, -np.inf, areas)
+    return objects.select(np.asarray([int(areas.argmax())]))
 
 
 def with_largest(dataset: Dataset) -> Dataset:
@@ -64,10 +64,11 @@ def with_largest(dataset: Dataset) -> Dataset:
             if "detection" not in sample.targets:
                 changed.append(sample)
                 continue
-            source = sample.targets["detection"]
-            if _count(source) > 1:
+            source: Any = sample.targets["detection"]
+            labels = getattr(source, "labels", None)  # None where a file has to be read first
+            if labels is not None and len(labels) > 1:
                 crowded.append(sample.id)
-            held: Target | TargetSource = largest(source) if isinstance(source, Detections) else LargestObject(source)
+            held: Value | TargetSource = LargestObject(source) if isinstance(source, TargetSource) else largest(source)
             changed.append(replace(sample, targets={**sample.targets, LOCALIZATION: held}))
         splits[split] = changed
     findings = dataset.findings
@@ -76,19 +77,3 @@ def with_largest(dataset: Dataset) -> Dataset:
         findings = (*findings, Finding.about("several-objects", "note", message, crowded))
     classes = {**dataset.classes, LOCALIZATION: dataset.classes["detection"]}
     return replace(dataset, splits=splits, classes=classes, findings=findings)
-
-
-def _boxes(source: Target | TargetSource) -> Detections:
-    value = source.load_boxes() if isinstance(source, OutlinedSource) else source
-    value = value if isinstance(value, Target) else value.load()
-    if not isinstance(value, Detections):
-        raise TaskMismatchError("localization needs boxes", expected="Detections", got=type(value).__name__)
-    return value
-
-
-def _count(source: Target | TargetSource) -> int:
-    """How many objects an image has, as far as that is known without reading a file."""
-    if isinstance(source, Detections):
-        return len(source)
-    labels = getattr(source, "labels", None)
-    return 0 if labels is None else len(labels)

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
-from visus.data.formats.readers import FORMATS
+from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format, Reading
-from visus.data.object_separation import with_touching
+from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import ranged, survey
-from visus.data.reading.largest_object import LOCALIZATION, with_largest
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
+from visus.structures.extensions import load_object
+from visus.structures.task_cards import TASKS, task_card
 
 _DEEPEST = 3  # folders that hold nothing but one folder are entered this often
 _ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
@@ -31,7 +32,7 @@ def open_data(
     task: str | None = None,
     format: str | None = None,
     seed: int = 0,
-    touching: str | None = None,
+    task_options: Mapping[str, str] | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -43,8 +44,9 @@ def open_data(
             "localization" is offered by all data with boxes: the largest object of each image is its target.
         format: the format's name, where looking at the folder does not tell or tells two.
         seed: decides splits that the data do not give.
-        touching: segmentation of data that know their objects: how touching ones stay apart, "gap", "border", "outline"
-            or "merge" (see ``data.touching``); None: "gap" for instance maps, else "merge".
+        task_options: choices of how the data are read for this task. Segmentation of data that know their objects has
+            "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
+            ``data.object_separation``); without it "gap" for instance maps, else "merge".
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -55,7 +57,7 @@ def open_data(
     Raises:
         DataError: no such folder, an empty one, none or several formats, damaged labels, one class in classification.
         TaskMismatchError: if the labels do not allow the task.
-        UsageError: if there is no format of this name, or ``touching`` means nothing for these data and this task.
+        UsageError: if there is no format of this name, or a task option means nothing for these data and this task.
     """
     if isinstance(source, str) and source in NAMED and format is None:
         dataset = open_named(source, cache=cache)
@@ -66,23 +68,30 @@ def open_data(
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
         dataset = _open_path(Path(source), format)
-    if task == LOCALIZATION:
-        dataset = with_largest(dataset)
+    if task is not None and task not in dataset.tasks and (derive := task_card(task).derive):
+        dataset = load_object(derive)(dataset)
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
-        dataset = _with_targets(dataset, task)
-    if task == "segmentation":
-        dataset = with_touching(dataset, touching)
-    elif touching:
-        raise UsageError(
-            f"{task or 'an unlabelled data set'} knows no choice for touching objects",
-            expected="the task segmentation",
-            got=f"touching={touching}",
-            remedy="add --task segmentation, or leave --touching away",
-        )
+        dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
+    dataset = _with_task_options(dataset, task, task_options or {})
     if task is not None:
         _check_classes(dataset, task)
     return _with_values(_split(dataset, task, seed))
+
+
+def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str, str]) -> Dataset:
+    """The data set as its task's options say; raises UsageError for an option that the task does not have."""
+    known = () if task is None else task_card(task).options
+    for name, value in options.items():
+        if name not in known and value:
+            knowing = " or ".join(card.name for card in TASKS if name in card.options)
+            raise UsageError(
+                f"{task or 'an unlabelled data set'} has no option {name}",
+                expected=f"the task {knowing}" if knowing else ", ".join(known) or "no task options",
+                got=f"{name}={value}",
+                remedy=f"add --task {knowing}, or leave --{name} away" if knowing else f"leave {name} away",
+            )
+    return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
 def open_images(paths: Iterable[str | Path]) -> list[Sample]:
@@ -158,12 +167,13 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
     """
     forced = _by_name(format) if format is not None else None
     listing = Listing(path)
+    formats = all_formats()
     for _ in range(_DEEPEST + 1):
-        found = [forced] if forced else [item for item in FORMATS if not item.fallback and item.recognise(listing)]
+        found = [forced] if forced else [item for item in formats if not item.fallback and item.recognise(listing)]
         if forced and not forced.recognise(listing):
             found = []
         if not found and not forced:
-            found = [item for item in FORMATS if item.fallback and item.recognise(listing)]
+            found = [item for item in formats if item.fallback and item.recognise(listing)]
         if len(found) > 1:
             raise DataError(
                 f"{path} can be read in more than one way",
@@ -187,10 +197,11 @@ def _may_force(forced: Format, listing: Listing) -> bool:
 
 
 def _by_name(name: str) -> Format:
-    for item in FORMATS:
+    formats = all_formats()
+    for item in formats:
         if item.name == name:
             return item
-    raise UsageError(f"there is no format named {name}", expected=", ".join(item.name for item in FORMATS), got=name)
+    raise UsageError(f"there is no format named {name}", expected=", ".join(item.name for item in formats), got=name)
 
 
 def _absent(path: Path) -> DataError:
@@ -227,7 +238,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
     archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
     return DataError(
         f"{path} is no data set that visus knows",
-        expected="one of the formats " + ", ".join(item.name for item in FORMATS),
+        expected="one of the formats " + ", ".join(item.name for item in all_formats()),
         got=_contents(listing),
         remedy=f"unpack {archives[0]} first"
         if archives
@@ -259,7 +270,7 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
 
 def _check_classes(dataset: Dataset, task: str) -> None:
     classes = dataset.classes[task]
-    if task == "classification" and len(classes) < 2:
+    if len(classes) < task_card(task).least_classes:
         raise DataError(
             f"{dataset.name} has one class only",
             expected="images of at least two classes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 
-from visus.structures import Label, Sample
+from visus.structures import Sample
 
 FRACTIONS: Mapping[str, float] = {"test": 0.15, "val": 0.15}
 """The shares that are held back when the data give no splits; the rest is for training."""
@@ -70,11 +70,8 @@ def _strata(samples: Sequence[Sample], task: str | None) -> list[int]:
     present: list[set[int]] = []
     for sample in samples:
         target = sample.targets.get(task) if task is not None else None
-        if isinstance(target, Label):
-            present.append({target.index})
-        else:
-            labels = getattr(target, "labels", None)
-            present.append(set() if labels is None else {int(label) for label in labels})
+        labels = getattr(target, "labels", None)
+        present.append(set() if labels is None else {int(label) for label in labels})
     counts: dict[int, int] = {}
     for classes in present:
         for index in classes:

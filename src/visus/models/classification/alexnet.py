@@ -16,7 +16,7 @@ Letters: N images, C input channels, K classes, H x W pixels; the sizes in comme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -86,15 +86,15 @@ class AlexNet(nn.Module):
         c5 = self.relu(self.conv5(x))  # [N, 256, 13, 13]
         return {4: c1, 8: c2, 16: c5}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.pool5(features[16]).flatten(1)  # [N, 9216] from [N, 256, 6, 6]
         x = self.drop6(self.relu(self.fc6(x)))  # [N, 4096]
         x = self.drop7(self.relu(self.fc7(x)))  # [N, 4096]
-        return self.fc8(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc8(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("AlexNet", images, smallest=SIDES[0], largest=SIDES[-1])
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class Tower(nn.Sequential):
@@ -157,13 +157,13 @@ class OneTower(nn.Module):
             nn.Linear(4096, classes),  # fc8
         )
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(self.pool5(features[16])).flatten(1)  # [N, 9216]
-        return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("AlexNet", images, smallest=SMALLEST_ONE_TOWER)
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -78,14 +78,14 @@ class AllCNN(nn.Module):
         c4 = self.pool_2(self.stage_2(self.drop(c2)))  # [N, 192, 8, 8]
         return {2: c2, 4: c4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.relu(self.conv_3x3(self.drop(features[4])))  # [N, 192, 6, 6]
         x = self.relu(self.conv_1x1(x))  # [N, 192, 6, 6]
         x = self.relu(self.conv_classes(x))  # [N, K, 6, 6]
-        return self.average(x).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return self.average(x).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def stage(in_channels: int, width: int, convolutions: Stage) -> nn.Sequential:

@@ -21,7 +21,7 @@ Letters: N images, C input channels, K classes, H x W pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -99,7 +99,7 @@ class Convolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
 
 
 def convolution(
@@ -237,12 +237,12 @@ class BNInception(nn.Module):
         x32 = inception["5b"](inception["5a"](inception["4e"](x16)))  # [N, 1024, H/32, W/32]
         return {2: x2, 4: x4, 8: x8, 16: x16, 32: x32}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def separable_convolution(in_channels: int) -> nn.Sequential:

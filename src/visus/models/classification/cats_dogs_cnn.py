@@ -8,7 +8,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 15
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.models.classification.mnist_networks import check_rest, check_size, initialise_as_keras, pooled
+from visus.models.codecs import ClassifierCodec
 
 
 class CatsDogsCNN(nn.Module):
@@ -65,23 +66,23 @@ class CatsDogsCNN(nn.Module):
         c4 = self.relu(self.conv_4(self.pool_3(c3)))  # [N, 128, 15, 15]
         return {1: c1, 2: c2, 4: c3, 8: c4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.pool_4(features[8]).flatten(1)  # [N, 6272]
         x = self.relu(self.dense_1(self.dropout(x)))  # [N, 512]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, 1] or [N, K]
+        return self.dense_2(x)  # [N, 1] or [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
-class BinaryCodec:
+class BinaryCodec(ClassifierCodec):
     """Reads one logit as the probability of class 1 of two, and trains it with binary cross-entropy."""
 
     def encode(self, targets: Tensor, device: torch.device) -> Tensor:
         """Class ids [N] as probabilities of class 1: [N,1] float32."""
         return targets.to(device, torch.float32)[:, None]
 
-    def losses(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
         """The mean binary cross-entropy of logits [N,1]."""
         return {"binary_cross_entropy": nn.functional.binary_cross_entropy_with_logits(outputs.float(), encoded)}
 

@@ -10,7 +10,7 @@ Letters: N images, C input channels, K classes; sizes in comments are those of 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -59,11 +59,11 @@ class Darknet19(nn.Module):
         maps[32] = x  # [N, 1024, 7, 7]
         return maps
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        return self.pool(self.classifier(features[32])).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
+        return self.pool(self.classifier(features[32])).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def darknet19(*, classes: int, in_channels: int) -> nn.Module:

@@ -10,7 +10,7 @@ Letters: N images, C input channels, K classes; sizes in comments are those of 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -30,7 +30,7 @@ class Residual(nn.Module):
         self.wide = LeakyConvolution(channels // 2, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.wide(self.narrow(x))  # type: ignore[no-any-return]
+        return x + self.wide(self.narrow(x))
 
 
 class Darknet53(nn.Module):
@@ -62,11 +62,11 @@ class Darknet53(nn.Module):
             maps[2 ** (number + 1)] = stage(maps[2**number])  # [N, 64 ... 1024, 128 ... 8, 128 ... 8]
         return maps
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        return self.fc(self.pool(features[32]).flatten(1))  # type: ignore[no-any-return]  # [N, K]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
+        return self.fc(self.pool(features[32]).flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def darknet53(*, classes: int, in_channels: int) -> nn.Module:

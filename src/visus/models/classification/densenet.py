@@ -12,7 +12,7 @@ Letters: N images, C input channels, K classes, H x W pixels, k = growth rate, c
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,8 @@ class Transition(nn.Sequential):
         self.pool = nn.AvgPool2d(2)
 
 
-class Stages(nn.Sequential):
-    """The convolution, the four dense blocks and the transitions between them, up to the last ReLU.
+class DenseNetFeatures(nn.Module):
+    """The convolution, the four dense blocks and the transitions between them, up to the last ReLU (table 1).
 
     [N,C,H,W] -> {stride: map}: the map after the convolution, and that of each block.
 
@@ -77,31 +77,35 @@ class Stages(nn.Sequential):
 
     def __init__(self, growth: int, depths: tuple[int, int, int, int], in_channels: int) -> None:
         super().__init__()
-        width = 2 * growth
-        self.channels = {2: width}
-        self.conv0 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
-        self.norm0 = nn.BatchNorm2d(width)
+        c1 = 2 * growth
+        c2 = c1 + depths[0] * growth
+        c3 = c2 // COMPRESSION + depths[1] * growth
+        c4 = c3 // COMPRESSION + depths[2] * growth
+        c5 = c4 // COMPRESSION + depths[3] * growth
+        self.channels = {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
+        self.conv0 = nn.Conv2d(in_channels, c1, 7, stride=2, padding=3, bias=False)
+        self.norm0 = nn.BatchNorm2d(c1)
         self.relu0 = nn.ReLU(inplace=True)
         self.pool0 = nn.MaxPool2d(3, stride=2, padding=1)
-        for number, depth in enumerate(depths, start=1):
-            self.add_module(f"denseblock{number}", DenseBlock(depth, width, growth))
-            width += depth * growth
-            self.channels[2 ** (number + 1)] = width
-            if number < len(depths):
-                self.add_module(f"transition{number}", Transition(width))
-                width //= COMPRESSION
-        self.norm5 = nn.BatchNorm2d(width)
+        self.denseblock1 = DenseBlock(depths[0], c1, growth)
+        self.transition1 = Transition(c2)
+        self.denseblock2 = DenseBlock(depths[1], c2 // COMPRESSION, growth)
+        self.transition2 = Transition(c3)
+        self.denseblock3 = DenseBlock(depths[2], c3 // COMPRESSION, growth)
+        self.transition3 = Transition(c4)
+        self.denseblock4 = DenseBlock(depths[3], c4 // COMPRESSION, growth)
+        self.norm5 = nn.BatchNorm2d(c5)
         self.relu5 = nn.ReLU(inplace=True)
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        self.check_size(x)
-        maps: dict[int, Tensor] = {}
-        for layer in self:
-            x = layer(x)
-            if layer is self.relu0 or isinstance(layer, DenseBlock):
-                maps[2 ** (len(maps) + 1)] = x
-        maps[32] = x
-        return maps
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        # numbers of channels: DenseNet-121's
+        self.check_size(images)
+        c1 = self.relu0(self.norm0(self.conv0(images)))  # [N, 64, H/2, W/2]
+        c2 = self.denseblock1(self.pool0(c1))  # [N, 256, H/4, W/4]
+        c3 = self.denseblock2(self.transition1(c2))  # [N, 512, H/8, W/8]
+        c4 = self.denseblock3(self.transition2(c3))  # [N, 1024, H/16, W/16]
+        c5 = self.denseblock4(self.transition3(c4))  # [N, 1024, H/32, W/32]
+        return {2: c1, 4: c2, 8: c3, 16: c4, 32: self.relu5(self.norm5(c5))}
 
     def check_size(self, images: Tensor) -> None:
         """Raises ShapeError if the last transition's pooling finds nothing, or BatchNorm a single value a channel."""
@@ -131,7 +135,7 @@ class DenseNet(nn.Module):
 
     def __init__(self, growth: int, depths: tuple[int, int, int, int], *, classes: int, in_channels: int) -> None:
         super().__init__()
-        self.features = Stages(growth, depths, in_channels)
+        self.features = DenseNetFeatures(growth, depths, in_channels)
         self.channels: Mapping[int, int] = self.features.channels
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(self.channels[32], classes)
@@ -140,12 +144,12 @@ class DenseNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.classifier.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024 for DenseNet-121]
-        return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def densenet121(*, classes: int, in_channels: int) -> nn.Module:

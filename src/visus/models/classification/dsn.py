@@ -12,7 +12,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 32
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -20,19 +20,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.models.codecs import ClassifierCodec
 from visus.models.protocols import Output
 
 SIDE = 32  # of the images in training, which the companions see whole
 
 
-class SquaredHingeCodec:
+class SquaredHingeCodec(ClassifierCodec):
     """Trains margins [N,K] one class against the others, and reads them."""
 
-    def encode(self, targets: Tensor, device: torch.device) -> Tensor:
-        """Class ids [N] int64."""
-        return targets.to(device)
-
-    def losses(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
         """Of output and companions: the mean over the images of the sum over the classes of max(0, 1 - y f)^2."""
         terms = {"output": squared_hinge(outputs.logits, encoded)}
         if outputs.auxiliary:
@@ -112,12 +109,12 @@ class DSN(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return self.supervised(images)[0]
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         return Output(self.average(self.cccp6(features[4])).flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Output:
         features, sums = self.supervised(images)
-        output = self.from_features(features)
+        output = self.from_features(features, images.shape[-2:])
         if not self.training:
             return output
         companions = (self.companion_1, self.companion_2, self.companion_3)

@@ -20,9 +20,7 @@ coefficient.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from itertools import accumulate
-from operator import mul
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -116,7 +114,7 @@ def convolution(
     return nn.Sequential(conv, norm) if is_linear else nn.Sequential(conv, norm, nn.SiLU(inplace=True))
 
 
-class Stages(nn.Sequential):
+class EfficientNetFeatures(nn.Sequential):
     """Table 1 but for its last row's pooling and dense layer.
 
     [N,C,H,W] -> {2: [N,16w,H/2,W/2], 4: [N,24w,..], 8: [N,40w,..], 16: [N,112w,..], 32: [N,1280w,H/32,W/32]}.
@@ -147,15 +145,19 @@ class Stages(nn.Sequential):
             layers.append(stage)
         layers.append(convolution(channels, round_channels(1280 * width), 1, style=style))
         super().__init__(*layers)
-        self.strides = tuple(accumulate((2, *(s for _, _, s, _, _ in STAGES), 1), mul))
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        check_size(x, training=self.training)
-        maps: dict[int, Tensor] = {}
-        for layer, stride in zip(self, self.strides, strict=True):
-            x = layer(x)
-            maps[stride] = x  # the deepest map of each stride stays
-        return maps
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        check_size(images, training=self.training)
+        x = self[0](images)  # [N, 32w, H/2, W/2]
+        x2 = self[1](x)  # [N, 16w, H/2, W/2]
+        x4 = self[2](x2)  # [N, 24w, H/4, W/4]
+        x8 = self[3](x4)  # [N, 40w, H/8, W/8]
+        x = self[4](x8)  # [N, 80w, H/16, W/16]
+        x16 = self[5](x)  # [N, 112w, H/16, W/16]
+        x = self[6](x16)  # [N, 192w, H/32, W/32]
+        x = self[7](x)  # [N, 320w, H/32, W/32]
+        x32 = self[8](x)  # [N, 1280w, H/32, W/32]
+        return {2: x2, 4: x4, 8: x8, 16: x16, 32: x32}
 
 
 def round_channels(channels: float) -> int:
@@ -197,7 +199,9 @@ class EfficientNet(nn.Module):
         drop_connect: float,
     ) -> None:
         super().__init__()
-        self.features = Stages(in_channels, width=width, depth=depth, drop_connect=drop_connect, style=style)
+        self.features = EfficientNetFeatures(
+            in_channels, width=width, depth=depth, drop_connect=drop_connect, style=style
+        )
         last = round_channels(1280 * width)
         c = [round_channels(c * width) for *_, c, _ in STAGES]
         self.channels: Mapping[int, int] = {2: c[0], 4: c[1], 8: c[2], 16: c[4], 32: last}
@@ -214,12 +218,12 @@ class EfficientNet(nn.Module):
                 nn.init.uniform_(layer.weight, -bound, bound)
                 nn.init.zeros_(layer.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1280w]
-        return self.classifier(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 COEFFICIENTS: Mapping[str, tuple[float, float]] = {  # width, depth

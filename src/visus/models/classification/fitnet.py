@@ -14,7 +14,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 32
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -65,12 +65,12 @@ class FitNet(nn.Module):
         h16 = self.stage_3(self.pool_2(h10))  # [N, 128, 8, 8]
         return {1: h4, 2: h10, 4: h16}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.pool_3(features[4]).flatten(1)  # [N, 128]
-        return self.output(self.fc(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(self.fc(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def stage(in_channels: int, widths: tuple[int, ...]) -> nn.Sequential:

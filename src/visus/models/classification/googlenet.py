@@ -18,7 +18,8 @@ Letters: N images, C input channels, K classes, H x W pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -48,39 +49,49 @@ AUXILIARY_WEIGHT = 0.3  # section 5
 
 
 class Convolution(nn.Module):
-    """A convolution that keeps the size / stride, and ReLU; in torchvision's edition, BatchNorm instead of a bias."""
+    """A convolution that keeps the size / stride, and ReLU. [N,C,H,W] -> [N,c,H/s,W/s].
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, edition: Edition) -> None:
+    Args:
+        in_channels: C.
+        out_channels: c.
+        kernel: its side.
+        stride: s.
+        normalised: with BatchNorm instead of a bias, as in torchvision's edition.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, normalised: bool) -> None:
         super().__init__()
-        is_normalised = edition == "torchvision"
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=not is_normalised
+            in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=not normalised
         )
-        self.bn = nn.BatchNorm2d(out_channels, eps=0.001) if is_normalised else nn.Identity()
+        self.bn = nn.BatchNorm2d(out_channels, eps=0.001) if normalised else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
+
+
+MakeConvolution = Callable[..., nn.Module]
+""":class:`Convolution` of one edition: (in_channels, out_channels, kernel) -> a layer."""
 
 
 class Inception(nn.Module):
-    """Four branches side by side (figure 2b). [N,C,H,W] -> [N,sum,H,W]."""
+    """Four branches side by side (figure 2b). [N,C,H,W] -> [N,sum,H,W].
 
-    def __init__(self, in_channels: int, widths: Widths, edition: Edition) -> None:
+    Args:
+        conv: makes the edition's convolutions.
+        in_channels: C.
+        widths: of the branches.
+        largest: side of the third branch's kernel.
+    """
+
+    def __init__(self, conv: MakeConvolution, in_channels: int, widths: Widths, largest: int) -> None:
         super().__init__()
         ones, reduce3, threes, reduce5, fives, projection = widths
-        largest = 5 if edition == "paper" else 3  # torchvision's "known bug", kept because its weights have it
-        self.out_channels = ones + threes + fives + projection
-        self.branch1 = Convolution(in_channels, ones, 1, edition=edition)
-        self.branch2 = nn.Sequential(
-            Convolution(in_channels, reduce3, 1, edition=edition), Convolution(reduce3, threes, 3, edition=edition)
-        )
-        self.branch3 = nn.Sequential(
-            Convolution(in_channels, reduce5, 1, edition=edition), Convolution(reduce5, fives, largest, edition=edition)
-        )
-        self.branch4 = nn.Sequential(
-            nn.MaxPool2d(3, stride=1, padding=1), Convolution(in_channels, projection, 1, edition=edition)
-        )
+        self.branch1 = conv(in_channels, ones, 1)
+        self.branch2 = nn.Sequential(conv(in_channels, reduce3, 1), conv(reduce3, threes, 3))
+        self.branch3 = nn.Sequential(conv(in_channels, reduce5, 1), conv(reduce5, fives, largest))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), conv(in_channels, projection, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)), 1)
@@ -105,10 +116,12 @@ class PoolingTo4x4(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A classifier on a map in between (section 5). [N,C,H,W] -> [N,K] logits."""
 
-    def __init__(self, in_channels: int, classes: int, *, dropout: float, edition: Edition) -> None:
+    def __init__(
+        self, conv: MakeConvolution, in_channels: int, classes: int, *, dropout: float, as_in_paper: bool
+    ) -> None:
         super().__init__()
-        self.avgpool = PoolingTo4x4(as_in_paper=edition == "paper")
-        self.conv = Convolution(in_channels, 128, 1, edition=edition)
+        self.avgpool = PoolingTo4x4(as_in_paper=as_in_paper)
+        self.conv = conv(in_channels, 128, 1)
         self.fc1 = nn.Linear(128 * 4 * 4, 1024)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
@@ -117,7 +130,7 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(self.avgpool(x)).flatten(1)  # [N, 2048]
         x = self.dropout(self.relu(self.fc1(x)))  # [N, 1024]
-        return self.fc2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc2(x)  # [N, K]
 
 
 class GoogLeNet(nn.Module):
@@ -144,26 +157,39 @@ class GoogLeNet(nn.Module):
     ) -> None:
         super().__init__()
         self.edition = edition
-        self.conv1 = Convolution(in_channels, 64, 7, stride=2, edition=edition)
+        is_paper = edition == "paper"
+        conv = partial(Convolution, normalised=not is_paper)
+
+        def inception(in_channels: int, name: str) -> Inception:
+            # 3: torchvision's "known bug", kept because its weights have it
+            return Inception(conv, in_channels, INCEPTION[name], largest=5 if is_paper else 3)
+
+        def norm() -> nn.Module:
+            return response_normalisation() if is_paper else nn.Identity()
+
+        def auxiliary_head(in_channels: int) -> AuxiliaryHead:
+            return AuxiliaryHead(conv, in_channels, classes, dropout=auxiliary_dropout, as_in_paper=is_paper)
+
+        self.conv1 = conv(in_channels, 64, 7, stride=2)
         self.maxpool1 = strided_pooling()
-        self.norm1 = response_normalisation(edition)
-        self.conv2 = Convolution(64, 64, 1, edition=edition)
-        self.conv3 = Convolution(64, 192, 3, edition=edition)
-        self.norm2 = response_normalisation(edition)
+        self.norm1 = norm()
+        self.conv2 = conv(64, 64, 1)
+        self.conv3 = conv(64, 192, 3)
+        self.norm2 = norm()
         self.maxpool2 = strided_pooling()
-        self.inception3a = Inception(192, INCEPTION["3a"], edition)
-        self.inception3b = Inception(256, INCEPTION["3b"], edition)
+        self.inception3a = inception(192, "3a")
+        self.inception3b = inception(256, "3b")
         self.maxpool3 = strided_pooling()
-        self.inception4a = Inception(480, INCEPTION["4a"], edition)
-        self.inception4b = Inception(512, INCEPTION["4b"], edition)
-        self.inception4c = Inception(512, INCEPTION["4c"], edition)
-        self.inception4d = Inception(512, INCEPTION["4d"], edition)
-        self.inception4e = Inception(528, INCEPTION["4e"], edition)
-        self.maxpool4 = strided_pooling(3 if edition == "paper" else 2)
-        self.inception5a = Inception(832, INCEPTION["5a"], edition)
-        self.inception5b = Inception(832, INCEPTION["5b"], edition)
-        self.aux1 = AuxiliaryHead(512, classes, dropout=auxiliary_dropout, edition=edition)
-        self.aux2 = AuxiliaryHead(528, classes, dropout=auxiliary_dropout, edition=edition)
+        self.inception4a = inception(480, "4a")
+        self.inception4b = inception(512, "4b")
+        self.inception4c = inception(512, "4c")
+        self.inception4d = inception(512, "4d")
+        self.inception4e = inception(528, "4e")
+        self.maxpool4 = strided_pooling(3 if is_paper else 2)
+        self.inception5a = inception(832, "5a")
+        self.inception5b = inception(832, "5b")
+        self.aux1 = auxiliary_head(512)
+        self.aux2 = auxiliary_head(528)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(1024, classes)
@@ -197,13 +223,13 @@ class GoogLeNet(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         return self.stages(images)[0]
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024]
         return Output(self.fc(self.dropout(x)))  # [N, K]
 
     def forward(self, images: Tensor) -> Output:
         features, (x4a, x4d) = self.stages(images)
-        answer = self.from_features(features)
+        answer = self.from_features(features, images.shape[-2:])
         if not self.training:  # "at inference time, these auxiliary networks are discarded"
             return answer
         return Output(answer.logits, (self.aux1(x4a), self.aux2(x4d)))
@@ -226,9 +252,9 @@ def strided_pooling(kernel: int = 3) -> nn.MaxPool2d:
     return nn.MaxPool2d(kernel, stride=2, ceil_mode=True)
 
 
-def response_normalisation(edition: Edition) -> nn.Module:
+def response_normalisation() -> nn.LocalResponseNorm:
     """LocalRespNorm of figure 3, with the constants of bvlc_googlenet; Caffe and torch divide alpha by the size."""
-    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0) if edition == "paper" else nn.Identity()
+    return nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -23,7 +23,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 29
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -51,7 +51,7 @@ class Convolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
 
 
 def strided(in_channels: int, out_channels: int) -> Convolution:
@@ -196,7 +196,7 @@ class AuxiliaryHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(self.conv0(self.pool(x)))  # [N, 768, 1, 1]
-        return self.fc(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(self.avgpool(x).flatten(1))  # [N, K]
 
 
 class InceptionV3(nn.Module):
@@ -264,17 +264,17 @@ class InceptionV3(nn.Module):
             check_statistics(images, (1, 107))
         return self.stages(images)
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         x = self.avgpool(features[32]).flatten(1)  # [N, 2048]
         return Output(self.fc(self.dropout(x)))  # [N, K]
 
     def forward(self, images: Tensor) -> Output:
         check_size(images)
         if not self.training:
-            return self.from_features(self.stages(images))
+            return self.from_features(self.stages(images), images.shape[-2:])
         check_statistics(images, (299, 347))  # what gives the auxiliary head's dense layer two places
         features = self.stages(images)
-        return Output(self.from_features(features).logits, (self.AuxLogits(features[16]),))
+        return Output(self.from_features(features, images.shape[-2:]).logits, (self.AuxLogits(features[16]),))
 
 
 def check_size(images: Tensor) -> None:

@@ -22,8 +22,6 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 29
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from operator import mul
 from typing import Annotated
 
 import torch
@@ -32,10 +30,14 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.models.classification.input_checks import check_batch
+from visus.models.classification.numbered_layers import NumberedLayers
 
 Kernel = int | tuple[int, int]
 Layer = tuple[int, Kernel] | tuple[int, Kernel, int]
 """(output channels, kernel[, stride]); padded to keep the size, but unpadded where it strides."""
+
+Stages = Sequence[Sequence[nn.Module]]
+"""The layers to stride 2, 4, 8, 16 and 32, one behind the other."""
 
 SCALES = (0.17, 0.10, 0.20)  # of the residuals of the A, B and C modules
 
@@ -54,7 +56,7 @@ class Convolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.bn(self.conv(x)))
 
 
 class Parallel(nn.Sequential):
@@ -78,7 +80,14 @@ class ResidualModule(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(x + self.scale * self.linear(self.branches(x)))  # type: ignore[no-any-return]
+        return self.relu(x + self.scale * self.linear(self.branches(x)))
+
+
+def residual_modules(
+    count: int, channels: int, branches: Sequence[Sequence[Layer]], scale: float
+) -> list[ResidualModule]:
+    """The same module several times, one behind the other. [N,C,H,W] -> [N,C,H,W]."""
+    return [ResidualModule(channels, branches, scale=scale) for _ in range(count)]
 
 
 def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequential:
@@ -101,34 +110,41 @@ def max_pooling() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=2)
 
 
-# --- stems, each up to stride 8
+# --- stems
 
 
-def plain_stem(in_channels: int) -> list[nn.Module]:
-    """The stem of Inception-v3 up to 71x71x192, which figure 14 shares."""
+def plain_stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The stem of Inception-v3 up to 71x71x192, which figure 14 shares: the layers of stride 2, and those of 4."""
     return [
         Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
         Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
         Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+    ], [
         max_pooling(),  # [N, 64, 73, 73]
         Convolution(64, (80, 1)),  # [N, 80, 73, 73]
         Convolution(80, (192, 3), valid=True),  # [N, 192, 71, 71]
     ]
 
 
-def branching_stem(in_channels: int) -> list[nn.Module]:
-    """Figure 3."""
-    return [
-        Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
-        Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
-        Convolution(32, (64, 3)),  # [N, 64, 147, 147]
-        Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 73, 73]
-        Parallel(
-            chain(160, (64, 1), (96, 3), valid=True),
-            chain(160, (64, 1), (64, (1, 7)), (64, (7, 1)), (96, 3), valid=True),
-        ),  # [N, 192, 71, 71]
-        Parallel(Convolution(192, (192, 3, 2)), max_pooling()),  # [N, 384, 35, 35]
-    ]
+def branching_stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
+    """Figure 3: the layers of stride 2, those of 4, and the one of 8."""
+    return (
+        [
+            Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
+            Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
+            Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+        ],
+        [
+            Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 73, 73]
+            Parallel(
+                chain(160, (64, 1), (96, 3), valid=True),
+                chain(160, (64, 1), (64, (1, 7)), (64, (7, 1)), (96, 3), valid=True),
+            ),  # [N, 192, 71, 71]
+        ],
+        [
+            Parallel(Convolution(192, (192, 3, 2)), max_pooling()),  # [N, 384, 35, 35]
+        ],
+    )
 
 
 # --- modules of Inception-v4
@@ -193,25 +209,25 @@ def reduction_b(in_channels: int, middle: int, last: int) -> Parallel:
     )
 
 
-class Stages(nn.Sequential):
-    """All layers before the pooling. [N,C,H,W] -> {2, 4, 8, 16, 32: the last map of each stride}."""
+class InceptionFeatures(NumberedLayers):
+    """All layers before the pooling. [N,C,H,W] -> {2, 4, 8, 16, 32: the last map of each stride}.
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        super().__init__(*layers)
-        self.strides = tuple(accumulate((2 if is_strided(layer) else 1 for layer in layers), mul))
+    Args:
+        stages: the layers up to stride 2, from there to stride 4, and so on to stride 32.
+    """
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        check_size(x, training=self.training)
+    def __init__(self, stages: Stages) -> None:
+        super().__init__(*(layer for stage in stages for layer in stage))
+        self.depths = [len(stage) for stage in stages]
+
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        check_size(images, training=self.training)
         maps: dict[int, Tensor] = {}
-        for layer, stride in zip(self, self.strides, strict=True):
-            x = layer(x)
-            maps[stride] = x  # the deepest map of each stride stays
+        x, first = images, 0
+        for stride, depth in zip((2, 4, 8, 16, 32), self.depths, strict=True):
+            x = maps[stride] = self.through(x, first, first + depth - 1)
+            first += depth
         return maps
-
-
-def is_strided(layer: nn.Module) -> bool:
-    """Whether a layer of the network halves the sides of its map."""
-    return any(getattr(part, "stride", 1) in (2, (2, 2)) for part in layer.modules())
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
@@ -228,10 +244,10 @@ def check_size(images: Tensor, *, training: bool) -> None:
 
 
 class InceptionV4(nn.Module):
-    """Layers, average pooling, dropout, a linear layer: figure 9 or 15. [N,C,H,W] -> [N,K] logits; H, W >= 75.
+    """Five stages, average pooling, dropout, a linear layer: figure 9 or 15. [N,C,H,W] -> [N,K] logits; H, W >= 75.
 
     Args:
-        layers: in their order.
+        stages: their layers.
         channels: stride -> maps.
         classes: K.
         dropout: share of the pooled values that is dropped in training.
@@ -240,12 +256,10 @@ class InceptionV4(nn.Module):
     head: tuple[str, ...] = ("classifier",)
     after_features: tuple[str, ...] = ("avgpool", "dropout", "classifier")
 
-    def __init__(
-        self, layers: Sequence[nn.Module], channels: Mapping[int, int], *, classes: int, dropout: float
-    ) -> None:
+    def __init__(self, stages: Stages, channels: Mapping[int, int], *, classes: int, dropout: float) -> None:
         super().__init__()
         self.channels = channels
-        self.features = Stages(layers)
+        self.features = InceptionFeatures(stages)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels[32], classes)
@@ -255,12 +269,12 @@ class InceptionV4(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, maps]
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.classifier(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -268,15 +282,15 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 def inception_v4(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
     """Inception-v4 (figure 9). ``dropout``: before the last layer."""
-    layers = [
-        *branching_stem(in_channels),  # [N, 384, 35, 35]
-        *(inception_a() for _ in range(4)),
-        reduction_a(384, 192, 224, 256, 384),  # [N, 1024, 17, 17]
-        *(inception_b() for _ in range(7)),
-        reduction_b_v4(),  # [N, 1536, 8, 8]
-        *(inception_c() for _ in range(3)),
-    ]
-    return InceptionV4(layers, {2: 64, 4: 192, 8: 384, 16: 1024, 32: 1536}, classes=classes, dropout=dropout)
+    stem_2, stem_4, stem_8 = branching_stem(in_channels)
+    stages = (
+        stem_2,  # [N, 64, 147, 147]
+        stem_4,  # [N, 192, 71, 71]
+        (*stem_8, *(inception_a() for _ in range(4))),  # [N, 384, 35, 35]
+        (reduction_a(384, 192, 224, 256, 384), *(inception_b() for _ in range(7))),  # [N, 1024, 17, 17]
+        (reduction_b_v4(), *(inception_c() for _ in range(3))),  # [N, 1536, 8, 8]
+    )
+    return InceptionV4(stages, {2: 64, 4: 192, 8: 384, 16: 1024, 32: 1536}, classes=classes, dropout=dropout)
 
 
 def inception_resnet_v1(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
@@ -284,16 +298,15 @@ def inception_resnet_v1(*, classes: int, in_channels: int, dropout: Share = 0.2)
     a = (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (32, 3), (32, 3)))  # figure 10
     b = (((128, 1),), ((128, 1), (128, (1, 7)), (128, (7, 1))))  # figure 11
     c = (((192, 1),), ((192, 1), (192, (1, 3)), (192, (3, 1))))  # figure 13
-    layers = [
-        *plain_stem(in_channels),
-        Convolution(192, (256, 3, 2)),  # [N, 256, 35, 35]
-        *(ResidualModule(256, a, scale=SCALES[0]) for _ in range(5)),
-        reduction_a(256, 192, 192, 256, 384),  # [N, 896, 17, 17]
-        *(ResidualModule(896, b, scale=SCALES[1]) for _ in range(10)),
-        reduction_b(896, 256, 256),  # [N, 1792, 8, 8]
-        *(ResidualModule(1792, c, scale=SCALES[2]) for _ in range(5)),
-    ]
-    return InceptionV4(layers, {2: 64, 4: 192, 8: 256, 16: 896, 32: 1792}, classes=classes, dropout=dropout)
+    stem_2, stem_4 = plain_stem(in_channels)
+    stages = (
+        stem_2,  # [N, 64, 147, 147]
+        stem_4,  # [N, 192, 71, 71]
+        (Convolution(192, (256, 3, 2)), *residual_modules(5, 256, a, SCALES[0])),  # [N, 256, 35, 35]
+        (reduction_a(256, 192, 192, 256, 384), *residual_modules(10, 896, b, SCALES[1])),  # [N, 896, 17, 17]
+        (reduction_b(896, 256, 256), *residual_modules(5, 1792, c, SCALES[2])),  # [N, 1792, 8, 8]
+    )
+    return InceptionV4(stages, {2: 64, 4: 192, 8: 256, 16: 896, 32: 1792}, classes=classes, dropout=dropout)
 
 
 V2_A = (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (48, 3), (64, 3)))  # figure 16
@@ -303,34 +316,36 @@ V2_C = (((192, 1),), ((192, 1), (224, (1, 3)), (256, (3, 1))))  # figure 19
 
 def inception_resnet_v2(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
     """Inception-ResNet-v2 of the figures (3 and 15 to 19). ``dropout``: before the last layer."""
-    layers = [
-        *branching_stem(in_channels),  # [N, 384, 35, 35]
-        *(ResidualModule(384, V2_A, scale=SCALES[0]) for _ in range(5)),
-        reduction_a(384, 256, 256, 384, 384),  # [N, 1152, 17, 17]
-        *(ResidualModule(1152, V2_B, scale=SCALES[1]) for _ in range(10)),  # 1154 in the figure
-        reduction_b(1152, 288, 320),  # [N, 2144, 8, 8]
-        *(ResidualModule(2144, V2_C, scale=SCALES[2]) for _ in range(5)),  # 2048 in the figure
-    ]
-    return InceptionV4(layers, {2: 64, 4: 192, 8: 384, 16: 1152, 32: 2144}, classes=classes, dropout=dropout)
+    stem_2, stem_4, stem_8 = branching_stem(in_channels)
+    stages = (
+        stem_2,  # [N, 64, 147, 147]
+        stem_4,  # [N, 192, 71, 71]
+        (*stem_8, *residual_modules(5, 384, V2_A, SCALES[0])),  # [N, 384, 35, 35]
+        (reduction_a(384, 256, 256, 384, 384), *residual_modules(10, 1152, V2_B, SCALES[1])),  # [N, 1152, 17, 17]
+        (reduction_b(1152, 288, 320), *residual_modules(5, 2144, V2_C, SCALES[2])),  # [N, 2144, 8, 8]
+    )  # figures 17 and 19 have 1154 and 2048 maps
+    return InceptionV4(stages, {2: 64, 4: 192, 8: 384, 16: 1152, 32: 2144}, classes=classes, dropout=dropout)
 
 
 def inception_resnet_v2_released(*, classes: int, in_channels: int, dropout: Share = 0.2) -> nn.Module:
     """Inception-ResNet-v2 of the released weights. ``dropout``: before the last layer."""
-    layers = [
-        *plain_stem(in_channels),
-        max_pooling(),  # [N, 192, 35, 35]
-        Parallel(
-            Convolution(192, (96, 1)),
-            chain(192, (48, 1), (64, 5)),
-            chain(192, (64, 1), (96, 3), (96, 3)),
-            pooled(192, 64),
-        ),  # [N, 320, 35, 35]
-        *(ResidualModule(320, V2_A, scale=SCALES[0]) for _ in range(10)),
-        reduction_a(320, 256, 256, 384, 384),  # [N, 1088, 17, 17]
-        *(ResidualModule(1088, V2_B, scale=SCALES[1]) for _ in range(20)),
-        reduction_b(1088, 288, 320),  # [N, 2080, 8, 8]
-        *(ResidualModule(2080, V2_C, scale=SCALES[2]) for _ in range(9)),
-        ResidualModule(2080, V2_C, scale=1.0, activated=False),
-        Convolution(2080, (1536, 1)),  # [N, 1536, 8, 8]
-    ]
-    return InceptionV4(layers, {2: 64, 4: 192, 8: 320, 16: 1088, 32: 1536}, classes=classes, dropout=dropout)
+    stem_2, stem_4 = plain_stem(in_channels)
+    one_more = Parallel(
+        Convolution(192, (96, 1)),
+        chain(192, (48, 1), (64, 5)),
+        chain(192, (64, 1), (96, 3), (96, 3)),
+        pooled(192, 64),
+    )
+    stages = (
+        stem_2,  # [N, 64, 147, 147]
+        stem_4,  # [N, 192, 71, 71]
+        (max_pooling(), one_more, *residual_modules(10, 320, V2_A, SCALES[0])),  # [N, 320, 35, 35]
+        (reduction_a(320, 256, 256, 384, 384), *residual_modules(20, 1088, V2_B, SCALES[1])),  # [N, 1088, 17, 17]
+        (
+            reduction_b(1088, 288, 320),
+            *residual_modules(9, 2080, V2_C, SCALES[2]),
+            ResidualModule(2080, V2_C, scale=1.0, activated=False),
+            Convolution(2080, (1536, 1)),
+        ),  # [N, 1536, 8, 8]
+    )
+    return InceptionV4(stages, {2: 64, 4: 192, 8: 320, 16: 1088, 32: 1536}, classes=classes, dropout=dropout)

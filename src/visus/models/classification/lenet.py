@@ -11,7 +11,7 @@ Letters: N images, C input channels, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -24,6 +24,7 @@ from visus.layers.partial_convolution import PartialConv2d
 from visus.layers.radial_basis import EuclideanRBF
 from visus.layers.subsampling import TrainedSubsampling
 from visus.models.classification.digit_bitmaps import digit_codes
+from visus.models.codecs import ClassifierCodec
 
 C3_TABLE = (  # Table I: the maps of S2 that each map of C3 sees
     (0, 1, 2),
@@ -93,26 +94,22 @@ class LeNet5(nn.Module):
         s4 = self.squash(self.s4(x))  # [N, 16, 5, 5]
         return {2: s2, 4: s4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
-class PenaltyCodec:
+class PenaltyCodec(ClassifierCodec):
     """Reads LeNet-5's penalties and trains them with the paper's MAP criterion."""
 
     def __init__(self, rubbish: float) -> None:
         self.rubbish = rubbish
 
-    def encode(self, targets: Tensor, device: torch.device) -> Tensor:
-        """Class ids [N] int64."""
-        return targets.to(device)
-
-    def losses(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
         """Eq. 9: the penalty of the true class, plus the log of how well all classes and the rubbish class do."""
         penalties = outputs.float()
         true = penalties.gather(1, encoded[:, None])[:, 0]  # [N]
@@ -162,13 +159,13 @@ class ModernLeNet5(nn.Module):
         s4 = self.s4(x)  # [N, 16, 5, 5]
         return {2: s2, 4: s4}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.squash(self.c5(features[4]))  # [N, 120, 1, 1]
         x = self.squash(self.f6(x.flatten(1)))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class CourseLeNet5(nn.Module):
@@ -204,13 +201,13 @@ class CourseLeNet5(nn.Module):
         p2 = self.pool2(x)  # [N, 16, 5, 5]
         return {2: p1, 4: p2}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.relu(self.fc3(features[4].flatten(1)))  # [N, 120]
         x = self.relu(self.fc4(x))  # [N, 84]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def check_size(images: Tensor) -> None:

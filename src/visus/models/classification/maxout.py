@@ -14,7 +14,7 @@ Letters: N images, C input channels, K classes, k pieces of a unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -32,12 +32,10 @@ class MaxoutDense(nn.Module):
     """Two maxout layers of 240 units with five pieces over all pixels. [N,C,28,28] -> [N,K] logits."""
 
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("hidden_1", "hidden_2", "output")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: Dropouts) -> None:
         super().__init__()
         pixels, hidden = dropout
-        self.channels: Mapping[int, int] = {1: in_channels}
         self.drop_pixels = UnscaledDropout(pixels)
         self.drop = nn.Dropout(hidden)
         self.hidden_1 = nn.Sequential(nn.Linear(in_channels * 28 * 28, 240 * 5), Maxout(5))
@@ -45,17 +43,11 @@ class MaxoutDense(nn.Module):
         self.output = nn.Linear(240, classes)
         initialise(self)
 
-    def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_size(images, 28)
-        return {1: images}
-
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        x = self.hidden_1(self.drop_pixels(features[1].flatten(1)))  # [N, 240]
-        x = self.hidden_2(self.drop(x))  # [N, 240]
-        return self.output(self.drop(x))  # type: ignore[no-any-return]  # [N, K]
-
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        check_size(images, 28)
+        x = self.hidden_1(self.drop_pixels(images.flatten(1)))  # [N, 240]
+        x = self.hidden_2(self.drop(x))  # [N, 240]
+        return self.output(self.drop(x))  # [N, K]
 
 
 class MaxoutMnist(nn.Module):
@@ -86,12 +78,12 @@ class MaxoutMnist(nn.Module):
         h2 = self.h2(self.drop(self.pool_2(h1)))  # [N, 24, 6, 6]
         return {1: h0, 2: h1, 4: h2}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.drop(self.pool_3(features[4]))  # [N, 24, 3, 3]
-        return self.output(x.flatten(1))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(x.flatten(1))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class MaxoutCifar(nn.Module):
@@ -124,14 +116,14 @@ class MaxoutCifar(nn.Module):
         p1 = self.pool_2(h1)  # [N, 192, 7, 7]
         return {2: p0, 4: p1}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         h2 = self.h2(self.drop(features[4]))  # [N, 192, 9, 9]
         x = self.pool_3(h2).flatten(1)  # [N, 4800]
         x = self.h3(self.drop(x))  # [N, 500]
-        return self.output(self.drop(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.output(self.drop(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def untied(in_channels: int, units: int, pieces: int, *, kernel: int, padding: int, side: int) -> nn.Sequential:

@@ -9,7 +9,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 28
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -54,13 +54,13 @@ class MnistCNN(nn.Module):
         c3 = self.relu(self.conv_3(self.pool_2(c2)))  # [N, 64, 3, 3]
         return {1: c1, 2: c2, 4: c3}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = features[4].flatten(1)  # [N, 576]
         x = self.relu(self.dense_1(x))  # [N, 64]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.dense_2(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class MnistCNN2550(nn.Module):
@@ -99,17 +99,17 @@ class MnistCNN2550(nn.Module):
         c2 = self.relu(self.conv_2(self.pool_1(c1)))  # [N, 50, 11, 11]
         return {1: c1, 2: c2}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.pool_2(features[2]).flatten(1)  # [N, 1250]
         x = self.relu(self.dense_1(x))  # [N, 100]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.dense_2(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class MnistDense(nn.Module):
-    """One hidden layer of 512 units over all pixels. [N,C,H,W] -> [N,K] logits. Its only feature map is the image.
+    """One hidden layer of 512 units over all pixels. [N,C,H,W] -> [N,K] logits.
 
     Args:
         classes: K.
@@ -118,27 +118,19 @@ class MnistDense(nn.Module):
     """
 
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.size = size
-        self.channels: Mapping[int, int] = {1: in_channels}
         self.dense_1 = nn.Linear(in_channels * size[0] * size[1], 512)
         self.dense_2 = nn.Linear(512, classes)
         self.relu = nn.ReLU()
         initialise_as_keras(self)
 
-    def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_size("MNIST dense network", images, self.size)
-        return {1: images}
-
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        x = self.relu(self.dense_1(features[1].flatten(1)))  # [N, 512]
-        return self.dense_2(x)  # type: ignore[no-any-return]  # [N, K]
-
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        check_size("MNIST dense network", images, self.size)
+        x = self.relu(self.dense_1(images.flatten(1)))  # [N, 512]
+        return self.dense_2(x)  # [N, K]
 
 
 def pooled(size: int) -> int:

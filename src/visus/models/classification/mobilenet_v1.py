@@ -16,7 +16,7 @@ Letters: N images, C input channels, K classes, H x W pixels, a = width multipli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -45,7 +45,7 @@ class SeparableConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act1(self.bn1(self.conv_dw(x)))  # [N, C, H/s, W/s]
-        return self.act2(self.bn2(self.conv_pw(x)))  # type: ignore[no-any-return]
+        return self.act2(self.bn2(self.conv_pw(x)))
 
 
 class FullConvolution(nn.Module):
@@ -58,7 +58,7 @@ class FullConvolution(nn.Module):
         self.act1 = activation(edition)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act1(self.bn1(self.conv(x)))  # type: ignore[no-any-return]
+        return self.act1(self.bn1(self.conv(x)))
 
 
 def convolution(
@@ -154,13 +154,13 @@ class MobileNetV1(nn.Module):
     def all_logits(self, features: dict[int, Tensor]) -> Tensor:
         """Every output of the last layer, [N,K] or, background first, [N,1+K]."""
         x = self.avgpool(features[32]).flatten(1)  # [N, 1024a]
-        return self.classifier(self.dropout(x))  # type: ignore[no-any-return]
+        return self.classifier(self.dropout(x))
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.all_logits(features)[:, self.first_class :]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def scaled(channels: int, width: float) -> int:

@@ -19,13 +19,14 @@ Letters: N images, C input channels, K classes, H x W pixels, t = expansion, s =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.same_padding import SameConv2d
+from visus.models.classification.numbered_layers import NumberedLayers
 
 BOTTLENECKS = (  # table 2: t, c, n, s
     (1, 16, 1, 1),
@@ -85,7 +86,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.is_residual else y
 
 
-class Stages(nn.Sequential):
+class MobileNetV2Features(NumberedLayers):
     """The first convolution, the 17 bottlenecks and the last convolution.
 
     [N,C,H,W] -> {2: [N,16,H/2,W/2], 4: [N,24,..], 8: [N,32,..], 16: [N,96,..], 32: [N,1280,H/32,W/32]}.
@@ -94,23 +95,25 @@ class Stages(nn.Sequential):
     def __init__(self, in_channels: int, *, folded: bool) -> None:
         layers: list[nn.Module] = [activated(in_channels, 32, 3, stride=2, folded=folded)]
         width = 32
-        strides = [2]
         for t, c, n, s in BOTTLENECKS:
             for repeat in range(n):
                 stride = s if repeat == 0 else 1
                 layers.append(InvertedResidual(width, c, stride=stride, expansion=t, folded=folded))
                 width = c
-                strides.append(strides[-1] * stride)
         layers.append(activated(width, 1280, 1, folded=folded))
         super().__init__(*layers)
-        self.strides = (*strides, strides[-1])
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        maps: dict[int, Tensor] = {}
-        for layer, stride in zip(self, self.strides, strict=True):
-            x = layer(x)
-            maps[stride] = x  # the deepest map of each stride stays
-        return maps
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        x = self[0](images)  # [N, 32, H/2, W/2]
+        x2 = self[1](x)  # [N, 16, H/2, W/2]
+        x4 = self.through(x2, 2, 3)  # [N, 24, H/4, W/4]
+        x8 = self.through(x4, 4, 6)  # [N, 32, H/8, W/8]
+        x = self.through(x8, 7, 10)  # [N, 64, H/16, W/16]
+        x16 = self.through(x, 11, 13)  # [N, 96, H/16, W/16]
+        x = self.through(x16, 14, 16)  # [N, 160, H/32, W/32]
+        x = self[17](x)  # [N, 320, H/32, W/32]
+        x32 = self[18](x)  # [N, 1280, H/32, W/32]
+        return {2: x2, 4: x4, 8: x8, 16: x16, 32: x32}
 
 
 class MobileNetV2(nn.Module):
@@ -130,7 +133,7 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float, folded: bool, background: bool) -> None:
         super().__init__()
-        self.features = Stages(in_channels, folded=folded)
+        self.features = MobileNetV2Features(in_channels, folded=folded)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.first_class = 1 if background else 0
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(1280, self.first_class + classes))
@@ -147,13 +150,13 @@ class MobileNetV2(nn.Module):
     def all_logits(self, features: dict[int, Tensor]) -> Tensor:
         """Every output of the last layer, [N,K] or, background first, [N,1+K]."""
         x = self.avgpool(features[32]).flatten(1)  # [N, 1280]
-        return self.classifier(x)  # type: ignore[no-any-return]
+        return self.classifier(x)
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         return self.all_logits(features)[:, self.first_class :]  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

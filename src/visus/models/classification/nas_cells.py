@@ -18,7 +18,7 @@ Letters: N images, C input channels, K classes, H x W pixels, F = width of a cel
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -109,7 +109,7 @@ class FactorizedReduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(x)
         moved = nn.functional.pad(x, (-1, 1, -1, 1))  # zeros come in at the right and below
-        return self.bn(torch.cat((self.even(x), self.odd(moved)), 1))  # type: ignore[no-any-return]
+        return self.bn(torch.cat((self.even(x), self.odd(moved)), 1))
 
 
 class Cell(nn.Module):
@@ -182,7 +182,53 @@ class AuxiliaryHead(nn.Module):
             x = nn.functional.adaptive_avg_pool2d(x, self.side)
         x = self.relu(self.bn0(self.proj(x)))  # [N, 128, side, side]
         x = self.relu(self.bn1(self.conv(x))).flatten(1)  # [N, 768]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
+
+
+class Position(NamedTuple):
+    """One cell of figure 2.
+
+    Args:
+        width: F, the channels of its operations.
+        reduces: whether it halves the map.
+        back: which output it sees beside the last one: 2, the one before the last; 3, the one before that; 1, the last
+            itself.
+    """
+
+    width: int
+    reduces: bool
+    back: int
+
+
+def figure_2(width: int, cells: int, *, starts_stacks: bool, looks_past: bool) -> list[Position]:
+    """The cells of the network from the images on; arguments as of :class:`CellNetwork`.
+
+    Two reducing cells of the stem (F/4 and F/2), N cells (F), a reducing cell and N cells (2 F), and the same again
+    (4 F). Where a stack starts with its reduction, the reducing cell is the first of the N.
+    """
+    positions = [Position(width // 4, True, 1), Position(width // 2, True, 2)]
+    positions += [Position(width, False, 2)] * cells
+    for f in (2 * width, 4 * width):
+        positions.append(Position(f, True, 2))
+        if not starts_stacks:
+            positions.append(Position(f, False, 3 if looks_past else 2))
+        positions += [Position(f, False, 2)] * (cells - 1)
+    return positions
+
+
+def earlier_input(channels: Sequence[int], strides: Sequence[int], *, back: int, width: int) -> tuple[nn.Module, int]:
+    """What brings a cell's second input, an earlier output, to the size of the last output; and its channels then.
+
+    Args:
+        channels, strides: of all outputs so far.
+        back: which of them it is, counted from the end.
+        width: the cell's channels, F.
+    """
+    if back == 1:  # the first cell takes its one input as it is for the other
+        return nn.Identity(), channels[-1]
+    if strides[-back] != strides[-1]:
+        return FactorizedReduction(channels[-back], width), width
+    return normalised(channels[-back], width), width
 
 
 class CellNetwork(nn.Module):
@@ -232,45 +278,23 @@ class CellNetwork(nn.Module):
         auxiliary_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        layout = [(width // 4, True, 1), (width // 2, True, 2)]  # of each cell: F, whether it reduces, how far it looks
-        for stack in range(3):
-            f = width * 2**stack
-            has_reduction = stack > 0
-            if has_reduction and not starts_stacks:
-                layout.append((f, True, 2))
-            for place in range(cells):
-                reduces = has_reduction and starts_stacks and place == 0
-                is_after = has_reduction and not starts_stacks and place == 0
-                layout.append((f, reduces, 3 if is_after and looks_past else 2))
+        positions = figure_2(width, cells, starts_stacks=starts_stacks, looks_past=looks_past)
         self.conv0 = nn.Sequential(
             nn.Conv2d(in_channels, stem, 3, stride=2, bias=False), nn.BatchNorm2d(stem, eps=0.001)
         )
         self.cells = nn.ModuleList()
-        self._looks = tuple(back for _, _, back in layout)
-        channels, strides = [stem], [2]
-        for number, (f, reduces, back) in enumerate(layout):
+        self._backs = tuple(position.back for position in positions)
+        channels, strides = [stem], [2]  # of the outputs so far: the first convolution's, then those of the cells
+        for number, (f, reduces, back) in enumerate(positions, start=1):
             plan = reduction if reduces else normal
-            before, at = channels[-back], strides[-back]
-            previous: nn.Module
-            if back == 1:  # the first cell has one input alone, and takes it as it is for the other
-                previous, previous_width = nn.Identity(), before
-            elif at != strides[-1]:
-                previous, previous_width = FactorizedReduction(before, f), f
-            else:
-                previous, previous_width = normalised(before, f), f
+            stride = 2 if reduces else 1
+            previous, previous_width = earlier_input(channels, strides, back=back, width=f)
+            cell_drop = drop * number / len(positions) if drop_grows else drop
             self.cells.append(
-                Cell(
-                    plan,
-                    channels[-1],
-                    previous,
-                    previous_width,
-                    width=f,
-                    stride=2 if reduces else 1,
-                    drop=drop * (number + 1) / len(layout) if drop_grows else drop,
-                )
+                Cell(plan, channels[-1], previous, previous_width, width=f, stride=stride, drop=cell_drop)
             )
             channels.append(f * len(plan.outputs))
-            strides.append(strides[-1] * (2 if reduces else 1))
+            strides.append(strides[-1] * stride)
         self._strides = tuple(strides)
         self.channels: Mapping[int, int] = dict(zip(strides, channels, strict=True))
         self.relu = nn.ReLU()
@@ -278,6 +302,9 @@ class CellNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels[-1], classes)
         self.auxiliary = AuxiliaryHead(self.channels[16], classes, side=auxiliary_side, scale=auxiliary_scale)
+        self._initialise()
+
+    def _initialise(self) -> None:
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 # contrib.layers.variance_scaling_initializer(mode="FAN_OUT"): a variance of 2 / fan-out after the cut.
@@ -290,11 +317,11 @@ class CellNetwork(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_size(images, normalises=self.conv0[1].training)
         outputs = [self.conv0(images)]  # [N, stem, H/2, W/2]
-        for cell, back in zip(self.cells, self._looks, strict=True):
+        for cell, back in zip(self.cells, self._backs, strict=True):
             outputs.append(cell(outputs[-1], outputs[-back]))
         return dict(zip(self._strides, outputs, strict=True))  # the last map of each stride stays
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
         x = self.avgpool(self.relu(features[32])).flatten(1)  # [N, channels[32]]
         return Output(self.classifier(self.dropout(x)))  # [N, K]
 
@@ -307,7 +334,7 @@ class CellNetwork(nn.Module):
                 remedy="use larger batches",
             )
         features = self.features(images)
-        answer = self.from_features(features)
+        answer = self.from_features(features, images.shape[-2:])
         if not self.training:
             return answer
         return Output(answer.logits, (self.auxiliary(features[16]),))

@@ -20,7 +20,7 @@ Letters: N images, C input channels, K classes, H x W pixels; the sizes in comme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -73,13 +73,13 @@ class NINCifar(nn.Module):
         m2 = self.mlpconv2(x)  # [N, 192, 16, 16]
         return {1: m1, 2: m2}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.drop2(self.pool2(features[2]))  # [N, 192, 8, 8]
         x = self.mlpconv3(x)  # [N, K, 8, 8]
-        return self.pool3(x).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return self.pool3(x).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class NINImageNet(nn.Module):
@@ -119,14 +119,14 @@ class NINImageNet(nn.Module):
         m3 = self.mlpconv3(self.pool2(m2))  # [N, 384, 13, 13]
         return {4: m1, 8: m2, 16: m3}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.drop(self.pool3(features[16]))  # [N, 384, 6, 6]
         x = self.mlpconv4(x)  # [N, K, 6, 6]
-        return self.pool4(x).flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return self.pool4(x).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         check_sides("Network in Network", images, smallest=SMALLEST_IMAGENET)
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

@@ -53,7 +53,7 @@ class TwoWay(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.functions
-        return self.relu(x + self.scale * first(x) + self.scale * second(x))  # type: ignore[no-any-return]
+        return self.relu(x + self.scale * first(x) + self.scale * second(x))
 
 
 class Poly3(nn.Module):
@@ -81,7 +81,7 @@ class Poly3(nn.Module):
             y = last(torch.cat([branch(x, use) for branch in self.branches], 1))
             total = total + self.scale * y
             x = self.relu(y)
-        return self.relu(total)  # type: ignore[no-any-return]
+        return self.relu(total)
 
 
 class SharedConvolution(nn.Module):
@@ -94,7 +94,7 @@ class SharedConvolution(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, use: int) -> Tensor:
-        return self.relu(self.norms[use](self.conv(x)))  # type: ignore[no-any-return]
+        return self.relu(self.norms[use](self.conv(x)))
 
 
 class SharedChain(nn.Module):
@@ -125,19 +125,25 @@ def width(branches: Branches) -> int:
     return sum(layers[-1][0] for layers in branches)
 
 
-def stem(in_channels: int) -> list[nn.Module]:
-    """That of Inception-v4, whose 7x1 comes before the 1x7."""
-    return [
-        Convolution(in_channels, (32, 3, 2)),  # [N, 32, 165, 165]
-        Convolution(32, (32, 3), valid=True),  # [N, 32, 163, 163]
-        Convolution(32, (64, 3)),  # [N, 64, 163, 163]
-        Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 81, 81]
-        Parallel(
-            chain(160, (64, 1), (96, 3), valid=True),
-            chain(160, (64, 1), (64, (7, 1)), (64, (1, 7)), (96, 3), valid=True),
-        ),  # [N, 192, 79, 79]
-        Parallel(max_pooling(), Convolution(192, (192, 3, 2))),  # [N, 384, 39, 39]
-    ]
+def stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
+    """That of Inception-v4, whose 7x1 comes before the 1x7: the layers of stride 2, those of 4, and the one of 8."""
+    return (
+        [
+            Convolution(in_channels, (32, 3, 2)),  # [N, 32, 165, 165]
+            Convolution(32, (32, 3), valid=True),  # [N, 32, 163, 163]
+            Convolution(32, (64, 3)),  # [N, 64, 163, 163]
+        ],
+        [
+            Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 81, 81]
+            Parallel(
+                chain(160, (64, 1), (96, 3), valid=True),
+                chain(160, (64, 1), (64, (7, 1)), (64, (1, 7)), (96, 3), valid=True),
+            ),  # [N, 192, 79, 79]
+        ],
+        [
+            Parallel(max_pooling(), Convolution(192, (192, 3, 2))),  # [N, 384, 39, 39]
+        ],
+    )
 
 
 def reduction_a() -> Parallel:
@@ -174,16 +180,16 @@ class PolyNet(InceptionV4):
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
         scales = (1 - 0.3 * place / (MODULES - 1) for place in range(MODULES))
-        layers = [
-            *stem(in_channels),
-            *(TwoWay(384, A, next(scales)) for _ in range(10)),
-            reduction_a(),
-            *pairs(1152, B, 10, scales),
-            reduction_b(),
-            *pairs(2048, C, 5, scales),
-        ]
+        stem_2, stem_4, stem_8 = stem(in_channels)
+        stages = (
+            stem_2,  # [N, 64, 163, 163]
+            stem_4,  # [N, 192, 79, 79]
+            (*stem_8, *(TwoWay(384, A, next(scales)) for _ in range(10))),  # [N, 384, 39, 39]
+            (reduction_a(), *pairs(1152, B, 10, scales)),  # [N, 1152, 19, 19]
+            (reduction_b(), *pairs(2048, C, 5, scales)),  # [N, 2048, 9, 9]
+        )
         channels: Mapping[int, int] = {2: 64, 4: 192, 8: 384, 16: 1152, 32: 2048}
-        super().__init__(layers, channels, classes=classes, dropout=dropout)
+        super().__init__(stages, channels, classes=classes, dropout=dropout)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eps = 1e-5  # as in the released network

@@ -15,7 +15,7 @@ Letters: N images, C input channels, K classes; the sizes in comments are for 22
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -82,12 +82,12 @@ class PReLUNet(nn.Module):
         c16 = self.conv4(self.pool3(c8))  # [N, 512 or 896, 14, 14]
         return {2: c2, 4: c4, 8: c8, 16: c16}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.spp(features[16])  # [N, 63 * 512 or 63 * 896]
-        return self.fc3(self.fc2(self.fc1(x)))  # type: ignore[no-any-return]  # [N, K]
+        return self.fc3(self.fc2(self.fc1(x)))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def stage(depth: int, in_channels: int, width: int, activation: Activation) -> nn.Sequential:

@@ -17,7 +17,7 @@ Letters: N images, C input channels, K classes, H x W pixels, e = 1 (basic block
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from torch import Tensor, nn
@@ -54,10 +54,10 @@ class PlainBlock(nn.Module):
     def residual(self, x: Tensor) -> Tensor:
         """All of the block but what comes after the last BatchNorm."""
         y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]
-        return self.bn2(self.conv2(y))  # type: ignore[no-any-return]  # [N, width, H/s, W/s]
+        return self.bn2(self.conv2(y))  # [N, width, H/s, W/s]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x))  # type: ignore[no-any-return]
+        return self.relu(self.residual(x))
 
 
 class BasicBlock(PlainBlock):
@@ -70,7 +70,7 @@ class BasicBlock(PlainBlock):
         self.downsample = shortcut(in_channels, width, stride, self.shortcuts)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.residual(x) + self.downsample(x))  # type: ignore[no-any-return]
+        return self.relu(self.residual(x) + self.downsample(x))
 
 
 class IdentityBlock(BasicBlock):
@@ -108,7 +108,7 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))  # [N, width, H/s, W/s]
         y = self.bn3(self.conv3(y))  # [N, 4 width, H/s, W/s]
         y += self.downsample(x)  # in place: BatchNorm keeps what it was given, not what it gave
-        return self.relu(y)  # type: ignore[no-any-return]
+        return self.relu(y)
 
 
 class LateBottleneck(Bottleneck):
@@ -178,12 +178,12 @@ class ResNet(nn.Module):
         c5 = self.layer4(c4)  # [N, 512e, H/32, W/32]
         return {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 512e]
-        return self.fc(x)  # type: ignore[no-any-return]  # [N, K]
+        return self.fc(x)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def stage(block: BlockMaker, depth: int, in_channels: int, width: int, stride: int) -> nn.Sequential:

@@ -44,7 +44,7 @@ class Bottleneck32x4d(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))  # [N, m, H, W]
         y = self.relu(self.bn2(self.conv2(y)))  # [N, m, H/s, W/s]
         y = self.bn3(self.conv3(y))  # [N, 4 width, H/s, W/s]
-        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+        return self.relu(y + self.downsample(x))
 
 
 class Bottleneck64x4d(Bottleneck32x4d):

@@ -14,7 +14,7 @@ Letters: N images, C input channels, K classes, H x W pixels, w = width, s = str
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -73,7 +73,7 @@ class SEBottleneck(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))  # [N, first w, H or H/s, W or W/s]
         y = self.relu(self.bn2(self.conv2(y)))  # [N, second w, H/s, W/s]
         y = self.se_module(self.bn3(self.conv3(y)))  # [N, 4w, H/s, W/s]
-        return self.relu(y + self.downsample(x))  # type: ignore[no-any-return]
+        return self.relu(y + self.downsample(x))
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int, kind: Kind) -> nn.Module:
@@ -152,12 +152,12 @@ class SENet(nn.Module):
         c5 = self.layer4(c4)  # [N, 2048, H/32, W/32]
         return {2: c1, 4: c2, 8: c3, 16: c4, 32: c5}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, 2048]
-        return self.last_linear(self.dropout(x))  # type: ignore[no-any-return]  # [N, K]
+        return self.last_linear(self.dropout(x))  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
     def check_size(self, images: Tensor) -> None:
         """Raises ShapeError if the pooling finds nothing, or BatchNorm a single value a channel."""

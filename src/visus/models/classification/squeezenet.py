@@ -21,7 +21,7 @@ Letters: N images, C input channels, K classes, H x W pixels; the sizes in comme
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -29,6 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.models.classification.input_checks import check_sides
+from visus.models.classification.numbered_layers import NumberedLayers
 
 SMALLEST_SIDE = 21  # that leaves the third pooling two pixels
 
@@ -60,35 +61,36 @@ class Fire(nn.Module):
         return torch.cat([one, three], 1)
 
 
-class Stages(nn.Sequential):
-    """The first convolution and the fire modules. [N,C,H,W] -> {stride: map}."""
+class SqueezeNetFeatures(NumberedLayers):
+    """The first convolution and the fire modules (table 1). [N,C,H,W] -> {stride: map}."""
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, 96, 7, stride=2),  # [N, 96, 111, 111]
+            nn.Conv2d(in_channels, 96, 7, stride=2),
             nn.ReLU(inplace=True),
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # [N, 96, 55, 55]
-            Fire(96, 16, 64),  # fire2: [N, 128, 55, 55]
-            Fire(128, 16, 64),  # fire3: [N, 128, 55, 55]
-            Fire(128, 32, 128),  # fire4: [N, 256, 55, 55]
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # [N, 256, 27, 27]
-            Fire(256, 32, 128),  # fire5: [N, 256, 27, 27]
-            Fire(256, 48, 192),  # fire6: [N, 384, 27, 27]
-            Fire(384, 48, 192),  # fire7: [N, 384, 27, 27]
-            Fire(384, 64, 256),  # fire8: [N, 512, 27, 27]
-            nn.MaxPool2d(3, stride=2, ceil_mode=True),  # [N, 512, 13, 13]
-            Fire(512, 64, 256),  # fire9: [N, 512, 13, 13]
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),
+            Fire(96, 16, 64),  # fire2
+            Fire(128, 16, 64),  # fire3
+            Fire(128, 32, 128),  # fire4
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),
+            Fire(256, 32, 128),  # fire5
+            Fire(256, 48, 192),  # fire6
+            Fire(384, 48, 192),  # fire7
+            Fire(384, 64, 256),  # fire8
+            nn.MaxPool2d(3, stride=2, ceil_mode=True),
+            Fire(512, 64, 256),  # fire9
         )
 
-    def forward(self, x: Tensor) -> dict[int, Tensor]:
-        check_sides("SqueezeNet", x, smallest=SMALLEST_SIDE)
-        maps: dict[int, Tensor] = {}
-        for layer in self:
-            if isinstance(layer, nn.MaxPool2d):
-                maps[2 ** (len(maps) + 1)] = x
-            x = layer(x)
-        maps[16] = x
-        return maps
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        check_sides("SqueezeNet", images, smallest=SMALLEST_SIDE)
+        conv1 = self.through(images, 0, 1)  # [N, 96, 111, 111]
+        pool1 = self[2](conv1)  # [N, 96, 55, 55]
+        fire4 = self.through(pool1, 3, 5)  # [N, 256, 55, 55]
+        pool4 = self[6](fire4)  # [N, 256, 27, 27]
+        fire8 = self.through(pool4, 7, 10)  # [N, 512, 27, 27]
+        pool8 = self[11](fire8)  # [N, 512, 13, 13]
+        fire9 = self[12](pool8)  # [N, 512, 13, 13]
+        return {2: conv1, 4: fire4, 8: fire8, 16: fire9}
 
 
 class SqueezeNet(nn.Module):
@@ -108,7 +110,7 @@ class SqueezeNet(nn.Module):
 
     def __init__(self, *, classes: int, in_channels: int, border: int, gain: float, dropout: float) -> None:
         super().__init__()
-        self.features = Stages(in_channels)
+        self.features = SqueezeNetFeatures(in_channels)
         conv10 = nn.Conv2d(512, classes, 1, padding=border)
         self.classifier = nn.Sequential(nn.Dropout(dropout), conv10, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1))
         for layer in self.modules():
@@ -120,12 +122,12 @@ class SqueezeNet(nn.Module):
                     nn.init.uniform_(layer.weight, -bound, bound)
                 nn.init.constant_(layer.bias, 1.0 if layer is conv10 else 0.0)  # type: ignore[arg-type]
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.classifier(features[16])  # [N, K, 1, 1] from [N, K, 13, 13], or 15 x 15 with a border
-        return x.flatten(1)  # type: ignore[no-any-return]  # [N, K]
+        return x.flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]

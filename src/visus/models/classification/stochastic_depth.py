@@ -39,8 +39,8 @@ class StochasticBlock(PlainBlock):
     def forward(self, x: Tensor) -> Tensor:
         b = self.gate()  # 0 or 1 in training, else p
         if b == 0:
-            return self.shortcut(x)  # type: ignore[no-any-return]  # equation 3: x is not negative, so ReLU is idle
-        return self.relu(b * self.residual(x) + self.shortcut(x))  # type: ignore[no-any-return]  # equations 2 and 5
+            return self.shortcut(x)  # equation 3: x is not negative, so ReLU is idle
+        return self.relu(b * self.residual(x) + self.shortcut(x))  # equations 2 and 5
 
 
 def survivals(blocks: int, last: float, decay: Decay) -> tuple[float, ...]:

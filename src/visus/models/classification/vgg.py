@@ -18,7 +18,7 @@ Letters: N images, C input channels, K classes, H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -122,7 +122,7 @@ class VGG(nn.Module):
                 draw(layer.weight, initialisation)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(self.pool5(features[16]))  # [N, 512, h, w], 7x7 at 224x224
         x = x.unfold(2, 7, 1).unfold(3, 7, 1)  # [N, 512, h - 6, w - 6, 7, 7]
         x = x.permute(0, 2, 3, 1, 4, 5).flatten(3)  # [N, h - 6, w - 6, 25088]
@@ -130,7 +130,7 @@ class VGG(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         check_size(images, self.smallest_side)
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
     def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """The values with which this network begins after a trained A (section 3.1).

@@ -11,8 +11,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from visus.models.codecs import OnePassCodec
 from visus.models.detection.box_targets import Truth, truths_of
-from visus.ops.nms import Method, suppress
+from visus.ops.nms import Method, multiclass_nms
 from visus.structures import Detections
 
 
@@ -30,11 +31,11 @@ class ScoredBoxes(Protocol):
         """[N,A,K] in [0, 1]."""
 
 
-class BoxCodec:
+class BoxCodec(OnePassCodec):
     """Objects as a network learns them, and its answers.
 
     Args:
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.suppress`, whose ``method``
+        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.multiclass_nms`, whose ``method``
             the last one is.
     """
 
@@ -66,12 +67,12 @@ class BoxCodec:
         names = tuple(str(k) for k in range(scores.shape[-1]))
         answers = []
         for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-            found = suppress(
+            found = multiclass_nms(
                 boxes,
                 image_scores,
                 outputs.size,
                 confidence=self.confidence,
-                overlap=self.overlap,
+                iou_threshold=self.overlap,
                 candidates=self.candidates,
                 keep=self.keep,
                 method=self.suppression,

@@ -43,6 +43,7 @@ _SSD300 = Card(
     ),
     fact="ssd300_vgg16",
     citation="liu2016ssd",
+    own_data="ssd",
     takes_backbone=True,
     proof_level="L2",
 )
@@ -91,6 +92,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_IMAGENET,
         fact="retinanet_resnet50_fpn",
         citation="lin2017focal",
+        own_data="retinanet",
         takes_backbone=True,
         proof_level="L2",
         note="the longer side is scaled to 800, not the shorter one: every image of a batch has one size",
@@ -110,6 +112,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_IMAGENET,
         fact="retinanet_resnet50_fpn_torchvision",
         citation="lin2017focal",
+        own_data="retinanet",
         takes_backbone=True,
         options={
             "p6": "P5",
@@ -168,6 +171,7 @@ CARDS: tuple[Card, ...] = (
         ),
         fact="ssd300_vgg16_torchvision",
         citation="liu2016ssd",
+        own_data="ssd",
         takes_backbone=True,
         options={"scales": "coco", "clip_sides": True},
         weights=(

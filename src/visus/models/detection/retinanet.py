@@ -25,14 +25,15 @@ from torchvision.ops import clip_boxes_to_image
 
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
-from visus.losses.giou import giou_loss
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
+from visus.models.codecs import OnePassCodec
 from visus.models.detection.box_targets import Truth, truths_of
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
+from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
-from visus.ops.nms import Found, Method, suppress_candidates
+from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.predictors import Grid, Predictors
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Detections
@@ -79,14 +80,14 @@ class RetinaNetOutput(NamedTuple):
         return CODING.decode(self.offsets.float(), self.anchors)
 
 
-class RetinaNetCodec:
+class RetinaNetCodec(OnePassCodec):
     """What RetinaNet's outputs mean, for training and for answering.
 
     Args:
         box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
         match_best: an object's best anchors learn it even below ``positive``.
         keep: at most this many objects an image.
-        suppression: see :func:`~visus.ops.nms.suppress_candidates`.
+        suppression: see :func:`~visus.ops.nms.candidate_nms`.
         alpha, gamma: of the focal loss (section 5.1).
         positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
         confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression
@@ -145,7 +146,7 @@ class RetinaNetCodec:
             ]
         )
 
-    def losses(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class": each image's sums, divided by its matched anchors, and the mean of these over the batch.
 
         Section 4.1: all anchors but the neutral ones enter the focal loss, and only the matched ones are counted. An
@@ -171,7 +172,7 @@ class RetinaNetCodec:
     def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         """offsets [M,4] of anchors [M,4] that belong to boxes [M,4] -> their sum."""
         if self.box_loss == "giou":
-            return giou_loss(CODING.decode(offsets, anchors), boxes).sum()
+            return (1 - paired_giou(CODING.decode(offsets, anchors), boxes)).sum()
         loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
         return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
 
@@ -184,9 +185,9 @@ class RetinaNetCodec:
         for n in range(len(outputs.logits)):
             parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
             boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-            found = suppress_candidates(
-                Found(clip_boxes_to_image(boxes, outputs.size), labels, scores),
-                overlap=self.overlap,
+            found = candidate_nms(
+                LabelledBoxes(clip_boxes_to_image(boxes, outputs.size), labels, scores),
+                iou_threshold=self.overlap,
                 keep=self.keep,
                 method=self.suppression,
                 confidence=self.confidence,
@@ -195,7 +196,7 @@ class RetinaNetCodec:
             answers.append(Detections(names, places, kinds, outputs.size, scores=values))
         return answers
 
-    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> Found:
+    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> LabelledBoxes:
         """The best pairs of an anchor and a class on one level: logits [a,K], offsets [a,4], anchors [a,4]."""
         values = logits.float().flatten()
         # compared as logits: few of the many values need a sigmoid
@@ -203,19 +204,15 @@ class RetinaNetCodec:
         scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
         places = above[chosen]
         rows = places // logits.shape[1]
-        return Found(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
+        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
 
 
 class RetinaNet(nn.Module):
     """[N,C,H,W] -> :class:`RetinaNetOutput`, for images of any size.
 
-    ``features`` gives {1: the images, 8: map, 16: map, 32: map} of the backbone; the images are among them because
-    anchors are measured in their pixels.
-
     Args:
-        backbone: a :class:`~visus.models.protocols.Network` with maps of stride 8, 16 and 32.
+        backbone: a :class:`~visus.models.protocols.Backbone` with maps of stride 8, 16 and 32.
         classes: K.
-        in_channels: channels of the images.
         anchors: for the five levels.
         p6: what the level above P5 is made from: the backbone's last map "C5", or "P5".
         width: D.
@@ -229,7 +226,6 @@ class RetinaNet(nn.Module):
         backbone: nn.Module,
         *,
         classes: int,
-        in_channels: int,
         anchors: PyramidAnchors,
         p6: Literal["C5", "P5"],
         width: int,
@@ -238,7 +234,7 @@ class RetinaNet(nn.Module):
         super().__init__()
         widths = require_maps(backbone, (8, 16, 32), "RetinaNet")
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.channels: Mapping[int, int] = widths
         self.classes = classes
         self.anchors = anchors
         self.p6_from = p6
@@ -256,25 +252,24 @@ class RetinaNet(nn.Module):
         nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        maps = cast(Network, self.backbone).features(images)
-        return {1: images, **{stride: maps[stride] for stride in self.channels if stride > 1}}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> RetinaNetOutput:
-        images = features[1]
-        p3, p4, p5 = self.pyramid({s: x for s, x in features.items() if s > 1}).values()  # [N, D, H/8, W/8] ...
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> RetinaNetOutput:
+        height, width = size
+        p3, p4, p5 = self.pyramid(features).values()  # [N, D, H/8, W/8] ...
         p6 = self.p6(p5 if self.p6_from == "P5" else features[32])  # [N, D, H/64, W/64]
         p7 = self.p7(F.relu(p6))  # [N, D, H/128, W/128]
         levels = (p3, p4, p5, p6, p7)
         logits = [_by_anchor(self.class_logits(self.class_subnet(p)), self.classes) for p in levels]
         offsets = [_by_anchor(self.box_offsets(self.box_subnet(p)), 4) for p in levels]
-        size = (images.shape[2], images.shape[3])
         maps = [(p.shape[2], p.shape[3]) for p in levels]
-        anchors = self.anchors.place(maps, size, images.device)  # [A, 4]
-        grids = self.anchors.grids(maps, size)
-        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, size)
+        anchors = self.anchors.place(maps, (height, width), p3.device)  # [A, 4]
+        grids = self.anchors.grids(maps, (height, width))
+        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, (height, width))
 
     def forward(self, images: Tensor) -> RetinaNetOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def _subnet(width: int) -> nn.Sequential:
@@ -330,13 +325,10 @@ def retinanet(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = resnet50(classes=1, in_channels=in_channels, stride_in=stride_in)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels, stride_in=stride_in))
     return RetinaNet(
         backbone,
         classes=classes,
-        in_channels=in_channels,
         anchors=PyramidAnchors(side=anchor_side, whole_pixels=whole_pixels),
         p6=p6,
         width=width,

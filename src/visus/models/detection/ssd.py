@@ -22,7 +22,7 @@ from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
 from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import Truth
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
@@ -77,7 +77,7 @@ class SSDCodec(BoxCodec):
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress` (section 3.7).
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms` (section 3.7).
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class SSDCodec(BoxCodec):
             offsets[n, rows] = CODING.encode(truth.boxes[objects], outputs.default_boxes[rows])
         return labels, offsets
 
-    def losses(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class"; both 0 for a batch without objects."""
         labels, offsets = self.wanted(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)
@@ -126,17 +126,13 @@ class SSDCodec(BoxCodec):
 class SSD(nn.Module):
     """A backbone's maps, extra layers that go on to coarser ones, and two small convolutions on each map.
 
-    ``features`` gives {1: the images, stride: map ...}; the images are among them because the places of default boxes
-    are measured in their pixels.
-
     Args:
-        backbone: a :class:`~visus.models.protocols.Network` that gives the first maps.
+        backbone: a :class:`~visus.models.protocols.Backbone` that gives the first maps.
         strides: the backbone's maps to use, from fine to coarse.
         extras: layers from the last of these maps to each coarser one.
         depths: the channels of all M maps.
         default_boxes: for these M maps.
         classes: K, without background.
-        in_channels: channels of the images.
         head: prefixes of parameters that transfer leaves behind.
     """
 
@@ -149,7 +145,6 @@ class SSD(nn.Module):
         depths: Sequence[int],
         default_boxes: DefaultBoxes,
         classes: int,
-        in_channels: int,
         head: tuple[str, ...],
     ) -> None:
         super().__init__()
@@ -161,31 +156,30 @@ class SSD(nn.Module):
         counts = list(zip(depths, default_boxes.per_cell, strict=True))
         self.class_heads = nn.ModuleList(nn.Conv2d(d, b * (classes + 1), 3, padding=1) for d, b in counts)
         self.box_heads = nn.ModuleList(nn.Conv2d(d, b * 4, 3, padding=1) for d, b in counts)
-        self.channels = {1: in_channels, **dict(zip(strides, depths, strict=False))}  # extras have depths, no strides
+        self.channels = dict(zip(strides, depths, strict=False))  # extras have depths, no strides
         self.head = head
         self.codec = SSDCodec()
         for part in (self.extras, self.class_heads, self.box_heads):
             part.apply(_initialise)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        maps = cast(Network, self.backbone).features(images)
-        return {1: images, **{stride: maps[stride] for stride in self.strides}}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {stride: maps[stride] for stride in self.strides}
 
-    def from_features(self, features: dict[int, Tensor]) -> SSDOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> SSDOutput:
+        height, width = size
         maps = [features[stride] for stride in self.strides]
         for extra in self.extras:
             maps.append(extra(maps[-1]))  # [N, D, h, w], about half as high and wide as the one before
         logits = [_by_box(head(map_), self.classes + 1) for head, map_ in zip(self.class_heads, maps, strict=True)]
         offsets = [_by_box(head(map_), 4) for head, map_ in zip(self.box_heads, maps, strict=True)]
-        size = (images.shape[2], images.shape[3])
         cells = [(m.shape[2], m.shape[3]) for m in maps]
-        places = self.default_boxes.place(cells, size, images.device)  # [A, 4]
-        grids = self.default_boxes.grids(cells, size)
-        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), places, size, grids)  # [N, A, 1+K], [N, A, 4]
+        boxes = self.default_boxes.place(cells, (height, width), maps[0].device)  # [A, 4]
+        grids = self.default_boxes.grids(cells, (height, width))
+        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), boxes, (height, width), grids)
 
     def forward(self, images: Tensor) -> SSDOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def _by_box(map_: Tensor, values: int) -> Tensor:
@@ -254,11 +248,11 @@ class ReducedVGG16(nn.Module):
         fc7 = F.relu(self.fc7(x))  # [N, 1024, H/16, W/16]
         return {8: self.norm4_3(conv4_3), 16: fc7}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def _stage(in_channels: int, out_channels: int, depth: int) -> nn.Sequential:
@@ -305,7 +299,6 @@ class PublishedSSD(SSD):
             depths=(512, 1024, 512, *(256,) * (len(extras) - 1)),
             default_boxes=default_boxes,
             classes=classes,
-            in_channels=in_channels,
             head=("class_heads",),
         )
         self.name = name
@@ -430,7 +423,6 @@ def ssd(
         depths=depths,
         default_boxes=DefaultBoxes(linear_scales(count, smallest, largest), ratios, (None,) * count, clip_sides),
         classes=classes,
-        in_channels=in_channels,
         head=("extras", "class_heads", "box_heads"),
     )
     network.codec.suppression = suppression

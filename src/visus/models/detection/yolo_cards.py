@@ -43,6 +43,8 @@ _V3 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v3",
     citation="redmon2018yolov3",
+    own_data="yolo",
+    own_anchors=9,
     takes_backbone=True,
     weights=_file(
         "yolov3.weights", "523e4e69e1d015393a1b0a441cef1d9c7659e3eb2d7e15f793f060a21b32f297", {"map50": 0.553}
@@ -62,6 +64,7 @@ _V3_TINY = replace(
     parameters=8_852_366,
     macs=2_782_480_896,
     fact="yolo_v3_tiny",
+    own_anchors=6,
     weights=_file(
         "yolov3-tiny.weights", "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c", {"map50": 0.331}
     ),
@@ -83,6 +86,8 @@ _V2 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v2",
     citation="redmon2017yolo9000",
+    own_data="yolo",
+    own_anchors=5,
     takes_backbone=True,
     proof_level="L2",
     note="what the paper leaves open (the last layers, the weights of the losses) is that of the released yolo-voc.cfg "
@@ -136,6 +141,7 @@ _V1 = Card(
     preprocessing=replace(_pixels(448), fit="stretch", fill=0),
     fact="yolo_v1",
     citation="redmon2016you",
+    own_data="yolo",
 )
 
 _V1_RELEASED = replace(

@@ -117,7 +117,7 @@ class AnchorCodec(BoxCodec):
         anchors: (width, height) in pixels, of all levels in the order of the predictors.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this. As in
             yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.nms.suppress`; confidence and overlap are those of the authors'
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`; confidence and overlap are those of the authors'
             detector.c.
     """
 

@@ -31,11 +31,11 @@ from torchvision.ops import box_iou
 from visus.errors import ShapeError
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
 from visus.layers.locally_connected import LocallyConnected
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
 from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import Truth
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
 from visus.ops.predictors import Grid, Predictors, cell_grid
@@ -103,7 +103,7 @@ class YOLOv1Codec(BoxCodec):
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
         noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.suppress`; the first two are those of the
+        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms`; the first two are those of the
             authors' yolo.c where it writes down its answers to be judged.
     """
 
@@ -146,7 +146,7 @@ class YOLOv1Codec(BoxCodec):
             matches[n, own, best] = chosen
         return matches.flatten(1)
 
-    def losses(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
 
         The confidence of the responsible box is to be its overlap with the object.
@@ -232,7 +232,7 @@ class YOLOv1(nn.Module):
             nn.init.normal_(answer.weight, std=0.01)  # not stated; small, for the loss squares what it says
             nn.init.zeros_(answer.bias)
 
-    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:  # noqa: ARG002  (whatever the size)
+    def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The one input (height, width)."""
         return SIDE, SIDE
 
@@ -245,9 +245,9 @@ class YOLOv1(nn.Module):
                 got=f"{size[0]}x{size[1]}",
                 remedy=f"use {SIDE}x{SIDE}, or YOLO v2, which takes any multiple of 32",
             )
-        return cast(Network, self.backbone).features(images)
+        return cast(Backbone, self.backbone).features(images)
 
-    def from_features(self, features: dict[int, Tensor]) -> YOLOv1Output:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOv1Output:
         values = self.rest(features[max(features)])  # [N, SS(K+5B)]
         classes, confidences, boxes = values.split(
             [CELLS**2 * count for count in (self.classes, self.boxes, 4 * self.boxes)], dim=1
@@ -261,7 +261,7 @@ class YOLOv1(nn.Module):
         )
 
     def forward(self, images: Tensor) -> YOLOv1Output:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class TinyBackbone(nn.Module):
@@ -293,11 +293,11 @@ class TinyBackbone(nn.Module):
             x = layer(x)
         return {**maps, 32: x}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def yolov1(
@@ -332,9 +332,7 @@ def yolov1(
         convolution(1024, 1024, 3),
         *hidden,
     )
-    backbone = YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised)
-    del backbone.pool, backbone.fc
-    setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+    backbone = as_backbone(YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised))
     return YOLOv1(backbone, rest, classes=classes, boxes=boxes, codec=YOLOv1Codec(suppression=suppression))
 
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from torchvision.ops import box_iou
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet19 import darknet19
 from visus.models.classification.input_checks import check_batch
 from visus.models.detection.box_targets import Truth
@@ -38,7 +38,7 @@ from visus.models.detection.yolo_output import (
     check_size,
     fitting_size,
 )
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
@@ -73,7 +73,7 @@ class YOLOv2Codec(AnchorCodec):
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
         seen: weight of the confidence of predictors that have an object (``object_scale``).
-        suppression: of :func:`~visus.ops.nms.suppress`.
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class YOLOv2Codec(AnchorCodec):
         super().__init__(anchors, ignore=ignore, suppression=suppression)
         self.seen = seen
 
-    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of
@@ -139,26 +139,20 @@ class Reorganisation(nn.Module):
 class YOLOv2(nn.Module):
     """[N,C,H,W] -> :class:`~visus.models.detection.yolo_output.YOLOOutput`, for H and W that are multiples of 32.
 
-    ``features`` gives {1: the images, 16: map, 32: map} of the backbone; the images are among them because boxes are
-    measured in their pixels.
-
     Args:
-        backbone: a :class:`~visus.models.protocols.Network` with maps of stride 16 and 32.
+        backbone: a :class:`~visus.models.protocols.Backbone` with maps of stride 16 and 32.
         classes: K.
-        in_channels: C.
         passthrough: see above.
         codec: reads and writes the outputs.
     """
 
     head: tuple[str, ...] = ("predict",)
 
-    def __init__(
-        self, backbone: nn.Module, *, classes: int, in_channels: int, passthrough: Passthrough, codec: YOLOv2Codec
-    ) -> None:
+    def __init__(self, backbone: nn.Module, *, classes: int, passthrough: Passthrough, codec: YOLOv2Codec) -> None:
         super().__init__()
         widths = require_maps(backbone, (16, 32), "YOLO v2")
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.channels: Mapping[int, int] = widths
         self.deep = nn.Sequential(LeakyConvolution(widths[32], WIDTH, 3), LeakyConvolution(WIDTH, WIDTH, 3))
         narrowed = NARROWED if passthrough == "narrow" else widths[16]
         self.narrow = LeakyConvolution(widths[16], NARROWED, 1) if passthrough == "narrow" else nn.Identity()
@@ -176,21 +170,20 @@ class YOLOv2(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         height, width = check_size("YOLO v2", images)
         check_batch(images, 33, learns=self.training)
-        maps = cast(Network, self.backbone).features(images)
-        return {1: images, **{s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}
 
-    def from_features(self, features: dict[int, Tensor]) -> YOLOOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
+        height, width = size
         x = self.deep(features[32])  # [N, 1024, H/32, W/32]
         fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
         x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
         raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
-        size = (images.shape[2], images.shape[3])
-        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], size, images.device)
-        return YOLOOutput(raw, places, size, exclusive=True)
+        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
+        return YOLOOutput(raw, places, (height, width), exclusive=True)
 
     def forward(self, images: Tensor) -> YOLOOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def yolov2(
@@ -214,9 +207,7 @@ def yolov2(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = darknet19(classes=1, in_channels=in_channels)
-        del backbone.classifier, backbone.pool
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(darknet19(classes=1, in_channels=in_channels))
     shapes = ANCHORS[anchors] if isinstance(anchors, str) else anchors
     codec = YOLOv2Codec(shapes, ignore=ignore, suppression=suppression)
-    return YOLOv2(backbone, classes=classes, in_channels=in_channels, passthrough=passthrough, codec=codec)
+    return YOLOv2(backbone, classes=classes, passthrough=passthrough, codec=codec)

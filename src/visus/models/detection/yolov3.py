@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visus.layers.leaky_convolution import LeakyConvolution
-from visus.models.backbone_maps import require_maps
+from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet53 import darknet53
 from visus.models.classification.input_checks import check_batch
 from visus.models.detection.box_targets import Truth
@@ -35,7 +35,7 @@ from visus.models.detection.yolo_output import (
     fitting_size,
     shared_out,
 )
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import NEUTRAL
@@ -61,13 +61,13 @@ class YOLOv3Codec(AnchorCodec):
         anchors: of all levels, from coarse to fine.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
             0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.nms.suppress`.
+        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
 
-    def losses(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Their gradients are those that yolo_layer.c states, truth minus answer: squared error of tw and th, and
@@ -153,15 +153,11 @@ class Scale(nn.Module):
 class YOLOv3(nn.Module):
     """[N,C,H,W] -> :class:`~visus.models.detection.yolo_output.YOLOOutput`, for H and W that are multiples of 32.
 
-    ``features`` gives {1: the images, stride: map ...} of the backbone; the images are among them because boxes are
-    measured in their pixels.
-
     Args:
-        backbone: a :class:`~visus.models.protocols.Network` with maps of the strides.
+        backbone: a :class:`~visus.models.protocols.Backbone` with maps of the strides.
         strides: of the maps that answer, from coarse to fine.
         scales: for these maps, with their predictors.
         anchors: of each of these maps.
-        in_channels: C.
         codec: reads and writes the outputs.
     """
 
@@ -172,7 +168,6 @@ class YOLOv3(nn.Module):
         strides: Sequence[int],
         scales: Sequence[Scale],
         anchors: Sequence[Sequence[Anchor]],
-        in_channels: int,
         codec: YOLOv3Codec,
     ) -> None:
         super().__init__()
@@ -180,7 +175,7 @@ class YOLOv3(nn.Module):
         self.strides = tuple(strides)
         self.scales = nn.ModuleList(scales)
         self.anchors = tuple(tuple(own) for own in anchors)
-        self.channels: Mapping[int, int] = {1: in_channels, **require_maps(backbone, self.strides, "YOLO v3")}
+        self.channels: Mapping[int, int] = require_maps(backbone, self.strides, "YOLO v3")
         self.head: tuple[str, ...] = tuple(f"scales.{k}.predict" for k in range(len(scales)))
         self.codec = codec
 
@@ -191,23 +186,21 @@ class YOLOv3(nn.Module):
     def features(self, images: Tensor) -> dict[int, Tensor]:
         height, width = check_size("YOLO v3", images)
         check_batch(images, 33, learns=self.training)
-        maps = cast(Network, self.backbone).features(images)
-        own = {s: brought_to(maps[s], (height // s, width // s)) for s in self.channels if s > 1}
-        return {1: images, **own}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {s: brought_to(maps[s], (height // s, width // s)) for s in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> YOLOOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
+        height, width = size
         raw, sizes, above = [], [], None
         for stride, scale, anchors in zip(self.strides, self.scales, self.anchors, strict=True):
             answer, above = scale(features[stride], above)  # [N, B(5+K), H/stride, W/stride]
             raw.append(by_predictor(answer, len(anchors)))  # [N, hwB, 5+K]
             sizes.append((answer.shape[2], answer.shape[3]))
-        size = (images.shape[2], images.shape[3])
-        places = place_cells(sizes, self.anchors, size, images.device)
-        return YOLOOutput(torch.cat(raw, 1), places, size, exclusive=False)  # [N, A, 5+K]
+        places = place_cells(sizes, self.anchors, (height, width), raw[0].device)
+        return YOLOOutput(torch.cat(raw, 1), places, (height, width), exclusive=False)  # [N, A, 5+K]
 
     def forward(self, images: Tensor) -> YOLOOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class TinyBackbone(nn.Module):
@@ -240,11 +233,11 @@ class TinyBackbone(nn.Module):
         fine = self.fine(images)  # [N, 256, H/16, W/16]
         return {16: fine, 32: self.coarse(fine)}  # [N, 1024, H/32, W/32]
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def yolov3(
@@ -267,9 +260,7 @@ def yolov3(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = darknet53(classes=1, in_channels=in_channels)
-        del backbone.pool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(darknet53(classes=1, in_channels=in_channels))
     strides = (32, 16, 8)
     levels = shared_out(anchors, len(strides), "YOLO v3")
     widths = require_maps(backbone, strides, "YOLO v3")
@@ -285,7 +276,7 @@ def yolov3(
         )
         scales.append(scale)
     codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
-    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, in_channels=in_channels, codec=codec)
+    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)
 
 
 def yolov3_tiny(
@@ -317,4 +308,4 @@ def yolov3_tiny(
         Scale(widths[16], block=(), widened=256, values=values, above=256, narrowed=128),
     )
     codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
-    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, in_channels=in_channels, codec=codec)
+    return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)

@@ -21,9 +21,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
-from visus.models.protocols import Network
+from visus.models.codecs import OnePassCodec
+from visus.models.protocols import Backbone
 from visus.structures import Landmarks
 
 Width = Annotated[int, Field(ge=1)]
@@ -55,7 +56,7 @@ class Truth(NamedTuple):
     visible: Tensor
 
 
-class LandmarkCodec:
+class LandmarkCodec(OnePassCodec):
     """What the outputs mean, for training and for answering."""
 
     def encode(self, targets: Sequence[Landmarks], device: torch.device) -> Truth:
@@ -65,7 +66,7 @@ class LandmarkCodec:
         visible = torch.from_numpy(np.stack([target.visible for target in targets])).to(device, torch.float32)
         return Truth(points, visible)
 
-    def losses(self, outputs: LandmarkOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LandmarkOutput, encoded: Truth) -> dict[str, Tensor]:
         """ "points": smooth L1 of visible points, in tenths of the image; "visible": logistic; means over points."""
         distance = F.smooth_l1_loss(outputs.points.float() / UNIT, encoded.points / UNIT, reduction="none").sum(2)
         count = encoded.visible.sum().clamp(min=1)
@@ -89,24 +90,21 @@ class LandmarkCodec:
 class LandmarkRegressor(nn.Module):
     """[N,C,H,W] -> points and their visibility, for images of any size that the backbone takes.
 
-    ``features`` has the images too, {1: images, stride: map}, because points are given in their pixels.
-
     Args:
         backbone: whose deepest map is read.
         classes: K.
-        in_channels: C.
         width: values of the hidden dense layer, and channels before it.
         dropout: share of the hidden values that is dropped in training.
     """
 
     head: tuple[str, ...] = ("points", "visible")
 
-    def __init__(self, backbone: nn.Module, *, classes: int, in_channels: int, width: int, dropout: float) -> None:
+    def __init__(self, backbone: nn.Module, *, classes: int, width: int, dropout: float) -> None:
         super().__init__()
         offered = channels_of(backbone, "landmark regression")
         self.stride = max(offered)
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, self.stride: offered[self.stride]}
+        self.channels: Mapping[int, int] = {self.stride: offered[self.stride]}
         self.narrow = nn.Conv2d(offered[self.stride], width, 1)
         self.cells = nn.AdaptiveAvgPool2d(CELLS)
         self.hidden = nn.Linear(width * CELLS * CELLS, width)
@@ -123,19 +121,18 @@ class LandmarkRegressor(nn.Module):
             nn.init.constant_(layer.bias, middle)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        map_ = cast(Network, self.backbone).features(images)[self.stride]
-        return {1: images, self.stride: map_}
+        return {self.stride: cast(Backbone, self.backbone).features(images)[self.stride]}
 
-    def from_features(self, features: dict[int, Tensor]) -> LandmarkOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> LandmarkOutput:
+        height, width = size
         x = self.relu(self.narrow(features[self.stride]))  # [N, 256, h, w]
         x = self.cells(x).flatten(1)  # [N, 256 * 7 * 7]
         x = self.dropout(self.relu(self.hidden(x)))  # [N, 256]
         points = self.points(x).reshape(len(x), -1, 2)  # [N, K, 2]
-        return LandmarkOutput(points, self.visible(x), (images.shape[2], images.shape[3]))
+        return LandmarkOutput(points, self.visible(x), (height, width))
 
     def forward(self, images: Tensor) -> LandmarkOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def landmarks(
@@ -151,7 +148,5 @@ def landmarks(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet18(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
-    return LandmarkRegressor(backbone, classes=classes, in_channels=in_channels, width=width, dropout=dropout)
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
+    return LandmarkRegressor(backbone, classes=classes, width=width, dropout=dropout)

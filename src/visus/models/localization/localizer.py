@@ -23,9 +23,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_corners, to_fractions
-from visus.models.backbone_maps import channels_of
+from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
-from visus.models.protocols import Network
+from visus.models.codecs import OnePassCodec
+from visus.models.protocols import Backbone
 from visus.structures import Detections
 
 Loss = Literal["logistic", "squared"]
@@ -59,7 +60,7 @@ class Truth(NamedTuple):
     weights: Tensor
 
 
-class LocalizerCodec:
+class LocalizerCodec(OnePassCodec):
     """What the vector means, for training and for answering.
 
     Args:
@@ -101,7 +102,7 @@ class LocalizerCodec:
         vector = outputs.vector.float()
         return vector[:, 0], vector[:, 1 : -self.classes].reshape(len(vector), -1, 4), vector[:, -self.classes :]
 
-    def losses(self, outputs: LocalizerOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LocalizerOutput, encoded: Truth) -> dict[str, Tensor]:
         """ "presence", "box" and "class"."""
         presence, boxes, classes = self.parts(outputs)
         which = encoded.labels if self.boxes == "per_class" else torch.zeros_like(encoded.labels)
@@ -136,12 +137,9 @@ class LocalizerCodec:
 class Localizer(nn.Module):
     """[N,C,H,W] -> the vector of each image, for images of any size that the backbone takes.
 
-    ``features`` has the images too, {1: images, stride: map}, because boxes are given in their pixels.
-
     Args:
         backbone: whose deepest map is read.
         classes: K.
-        in_channels: C.
         loss, boxes: see :class:`LocalizerCodec`.
         width: values of the hidden dense layer, and channels before it.
         dropout: share of the hidden values that is dropped in training.
@@ -154,7 +152,6 @@ class Localizer(nn.Module):
         backbone: nn.Module,
         *,
         classes: int,
-        in_channels: int,
         loss: Loss,
         boxes: Boxes,
         width: int,
@@ -164,7 +161,7 @@ class Localizer(nn.Module):
         offered = channels_of(backbone, "a localizer")
         self.stride = max(offered)
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, self.stride: offered[self.stride]}
+        self.channels: Mapping[int, int] = {self.stride: offered[self.stride]}
         self.narrow = nn.Conv2d(offered[self.stride], width, 1)
         self.cells = nn.AdaptiveAvgPool2d(CELLS)
         self.hidden = nn.Linear(width * CELLS * CELLS, width)
@@ -182,18 +179,17 @@ class Localizer(nn.Module):
             self.vector.bias[1 : 1 + 4 * count] = 0.5
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        map_ = cast(Network, self.backbone).features(images)[self.stride]
-        return {1: images, self.stride: map_}
+        return {self.stride: cast(Backbone, self.backbone).features(images)[self.stride]}
 
-    def from_features(self, features: dict[int, Tensor]) -> LocalizerOutput:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> LocalizerOutput:
+        height, width = size
         x = self.relu(self.narrow(features[self.stride]))  # [N, 256, h, w]
         x = self.cells(x).flatten(1)  # [N, 256 * 7 * 7]
         x = self.dropout(self.relu(self.hidden(x)))  # [N, 256]
-        return LocalizerOutput(self.vector(x), (images.shape[2], images.shape[3]))  # [N, 1 + 4 B + K]
+        return LocalizerOutput(self.vector(x), (height, width))  # [N, 1 + 4 B + K]
 
     def forward(self, images: Tensor) -> LocalizerOutput:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def localizer(
@@ -212,13 +208,10 @@ def localizer(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet18(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
     return Localizer(
         backbone,
         classes=classes,
-        in_channels=in_channels,
         loss=loss,
         boxes=boxes,
         width=width,

@@ -15,7 +15,7 @@ Letters: N images, C input channels, K classes, H x W pixels; sizes in comments 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -112,17 +112,17 @@ class DeconvNet(nn.Module):
         fc7 = self.fc7(self.fc6(self.pool5(c5)))  # [N, 4096, 1, 1] from [N, 512, 7, 7]
         return {1: c1, 2: c2, 4: c3, 8: c4, 16: c5, 32: fc7}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.fc6_deconv(features[32])  # [N, 512, 7, 7]
         x = self.deconv5(self.unpool5(x, features[16]))  # [N, 512, 14, 14]
         x = self.deconv4(self.unpool4(x, features[8]))  # [N, 256, 28, 28]
         x = self.deconv3(self.unpool3(x, features[4]))  # [N, 128, 56, 56]
         x = self.deconv2(self.unpool2(x, features[2]))  # [N, 64, 112, 112]
         x = self.deconv1(self.unpool1(x, features[1]))  # [N, 64, 224, 224]
-        return self.score(x)  # type: ignore[no-any-return]  # [N, K, 224, 224]
+        return self.score(x)  # [N, K, 224, 224]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 Convolution = type[nn.Conv2d] | type[nn.ConvTranspose2d]

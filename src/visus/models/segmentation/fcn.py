@@ -19,7 +19,7 @@ Letters: N images, C input channels, K classes, H x W pixels; sizes in comments 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, cast
 
 from pydantic import Field
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from visus.layers.bilinear import BilinearUpsampling
 from visus.models.backbone_maps import require_maps
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to, crop, padded_to_multiple
 
 Stride = Literal[32, 16, 8]
@@ -72,11 +72,11 @@ class ConvolutionalVGG16(nn.Module):
         fc7 = self.dropout(self.relu(self.fc7(x)))  # [N, 4096, 16, 16]
         return {8: pool3, 16: pool4, 32: fc7}
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class ConvolutionalAlexNet(nn.Module):
@@ -118,17 +118,15 @@ class ConvolutionalAlexNet(nn.Module):
         x = self.dropout(self.relu(self.fc6(x)))  # [N, 4096, 16, 16]
         return {32: self.dropout(self.relu(self.fc7(x)))}  # [N, 4096, 16, 16]
 
-    def from_features(self, features: dict[int, Tensor]) -> dict[int, Tensor]:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 class FCN(nn.Module):
     """Figure 3 on a convolutionalised classifier. [N,C,H,W] -> [N,K,H,W] logits, for images of any size.
-
-    ``features`` has the images too, {1: images, 8: ...}, because the answer is cut to their size.
 
     Where a crop begins follows from the centres of the receptive fields: on VGG-16 the place i of fc7 looks at pixel
     32 i + 12.5, and so on; a test works all of them out.
@@ -137,7 +135,6 @@ class FCN(nn.Module):
         trunk: gives the maps.
         stride: of the finest map whose scores are added.
         classes: K.
-        in_channels: C.
         last: (side of the last upsampling's kernel, first pixel of the image in its result).
         scales: what pool4 and pool3 are multiplied by before they are scored.
     """
@@ -150,7 +147,6 @@ class FCN(nn.Module):
         *,
         stride: Stride,
         classes: int,
-        in_channels: int,
         last: tuple[int, int],
         scales: tuple[float, float] = (1.0, 1.0),
     ) -> None:
@@ -158,8 +154,8 @@ class FCN(nn.Module):
         self.backbone = trunk
         self.stride = stride
         self.scales = scales
-        widths = cast(Network, trunk).channels
-        self.channels: Mapping[int, int] = {1: in_channels, **{s: c for s, c in widths.items() if s >= stride}}
+        widths = cast(Backbone, trunk).channels
+        self.channels: Mapping[int, int] = {s: c for s, c in widths.items() if s >= stride}
         self.score_fr = nn.Conv2d(widths[32], classes, 1)
         if stride <= 16:
             self.upscore2 = BilinearUpsampling(classes, 4, 2)
@@ -176,10 +172,10 @@ class FCN(nn.Module):
                     nn.init.zeros_(parameter)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        maps = cast(Network, self.backbone).features(images)
-        return {1: images, **{stride: map_ for stride, map_ in maps.items() if stride >= self.stride}}
+        maps = cast(Backbone, self.backbone).features(images)
+        return {stride: map_ for stride, map_ in maps.items() if stride >= self.stride}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.score_fr(features[32])  # [N, K, 16, 16]
         if self.stride <= 16:
             x = self.upscore2(x)  # [N, K, 34, 34]
@@ -190,10 +186,10 @@ class FCN(nn.Module):
             pool3 = self.score_pool3(features[8] * self.scales[1])  # [N, K, 88, 88]
             x = x + crop(pool3, x.shape[2:], 9)
         x = self.upscore(x)  # [N, K, 544, 560 or 568, ...]
-        return crop(x, features[1].shape[2:], self.first_pixel)  # [N, K, H, W]
+        return crop(x, size, self.first_pixel)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
     def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """FCN-16s from the weights of FCN-32s, FCN-8s from those of FCN-16s: section 4.2.
@@ -207,23 +203,20 @@ class FCN(nn.Module):
 class BackboneFCN(nn.Module):
     """An FCN on any backbone with maps of stride 8, 16 and 32. [N,C,H,W] -> [N,K,H,W] logits.
 
-    ``features`` has the images too, because the answer is cut to their size.
-
     Args:
         backbone: gives the maps.
         stride: of the finest map whose scores are added.
         classes: K.
-        in_channels: C.
         dropout: share of the deepest map's channels that is dropped in training.
     """
 
-    def __init__(self, backbone: nn.Module, *, stride: Stride, classes: int, in_channels: int, dropout: float) -> None:
+    def __init__(self, backbone: nn.Module, *, stride: Stride, classes: int, dropout: float) -> None:
         super().__init__()
         strides = [s for s in (8, 16, 32) if s >= stride]
         widths = require_maps(backbone, strides, f"FCN-{stride}s")
         self.backbone = backbone
         self.stride = stride
-        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.channels: Mapping[int, int] = widths
         self.dropout = nn.Dropout2d(dropout)
         self.score_fr = nn.Conv2d(widths[32], classes, 1)
         if stride <= 16:
@@ -242,32 +235,31 @@ class BackboneFCN(nn.Module):
                     nn.init.zeros_(parameter)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        maps = cast(Network, self.backbone).features(padded_to_multiple(images, 32))
-        return {1: images, **{stride: maps[stride] for stride in self.channels if stride > 1}}
+        maps = cast(Backbone, self.backbone).features(padded_to_multiple(images, 32))
+        return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.score_fr(self.dropout(features[32]))  # [N, K, H/32, W/32]
         if self.stride <= 16:
-            x = self.upscore2(brought_to(x, _cells(images, 32)))  # [N, K, H/16, W/16]
+            x = self.upscore2(brought_to(x, _cells(size, 32)))  # [N, K, H/16, W/16]
             x = x + brought_to(self.score_pool4(features[16]), x.shape[2:])
         if self.stride == 8:
             x = self.upscore_pool4(x)  # [N, K, H/8, W/8]
             x = x + brought_to(self.score_pool3(features[8]), x.shape[2:])
-        x = self.upscore(brought_to(x, _cells(images, self.stride)))  # [N, K, ~H, ~W]
-        return crop(x, images.shape[2:], 0)  # [N, K, H, W]
+        x = self.upscore(brought_to(x, _cells(size, self.stride)))  # [N, K, ~H, ~W]
+        return crop(x, size, 0)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
     def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """See :meth:`FCN.grown_from`."""
         return _grown(self, state)
 
 
-def _cells(images: Tensor, stride: int) -> tuple[int, int]:
-    """(height, width) of a map of this stride of the images filled up to multiples of 32."""
-    height, width = (-(-side // 32) * 32 // stride for side in images.shape[2:])
+def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
+    """(height, width) of a map of this stride of images of this size filled up to multiples of 32."""
+    height, width = (-(-side // 32) * 32 // stride for side in size)
     return height, width
 
 
@@ -309,28 +301,28 @@ def _on_vgg16(
 ) -> nn.Module:
     first_pixel = {32: 19, 16: 27, 8: 31}[stride]
     trunk, last = ConvolutionalVGG16(in_channels, dropout), (2 * stride, first_pixel)
-    return FCN(trunk, stride=stride, classes=classes, in_channels=in_channels, last=last, scales=scales)
+    return FCN(trunk, stride=stride, classes=classes, last=last, scales=scales)
 
 
 def fcn32s(*, classes: int, in_channels: int, backbone: nn.Module | None = None, dropout: Share = 0.5) -> nn.Module:
     """FCN-32s on VGG-16, or on a backbone. ``dropout``: after fc6 and fc7, or of the backbone's deepest map."""
     if backbone is None:
         return _on_vgg16(32, classes, in_channels, dropout)
-    return BackboneFCN(backbone, stride=32, classes=classes, in_channels=in_channels, dropout=dropout)
+    return BackboneFCN(backbone, stride=32, classes=classes, dropout=dropout)
 
 
 def fcn16s(*, classes: int, in_channels: int, backbone: nn.Module | None = None, dropout: Share = 0.5) -> nn.Module:
     """FCN-16s on VGG-16, or on a backbone. ``dropout``: after fc6 and fc7, or of the backbone's deepest map."""
     if backbone is None:
         return _on_vgg16(16, classes, in_channels, dropout)
-    return BackboneFCN(backbone, stride=16, classes=classes, in_channels=in_channels, dropout=dropout)
+    return BackboneFCN(backbone, stride=16, classes=classes, dropout=dropout)
 
 
 def fcn8s(*, classes: int, in_channels: int, backbone: nn.Module | None = None, dropout: Share = 0.5) -> nn.Module:
     """FCN-8s on VGG-16, or on a backbone. ``dropout``: after fc6 and fc7, or of the backbone's deepest map."""
     if backbone is None:
         return _on_vgg16(8, classes, in_channels, dropout)
-    return BackboneFCN(backbone, stride=8, classes=classes, in_channels=in_channels, dropout=dropout)
+    return BackboneFCN(backbone, stride=8, classes=classes, dropout=dropout)
 
 
 def fcn8s_at_once(*, classes: int, in_channels: int, dropout: Share = 0.5) -> nn.Module:
@@ -341,4 +333,4 @@ def fcn8s_at_once(*, classes: int, in_channels: int, dropout: Share = 0.5) -> nn
 def fcn_alexnet(*, classes: int, in_channels: int, dropout: Share = 0.5) -> nn.Module:
     """FCN-AlexNet (table 1), of stride 32. ``dropout``: after fc6 and fc7."""
     trunk = ConvolutionalAlexNet(in_channels, dropout)
-    return FCN(trunk, stride=32, classes=classes, in_channels=in_channels, last=(63, 18))
+    return FCN(trunk, stride=32, classes=classes, last=(63, 18))

@@ -8,11 +8,12 @@ Letters: N images, C input channels, K classes, H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from torch import Tensor, nn
 
+from visus.models.backbone_maps import as_backbone
 from visus.models.classification.resnet import ResNet, resnet50, resnet101
 from visus.models.protocols import Output
 from visus.models.segmentation.alignment import brought_to
@@ -35,25 +36,22 @@ class FCNHead(nn.Sequential):
 class ResNetFCN(nn.Module):
     """[N,C,H,W] -> Output of logits [N,K,H,W] and, in train mode, the auxiliary head's [N,K,H,W].
 
-    ``features`` gives {1: the images, 8: the last map}; the answer is interpolated to the images' size.
-
     Args:
         backbone: a ResNet of bottlenecks.
         classes: K.
-        in_channels: C.
     """
 
+    channels: Mapping[int, int] = {8: 2048}
     head: tuple[str, ...] = ("classifier.4", "aux_classifier.4")
     auxiliary_heads: tuple[str, ...] = ("aux_classifier",)
     auxiliary_weights: tuple[float, ...] = (0.5,)  # torchvision's references/segmentation/train.py
 
-    def __init__(self, backbone: ResNet, *, classes: int, in_channels: int) -> None:
+    def __init__(self, backbone: ResNet, *, classes: int) -> None:
         super().__init__()
-        del backbone.avgpool, backbone.fc
+        as_backbone(backbone)
         _keep_stride(backbone.layer3, 1, 2)
         _keep_stride(backbone.layer4, 2, 4)
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, 8: 2048}
         self.classifier = FCNHead(2048, classes)
         self.aux_classifier = FCNHead(1024, classes)
 
@@ -64,14 +62,14 @@ class ResNetFCN(nn.Module):
         return x, net.layer4(x)  # [N, 2048, H/8, W/8]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        return {1: images, 8: self._maps(images)[1]}
+        return {8: self._maps(images)[1]}
 
-    def from_features(self, features: dict[int, Tensor]) -> Output:
-        return Output(brought_to(self.classifier(features[8]), features[1].shape[2:]))  # [N, K, H, W]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
+        return Output(brought_to(self.classifier(features[8]), size))  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Output:
         before, last = self._maps(images)
-        output = self.from_features({1: images, 8: last})
+        output = self.from_features({8: last}, images.shape[-2:])
         if not self.training:
             return output
         return output._replace(auxiliary=(brought_to(self.aux_classifier(before), images.shape[2:]),))
@@ -92,4 +90,4 @@ def fcn_resnet(*, classes: int, in_channels: int, depth: Literal[50, 101]) -> nn
     """torchvision's FCN. ``depth``: of the ResNet."""
     build = {50: resnet50, 101: resnet101}[depth]
     backbone = cast(ResNet, build(classes=1, in_channels=in_channels, stride_in="3x3"))
-    return ResNetFCN(backbone, classes=classes, in_channels=in_channels)
+    return ResNetFCN(backbone, classes=classes)

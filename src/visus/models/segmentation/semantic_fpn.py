@@ -13,16 +13,16 @@ Letters: N images, C input channels, K classes, H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from visus.layers.feature_pyramid import FeaturePyramid
-from visus.models.backbone_maps import channels_of, require_maps
+from visus.models.backbone_maps import as_backbone, channels_of, require_maps
 from visus.models.classification.resnet import resnet50
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to, crop, padded_to_multiple
 
 GROUPS = 32
@@ -34,12 +34,9 @@ FINEST = 4
 class SemanticFPN(nn.Module):
     """[N,C,H,W] -> [N,K,H,W] logits, for images of any size.
 
-    ``features`` has the images too, {1: images, 4: ...}, because the answer is cut to their size.
-
     Args:
         backbone: gives maps of stride 4, 8 and 16, and 32 if it has one.
         classes: K.
-        in_channels: C.
         pyramid: channels of the pyramid; 256 in the paper.
         width: channels of the branches from its levels to stride 4; 128 in the paper.
         dropout: share of the channels before the last convolution that is dropped in training (not in the paper).
@@ -47,14 +44,12 @@ class SemanticFPN(nn.Module):
 
     head: tuple[str, ...] = ("classifier",)
 
-    def __init__(
-        self, backbone: nn.Module, *, classes: int, in_channels: int, pyramid: int, width: int, dropout: float
-    ) -> None:
+    def __init__(self, backbone: nn.Module, *, classes: int, pyramid: int, width: int, dropout: float) -> None:
         super().__init__()
         deepest = [32] if 32 in channels_of(backbone, "semantic FPN") else []
         widths = require_maps(backbone, [FINEST, 8, 16, *deepest], "semantic FPN")
         self.backbone = backbone
-        self.channels: Mapping[int, int] = {1: in_channels, **widths}
+        self.channels: Mapping[int, int] = widths
         self.pyramid = FeaturePyramid(widths, pyramid)
         self.branches = nn.ModuleList(_branch(pyramid, width, level) for level in range(len(widths)))
         self.dropout = nn.Dropout2d(dropout)
@@ -62,21 +57,20 @@ class SemanticFPN(nn.Module):
         self.upsampling = nn.Upsample(scale_factor=FINEST, mode="bilinear", align_corners=False)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        maps = cast(Network, self.backbone).features(padded_to_multiple(images, max(self.channels)))
-        return {1: images, **{stride: maps[stride] for stride in self.channels if stride > 1}}
+        maps = cast(Backbone, self.backbone).features(padded_to_multiple(images, max(self.channels)))
+        return {stride: maps[stride] for stride in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
-        images = features[1]
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         step = max(self.channels)
-        cells = [-(-side // step) * step for side in images.shape[2:]]
-        maps = {s: brought_to(x, (cells[0] // s, cells[1] // s)) for s, x in features.items() if s > 1}
+        cells = [-(-side // step) * step for side in size]
+        maps = {s: brought_to(x, (cells[0] // s, cells[1] // s)) for s, x in features.items()}
         levels = self.pyramid(maps).values()  # [N, 256, H/4, W/4] ... [N, 256, H/32, W/32]
         x = sum(branch(level) for branch, level in zip(self.branches, levels, strict=True))  # [N, 128, H/4, W/4]
         x = self.upsampling(self.classifier(self.dropout(x)))  # [N, K, ~H, ~W]
-        return crop(x, images.shape[2:], 0)  # [N, K, H, W]
+        return crop(x, size, 0)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def _branch(in_channels: int, width: int, doublings: int) -> nn.Sequential:
@@ -106,9 +100,5 @@ def semantic_fpn(
     their sum's channels that is dropped in training.
     """
     if backbone is None:
-        backbone = resnet50(classes=1, in_channels=in_channels)
-        del backbone.avgpool, backbone.fc
-        setattr(backbone, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
-    return SemanticFPN(
-        backbone, classes=classes, in_channels=in_channels, pyramid=pyramid, width=width, dropout=dropout
-    )
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels))
+    return SemanticFPN(backbone, classes=classes, pyramid=pyramid, width=width, dropout=dropout)

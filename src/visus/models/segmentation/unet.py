@@ -21,7 +21,7 @@ bottom.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, cast
 
 import torch
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.backbone_maps import channels_of, require_maps
-from visus.models.protocols import Network
+from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import brought_to
 
 Positive = Annotated[int, Field(ge=1)]
@@ -111,16 +111,16 @@ class UNet(nn.Module):
             maps[2**level] = x
         return maps
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = features[2**self.depth]  # [N, 16W, 28, 28]
         for level in reversed(range(self.depth)):
             x = self.up[level](x)  # [N, W 2^l, 56, 104, 200, 392]
             copied = crop(features[2**level], x)  # [N, W 2^l, 56, 104, 200, 392]
             x = self.expanding[level](torch.cat([copied, x], 1))  # [N, W 2^l, 52, 100, 196, 388]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K, 388, 388]
+        return self.output(x)  # [N, K, 388, 388]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def two_convolutions(before: int, after: int, *, padded: bool, norm: bool) -> nn.Sequential:
@@ -245,22 +245,22 @@ class BackboneUNet(nn.Module):
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         self.output_size((images.shape[2], images.shape[3]))  # refuses sizes that do not fit
-        maps = cast(Network, self.backbone).features(images)
+        maps = cast(Backbone, self.backbone).features(images)
         # A network without padding gives maps that are a little smaller than the image by their stride.
         sides = images.shape[2:]
         return {s: brought_to(maps[s], (sides[0] // s, sides[1] // s)) for s in self.channels}
 
-    def from_features(self, features: dict[int, Tensor]) -> Tensor:
+    def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.dropout(features[2**self.depth])  # [N, D, H/2^d, W/2^d]
         for level in reversed(range(self.depth)):
             x = self.up[level](x)  # [N, W 2^l, H/2^l, W/2^l]
             if 2**level in features:
                 x = torch.cat([features[2**level], x], 1)
             x = self.expanding[level](x)  # [N, W 2^l, H/2^l, W/2^l]
-        return self.output(x)  # type: ignore[no-any-return]  # [N, K, H, W]
+        return self.output(x)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.from_features(self.features(images))
+        return self.from_features(self.features(images), images.shape[-2:])
 
 
 def unet_padded(

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.box_repair import TOLERANCE, BoxFaults, repair_boxes
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Move
+from visus.structures.outlines import Piece
 from visus.structures.placement import Placement
+from visus.structures.target_state import TargetState
+from visus.structures.values.base import BaseValue
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+EXPLAINED_OBJECTS = 8
+"""So many objects of an image, the surest, are explained, each by itself."""
+
+_MOST_16_BIT = 65535
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detections:
+class Detections(BaseValue):
     """The objects of one image, as truth (``scores`` is None) or as prediction. No object at all is normal.
 
     Args:
@@ -27,11 +39,13 @@ class Detections:
         scores: [N] float32 in [0, 1], or None in a target.
         masks: [N,H,W] bool, or None where objects have no outline.
         ignored: [N] bool: objects that count neither as hit nor as miss (VOC "difficult", COCO "iscrowd"), or None.
-        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+        image: where the pixels come from, for :meth:`draw`.
 
     Raises:
         ShapeError: if the arrays do not fit one another.
     """
+
+    unit: ClassVar[str] = "objects"
 
     classes: tuple[str, ...]
     boxes: NDArray[np.float32]
@@ -40,7 +54,7 @@ class Detections:
     scores: NDArray[np.float32] | None = None
     masks: NDArray[np.bool_] | None = None
     ignored: NDArray[np.bool_] | None = None
-    image: NDArray[np.uint8] | None = None
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -101,11 +115,80 @@ class Detections:
             masks = np.stack(moved).astype(bool) if moved else np.zeros((0, *placement.file_size), bool)
         return replace(self, boxes=placement.undo_boxes(self.boxes), masks=masks, size=placement.file_size, image=None)
 
-    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
-        """The image with boxes, class names and scores. image: [3,H,W], if this value keeps none."""
-        from visus.structures.drawing import draw_detections
+    def moved(self, move: Move) -> Detections:
+        """An object stays while its centre does; its box is cut to the image (SSD, arXiv:1512.02325, sec. 2.2)."""
+        x1, y1, x2, y2 = self.boxes.astype(np.float64).T
+        outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
+        points = move.points(outline)
+        boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
+        height, width = move.size
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
+        clipped = np.clip(boxes, 0, [width, height, width, height])
+        kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
+        masks = self.masks
+        if masks is not None:
+            moved = np.zeros((int(kept.sum()), *move.size), bool)
+            for plane, mask in zip(moved, masks[kept], strict=True):
+                plane[:] = move.maps(mask.view(np.uint8), 0, "constant")
+            masks = moved
+        return Detections(
+            self.classes,
+            clipped[kept].astype(np.float32),
+            self.labels[kept],
+            move.size,
+            scores=None if self.scores is None else self.scores[kept],
+            masks=masks,
+            ignored=None if self.ignored is None else self.ignored[kept],
+        )
 
-        return draw_detections(self, image)
+    def without_masks(self) -> Detections:
+        """The boxes alone."""
+        return self if self.masks is None else replace(self, masks=None)
+
+    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
+        """The image with boxes, class names and scores. image: [3,H,W]; None: loaded from the source."""
+        from visus.structures.drawing.boxes import draw_boxes
+
+        return draw_boxes(
+            self.pixels(image),
+            self.size,
+            self.classes,
+            self.boxes,
+            self.labels,
+            scores=self.scores,
+            masks=self.masks,
+            ignored=self.ignored,
+        )
+
+    def pictures(self) -> dict[str, Image]:
+        """ "objects", where there are masks: a grey image of 8 bits (16 from the 256th object on); 0 is background,
+        i + 1 the pixels of object i.
+        """
+        if self.masks is None:
+            return {}
+        from PIL import Image
+
+        numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
+        for index, mask in enumerate(self.masks[:_MOST_16_BIT]):
+            numbers[mask] = index + 1
+        return {"objects": Image.fromarray(numbers)}
+
+    def outlined(self) -> Iterator[Piece] | None:
+        """Every object; None without masks."""
+        return None if self.masks is None else self._pieces(self.masks)
+
+    def _pieces(self, masks: NDArray[np.bool_]) -> Iterator[Piece]:
+        for i, mask in enumerate(masks):
+            left, top = (max(int(v), 0) for v in self.boxes[i, :2])
+            right, bottom = (int(np.ceil(v)) for v in self.boxes[i, 2:])
+            score = None if self.scores is None else float(self.scores[i])
+            yield Piece(int(self.labels[i]), (left, top), mask[top:bottom, left:right], score)
+
+    def words(self) -> str:
+        """How many objects of each class."""
+        counts = zip(self.classes, self.class_counts(), strict=True)
+        return ", ".join(f"{count} {name}" for name, count in counts if count) or "nothing found"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: one entry an object, boxes and areas in pixels."""
@@ -122,3 +205,62 @@ class Detections:
                 entry["area"] = int(self.masks[i].sum())
             objects.append(entry)
         return {"size": list(self.size), "objects": objects}
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """A row an object: its class, score, box in pixels, and area where there are masks."""
+        rows = []
+        for entry in self.to_dict()["objects"]:
+            score = {"score": entry["score"]} if "score" in entry else {}
+            area = {"area": entry["area"]} if "area" in entry else {}
+            box = dict(zip(("x1", "y1", "x2", "y2"), entry["box"], strict=True))
+            rows.append({"image": name, "label": entry["label"], **score, **box, **area})
+        return rows
+
+    def narrowed(self, label: str) -> Detections:
+        """The objects of this class."""
+        return self.select(self.labels == self.classes.index(label))
+
+    def parts(self) -> list[Detections]:
+        """The surest objects, each alone; the value as it is, if it has one object, none, or no scores."""
+        if len(self) < 2 or self.scores is None:
+            return [self]
+        return [self.select(np.asarray([i])) for i in np.argsort(-self.scores, kind="stable")[:EXPLAINED_OBJECTS]]
+
+    def mentions(self) -> list[str]:
+        """The classes of the objects, in the order of the objects."""
+        return list(dict.fromkeys(self.classes[int(label)] for label in self.labels))
+
+    def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
+        """Counts the objects of each class; faulty if they cannot lie on an image of this size."""
+        repaired, faults = self.repaired()
+        stated = self.size if self.size != size else None
+        if stated is not None:
+            reach = (repaired.boxes[:, 2:] - np.asarray(size[::-1], np.float32)).max(initial=0)
+            if reach > TOLERANCE or self.masks is not None:
+                return TargetState.of_other_size(self.size, size)
+        state = TargetState.of_labels(self.labels, len(classes), may_be_empty=True)
+        return replace(state, box_faults=faults, stated=stated)
+
+    def repaired(self) -> tuple[Detections, BoxFaults]:
+        """Boxes that lie in their image and have an area, by the rules of :func:`repair_boxes`."""
+        low, high = self.boxes[:, :2], self.boxes[:, 2:]
+        limit = np.asarray([self.size[1], self.size[0]], np.float32)
+        if bool(((low >= 0) & (low < high) & (high <= limit)).all()):
+            return self, ()
+        boxes, kept, faults = repair_boxes(self.boxes.astype(np.float64), self.size)
+        return replace(self.select(kept), boxes=boxes), faults
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """[K]: the objects of each class."""
+        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
+
+
+def _around(points_a_side: int) -> NDArray[np.float64]:
+    """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
+    steps = np.linspace(0, 1, points_a_side + 1)[:-1]
+    zeros, ones = np.zeros_like(steps), np.ones_like(steps)
+    sides = [(steps, zeros), (ones, steps), (1 - steps, ones), (zeros, 1 - steps)]
+    return np.concatenate([np.stack(side, axis=-1) for side in sides])
+
+
+_OUTLINE = _around(8)

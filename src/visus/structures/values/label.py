@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.comparison import Comparison, Guess
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Move
 from visus.structures.placement import Placement
+from visus.structures.target_state import TargetState
+from visus.structures.values.base import BaseValue
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+GUESSES = 3
+"""So many classes of an answer are written beside its image in a report."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Label:
+class Label(BaseValue):
     """One class of an image, as truth (``scores`` is None) or as prediction.
 
     Args:
         classes: names of all K classes; ids count from 0.
         index: the id of this class, 0..K-1.
         scores: [K] float32 probabilities in [0, 1], or None in a target.
-        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+        image: where the pixels come from, for :meth:`draw`.
 
     Raises:
         ShapeError: if ``index`` or ``scores`` do not fit ``classes``.
     """
 
+    unit: ClassVar[str] = "images"
+    located: ClassVar[bool] = False
+
     classes: tuple[str, ...]
     index: int
     scores: NDArray[np.float32] | None = None
-    image: NDArray[np.uint8] | None = None
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < len(self.classes):
@@ -56,6 +67,11 @@ class Label:
         """Probability of this class, or None in a target."""
         return None if self.scores is None else float(self.scores[self.index])
 
+    @property
+    def labels(self) -> tuple[int]:
+        """The id of the class, in the form in which targets of several objects have theirs."""
+        return (self.index,)
+
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The most probable classes with their probabilities, best first; [(name, 1.0)] for a target."""
         if self.scores is None:
@@ -63,15 +79,23 @@ class Label:
         order = np.argsort(-self.scores, kind="stable")[:count]
         return [(self.classes[i], float(self.scores[i])) for i in order]
 
-    def undo(self, placement: Placement) -> Label:  # noqa: ARG002 - every value has this form
-        """From network pixels to file pixels: a label has no place, so only a kept image is let go."""
+    def undo(self, placement: Placement) -> Label:  # noqa: ARG002 - a label has no place in the image
+        """The same label, without the image of the network's input."""
         return replace(self, image=None)
 
-    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
-        """The image with the class and its score written under it. image: [3,H,W], if this value keeps none."""
-        from visus.structures.drawing import draw_label
+    def moved(self, move: Move) -> Label:  # noqa: ARG002 - a label has no place in the image
+        """The same label."""
+        return self
 
-        return draw_label(self, image)
+    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
+        """The image with the class and its score written under it. image: [3,H,W]; None: loaded from the source."""
+        from visus.structures.drawing.label import draw_label
+
+        return draw_label(self.pixels(image), self.classes, self.index, self.scores)
+
+    def words(self) -> str:
+        """The class and its probability."""
+        return self.name if self.score is None else f"{self.name} {self.score:.1%}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -80,3 +104,34 @@ class Label:
             values["score"] = self.score
             values["scores"] = {name: float(s) for name, s in zip(self.classes, self.scores, strict=True)}
         return values
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """One row: the class and its probability."""
+        return [{"image": name, "label": self.name, "score": self.score}]
+
+    def narrowed(self, label: str) -> Label:
+        """The label of this class, with the same scores."""
+        return replace(self, index=self.classes.index(label))
+
+    def compared(self, truth: Label | None) -> Comparison:
+        """The most probable classes in words, and whether the first is right."""
+        guesses = tuple(
+            Guess(name, share, chosen=name == self.name, scored=self.scores is not None)
+            for name, share in self.top(GUESSES)
+        )
+        if truth is None:
+            return Comparison(guesses)
+        right = truth.name == self.name
+        return Comparison(guesses, right, "right" if right else f"wrong: it is {truth.name}")
+
+    def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - of any size
+        """Counts its class; faulty if there are fewer classes."""
+        return TargetState.of_labels(self.labels, len(classes))
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """[K]: 1 for its class."""
+        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
+
+    def content(self) -> int:
+        """The class id."""
+        return self.index

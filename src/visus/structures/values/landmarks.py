@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Move
 from visus.structures.placement import Placement
+from visus.structures.target_state import TargetState
+from visus.structures.values.base import BaseValue
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Landmarks:
+class Landmarks(BaseValue):
     """K named points of one image, as truth (``scores`` is None) or as prediction.
 
     Args:
@@ -26,11 +30,13 @@ class Landmarks:
         size: (height, width) of the image in pixels.
         flip_pairs: pairs of point ids that change places in a mirror image, such as the left and the right eye.
         scores: [K] float32 in [0, 1], or None in a target.
-        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+        image: where the pixels come from, for :meth:`draw`.
 
     Raises:
         ShapeError: if the arrays do not fit one another, a value is not finite, or a pair names no two points.
     """
+
+    unit: ClassVar[str] = "points"
 
     classes: tuple[str, ...]
     points: NDArray[np.float32]
@@ -38,7 +44,7 @@ class Landmarks:
     size: tuple[int, int]
     flip_pairs: tuple[tuple[int, int], ...] = ()
     scores: NDArray[np.float32] | None = None
-    image: NDArray[np.uint8] | None = None
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         count = len(self.classes)
@@ -51,8 +57,8 @@ class Landmarks:
                 raise ShapeError(f"{name} must fit the names", expected=f"{list(shape)}", got=f"{list(value.shape)}")
         if not np.isfinite(self.points).all():
             raise ShapeError("points must be numbers", expected="finite values", got="NaN or infinite ones")
-        places = [place for pair in self.flip_pairs for place in pair]
-        if len(set(places)) < len(places) or not all(0 <= place < count for place in places):
+        paired = [point for pair in self.flip_pairs for point in pair]
+        if len(set(paired)) < len(paired) or not all(0 <= point < count for point in paired):
             raise ShapeError(
                 "a flip pair names two points, and each point is in one pair at most",
                 expected=f"ids 0..{count - 1}",
@@ -73,11 +79,24 @@ class Landmarks:
         points = (self.points - np.asarray(placement.offset[::-1])) / scale
         return replace(self, points=points.astype(np.float32), size=placement.file_size, image=None)
 
-    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
-        """The image with its visible points and their names. image: [3,H,W], if this value keeps none."""
-        from visus.structures.landmark_drawing import draw_landmarks
+    def moved(self, move: Move) -> Landmarks:
+        """After an augmentation: points that leave the image are no longer visible; mirrored, pairs change names."""
+        points = move.points(self.points.astype(np.float64))
+        inside = ((points >= 0) & (points < (move.size[1], move.size[0]))).all(axis=1)
+        value = replace(
+            self, points=points.astype(np.float32), visible=self.visible & inside, size=move.size, image=None
+        )
+        return value.swapped() if move.mirrored else value
 
-        return draw_landmarks(self, image)
+    def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
+        """The image with its visible points and their names. image: [3,H,W]; None: loaded from the source."""
+        from visus.structures.drawing.points import draw_points
+
+        return draw_points(self.pixels(image), self.size, self.classes, self.points, self.visible, self.scores)
+
+    def words(self) -> str:
+        """How many points are visible."""
+        return f"{int(self.visible.sum())} of {len(self.classes)} points"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: an entry a visible point, in pixels."""
@@ -93,6 +112,28 @@ class Landmarks:
                 entry["score"] = float(self.scores[k])
             points.append(entry)
         return {"size": list(self.size), "points": points}
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """A row a visible point."""
+        return [{"image": name, **point} for point in self.to_dict()["points"]]
+
+    def narrowed(self, label: str) -> Landmarks:
+        """Only the point of this name, visible."""
+        return replace(self, visible=np.arange(len(self.classes)) == self.classes.index(label))
+
+    def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - its own names
+        """Counts the visible points; faulty if they lie outside or belong to an image of another size."""
+        if self.size != size:
+            return TargetState.of_other_size(self.size, size)
+        outside = self.visible & ~((self.points >= 0) & (self.points <= (size[1], size[0]))).all(axis=1)
+        if outside.any():
+            names = ", ".join(self.classes[k] for k in np.flatnonzero(outside)[:3])
+            return TargetState("unreadable-target", f"points outside of the image: {names}")
+        return TargetState(counts=self.class_counts(), empty=not self.visible.any())
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """[K]: 1 for each visible point."""
+        return self.visible.astype(np.int64)
 
 
 def flip_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

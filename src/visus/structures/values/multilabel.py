@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Move
 from visus.structures.placement import Placement
+from visus.structures.target_state import TargetState
+from visus.structures.values.base import BaseValue
 from visus.structures.values.segmentation import IGNORE
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MultiLabelMap:
+class MultiLabelMap(BaseValue):
     """The classes of every pixel of one image, as truth (``scores`` is None) or as prediction.
 
     Args:
@@ -25,17 +29,20 @@ class MultiLabelMap:
         masks: [K,H,W] bool: where a pixel bears a class.
         scores: [K,H,W] float32: the probability that it does; None in a target.
         ignored: [K,H,W] bool: where a class counts neither as right nor as wrong; None: nowhere.
-        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+        image: where the pixels come from, for :meth:`draw`.
 
     Raises:
         ShapeError: if the arrays do not fit one another or the classes.
     """
 
+    unit: ClassVar[str] = "share of the pixels"
+    averaged: ClassVar[bool] = True
+
     classes: tuple[str, ...]
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32] | None = None
     ignored: NDArray[np.bool_] | None = None
-    image: NDArray[np.uint8] | None = None
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or len(self.masks) != len(self.classes):
@@ -89,23 +96,68 @@ class MultiLabelMap:
         """From network pixels to file pixels; pixels that the network never saw bear no class, with a score of 0."""
         height, width = placement.file_size
         masks = np.zeros((len(self.classes), height, width), bool)
-        for place, mask in zip(masks, self.masks, strict=True):
-            place[:] = placement.undo_map(mask)
+        for plane, mask in zip(masks, self.masks, strict=True):
+            plane[:] = placement.undo_map(mask)
         scores = None
         if self.scores is not None:
             scores = np.zeros(masks.shape, np.float32)
-            for plane, own in zip(scores, self.scores, strict=True):
-                plane[:] = placement.undo_map(own, smooth=True)
+            for plane, score in zip(scores, self.scores, strict=True):
+                plane[:] = placement.undo_map(score, smooth=True)
         ignored = None
         if self.ignored is not None:
             ignored = np.stack([placement.undo_map(mask, fill=1) for mask in self.ignored])
         return replace(self, masks=masks, scores=scores, ignored=ignored, image=None)
 
     def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
-        """The image with each class laid over it in its colour. image: [3,H,W], if this value keeps none."""
-        from visus.structures.multilabel_drawing import draw_multilabel
+        """The image with each class laid over it in its colour. image: [3,H,W]; None: loaded from the source."""
+        from visus.structures.drawing.multilabel_maps import draw_masks
 
-        return draw_multilabel(self, image)
+        return draw_masks(self.pixels(image), self.masks, self.fractions(), self.ignored)
+
+    def moved(self, move: Move) -> MultiLabelMap:
+        """After an augmentation; uncovered pixels follow the border, and are ignored where it is constant."""
+        codes = [move.maps(plane, IGNORE, move.border) for plane in self.codes]
+        return MultiLabelMap.of_codes(self.classes, np.stack(codes) if codes else np.zeros((0, *move.size), np.uint8))
+
+    def pictures(self) -> dict[str, Image]:
+        """A black and white image of each class."""
+        from PIL import Image
+
+        return {name: Image.fromarray(mask) for name, mask in zip(self.classes, self.masks, strict=True)}
+
+    def words(self) -> str:
+        """The classes that are there, with their shares."""
+        return ", ".join(f"{name} {share:.1%}" for name, share in self.fractions().items() if share > 0)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """One row: the share of each class, then the pixels of each."""
+        areas = {f"{label} pixels": area for label, area in self.areas().items()}
+        return [{"image": name, **self.fractions(), **areas}]
+
+    def narrowed(self, label: str) -> MultiLabelMap:
+        """This class everywhere, and no other."""
+        only = np.zeros_like(self.masks)
+        only[self.classes.index(label)] = True
+        return MultiLabelMap(self.classes, only)
+
+    def mentions(self) -> list[str]:
+        """The classes that are there, that of the largest share first."""
+        return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
+
+    def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - its own names
+        """Counts the pixels of each class; faulty if the map has another size."""
+        if self.size != size:
+            return TargetState.of_other_size(self.size, size)
+        counts = self.class_counts()
+        return TargetState(counts=counts, empty=not counts.any())
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """[K]: the pixels of each class, without ignored ones."""
+        return np.asarray(list(self.areas().values()), np.int64)
+
+    def class_amounts(self) -> NDArray[np.float64]:
+        """[K]: the share of the pixels that bear each class."""
+        return np.fromiter(self.fractions().values(), float)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: the size, each class's share and area; the masks themselves are PNGs."""

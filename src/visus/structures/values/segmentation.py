@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.structures.class_names import object_ids
+from visus.structures.class_names import BACKGROUND_NAMES, object_ids
+from visus.structures.comparison import Comparison
 from visus.structures.components import find_components
+from visus.structures.image_source import ImageSource
+from visus.structures.move import Move
+from visus.structures.outlines import Piece
 from visus.structures.placement import Placement
+from visus.structures.target_state import TargetState
+from visus.structures.values.base import BaseValue
 from visus.structures.values.detections import Detections
 
 if TYPE_CHECKING:
@@ -22,23 +30,26 @@ IGNORE = 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SegmentationMap:
+class SegmentationMap(BaseValue):
     """A class id for every pixel of one image, as truth (``scores`` is None) or as prediction.
 
     Args:
         classes: names of all K classes, at most 255; ids count from 0. Background, where there is one, is a class.
         map: [H,W] uint8 class ids, 0..K-1, or 255 for pixels to ignore.
         scores: [H,W] float32: the probability of the chosen class of each pixel; None in a target.
-        image: [3,H,W] uint8 RGB, kept for :meth:`draw`; None where thousands of values are held.
+        image: where the pixels come from, for :meth:`draw`.
 
     Raises:
         ShapeError: if the arrays do not fit one another or an id names no class.
     """
 
+    unit: ClassVar[str] = "share of the pixels"
+    averaged: ClassVar[bool] = True
+
     classes: tuple[str, ...]
     map: NDArray[np.uint8]
     scores: NDArray[np.float32] | None = None
-    image: NDArray[np.uint8] | None = None
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         if self.map.ndim != 2 or self.map.dtype != np.uint8:
@@ -68,14 +79,13 @@ class SegmentationMap:
 
     def fractions(self) -> dict[str, float]:
         """The share of each class in the pixels that are not ignored; all 0 when every pixel is ignored."""
-        counts = np.bincount(self.map.ravel(), minlength=256)[: len(self.classes)]
+        counts = self.class_counts()
         total = max(int(counts.sum()), 1)
         return {name: float(count) / total for name, count in zip(self.classes, counts, strict=True)}
 
     def areas(self) -> dict[str, int]:
         """The number of pixels of each class."""
-        counts = np.bincount(self.map.ravel(), minlength=256)[: len(self.classes)]
-        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+        return {name: int(count) for name, count in zip(self.classes, self.class_counts(), strict=True)}
 
     def objects(self, *, min_area: int = 1, connectivity: int = 8, grow: float = 0) -> Detections:
         """Counted objects: one for every piece of a class that hangs together.
@@ -113,10 +123,83 @@ class SegmentationMap:
         return replace(self, map=moved, scores=scores, image=None)
 
     def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
-        """The image with the classes laid over it in colour. image: [3,H,W], if this value keeps none."""
-        from visus.structures.map_pictures import draw_segmentation
+        """The image with the classes laid over it in colour. image: [3,H,W]; None: loaded from the source."""
+        from visus.structures.drawing.maps import draw_class_map
 
-        return draw_segmentation(self, image)
+        return draw_class_map(self.pixels(image), self.map, self.classes, self.fractions())
+
+    def moved(self, move: Move) -> SegmentationMap:
+        """After an augmentation; uncovered pixels follow the border, and are ignored where it is constant."""
+        return replace(self, map=move.maps(self.map, IGNORE, move.border), image=None)
+
+    def pictures(self) -> dict[str, Image]:
+        """ "classes": a palette image of class ids; "colours": the same in RGB."""
+        from visus.structures.drawing.maps import colour_picture, index_picture
+
+        return {
+            "classes": index_picture(self.map, self.classes),
+            "colours": colour_picture(self.map, self.classes),
+        }
+
+    def outlined(self) -> Iterator[Piece]:
+        """Every piece of a class that hangs together by edges, but none of classes named background."""
+        import cv2
+
+        for label, name in enumerate(self.classes):
+            if name.lower() in BACKGROUND_NAMES:
+                continue
+            inside = (self.map == label).astype(np.uint8)
+            count, numbers, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
+            for number in range(1, count):
+                left, top, width, height = (int(v) for v in stats[number, :4])
+                window = np.s_[top : top + height, left : left + width]
+                mask = numbers[window] == number
+                score = None if self.scores is None else float(self.scores[window][mask].mean())
+                yield Piece(label, (left, top), mask, score)
+
+    def words(self) -> str:
+        """The classes that are there, with their shares."""
+        return ", ".join(f"{name} {share:.1%}" for name, share in self.fractions().items() if share > 0)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """One row: the share of each class, then the pixels of each."""
+        areas = {f"{label} pixels": area for label, area in self.areas().items()}
+        return [{"image": name, **self.fractions(), **areas}]
+
+    def narrowed(self, label: str) -> SegmentationMap:
+        """This class everywhere."""
+        return SegmentationMap(self.classes, np.full_like(self.map, self.classes.index(label)))
+
+    def mentions(self) -> list[str]:
+        """The classes that are there, that of the largest area first."""
+        return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
+
+    def compared(self, truth: SegmentationMap | None) -> Comparison:
+        """ "difference": where the prediction is wrong."""
+        if truth is None:
+            return Comparison()
+        from visus.structures.drawing.maps import draw_difference
+
+        difference = partial(draw_difference, prediction=self.map, truth=truth.map, classes=truth.classes)
+        return Comparison(pictures={"difference": difference})
+
+    def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
+        """Counts the pixels of each class; faulty if the map has another size or names other classes."""
+        if self.size != size:
+            return TargetState.of_other_size(self.size, size)
+        values = np.bincount(self.map.ravel(), minlength=256).astype(np.int64)
+        if int(values[len(classes) : -1].sum()):
+            return TargetState("unexpected-values", f"class ids up to {int(np.flatnonzero(values[:-1]).max())}")
+        background = 1 if classes[0].lower() == "background" else 0
+        return TargetState(counts=values[: len(classes)], empty=not int(values[background : len(classes)].sum()))
+
+    def class_counts(self) -> NDArray[np.int64]:
+        """[K]: the pixels of each class, without ignored ones."""
+        return np.bincount(self.map.ravel(), minlength=256)[: len(self.classes)].astype(np.int64)
+
+    def class_amounts(self) -> NDArray[np.float64]:
+        """[K]: the share of each class in the pixels that are not ignored."""
+        return np.fromiter(self.fractions().values(), float)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: the size, each class's share and pixels; the map itself is a PNG."""

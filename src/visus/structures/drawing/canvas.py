@@ -1,22 +1,20 @@
-"""Pictures of answers, with Pillow alone: the image with what is known of it written on or under it.
+"""What every picture of an answer needs: the image as a canvas, colours, text, legends and grids; with Pillow alone.
 
-Every function takes an image [3,H,W] uint8 RGB and returns a PIL image. Images under 256 pixels are enlarged so that
-text fits beside them; larger ones keep their size. Boxes and maps are scaled with the image, so a value may be drawn
-on a reduced copy of its file. Colours follow the class id, never the order of drawing.
+Images under 256 pixels are enlarged so that text fits beside them; larger ones keep their size. Boxes and maps are
+scaled with the image, so a value may be drawn on a reduced copy of its file. Colours follow the class id, never the
+order of drawing.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from visus.errors import ShapeError
-from visus.structures.drawable import DrawnDetections, DrawnLabel
 
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -46,9 +44,6 @@ PIXEL_ART = 64
 
 LEGEND_ENTRIES = 12
 
-TAGS_COVER = 0.15
-"""Objects with masks have tags as long as these take up no more than this share of the picture."""
-
 
 def colour_of(class_id: int) -> Colour:
     """The colour of a class: seven colour-blind-safe hues, then the same darker and lighter, 35 in all, then again."""
@@ -69,123 +64,6 @@ def percent(share: float) -> str:
     """A fraction as a percentage; only what is whole reads as 100.0 % and only what is nothing as 0.0 %."""
     shown = min(max(share, 0.001), 0.999) if 0 < share < 1 else share
     return f"{100 * shown:.1f} %"
-
-
-def draw_label(
-    label: DrawnLabel, image: NDArray[np.uint8] | None = None, *, truth: DrawnLabel | None = None
-) -> Image.Image:
-    """The image with its class under it; a prediction has its three most probable classes as bars.
-
-    Args:
-        label: a truth or a prediction.
-        image: [3,H,W] uint8, if the label keeps none.
-        truth: what is right; the caption then says so, in blue for a hit and orange-red for a miss.
-
-    Raises:
-        ShapeError: if no image is at hand.
-    """
-    picture = canvas(image if image is not None else label.image, "a label")
-    rows: list[tuple[str, float | None, Colour]] = []
-    first = colour_of(label.index)
-    if truth is not None:
-        first = RIGHT if truth.name == label.name else WRONG
-    if label.scores is None:
-        rows.append((label.name, None, first))
-    else:
-        order = np.argsort(-label.scores, kind="stable")[:3]
-        rows += [(label.classes[i], float(label.scores[i]), first if i == label.index else UNCOUNTED) for i in order]
-    if truth is not None:
-        verdict = "right" if truth.name == label.name else f"wrong, it is {truth.name}"
-        rows.append((verdict, None, first))
-    return _with_rows(picture, rows)
-
-
-def draw_detections(detections: DrawnDetections, image: NDArray[np.uint8] | None = None) -> Image.Image:
-    """The image with boxes, class names and scores; masks as tinted shapes with an outline; ignored objects in grey.
-
-    Where tags would hide too much (see ``TAGS_COVER``), objects with masks have no boxes and tags but a legend with
-    their number; those of one class then differ in colour from one another.
-
-    Args:
-        detections: a truth or a prediction; no object at all gives the plain image.
-        image: [3,H,W] uint8, if the detections keep none; a reduced copy of the file is fine.
-
-    Raises:
-        ShapeError: if no image is at hand, or one whose shape is not that of the file.
-    """
-    pixels = image if image is not None else detections.image
-    picture = canvas(pixels, "detections")
-    check_same_shape(pixels, detections.size)
-    size = text_size(picture)
-    tag_area = 2.0 * size * 8 * size  # of a dozen letters
-    if detections.masks is not None and len(detections.labels) * tag_area > TAGS_COVER * picture.width * picture.height:
-        return _draw_crowd(detections, picture)
-    height, width = detections.size
-    scale = np.asarray([picture.width / width, picture.height / height] * 2)
-    boxes = detections.boxes * scale
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    colours = [
-        UNCOUNTED if detections.ignored is not None and detections.ignored[i] else colour_of(int(label))
-        for i, label in enumerate(detections.labels)
-    ]
-    large_first = [int(i) for i in np.argsort(-areas, kind="stable")]
-    if detections.masks is not None:
-        for i in large_first:
-            _tint_mask(picture, detections.masks[i], colours[i])
-    line = max(2, size // 7)
-    draw = ImageDraw.Draw(picture)
-    for i in large_first:
-        outline(draw, boxes[i], colours[i], line)
-    best_first = large_first if detections.scores is None else np.argsort(-detections.scores, kind="stable").tolist()
-    texts = []
-    for i in best_first:
-        text = detections.classes[int(detections.labels[i])]
-        if detections.scores is not None:
-            text += f" {percent(float(detections.scores[i]))}"
-        if detections.ignored is not None and detections.ignored[i]:
-            text += " (not counted)"
-        texts.append(text)
-    draw_tags(picture, boxes[best_first], texts, [colours[i] for i in best_first])
-    return picture
-
-
-def draw_tags(
-    picture: Image.Image, boxes: NDArray[np.floating], texts: Sequence[str], colours: Sequence[Colour]
-) -> None:
-    """Writes a text at each box [N,4], in place; the first ones get the best places and lie on top."""
-    size, draw = text_size(picture), ImageDraw.Draw(picture)
-    tags: list[_Tag] = []
-    for text, box, colour in zip(texts, boxes, colours, strict=True):
-        tags.append(_place_tag(text, box, colour, size, picture.size, tags))
-    for tag in reversed(tags):
-        draw.rectangle((tag.x, tag.y, tag.x + tag.width, tag.y + tag.height), fill=tag.colour)
-        where = (tag.x + tag.padding, tag.y + tag.height / 2)
-        draw.text(where, tag.text, fill=ink_on(tag.colour), font=tag.font, anchor="lm")
-
-
-def _draw_crowd(detections: DrawnDetections, picture: Image.Image) -> Image.Image:
-    masks = detections.masks if detections.masks is not None else np.zeros((0, *detections.size), bool)
-    owners = np.zeros(detections.size, np.int32)
-    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
-        owners[masks[i]] = i + 1
-    shown = np.asarray(Image.fromarray(owners).resize(picture.size, Image.Resampling.NEAREST))
-    alone = len(detections.classes) == 1
-    hues = np.arange(len(masks)) % len(HUES) if alone else detections.labels
-    table = np.asarray([PAPER, *(colour_of(int(hue)) for hue in hues)], np.float32)
-    if detections.ignored is not None:
-        table[1:][detections.ignored] = UNCOUNTED
-    values = np.asarray(picture).astype(np.float32)
-    inside = shown > 0
-    values[inside] = 0.6 * values[inside] + 0.4 * table[shown[inside]]
-    rim = inside & edges(shown)
-    values[rim] = table[shown[rim]]
-    counts = np.bincount(detections.labels, minlength=len(detections.classes))
-    entries = [
-        (f"{count:,} {name}", INK if alone else colour_of(k))
-        for k, (name, count) in enumerate(zip(detections.classes, counts.tolist(), strict=True))
-        if count
-    ]
-    return with_legend(Image.fromarray(values.round().astype(np.uint8)), entries[:LEGEND_ENTRIES])
 
 
 def grid(
@@ -318,7 +196,7 @@ def font_of(size: int, text: str) -> Font:
         return ImageFont.load_default(size=size)
 
 
-def _fitted(text: str, size: int, room: float) -> tuple[str, Font]:
+def fitted_text(text: str, size: int, room: float) -> tuple[str, Font]:
     """The text on one line, cut with dots where it is wider than the room, and its font."""
     text = " ".join(text.split())
     font = font_of(size, text)
@@ -340,7 +218,7 @@ def _write(
     row: int,
 ) -> None:
     """One line of text, in the middle of a row's height, from the left corner on."""
-    text, font = _fitted(text, size, room)
+    text, font = fitted_text(text, size, room)
     if text:
         draw.text((corner[0], corner[1] + row / 2), text, fill=colour, font=font, anchor="lm")
 
@@ -353,7 +231,7 @@ def _sheet(picture: Image.Image, added: int, size: int) -> tuple[Image.Image, Im
     return sheet, ImageDraw.Draw(sheet), round(0.6 * size)
 
 
-def _with_rows(picture: Image.Image, rows: Sequence[tuple[str, float | None, Colour]]) -> Image.Image:
+def with_rows(picture: Image.Image, rows: Sequence[tuple[str, float | None, Colour]]) -> Image.Image:
     """The picture with rows of text under it; a row with a share has a bar."""
     size = text_size(picture)
     row, bar = round(1.5 * size), max(3, size // 4)
@@ -387,7 +265,7 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
     places: list[tuple[int, int, str, Colour]] = []
     x, y = left, 0
     for text, colour in entries:
-        shown, font = _fitted(text, size, width - 2 * left - 1.5 * mark)
+        shown, font = fitted_text(text, size, width - 2 * left - 1.5 * mark)
         needed = round(1.5 * mark + font.getlength(shown) + 1.2 * size)
         if x > left and x + needed - 1.2 * size > width - left:
             x, y = left, y + row
@@ -402,54 +280,6 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
     return sheet
 
 
-def outline(draw: ImageDraw.ImageDraw, box: NDArray[np.floating], colour: Colour, line: int) -> None:
-    """A box in its colour between two thin dark lines, so that it stands out on any ground."""
-    x1, y1, x2, y2 = (float(value) for value in box)
-    x1, x2, y1, y2 = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
-    draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK, width=line + 2)
-    draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=line)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tag:
-    text: str
-    font: Font
-    colour: Colour
-    padding: int
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def shared_area(self, other: _Tag) -> float:
-        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        along = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        return max(across, 0) * max(along, 0)
-
-
-def _place_tag(
-    text: str,
-    box: NDArray[np.floating],
-    colour: Colour,
-    size: int,
-    limits: tuple[int, int],
-    placed: Sequence[_Tag],
-) -> _Tag:
-    """A text on its class's colour at an edge of its box: where it hides least of earlier tags; never off the picture.
-
-    Best of all above the box, then inside its top edge, below it, inside its bottom edge.
-    """
-    padding = max(2, size // 5)
-    text, font = _fitted(text, size, limits[0] - 2 * padding)
-    width, height = font.getlength(text) + 2 * padding, float(size + 2 * padding)
-    x = min(max(float(box[0]) - 1, 0), max(0, limits[0] - width))
-    top, bottom = float(box[1]), float(box[3])
-    rows = [y for y in (top - height, top, bottom, bottom - height) if 0 <= y <= limits[1] - height]
-    rows = rows or [max(0, min(top, limits[1] - height))]
-    tags = [_Tag(text, font, colour, padding, x, y, width, height) for y in rows]
-    return min(tags, key=lambda tag: sum(tag.shared_area(other) for other in placed))
-
-
 def edges(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
     """[H,W] bool: pixels that have a neighbour below or to the right, or are one, of another value."""
     edge = np.zeros(ids.shape, bool)
@@ -459,12 +289,3 @@ def edges(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
     edge[:, 1:] |= right
     edge[:, :-1] |= right
     return edge
-
-
-def _tint_mask(picture: Image.Image, mask: NDArray[np.bool_], colour: Colour) -> None:
-    """Tints a mask [H,W] of any size onto the picture, in place, with its outline in full colour."""
-    if not mask.any():
-        return
-    shape = np.asarray(Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST))
-    cover = np.where(shape, np.where(edges(shape), 255, 100), 0).astype(np.uint8)
-    picture.paste(colour, (0, 0), Image.fromarray(cover))

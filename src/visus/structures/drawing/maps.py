@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from PIL import Image
 
 from visus.errors import ShapeError
 from visus.structures.class_names import BACKGROUND_NAMES
-from visus.structures.drawable import DrawnSegmentation
-from visus.structures.drawing import (
+from visus.structures.drawing.canvas import (
     FAINT,
     HUES,
     LEGEND_ENTRIES,
@@ -34,26 +33,29 @@ MISSED, SURPLUS, CONFUSED = WRONG, HUES[6], HUES[3]
 _RIGHT_GREY = (0.35, 125.0)  # contrast kept of the image, and the grey added to it
 
 
-def draw_segmentation(segmentation: DrawnSegmentation, image: NDArray[np.uint8] | None = None) -> Image.Image:
+def draw_class_map(
+    image: NDArray[np.uint8] | None, map_: NDArray[np.uint8], classes: Sequence[str], shares: Mapping[str, float]
+) -> Image.Image:
     """The image with classes laid over it in colour, edges between them, and a legend with each class's share.
 
     A class named "background" stays clear; pixels to ignore are hatched in grey.
 
     Args:
-        segmentation: a truth or a prediction.
-        image: [3,H,W] uint8, if the map keeps none; a reduced copy of the file is fine.
+        image: [3,H,W] uint8; a reduced copy of the file is fine.
+        map_: [h,w] class ids, 255 to ignore.
+        classes: the names of the K classes.
+        shares: the share of each class, for the legend.
 
     Raises:
-        ShapeError: if no image is at hand, or one whose shape is not that of the map.
+        ShapeError: if there is no image, or one whose shape is not that of the map.
     """
-    pixels = image if image is not None else segmentation.image
-    picture = canvas(pixels, "a segmentation map")
-    check_same_shape(pixels, segmentation.size)
-    ids = np.asarray(Image.fromarray(segmentation.map).resize(picture.size, Image.Resampling.NEAREST))
+    picture = canvas(image, "a segmentation map")
+    check_same_shape(image, (map_.shape[0], map_.shape[1]))
+    ids = np.asarray(Image.fromarray(map_).resize(picture.size, Image.Resampling.NEAREST))
     values = np.asarray(picture).astype(np.float32)
-    clear = _background(segmentation.classes)
+    clear = _background(classes)
     table = np.asarray([colour_of(i) for i in range(256)], np.float32)
-    known = ids < len(segmentation.classes)
+    known = ids < len(classes)
     tinted = known & ~np.isin(ids, clear)
     rim = edges(ids) & known
     values[tinted] = 0.5 * values[tinted] + 0.5 * table[ids[tinted]]
@@ -65,7 +67,7 @@ def draw_segmentation(segmentation: DrawnSegmentation, image: NDArray[np.uint8] 
 
     entries = [
         (f"{name} {percent(share)}", FAINT if i in clear else colour_of(i), share)
-        for i, (name, share) in enumerate(segmentation.fractions().items())
+        for i, (name, share) in enumerate(shares.items())
         if share > 0
     ]
     entries.sort(key=lambda entry: -entry[2])
@@ -96,7 +98,11 @@ def colour_picture(ids: NDArray[np.uint8], classes: Sequence[str]) -> Image.Imag
 
 
 def draw_difference(
-    prediction: DrawnSegmentation, truth: DrawnSegmentation, image: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8] | None,
+    *,
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    classes: Sequence[str],
 ) -> Image.Image:
     """Where a prediction is wrong: right pixels in grey, wrong ones in strong colours, ignored ones hatched.
 
@@ -104,20 +110,21 @@ def draw_difference(
     pixels that count.
 
     Args:
-        prediction, truth: maps of one size.
-        image: [3,H,W] uint8, if neither map keeps one; a reduced copy of the file is fine.
+        image: [3,H,W] uint8; a reduced copy of the file is fine.
+        prediction: [h,w] class ids.
+        truth: [h,w] class ids, 255 to ignore.
+        classes: the names of the K classes.
 
     Raises:
-        ShapeError: if the maps differ in size, or no image of their shape is at hand.
+        ShapeError: if the maps differ in size, or there is no image of their shape.
     """
-    if prediction.size != truth.size:
+    if prediction.shape != truth.shape:
         raise ShapeError(
-            "a prediction must be as large as its truth", expected=f"{truth.size}", got=f"{prediction.size}"
+            "a prediction must be as large as its truth", expected=f"{truth.shape}", got=f"{prediction.shape}"
         )
-    pixels = image if image is not None else prediction.image if prediction.image is not None else truth.image
-    picture = canvas(pixels, "a difference")
-    check_same_shape(pixels, truth.size)
-    kinds = _kinds(prediction, truth)
+    picture = canvas(image, "a difference")
+    check_same_shape(image, (truth.shape[0], truth.shape[1]))
+    kinds = _kinds(prediction, truth, classes)
     shares = [float(share) for share in np.bincount(kinds.ravel(), minlength=5) / max(int((kinds < 4).sum()), 1)]
     shown = np.asarray(Image.fromarray(kinds).resize(picture.size, Image.Resampling.NEAREST))
     grey = np.asarray(picture.convert("L")).astype(np.float32)
@@ -129,7 +136,7 @@ def draw_difference(
     values[(shown == 4) & stripes] = UNCOUNTED
     values[(shown == 4) & ~stripes] = PAPER
     names = {1: ("missed", MISSED), 2: ("too much", SURPLUS), 3: ("another class", CONFUSED)}
-    if not _background(truth.classes):
+    if not _background(classes):
         names[1] = ("wrong", WRONG)
     entries = [(f"{name} {percent(shares[kind])}", colour) for kind, (name, colour) in names.items() if shares[kind]]
     if not entries:
@@ -143,14 +150,14 @@ def _background(classes: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(classes) if name.lower() in BACKGROUND_NAMES]
 
 
-def _kinds(prediction: DrawnSegmentation, truth: DrawnSegmentation) -> NDArray[np.uint8]:
+def _kinds(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
     """[H,W]: 0 right, 1 missed (or simply wrong), 2 too much, 3 another class, 4 not counted."""
-    wrong = prediction.map != truth.map
-    ground = _background(truth.classes)
+    wrong = prediction != truth
+    ground = _background(classes)
     kinds = np.where(wrong, 1, 0).astype(np.uint8)
     if ground:
-        empty, said_empty = np.isin(truth.map, ground), np.isin(prediction.map, ground)
+        empty, said_empty = np.isin(truth, ground), np.isin(prediction, ground)
         kinds[wrong & empty] = 2
         kinds[wrong & ~empty & ~said_empty] = 3
-    kinds[truth.map >= len(truth.classes)] = 4
+    kinds[truth >= len(classes)] = 4
     return kinds

@@ -1,0 +1,1 @@
+"""Pictures of answers: functions of arrays, which the values call."""

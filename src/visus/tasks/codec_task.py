@@ -1,0 +1,124 @@
+"""What all tasks share whose losses and answers are those of the network's codec."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from visus.data.augmentation.preparing import Prepared
+from visus.errors import ShapeError, TaskMismatchError
+from visus.models.protocols import Codec
+from visus.structures import Batch, Target
+from visus.tasks.codecs import own_codec
+from visus.tasks.options import LossOptions
+from visus.tasks.stacking import stack_images
+from visus.tasks.task import Metric, PrimaryMetric, quality_by
+
+
+class CodecTask(ABC):
+    """A task whose networks bring a codec; those of plain logits override :meth:`codec`.
+
+    Args:
+        classes: names of the K classes.
+        loss: choices inside the loss.
+
+    Attributes:
+        name: of the task's card.
+        primary: the score that chooses the best checkpoint.
+        choices: the fields of :class:`LossOptions` that this task has.
+
+    Raises:
+        RecipeError: if ``loss`` has a choice of another task.
+    """
+
+    name: str
+    primary: PrimaryMetric
+    choices: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
+        self.classes = classes
+        self._loss = loss or LossOptions()
+        self._loss.require_only(self.name, self.choices)
+
+    def codec(self, network: nn.Module) -> Codec:
+        """The codec that trains the network and reads its outputs.
+
+        Raises:
+            TaskMismatchError: if the network brings none.
+        """
+        return own_codec(network, self.name)
+
+    def collate(self, prepared: Sequence[Prepared]) -> Batch:
+        """images [N,C,H,W] uint8; targets a list of N values in network pixels, or None for unlabelled images.
+
+        Raises:
+            ShapeError: if the images are not of one size.
+        """
+        return batch_of(prepared, [item.target for item in prepared])
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the network's codec; finite, and differentiable, without a single object or class too.
+
+        Raises:
+            TaskMismatchError: if the images have no labels, or the network no codec.
+        """
+        if batch.targets is None:
+            raise TaskMismatchError(
+                f"the loss of {self.name} needs labels", expected="a label for each image", got="unlabelled images"
+            )
+        return self.codec(network).losses(network, batch)
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[Any]:
+        """One value an image, in network pixels.
+
+        Raises:
+            ShapeError: if the codec does not answer for each image once.
+        """
+        answers = self.codec(network).answers(network, batch)
+        if len(answers) != len(batch):
+            raise ShapeError(
+                "a network must answer for each image once",
+                expected=f"{len(batch)} answers",
+                got=f"{len(answers)}",
+            )
+        return [self._named(value) for value in answers]
+
+    @abstractmethod
+    def metrics(self) -> Metric:
+        """A fresh metric."""
+
+    def image_quality(self, prediction: Any, truth: Any) -> float:
+        """The primary score of one image."""
+        return quality_by(self.metrics(), self.primary, prediction, truth)
+
+    @abstractmethod
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+        """[N]: the score of what was predicted, for an explanation to differentiate."""
+
+    def _named(self, value: Any) -> Any:
+        """A value whose codec numbered its classes, with their names; one of no classes as it is."""
+        is_named = getattr(value, "classes", self.classes) == self.classes
+        return value if is_named else replace(value, classes=self.classes)
+
+
+def batch_of(prepared: Sequence[Prepared], targets: Any) -> Batch:
+    """Prepared samples with targets that were put together; ``targets`` is None where any sample has none.
+
+    Raises:
+        ShapeError: if the images are not of one size.
+    """
+    return Batch(
+        images=stack_images(prepared),  # [N, C, H, W]
+        targets=targets if is_labelled(prepared) else None,
+        placements=[item.placement for item in prepared],
+        ids=[item.id for item in prepared],
+    )
+
+
+def is_labelled(prepared: Sequence[Prepared]) -> bool:
+    """Whether each sample has a target."""
+    return all(item.target is not None for item in prepared)

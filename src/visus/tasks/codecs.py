@@ -1,0 +1,262 @@
+"""Codecs of networks that bring none: plain logits of an image, and plain logits of every pixel.
+
+Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network's outputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from visus.errors import RecipeError, ShapeError, TaskMismatchError
+from visus.losses.class_weights import balanced_weights, count_classes
+from visus.losses.cross_entropy import cross_entropy
+from visus.models.codecs import ClassifierCodec
+from visus.models.protocols import Codec, Output
+from visus.structures import Batch
+from visus.tasks.mirroring import Part, loses_border, network_output, pieces
+from visus.tasks.options import LossOptions
+
+C = TypeVar("C", bound=Codec)
+
+TILE = 1024
+"""Images with a longer side are answered in pieces of about this many pixels a side, so that memory stays bounded."""
+
+STEP = 64
+"""Pieces begin at multiples of this, so that poolings fall on the same pixels as in the whole image."""
+
+CONTEXT = 128
+"""Pixels around a piece that a network with padded convolutions sees and does not answer for."""
+
+BLEND = 64
+"""Half the width of the seams, in which the probabilities of two pieces go over into one another in a straight line."""
+
+
+def own_codec(network: nn.Module, task: str) -> Codec:
+    """The codec that a network brings.
+
+    Raises:
+        TaskMismatchError: if it brings none, which the task cannot do without.
+    """
+    codec = getattr(network, "codec", None)
+    if codec is None:
+        raise TaskMismatchError(
+            f"{type(network).__name__} has no codec, so its outputs cannot be read as {task}",
+            expected=f"a network for {task}",
+            got="a network without a codec",
+            remedy=f"visus models --task {task} lists the networks",
+        )
+    return cast(Codec, codec)
+
+
+def codec_or_plain(network: nn.Module, plain: C, loss: LossOptions) -> C:
+    """The codec that a network brings, or ``plain`` where it brings none.
+
+    Raises:
+        RecipeError: if it brings one, and the recipe makes choices in the loss of the plain one.
+    """
+    codec = getattr(network, "codec", None)
+    if codec is None:
+        return plain
+    changed = loss.changed()
+    if changed:
+        name = changed[0]
+        raise RecipeError(
+            f"{type(network).__name__} has a loss of its own, which loss.{name} does not change",
+            expected=f"loss.{name} left at {getattr(LossOptions(), name)}",
+            got=str(getattr(loss, name)),
+            remedy="leave it away, or choose a network with one logit a class",
+        )
+    return cast(C, codec)
+
+
+class LogitsCodec(ClassifierCodec):
+    """Softmax cross-entropy on logits [N,K], also of auxiliary heads (:class:`~visus.models.protocols.Output`).
+
+    Args:
+        classes: K.
+        loss: ``label_smoothing`` and ``class_weights`` are read.
+        frequencies: [K] share or count of each class in the training images, for ``class_weights`` "balanced"; None:
+            they are counted in every batch anew.
+    """
+
+    def __init__(self, classes: int, loss: LossOptions, frequencies: Any = None) -> None:
+        self.classes = classes
+        self._loss = loss
+        self._frequencies = frequencies
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """ "cross_entropy", and "auxiliary" with the network's own weight for each auxiliary head.
+
+        The id -100 does not count; without others the terms are 0.
+
+        Raises:
+            ShapeError: if the network was built for another number of classes.
+        """
+        output = _output(network(batch.images))
+        targets = self.encode(batch.targets, batch.images.device)
+        return _with_auxiliary(network, output, lambda logits: {"cross_entropy": self._cross_entropy(logits, targets)})
+
+    def terms(self, outputs: Any, encoded: Tensor) -> dict[str, Tensor]:
+        """ "cross_entropy" of the output alone."""
+        return {"cross_entropy": self._cross_entropy(_output(outputs).logits, encoded)}
+
+    def logits(self, outputs: Any) -> Tensor:
+        """The network's own logits [N,K].
+
+        Raises:
+            ShapeError: if there are not K of them an image.
+        """
+        logits = _output(outputs).logits
+        if logits.ndim != 2 or logits.shape[1] != self.classes:
+            raise ShapeError(
+                "a classifier must answer with one value an image and class",
+                expected=f"[N, {self.classes}]",
+                got=str(list(logits.shape)),
+                remedy=f"build the network with classes={self.classes}",
+            )
+        return logits
+
+    def decode(self, outputs: Any) -> Tensor:
+        """The softmax [N,K] of the logits."""
+        return self.logits(outputs).float().softmax(1)
+
+    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        weights = None
+        if self._loss.class_weights != "none":
+            counted = count_classes(targets, self.classes) if self._frequencies is None else self._frequencies
+            weights = balanced_weights(counted)
+        smoothing = self._loss.label_smoothing
+        return cross_entropy(self.logits(logits), targets, class_weights=weights, label_smoothing=smoothing)
+
+
+class PixelCodec(ABC):
+    """K logits for every pixel; what they mean is for those that inherit to say.
+
+    Every pixel of the batch is trained and answered, by networks that restrict their input's size or lose pixels at
+    the border, too: they see the image with mirrored borders (:mod:`visus.tasks.mirroring`).
+
+    Args:
+        classes: names of the K classes.
+    """
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+
+    @abstractmethod
+    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """The terms of the loss of one head. logits: [N,K,H,W]; targets: as the task collates them."""
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """[N,K,H,W] float32 of logits of that shape."""
+
+    @abstractmethod
+    def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
+        """One map an image, as large as the batch's images, from :meth:`rows_of_pieces`."""
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the logits, and "auxiliary", the same of each auxiliary head by the network's weight for it.
+
+        They are 0 where every pixel is ignored.
+
+        Raises:
+            ShapeError: if the network does not answer with K logits a pixel.
+        """
+        output = network_output(network, batch.images, _whole(batch.images))
+        return _with_auxiliary(network, output, lambda logits: self.terms(self.logits(logits), batch.targets))
+
+    def rows_of_pieces(self, network: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """The probabilities [N,K,h,W] of the images' rows, from top to bottom, about one row of pieces at a time."""
+        size = (images.shape[2], images.shape[3])
+        parts = pieces(size, TILE, STEP)
+        is_exact = loses_border(network)  # every answer has its whole surroundings, and is the same in every piece
+        context, blend = (0, 0) if len(parts) == 1 or is_exact else (CONTEXT, BLEND)
+        waiting: Tensor | None = None  # sums of the last rows, which the next pieces reach into
+        for top in sorted({part.top for part in parts}):
+            row = [part.grown(blend, size) for part in parts if part.top == top]
+            first, last = row[0].top, row[0].top + row[0].height
+            total = torch.zeros(len(images), len(self.classes), last - first, size[1], device=images.device)
+            for part in row:
+                seen = part.grown(context, size)
+                logits = self.logits(network_output(network, images, seen)).detach()
+                down, across = part.top - seen.top, part.left - seen.left
+                logits = logits[:, :, down : down + part.height, across : across + part.width]
+                columns = slice(part.left, part.left + part.width)
+                weights = _ramp(first, last, size[0], blend)[:, None] * _ramp(
+                    columns.start, columns.stop, size[1], blend
+                )
+                total[..., columns] += self.probabilities(logits) * weights.to(images.device)
+            if waiting is not None:
+                total[:, :, : waiting.shape[2]] += waiting
+            done = last if last == size[0] else last - 2 * blend
+            yield slice(first, done), total[:, :, : done - first]
+            waiting = total[:, :, done - first :]
+
+    def logits(self, outputs: Any) -> Tensor:
+        """The logits [N,K,H',W'] of raw outputs, without those of auxiliary heads.
+
+        Raises:
+            ShapeError: if there are not K of them a pixel.
+        """
+        logits = _output(outputs).logits
+        if logits.ndim != 4 or logits.shape[1] != len(self.classes):
+            raise ShapeError(
+                "a segmentation network must answer with one logit a pixel and class",
+                expected=f"[N, {len(self.classes)}, H, W]",
+                got=str(list(logits.shape)),
+                remedy=f"build the network with classes={len(self.classes)}",
+            )
+        return logits
+
+
+def aligned(logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [N,K,H',W'] and values [...,H,W] of the same pixels.
+
+    Outputs larger than the values come from a fitted batch (see ``mirroring.fitted``), with mirrored pixels at the
+    right and at the bottom; smaller ones are the centre of the values.
+    """
+    for axis in (-2, -1):
+        answered, asked = logits.shape[axis], values.shape[axis]
+        values = values.narrow(axis, max(asked - answered, 0) // 2, min(asked, answered))
+        logits = logits.narrow(axis, 0, values.shape[axis])
+    return logits, values
+
+
+def _output(outputs: Any) -> Output:
+    return outputs if isinstance(outputs, Output) else Output(outputs)
+
+
+def _with_auxiliary(
+    network: nn.Module, output: Output, terms_of: Callable[[Tensor], Mapping[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The terms of the output's logits, and as "auxiliary" those of the auxiliary heads, weighted by the network."""
+    terms = dict(terms_of(output.logits))
+    if output.auxiliary:
+        shares = cast("tuple[float, ...]", network.auxiliary_weights)
+        sums = [_sum(terms_of(logits)) for logits in output.auxiliary]
+        terms["auxiliary"] = torch.stack([w * loss for w, loss in zip(shares, sums, strict=True)]).sum()
+    return terms
+
+
+def _sum(terms: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
+
+
+def _whole(images: Tensor) -> Part:
+    return Part(0, 0, images.shape[2], images.shape[3])
+
+
+def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:
+    """[stop - start] weights of a piece along one axis: 1, but rising and falling over 2 blend pixels at inner ends."""
+    places = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    weights = torch.ones_like(places)
+    if start > 0 and blend:
+        weights = torch.minimum(weights, (places - start) / (2 * blend))
+    if stop < side and blend:
+        weights = torch.minimum(weights, (stop - places) / (2 * blend))
+    return weights

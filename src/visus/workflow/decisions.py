@@ -1,0 +1,289 @@
+"""The decisions of a training's preparation, one function each, in the order in which they are made.
+
+Each takes what was decided before it; ``said`` collects a line for people about what was chosen and why.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.dataset import Dataset, Finding
+from visus.data.object_separation import SEPARATIONS
+from visus.data.pixels.intensity import PICTURE, ranged, survey
+from visus.engine.model_file import read_info
+from visus.engine.recipe import Recipe
+from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
+from visus.models.card import Card
+from visus.recipes.own_data import DataFacts
+from visus.recipes.phases import PHASES, PhaseOf
+from visus.structures import Sample
+from visus.structures.task_cards import task_card
+from visus.workflow.request import Request
+
+LOOKED_AT = 32
+"""So many training images are decoded to learn their size and whether they have colour."""
+
+
+def require_machine(request: Request) -> None:
+    """Raises UsageError for a device that no machine has, or for no process. Whether this machine has the device is
+    seen when torch is there."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", request.device):
+        raise UsageError(
+            f"there is no device {request.device}",
+            expected="auto, cpu, cuda, cuda:1 or mps",
+            got=request.device,
+            remedy="visus doctor lists the devices of this machine",
+        )
+    if request.processes < 1:
+        raise UsageError("a training needs at least one process", expected="1 or more", got=str(request.processes))
+
+
+def open_training_data(request: Request, format: str | None, said: list[str]) -> tuple[Dataset, str]:
+    """The data set and its task.
+
+    Raises:
+        DataError: if the data cannot be read or hold no training images.
+        TaskMismatchError, UsageError: if the labels allow neither the task nor its options.
+    """
+    from visus.data.reading.opening import open_data
+
+    dataset = open_data(request.data, task=request.task, format=format, task_options=request.task_options)
+    task = dataset.choose_task(request.task)
+    if not dataset.splits.get("train"):
+        raise DataError(f"{dataset.name} has no training images", expected="a split named train")
+    said.append(dataset.describe(task))
+    separation = dataset.task_options.get("touching")
+    if separation:
+        said.append(f"touching objects: {separation}, {SEPARATIONS[separation]} (another with --touching)")
+    said += [finding.message for finding in dataset.findings if finding.kind == "several-objects"]
+    return dataset, task
+
+
+def look_at(dataset: Dataset, task: str) -> DataFacts:
+    """Size and colour of the training images, from an even sample of them."""
+    samples = dataset.split("train")
+    chosen: list[Sample] = [
+        samples[i] for i in np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples)), dtype=int)
+    ]
+    sizes, grey = [], True
+    for sample in chosen:
+        try:
+            pixels = sample.image.load()
+        except DataError:
+            continue  # the checks will name it
+        sizes.append(pixels.shape[1:])
+        grey = grey and (
+            pixels.strides[0] == 0 or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
+        )
+    if not sizes:
+        raise DataError(
+            f"no image of {dataset.name} can be read",
+            got="; ".join(sample.id for sample in chosen[:5]),
+            remedy="visus data check names each and says why",
+        )
+    height, width = np.median(np.asarray(sizes), axis=0)
+    return DataFacts(
+        images=len(samples),
+        classes=len(dataset.classes[task]),
+        size=(int(height), int(width)),
+        grey=grey,
+        channels=dataset.values.channels,
+    )
+
+
+def with_model(request: Request, task: str, facts: DataFacts, said: list[str]) -> Request:
+    """The request with a model: the one asked for, or the default for such data."""
+    from visus.recipes.choice import choose_model
+
+    if request.model is not None:
+        return request
+    model, backbone = choose_model(task, facts)
+    chosen = request.backbone or backbone or None
+    said.append(f"model chosen: {model}{f' on {chosen}' if chosen else ''} (another with --model)")
+    return replace(request, model=model, backbone=chosen)
+
+
+def with_phase(request: Request, said: list[str]) -> Request:
+    """The request with model and recipe of its phase, where the recipe is the name of a training in phases.
+
+    Raises:
+        RecipeError: if these phases do not lead to the model.
+    """
+    phase = request.phase
+    if phase is None and isinstance(request.recipe, str) and request.recipe in PHASES:
+        phase = PhaseOf(request.recipe, 0, _card(request).full_name, dict(request.changes))
+    if phase is None:
+        return request
+    said.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
+    return replace(request, model=phase.model, backbone=None, recipe=phase.recipe, phase=phase)
+
+
+def _card(request: Request) -> Card:
+    from visus.models.catalog import find
+
+    name = f"{request.model}+{request.backbone}" if request.backbone else str(request.model)
+    return find(name, pretrained=_checked_weights(request.weights) != "none")
+
+
+def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:
+    """The card of the request's model; raises TaskMismatchError if the model is for another task."""
+    card = _card(request)
+    wanted = task_card(task).model_task
+    if card.task != wanted:
+        raise TaskMismatchError(
+            f"{card.name} does not fit the task",
+            expected=f"a model for {wanted}",
+            got=f"{card.name}, a model for {card.task}",
+            remedy=f"visus models --task {wanted} lists those that fit"
+            + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
+        )
+    return card
+
+
+def _starts_from(card: Card) -> Card:
+    """The card whose published weights a training starts from: the backbone's, where there is one."""
+    from visus.models.catalog import find
+
+    return find(card.backbone) if card.backbone else card
+
+
+def starting_weights(request: Request, card: Card, said: list[str]) -> str:
+    """ "none", "default" or the path of an existing file; "none" in place of published weights that do not exist."""
+    weights = _checked_weights(request.weights)
+    source = _starts_from(card)
+    if weights == "default" and not source.weights:
+        said.append(f"no published weights exist for {source.full_name}: it starts from random ones")
+        return "none"
+    return weights
+
+
+def _checked_weights(weights: str | None) -> str:
+    """ "none", "default" (also for None: what a person with few images wants) or the path of an existing file."""
+    if weights is None or weights in ("none", "default"):
+        return weights or "default"
+    path = Path(weights)
+    if not path.is_file():
+        raise WeightsError(
+            f"no such weights file: {weights}",
+            expected="none, default, or the path of a file",
+            got="no file of this name",
+            remedy="check the path, or start without: --weights none",
+        )
+    return str(path.resolve())
+
+
+def recipe_for(request: Request, card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """The recipe asked for, or the default of the model for such data, with the request's changes."""
+    from visus.recipes.choice import choose_recipe
+
+    recipe = _named_recipe(request.recipe)
+    if recipe is not None:
+        return recipe.with_changes(request.changes)
+    recipe = choose_recipe(card, facts, pretrained=pretrained).with_changes(request.changes)
+    if recipe.channels is not None:  # pages that are channels have no colours to be changed: the default is another
+        stacked = replace(facts, channels=recipe.channels)
+        recipe = choose_recipe(card, stacked, pretrained=pretrained).with_changes(request.changes)
+    return recipe
+
+
+def _named_recipe(recipe: str | Path | Recipe | None) -> Recipe | None:
+    from visus.recipes.published import PUBLISHED
+
+    if recipe is None or isinstance(recipe, Recipe):
+        return recipe
+    if str(recipe) in PUBLISHED:
+        return PUBLISHED[str(recipe)]
+    path = Path(recipe)
+    if path.is_file():
+        return Recipe.load(path)
+    raise RecipeError(
+        f"no such recipe: {recipe}",
+        expected="a YAML file, or one of " + ", ".join([*PUBLISHED, *PHASES]),
+        got=str(recipe),
+    )
+
+
+def with_pixel_values(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The data set with its pixels read as the recipe says: so many channels, this range of values."""
+    if recipe.channels is None and recipe.value_range is None:
+        return dataset
+    values = survey(dataset.split("train"), channels=recipe.channels, value_range=recipe.value_range)
+    splits = {split: ranged(samples, values.value_range) for split, samples in dataset.splits.items()}
+    return replace(dataset, splits=splits, values=values)
+
+
+def channels_for(weights: str, card: Card, facts: DataFacts) -> int:
+    """Of the network's input: those of images that are no pictures; else those of the weights where that is known, else
+    colour where the images have any."""
+    own = _starts_from(card).input[0]
+    if facts.channels not in PICTURE:
+        return facts.channels
+    if weights == "default":
+        return own
+    if weights != "none":
+        with suppress(WeightsError):  # another kind of file: its first kernels are fitted
+            return read_info(Path(weights)).in_channels
+    return own if facts.grey else 3
+
+
+def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tuple[Finding, ...]]:
+    """The repaired data set and the findings of the checks; raises DataError if a finding stops a training.
+
+    ``data``: what the person called the data set.
+    """
+    from visus.data.inspection.checks import check_before_training, repair
+
+    findings = tuple(check_before_training(dataset, task))
+    stops = [finding for finding in findings if finding.severity == "stop"]
+    if stops:
+        raise DataError(
+            f"{dataset.name} cannot be trained on: {stops[0].message}"
+            + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
+            expected="data without a finding that stops a training",
+            got="; ".join(stops[0].examples[:5]) or stops[0].kind,
+            remedy=f"visus data check {data} lists every finding",
+        )
+    return repair(dataset, list(findings)), findings
+
+
+def with_own_anchors(
+    recipe: Recipe,
+    dataset: Dataset,
+    card: Card,
+    facts: DataFacts,
+    channels: int,
+    *,
+    pretrained: bool,
+    said: list[str],
+) -> Recipe:
+    """The recipe with anchors from the training images' boxes; unchanged for models without anchors, and where there
+    are fewer different boxes than anchors."""
+    from visus.recipes.choice import own_anchors, training_preprocessing
+
+    count = own_anchors(card, facts.classes, pretrained=pretrained)
+    if not count:
+        return recipe
+    from visus.data.inspection.box_shapes import box_shapes
+    from visus.ops.anchor_clustering import cluster_shapes
+
+    shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
+    different = len(np.unique(shapes, axis=0))
+    if different < count:
+        said.append(f"anchors: the published ones, for {different} different boxes are too few for {count} anchors")
+        return recipe
+    clusters = cluster_shapes(shapes, count)
+    anchors = [[round(float(width), 2), round(float(height), 2)] for width, height in clusters.anchors]
+    said.append(
+        f"anchors: {count} found among {len(shapes):,} boxes, mean IoU {clusters.mean_iou:.1%} (visus data anchors)"
+    )
+    return recipe.with_changes({"model_options.anchors": anchors})
+
+
+def repairs(findings: tuple[Finding, ...]) -> list[str]:
+    """A line for each fault that was repaired."""
+    return [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]

@@ -1,0 +1,52 @@
+"""What a person asks of a training, before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from visus.engine.recipe import Recipe
+from visus.recipes.phases import PhaseOf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The arguments of :func:`visus.train`; None: to be chosen.
+
+    Args:
+        data: a folder, a file, or the name of a data set.
+        model: such as "resnet18", "resnet18@torchvision" or "ssd+mobilenet_v2".
+        task: the name of a task.
+        format: the reader of the data.
+        backbone: of a composed model.
+        weights: "none", "default" or the path of a file.
+        recipe: a recipe, the name of one or of a training in phases, or a YAML file.
+        changes: of the recipe, from the name of a field to its value.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        workers: processes that load images.
+        processes: processes that train together.
+        deterministic: only operators that give the same result twice (CUDA).
+        task_options: how the data are read for the task, such as {"touching": "border"}.
+        name: of the run folder.
+        out: the folder that holds run folders.
+        phase: which part of a training in phases this is; None: a training of one piece, or the first part.
+    """
+
+    data: str | Path
+    model: str | None = None
+    task: str | None = None
+    format: str | None = None
+    backbone: str | None = None
+    weights: str | None = None
+    recipe: str | Path | Recipe | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    workers: int | None = None
+    processes: int = 1
+    deterministic: bool = False
+    task_options: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    out: str | Path = "runs"
+    phase: PhaseOf | None = None

@@ -1,0 +1,308 @@
+"""The course of one run: from a preparation to a run folder with a judged model and a report."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from visus.engine.run_folder import RunFolder, new_folder
+from visus.errors import InterruptedRunError, VisusError
+from visus.structures import Sample
+from visus.workflow.plan import Plan, Preparation
+
+if TYPE_CHECKING:
+    from visus.data.loading.loader import Loader
+    from visus.engine.fit import Validation
+    from visus.engine.progress import Progress
+    from visus.engine.runtime import Runtime
+    from visus.structures import Preprocessing
+    from visus.tasks.task import Task
+    from visus.workflow.judging import JudgedCase
+    from visus.workflow.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A rehearsal that went through."""
+
+    metrics: dict[str, Any]
+    files: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"dry_run": "passed", "metrics": self.metrics, "files": list(self.files)}
+
+    def describe(self) -> str:
+        """One line."""
+        return (
+            f"dry run passed: two batches were trained on, saved, loaded and judged ({len(self.files)} files written "
+            "and removed again)"
+        )
+
+
+def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
+    """Carries a plan out in an empty folder, which is gone again if it ends before the first checkpoint."""
+    setup = {key: value for key, value in prepared.plan.to_dict().items() if key != "recipe"}
+    folder = RunFolder.begin(path, prepared.plan.recipe, setup=setup)
+    try:
+        carry_on(folder, prepared, quiet=quiet)
+    except BaseException:
+        if not folder.has_begun:
+            folder.discard()
+        raise
+    return path
+
+
+def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
+    """Carries a plan out on two batches in a temporary folder, and loads and asks the model that comes out."""
+    from visus.workflow.loading import load_model
+
+    plan = prepared.plan
+    few = 2 * plan.recipe.batch_size
+    splits = {name: _spread(samples, few) for name, samples in prepared.dataset.splits.items()}
+    with tempfile.TemporaryDirectory(prefix="visus-dry-run-") as out:
+        short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1, phase=None)
+        try:
+            few_images = prepared.dataset.with_splits(splits)
+            run = begin(new_folder(Path(out), "run"), replace(prepared, plan=short, dataset=few_images), quiet=quiet)
+        except InterruptedRunError as error:
+            raise InterruptedRunError.by_signal(
+                error.exit_code - 128, "the dry run was interrupted", remedy="start it again"
+            ) from None
+        first = next(iter(splits["train"]))
+        load_model(run, device=plan.device).predict(first.image)
+        files = tuple(sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()))
+        return DryRun(metrics=RunFolder.open(run).read_metrics(), files=files)
+
+
+def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """Evenly spread ones, so that data sets in the order of their classes give all of them."""
+    return [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
+
+
+def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
+    """Trains in a run folder from its last checkpoint, or from the start where it has none, and judges the model."""
+    if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
+        _launch(folder, prepared.plan, quiet=quiet)
+        return
+    from visus.engine.progress import choose_progress
+    from visus.engine.runtime import open_runtime
+
+    with (
+        _stoppable(folder),
+        open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime,
+    ):
+        progress = choose_progress(quiet=quiet or not runtime.is_first)
+        if not runtime.is_first:
+            _fit(folder, prepared, runtime, progress)
+            return
+        folder.lock()
+        try:
+            model = _fit(folder, prepared, runtime, progress)
+            _finish(folder, prepared, model, progress)
+        except VisusError as error:
+            folder.log(f"ended: {error.problem}")
+            raise
+        finally:
+            folder.close()
+
+
+@contextmanager
+def _stoppable(folder: RunFolder) -> Iterator[None]:
+    """What comes before and after the steps ends at once at Ctrl-C and SIGTERM; the steps see to it themselves."""
+    from visus.engine.interruption import Interrupted, Interruption
+
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                yield
+        except (Exception, Interrupted):  # whatever the signal broke off: it is the cause
+            if not interruption.signal:
+                raise
+            raise InterruptedRunError.by_signal(
+                interruption.signal,
+                "stopped while the model was judged" if folder.has_begun else "stopped before the first step",
+                remedy=_way_on(folder),
+            ) from None
+
+
+def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
+    """One process a rank; each goes on with this run, which has not begun yet or stopped somewhere."""
+    from visus.engine.launch import launch
+
+    options = ["--device", plan.device] + (["--quiet"] if quiet else [])
+    if plan.workers is not None:
+        options += ["--workers", str(plan.workers)]
+    code = launch([sys.executable, "-m", "visus", "train", "--resume", str(folder.path), *options], plan.processes)
+    if code in (130, 143):
+        raise InterruptedRunError.by_signal(code - 128, "the training was interrupted", remedy=_way_on(folder))
+    if code:
+        error = VisusError(
+            f"a training of {plan.processes} processes ended with exit code {code}",
+            remedy=f"see the message above; then {_way_on(folder)}",
+        )
+        error.exit_code = code
+        raise error
+
+
+def _way_on(folder: RunFolder) -> str:
+    return f"go on with: visus train --resume {folder.path}" if folder.has_begun else "start it again"
+
+
+def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:
+    """Builds the network and trains it; the returned model holds the best weights."""
+    from visus.engine.device_batches import feeder
+    from visus.engine.fit import fit
+    from visus.engine.update import task_turn
+    from visus.recipes.choice import training_preprocessing
+
+    plan, recipe = prepared.plan, prepared.plan.recipe
+    training = training_preprocessing(prepared.card, recipe, plan.channels, plan.values)
+    model = _new_model(folder, prepared, training, runtime, progress)
+    fit(
+        model.network,
+        [task_turn(model.network, model.task, recipe)],
+        _loader(prepared, training, model.task, runtime),
+        recipe,
+        ready=feeder(training, runtime.device, channels_last=recipe.channels_last),
+        runtime=runtime,
+        run=folder,
+        validation=_validation(prepared, model, runtime),
+        progress=progress,
+        resume=True,  # a fresh folder holds no checkpoint: then this is a start
+        classes=prepared.classes,
+    )
+    return model
+
+
+def _new_model(
+    folder: RunFolder, prepared: Preparation, training: Preprocessing, runtime: Runtime, progress: Progress
+) -> Model:
+    """The network with the weights it starts from, and its task."""
+    from visus.data.reading.fingerprint import fingerprint
+    from visus.engine.model_file import ModelInfo
+    from visus.engine.runtime import seed_generators
+    from visus.losses.class_weights import class_frequencies
+    from visus.models.building import build
+    from visus.models.weights import load_weights
+    from visus.recipes.choice import prediction_preprocessing
+    from visus.structures.task_cards import task_card
+    from visus.tasks.table import make_task
+    from visus.workflow.model import Model
+
+    plan, recipe, card = prepared.plan, prepared.plan.recipe, prepared.card
+    seed_generators(recipe.seed, runtime.rank)
+    network = build(card, classes=len(prepared.classes), in_channels=plan.channels, options=recipe.model_options)
+    if plan.weights != "none":
+        report = load_weights(network, card, "default" if plan.weights == "default" else Path(plan.weights))
+        progress.say(str(report))
+    frequencies = None
+    if recipe.loss.class_weights != "none" and task_card(plan.task).weighs_classes:
+        truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
+        by_median = recipe.loss.class_weights == "median"
+        frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)
+    task = make_task(plan.task, prepared.classes, recipe.loss, frequencies)
+    info = ModelInfo(
+        task=plan.task,
+        model=card.full_name,
+        backbone=card.backbone,
+        classes=prepared.classes,
+        in_channels=plan.channels,
+        preprocessing=prediction_preprocessing(training, recipe),
+        options=recipe.model_options,
+        recipe=recipe.model_dump(mode="json"),
+        data_fingerprint=fingerprint(prepared.dataset),
+        task_options=plan.task_options,
+        visus_version=_version(),
+    )
+    return Model(network=network, task=task, info=info, device=runtime.device, path=folder.path)
+
+
+def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime: Runtime) -> Loader:
+    """The training images, shuffled and augmented, in this process's share of each batch."""
+    from visus.data.augmentation.mosaic import Mosaic
+    from visus.data.augmentation.preparing import Preparer
+    from visus.data.loading.loader import Loader
+
+    plan, recipe = prepared.plan, prepared.plan.recipe
+    samples = prepared.dataset.split("train")
+    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed)
+    share = recipe.augmentation.mosaic
+    return Loader(
+        samples,
+        Mosaic(preparer, samples, share, recipe.seed) if share else preparer,
+        task.collate,
+        batch_size=max(recipe.batch_size // runtime.world, 1),
+        shuffle=True,
+        seed=recipe.seed,
+        workers=_workers(plan, runtime),
+        rank=runtime.rank,
+        world=runtime.world,
+    )
+
+
+def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Validation | None:
+    """How the network is scored on the split "val" after an epoch; None without such a split."""
+    from visus.data.augmentation.preparing import Preparer
+    from visus.engine.device_batches import feeder
+    from visus.engine.evaluate import evaluate
+    from visus.engine.fit import Validation
+
+    held_out = prepared.dataset.splits.get("val", ())
+    if not held_out:
+        return None
+    plan, recipe, predicting = prepared.plan, prepared.plan.recipe, model.info.preprocessing
+
+    def scores(judged: Any) -> dict[str, Any]:
+        prepare = Preparer(plan.task, predicting, None, recipe.seed)
+        ready = feeder(predicting, runtime.device)
+        return evaluate(judged, model.task, held_out, prepare, ready=ready, batch_size=recipe.batch_size).scores
+
+    return Validation(scores, model.task.primary.name)
+
+
+def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
+    """Judges the best weights, and writes the model file, the metrics and the reports."""
+    from visus.engine.model_file import save_model
+    from visus.report.data_page import write_data_report
+    from visus.workflow.judging import judge
+    from visus.workflow.object_counting import PARTED, Counting
+    from visus.workflow.reporting import write_run_report
+
+    plan = prepared.plan
+    counting = Counting.of(model.info) if plan.task_options.get("touching") in PARTED else None
+    metrics: dict[str, Any] = {}
+    cases: tuple[JudgedCase, ...] = ()
+    for split in ("val", "test"):
+        samples = prepared.dataset.splits.get(split, ())
+        if samples:
+            judged = judge(model, samples, batch_size=plan.recipe.batch_size, progress=progress, counting=counting)
+            metrics[split], cases = judged.metrics, judged.cases
+            folder.write_metrics(split, judged.metrics)
+    finished = replace(model, info=replace(model.info, metrics=metrics))
+    save_model(folder.path / "model.safetensors", finished.network, finished.info)
+    write_data_report(folder.path / "data_report.html", prepared.dataset, plan.task, list(prepared.findings))
+    write_run_report(folder, prepared, finished, metrics, cases)
+    folder.log(f"finished: {', '.join(metrics) or 'nothing held out to judge'}")
+
+
+def _workers(plan: Plan, runtime: Runtime) -> int:
+    """Loading processes: the number asked for; else none beside a CPU that computes, up to 8 beside a GPU."""
+    if plan.workers is not None:
+        return plan.workers
+    if runtime.device.type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cores // runtime.world - 1, 0), 8)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("visus")

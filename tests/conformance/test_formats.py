@@ -1,0 +1,255 @@
+"""Every data format through the battery of ``visus.testing``, with the smallest data set of each."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from visus.data.formats.listing import Listing
+from visus.data.formats.readers import FORMATS
+from visus.data.formats.reading import Format, Reading
+from visus.testing import FORMAT_CHECKS, ConformanceError, FormatCase, check_format
+
+COUNT = 4
+"""Images of each data set."""
+
+
+def pixels(seed: int) -> NDArray[np.uint8]:
+    """[24,32,3]: no two seeds give the same picture."""
+    return np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8)
+
+
+def save(path: Path, array: NDArray[np.uint8]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return path
+
+
+def images(folder: Path) -> list[str]:
+    """Pictures in a folder, and their file names."""
+    return [save(folder / f"{number}.png", pixels(number)).name for number in range(COUNT)]
+
+
+def class_folders(root: Path) -> Path:
+    for number in range(COUNT):
+        save(root / ("cats", "dogs")[number % 2] / f"{number}.png", pixels(number))
+    return root
+
+
+def csv_labels(root: Path) -> Path:
+    rows = [f"images/{name},{('cat', 'dog')[k % 2]}" for k, name in enumerate(images(root / "images"))]
+    (root / "labels.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def csv_landmarks(root: Path) -> Path:
+    rows = [f"images/{name},{3 + k},5,{20 + k},7" for k, name in enumerate(images(root / "images"))]
+    (root / "points.csv").write_text("image,left_x,left_y,right_x,right_y\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def idx(root: Path) -> Path:
+    for stem in ("train", "t10k"):
+        grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
+        data = struct.pack(">IIII", 0x803, *grey.shape) + grey.tobytes()
+        labels = struct.pack(">II", 0x801, COUNT) + bytes(number % 2 for number in range(COUNT))
+        (root / f"{stem}-images-idx3-ubyte.gz").write_bytes(gzip.compress(data, mtime=0))
+        (root / f"{stem}-labels-idx1-ubyte").write_bytes(labels)
+    return root
+
+
+def cifar(root: Path) -> Path:
+    for index, name in enumerate(("data_batch_1", "test_batch")):
+        rows = np.random.default_rng(index).integers(0, 256, (COUNT, 3072), np.uint8)
+        content = {"data": rows, "labels": [number % 2 for number in range(COUNT)], "batch_label": name}
+        (root / name).write_bytes(pickle.dumps(content, protocol=2))
+    (root / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "car"]}, protocol=2))
+    return root
+
+
+def jpeg_npz(root: Path) -> Path:
+    files = []
+    for number in range(COUNT):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels(number)).save(buffer, "JPEG")
+        files.append(np.frombuffer(buffer.getvalue(), np.uint8))
+    offsets = np.cumsum([0, *map(len, files)])
+    labels = np.arange(COUNT) % 2
+    path = root / "packed.npz"
+    np.savez(path, data=np.concatenate(files), offsets=offsets, labels=labels, classes=np.asarray(["cat", "dog"]))
+    return path
+
+
+def coco(root: Path) -> Path:
+    entries = [
+        {"id": k, "file_name": name, "height": 24, "width": 32} for k, name in enumerate(images(root / "images"))
+    ]
+    boxes = [
+        {
+            "id": k,
+            "image_id": k,
+            "category_id": 3,
+            "bbox": [2 + k, 3, 10, 12],
+            "segmentation": [[2 + k, 3, 12 + k, 3, 12 + k, 15, 2 + k, 15]],
+        }
+        for k in range(COUNT)
+    ]
+    content = {"images": entries, "annotations": boxes, "categories": [{"id": 3, "name": "cell"}]}
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
+
+
+def voc(root: Path) -> Path:
+    (root / "Annotations").mkdir()
+    for k, name in enumerate(images(root / "JPEGImages")):
+        box = f"<xmin>{2 + k}</xmin><ymin>3</ymin><xmax>{12 + k}</xmax><ymax>15</ymax>"
+        (root / "Annotations" / f"{Path(name).stem}.xml").write_text(
+            f"<annotation><filename>{name}</filename><size><width>32</width><height>24</height><depth>3</depth></size>"
+            f"<object><name>cell</name><bndbox>{box}</bndbox></object></annotation>"
+        )
+    return root
+
+
+def yolo(root: Path) -> Path:
+    for split in ("train", "val"):
+        for name in images(root / "images" / split):
+            label = root / "labels" / split / f"{Path(name).stem}.txt"
+            label.parent.mkdir(parents=True, exist_ok=True)
+            label.write_text("0 0.5 0.5 0.25 0.5\n")
+    (root / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: [cell]\n")
+    return root
+
+
+def masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        mask = np.zeros((24, 32), np.uint8)
+        mask[4 : 12 + k, 5:20] = 1
+        mask[15:20, 2:30] = 2
+        save(root / "masks" / name, mask)
+    (root / "classes.txt").write_text("sky\nroad\ncar\n")
+    return root
+
+
+def class_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for row, label in ((2, "vessel"), (6 + k, "nucleus")):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[row : row + 9, 4:20] = 255
+            save(root / "masks" / label / name, mask)
+    return root
+
+
+def instance_maps(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        mask = np.zeros((24, 32), np.uint8)
+        for number in range(2 + k):
+            mask[3 : 3 + 4 + k, 1 + 5 * number : 5 + 5 * number] = number + 1
+        save(root / "labels" / name, mask)
+    return root
+
+
+def captions(root: Path) -> Path:
+    rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
+    (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def plain_images(root: Path) -> Path:
+    images(root)
+    return root
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "class-folders": class_folders,
+    "csv": csv_labels,
+    "csv-landmarks": csv_landmarks,
+    "idx": idx,
+    "cifar": cifar,
+    "jpeg-npz": jpeg_npz,
+    "coco": coco,
+    "voc": voc,
+    "yolo": yolo,
+    "masks": masks,
+    "class-masks": class_masks,
+    "instance-maps": instance_maps,
+    "captions": captions,
+    "images": plain_images,
+}
+
+
+def test_every_format_has_a_data_set_here() -> None:
+    assert set(WRITERS) == {format.name for format in FORMATS}
+
+
+@pytest.mark.parametrize("check", FORMAT_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+def test_format(format: Format, check: Callable[[FormatCase], None], tmp_path: Path) -> None:
+    check(FormatCase(format, WRITERS[format.name], tmp_path))
+
+
+# --- the battery itself fails where it should
+
+
+def broken(read: Callable[[Listing], Reading] | None = None, recognise: bool | None = None) -> Format:
+    whole = next(format for format in FORMATS if format.name == "class-folders")
+    return Format(
+        whole.name,
+        whole.title,
+        whole.recognise if recognise is None else (lambda listing: recognise),
+        read or whole.read,
+    )
+
+
+def test_a_reader_that_claims_every_folder_is_found(tmp_path: Path) -> None:
+    with pytest.raises(ConformanceError, match="empty folder"):
+        check_format(broken(recognise=True), class_folders, tmp_path)
+
+
+def test_a_reader_that_recognises_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visus.data.reading import opening
+
+    others = tuple(format for format in FORMATS if format.name != "class-folders")
+    monkeypatch.setattr(opening, "FORMATS", (*others, broken(recognise=False)))
+    with pytest.raises(ConformanceError):
+        check_format(broken(recognise=False), class_folders, tmp_path)
+
+
+def test_a_reader_that_fails_on_damage_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visus.data.reading import opening
+
+    whole = next(format for format in FORMATS if format.name == "csv")
+
+    def read(listing: Listing) -> Reading:
+        for path in listing.files_with(".csv"):
+            path.read_text().splitlines()[3]  # an IndexError where the file was cut
+        return whole.read(listing)
+
+    careless = Format(whole.name, whole.title, whole.recognise, read)
+    monkeypatch.setattr(opening, "FORMATS", tuple(careless if f.name == "csv" else f for f in FORMATS))
+    with pytest.raises(IndexError):
+        check_format(careless, csv_labels, tmp_path)
+
+
+def test_a_reader_that_leaves_a_file_behind_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from visus.data.reading import opening
+
+    whole = next(format for format in FORMATS if format.name == "class-folders")
+
+    def read(listing: Listing) -> Reading:
+        (listing.root / "cache.bin").write_bytes(b"0")
+        return whole.read(listing)
+
+    littering = Format(whole.name, whole.title, whole.recognise, read)
+    monkeypatch.setattr(opening, "FORMATS", tuple(littering if f.name == whole.name else f for f in FORMATS))
+    with pytest.raises(ConformanceError, match="leaves the files"):
+        check_format(littering, class_folders, tmp_path)
