@@ -25,6 +25,7 @@ from visus.layers.drop_path import DropPath, SurvivalGate
 from visus.models.building import build, load_builder
 from visus.models.card import Card
 from visus.models.protocols import Backbone, Network, Output
+from visus.testing.cheap_values import CheapValues
 from visus.testing.conformance import require
 
 Size = tuple[int, int, int]
@@ -44,15 +45,16 @@ class NetworkCase:
     card: Card
 
     @cached_property
-    def network(self) -> nn.Module:
+    def network(self) -> Any:
         """The network with random values, at the card's own classes."""
         torch.manual_seed(0)
-        network = build(self.card)
+        with CheapValues():
+            network = build(self.card)
         _settle(network, self.images(2, seed=2))
         return network
 
     @cached_property
-    def shapes(self) -> nn.Module:
+    def shapes(self) -> Any:
         """The network on the meta device, in eval mode."""
         return shapeless(self.card)
 
@@ -71,7 +73,7 @@ class NetworkCase:
         return torch.rand(count, *self.size, generator=torch.Generator().manual_seed(seed))
 
 
-def shapeless(card: Card, **choices: Any) -> nn.Module:
+def shapeless(card: Card, **choices: Any) -> Any:
     """A card's network on the meta device: shapes without values, in eval mode.
 
     Args:
@@ -82,7 +84,7 @@ def shapeless(card: Card, **choices: Any) -> nn.Module:
         return build(card, **choices).eval()
 
 
-def small_input(card: Card, network: nn.Module) -> Size:
+def small_input(card: Card, network: Any) -> Size:
     """(C, H, W): the smallest of a few sizes that a network on the meta device takes; else the card's own."""
     if hasattr(network, "fitting_size"):
         return (card.input[0], *network.fitting_size((64, 64)))
@@ -223,25 +225,33 @@ def takes_other_sizes_or_names_the_next_that_fits(case: NetworkCase) -> None:
 # --- values
 
 
-def answers_from_its_features_and_leaves_the_images_alone(case: NetworkCase) -> None:
-    """``forward(images) == from_features(features(images), size)``; maps and strides are those of ``channels``."""
+def answers_finitely_and_leaves_the_images_alone(case: NetworkCase) -> None:
+    """The outputs are finite, and the input is as it was before."""
+    images = case.images(2)
+    before = images.clone()
+    with torch.no_grad():
+        outputs = output_tensors(case.network.eval()(images))
+    require(torch.equal(images, before), "a network leaves its input as it is")
+    require(outputs and all(torch.isfinite(leaf).all() for leaf in outputs), "the outputs are finite")
+
+
+def answers_from_its_maps(case: NetworkCase) -> None:
+    """Of a backbone: ``forward(images) == from_features(features(images), size)``, with the maps of ``channels``."""
+    case.network.eval()
     if not isinstance(case.network, Backbone):
         return
     images = case.images(2)
-    before = images.clone()
-    case.network.eval()
     with torch.no_grad():
         maps = case.network.features(images)
-        whole = case.network(images)
-        again = case.network.from_features(maps, (images.shape[2], images.shape[3]))
-    _require_same(whole, again, "the outputs follow from the features")
-    require(torch.equal(images, before), "a network leaves its input as it is")
-    require(all(torch.isfinite(leaf).all() for leaf in output_tensors(whole)), "the outputs are finite")
+        same = any(map_.shape == images.shape and torch.equal(map_, images) for map_ in maps.values())
+        require(not same, "the images are not among the maps")
+        outputs = case.network.from_features(maps, images.shape[-2:])
+        _require_same(case.network(images), outputs, "the outputs follow from the maps")
     channels = {stride: map_.shape[1] for stride, map_ in maps.items()}
     require(channels == dict(case.network.channels), "features has the maps of channels", got=channels)
     require(list(maps) == sorted(maps), "features goes from fine to coarse", got=list(maps))
+    border = 2 * getattr(case.network, "border", 0)
     for stride, map_ in maps.items():
-        border = 2 * getattr(case.network, "border", 0) if stride > 1 else 0
         for side, pixels in zip(map_.shape[2:], case.size[1:], strict=True):
             fits = 1 <= side <= -(-(pixels + border) // stride)
             require(fits, f"the map of stride {stride} is at most {pixels} / {stride} pixels large", got=side)
@@ -264,7 +274,8 @@ def passes_gradients_to_every_parameter(case: NetworkCase) -> None:
             counts = len(outputs.auxiliary), len(network.auxiliary_heads), len(network.auxiliary_weights)
             require(len(set(counts)) == 1, "each auxiliary head has its outputs and its weight", got=counts)
         leaves = [leaf for leaf in output_tensors(outputs) if leaf.requires_grad]
-        torch.stack([(leaf * torch.randn_like(leaf)).sum() for leaf in leaves]).sum().backward()
+        total = torch.stack([(leaf * torch.randn_like(leaf)).sum() for leaf in leaves]).sum()
+        torch.autograd.backward(total)
         learning = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
         silent = [name for name, p in learning if p.grad is None or not p.grad.any()]
         network.zero_grad()
@@ -304,7 +315,8 @@ def gives_its_state_to_a_fresh_network(case: NetworkCase) -> None:
     """A fresh network that loads the state answers as the first one does."""
     fresh = shapeless(case.card)
     if not dict(fresh.named_buffers()).keys() <= fresh.state_dict().keys():
-        fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
+        with CheapValues():
+            fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
     fresh.load_state_dict(case.network.state_dict(), assign=True)
     images = case.images(1)
     with torch.no_grad():
@@ -332,6 +344,8 @@ def keeps_the_statistics_of_what_is_frozen(case: NetworkCase) -> None:
     freezing = Freezing(network, "backbone" if learns else "batchnorm", epochs=1)
     network.train()
     freezing.apply(0)
+    for norm in freezing.norms(0):
+        norm.eval()
     before = {name: value.clone() for name, value in network.named_buffers()}
     with torch.no_grad():
         network(case.images(2))
@@ -355,7 +369,8 @@ NETWORK_CHECKS: tuple[Callable[[NetworkCase], None], ...] = (
     changes_only_its_head_for_other_classes,
     takes_grey_and_coloured_images,
     takes_other_sizes_or_names_the_next_that_fits,
-    answers_from_its_features_and_leaves_the_images_alone,
+    answers_finitely_and_leaves_the_images_alone,
+    answers_from_its_maps,
     passes_gradients_to_every_parameter,
     answers_an_image_alike_whatever_its_batch_mates,
     gives_its_state_to_a_fresh_network,
