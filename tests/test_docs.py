@@ -346,3 +346,28 @@ def test_the_site_is_built_without_warnings_and_asks_nobody(tmp_path: Path) -> N
         assert not loads.search(text), file.name
         assert "mailto:" not in text, file.name
     assert "<math" in (tmp_path / "tasks" / "detection.html").read_text(encoding="utf-8")
+
+
+def default_model(task: str, side: int) -> str:
+    """What a training without ``--model`` takes for images of this side, as the pages write it."""
+    from visus.recipes.choice import DataFacts, choose_model
+
+    facts = DataFacts(images=100, classes=3, size=(side, side), grey=False)
+    model, backbone = choose_model(task, facts)
+    return f"`{model}` on `{backbone}`" if backbone else f"`{model}`"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_pages_name_the_default_models(task: str) -> None:
+    small, large = default_model(task, 64), default_model(task, 65)
+    table = page("verbs/train").partition("\n## What it prints")[0]
+    (told,) = re.findall(rf"^\| `{task}` \| (.+) \|$", table, flags=re.M)
+    if small == large:
+        assert told == large
+    else:
+        assert told.startswith(f"{small} for small images")
+        assert "at most 64 pixels" in told
+        assert told.endswith(f"else {large}")
+    # The task's own page says it in a sentence, if at all.
+    for sentence in re.findall(r"Without `--model` you get (`.+?)(?=[.,;]\s| with )", page(f"tasks/{task}")):
+        assert sentence.startswith((small, large)), sentence

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,14 +62,36 @@ def test_a_phase_begins_where_the_one_before_ended(runs: Path) -> None:
 
 def test_a_finished_phase_is_resumed_with_the_next_one(runs: Path, tmp_path: Path) -> None:
     """What was killed between two phases goes on with the second."""
-    import shutil
-
     shutil.copytree(runs / "fcn-fcn32s", tmp_path / "fcn-fcn32s")
     config = tmp_path / "fcn-fcn32s" / "config.yaml"
     config.write_text(config.read_text().replace(f"out: {runs}", f"out: {tmp_path}"))
     done = visus.resume(tmp_path / "fcn-fcn32s", quiet=True)
     assert done.path == tmp_path / "fcn"
     assert done.metrics["val"]["mean_iou"] is not None
+
+
+def test_phases_that_have_finished_are_not_run_again(runs: Path) -> None:
+    """Whichever of them is gone on with, the same folders come out, untouched."""
+    manifest = json.loads((runs / "fcn" / "artefact.json").read_text())
+    assert (manifest["name"], manifest["kind"], manifest["finished"]) == ("fcn16s", "run", True)
+    assert set(manifest["made_from"]) == {"fcn32s"}
+    before = {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()}
+    for name in ("fcn-fcn32s", "fcn"):
+        assert visus.resume(runs / name, quiet=True).path == runs / "fcn"
+    assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
+
+
+def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) -> None:
+    for name in ("fcn-fcn32s", "fcn"):
+        shutil.copytree(runs / name, tmp_path / name)
+        config = tmp_path / name / "config.yaml"
+        config.write_text(config.read_text().replace(str(runs), str(tmp_path)))
+    model = tmp_path / "fcn-fcn32s" / "model.safetensors"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-4])
+    assert visus.resume(tmp_path / "fcn-fcn32s", quiet=True).path == tmp_path / "fcn"
+    assert model.read_bytes() == whole
+    assert not (tmp_path / "fcn.before").exists()
 
 
 def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
@@ -77,9 +101,10 @@ def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
 
 def test_the_next_phase_opens_the_data_in_the_same_way(make_nuclei: Callable[[Path], Path], tmp_path: Path) -> None:
     """A border class in the first phase and none in the second would be two different tasks."""
+    from visus.workflow.phases import Artefact
     from visus.workflow.plan import prepare
     from visus.workflow.request import Request
-    from visus.workflow.run_training import next_request
+    from visus.workflow.training_phases import request_of
 
     plan = prepare(
         Request(
@@ -94,5 +119,7 @@ def test_the_next_phase_opens_the_data_in_the_same_way(make_nuclei: Callable[[Pa
     ).plan
     assert plan.phase is not None
     assert plan.phase.next is not None
-    following = next_request(plan, plan.phase.next, tmp_path)
+    earlier = {"fcn32s": Artefact("fcn32s", "run", tmp_path, {"model.safetensors": ""})}
+    following = request_of(plan, plan.phase.next, earlier)
+    assert following.weights == str(tmp_path / "model.safetensors")
     assert (following.task_options, following.task) == ({"touching": "border"}, "segmentation")

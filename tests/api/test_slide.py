@@ -99,11 +99,11 @@ def test_the_pyramid_ends_at_the_files_own_pixels(model: visus.Model) -> None:
 def test_bad_choices(model: visus.Model, trained) -> None:
     with pytest.raises(UsageError, match="only a classifier or a localizer"):
         visus.slide(trained("detection").path, scene(), device="cpu")
-    with pytest.raises(UsageError, match="cannot be chosen"):
+    with pytest.raises(UsageError, match="score is out of range"):
         visus.slide(model, scene(), score=1.5)
-    with pytest.raises(UsageError, match="cannot be chosen"):
+    with pytest.raises(UsageError, match="scales is out of range"):
         visus.slide(model, scene(), scales=(0.0,))
-    with pytest.raises(UsageError, match="cannot be chosen"):
+    with pytest.raises(UsageError, match="smallest is out of range"):
         visus.slide(model, scene(), smallest=0)
 
 
@@ -215,7 +215,7 @@ def test_the_boxes_of_a_localizers_windows_are_merged(finder: visus.Model) -> No
     assert len(nothing) == 0
     assert len(Slider(finder, shared=False)._scales((64, 80))) == 3
     assert Slider(finder, shared=False, smallest=16)._scales((64, 80))[-1] == 4
-    with pytest.raises(UsageError, match="cannot be chosen"):
+    with pytest.raises(UsageError, match="misfit is out of range"):
         visus.slide(finder, scene(), misfit=-1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from visus.api.run import Run
 from visus.engine.recipe import Recipe, named_changes
-from visus.workflow import run_training
+from visus.workflow import training_phases
 from visus.workflow.plan import prepare
 from visus.workflow.request import Request
 
@@ -87,7 +87,7 @@ def train(
         name=name,
         out=out,
     )
-    return Run(run_training.execute(prepare(request), quiet=quiet))
+    return Run(training_phases.execute(prepare(request), quiet=quiet))
 
 
 def resume(run: str | Path, *, device: str | None = None, workers: int | None = None, quiet: bool = False) -> Run:
@@ -102,4 +102,4 @@ def resume(run: str | Path, *, device: str | None = None, workers: int | None = 
     Raises:
         UsageError: if the folder is no run, or another process is training in it.
     """
-    return Run(run_training.resume(Path(run), device=device, workers=workers, quiet=quiet))
+    return Run(training_phases.resume(Path(run), device=device, workers=workers, quiet=quiet))

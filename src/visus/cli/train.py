@@ -129,7 +129,8 @@ def train(
         for line in prepared.said:
             note(line)
         from visus.api.run import Run
-        from visus.workflow.run_training import execute, rehearse
+        from visus.workflow.run_training import rehearse
+        from visus.workflow.training_phases import execute
 
         done = rehearse(prepared, quiet=quiet) if dry_run else Run(execute(prepared, quiet=quiet))
     from visus.engine.launch import is_answering

@@ -63,32 +63,29 @@ class RunFolder:
         Raises:
             DiskError: if it cannot be written.
         """
-        name = re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+        return cls.begin(new_folder(root, name), recipe, setup=setup, command=command)
+
+    @classmethod
+    def begin(
+        cls,
+        path: Path,
+        recipe: Recipe,
+        *,
+        setup: Mapping[str, Any] | None = None,
+        command: Sequence[str] | None = None,
+    ) -> RunFolder:
+        """Makes a folder that is there already that of a run; see :meth:`create`."""
         try:
-            root.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while True:
-                path = root / (name if number == 1 else f"{name}-{number}")
-                try:
-                    path.mkdir()
-                    break
-                except FileExistsError:
-                    number += 1
             for part in ("plots", "samples"):
-                (path / part).mkdir()
+                (path / part).mkdir(exist_ok=True)
         except OSError as error:
-            raise DiskError(
-                f"cannot make a run folder in {root}",
-                expected="a folder that can be written",
-                got=error.strerror or str(error),
-                remedy="choose another folder for runs, or check its owner and rights",
-            ) from None
+            raise _unwritable(path.parent, error) from None
         run = cls(path)
         config = {**(setup or {}), "recipe": recipe.model_dump(mode="json")}
         write_text(path / _CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_text(path / "command.txt", shlex.join(sys.argv if command is None else command) + "\n")
         write_text(path / "env.json", json.dumps(environment(), indent=2) + "\n")
-        _point(root / "latest", path)
+        _point(path.parent / "latest", path)
         return run
 
     @classmethod
@@ -211,6 +208,40 @@ class RunFolder:
         if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict):
             raise RecipeError(f"{path} is damaged", expected="a YAML mapping with a recipe", got=type(values).__name__)
         return values
+
+
+def new_folder(root: Path, name: str) -> Path:
+    """Makes a fresh folder ``root/name``, or ``name-2``, ``name-3`` ...; see :meth:`RunFolder.create`.
+
+    Raises:
+        DiskError: if it cannot be made.
+    """
+    name, number = folder_name(name), 1
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise _unwritable(root, error) from None
+
+
+def folder_name(name: str) -> str:
+    """A name whose characters every file system takes: the others become "-"."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
+
+
+def _unwritable(root: Path, error: OSError) -> DiskError:
+    return DiskError(
+        f"cannot make a run folder in {root}",
+        expected="a folder that can be written",
+        got=error.strerror or str(error),
+        remedy="choose another folder for runs, or check its owner and rights",
+    )
 
 
 def environment() -> dict[str, Any]:

@@ -9,32 +9,38 @@ from typing import Any
 
 from visus.errors import RecipeError
 
+TRAINING = "visus.workflow.training_phases:train"
+"""The function of a phase that is a training with a recipe; its artefact is a run folder, of the kind "run"."""
+
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """One part of a training.
+class PhaseCard:
+    """One part of a training. The first part of a training is a training itself.
 
     Args:
         name: added to the name of the run, but for the last phase.
-        recipe: the name of a published recipe.
-        model: what is trained in it; "" for the model that was asked for.
+        recipe: of a training: the name of a published recipe.
+        model: of a training: what is trained; "" for the model that was asked for.
+        function: "module:function" that does the work: it takes a ``Context`` of ``workflow/phases.py`` and gives an
+            ``Artefact``.
     """
 
     name: str
-    recipe: str
+    recipe: str = ""
     model: str = ""
+    function: str = TRAINING
 
 
-PHASES: Mapping[str, tuple[Phase, ...]] = MappingProxyType(
+PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
     {
         "fcn-voc-staged": (  # Long et al. 2015, section 4.2
-            Phase("fcn32s", "fcn32s-voc", "fcn32s"),
-            Phase("fcn16s", "fcn16s-voc", "fcn16s"),
-            Phase("fcn8s", "fcn8s-voc", "fcn8s"),
+            PhaseCard("fcn32s", "fcn32s-voc", "fcn32s"),
+            PhaseCard("fcn16s", "fcn16s-voc", "fcn16s"),
+            PhaseCard("fcn8s", "fcn8s-voc", "fcn8s"),
         ),
         "deconvnet-voc": (  # Noh et al. 2015, section 4.2
-            Phase("objects", "deconvnet-voc-1"),
-            Phase("windows", "deconvnet-voc-2"),
+            PhaseCard("objects", "deconvnet-voc-1"),
+            PhaseCard("windows", "deconvnet-voc-2"),
         ),
     }
 )
@@ -75,7 +81,7 @@ class PhaseOf:
         return self.leads_to.partition("+")[0].partition("@")[0]
 
     @property
-    def _sequence(self) -> tuple[Phase, ...]:
+    def _sequence(self) -> tuple[PhaseCard, ...]:
         phases = PHASES[self.phases]
         named = [phase.model for phase in phases]
         return phases[: named.index(self._final) + 1] if any(named) else phases
@@ -89,6 +95,11 @@ class PhaseOf:
     def name(self) -> str:
         """Of this part."""
         return self._sequence[self.number].name
+
+    @property
+    def function(self) -> str:
+        """What does the work of this part, as "module:function"."""
+        return self._sequence[self.number].function
 
     @property
     def recipe(self) -> str:
@@ -105,6 +116,14 @@ class PhaseOf:
     def next(self) -> PhaseOf | None:
         """The part that follows."""
         return replace(self, number=self.number + 1) if self.number + 1 < self.count else None
+
+    def run_name(self, name: str | None, dataset: str) -> str:
+        """Of this part's folder: ``name``, or that of the data set and the model; parts before the last add their own
+        name, unless the model's tells them apart."""
+        full = name or f"{dataset}-{self.model.partition('@')[0]}"
+        if self.next is None or (name is None and self.model != self.leads_to):
+            return full
+        return f"{full}-{self.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

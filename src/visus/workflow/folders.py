@@ -36,6 +36,15 @@ def free_name(stem: str, taken: set[str]) -> str:
     return name
 
 
+def free_path(path: Path) -> Path:
+    """The path itself, or path-2, path-3 ... where there is something already."""
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
 def file_name(text: str) -> str:
     """A class name as part of a file name: what file systems do not take becomes a hyphen."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "class"

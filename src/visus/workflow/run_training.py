@@ -1,4 +1,4 @@
-"""The course of a training: from a preparation to a run folder with a judged model and a report."""
+"""The course of one run: from a preparation to a run folder with a judged model and a report."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.engine.run_folder import RunFolder
+from visus.engine.run_folder import RunFolder, new_folder
 from visus.errors import InterruptedRunError, VisusError
-from visus.recipes.phases import PhaseOf
 from visus.structures import Sample
-from visus.workflow.plan import Plan, Preparation, prepare, prepare_again
-from visus.workflow.request import Request
+from visus.workflow.plan import Plan, Preparation
 
 if TYPE_CHECKING:
     from visus.data.loading.loader import Loader
@@ -48,76 +46,17 @@ class DryRun:
         )
 
 
-def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
-    """Carries a plan out in a fresh run folder; what ends before the first checkpoint leaves no folder.
-
-    A plan that is one phase of several is followed by the others, each in a folder of its own.
-
-    Returns:
-        The run folder; of a training in phases, the last one's.
-    """
-    plan = prepared.plan
-    setup = {key: value for key, value in plan.to_dict().items() if key != "recipe"}
-    folder = RunFolder.create(Path(plan.out), _name(prepared), plan.recipe, setup=setup)
+def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
+    """Carries a plan out in an empty folder, which is gone again if it ends before the first checkpoint."""
+    setup = {key: value for key, value in prepared.plan.to_dict().items() if key != "recipe"}
+    folder = RunFolder.begin(path, prepared.plan.recipe, setup=setup)
     try:
         carry_on(folder, prepared, quiet=quiet)
     except BaseException:
         if not folder.has_begun:
             folder.discard()
         raise
-    return _next_phase(plan, folder.path, quiet=quiet)
-
-
-def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -> Path:
-    """Goes on with a training that stopped; see :func:`visus.resume`.
-
-    Returns:
-        The run folder; of a training in phases, the last one's.
-    """
-    folder = RunFolder.open(run)
-    plan = Plan.load(folder.path / "config.yaml")
-    plan = replace(plan, device=device or plan.device, workers=plan.workers if workers is None else workers)
-    carry_on(folder, prepare_again(plan), quiet=quiet)
-    # One of several processes ends with its phase: the process that launched them goes on.
-    return folder.path if "WORLD_SIZE" in os.environ else _next_phase(plan, folder.path, quiet=quiet)
-
-
-def _name(prepared: Preparation) -> str:
-    """Of the run folder: a phase before the last says which one it is, if its model does not."""
-    plan, phase = prepared.plan, prepared.plan.phase
-    name = plan.name or f"{prepared.dataset.name}-{prepared.card.name}"
-    if phase is None or phase.next is None or (plan.name is None and phase.model != phase.leads_to):
-        return name
-    return f"{name}-{phase.name}"
-
-
-def _next_phase(plan: Plan, run: Path, *, quiet: bool) -> Path:
-    """Goes on with the phase after that of ``plan``, from the weights of its run; the run itself where none follows."""
-    following = None if plan.phase is None else plan.phase.next
-    if following is None:
-        return run
-    request = next_request(plan, following, run)
-    return execute(prepare(request), quiet=quiet)
-
-
-def next_request(plan: Plan, following: PhaseOf, run: Path) -> Request:
-    """What the phase after that of ``plan`` asks: the same data, read in the same way, and the weights of its run."""
-    return Request(
-        data=plan.data,
-        task=plan.task,
-        format=plan.reader,
-        model=following.model,
-        weights=str(run / "model.safetensors"),
-        changes=following.changes,
-        device=plan.device,
-        workers=plan.workers,
-        processes=plan.processes,
-        deterministic=plan.deterministic,
-        task_options=plan.task_options,
-        name=plan.name,
-        out=plan.out,
-        phase=following,
-    )
+    return path
 
 
 def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
@@ -130,7 +69,8 @@ def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
     with tempfile.TemporaryDirectory(prefix="visus-dry-run-") as out:
         short = replace(plan, recipe=plan.recipe.with_changes({"epochs": 1}), out=out, processes=1, phase=None)
         try:
-            run = execute(replace(prepared, plan=short, dataset=prepared.dataset.with_splits(splits)), quiet=quiet)
+            few_images = prepared.dataset.with_splits(splits)
+            run = begin(new_folder(Path(out), "run"), replace(prepared, plan=short, dataset=few_images), quiet=quiet)
         except InterruptedRunError as error:
             raise InterruptedRunError.by_signal(
                 error.exit_code - 128, "the dry run was interrupted", remedy="start it again"

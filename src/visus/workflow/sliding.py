@@ -120,14 +120,15 @@ class Slider:
                 got=f"{model.info.model}, a model for {model.info.task}",
                 remedy="predict without sliding",
             )
-        positive = [*(scales or ()), *(() if smallest is None else (smallest,))]
-        in_range = 0 <= score <= 1 and 0 <= overlap <= 1 and misfit >= 0
-        if not (in_range and all(number > 0 for number in positive)):
-            raise UsageError(
-                "windows cannot be chosen like this",
-                expected="score and overlap in [0, 1], misfit 0 or more, smallest and scales above 0",
-                got=f"score={score}, overlap={overlap}, misfit={misfit}, smallest={smallest}, scales={scales}",
-            )
+        for option, value, range_, in_range in (
+            ("score", score, "0 to 1", 0 <= score <= 1),
+            ("overlap", overlap, "0 to 1", 0 <= overlap <= 1),
+            ("misfit", misfit, "0 or more", misfit >= 0),
+            ("smallest", smallest, "a side above 0 pixels", smallest is None or smallest > 0),
+            ("scales", scales, "numbers above 0", all(scale > 0 for scale in scales or ())),
+        ):
+            if not in_range:
+                raise UsageError(f"{option} is out of range", expected=range_, got=f"{value}")
         from visus.errors import TaskMismatchError
         from visus.workflow.dense_evaluation import SlidNetwork
 

@@ -218,7 +218,7 @@ def test_places_are_numbered_grid_by_grid() -> None:
     assert boxes[7].tolist() == [0, 10, 20, 20]
     assert places.cell_of(0, 59.9, 10) == (1, 2)
     assert places.cell_of(0, -5, 500) == (1, 0)  # the nearest
-    with pytest.raises(IndexError, match="14 predictors"):
+    with pytest.raises(IndexError, match="predictor from 0 to 13, got 14"):
         places.place(14)
 
 
@@ -228,5 +228,5 @@ def test_torchvisions_anchors_begin_half_a_cell_earlier() -> None:
         anchors = PyramidAnchors(whole_pixels=whole)
         places = Predictors(anchors.place(maps, size), anchors.grids(maps, size), "box", "anchors")
         assert places.corner(0) == pytest.approx((corner, corner), abs=0.5)
-    with pytest.raises(ShapeError, match="one map a level"):
+    with pytest.raises(ShapeError, match="one map for each level"):
         anchors.grids(maps[1:], size)

@@ -1,0 +1,185 @@
+"""A whole training: a run of one piece, or the phases of one of the tables of ``recipes/phases.py``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from visus.engine.progress import choose_progress
+from visus.engine.run_folder import RunFolder, folder_name, new_folder
+from visus.recipes.phases import TRAINING, PhaseOf
+from visus.workflow.phases import Artefact, Context, Phase, finished, made_from, read_manifest, run_phases, silent
+from visus.workflow.plan import Plan, Preparation, prepare, prepare_again
+from visus.workflow.request import Request
+from visus.workflow.run_training import begin, carry_on
+
+MODEL = "model.safetensors"
+
+
+def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
+    """Carries a plan out in a fresh run folder; what ends before the first checkpoint leaves no folder.
+
+    A plan that is one phase of several is followed by the others, each in a folder of its own.
+
+    Returns:
+        The run folder; of a training in phases, the last one's.
+    """
+    plan, dataset = prepared.plan, prepared.dataset.name
+    if plan.phase is None:
+        name = plan.name or f"{dataset}-{prepared.card.name}"
+        return begin(new_folder(Path(plan.out), name), prepared, quiet=quiet)
+    path = new_folder(Path(plan.out), plan.phase.run_name(plan.name, dataset))
+    return _run_from(path, plan, plan.phase, partial(_begin_first, prepared), dataset, quiet=quiet)
+
+
+def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -> Path:
+    """Goes on with a training that stopped; see :func:`visus.resume`.
+
+    Returns:
+        The run folder; of a training in phases, the last one's.
+    """
+    folder = RunFolder.open(run)
+    plan = Plan.load(folder.path / "config.yaml")
+    plan = replace(plan, device=device or plan.device, workers=plan.workers if workers is None else workers)
+    # One of several processes ends with its phase: the process that launched them goes on.
+    if plan.phase is None or "WORLD_SIZE" in os.environ:
+        carry_on(folder, prepare_again(plan), quiet=quiet)
+        return folder.path
+    source = Path(plan.data)
+    dataset = source.name if source.is_dir() else source.stem
+    return _run_from(folder.path, plan, plan.phase, train, dataset, quiet=quiet)
+
+
+def _run_from(
+    path: Path, plan: Plan, first: PhaseOf, run: Callable[[Context], Artefact], dataset: str, *, quiet: bool
+) -> Path:
+    """Runs the phase of a plan and those that follow, but for those that have finished.
+
+    Args:
+        path: the folder of the plan's phase: an empty one, or that of a run that stopped.
+        plan: of this phase.
+        first: the same phase.
+        run: does its work.
+        dataset: the data set's name.
+        quiet: no progress on standard error.
+
+    Returns:
+        The folder of the last phase.
+    """
+    parts = {first.name: first}
+    phases = [Phase(first.name, run, partial(request_of, plan, first))]
+    following = first.next
+    while following is not None:
+        parts[following.name] = following
+        phases.append(Phase(following.name, _function(following.function), partial(request_of, plan, following)))
+        following = following.next
+
+    def place(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
+        part = parts[phase.name]
+        return path if part is first else _folder_of(plan, part, dataset, artefacts)
+
+    say = choose_progress(quiet=quiet).say
+    made = run_phases(phases, place, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    return made[phases[-1].name].folder
+
+
+def train(context: Context) -> Artefact:
+    """The phase that is a training: goes on with the run in the context's folder, or begins one there.
+
+    Returns:
+        An artefact of the kind "run", with the model file.
+    """
+    request, folder = _request(context), context.folder
+    if (folder / "config.yaml").is_file():
+        plan = Plan.load(folder / "config.yaml")
+        plan = replace(plan, device=request.device, workers=request.workers)
+        carry_on(RunFolder.open(folder), prepare_again(plan), quiet=context.quiet)
+    else:
+        try:
+            prepared = prepare(request)
+        except BaseException:
+            RunFolder(folder).discard()
+            raise
+        for line in prepared.said:
+            context.say(line)
+        begin(folder, prepared, quiet=context.quiet)
+    return _left(context)
+
+
+def _begin_first(prepared: Preparation, context: Context) -> Artefact:
+    """The first phase of a fresh training, which was prepared already."""
+    begin(context.folder, prepared, quiet=context.quiet)
+    return _left(context)
+
+
+def _left(context: Context) -> Artefact:
+    part = _request(context).phase
+    if part is None:
+        raise TypeError("a training that is a phase says which one")
+    return Artefact.of(part.name, "run", context.folder, [MODEL])
+
+
+def _request(context: Context) -> Request:
+    if context.request is None:
+        raise TypeError("a training needs a request")
+    return context.request
+
+
+def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> Request:
+    """What a phase asks: the data of ``plan``, read in the same way, and the weights of the run before it."""
+    runs = [artefact for artefact in artefacts.values() if artefact.kind == "run"]
+    return Request(
+        data=plan.data,
+        task=plan.task,
+        format=plan.reader,
+        model=part.model,
+        weights=str(runs[-1].path(MODEL)) if runs else plan.weights,
+        changes=part.changes,
+        device=plan.device,
+        workers=plan.workers,
+        processes=plan.processes,
+        deterministic=plan.deterministic,
+        task_options=plan.task_options,
+        name=plan.name,
+        out=plan.out,
+        phase=part,
+    )
+
+
+def _folder_of(plan: Plan, part: PhaseOf, dataset: str, artefacts: Mapping[str, Artefact]) -> Path:
+    """The folder in which this phase was begun from these artefacts; a new one where there is none."""
+    name = folder_name(part.run_name(plan.name, dataset))
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    earlier, direct = made_from(artefacts), list(artefacts)[-1]
+    for folder in sorted(Path(plan.out).glob(f"{name}*")):
+        manifest = read_manifest(folder) if numbered.fullmatch(folder.name) else None
+        if manifest is None or manifest["name"] != part.name:
+            continue
+        # A phase that was resumed alone knows the run before it, not those before that.
+        if direct in manifest["made_from"] and manifest["made_from"].items() <= earlier.items():
+            return folder.resolve()
+    return new_folder(Path(plan.out), name)
+
+
+def _artefacts_before(plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
+    """What the run was begun from, where it still lies there undamaged."""
+    folder = Path(plan.weights).parent
+    manifest = read_manifest(folder) if part.number and plan.weights not in ("none", "default") else None
+    if manifest is None:
+        return {}
+    artefact = finished(manifest["name"], folder, {}, silent)
+    return {} if artefact is None else {artefact.name: artefact}
+
+
+def _function(name: str) -> Callable[[Context], Artefact]:
+    """The function of "module:function"."""
+    if name == TRAINING:
+        return train
+    module, _, function = name.partition(":")
+    found: Callable[[Context], Artefact] = getattr(import_module(module), function)
+    return found
