@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools.coco import COCO
 
 from visus.data.coco_writing import CocoWriter
 from visus.data.reading.opening import open_data
@@ -31,6 +30,8 @@ def answer(number: int) -> SegmentationMap:
 
 
 def test_maps_survive(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
     (tmp_path / "images").mkdir()
     writer = CocoWriter(NAMES)
     for number in range(4):
@@ -67,7 +68,7 @@ def test_objects_survive() -> None:
     writer = CocoWriter(found.classes)
     writer.add("a.png", found.size, found.outlined())
     entries = writer.document()["annotations"]
-    assert [entry["area"] for entry in entries] == found.masks.sum(axis=(1, 2)).tolist()
+    assert [entry["area"] for entry in entries] == found.masks.full().sum(axis=(1, 2)).tolist()
     assert [entry["category_id"] for entry in entries] == [1, 2]
     empty = CocoWriter(("a",))
     none = Detections.empty(("a",), (3, 3))

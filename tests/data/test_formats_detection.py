@@ -495,8 +495,8 @@ def test_yolo_outlines(tmp_path: Path) -> None:
     found = detections(every(dataset)["a"])
     np.testing.assert_allclose(found.boxes, [[10, 6, 50, 30]], atol=1e-4)
     assert found.masks is not None
-    assert found.masks[0, 6:30, 10:50].all()
-    assert found.masks.sum() == 24 * 40
+    assert found.masks[0][6:30, 10:50].all()
+    assert found.masks.full().sum() == 24 * 40
     assert every(dataset)["a"].target("segmentation").map.sum() == 24 * 40
 
 

@@ -284,7 +284,7 @@ def test_instance_maps_are_told_by_their_numbers(counts: tuple[int, ...], tmp_pa
             assert isinstance(found, Detections)
             assert len(found) == count
             assert found.masks is not None
-            assert found.masks.sum() == 9 * count
+            assert found.masks.full().sum() == 9 * count
             if count:
                 assert found.boxes[0].tolist() == [0, 0, 3, 3]
                 row, column = divmod(count - 1, 7)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 import torch
 from PIL import Image
 
@@ -33,6 +34,30 @@ def test_one_or_several(model: visus.Model, photos: Path) -> None:
     assert model.predict(file).image.load().shape == (3, 32, 32)
     with pytest.raises(DataError):
         model.predict(photos / "nowhere.png")
+
+
+def test_an_image_is_decoded_once_and_again_only_to_be_drawn(
+    model: visus.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        Image.new("RGB", (800, 600), (200, 30, 10 * number)).save(tmp_path / f"{number}.jpg")
+    decode, shapes = simplejpeg.decode_jpeg, []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        pixels = decode(*arguments, **named)
+        shapes.append(pixels.shape[:2])
+        return pixels
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", counted)
+    answers = model.predict(tmp_path)
+    assert len(shapes) == 3
+    assert max(max(shape) for shape in shapes) < 800  # scaled down to what the network needs
+    heatmap = model.explain(tmp_path / "0.jpg")
+    assert len(shapes) == 4
+    assert answers[0].image.path == tmp_path / "0.jpg"
+    answers[0].draw()
+    heatmap.draw()
+    assert shapes[4:] == [(600, 800), (600, 800)]
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "I;16", "1"])

@@ -81,7 +81,7 @@ def _annotations(values: Sequence[Detections]) -> list[dict[str, Any]]:
     for n, value in enumerate(values):
         boxes = value.boxes.astype(np.float64)
         sides = boxes[:, 2:] - boxes[:, :2]
-        areas = sides.prod(axis=1) if value.masks is None else value.masks.sum(axis=(1, 2)).astype(np.float64)
+        areas = sides.prod(axis=1) if value.masks is None else value.masks.areas().astype(np.float64)
         crowds = np.zeros(len(value), np.int64) if value.ignored is None else value.ignored.astype(np.int64)
         scores = np.ones(len(value)) if value.scores is None else value.scores.astype(np.float64)
         columns = (

@@ -219,7 +219,8 @@ def _entries(value: Detections, image: int, start: int) -> list[dict[str, Any]]:
     if not len(value) or value.masks is None:
         return []
     boxes = value.boxes.astype(np.float64)
-    runs = coco_masks.encode(np.asfortranarray(value.masks.transpose(1, 2, 0).astype(np.uint8)))
+    runs = [coco_masks.encode(np.asfortranarray(mask.view(np.uint8))) for mask in value.masks]
+    areas = value.masks.areas()
     return [
         {
             "id": start + i + 1,
@@ -227,7 +228,7 @@ def _entries(value: Detections, image: int, start: int) -> list[dict[str, Any]]:
             "category_id": int(value.labels[i]) + 1,
             "segmentation": runs[i],
             "bbox": [*boxes[i, :2].tolist(), *(boxes[i, 2:] - boxes[i, :2]).tolist()],
-            "area": float(value.masks[i].sum()),
+            "area": float(areas[i]),
             "iscrowd": int(value.ignored is not None and bool(value.ignored[i])),
             "score": 1.0 if value.scores is None else float(value.scores[i]),
         }

@@ -2,6 +2,7 @@
 
 from visus.structures.batch import Batch
 from visus.structures.image_source import ImageSource
+from visus.structures.masks import Masks
 from visus.structures.move import Border, Move
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing, ValueRange
@@ -25,6 +26,7 @@ __all__ = [
     "ImageSource",
     "Label",
     "Landmarks",
+    "Masks",
     "Move",
     "MultiLabelMap",
     "Placement",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from visus.errors import UsageError
 from visus.structures.class_names import background_ids, border_id, object_ids
+from visus.structures.masks import Masks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +41,14 @@ class Components:
             np.maximum.at(high[:, axis], found, values + 1)
         return np.concatenate([low, high], axis=1).astype(np.float32)
 
-    def masks(self) -> NDArray[np.bool_]:
-        """[N,H,W]."""
-        return np.asarray(self.numbers == np.arange(1, len(self.labels) + 1, dtype=np.int32)[:, None, None], bool)
+    def masks(self) -> Masks:
+        """The N masks."""
+        windows = self.boxes().astype(np.float64)
+        crops = (
+            self.numbers[top:bottom, left:right] == i + 1
+            for i, (left, top, right, bottom) in enumerate(windows.astype(int).tolist())
+        )
+        return Masks(tuple(crops), windows, (self.numbers.shape[0], self.numbers.shape[1]))
 
     def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """[N]: the mean of values [H,W] over each object, without what was grown."""

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scipy import ndimage
 
 from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, rot90, scaled, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
@@ -65,7 +64,7 @@ def assert_together(frame: Frame, slack: float = 1.5, off_centre: float = 0.25) 
     found = frame.target
     assert isinstance(found, Detections)
     assert found.size == frame.size
-    assert found.masks.shape[1:] == frame.size
+    assert found.masks.full().shape[1:] == frame.size
     assert found.labels.tolist() == [0, 1]
     assert found.ignored.tolist() == [False, True]
     bright = lit(frame.pixels)
@@ -176,7 +175,7 @@ def test_moves_that_undo_one_another_change_nothing(target) -> None:
         np.testing.assert_array_equal(there_and_back.pixels, frame.pixels)
         if isinstance(target, Detections):
             np.testing.assert_array_equal(there_and_back.target.boxes, target.boxes)
-            np.testing.assert_array_equal(there_and_back.target.masks, target.masks)
+            np.testing.assert_array_equal(there_and_back.target.masks.full(), target.masks.full())
         else:
             np.testing.assert_array_equal(there_and_back.target.map, target.map)
 
@@ -208,7 +207,7 @@ def test_uncovered_pixels_of_a_class_map_are_ignored_only_where_they_are_made_up
 def test_the_image_of_an_object_in_a_border_is_not_the_object(border: str) -> None:
     frame = Frame(scene(box=(0, 10, 20, 30)), detections(box=(4, 10, 20, 30)))
     moved = Cut.of(SIZE, (0, -30, *SIZE), (60, 120)).apply(frame, border)
-    assert not moved.target.masks[:, :, :29].any()
+    assert not moved.target.masks.full()[:, :, :29].any()
 
 
 def test_objects_stay_while_their_centre_does() -> None:
@@ -225,7 +224,7 @@ def test_no_object_at_all_is_moved_like_any_other() -> None:
     for move in MOVES.values():
         assert len(move(Frame(scene(), empty)).target) == 0
         frame = move(Frame(scene(), masked))
-        assert frame.target.masks.shape == (0, *frame.size)
+        assert frame.target.masks.full().shape == (0, *frame.size)
 
 
 class TestDisplace:
@@ -253,6 +252,8 @@ class TestDisplace:
     @pytest.mark.parametrize("deviation", [0.7, 4.0])
     @pytest.mark.parametrize("colour", [True, False])
     def test_equals_map_coordinates(self, border: str, mode: str | None, deviation: float, colour: bool) -> None:
+        from scipy import ndimage
+
         random = np.random.default_rng(6)
         coarse = random.normal(0, deviation, (3, 3, 2))
         field = [ndimage.zoom(coarse[..., axis], (40 / 3, 56 / 3), order=3) for axis in (0, 1)]
@@ -284,6 +285,8 @@ class TestDisplace:
 
 
 def elastic_field(deviation: float) -> np.ndarray:
+    from scipy import ndimage
+
     coarse = np.random.default_rng(8).normal(0, deviation, (3, 3, 2))
     return np.stack([ndimage.zoom(coarse[..., i], (40 / 3, 56 / 3), order=3) for i in (0, 1)], -1).astype(np.float32)
 

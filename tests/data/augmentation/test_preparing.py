@@ -154,7 +154,7 @@ def test_boxes_and_masks_go_with_the_image(name: str) -> None:
         prepared = preparer(sample(), index, 3)
         found = prepared.target
         assert found.size == (96, 96)
-        assert found.masks.shape == (len(found), 96, 96)
+        assert found.masks.full().shape == (len(found), 96, 96)
         assert (found.ignored == (found.labels == 1)).all()
         for mask, box in zip(found.masks, found.boxes, strict=True):
             np.testing.assert_allclose(box, bounds(mask), atol=3 if name in ("elastic", "all together") else 2)
@@ -411,7 +411,7 @@ class TestTargets:
             size=FILE,
         )
         lazy = replace(sample(), targets={"detection": objects.DetectionSource(found)})
-        assert Preparer("detection", INPUT, None, 0, masks=True)(lazy, 0, 0).target.masks.any()
+        assert Preparer("detection", INPUT, None, 0, masks=True)(lazy, 0, 0).target.masks.full().any()
         monkeypatch.setattr(objects, "draw_outline", lambda *_: pytest.fail("drawn"))
         prepared = Preparer("detection", INPUT, None, 0)(lazy, 0, 0)
         np.testing.assert_allclose(prepared.target.boxes, [[6, 8, 30, 32]])

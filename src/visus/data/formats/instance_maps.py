@@ -22,7 +22,7 @@ from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Detections, ImageSource, Sample, SegmentationMap, TargetSource
+from visus.structures import Detections, ImageSource, Masks, Sample, SegmentationMap, TargetSource
 
 OBJECT = "object"
 
@@ -88,13 +88,10 @@ class InstanceObjects:
         raw = _read_map(self.path, self.image)
         ids = np.unique(raw)
         ids = ids[ids > 0]
-        masks = np.zeros((len(ids), *raw.shape), bool)
-        boxes = np.zeros((len(ids), 4), np.float32)
-        for i, value in enumerate(ids):
-            masks[i] = raw == value
-            rows, columns = np.flatnonzero(masks[i].any(axis=1)), np.flatnonzero(masks[i].any(axis=0))
-            boxes[i] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
-        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), (raw.shape[0], raw.shape[1]), masks=masks)
+        size = (raw.shape[0], raw.shape[1])
+        masks = Masks.from_planes((raw == value for value in ids), size)
+        boxes = masks.windows.astype(np.float32)  # a window is the box around its object's pixels
+        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), size, masks=masks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

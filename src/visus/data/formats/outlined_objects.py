@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from visus.data.object_separation import separate_objects
 from visus.errors import DataError
-from visus.structures import IGNORE, Detections, ImageSource, MultiLabelMap, SegmentationMap
+from visus.structures import IGNORE, Detections, ImageSource, Masks, MultiLabelMap, SegmentationMap
 
 BACKGROUND = "background"
 MULTILABEL = "multilabel_segmentation"
@@ -49,20 +50,25 @@ class Objects:
         height, width = self.image.size()
         return self.boxes * np.asarray([width, height, width, height], np.float32), (height, width)
 
-    def masks(self) -> NDArray[np.bool_] | None:
-        """[N,H,W] bool; an object without an outline fills its box. None if no object has one."""
+    def masks(self) -> Masks | None:
+        """The N masks; an object without an outline fills its box. None if no object has one."""
         if self.outlines is None:
             return None
+        _, size = self.in_pixels()
+        return Masks.from_planes(self._planes(self.outlines), size)
+
+    def _planes(self, outlines: Sequence[Outline | None]) -> Iterator[NDArray[np.bool_]]:
+        """[H,W] of each object, one at a time."""
         boxes, (height, width) = self.in_pixels()
-        masks = np.zeros((len(self.labels), height, width), bool)
         scale = (1.0, 1.0) if self.size is not None else (width, height)
-        for mask, outline, box in zip(masks, self.outlines, boxes, strict=True):
+        for outline, box in zip(outlines, boxes, strict=True):
             if outline is None:
+                plane = np.zeros((height, width), bool)
                 x1, y1, x2, y2 = (round(float(value)) for value in box)
-                mask[y1:y2, x1:x2] = True
+                plane[y1:y2, x1:x2] = True
+                yield plane
             else:
-                mask |= draw_outline(outline, (height, width), scale)
-        return masks
+                yield draw_outline(outline, (height, width), scale)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,16 +110,15 @@ class ObjectMapSource:
     def load(self) -> SegmentationMap:
         """The map; raises DataError when the image's size or an outline cannot be read."""
         _, size = self.objects.in_pixels()
-        masks = self.objects.masks()
-        if masks is None:
-            masks = np.zeros((0, *size), bool)
+        masks = self.objects.masks() or Masks.from_planes((), size)
         ids = self.objects.labels + 1
         if self.objects.ignored is not None:
             ids = np.where(self.objects.ignored, IGNORE, ids)
         drawn, numbers = np.zeros(size, np.uint8), np.zeros(size, np.int32)
-        for index in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
-            drawn[masks[index]] = ids[index]
-            numbers[masks[index]] = 0 if ids[index] == IGNORE else index + 1
+        for index in np.argsort(-masks.areas(), kind="stable").tolist():
+            window, mask = masks.pasted(index)
+            drawn[window][mask] = ids[index]
+            numbers[window][mask] = 0 if ids[index] == IGNORE else index + 1
         return SegmentationMap(
             self.classes, separate_objects(drawn, numbers, self.separation, border=len(self.classes) - 1)
         )
@@ -138,11 +143,11 @@ class ObjectLabelsSource:
         _, size = found.in_pixels()
         shape = (len(found.classes), *size)
         masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-        drawn = found.masks()
-        for index, label in enumerate(found.labels if drawn is not None else ()):
-            crowd = found.ignored is not None and found.ignored[index]
-            if drawn is not None:
-                (ignored if crowd else masks)[label] |= drawn[index]
+        drawn = found.masks() or Masks.from_planes((), size)
+        for index, label in enumerate(found.labels[: len(drawn)].tolist()):
+            crowd = found.ignored is not None and bool(found.ignored[index])
+            window, mask = drawn.pasted(index)
+            (ignored if crowd else masks)[label][window] |= mask
         ignored &= ~masks
         return MultiLabelMap(found.classes, masks, ignored=ignored if ignored.any() else None)
 

@@ -13,7 +13,7 @@ import numpy as np
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
 from visus.errors import DataError
-from visus.structures import ImageSource, Sample, TargetSource
+from visus.structures import ImageSource, Masks, Sample, TargetSource
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -66,6 +66,8 @@ class _Encoder:
 
     def add(self, value: Any) -> None:
         """Any value that targets and their sources are made of."""
+        if isinstance(value, Masks):
+            value = value.full()
         if isinstance(value, np.ndarray):
             little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
             self._write(f"array {little.dtype.str} {little.shape} ".encode())

@@ -27,6 +27,7 @@ from visus.structures.drawing.canvas import (
     text_size,
     with_legend,
 )
+from visus.structures.masks import Masks
 
 TAGS_COVER = 0.15
 """Objects with masks have tags as long as these take up no more than this share of the picture."""
@@ -40,7 +41,7 @@ def draw_boxes(
     labels: NDArray[np.int64],
     *,
     scores: NDArray[np.float32] | None = None,
-    masks: NDArray[np.bool_] | None = None,
+    masks: Masks | None = None,
     ignored: NDArray[np.bool_] | None = None,
 ) -> Image.Image:
     """The image with boxes, class names and scores; masks as tinted shapes with an outline; ignored objects in grey.
@@ -114,12 +115,13 @@ def _draw_crowd(
     size: tuple[int, int],
     classes: Sequence[str],
     labels: NDArray[np.int64],
-    masks: NDArray[np.bool_],
+    masks: Masks,
     ignored: NDArray[np.bool_] | None,
 ) -> Image.Image:
     owners = np.zeros(size, np.int32)
-    for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
-        owners[masks[i]] = i + 1
+    for i in np.argsort(-masks.areas(), kind="stable").tolist():
+        window, mask = masks.pasted(i)
+        owners[window][mask] = i + 1
     shown = np.asarray(Image.fromarray(owners).resize(picture.size, Image.Resampling.NEAREST))
     alone = len(classes) == 1
     hues = np.arange(len(masks)) % len(HUES) if alone else labels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from visus.errors import ShapeError
 from visus.structures.box_repair import TOLERANCE, BoxFaults, repair_boxes
 from visus.structures.image_source import ImageSource
+from visus.structures.masks import Masks
 from visus.structures.move import Move
 from visus.structures.outlines import Piece
 from visus.structures.placement import Placement
@@ -37,7 +38,7 @@ class Detections(BaseValue):
         labels: [N] int64 class ids, 0..K-1.
         size: (height, width) of the image in pixels.
         scores: [N] float32 in [0, 1], or None in a target.
-        masks: [N,H,W] bool, or None where objects have no outline.
+        masks: of the N objects (a full array [N,H,W] bool is cut into crops), or None where objects have no outline.
         ignored: [N] bool: objects that count neither as hit nor as miss (VOC "difficult", COCO "iscrowd"), or None.
         image: where the pixels come from, for :meth:`draw`.
 
@@ -52,11 +53,13 @@ class Detections(BaseValue):
     labels: NDArray[np.int64]
     size: tuple[int, int]
     scores: NDArray[np.float32] | None = None
-    masks: NDArray[np.bool_] | None = None
+    masks: Masks | None = None
     ignored: NDArray[np.bool_] | None = None
     image: ImageSource | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.masks, np.ndarray):
+            object.__setattr__(self, "masks", Masks.from_full(self.masks))
         count = len(self.labels)
         if self.boxes.shape != (count, 4):
             raise ShapeError(
@@ -70,13 +73,18 @@ class Detections(BaseValue):
             )
         for name, value, shape in (
             ("scores", self.scores, (count,)),
-            ("masks", self.masks, (count, *self.size)),
             ("ignored", self.ignored, (count,)),
         ):
             if value is not None and value.shape != shape:
                 raise ShapeError(
                     f"{name} of detections must fit their labels", expected=f"{list(shape)}", got=f"{list(value.shape)}"
                 )
+        if self.masks is not None and (len(self.masks), self.masks.size) != (count, self.size):
+            raise ShapeError(
+                "masks of detections must fit their labels and the image",
+                expected=f"{[count, *self.size]}",
+                got=f"{[len(self.masks), *self.masks.size]}",
+            )
 
     @classmethod
     def empty(cls, classes: tuple[str, ...], size: tuple[int, int], *, scored: bool = False) -> Detections:
@@ -99,7 +107,7 @@ class Detections(BaseValue):
             boxes=self.boxes[which],
             labels=self.labels[which],
             scores=None if self.scores is None else self.scores[which],
-            masks=None if self.masks is None else self.masks[which],
+            masks=None if self.masks is None else self.masks.select(which),
             ignored=None if self.ignored is None else self.ignored[which],
         )
 
@@ -109,10 +117,7 @@ class Detections(BaseValue):
 
     def undo(self, placement: Placement) -> Detections:
         """From network pixels to file pixels."""
-        masks = self.masks
-        if masks is not None:
-            moved = [placement.undo_map(mask) for mask in masks]
-            masks = np.stack(moved).astype(bool) if moved else np.zeros((0, *placement.file_size), bool)
+        masks = None if self.masks is None else self.masks.undo(placement)
         return replace(self, boxes=placement.undo_boxes(self.boxes), masks=masks, size=placement.file_size, image=None)
 
     def moved(self, move: Move) -> Detections:
@@ -126,19 +131,13 @@ class Detections(BaseValue):
         inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
         clipped = np.clip(boxes, 0, [width, height, width, height])
         kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
-        masks = self.masks
-        if masks is not None:
-            moved = np.zeros((int(kept.sum()), *move.size), bool)
-            for plane, mask in zip(moved, masks[kept], strict=True):
-                plane[:] = move.maps(mask.view(np.uint8), 0, "constant")
-            masks = moved
         return Detections(
             self.classes,
             clipped[kept].astype(np.float32),
             self.labels[kept],
             move.size,
             scores=None if self.scores is None else self.scores[kept],
-            masks=masks,
+            masks=None if self.masks is None else self.masks.select(kept).moved(move),
             ignored=None if self.ignored is None else self.ignored[kept],
         )
 
@@ -170,20 +169,20 @@ class Detections(BaseValue):
         from PIL import Image
 
         numbers = np.zeros(self.size, np.uint8 if len(self) <= 255 else np.uint16)
-        for index, mask in enumerate(self.masks[:_MOST_16_BIT]):
-            numbers[mask] = index + 1
+        for i in range(min(len(self), _MOST_16_BIT)):
+            window, mask = self.masks.pasted(i)
+            numbers[window][mask] = i + 1
         return {"objects": Image.fromarray(numbers)}
 
     def outlined(self) -> Iterator[Piece] | None:
         """Every object; None without masks."""
         return None if self.masks is None else self._pieces(self.masks)
 
-    def _pieces(self, masks: NDArray[np.bool_]) -> Iterator[Piece]:
-        for i, mask in enumerate(masks):
-            left, top = (max(int(v), 0) for v in self.boxes[i, :2])
-            right, bottom = (int(np.ceil(v)) for v in self.boxes[i, 2:])
+    def _pieces(self, masks: Masks) -> Iterator[Piece]:
+        for i in range(len(self)):
+            (rows, columns), mask = masks.pasted(i)
             score = None if self.scores is None else float(self.scores[i])
-            yield Piece(int(self.labels[i]), (left, top), mask[top:bottom, left:right], score)
+            yield Piece(int(self.labels[i]), (columns.start, rows.start), mask, score)
 
     def words(self) -> str:
         """How many objects of each class."""
@@ -193,6 +192,7 @@ class Detections(BaseValue):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: one entry an object, boxes and areas in pixels."""
         objects = []
+        areas = None if self.masks is None else self.masks.areas()
         for i in range(len(self)):
             entry: dict[str, Any] = {
                 "label": self.classes[int(self.labels[i])],
@@ -201,8 +201,8 @@ class Detections(BaseValue):
             }
             if self.scores is not None:
                 entry["score"] = float(self.scores[i])
-            if self.masks is not None:
-                entry["area"] = int(self.masks[i].sum())
+            if areas is not None:
+                entry["area"] = int(areas[i])
             objects.append(entry)
         return {"size": list(self.size), "objects": objects}
 

@@ -130,7 +130,7 @@ class SegmentationMap(BaseValue):
 
     def moved(self, move: Move) -> SegmentationMap:
         """After an augmentation; uncovered pixels follow the border, and are ignored where it is constant."""
-        return replace(self, map=move.maps(self.map, IGNORE, move.border), image=None)
+        return SegmentationMap(self.classes, move.maps(self.map, IGNORE, move.border))
 
     def pictures(self) -> dict[str, Image]:
         """ "classes": a palette image of class ids; "colours": the same in RGB."""

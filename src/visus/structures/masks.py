@@ -1,0 +1,195 @@
+"""Masks of objects, held as crops in their windows and pasted into the image when they are asked for.
+
+A mask of an object covers a small part of its image, so [N,H,W] arrays are nearly all background: a hundred objects on
+a photo of 12 million pixels would take 1.2 GB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.errors import ShapeError
+from visus.structures.move import Move
+from visus.structures.placement import Placement
+
+Window = tuple[slice, slice]
+"""Rows and columns of the image."""
+
+THRESHOLD = 0.5
+"""From this probability on a pixel of a soft mask belongs to the object."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Masks:
+    """The masks of N objects of one image; indexing and iterating give one whole mask [H,W] bool after the other.
+
+    Args:
+        crops: N arrays [h,w]: bool, or float32 in [0, 1] for the soft masks of a network.
+        windows: [N,4] float64 xyxy: what each crop covers, in pixels of the image in which the crops were made.
+        size: (height, width) of the image that the masks belong to now.
+        scale: (vertical, horizontal) pixels of the crops' image for one of this image.
+        offset: (vertical, horizontal) coordinate of this image's top left corner in the crops' image.
+
+    Raises:
+        ShapeError: if there is not one window a crop, or a crop is no bool or float32 map.
+    """
+
+    crops: tuple[NDArray[Any], ...]
+    windows: NDArray[np.float64]
+    size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if self.windows.shape != (len(self.crops), 4):
+            raise ShapeError(
+                "masks need one window a crop", expected=f"[{len(self.crops)}, 4]", got=f"{list(self.windows.shape)}"
+            )
+        for crop in self.crops:
+            if crop.ndim != 2 or crop.dtype not in (np.bool_, np.float32):
+                raise ShapeError(
+                    "a crop of a mask is one value a pixel",
+                    expected="[h, w] bool or float32",
+                    got=f"{list(crop.shape)} {crop.dtype}",
+                )
+
+    @classmethod
+    def from_full(cls, masks: NDArray[np.bool_]) -> Masks:
+        """The crops of whole masks [N,H,W]."""
+        if masks.ndim != 3 or masks.dtype != np.bool_:
+            raise ShapeError(
+                "masks of objects are one plane an object",
+                expected="[N, H, W] bool",
+                got=f"{list(masks.shape)} {masks.dtype}",
+            )
+        return cls.from_planes(masks, (masks.shape[1], masks.shape[2]))
+
+    @classmethod
+    def from_planes(cls, planes: Iterable[NDArray[np.bool_]], size: tuple[int, int]) -> Masks:
+        """The crops of whole masks [H,W] that come one after the other. size: (height, width)."""
+        crops, windows = [], []
+        for plane in planes:
+            rows = np.flatnonzero(plane.any(axis=1))
+            top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+            columns = np.flatnonzero(plane[top:bottom].any(axis=0))
+            left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)
+            crops.append(plane[top:bottom, left:right].copy())
+            windows.append((left, top, right, bottom))
+        return cls(tuple(crops), np.asarray(windows, np.float64).reshape(-1, 4), size)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, i: int) -> NDArray[np.bool_]:
+        return self.paste(i)
+
+    def __iter__(self) -> Iterator[NDArray[np.bool_]]:
+        return (self.paste(i) for i in range(len(self)))
+
+    def paste(self, i: int) -> NDArray[np.bool_]:
+        """[H,W]: mask i in the whole image."""
+        whole = np.zeros(self.size, bool)
+        window, mask = self.pasted(i)
+        whole[window] = mask
+        return whole
+
+    def pasted(self, i: int) -> tuple[Window, NDArray[np.bool_]]:
+        """A window of the image, and mask i in it [h,w]; the mask is empty outside."""
+        crop = self.crops[i]
+        x1, y1, x2, y2 = self.windows[i].tolist()
+        first_row, rows = self._sampled(0, y1, y2, crop.shape[0])
+        first_column, columns = self._sampled(1, x1, x2, crop.shape[1])
+        window = np.s_[first_row : first_row + len(rows), first_column : first_column + len(columns)]
+        if crop.dtype == np.bool_:
+            return window, crop[np.floor(rows).astype(np.intp)[:, None], np.floor(columns).astype(np.intp)]
+        return window, _interpolated(crop, rows, columns) >= THRESHOLD
+
+    def full(self) -> NDArray[np.bool_]:
+        """[N,H,W]: all masks in the whole image."""
+        whole = np.zeros((len(self), *self.size), bool)
+        for i in range(len(self)):
+            window, mask = self.pasted(i)
+            whole[i][window] = mask
+        return whole
+
+    def areas(self) -> NDArray[np.int64]:
+        """[N]: the pixels of each mask."""
+        return np.asarray([self.pasted(i)[1].sum() for i in range(len(self))], np.int64)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Masks:
+        """The masks that a boolean array [N] or an index array names, in that order."""
+        indices = np.arange(len(self))[which]
+        return replace(self, crops=tuple(self.crops[i] for i in indices.tolist()), windows=self.windows[indices])
+
+    def undo(self, placement: Placement) -> Masks:
+        """From network pixels to file pixels: the crops stay, and each pixel of the file takes the nearest one."""
+        (down, right), (scale_y, scale_x) = placement.offset, placement.scale
+        return replace(
+            self,
+            size=placement.file_size,
+            scale=(scale_y * self.scale[0], scale_x * self.scale[1]),
+            offset=(down * self.scale[0] + self.offset[0], right * self.scale[1] + self.offset[1]),
+        )
+
+    def moved(self, move: Move) -> Masks:
+        """After an augmentation; what it uncovers belongs to no object."""
+        planes = (move.maps(mask.view(np.uint8), 0, "constant").astype(bool) for mask in self)
+        return Masks.from_planes(planes, move.size)
+
+    def iou(self, others: Masks) -> NDArray[np.float64]:
+        """[N,M]: intersection over union with the masks of other objects of the same image; 0 for two empty masks."""
+        shared = np.zeros((len(self), len(others)))
+        theirs = [others.pasted(j) for j in range(len(others))]
+        for i in range(len(self)):
+            own_window, own = self.pasted(i)
+            for j, (window, mask) in enumerate(theirs):
+                common = [_common(a, b) for a, b in zip(own_window, window, strict=True)]
+                if all(part.start < part.stop for part in common):
+                    shared[i, j] = (_part(own, own_window, common) & _part(mask, window, common)).sum()
+        areas = np.asarray([mask.sum() for _, mask in theirs])
+        union = self.areas()[:, None] + areas[None] - shared
+        return np.asarray(shared / np.maximum(union, 1))
+
+    def _sampled(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
+        """The first of the image's pixels whose centres lie in a window, and where they lie in its crop, in pixels of
+        the crop.
+
+        The way from a pixel to its place is that of :meth:`Placement.undo_map`, step by step, so that rounding is too.
+        """
+        scale, offset = self.scale[axis], self.offset[axis]
+        # A pixel more on either side, since rounding may move the window's edges over a centre.
+        first = max(int(np.floor((low - offset) / scale)) - 1, 0)
+        last = min(int(np.ceil((high - offset) / scale)) + 1, self.size[axis])
+        pixels = np.arange(first, max(last, first), dtype=np.float64)
+        places = (pixels + 0.5) * scale + offset - low
+        if high - low != count:
+            places = places * (count / (high - low))
+        inside = np.flatnonzero((places >= 0) & (places < count))
+        return (first + int(inside[0]), places[inside]) if len(inside) else (first, places[:0])
+
+
+def _interpolated(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
+    """[R,C]: a soft crop [h,w] bilinearly at places in its pixels; 0 lies around it."""
+    padded = np.pad(crop, 1)
+    top, left = (np.floor(places - 0.5).astype(np.intp) for places in (rows, columns))  # 0 is the first pixel's centre
+    down, right = (rows - 0.5 - top)[:, None], columns - 0.5 - left
+    above = padded[top + 1][:, left + 1] * (1 - right) + padded[top + 1][:, left + 2] * right
+    below = padded[top + 2][:, left + 1] * (1 - right) + padded[top + 2][:, left + 2] * right
+    return np.asarray(above * (1 - down) + below * down)
+
+
+def _common(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _part(mask: NDArray[np.bool_], window: Window, wanted: list[slice]) -> NDArray[np.bool_]:
+    """The part of a mask in its window that covers some rows and columns of the image."""
+    rows, columns = (
+        slice(part.start - own.start, part.stop - own.start) for own, part in zip(window, wanted, strict=True)
+    )
+    return mask[rows, columns]
