@@ -1,6 +1,6 @@
 # Everything a newcomer or a developer runs. Only Python 3.11 or newer and make must be there.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check docs bench lock clean
+.PHONY: help install demo test test-full test-slow check docs bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,8 +30,15 @@ $(STAMP): requirements.lock bootstrap.lock pyproject.toml
 demo: $(STAMP)  ## train on real handwritten digits, judge, predict and explain; under two minutes on 2 cores
 	@$(BIN)/python examples/demo.py
 
-test: $(STAMP)  ## the tests, under 15 minutes on 2 cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow"
+# Compiled code is kept in .venv, wherever else none may be written: without it each import of torch takes twice as long.
+TESTS := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode OMP_NUM_THREADS=1 \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 25
+
+test: $(STAMP)  ## the tests of every commit; the 25 slowest are named at the end
+	$(TESTS) -m "not slow and not full"
+
+test-full: $(STAMP)  ## those, and the battery of models on every network
+	$(TESTS) -m "not slow"
 
 test-slow: $(STAMP)  ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow --timeout 3600

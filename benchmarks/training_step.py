@@ -26,11 +26,11 @@ from torch.nn import functional
 from visus.engine.device_batches import feeder
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
-from visus.engine.update import task_turn
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.structures import Batch, Placement, Preprocessing
 from visus.tasks.classification import Classification
+from visus.tasks.update import task_update
 
 CLASSES = tuple("abcdefghij")
 
@@ -81,8 +81,8 @@ def ours(
                 began = clock()
             return super().batches(epoch, start)
 
-    turn = task_turn(network, Classification(CLASSES), recipe)
-    fit(network, [turn], Timed(batches.made), recipe, ready=ready)
+    update = task_update(network, Classification(CLASSES))
+    fit(network, [update], Timed(batches.made), recipe, ready=ready)
     return clock() - began
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from visus.analysis.summary import summarize
 from visus.layers.same_padding import SameConv2d
 from visus.models import catalog
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 
 HEIGHT, WIDTH = 24, 20
 
@@ -195,7 +195,7 @@ VGG16_ROWS = {
 
 @pytest.mark.parametrize(
     ("network", "rows"),
-    [(SLIM_ALEXNET, ALEXNET_ROWS), (build_blank(catalog.find("vgg16")), VGG16_ROWS)],
+    [(SLIM_ALEXNET, ALEXNET_ROWS), (build_on_meta(catalog.find("vgg16")), VGG16_ROWS)],
     ids=["alexnet_v2", "vgg_16"],
 )
 def test_published_fields(network: nn.Module, rows: dict[str, tuple[int, int, int]]) -> None:

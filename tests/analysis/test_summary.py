@@ -15,7 +15,7 @@ from visus.errors import ShapeError
 from visus.layers.same_padding import SameConv2d
 from visus.models import catalog
 from visus.models.building import build
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.proof.published import fact
 
 SMALL = ["lenet5", "lenet5@modern", "mnist_cnn", "mnist_cnn_25_50", "mnist_dense", "cats_dogs_cnn"]
@@ -61,7 +61,7 @@ def test_blocks_sum_to_the_published_table(name: str) -> None:
 @pytest.mark.parametrize("name", ["lenet5", "cats_dogs_cnn", "resnet50", "mobilenet_v2@tf", "googlenet", "unet", "ssd"])
 def test_formulas_give_their_numbers(name: str) -> None:
     card = catalog.find(name)
-    summary = summarize(build_blank(card), card.input)
+    summary = summarize(build_on_meta(card), card.input)
     names = {"floor": math.floor, "ceil": math.ceil, "max": max, "min": min}
     seen = set()
     for line in summary.lines:

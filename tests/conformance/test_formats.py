@@ -219,7 +219,7 @@ def test_a_reader_that_recognises_nothing_is_found(tmp_path: Path, monkeypatch: 
     from visus.data.reading import opening
 
     others = tuple(format for format in FORMATS if format.name != "class-folders")
-    monkeypatch.setattr(opening, "FORMATS", (*others, broken(recognise=False)))
+    monkeypatch.setattr(opening, "all_formats", lambda: (*others, broken(recognise=False)))
     with pytest.raises(ConformanceError):
         check_format(broken(recognise=False), class_folders, tmp_path)
 
@@ -235,7 +235,7 @@ def test_a_reader_that_fails_on_damage_is_found(tmp_path: Path, monkeypatch: pyt
         return whole.read(listing)
 
     careless = Format(whole.name, whole.title, whole.recognise, read)
-    monkeypatch.setattr(opening, "FORMATS", tuple(careless if f.name == "csv" else f for f in FORMATS))
+    monkeypatch.setattr(opening, "all_formats", lambda: tuple(careless if f.name == "csv" else f for f in FORMATS))
     with pytest.raises(IndexError):
         check_format(careless, csv_labels, tmp_path)
 
@@ -250,6 +250,8 @@ def test_a_reader_that_leaves_a_file_behind_is_found(tmp_path: Path, monkeypatch
         return whole.read(listing)
 
     littering = Format(whole.name, whole.title, whole.recognise, read)
-    monkeypatch.setattr(opening, "FORMATS", tuple(littering if f.name == whole.name else f for f in FORMATS))
+    monkeypatch.setattr(
+        opening, "all_formats", lambda: tuple(littering if f.name == whole.name else f for f in FORMATS)
+    )
     with pytest.raises(ConformanceError, match="leaves the files"):
         check_format(littering, class_folders, tmp_path)

@@ -7,7 +7,8 @@ of a network at a small input.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError
@@ -24,7 +26,9 @@ from visus.layers.drop_path import DropPath, SurvivalGate
 from visus.models import catalog
 from visus.models.building import build, known_options, load_builder
 from visus.models.card import Card
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Backbone, Network, Output
+from visus.proof.published import fact
 
 Size = tuple[int, int, int]
 
@@ -47,28 +51,100 @@ class Case:
         return shapes_of(self.shapes, (2, *self.size))
 
 
-DEEPEST = {"resnet1202@paper", "resnet1202@akamaster", "preact_resnet1001@paper"}
-"""Networks of a thousand layers, which take a tenth of the battery's time; shallower ones have the same builders."""
+LARGER: Mapping[str, str] = {
+    "alexnet@paper": "alexnet@ungrouped",
+    "zfnet@paper": "zfnet_wide@paper",
+    "vgg11_lrn@paper": "vgg11@paper vgg13@paper vgg16@paper vgg16_c@paper vgg19@paper",
+    "vgg11@torchvision": "vgg13@torchvision vgg16@torchvision vgg19@torchvision",
+    "prelu_net_a@paper": "prelu_net_b@paper prelu_net_c@paper",
+    "plain18@paper": "plain34@paper",
+    "resnet18@paper": "resnet18@torchvision resnet34@paper resnet34@torchvision",
+    "resnet18@option_a": "resnet34@option_a",
+    "resnet50@paper": "resnet101@paper resnet152@paper",
+    "resnet50@torchvision": "resnet101@torchvision resnet152@torchvision",
+    "plain20@paper": "plain32@paper plain44@paper plain56@paper",
+    "resnet20@paper": "resnet32@paper resnet44@paper resnet56@paper resnet110@paper resnet1202@paper",
+    "resnet20@akamaster": "resnet32@akamaster resnet44@akamaster resnet56@akamaster resnet110@akamaster "
+    "resnet1202@akamaster",
+    "preact_resnet164@paper": "preact_resnet1001@paper",
+    "preact_resnet152@paper": "preact_resnet200@paper",
+    "resnet110@half_both": "resnet110@half",
+    "inception_v4@paper": "inception_v4@timm",
+    "inception_resnet_v2@paper": "inception_resnet_v2@timm",
+    "xception@paper": "xception@timm",
+    "resnext50_32x4d@paper": "resnext50_32x4d@torchvision resnext101_32x4d@paper resnext101_64x4d@paper "
+    "resnext101_64x4d@torchvision",
+    "densenet121@paper": "densenet121@torchvision densenet161@paper densenet161@torchvision densenet169@paper "
+    "densenet169@torchvision densenet201@paper densenet201@torchvision densenet264@paper",
+    "mobilenet_v1_025@paper": "mobilenet_v1@paper mobilenet_v1_050@paper mobilenet_v1_075@paper",
+    "mobilenet_v1_025@tf": "mobilenet_v1_050@tf mobilenet_v1_075@tf",
+    "mobilenet_v2@paper": "mobilenet_v2@torchvision",
+    "se_resnet50@paper": "se_resnet50@timm se_resnet101@paper se_resnet101@timm se_resnet152@paper se_resnet152@timm",
+    "se_resnext50_32x4d@paper": "se_resnext50_32x4d@timm se_resnext101_32x4d@paper se_resnext101_32x4d@timm",
+    "senet154@paper": "senet154@timm",
+    "nasnet_a_mobile@paper": "nasnet_a_large@paper",
+    "pnasnet_5_mobile@paper": "pnasnet_5_large@paper",
+    "efficientnet_b0@paper": "efficientnet_b1@paper efficientnet_b2@paper efficientnet_b3@paper efficientnet_b4@paper "
+    "efficientnet_b5@paper efficientnet_b6@paper efficientnet_b7@paper",
+    "efficientnet_b0@torchvision": "efficientnet_b1@torchvision efficientnet_b2@torchvision "
+    "efficientnet_b3@torchvision efficientnet_b4@torchvision efficientnet_b5@torchvision efficientnet_b6@torchvision "
+    "efficientnet_b7@torchvision",
+    "ssd@torchvision": "ssd@caffe-coco",
+    "ssd512@caffe-coco": "ssd512@paper ssd512@caffe-voc",
+    "yolov2@darknet-voc": "yolov2@darknet-coco",
+    "fcn8s@paper": "fcn16s@paper fcn32s@paper",
+    "fcn_resnet50@torchvision": "fcn_resnet101@torchvision",
+}
+"""For a network, others of the same code with other numbers: depths, widths, tables of anchors. Only `make test-full`
+asks those (marker ``full``); their layers and counts are proved against published facts at every commit all the same.
+A card that is not listed here is asked at every commit."""
+
+FULL = {name for others in LARGER.values() for name in others.split()}
 
 
 WITHOUT_MAPS = {"mnist_dense", "maxout_dense"}
 """Dense layers over all pixels: networks that are no backbones."""
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(card, id=card.full_name, marks=[pytest.mark.slow] if card.full_name in DEEPEST else [])
-        for card in catalog.CARDS
-    ],
-)
-def case(request: pytest.FixtureRequest) -> Case:
+def card_param(card: Card) -> Any:
+    return pytest.param(card, id=card.full_name, marks=[pytest.mark.full] if card.full_name in FULL else [])
+
+
+@pytest.fixture(scope="module", params=[card_param(card) for card in catalog.CARDS])
+def case(request: pytest.FixtureRequest, cheap_values: Callable[[], AbstractContextManager[object]]) -> Case:
     card = request.param
     torch.manual_seed(0)
     shapes = shapeless(card)
-    case = Case(card, build(card), shapes, small_input(card, shapes))
+    with cheap_values():
+        network = build(card)
+    case = Case(card, network, shapes, small_input(card, shapes))
     settle(case)
     return case
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", LARGER)
+def test_what_only_the_full_battery_asks_has_the_code_of_what_every_commit_asks(name: str) -> None:
+    asked = catalog.find(name)
+    for other in LARGER[name].split():
+        card = catalog.find(other)
+        assert card.builder.partition(":")[0] == asked.builder.partition(":")[0]
+        assert cost(card) >= 0.99 * cost(asked) or card.parameters >= asked.parameters
+        assert types_of_layers(card) <= types_of_layers(asked), other
+
+
+def types_of_layers(card: Card) -> set[type]:
+    return {type(layer) for layer in build_on_meta(card).modules()} - {nn.Identity}
+
+
+def test_the_counts_of_networks_without_complete_facts() -> None:
+    """Those with facts are counted in tests/proof, where the cards are held to the same facts."""
+    for card in catalog.CARDS:
+        published = fact(card.fact) if card.fact else {}
+        if card.full_name in FULL and not {"params", "macs"} <= published.keys():
+            summary = summarize(shapeless(card), card.input)
+            assert card.macs in (None, summary.macs), card.full_name
+            assert card.parameters == summary.trainable, card.full_name
 
 
 def settle(case: Case) -> None:
@@ -96,12 +172,6 @@ def answers_finitely(case: Case) -> bool:
 
 def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-def shapeless(card: Card, **choices: Any) -> nn.Module:
-    """The network on the meta device: shapes without values."""
-    with torch.device("meta"):
-        return build(card, **choices).eval()
 
 
 def small_input(card: Card, network: nn.Module) -> Size:
@@ -275,10 +345,13 @@ def test_an_image_is_answered_alike_whatever_its_batch_mates(case: Case) -> None
         assert_close(values[1:], expected)
 
 
-def test_a_state_goes_into_a_fresh_network(case: Case) -> None:
+def test_a_state_goes_into_a_fresh_network(
+    case: Case, cheap_values: Callable[[], AbstractContextManager[object]]
+) -> None:
     fresh = shapeless(case.card)
     if not dict(fresh.named_buffers()).keys() <= fresh.state_dict().keys():
-        fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
+        with cheap_values():
+            fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
     fresh.load_state_dict(case.network.state_dict(), assign=True)
     images = case.images(1)
     with torch.no_grad():
@@ -407,12 +480,13 @@ SLOW_TO_SEGMENT = {"fcn_resnet50@torchvision", "fcn_resnet101@torchvision"}
 def test_it_learns_the_maps_of_eight_images_by_heart(card: Card) -> None:
     """97 % of the pixels, within 200 steps of Adam: where regions meet, a network of stride 4 or 8 is not exact.
 
-    U-Nets are a quarter as wide, which takes a sixteenth of the time.
+    U-Nets are a quarter as wide, which takes a sixteenth of the time; the pyramid stands on ResNet-18.
     """
     torch.manual_seed(0)
     options = {name: 0.0 for name in known_options(card) if name.startswith("drop")}
     options |= {"width": 16} if card.name == "unet" else {}
-    network = build(card, classes=3, options=options).train()
+    backbone = "resnet18" if card.name == "semantic_fpn" else None
+    network = build(card, classes=3, backbone=backbone, options=options).train()
     size = small_input(card, shapeless(card))
     if hasattr(network, "output_size"):  # U-Net as published answers for fewer pixels than it sees: for 64 or more
         lost = size[1] - network.output_size(size[1:])[0]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pycocotools.coco import COCO
 
 from visus.data.coco_writing import CocoWriter
 from visus.data.reading.opening import open_data
@@ -31,6 +30,8 @@ def answer(number: int) -> SegmentationMap:
 
 
 def test_maps_survive(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
     (tmp_path / "images").mkdir()
     writer = CocoWriter(NAMES)
     for number in range(4):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from visus.data.object_separation import REGROWTH, SEPARATIONS, separate_objects
 from visus.data.reading.opening import open_data
@@ -37,6 +36,8 @@ def test_by_hand() -> None:
 
 @given(st.integers(0, 2**31), st.sampled_from(["gap", "border", "outline"]))
 def test_no_two_objects_hang_together_any_more(seed: int, how: str) -> None:
+    from scipy import ndimage
+
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0, 40, (rng.integers(2, 9), 2))
     grid = np.stack(np.mgrid[:40, :40], -1)[:, :, None]

@@ -14,9 +14,9 @@ from visus.engine.checkpoint import Checkpoints
 from visus.engine.fit import Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
-from visus.engine.update import Turn, task_turn
-from visus.errors import DivergedError, MemoryExhaustedError, RecipeError
+from visus.errors import DivergedError, MemoryExhaustedError, RecipeError, UsageError
 from visus.layers.drop_path import ScheduledDropPath
+from visus.tasks.update import Update, task_update
 
 
 def recipe(*changes, **fields):
@@ -33,8 +33,8 @@ def run_fit(tiny, recipe, *, network=None, loader=None, validate=True, **options
     if loader is None:
         loader = tiny.TinyLoader(batch_size=recipe.batch_size, seed=recipe.seed)
     validation = tiny.accuracy() if validate else None
-    turn = task_turn(network, tiny.TinyTask(), recipe)
-    return network, fit(network, [turn], loader, recipe, ready=tiny.ready, validation=validation, **options)
+    update = task_update(network, tiny.TinyTask())
+    return network, fit(network, [update], loader, recipe, ready=tiny.ready, validation=validation, **options)
 
 
 def test_it_learns_and_leaves_its_files(tiny, tmp_path):
@@ -159,9 +159,9 @@ def test_plateau_lowers_the_rate_when_the_score_stays(tiny):
     validation = Validation(lambda network: {"accuracy": 0.5}, "accuracy")
     chosen = recipe("schedule.name=plateau", "schedule.patience=1", "schedule.gamma=0.5", epochs=6)
     network = tiny.make_network()
-    turn = task_turn(network, tiny.TinyTask(), chosen)
+    update = task_update(network, tiny.TinyTask())
     loader = tiny.TinyLoader(12)
-    fitted = fit(network, [turn], loader, chosen, ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], loader, chosen, ready=tiny.ready, validation=validation)
     # Best in epoch 1; epochs 2 and 3 are no better, which is more than one: halved from epoch 4 on, and again.
     assert [row["lr"] for row in fitted.history] == pytest.approx([0.05, 0.05, 0.05, 0.025, 0.025, 0.0125])
 
@@ -170,9 +170,9 @@ def test_early_stopping_waits_for_its_patience(tiny):
     scores = iter([0.1, 0.5, 0.4, 0.5, 0.3, 0.9])
     network = tiny.make_network()
     chosen = recipe("early_stopping=3", epochs=6)
-    turn = task_turn(network, tiny.TinyTask(), chosen)
+    update = task_update(network, tiny.TinyTask())
     validation = Validation(lambda network: {"accuracy": next(scores)}, "accuracy")
-    fitted = fit(network, [turn], tiny.TinyLoader(12), chosen, ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], tiny.TinyLoader(12), chosen, ready=tiny.ready, validation=validation)
     assert (fitted.best_epoch, fitted.best_score, len(fitted.history)) == (2, 0.5, 5)
     assert fitted.stopped_early
 
@@ -189,9 +189,9 @@ def test_evaluate_every_skips_epochs_but_not_the_last(tiny):
 
 def test_a_score_of_none_is_never_the_best(tiny):
     network = tiny.make_network()
-    turn = task_turn(network, tiny.TinyTask(), recipe())
+    update = task_update(network, tiny.TinyTask())
     validation = Validation(lambda network: {"map50": None}, "map50")
-    fitted = fit(network, [turn], tiny.TinyLoader(12), recipe(), ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], tiny.TinyLoader(12), recipe(), ready=tiny.ready, validation=validation)
     assert fitted.best_epoch is None
 
 
@@ -211,8 +211,8 @@ def test_the_recipe_says_which_weights_are_kept(tiny, tmp_path, keep):
     scores = iter([0.9, 0.1, 0.2])
     network = tiny.make_network()
     validation = Validation(lambda network: {"accuracy": next(scores)}, "accuracy")
-    turn = task_turn(network, tiny.TinyTask(), chosen)
-    fit(network, [turn], tiny.TinyLoader(12), chosen, ready=tiny.ready, run=run, validation=validation)
+    update = task_update(network, tiny.TinyTask())
+    fit(network, [update], tiny.TinyLoader(12), chosen, ready=tiny.ready, run=run, validation=validation)
     best, last = Checkpoints(run.path).load_best(), Checkpoints(run.path).load()
     assert best is not None
     assert last is not None
@@ -245,11 +245,11 @@ class Spoiled(nn.Module):
 
 def spoiled_fit(tiny, chosen, bad, run, grad=False):
     network = tiny.make_network()
-    turn = task_turn(network, tiny.TinyTask(), chosen)
-    losses = Spoiled(turn.losses, bad)
+    update = task_update(network, tiny.TinyTask())
+    losses = Spoiled(update.losses, bad)
     return network, lambda: fit(
         network,
-        [Turn(losses, [losses], turn.optimizer)],
+        [Update(losses, [losses])],
         tiny.TinyLoader(),
         chosen,
         ready=tiny.ready,
@@ -302,7 +302,7 @@ def test_weights_that_are_not_finite_are_never_saved(tiny, tmp_path):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     losses = Root(network)
     with pytest.raises(DivergedError, match="weights are not finite after step 10"):
-        fit(network, [Turn(losses, [losses], optimizer)], tiny.TinyLoader(), recipe(), ready=tiny.ready, run=run)
+        fit(network, [Update(losses, [losses], optimizer)], tiny.TinyLoader(), recipe(), ready=tiny.ready, run=run)
     last = Checkpoints(run.path).load()
     assert last is not None
     assert all(bool(torch.isfinite(v).all()) for v in last.tensors.values() if v.is_floating_point())
@@ -338,13 +338,13 @@ def test_a_step_that_the_scaler_skips_is_no_divergence(tiny):
             return {"loss": 300 * functional.cross_entropy(self.network(batch.images), batch.targets)}
 
     network = tiny.make_network()
-    turn = Turn(Loud(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
-    fitted = fit(network, [turn], tiny.TinyLoader(), recipe("precision=float16"), ready=tiny.ready)
+    update = Update(Loud(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
+    fitted = fit(network, [update], tiny.TinyLoader(), recipe("precision=float16"), ready=tiny.ready)
     assert fitted.steps == 30
     assert bool(torch.isfinite(weights(network)).all())
 
 
-def test_two_turns_train_only_their_own(tiny):
+def test_two_updates_train_only_their_own(tiny):
     """As a GAN does: both losses run through both modules, each optimiser changes one of them."""
     first, second = nn.Linear(192, 4), nn.Linear(4, 3)
     both = nn.ModuleList([first, second])
@@ -362,13 +362,91 @@ def test_two_turns_train_only_their_own(tiny):
     up = torch.optim.SGD(first.parameters(), lr=0.0)
     down = torch.optim.SGD(second.parameters(), lr=0.1)
     before = first.weight.clone(), second.weight.clone()
-    turns = [Turn(ascending, [first], up, "up"), Turn(descending, [second], down, "down")]
-    fitted = fit(both, turns, tiny.TinyLoader(12), recipe(epochs=1), ready=tiny.ready)
+    updates = [Update(ascending, [first], up, "up"), Update(descending, [second], down, "down")]
+    fitted = fit(both, updates, tiny.TinyLoader(12), recipe(epochs=1), ready=tiny.ready)
     assert torch.equal(first.weight, before[0])
     assert not torch.equal(second.weight, before[1])
     assert set(fitted.history[0]) >= {"loss.up.loss", "loss.down.loss"}
-    assert first.weight.grad is not None  # its own turn gave it one
+    assert first.weight.grad is not None  # its own update gave it one
     assert second.weight.requires_grad
+
+
+class Watched(nn.Module):
+    """Notes in which mode it is each time that it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(192, 8), nn.BatchNorm1d(8)
+        self.modes = []
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        return self.norm(self.linear(x))
+
+
+def test_a_frozen_teacher_keeps_its_mode_and_its_statistics(tiny):
+    """In every epoch, though each validation puts the whole network into eval mode."""
+    pair = nn.ModuleDict({"student": Watched(), "teacher": Watched().requires_grad_(False).eval()})
+
+    class Distillation(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pair = pair
+
+        def forward(self, batch):
+            pixels = batch.images.flatten(1)
+            return {"loss": (pair["student"](pixels) - pair["teacher"](pixels)).square().mean()}
+
+    before = {name: value.clone() for name, value in pair.state_dict().items()}
+    validation = Validation(lambda network: {"accuracy": 0.5}, "accuracy")
+    updates = [Update(Distillation(), [pair["student"]])]
+    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=3), ready=tiny.ready, validation=validation)
+    changed = {
+        name.partition(".")[0] for name, value in pair.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed == {"student"}
+    assert not any(pair["teacher"].modes)
+    assert pair["student"].modes == [False, *[True] * 6]  # first the estimate of memory
+
+
+def test_what_another_update_trains_is_in_the_mode_it_was_handed_over_in(tiny):
+    """A GAN's critic is in training mode in the generator's update, as it is built; what rests stays in eval mode."""
+    pair = nn.ModuleDict({"built": Watched(), "resting": Watched().eval()})
+
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pair = pair
+
+        def forward(self, batch):
+            pixels = batch.images.flatten(1)
+            return {"loss": pair["built"](pixels).square().mean() + pair["resting"](pixels).square().mean()}
+
+    updates = [Update(Both(), [pair["built"]], name="a"), Update(Both(), [pair["resting"]], name="b")]
+    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=1), ready=tiny.ready)
+    assert pair["built"].modes == [False, False, True, True, True, True]
+    assert pair["resting"].modes == [False, False, False, True, False, True]
+
+
+def test_an_update_may_have_a_rate_of_its_own_and_needs_a_name_of_its_own(tiny):
+    pair = nn.ModuleList([nn.Linear(192, 3), nn.Linear(192, 3)])
+
+    class Loss(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, batch):
+            return {"loss": functional.cross_entropy(self.module(batch.images.flatten(1)), batch.targets)}
+
+    pair[1].load_state_dict(pair[0].state_dict())
+    before = pair[0].weight.detach().clone()
+    plain = recipe("optimizer.name=sgd", "optimizer.momentum=0", "optimizer.weight_decay=0", epochs=1)
+    updates = [Update(Loss(pair[0]), [pair[0]], name="a"), Update(Loss(pair[1]), [pair[1]], name="b", lr=0.5)]
+    fit(pair, updates, tiny.TinyLoader(6), plain, ready=tiny.ready)  # one step
+    torch.testing.assert_close(pair[1].weight - before, 0.5 * (pair[0].weight - before))
+    with pytest.raises(UsageError, match="name of its own"):
+        fit(pair, [updates[0], updates[0]], tiny.TinyLoader(6), plain, ready=tiny.ready)
 
 
 def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
@@ -383,9 +461,9 @@ def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
             return {"loss": self.network(batch.images).sum()}
 
     network = tiny.make_network()
-    turn = Turn(Greedy(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
+    update = Update(Greedy(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
     with pytest.raises(MemoryExhaustedError, match="batch_size=3") as caught:
-        fit(network, [turn], tiny.TinyLoader(), recipe(), ready=tiny.ready)
+        fit(network, [update], tiny.TinyLoader(), recipe(), ready=tiny.ready)
     assert caught.value.exit_code == 6
 
 

@@ -7,9 +7,10 @@ import torch
 
 from visus.engine.fit import fit
 from visus.engine.freezing import Freezing
+from visus.engine.modes import Modes
 from visus.engine.recipe import Recipe
-from visus.engine.update import task_turn
 from visus.errors import RecipeError
+from visus.tasks.update import task_update
 
 HEAD = {"fc.weight", "fc.bias"}
 NORM = {"norm.weight", "norm.bias", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
@@ -19,7 +20,7 @@ def changed_by_training(tiny, **fields):
     recipe = Recipe(batch_size=6, optimizer={"lr": 0.05, "weight_decay": 0.01}, **fields)
     network = tiny.make_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fit(network, [task_turn(network, tiny.TinyTask(), recipe)], tiny.TinyLoader(12), recipe, ready=tiny.ready)
+    fit(network, [task_update(network, tiny.TinyTask())], tiny.TinyLoader(12), recipe, ready=tiny.ready)
     return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
 
 
@@ -44,7 +45,10 @@ def test_backbone_thaws_after_its_epochs(tiny):
 
 def test_dropout_of_a_frozen_backbone_still_drops(tiny):
     network = tiny.make_network()
-    Freezing(network, "backbone").apply(0)
+    update = task_update(network, tiny.TinyTask())
+    freezing = Freezing(network, "backbone")
+    freezing.apply(0)
+    Modes(network, [update]).enter(update, freezing.norms(0))
     assert network.dropout.training
     assert not network.norm.training
     assert network.norm.weight.requires_grad is False
@@ -72,7 +76,6 @@ def test_a_new_decoder_learns_its_statistics_on_a_backbone_that_keeps_its_own():
     network.decoder = torch.nn.BatchNorm2d(2)
     freezing = Freezing(network, "batchnorm")
     freezing.apply(0)
-    assert not network.backbone.training
+    assert freezing.norms(0) == [network.backbone]
     assert not network.backbone.weight.requires_grad
-    assert network.decoder.training
     assert network.decoder.weight.requires_grad

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from visus.engine.checkpoint import Checkpoints
+from visus.engine.checkpoint import Checkpoints, Snapshot
 from visus.engine.launch import GROUP_FILE, launch
+from visus.engine.recipe import Recipe
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 CHANGES = ("optimizer.lr=0.05", "schedule.name=cosine", "schedule.warmup_epochs=1", "clip_norm=1.0")
@@ -82,13 +83,13 @@ def finish(forked, folder, *changes, **environment):
     assert process.wait() == 0, process.errors.read_text()
 
 
-def finish_group(forked, folder, world, *changes, only_last=None):
+def finish_group(forked, folder, world, *changes, only_last=None, **environment):
     folder.mkdir(exist_ok=True)
     store = folder / "store"
     store.unlink(missing_ok=True)
     shared = {"WORLD_SIZE": str(world), GROUP_FILE: str(store), "GLOO_SOCKET_IFNAME": "lo"}
     own = [{}] * (world - 1) + [only_last or {}]
-    group = [forked(folder, *changes, RANK=str(rank), **shared, **own[rank]) for rank in range(world)]
+    group = [forked(folder, *changes, RANK=str(rank), **shared, **own[rank], **environment) for rank in range(world)]
     for process in group:
         assert process.wait() == 0, process.errors.read_text()
 
@@ -177,6 +178,51 @@ def test_killed_in_mid_epoch(folder, forked, reference, step):
     assert_same_end(folder, reference)
     # Without a checkpoint in mid-epoch, no more is done again than what the epoch had done.
     assert steps_done(folder) - STEPS <= before - (before - 1) // 10 * 10
+
+
+@pytest.mark.parametrize("kind", ["gan", "captioner"])
+def test_targets_of_any_kind_and_several_updates(folder, forked, kind):
+    """Batches of 6, 6, ... and 4 images, three of them a step, so that the last step of an epoch is a short one."""
+    changes = ("accumulate=3", "checkpoint_seconds=0", "epochs=4")
+    whole, killed = folder / "whole", folder / "killed"
+    finish(forked, whole, *changes, TINY_KIND=kind, TINY_COUNT="58")
+    process = forked(killed, *changes, seconds=0.01, TINY_KIND=kind, TINY_COUNT="58")
+    wait_for_step(killed, 17, process)
+    process.kill()
+    process.wait()
+    assert 0 < last_position(killed)["step"] < last_position(whole)["step"]
+    finish(forked, killed, *changes, TINY_KIND=kind, TINY_COUNT="58")
+    assert_same_end(killed, whole)
+    names = set(last_position(whole)["history"][0])
+    assert kind == "captioner" or {"loss.critic.made", "loss.generator.made", "loss.generator.seen"} <= names
+
+
+@pytest.mark.parametrize("kind", ["gan", "captioner"])
+def test_targets_of_any_kind_in_two_processes(folder, forked, kind):
+    finish_group(forked, folder / "group", 2, "epochs=2", TINY_KIND=kind)
+    snapshot, position = final_state(folder / "group")
+    assert position["step"] == 20
+    assert all(bool(torch.isfinite(value).all()) for value in snapshot.tensors.values())
+
+
+def test_a_checkpoint_of_the_first_version_resumes(folder, tiny):
+    """It called updates turns."""
+    recipe = Recipe(epochs=2, batch_size=6)
+    ends = []
+    for name in ("new", "old"):
+        run = folder / name
+        run.mkdir()
+        tiny.train(run, recipe.with_changes({"epochs": 1}))
+        store = Checkpoints(run)
+        if name == "old":
+            snapshot = store.load()
+            state = {("turns" if key == "updates" else key): value for key, value in snapshot.state.items()}
+            store.save(Snapshot(snapshot.tensors, state))
+        tiny.train(run, recipe)
+        ends.append(final_state(run))
+    assert ends[0][1]["step"] == ends[1][1]["step"] == 20
+    for name, value in ends[0][0].tensors.items():
+        assert torch.equal(value, ends[1][0].tensors[name]), name
 
 
 @pytest.mark.parametrize("seed", range(4))

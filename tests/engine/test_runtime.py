@@ -134,15 +134,15 @@ def test_not_even_one_image_fits():
 
 def test_a_training_too_large_for_this_machine_stops_before_its_first_step(tiny, monkeypatch):
     from visus.engine.fit import fit
-    from visus.engine.update import task_turn
+    from visus.tasks.update import task_update
 
     network, recipe = tiny.make_network(), Recipe(batch_size=60)
-    turn = task_turn(network, tiny.TinyTask(), recipe)
-    need = measure_need(turn.losses, tiny.ready(next(tiny.TinyLoader().batches(0))), turn.losses, recipe)
+    update = task_update(network, tiny.TinyTask())
+    need = measure_need(update.losses, tiny.ready(next(tiny.TinyLoader().batches(0))), update.losses, recipe)
     monkeypatch.setattr("visus.engine.session.free_memory", lambda: int(need.total(20) / 0.9) + 100)
     before = network.fc.weight.clone()
     with pytest.raises(MemoryExhaustedError, match="--set batch_size=20 fits"):
-        fit(network, [turn], tiny.TinyLoader(60, 60), recipe, ready=tiny.ready)
+        fit(network, [update], tiny.TinyLoader(60, 60), recipe, ready=tiny.ready)
     assert torch.equal(network.fc.weight, before)
 
 

@@ -29,10 +29,10 @@ from visus.engine.fit import Fitted, Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime, open_runtime, seed_generators
-from visus.engine.update import Turn, task_turn
 from visus.errors import VisusError
 from visus.structures import Batch, Label, Placement, Preprocessing, Sample
 from visus.tasks.classification import Classification
+from visus.tasks.update import Update, task_update
 
 CLASSES = ("a", "b", "c")
 PREPROCESSING = Preprocessing(size=(8, 8), fit="stretch", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -69,6 +69,95 @@ class TinyTask:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         return {"cross_entropy": functional.cross_entropy(model(batch.images), batch.targets)}
+
+
+class Pair(nn.Module):
+    """A generator, a critic, and a teacher that never learns; all with BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 192))
+        self.critic = nn.Sequential(nn.Linear(192, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1))
+        self.teacher = nn.Sequential(nn.Linear(192, 8), nn.BatchNorm1d(8)).requires_grad_(False).eval()
+
+
+class CriticLoss(nn.Module):
+    """Real images are real, made ones are not; the generator only makes them."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        real = batch.images.flatten(1)
+        made = self.pair.generator(torch.randn(len(batch), 4)).detach()
+        soft = functional.softplus
+        return {"real": soft(-self.pair.critic(real)).mean(), "made": soft(self.pair.critic(made)).mean()}
+
+
+class GeneratorLoss(CriticLoss):
+    """The critic takes made images for real, and the teacher sees in them what it sees in real ones."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        made = self.pair.generator(torch.randn(len(batch), 4))
+        seen, real = self.pair.teacher(made), self.pair.teacher(batch.images.flatten(1))
+        return {"made": functional.softplus(-self.pair.critic(made)).mean(), "seen": (seen - real).abs().mean()}
+
+
+class ToyGAN:
+    """No targets, two updates a step, each with an optimiser of its own; a part that stays as it is."""
+
+    def network(self) -> Pair:
+        return Pair()
+
+    def collate(self, prepared: Any) -> Batch:
+        return replace(Classification(CLASSES).collate(prepared), targets=None)
+
+    def updates(self, network: Pair) -> list[Update]:
+        return [
+            Update(CriticLoss(network), [network.critic], name="critic"),
+            Update(GeneratorLoss(network), [network.generator], name="generator", lr=0.5),
+        ]
+
+
+class Captioner(nn.Module):
+    """Each word from the image and the word before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(5, 8)
+        self.image = nn.Linear(192, 8)
+        self.dropout = nn.Dropout(0.2)
+        self.next = nn.Linear(8, 5)
+
+    def forward(self, images: Tensor, words: Tensor) -> Tensor:
+        return self.next(self.dropout(self.image(images.flatten(1))[:, None] + self.words(words)))  # [N, T, 5]
+
+
+class ToyCaptioner:
+    """Dict targets, one of them nested: the words of a sentence, and how often each image counts."""
+
+    def network(self) -> Captioner:
+        return Captioner()
+
+    def collate(self, prepared: Any) -> Batch:
+        batch = Classification(CLASSES).collate(prepared)
+        words = torch.stack([batch.targets, batch.targets + 1, batch.targets + 2], 1)  # [N, 3]
+        named = [f"class {int(label)}" for label in batch.targets]
+        return replace(batch, targets={"sentence": {"words": words}, "weights": torch.ones(len(batch)), "said": named})
+
+    def losses(self, network: Captioner, batch: Batch) -> dict[str, Tensor]:
+        words = batch.targets["sentence"]["words"]
+        logits = network(batch.images, words[:, :-1])
+        loss = functional.cross_entropy(logits.transpose(1, 2), words[:, 1:], reduction="none").mean(1)
+        assert len(batch.targets["said"]) == len(batch)
+        return {"words": (loss * batch.targets["weights"]).mean()}
+
+    def updates(self, network: Captioner) -> list[Update]:
+        return [task_update(network, self)]
+
+
+TOYS = {"gan": ToyGAN, "captioner": ToyCaptioner}
 
 
 class TinyLoader:
@@ -139,7 +228,7 @@ def make_network(seed: int = 0, **options: Any) -> TinyNetwork:
 
 
 class CountingLoss(nn.Module):
-    """A turn's losses that leave a byte for each step, and take some time."""
+    """An update's losses that leave a byte for each step, and take some time."""
 
     def __init__(self, losses: nn.Module, file: Path, seconds: float) -> None:
         super().__init__()
@@ -164,15 +253,20 @@ def train(
     """Trains or resumes in a folder, with the real loader and augmentation."""
     runtime = runtime or Runtime()
     run = RunFolder(folder)
-    network = make_network(recipe.seed)
-    turn = task_turn(network, Classification(CLASSES), recipe)
-    losses = CountingLoss(turn.losses, folder / f"steps{runtime.rank}", seconds)
-    turn = Turn(losses, turn.modules, turn.optimizer)
+    network: nn.Module = make_network(recipe.seed)
+    task: Any = Classification(CLASSES)
+    updates = [task_update(network, task)]
+    if kind := os.environ.get("TINY_KIND"):
+        task = TOYS[kind]()
+        network = task.network()
+        updates = task.updates(network)
+    counting = CountingLoss(updates[0].losses, folder / f"steps{runtime.rank}", seconds)
+    updates[0] = replace(updates[0], losses=counting)
     size = recipe.batch_size // runtime.world
     loader = Loader(
         make_samples(count),
         Preparer("classification", PREPROCESSING, recipe.augmentation, recipe.seed),
-        Classification(CLASSES).collate,
+        task.collate,
         batch_size=size,
         shuffle=True,
         seed=recipe.seed,
@@ -182,13 +276,13 @@ def train(
     )
     return fit(
         network,
-        [turn],
+        updates,
         loader,
         recipe,
         ready=feeder(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
         runtime=runtime,
         run=run,
-        validation=accuracy(),
+        validation=None if kind else accuracy(),
         resume=True,
         classes=CLASSES,
     )
@@ -200,7 +294,8 @@ def main(arguments: list[str]) -> int:
     recipe = Recipe(epochs=3, batch_size=6, ema=0.9, augmentation=AUGMENTATION).with_changes(changes)
     try:
         with open_runtime("cpu", threads=1) as runtime:
-            train(Path(folder), recipe, runtime=runtime, seconds=seconds)
+            count = int(os.environ.get("TINY_COUNT", "60"))
+            train(Path(folder), recipe, runtime=runtime, count=count, seconds=seconds)
     except VisusError as error:
         print(error, file=sys.stderr)
         return error.exit_code

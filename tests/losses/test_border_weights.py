@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from visus.losses.border_weights import border_weights
 
 
 def by_definition(ids: np.ndarray, weight: float, sigma: float) -> np.ndarray:
     """Equation 2's second term, with the distance to every object kept."""
+    from scipy import ndimage
+
     distances = []
     for label in set(np.unique(ids)) - {0, 255}:
         components, count = ndimage.label(ids == label)
@@ -46,6 +47,8 @@ def test_narrower_gaps_weigh_more() -> None:
 
 @given(st.integers(0, 2**31), st.floats(0.5, 12), st.floats(1, 8))
 def test_equals_the_definition(seed: int, weight: float, sigma: float) -> None:
+    from scipy import ndimage
+
     rng = np.random.default_rng(seed)
     noise = ndimage.gaussian_filter(rng.standard_normal((40, 53)), 2)
     ids = ((noise > 0.08).astype(np.uint8) * rng.integers(1, 3, (40, 53)).astype(np.uint8)).astype(np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.utils.class_weight import compute_class_weight
 
 from visus.errors import ShapeError
 from visus.losses.class_weights import (
@@ -20,6 +19,8 @@ from visus.structures import Label, SegmentationMap
 
 
 def test_equals_scikit_learn() -> None:
+    from sklearn.utils.class_weight import compute_class_weight
+
     targets = np.random.default_rng(0).choice(4, 200, p=[0.6, 0.3, 0.07, 0.03])
     expected = compute_class_weight("balanced", classes=np.arange(4), y=targets)
     counts = count_classes(torch.from_numpy(targets), 4)

@@ -8,13 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    top_k_accuracy_score,
-)
 
 from visus.errors import ShapeError
 from visus.metrics.classification import ClassificationMetric
@@ -35,6 +28,14 @@ def labels(scores: np.ndarray, truth: list[int]) -> tuple[list[Label], list[Labe
     seed=st.integers(0, 2**31), images=st.integers(1, 80), classes=st.integers(2, 9), cuts=st.lists(st.integers(0, 80))
 )
 def test_equals_scikit_learn(seed: int, images: int, classes: int, cuts: list[int]) -> None:
+    from sklearn.metrics import (
+        accuracy_score,
+        confusion_matrix,
+        log_loss,
+        precision_recall_fscore_support,
+        top_k_accuracy_score,
+    )
+
     rng = np.random.default_rng(seed)
     scores = rng.dirichlet(np.ones(classes), images)
     truth = rng.integers(0, classes, images)

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import label
-from sklearn.metrics.cluster import pair_confusion_matrix
 
 from visus.metrics.membranes import THRESHOLDS, MembraneScores
 from visus.metrics.segmentation import SegmentationMetric
@@ -32,6 +30,9 @@ def errors(pairs: list[tuple[SegmentationMap, SegmentationMap]]) -> dict[str, fl
 
 def rand_counts(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Pairs in both, in the found, in the true: scikit-learn's, with every pixel that was not found alone."""
+    from scipy.ndimage import label
+    from sklearn.metrics.cluster import pair_confusion_matrix
+
     pieces, wanted = label(found)[0], label(truth == 1)[0]
     inside = wanted > 0
     alone = pieces.max() + 1 + np.arange(inside.sum())

@@ -10,10 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as coco_masks
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-from scipy import ndimage
 
 from visus.errors import ShapeError
 from visus.metrics.objects import THRESHOLDS, ObjectMetric
@@ -124,6 +120,8 @@ def random_case(
     rng: np.random.Generator, size: tuple[int, int] = (24, 30), kept_share: float = 0.6
 ) -> tuple[Detections, Detections]:
     """Blobs, and the same moved, cut and renamed a little; neither overlaps itself."""
+    from scipy import ndimage
+
     numbers, count = ndimage.label(ndimage.gaussian_filter(rng.standard_normal(size), 2) > 0.05)
     count = min(count, 5)
     masks = [numbers == n for n in range(1, count + 1)]
@@ -148,6 +146,10 @@ def test_equals_brute_force(seed: int, images: int) -> None:
 
 def pycocotools(predictions: list[Detections], targets: list[Detections]) -> np.ndarray:
     """[10,101,K]: precision with masks, area all, 100 detections."""
+    from pycocotools import mask as coco_masks
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
     truth: dict = {"images": [], "categories": [{"id": 1}, {"id": 2}], "annotations": []}
     answers = []
     for n, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):

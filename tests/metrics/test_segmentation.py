@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 
 from visus.errors import ShapeError
 from visus.metrics.segmentation import SegmentationMetric
@@ -26,6 +25,8 @@ def maps(classes: int, *values: np.ndarray) -> list[SegmentationMap]:
 
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 4))
 def test_equals_scikit_learn(seed: int, classes: int, images: int) -> None:
+    from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
+
     rng = np.random.default_rng(seed)
     truths, answers = [], []
     for _ in range(images):

@@ -8,7 +8,7 @@ from torch import nn
 
 from visus.models import catalog
 from visus.models.building import build
-from visus.models.on_meta import LARGE, build_blank
+from visus.models.on_meta import LARGE, build_on_meta
 
 NAMES = ["lenet5", "alexnet", "googlenet", "inception_v3", "resnet50", "densenet121", "efficientnet_b0", "unet", "ssd"]
 
@@ -18,7 +18,7 @@ def test_a_blank_network_has_the_tensors_of_a_real_one(name: str) -> None:
     card = catalog.find(name)
     with torch.device("meta"):
         whole = build(card, classes=7)
-    blank = build_blank(card, classes=7)
+    blank = build_on_meta(card, classes=7)
     expected = {key: value.shape for key, value in whole.state_dict().items()}
     assert {key: value.shape for key, value in blank.state_dict().items()} == expected
     large = [value for value in blank.parameters() if value.numel() > LARGE]
@@ -38,7 +38,7 @@ def test_starts_that_draw_until_all_values_fit_come_to_an_end(monkeypatch: pytes
             nn.init.trunc_normal_(self.small, mean=5.0, std=0.1, a=4.9, b=5.1)
 
     monkeypatch.setattr("visus.models.building.load_builder", lambda card: Drawn)
-    network = build_blank(catalog.find("lenet5"))
+    network = build_on_meta(catalog.find("lenet5"))
     assert isinstance(network, Drawn)
     assert network.weight.is_meta
     assert ((network.small >= 4.9) & (network.small <= 5.1)).all()

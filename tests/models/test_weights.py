@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,10 +18,11 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.classification.tflite_weights import v2_layers
 from visus.models.fetching import cache_folder, fetch
 from visus.models.weights import load_weights
+from visus.structures.extensions import load_object
 
 NAME = "resnet18@torchvision"
 
@@ -313,11 +316,28 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert cache_folder() == tmp_path / "home" / ".cache" / "visus"
 
 
-def test_every_layout_on_a_card_is_known() -> None:
-    from visus.models.weights import LAYOUTS
-
+def test_every_conversion_on_a_card_is_a_function() -> None:
     files: list[WeightsFile] = [file for card in catalog.CARDS for file in card.weights]
-    assert {file.layout for file in files} <= set(LAYOUTS)
+    named = {file.convert for file in files} | {c.convert for card in catalog.CARDS for c in card.conversions}
+    named.discard("")
+    assert len(named) == 14
+    for path in named:
+        assert callable(load_object(path)), path
+
+
+def test_a_card_of_an_installed_package_brings_its_own_conversion(
+    card: Card, published: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("own_weights")
+    module.convert = lambda values: {name.removeprefix("theirs."): value for name, value in values.items()}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "own_weights", module)
+    path = tmp_path / "theirs.pth"
+    torch.save({f"theirs.{name}": value for name, value in published.state_dict().items()}, path)
+    network = build(card)
+    with pytest.raises(WeightsError, match="another network"):
+        load_weights(network, card, path)
+    load_weights(network, replace(card, conversions=(Conversion("own_weights:convert"),)), path)
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in published.state_dict().items())
 
 
 def test_a_cache_that_cannot_be_written_is_a_disk_error(

@@ -4,13 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
-from torchvision.ops import box_convert
 
 from visus.ops.box_coding import BoxCoding
 
 
 def test_worked_example_of_rcnn() -> None:
     # facts/operators.yaml, detection.bbox_regression: centre form (x, y, w, h)
+    from torchvision.ops import box_convert
+
     p = box_convert(torch.tensor([[50.0, 60.0, 20.0, 40.0]]), "cxcywh", "xyxy")
     g = box_convert(torch.tensor([[60.0, 50.0, 40.0, 20.0]]), "cxcywh", "xyxy")
     assert_close(BoxCoding().encode(g, p), torch.tensor([[0.5, -0.25, 0.6931471805599453, -0.6931471805599453]]))

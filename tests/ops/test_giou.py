@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import generalized_box_iou, generalized_box_iou_loss
 
 from visus.ops.giou import paired_giou, pairwise_giou
 from visus.ops.iou import pairwise_iou
@@ -33,6 +32,8 @@ def test_by_hand(a: list[int], b: list[int], giou: float) -> None:
 
 @given(boxes, boxes)
 def test_any_boxes(first: torch.Tensor, second: torch.Tensor) -> None:
+    from torchvision.ops import generalized_box_iou
+
     values = pairwise_giou(first, second)
     torch.testing.assert_close(values, generalized_box_iou(first, second), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(values, pairwise_giou(second, first).T)
@@ -50,6 +51,8 @@ def test_a_box_is_its_own_best_match(first: torch.Tensor) -> None:
 
 
 def test_boxes_that_do_not_touch_have_a_slope() -> None:
+    from torchvision.ops import generalized_box_iou_loss
+
     box = torch.tensor([[20.0, 20, 30, 30]], requires_grad=True)
     truth = torch.tensor([[0.0, 0, 10, 10]])
     (mine,) = torch.autograd.grad((1 - paired_giou(box, truth)).sum(), box)

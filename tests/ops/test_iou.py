@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import box_iou
 
 from visus.ops.iou import pairwise_iou
 
@@ -25,6 +24,8 @@ def test_worked_examples(a: list[int], b: list[int], iou: float) -> None:
 
 
 def test_equals_torchvision() -> None:
+    from torchvision.ops import box_iou
+
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 50, (40, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(1, 40, (40, 2))], 1)

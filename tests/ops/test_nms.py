@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import batched_nms, box_iou
 
 from visus.ops.nms import LabelledBoxes, candidate_nms, multiclass_nms, nms_by_class, soft_nms
 
@@ -51,6 +50,8 @@ def test_boxes_are_clipped_and_empty_ones_go() -> None:
 
 
 def test_limits_and_order() -> None:
+    from torchvision.ops import box_iou
+
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(300, 2, generator=generator) * 80
     boxes = torch.cat([corners, corners + 5 + 15 * torch.rand(300, 2, generator=generator)], 1)
@@ -80,6 +81,8 @@ def crowd(count: int, classes: int, seed: int = 0) -> tuple[torch.Tensor, torch.
 
 @pytest.mark.parametrize(("count", "classes"), [(0, 3), (1, 1), (300, 1), (500, 7), (2000, 80)])
 def test_suppression_by_class_is_torchvisions(count: int, classes: int) -> None:
+    from torchvision.ops import batched_nms
+
     boxes, scores, labels = crowd(count, classes)
     assert torch.equal(nms_by_class(boxes, scores, labels, 0.5), batched_nms(boxes, scores, labels, 0.5))
 
@@ -119,6 +122,8 @@ def test_soft_suppression_by_hand() -> None:
 
 def test_soft_suppression_against_the_papers_loop() -> None:
     """Figure 2 of the paper, step by step: the best of what is left is taken, the others fade."""
+    from torchvision.ops import box_iou
+
     boxes, scores, _ = crowd(60, 1)
     left, faded, expected = list(range(60)), scores.tolist(), []
     overlaps = box_iou(boxes, boxes).tolist()

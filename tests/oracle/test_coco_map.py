@@ -5,7 +5,6 @@ import io
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from visus.metrics.detection import DetectionMetric, coco_scores
@@ -38,6 +37,8 @@ def random_images(seed: int, count: int) -> tuple[list[Detections], list[Detecti
 
 
 def oracle(predictions: list[Detections], targets: list[Detections]) -> COCOeval:
+    from pycocotools.coco import COCO
+
     annotations, answers = [], []
     for n, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):
         for i in range(len(target)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 import pytest
-import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -34,6 +33,8 @@ def randomise(network: nn.Module) -> None:
 
 
 def test_unet_of_repeated_values() -> None:
+    import segmentation_models_pytorch as smp
+
     theirs = smp.Unet("resnet18", encoder_weights=None, classes=4).eval()
     randomise(theirs)
     ours = build(catalog.find("unet+resnet18"), classes=4, options={"upsampling": "nearest", "width": 16}).eval()
@@ -70,6 +71,8 @@ def conv_inputs(theirs: nn.Module, number: int) -> tuple[int, int]:
 
 def test_semantic_fpn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Theirs lacks the pyramid's 3x3 convolutions, which are made to pass their input, and aligns corners."""
+    import segmentation_models_pytorch as smp
+
     aligned = F.interpolate
 
     @functools.wraps(aligned)

@@ -1,6 +1,5 @@
 """Darknet-53 against timm's: the same values in the same order give the same logits."""
 
-import timm
 import torch
 from torch import nn
 
@@ -9,6 +8,8 @@ from visus.models.building import build
 
 
 def test_darknet53() -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model("darknet53", num_classes=10)
     ours = build(catalog.find("darknet53"), classes=10)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
 
 from visus.errors import WeightsError
@@ -14,6 +13,8 @@ from visus.models.classification.efficientnet_weights import from_timm
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 70)])
 def test_b0_answers_as_timm(size: tuple[int, int]) -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model("tf_efficientnet_b0", num_classes=11, bn_momentum=0.01)  # the released one
     ours = build(find("efficientnet_b0"), classes=11, options={"dropout": 0.0, "drop_connect": 0.0})
@@ -29,6 +30,8 @@ def test_b0_answers_as_timm(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("number", range(8))
 def test_states_and_cards_agree_with_timm(number: int) -> None:
+    import timm
+
     card = find(f"efficientnet_b{number}")
     with torch.device("meta"):
         ours, theirs = build(card), timm.create_model(f"tf_efficientnet_b{number}")

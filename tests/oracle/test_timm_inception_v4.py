@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
-import timm
 import torch
 from torch import Tensor
 
@@ -21,6 +20,8 @@ Converter = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     ("name", "convert"), [("inception_v4", v4_from_timm), ("inception_resnet_v2", resnet_v2_from_timm)]
 )
 def test_the_timm_edition_answers_as_timm(name: str, convert: Converter) -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model(name, num_classes=11)
     ours = build(find(f"{name}@timm"), classes=11, options={"dropout": 0.0})

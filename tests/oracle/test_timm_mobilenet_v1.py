@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
 
 from visus.models.building import build
@@ -12,6 +11,8 @@ from visus.models.catalog import find
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_mobilenet_v1_answers_as_timm(size: tuple[int, int]) -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model("mobilenetv1_100", num_classes=11)
     ours = build(find("mobilenet_v1@timm"), classes=11, options={"dropout": 0.0})

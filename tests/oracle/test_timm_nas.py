@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
-import timm
 import torch
-from timm.layers.pool2d_same import AvgPool2dSame
 from torch import Tensor, nn
 
 from visus.errors import WeightsError
@@ -22,6 +20,8 @@ CASES = [("nasnet_a_large", "nasnetalarge", nasnet_from_timm), ("pnasnet_5_large
 
 def without_zeros_in_means(network: nn.Module) -> None:
     """timm's strided average poolings count SAME padding's zeros; TensorFlow's, with which it was trained, do not."""
+    from timm.layers.pool2d_same import AvgPool2dSame
+
     for module in network.modules():
         for name, child in module.named_children():
             if isinstance(child, AvgPool2dSame):
@@ -32,6 +32,8 @@ def without_zeros_in_means(network: nn.Module) -> None:
 def test_it_answers_as_timm(
     name: str, theirs_name: str, convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 ) -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model(theirs_name, num_classes=11)
     without_zeros_in_means(theirs)
@@ -58,6 +60,8 @@ def test_it_answers_as_timm(
 def test_cards_and_states_agree_with_timm(
     name: str, theirs_name: str, convert: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 ) -> None:
+    import timm
+
     card = find(name)
     with torch.device("meta"):
         ours, theirs = build(card), timm.create_model(theirs_name)

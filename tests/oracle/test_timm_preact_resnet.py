@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 import pytest
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -43,6 +42,8 @@ def ours_by(theirs: dict[str, Tensor], shapes: dict[str, Tensor]) -> dict[str, T
 
 @pytest.mark.parametrize("depth", [152, 200])
 def test_pre_activation_answers_as_timm(depth: int) -> None:
+    import timm
+
     torch.manual_seed(0)
     options = {} if depth == 152 else {"layers": [3, 24, 36, 3]}
     theirs = timm.create_model("resnetv2_152", num_classes=5, **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from timm.optim import RMSpropTF
 from torch import nn
 
 from visus.engine.rmsprop import TensorFlowRMSprop
@@ -14,6 +13,8 @@ from visus.engine.rmsprop import TensorFlowRMSprop
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("weight_decay", [0.0, 4e-5])
 def test_equal_weights_after_ten_steps(eps: float, momentum: float, weight_decay: float) -> None:
+    from timm.optim import RMSpropTF
+
     results = []
     for rule in (TensorFlowRMSprop, RMSpropTF):
         torch.manual_seed(0)

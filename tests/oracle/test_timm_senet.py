@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
 from torch import Tensor
 
@@ -22,6 +21,8 @@ THEIRS = {
 
 @pytest.mark.parametrize("name", ["se_resnet50", "se_resnext50_32x4d", "senet154"])
 def test_the_timm_edition_answers_as_timm(name: str) -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model(THEIRS[name], num_classes=11, drop_rate=0.25)
     ours = build(find(f"{name}@timm"), classes=11, options={"dropout": 0.25})
@@ -46,6 +47,8 @@ def assert_close(ours: Tensor, theirs: Tensor) -> None:
 
 @pytest.mark.parametrize("name", THEIRS)
 def test_timms_state_has_our_names_and_shapes(name: str) -> None:
+    import timm
+
     with torch.device("meta"):
         theirs = timm.create_model(THEIRS[name], num_classes=11).state_dict()
         ours = build(find(f"{name}@timm"), classes=11).state_dict()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from timm.models import get_pretrained_cfg
 
 from visus.models.catalog import CARDS
 
@@ -22,6 +21,8 @@ PUBLISHED = [card for card in CARDS if card.edition == "timm" and card.weights]
 
 @pytest.mark.parametrize("card", PUBLISHED, ids=lambda card: card.full_name)
 def test_the_card_agrees_with_timms_record(card) -> None:  # type: ignore[no-untyped-def]
+    from timm.models import get_pretrained_cfg
+
     (file,) = card.weights
     name = NAMES.get(card.name, card.name)
     if file.url.startswith("https://huggingface.co/"):

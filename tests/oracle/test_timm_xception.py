@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import timm
 import torch
 
 from visus.models.building import build
@@ -10,6 +9,8 @@ from visus.models.catalog import find
 
 
 def test_xception_answers_as_timm() -> None:
+    import timm
+
     torch.manual_seed(0)
     theirs = timm.create_model("legacy_xception", num_classes=11)
     ours = build(find("xception@timm"), classes=11, options={"dropout": 0.0})

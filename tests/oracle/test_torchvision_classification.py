@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 
 from visus.models.building import build
 from visus.models.catalog import find
@@ -15,6 +14,8 @@ from visus.models.catalog import find
 )
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[int, int]) -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(num_classes=11)
     ours = build(find(f"{name}@torchvision"), classes=11)
@@ -30,6 +31,8 @@ def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[i
 @pytest.mark.parametrize("name", ["vgg11", "vgg13", "vgg19"])
 def test_the_other_vggs_have_torchvisions_stages(name: str) -> None:
     # The dense layers, 500 MB of them, are those of VGG-16, which is compared as a whole below.
+    import torchvision
+
     torch.manual_seed(0)
     with torch.device("meta"):
         theirs, ours = getattr(torchvision.models, name)(num_classes=11), build(find(f"{name}@torchvision"), classes=11)
@@ -48,6 +51,8 @@ def test_the_other_vggs_have_torchvisions_stages(name: str) -> None:
 
 
 def test_vgg16_answers_as_torchvision_at_any_size() -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = torchvision.models.vgg16(num_classes=11).eval()
     ours = build(find("vgg16@torchvision"), classes=11).eval()
@@ -66,6 +71,8 @@ def test_vgg16_answers_as_torchvision_at_any_size() -> None:
     "name", ["alexnet", "resnet18", "resnet50", "vgg11", "vgg13", "vgg16", "vgg19", "squeezenet1_0", "mobilenet_v2"]
 )
 def test_cards_agree_with_torchvisions_records(name: str) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     assert card.weights[0].url == weights.url
@@ -83,6 +90,8 @@ def test_cards_agree_with_torchvisions_records(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet101", "resnet152"])
 def test_the_other_depths_agree_too(name: str) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     assert (card.weights[0].url, card.parameters) == (weights.url, weights.meta["num_params"])

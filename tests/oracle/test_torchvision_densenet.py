@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 
 from visus.models.building import build
 from visus.models.catalog import find
@@ -16,6 +15,8 @@ NAMES = ("densenet121", "densenet161", "densenet169", "densenet201")
 @pytest.mark.parametrize("growth", [8, 12])
 @pytest.mark.parametrize("size", [(64, 64), (71, 47)])
 def test_a_small_one_answers_as_torchvisions(growth: int, size: tuple[int, int]) -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = torchvision.models.DenseNet(growth, (2, 3, 3, 2), 2 * growth, num_classes=11)
     ours = DenseNet(growth, (2, 3, 3, 2), classes=11, in_channels=3)
@@ -29,6 +30,8 @@ def test_a_small_one_answers_as_torchvisions(growth: int, size: tuple[int, int])
 
 
 def test_densenet121_answers_as_torchvisions() -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = torchvision.models.densenet121(num_classes=11)
     ours = build(find("densenet121@torchvision"), classes=11)
@@ -41,6 +44,8 @@ def test_densenet121_answers_as_torchvisions() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_cards_and_states_agree_with_torchvisions(name: str) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)().state_dict()

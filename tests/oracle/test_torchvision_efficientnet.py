@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 
 from visus.models.building import build
 from visus.models.catalog import find
@@ -14,6 +13,8 @@ NAMES = [f"efficientnet_b{number}" for number in range(8)]
 
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_b0_answers_as_torchvision(size: tuple[int, int]) -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = torchvision.models.efficientnet_b0(num_classes=11)
     ours = build(find("efficientnet_b0@torchvision"), classes=11)
@@ -32,6 +33,8 @@ def test_b0_answers_as_torchvision(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", ["efficientnet_b2", "efficientnet_b5"])
 def test_a_scaled_one_answers_as_torchvision(name: str) -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(num_classes=3).eval()
     ours = build(find(f"{name}@torchvision"), classes=3).eval()
@@ -43,6 +46,8 @@ def test_a_scaled_one_answers_as_torchvision(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_states_and_cards_agree_with_torchvision(name: str) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     with torch.device("meta"):
         ours, theirs = build(card), getattr(torchvision.models, name)()

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torchvision.models.segmentation import fcn_resnet50
 
 from visus.models import catalog
 from visus.models.building import build
@@ -10,6 +9,8 @@ from visus.models.building import build
 
 @pytest.fixture(scope="module")
 def pair():
+    from torchvision.models.segmentation import fcn_resnet50
+
     torch.manual_seed(0)
     theirs = fcn_resnet50(weights=None, weights_backbone=None, num_classes=5, aux_loss=True)
     ours = build(catalog.find("fcn_resnet50@torchvision"), classes=5)

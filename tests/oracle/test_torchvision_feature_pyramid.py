@@ -1,12 +1,13 @@
 """The feature pyramid against torchvision's: the same weights give the same maps."""
 
 import torch
-from torchvision.ops import FeaturePyramidNetwork
 
 from visus.layers.feature_pyramid import FeaturePyramid
 
 
 def test_maps_of_even_and_odd_sides() -> None:
+    from torchvision.ops import FeaturePyramidNetwork
+
     torch.manual_seed(0)
     theirs = FeaturePyramidNetwork([8, 16, 32], 12)
     ours = FeaturePyramid({4: 8, 8: 16, 16: 32}, 12)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from visus.models.building import build
@@ -21,6 +20,8 @@ THEIRS: dict[str, dict[str, Any]] = {
 
 def pair(name: str) -> tuple[nn.Module, nn.Module]:
     """Ours and theirs with the same weights, without dropout, whose order of drawing differs."""
+    import torchvision
+
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(num_classes=11, aux_logits=True, init_weights=False, **THEIRS[name])
     for layer in theirs.modules():  # statistics as after some training
@@ -62,6 +63,8 @@ def test_inception_v3_answers_as_torchvision_on_small_images_too() -> None:
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
 def test_the_cards_normalisation_is_torchvisions_with_its_transformed_input(name: str) -> None:
+    import torchvision
+
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     transform, preprocessing = weights.transforms(), find(f"{name}@torchvision").preprocessing
     network = getattr(torchvision.models, name)(num_classes=2, transform_input=True, init_weights=False)
@@ -78,6 +81,8 @@ def test_the_cards_normalisation_is_torchvisions_with_its_transformed_input(name
 
 @pytest.mark.parametrize(("name", "auxiliary_is_counted"), [("googlenet", False), ("inception_v3", True)])
 def test_cards_agree_with_torchvisions_records(name: str, auxiliary_is_counted: bool) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     with torch.device("meta"):
         network = build(card)

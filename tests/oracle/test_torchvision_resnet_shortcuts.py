@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from visus.models.building import build
@@ -27,6 +26,8 @@ class NoShortcut(nn.Module):
 
 
 def torchvisions(option: str) -> nn.Module:
+    import torchvision
+
     network = torchvision.models.resnet34(num_classes=7)
     for block in network.modules():
         if isinstance(block, torchvision.models.resnet.BasicBlock):

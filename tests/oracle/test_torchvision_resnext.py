@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 
 from visus.models.building import build
 from visus.models.catalog import find
@@ -15,6 +14,8 @@ from visus.models.catalog import find
     [("resnext50_32x4d", ((64, 64), (97, 71))), ("resnext101_64x4d", ((65, 40), (32, 48)))],
 )
 def test_the_torchvision_edition_answers_as_torchvision(name: str, sizes: tuple[tuple[int, int], ...]) -> None:
+    import torchvision
+
     torch.manual_seed(0)
     theirs = getattr(torchvision.models, name)(num_classes=11)
     ours = build(find(f"{name}@torchvision"), classes=11)
@@ -32,6 +33,8 @@ def test_the_torchvision_edition_answers_as_torchvision(name: str, sizes: tuple[
 
 @pytest.mark.parametrize("name", ["resnext50_32x4d", "resnext101_64x4d"])
 def test_cards_agree_with_torchvisions_records(name: str) -> None:
+    import torchvision
+
     card = find(f"{name}@torchvision")
     weights = torchvision.models.get_model_weights(name).IMAGENET1K_V1
     assert (card.weights[0].url, card.parameters) == (weights.url, weights.meta["num_params"])

@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.models.detection import retinanet_resnet50_fpn
-from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import sigmoid_focal_loss as their_focal_loss
 
 from visus.errors import WeightsError
 from visus.losses.focal import sigmoid_focal_loss
@@ -20,6 +17,8 @@ SIZE = (160, 192)
 
 @pytest.fixture(scope="module")
 def pair():
+    from torchvision.models.detection import retinanet_resnet50_fpn
+
     torch.manual_seed(0)
     theirs = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=7).eval()
     with torch.no_grad():  # an untrained head answers 0.01 everywhere, of which nothing is detected
@@ -32,6 +31,8 @@ def pair():
 
 @pytest.fixture(scope="module")
 def both(pair):
+    from torchvision.models.detection.image_list import ImageList
+
     ours, theirs = pair
     images = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -88,6 +89,8 @@ def test_detections(pair, both) -> None:
 
 def test_the_published_files_layout(pair, tmp_path) -> None:
     """The published file is older than torchvision's sequences, and its frozen norms add nothing to the variance."""
+    from torchvision.models.detection import retinanet_resnet50_fpn
+
     _, theirs = pair
     generator = torch.Generator().manual_seed(3)
     old = {}
@@ -144,6 +147,8 @@ def test_foreign_weights_are_refused(pair) -> None:
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 0.0), (0.75, 5.0), (0.25, 0.5)])
 def test_focal_loss(alpha: float, gamma: float) -> None:
+    from torchvision.ops import sigmoid_focal_loss as their_focal_loss
+
     generator = torch.Generator().manual_seed(0)
     logits = (6 * torch.randn(50, 7, generator=generator)).requires_grad_()
     targets = (torch.rand(50, 7, generator=generator) > 0.7).float()

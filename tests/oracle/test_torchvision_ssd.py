@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torchvision.models.detection import ssd300_vgg16
-from torchvision.models.detection.image_list import ImageList
 
 from visus.errors import WeightsError
 from visus.models.detection.ssd import ssd
@@ -14,6 +12,8 @@ from visus.structures import Detections
 
 @pytest.fixture(scope="module")
 def pair():
+    from torchvision.models.detection import ssd300_vgg16
+
     torch.manual_seed(0)
     theirs = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=7).eval()
     ours = ssd(classes=6, scales="coco", clip_sides=True).eval()
@@ -23,6 +23,8 @@ def pair():
 
 @pytest.fixture(scope="module")
 def both(pair):
+    from torchvision.models.detection.image_list import ImageList
+
     ours, theirs = pair
     images = 30 * torch.randn(2, 3, 300, 300, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

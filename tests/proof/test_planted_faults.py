@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from visus.models import catalog
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.proof.checking import prove_network
 from visus.proof.published import fact
 from visus.proof.verdict import FactOutcome, Proof
@@ -20,7 +20,7 @@ Change = Callable[[nn.Module], object]
 def proof(name: str, change: Change = lambda _: None, entry: Mapping[str, Any] | None = None) -> Proof:
     """Of a network in which ``change`` plants a fault."""
     card = catalog.find(name)
-    network = build_blank(card)
+    network = build_on_meta(card)
     change(network)
     return prove_network(lambda: network, entry or fact(card.fact), name)
 

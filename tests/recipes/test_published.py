@@ -15,7 +15,6 @@ from visus.engine.device_batches import feeder
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
 from visus.engine.schedule import rate
-from visus.engine.update import task_turn
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.recipes import dense_prediction
@@ -123,7 +122,7 @@ def test_each_trains_a_network_for_two_steps(name: str) -> None:
     )
     fitted = fit(
         network,
-        [task_turn(network, task, recipe)],
+        task.updates(network, recipe),
         loader,
         recipe,
         ready=feeder(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last),

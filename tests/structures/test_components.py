@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from visus.errors import UsageError
 from visus.structures import SegmentationMap
@@ -21,6 +20,8 @@ def value(ids: object, names: tuple[str, ...] = NAMES, scores: object = None) ->
 
 @given(st.integers(0, 2**31), st.sampled_from([4, 8]), st.integers(0, 6))
 def test_equals_scipy(seed: int, connectivity: int, min_area: int) -> None:
+    from scipy import ndimage
+
     rng = np.random.default_rng(seed)
     ids = rng.choice([0, 1, 2, 255], tuple(rng.integers(1, 16, 2)), p=[0.4, 0.4, 0.15, 0.05]).astype(np.uint8)
     found = value(ids).objects(min_area=min_area, connectivity=connectivity)

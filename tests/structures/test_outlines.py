@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pycocotools import mask as coco_masks
-from scipy import ndimage
 
 from visus.structures.outlines import coco_outline, rings, run_lengths, signed_area
 
 
 def drawn(outline: object, size: tuple[int, int]) -> np.ndarray:
     """What pycocotools makes of a COCO segmentation."""
+    from pycocotools import mask as coco_masks
+
     if isinstance(outline, dict):
         return coco_masks.decode({"size": outline["size"], "counts": outline["counts"].encode()}).astype(bool)
     if not outline:
@@ -23,6 +23,8 @@ def drawn(outline: object, size: tuple[int, int]) -> np.ndarray:
 
 
 def random_mask(seed: int) -> np.ndarray:
+    from scipy import ndimage
+
     rng = np.random.default_rng(seed)
     size = tuple(rng.integers(1, 40, 2))
     return ndimage.gaussian_filter(rng.standard_normal(size), rng.choice([0.0, 1.0, 2.0])) > 0
@@ -30,6 +32,8 @@ def random_mask(seed: int) -> np.ndarray:
 
 @given(st.integers(0, 2**31))
 def test_polygons_and_run_lengths_give_the_mask_back(seed: int) -> None:
+    from pycocotools import mask as coco_masks
+
     mask = random_mask(seed)
     np.testing.assert_array_equal(drawn(coco_outline(mask), mask.shape), mask)
     np.testing.assert_array_equal(drawn(run_lengths(mask), mask.shape), mask)
@@ -39,6 +43,8 @@ def test_polygons_and_run_lengths_give_the_mask_back(seed: int) -> None:
 
 @given(st.integers(0, 2**31))
 def test_rings_have_the_area_and_the_number_of_pieces_and_holes(seed: int) -> None:
+    from scipy import ndimage
+
     mask = random_mask(seed)
     found = [signed_area(ring) for ring in rings(mask)]
     assert sum(found) == mask.sum()

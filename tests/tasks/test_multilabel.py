@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -120,6 +119,8 @@ class TestLosses:
 
 class TestMetric:
     def test_equals_scikit_learn(self) -> None:
+        from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
+
         truth, found = masks((3, 20, 30), seed=1), masks((3, 20, 30), seed=2)
         ignored = masks((3, 20, 30), 0.1, seed=3)
         metric = MultiLabelMetric(CLASSES)

@@ -83,10 +83,10 @@ def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any])
     from visus.analysis.summary import summarize
     from visus.errors import VisusError
     from visus.models.building import build
-    from visus.models.on_meta import build_blank
+    from visus.models.on_meta import build_on_meta
 
     try:
-        network = build_blank(card, **choices)
+        network = build_on_meta(card, **choices)
         return summarize(network, size, model=card.full_name)
     except (VisusError, RuntimeError):
         return summarize(build(card, **choices), size, model=card.full_name)

@@ -64,7 +64,7 @@ def evaluate(
     Raises:
         DataError: if an image or its target cannot be read; a score without it would be another one.
     """
-    metric = task.metrics()
+    metric = task.metrics(samples)
     predictions: list[Any] = []
     targets: list[Any] = []
     began = time.monotonic()

@@ -21,9 +21,10 @@ from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime
 from visus.engine.session import Session
 from visus.engine.training_reporter import Watch
-from visus.engine.update import Turn
+from visus.engine.update import with_optimizers
 from visus.errors import DivergedError, RecipeError
 from visus.structures import Batch
+from visus.tasks.update import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Fitted:
 
 def fit(
     network: nn.Module,
-    turns: Sequence[Turn],
+    updates: Sequence[Update],
     loader: Batches,
     recipe: Recipe,
     *,
@@ -75,8 +76,9 @@ def fit(
     """Trains a network in place; it is in eval mode afterwards.
 
     Args:
-        network: all that trains, in one module; moved to the runtime's device.
-        turns: what happens with each batch, in this order; usually one, from :func:`visus.engine.update.task_turn`.
+        network: all that trains, in one module; moved to the runtime's device. Modules that no update trains keep the
+            modes they are handed over in.
+        updates: what happens with each batch, in this order; usually one, from ``task.updates(network, recipe)``.
         loader: batches of this process, uint8.
         recipe: how.
         ready: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.feeder`.
@@ -98,7 +100,8 @@ def fit(
     watch = Watch(progress or Silent(), run if runtime.is_first else None, recipe)
     _check(recipe, loader, validation, runtime)
     store = Checkpoints(run.path) if run else None
-    session = Session(network, turns, recipe, runtime, batches=len(loader), store=store, classes=classes)
+    updates = with_optimizers(updates, network, recipe)
+    session = Session(network, updates, recipe, runtime, batches=len(loader), store=store, classes=classes)
     with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), watch, closing(session):
         if resume and session.resume():
             watch.resumed(session)
@@ -132,8 +135,7 @@ def _train_epoch(session: Session, loader: Batches, ready: Ready, interruption: 
         if [position.epoch, position.batch] not in position.skipped:
             batches = [ready(batch) for batch in group]
             session.begin_step(batches)
-            for stepper in session.steppers:
-                stepper.step(batches, position.step, position.batch)
+            session.step(batches)
         session.end_step(len(group))
         watch.step(session, sum(map(len, group)))
         signal, due = session.agree(interruption.signal, watch.is_due())

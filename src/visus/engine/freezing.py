@@ -28,7 +28,6 @@ class Freezing:
 
     def __init__(self, network: nn.Module, kind: Freeze, epochs: int | None = None) -> None:
         self._epochs = epochs
-        self._network = network
         self._frozen: list[nn.Parameter] = []
         self._norms: list[nn.Module] = []
         if kind == "none":
@@ -48,14 +47,14 @@ class Freezing:
         """Whether anything is frozen in an epoch (from 0)."""
         return bool(self._frozen or self._norms) and (self._epochs is None or epoch < self._epochs)
 
+    def norms(self, epoch: int) -> list[nn.Module]:
+        """The BatchNorms that stay in eval mode in an epoch (from 0), so that their statistics do not move."""
+        return self._norms if self.is_on(epoch) else []
+
     def apply(self, epoch: int) -> None:
-        """Puts the network into training mode as it is to be in an epoch (from 0)."""
+        """Takes the gradients from the parameters that are frozen in an epoch (from 0), and gives the others theirs."""
         frozen = self.is_on(epoch)
-        self._network.train()
         for parameter in self._frozen:
             parameter.requires_grad_(not frozen)
             if frozen:
                 parameter.grad = None
-        if frozen:
-            for norm in self._norms:
-                norm.eval()

@@ -44,7 +44,7 @@ def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, 
             _PARENT: str(os.getpid()),
             **(environment or {}),
         }
-        # DDP warns at each start that no parameter went unused; looking for them has another reason (see turn.py).
+        # DDP warns at each start that no parameter went unused; looking for them has another reason (see update.py).
         shared.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         if sys.platform == "linux":
             shared.setdefault("GLOO_SOCKET_IFNAME", "lo")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import nn, optim
 
 from visus.engine.recipe import Optimizer, Recipe
@@ -9,13 +11,16 @@ from visus.engine.rmsprop import TensorFlowRMSprop
 from visus.errors import RecipeError
 
 
-def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None = None) -> optim.Optimizer:
+def make_optimizer(
+    network: nn.Module, settings: Optimizer, *, lr: float | None = None, only: Collection[nn.Parameter] | None = None
+) -> optim.Optimizer:
     """The update rule over every parameter of a network, frozen ones included (they have no gradient until thawed).
 
     Args:
         network: its ``backbone``, or its ``head`` prefixes, tell what is new when ``settings.backbone_lr`` is not 1.
         settings: of the recipe.
         lr: the rate of the head; ``settings.lr`` if None (see :func:`scaled_lr`).
+        only: leave out all other parameters; None: take all.
 
     Raises:
         RecipeError: if ``backbone_lr`` is set and the network names no head.
@@ -26,6 +31,8 @@ def make_optimizer(network: nn.Module, settings: Optimizer, *, lr: float | None 
     spared = _spared(network, settings)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if only is not None and parameter not in only:
+            continue
         if not parameter.requires_grad:
             continue  # fixed by the paper, not by freezing: that comes later
         rate = lr if settings.backbone_lr == 1 or name in heads else lr * settings.backbone_lr

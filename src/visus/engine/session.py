@@ -17,13 +17,15 @@ from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
 from visus.engine.loss_monitor import Ledger
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
+from visus.engine.modes import Modes
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
 from visus.engine.schedule import Plateau, rate
-from visus.engine.update import Stepper, Turn
+from visus.engine.update import Stepper
 from visus.errors import DivergedError, WeightsError
 from visus.layers.drop_path import ScheduledDropPath
 from visus.structures import Batch
+from visus.tasks.update import Update
 
 _RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
 
@@ -57,8 +59,8 @@ class Session:
     """What a training changes: weights, averages, optimisers, generators, position.
 
     Args:
-        network: all modules of all turns in one.
-        turns: their optimisers hold parameters of ``network``.
+        network: all modules of all updates in one, in the modes that those keep that no update trains.
+        updates: with their optimisers, which hold parameters of ``network``.
         recipe: of the training.
         runtime: where it runs; the network is moved there.
         batches: of an epoch, for this process.
@@ -69,7 +71,7 @@ class Session:
     def __init__(
         self,
         network: nn.Module,
-        turns: Sequence[Turn],
+        updates: Sequence[Update],
         recipe: Recipe,
         runtime: Runtime,
         *,
@@ -85,16 +87,16 @@ class Session:
         self.world = runtime.world
         self.position = Position()
         self.ledger = Ledger(runtime.device, recipe, raises=runtime.world == 1)
-        self.steppers = [Stepper(turn, recipe, runtime, self.ledger, alone=len(turns) == 1) for turn in turns]
+        self.steppers = [Stepper(update, recipe, runtime, self.ledger, alone=len(updates) == 1) for update in updates]
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
         self._learning = {p for p in network.parameters() if p.requires_grad}
         self._scheduled = [module for module in network.modules() if isinstance(module, ScheduledDropPath)]
-        self._training = [module for turn in turns for module in turn.modules]
+        self._modes = Modes(network, updates)
         self._frozen: bool | None = None
         self._begun = False
-        self._turns = turns
+        self._updates = updates
         self._runtime = runtime
         self._store = store
         self._origin = {
@@ -126,12 +128,11 @@ class Session:
         self.network.eval()
 
     def begin_epoch(self) -> None:
-        """Training mode, and what is frozen in this epoch."""
+        """Which parameters learn in this epoch, and the modes of the first update."""
         for parameter in self._learning:
             parameter.requires_grad_(True)
-        for module in self._training:
-            module.train()
         self._freezing.apply(self.position.epoch)
+        self._enter(self._updates[0])
         frozen = self._freezing.is_on(self.position.epoch)
         if frozen != self._frozen:
             self._frozen = frozen
@@ -155,6 +156,17 @@ class Session:
         self._set_rate(self.position.step)
         for path in self._scheduled:
             path.share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
+
+    def step(self, batches: Sequence[Batch]) -> None:
+        """One step of each update.
+
+        Raises:
+            DivergedError: if a loss is not finite and the ledger raises by itself.
+        """
+        for update, stepper in zip(self._updates, self.steppers, strict=True):
+            if len(self._updates) > 1:
+                self._enter(update)
+            stepper.step(batches, self.position.step, self.position.batch)
 
     def end_step(self, batches: int) -> None:
         """Holds filters to their length, takes the new weights into the average, and counts."""
@@ -252,6 +264,9 @@ class Session:
         elif self.average:
             self.network.load_state_dict(self.average.network.state_dict())
 
+    def _enter(self, update: Update) -> None:
+        self._modes.enter(update, self._freezing.norms(self.position.epoch))
+
     def _set_rate(self, step: int) -> None:
         factor = rate(
             self.recipe.schedule,
@@ -266,7 +281,7 @@ class Session:
     def _require_memory(self, batch: Batch) -> None:
         if self._runtime.device.type != "cpu":
             return
-        needs = [measure_need(turn.losses, batch, turn.losses, self.recipe) for turn in self._turns]
+        needs = [measure_need(update.losses, batch, update.losses, self.recipe) for update in self._updates]
         need = MemoryNeed(sum(n.fixed for n in needs), max(n.per_image for n in needs))
         require_memory(need, len(batch), self.recipe, free_memory())
 
@@ -275,7 +290,7 @@ class Session:
         if self.average:
             tensors |= {f"average/{name}": value for name, value in self.average.network.state_dict().items()}
         tensors |= {f"generators/{rank}": states for rank, states in enumerate(generators)}
-        turns = []
+        updates = []
         for number, stepper in enumerate(self.steppers):
             plain: dict[str, dict[str, Any]] = {}
             for index, values in stepper.optimizer.state_dict()["state"].items():
@@ -284,12 +299,12 @@ class Session:
                         tensors[f"optimizer/{number}/{index}/{name}"] = value
                     else:
                         plain.setdefault(str(index), {})[name] = value
-            turns.append({"optimizer": plain, "scaler": stepper.scaler.state_dict() if stepper.scaler else None})
+            updates.append({"optimizer": plain, "scaler": stepper.scaler.state_dict() if stepper.scaler else None})
         state = {
             "position": asdict(self.position),
             "sums": self.ledger.sums,
             "images": self.ledger.images,
-            "turns": turns,
+            "updates": updates,
             "world": self._runtime.world,
             **self._origin,
         }
@@ -308,7 +323,8 @@ class Session:
                 got=str(error).splitlines()[-1].strip(),
                 remedy="resume with the run's own config.yaml, or start a new run",
             ) from None
-        for number, (stepper, saved) in enumerate(zip(self.steppers, state["turns"], strict=True)):
+        updates = state["updates"] if "updates" in state else state["turns"]  # so were they called at first
+        for number, (stepper, saved) in enumerate(zip(self.steppers, updates, strict=True)):
             _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
             if stepper.scaler and saved["scaler"]:
                 stepper.scaler.load_state_dict(saved["scaler"])

@@ -1,89 +1,71 @@
-"""A turn: losses, the modules that they train, and the optimiser. One for most trainings; a GAN takes two a batch."""
+"""Carrying out updates: optimisers, and forward, backward and step."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn, optim
+from torch import nn, optim
 from torch.nn.parallel import DistributedDataParallel
 
 from visus.engine.loss_monitor import Ledger
 from visus.engine.optimizer import make_optimizer, scaled_lr
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime
+from visus.errors import UsageError
 from visus.structures import Batch
-
-if TYPE_CHECKING:
-    from visus.tasks.task import Task
+from visus.tasks.update import Update
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What happens with each batch.
-
-    Args:
-        losses: ``losses(batch)`` gives named scalar terms whose sum is minimised. Everything that it computes with is
-            inside this module: what is outside, several processes would not keep alike.
-        modules: those that train, and so are in training mode.
-        optimizer: over their parameters.
-        name: of this turn, in checkpoints; figures carry it as a prefix unless it is "".
-    """
-
-    losses: nn.Module
-    modules: Sequence[nn.Module]
-    optimizer: optim.Optimizer
-    name: str = ""
-
-
-class TaskLoss(nn.Module):
-    """A task's loss of a network, as one module."""
-
-    def __init__(self, network: nn.Module, task: Task) -> None:
-        super().__init__()
-        self.network = network
-        self._task = task
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms of a batch whose images are normalised."""
-        return self._task.losses(self.network, batch)
-
-
-def task_turn(network: nn.Module, task: Task, recipe: Recipe) -> Turn:
-    """The one turn of an ordinary training, with the recipe's optimiser at its scaled rate.
+def with_optimizers(updates: Sequence[Update], network: nn.Module, recipe: Recipe) -> list[Update]:
+    """The same updates, those without an optimiser with the recipe's, at its scaled rate.
 
     Raises:
         RecipeError: if the recipe tells the head from the backbone and the network names no head.
+        UsageError: if two updates have one name.
     """
-    optimizer = make_optimizer(network, recipe.optimizer, lr=scaled_lr(recipe))
-    return Turn(TaskLoss(network, task), [network], optimizer)
+    names = [update.name for update in updates]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            "each update of a training needs a name of its own", expected="different names", got=str(names)
+        )
+    return [
+        update if update.optimizer is not None else replace(update, optimizer=_of_recipe(update, network, recipe))
+        for update in updates
+    ]
+
+
+def _of_recipe(update: Update, network: nn.Module, recipe: Recipe) -> optim.Optimizer:
+    own = {parameter for module in update.modules for parameter in module.parameters()}
+    return make_optimizer(network, recipe.optimizer, lr=scaled_lr(recipe) * update.lr, only=own)
 
 
 class Stepper:
-    """Carries a turn out: forward, backward, and one step of its optimiser.
+    """Carries an update out: forward, backward, and one step of its optimiser.
 
     Args:
-        turn: whose parameters are on the device already.
+        update: with its optimiser; its parameters are on the device already.
         recipe: precision and clipping.
         runtime: the device and the processes that take part.
         ledger: takes each loss, and looks whether it is finite.
-        alone: False where other turns share parameters with this one's losses: only its own then take gradients.
+        alone: False where other updates share parameters with this one's losses: only its own then take gradients.
     """
 
-    def __init__(self, turn: Turn, recipe: Recipe, runtime: Runtime, ledger: Ledger, *, alone: bool = True) -> None:
-        self.optimizer = turn.optimizer
+    def __init__(self, update: Update, recipe: Recipe, runtime: Runtime, ledger: Ledger, *, alone: bool = True) -> None:
+        if update.optimizer is None:
+            raise TypeError("an update is carried out with an optimiser: see with_optimizers")
+        self.optimizer = update.optimizer
         self.scaler = torch.amp.GradScaler(runtime.device.type) if recipe.precision == "float16" else None
-        self._turn = turn
-        self._prefix = f"{turn.name}." if turn.name else ""
+        self._update = update
+        self._prefix = f"{update.name}." if update.name else ""
         self._world = runtime.world
         self._ledger = ledger
         self._clip = recipe.clip_norm
         self._alone = alone
-        self._losses = turn.losses
+        self._losses = update.losses
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._learning: list[nn.Parameter] = []
         self._resting: list[nn.Parameter] = []
@@ -97,7 +79,7 @@ class Stepper:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def set_rate(self, factor: float) -> None:
-        """Sets the learning rate to ``factor`` times the one that the turn came with."""
+        """Sets the learning rate to ``factor`` times the one that the update came with."""
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
@@ -105,16 +87,16 @@ class Stepper:
         """Takes in which parameters learn from now on, and joins the gradients of all processes."""
         own = set(self._parameters)
         self._learning = [p for p in self._parameters if p in learning]
-        self._resting = [p for p in self._turn.losses.parameters() if p in learning and p not in own]
+        self._resting = [p for p in self._update.losses.parameters() if p in learning and p not in own]
         if self._world > 1:
             self._choose()
             # Looking for unused parameters also keeps the order of summation fixed from the first step on: without it,
             # buckets are rebuilt after one, and three resumed processes would round otherwise than before.
-            self._losses = DistributedDataParallel(self._turn.losses, find_unused_parameters=True)
+            self._losses = DistributedDataParallel(self._update.losses, find_unused_parameters=True)
 
     def close(self) -> None:
         """Takes the gradients of this process alone again."""
-        self._losses = self._turn.losses
+        self._losses = self._update.losses
 
     def step(self, batches: Sequence[Batch], step: int, place: int) -> None:
         """One step on the mean loss of all images in ``batches``, whose images are normalised.

@@ -20,13 +20,12 @@ from visus.engine.fit import Validation, fit
 from visus.engine.progress import Progress, duration
 from visus.engine.run_folder import environment
 from visus.engine.runtime import Runtime, seed_generators
-from visus.engine.update import Turn, task_turn
 from visus.errors import DivergedError, InterruptedRunError, UsageError, WeightsError
 from visus.experiments.experiment import GO_ON, Configuration, Experiment
 from visus.experiments.outcome import Curve, Outcome
 from visus.experiments.step_epochs import ExperimentData, Images, StepEpochs, judged_batches
 from visus.structures import Batch
-from visus.tasks.classification import Classification
+from visus.tasks.update import Update
 
 _TRIAL_STEPS = 3
 _SETTING = "setting.json"
@@ -142,7 +141,6 @@ def train_one(
     )
     seed_generators(seed, runtime.rank)
     network = configuration.build(classes=len(data.classes), in_channels=data.train.channels)
-    turn = task_turn(network, Classification(data.classes, recipe.loss), recipe)
     counting = CountingLoss(network)
     watched = data.test.some(experiment.judged)
     scribe = _Scribe(counting, watched, ready, len(loader), loader.batch_size)
@@ -151,7 +149,7 @@ def train_one(
     try:
         fit(
             network,
-            [Turn(counting, [network], turn.optimizer)],
+            [Update(counting, [network])],
             loader,
             recipe,
             ready=ready,

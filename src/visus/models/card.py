@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Literal
 
 from visus.structures.preprocessing import Preprocessing
 
 ProofLevel = Literal["L1", "L2", "L3", "L4"]
+Part = Literal["network", "backbone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the values of a weights file become a network's.
+
+    Args:
+        convert: "package.module:function" from the file's values by name to a state under our names; it raises
+            WeightsError for a file of another network. "" where the names are ours already.
+        part: what of the network the file fills.
+        is_partial: whether the file may leave values of that part as they are.
+        suffix: of the files that are written so, for files of arrays (``ARRAY_FILES``); "" for files of tensors.
+        mark: a name that every such file has; "" where none tells it from others.
+    """
+
+    convert: str = ""
+    part: Part = "network"
+    is_partial: bool = False
+    suffix: str = ""
+    mark: str = ""
+
+
+ARRAY_FILES = (".npz", ".caffemodel")
+"""Suffixes of files that hold arrays, and so need other conversions than files of tensors do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +46,27 @@ class WeightsFile:
         sha256: all 64 hexadecimal digits, or the leading ones that its publisher states; "" for a file of the Hugging
             Face hub, which states it when the file is fetched.
         url: where it is published; "" when it can only be brought by hand.
-        layout: how its names and values become ours: "torchvision", "tflite-npz" ... (see models/weights.py).
         trained_on: the data set, such as "ImageNet-1k".
         licence: as its publisher states it.
         metrics: published figures of these weights, as fractions.
+        convert, part, is_partial: see :class:`Conversion`. A Darknet file needs no ``convert``: it has no names.
     """
 
     name: str
     sha256: str
     url: str
-    layout: str
     trained_on: str
     licence: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+    convert: str = ""
+    part: Part = "network"
+    is_partial: bool = False
+
+    @property
+    def conversion(self) -> Conversion:
+        """How the file's values become the network's."""
+        suffix = PurePath(self.name).suffix
+        return Conversion(self.convert, self.part, self.is_partial, suffix if suffix in ARRAY_FILES else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +95,7 @@ class Card:
             "package.module:function"; "" for the recipe of the task.
         own_anchors: how many anchors to find among own boxes; 0 for a model whose anchors stay as they are.
         weights: published weights, best first; empty when there are none.
+        conversions: of further files that a person may bring, beside those written as ``weights`` are.
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
         note: where this edition deviates from the paper, and why; "" when nowhere.
     """
@@ -85,6 +120,7 @@ class Card:
     own_data: str = ""
     own_anchors: int = 0
     weights: tuple[WeightsFile, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     proof_level: ProofLevel = "L1"
     note: str = ""
 

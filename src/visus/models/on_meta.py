@@ -17,7 +17,7 @@ LARGE = 10_000  # values; smaller tensors may be tables that a network reads
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-def build_blank(
+def build_on_meta(
     card: Card,
     *,
     classes: int | None = None,

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,22 +22,12 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.caffe_file import read_caffe
-from visus.models.card import Card
-from visus.models.classification.bn_inception_weights import from_caffe as bn_inception_from_caffe
-from visus.models.classification.densenet_weights import from_torchvision as densenet_from_torchvision
-from visus.models.classification.efficientnet_weights import from_timm as efficientnet_from_timm
-from visus.models.classification.inception_v4_weights import resnet_v2_from_timm, v4_from_timm
-from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_from_timm
-from visus.models.classification.tflite_weights import from_tflite
+from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
-from visus.models.detection.retinanet_weights import from_torchvision as retinanet_from_torchvision
-from visus.models.detection.ssd_weights import from_caffe as ssd_from_caffe
-from visus.models.detection.ssd_weights import from_caffe_vgg16, from_vgg16
-from visus.models.detection.ssd_weights import from_torchvision as ssd_from_torchvision
 from visus.models.fetching import Progress, fetch
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Growing
-from visus.models.segmentation.fcn_weights import from_vgg16 as convolutional_from_vgg16
+from visus.structures.extensions import load_object
 
 State = dict[str, Tensor]
 
@@ -57,7 +46,7 @@ class LoadReport:
     """
 
     source: Path
-    part: Literal["network", "backbone"]
+    part: Part
     loaded: int
     left_random: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
@@ -69,53 +58,6 @@ class LoadReport:
         if self.adapted:
             text += f"; fitted to the number of channels: {', '.join(self.adapted)}"
         return text
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How a file's names and values become ours.
-
-    Args:
-        convert: the file's values as a state of ours.
-        part: what of the network it fills.
-        is_partial: whether it may leave values of that part as they are.
-    """
-
-    convert: Callable[[Mapping[str, Any]], State]
-    part: Literal["network", "backbone"] = "network"
-    is_partial: bool = False
-
-
-def from_arrays(values: Mapping[str, Any]) -> State:
-    """A state whose values are numpy arrays under our names."""
-    try:
-        return {name: torch.as_tensor(value) for name, value in values.items()}
-    except TypeError as error:
-        raise WeightsError("the arrays hold no numbers", expected="numbers by name", got=str(error)) from None
-
-
-LAYOUTS: Mapping[str, _Layout] = {
-    "visus": _Layout(dict),
-    "torchvision": _Layout(dict),
-    "timm": _Layout(dict),
-    "torchvision-densenet": _Layout(densenet_from_torchvision),
-    "torchvision-retinanet": _Layout(retinanet_from_torchvision),
-    "torchvision-ssd300": _Layout(ssd_from_torchvision),
-    "torchvision-vgg16-reduced": _Layout(from_vgg16, part="backbone", is_partial=True),
-    "torchvision-vgg16-convolutional": _Layout(convolutional_from_vgg16, part="backbone"),
-    "tflite-npz": _Layout(from_tflite),
-    "caffe-bn-inception": _Layout(bn_inception_from_caffe),
-    "caffe-ssd": _Layout(ssd_from_caffe),
-    "caffe-vgg16-reduced": _Layout(from_caffe_vgg16, part="backbone", is_partial=True),
-    "npz-state": _Layout(from_arrays),
-    "darknet": _Layout(dict),  # has no names: see _darknet
-    "timm-efficientnet": _Layout(efficientnet_from_timm),
-    "timm-inception-v4": _Layout(v4_from_timm),
-    "timm-inception-resnet-v2": _Layout(resnet_v2_from_timm),
-    "timm-nasnet": _Layout(nasnet_from_timm, is_partial=True),
-    "timm-pnasnet": _Layout(pnasnet_from_timm, is_partial=True),
-}
-"""The layouts that a card's ``WeightsFile`` may name."""
 
 
 def load_weights(
@@ -156,21 +98,21 @@ def load_weights(
             )
         file = card.weights[0]
         path = fetch(file, progress=progress)
-        layout = LAYOUTS[file.layout]
-        if file.layout == "darknet":
-            layout, state = _darknet(path, network, card, prefix_backbone)
+        conversion = file.conversion
+        if is_darknet(path):
+            conversion, state = _darknet(path, network, card, prefix_backbone)
         else:
-            state = _converted(path, layout)
+            state = _converted(_read(path), conversion, path)
     else:
         path = Path(source)
         recognised = _darknet if is_darknet(path) else _recognised
-        layout, state = recognised(path, network, card, prefix_backbone)
-    part = "backbone" if prefix_backbone else layout.part
+        conversion, state = recognised(path, network, card, prefix_backbone)
+    part = "backbone" if prefix_backbone else conversion.part
     target = _backbone_of(network, card) if part == "backbone" else network
     drawn: frozenset[str] = frozenset()
     if isinstance(target, Growing) and (grown := target.grown_from(state)) is not None:
         state, drawn = grown
-    left_random, adapted, loaded = _apply(target, state, path, is_partial=layout.is_partial)
+    left_random, adapted, loaded = _apply(target, state, path, is_partial=conversion.is_partial)
     return LoadReport(path, part, loaded - len(drawn), (*left_random, *sorted(drawn)), adapted)
 
 
@@ -217,56 +159,77 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
     )
 
 
-def _converted(path: Path, layout: _Layout) -> State:
+def _converted(values: Mapping[str, Any], conversion: Conversion, path: Path) -> State:
+    """The values of a file as a state of ours."""
     try:
-        return layout.convert(_read(path))
+        if not conversion.convert:
+            return _as_state(values)
+        state: State = load_object(conversion.convert)(values)
+        return state
     except WeightsError as error:
         raise WeightsError(
             f"{path.name}: {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from None
 
 
-def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
-    """The layout of a person's file and the part that it fills, whose names fit best, and its state."""
-    if path.suffix == ".npz":
-        parts = (network, getattr(network, "backbone", None))
-        own = {name for part in parts if isinstance(part, nn.Module) for name in part.state_dict()}
-        layouts = [LAYOUTS["npz-state" if own & set(_read(path)) else "tflite-npz"]]
-        candidates = [_converted(path, layouts[0])]
-    elif path.suffix == ".caffemodel":
-        layouts = [LAYOUTS["caffe-ssd" if "conv4_3_norm.0" in _read(path) else "caffe-vgg16-reduced"]]
-        candidates = [_converted(path, layouts[0])]
-    else:
-        values = _read(path)
-        layouts, candidates = [], []
-        for layout in LAYOUTS.values():
-            with suppress(WeightsError):
-                candidates.append(layout.convert(values))
-                layouts.append(layout)
-    places: dict[Literal["network", "backbone"], nn.Module] = {"network": network}
+def _as_state(values: Mapping[str, Any]) -> State:
+    """Tensors, or numpy arrays, under our names as tensors."""
+    try:
+        return {name: torch.as_tensor(value) for name, value in values.items()}
+    except TypeError as error:
+        raise WeightsError("the arrays hold no numbers", expected="numbers by name", got=str(error)) from None
+
+
+def _conversions(card: Card) -> tuple[Conversion, ...]:
+    """How a person's file for a network of this card, or for its backbone, may be written: first, under our names."""
+    cards = [card, *catalog.editions(card.name.partition("+")[0].partition("@")[0])]
+    if card.backbone:
+        cards += catalog.editions(catalog.find(card.backbone).name)
+    named = [c for other in cards for c in (*(file.conversion for file in other.weights), *other.conversions)]
+    ours = (Conversion(), Conversion(suffix=".npz"))
+    return tuple(dict.fromkeys([*ours, *(conversion for conversion in named if conversion.convert)]))
+
+
+def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[Conversion, State]:
+    """The conversion of a person's file and the part that it fills, whose names fit best, and its state."""
+    values = _read(path)
+    candidates: list[tuple[Conversion, State]] = []
+    problems: list[WeightsError] = []
+    suffix = path.suffix if path.suffix in ARRAY_FILES else ""
+    for conversion in _conversions(card):
+        if conversion.suffix != suffix or (conversion.mark and conversion.mark not in values):
+            continue
+        try:
+            candidates.append((conversion, _converted(values, conversion, path)))
+        except WeightsError as error:
+            if conversion.suffix:  # a file of tensors may be of any origin, so that no single one explains it
+                problems.append(error)
+    parts: dict[Part, nn.Module] = {"network": network}
     if isinstance(getattr(network, "backbone", None), nn.Module):
-        places["backbone"] = _backbone_of(network, card)
+        parts["backbone"] = _backbone_of(network, card)
     most, best = 0, None
-    for layout, state in zip(layouts, candidates, strict=True):
-        for part, place in places.items():
-            is_wanted = part == "backbone" if for_backbone or layout.part == "backbone" else True
-            shared = len(set(state) & set(place.state_dict()))
+    for conversion, state in candidates:
+        for part, module in parts.items():
+            is_wanted = part == "backbone" if for_backbone or conversion.part == "backbone" else True
+            shared = len(set(state) & set(module.state_dict()))
             if is_wanted and shared > most:
-                most, best = shared, (replace(layout, part=part), state)
+                most, best = shared, (replace(conversion, part=part), state)
     if best is not None:
         return best
+    if problems:
+        raise problems[0]
     raise WeightsError(
         f"{path.name} holds the weights of another network",
         expected=f"values such as {next(iter(network.state_dict()))} of {card.full_name}",
-        got=f"{len(candidates[0])} values such as {next(iter(candidates[0]), 'none')}",
+        got=f"{len(values)} values such as {next(iter(values), 'none')}",
         remedy="choose a file of this network, or use --weights none",
     )
 
 
-def _darknet(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[_Layout, State]:
+def _darknet(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[Conversion, State]:
     """The part that a Darknet file fills, and its state; its values have no names but those of their order."""
-    fitted = fit(path, network, build_blank(card), for_backbone=for_backbone)
-    return _Layout(dict, part=fitted.part, is_partial=fitted.is_partial), fitted.state
+    fitted = fit(path, network, build_on_meta(card), for_backbone=for_backbone)
+    return Conversion(part=fitted.part, is_partial=fitted.is_partial), fitted.state
 
 
 def _backbone_of(network: nn.Module, card: Card) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from visus.models.card import Card
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.proof import branches
 from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact
@@ -28,7 +28,7 @@ def prove_card(card: Card) -> Proof:
         return Proof(card.full_name, card.fact, verdicts=_faulty([Fault("", "fact", reason)], ""))
     entry = fact(card.fact)
     return prove_network(
-        lambda: build_blank(card, classes=entry["classes"], in_channels=entry["input"][0]), entry, card.full_name
+        lambda: build_on_meta(card, classes=entry["classes"], in_channels=entry["input"][0]), entry, card.full_name
     )
 
 

@@ -22,7 +22,7 @@ from visus.analysis.line import IMAGE, Line
 from visus.analysis.summary import Summary, summarize
 from visus.errors import UsageError
 from visus.models.catalog import find
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def worked_table(id_: str) -> WorkedTable:
     table = known[id_]
     card = find(table["model"])
     size = tuple(table.get("input", card.input))
-    summary = summarize(build_blank(card), size, model=card.full_name)
+    summary = summarize(build_on_meta(card), size, model=card.full_name)
     columns = [COLUMNS[name] for name in table["columns"]]
     reasons = {(item["row"], item["column"]): item["why"] for item in table.get("wrong", ())}
     parts: list[_Part] = []

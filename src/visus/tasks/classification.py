@@ -13,7 +13,7 @@ from visus.errors import RecipeError, ShapeError
 from visus.losses.class_weights import check_frequencies
 from visus.metrics.classification import ClassificationMetric
 from visus.models.codecs import ClassifierCodec
-from visus.structures import Batch, Label, Target
+from visus.structures import Batch, Label, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import LogitsCodec, codec_or_plain
 from visus.tasks.options import LossOptions
@@ -69,15 +69,15 @@ class Classification(CodecTask):
             return batch_of(prepared, None)
         return batch_of(prepared, torch.tensor([cast(Label, item.target).index for item in prepared]))
 
-    def metrics(self) -> ClassificationMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> ClassificationMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return ClassificationMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
         """1 for the right class; a wrong one is the worse the surer it is: minus its probability."""
         return 1.0 if prediction.index == truth.index else -(prediction.score or 0.0)
 
-    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """[N]: the logit of each prediction's class, before the softmax (Selvaraju et al. 2017, section 3)."""
         logits = self.codec(network).logits(outputs)  # [N, K]
         if tuple(logits.shape) != (len(prediction), len(self.classes)):

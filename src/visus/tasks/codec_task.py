@@ -10,13 +10,15 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from visus.data.augmentation.preparing import Prepared
+from visus.data.loading.order import BatchOrder, Share
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.protocols import Codec
-from visus.structures import Batch, Target
+from visus.structures import Batch, Sample
 from visus.tasks.codecs import own_codec
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import stack_images
 from visus.tasks.task import Metric, PrimaryMetric, quality_by
+from visus.tasks.update import Update, task_update
 
 
 class CodecTask(ABC):
@@ -60,6 +62,14 @@ class CodecTask(ABC):
         """
         return batch_of(prepared, [item.target for item in prepared])
 
+    def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder | None:  # noqa: ARG002
+        """None: every epoch shuffles all samples."""
+        return None
+
+    def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:  # noqa: ARG002
+        """One update, of the whole network, by the recipe's optimiser."""
+        return [task_update(network, self)]
+
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The terms of the network's codec; finite, and differentiable, without a single object or class too.
 
@@ -88,15 +98,15 @@ class CodecTask(ABC):
         return [self._named(value) for value in answers]
 
     @abstractmethod
-    def metrics(self) -> Metric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
+        """A fresh metric; ``samples`` are those that will be scored, where the score is one over sets or pairs."""
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """The primary score of one image."""
+        """The primary score of one image, for finding the worst; 1 where there is nothing to find."""
         return quality_by(self.metrics(), self.primary, prediction, truth)
 
     @abstractmethod
-    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """[N]: the score of what was predicted, for an explanation to differentiate."""
 
     def _named(self, value: Any) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from visus.metrics.detection import DetectionMetric
-from visus.structures import Detections, Target
+from visus.structures import Detections, Sample
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric, quality_by
 
@@ -31,15 +31,15 @@ class Detection(CodecTask):
     name = "detection"
     primary = PrimaryMetric("map50", "mAP at IoU 0.5")
 
-    def metrics(self) -> DetectionMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> DetectionMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return DetectionMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
         """The mAP at IoU 0.5 of one image, without kinds of errors."""
         return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, truth)
 
-    def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: how strongly the network speaks for the objects that were predicted.
 
         For each object this is the logit of its class at the raw box that overlaps it most (boxes that survived

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from visus.metrics.landmarks import LandmarkMetric
-from visus.structures import Batch, Landmarks, Target
+from visus.structures import Batch, Landmarks, Sample
 from visus.structures.values.landmarks import flip_pairs
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric
@@ -35,11 +35,11 @@ class LandmarkTask(CodecTask):
         pairs = flip_pairs(self.classes)
         return [replace(value, flip_pairs=pairs) for value in super().predict(network, batch)]
 
-    def metrics(self) -> LandmarkMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> LandmarkMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return LandmarkMetric(self.classes)
 
-    def score(self, network: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def score(self, network: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: the sum of the logits of the points that are said to be visible; of all, where none is."""
         totals = []
         for row, value in zip(outputs.visible, cast("Sequence[Landmarks]", prediction), strict=True):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from visus.metrics.localization import LocalizationMetric
-from visus.structures import Detections, Target
+from visus.structures import Detections, Sample
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric
 
@@ -32,11 +32,11 @@ class Localization(CodecTask):
     name = "localization"
     primary = PrimaryMetric("localization_accuracy", "right class and IoU 0.5 or more")
 
-    def metrics(self) -> LocalizationMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> LocalizationMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return LocalizationMetric(self.classes)
 
-    def score(self, network: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Target]) -> Tensor:  # noqa: ARG002
+    def score(self, network: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """[N]: presence and the values of the guessed classes, each weighted by its score."""
         classes = outputs.vector[:, -len(self.classes) :]
         totals = []

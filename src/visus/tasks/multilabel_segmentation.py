@@ -17,7 +17,7 @@ from visus.data.augmentation.preparing import Prepared
 from visus.errors import ShapeError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
-from visus.structures import IGNORE, Batch, MultiLabelMap, Target
+from visus.structures import IGNORE, Batch, MultiLabelMap, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.options import LossOptions
@@ -101,11 +101,11 @@ class MultiLabelSegmentation(CodecTask):
                 )
         return replace(batch, targets=torch.from_numpy(np.stack([map_.codes for map_ in maps])))
 
-    def metrics(self) -> MultiLabelMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> MultiLabelMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return MultiLabelMetric(self.classes)
 
-    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """[N]: the sum, over all pixels, of the logits of the classes that were predicted there.
 
         Args:

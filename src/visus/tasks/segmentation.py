@@ -26,7 +26,7 @@ from visus.losses.class_weights import (
 from visus.losses.cross_entropy import cross_entropy
 from visus.losses.dice import dice_loss
 from visus.metrics.segmentation import SegmentationMetric
-from visus.structures import IGNORE, Batch, SegmentationMap, Target
+from visus.structures import IGNORE, Batch, Sample, SegmentationMap
 from visus.structures.class_names import border_id
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
@@ -161,15 +161,15 @@ class Segmentation(CodecTask):
                 )
         return replace(batch, targets=torch.from_numpy(np.stack(maps).astype(np.int64)))
 
-    def metrics(self) -> SegmentationMetric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> SegmentationMetric:  # noqa: ARG002
+        """A fresh metric; every image is scored by itself."""
         return SegmentationMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
         """The mean IoU of one image; contours would cost more than they tell here."""
         return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, truth)
 
-    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
 
         Args:

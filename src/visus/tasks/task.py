@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from visus.data.augmentation.preparing import Prepared
-from visus.structures import Batch, Target
+from visus.data.loading.order import BatchOrder, Share
+from visus.structures import Batch, Sample
+from visus.tasks.update import Update
 
 
 class Metric(Protocol):
@@ -31,7 +33,7 @@ class PrimaryMetric:
 
 
 class Task(Protocol):
-    """What outputs mean."""
+    """What outputs mean; :class:`~visus.tasks.codec_task.CodecTask` has defaults for most of it."""
 
     name: str
     classes: tuple[str, ...]
@@ -40,14 +42,37 @@ class Task(Protocol):
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
         """N images of one size, ready and still uint8, as a batch."""
 
-    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms, in train and in eval mode; their sum is minimised. batch.images are normalised."""
+    def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder | None:
+        """Which samples come together in each training batch; None: all, shuffled anew each epoch.
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        Args:
+            samples: of the training split.
+            share: batch size, seed, and which of the training's processes asks.
+        """
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms, in train and in eval mode; their sum is minimised. The batch's images are normalised.
+
+        They must be defined for a batch of one image too, by which the memory of a step is estimated.
+        """
+
+    def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:
+        """What happens with each training batch: usually one update, by :meth:`losses`, of the whole network.
+
+        Args:
+            network: that trains.
+            recipe: a :class:`visus.engine.recipe.Recipe`; an update without an optimiser gets the recipe's.
+        """
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[Any]:
         """One value an image, in network pixels; ``value.undo(placement)`` brings it home. Images are normalised."""
 
-    def metrics(self) -> Metric:
-        """A fresh metric."""
+    def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
+        """A fresh metric.
+
+        Args:
+            samples: all that will be scored, in their order, for scores over sets and pairs; None: unknown.
+        """
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
         """How good one answer is, at most 1, for finding the worst; 1 where there is nothing to find.
@@ -55,7 +80,7 @@ class Task(Protocol):
         Cheap, since it is asked of every image. It may fall below 0 where an answer is worse the surer it is.
         """
 
-    def score(self, model: nn.Module, outputs: Any, prediction: Sequence[Target]) -> Tensor:
+    def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """[N]: the score of what was predicted, for an explanation to differentiate."""
 
 

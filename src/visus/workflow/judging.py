@@ -75,7 +75,7 @@ def judge(
     """
     if not samples:
         raise DataError("there is nothing to judge", expected="labelled images")
-    metric = model.task.metrics()
+    metric = model.task.metrics(samples)
     objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
     worst: list[tuple[float, int, Value, Any]] = []  # a heap whose first entry is the least bad

@@ -159,7 +159,6 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     """Builds the network and trains it; the returned model holds the best weights."""
     from visus.engine.device_batches import feeder
     from visus.engine.fit import fit
-    from visus.engine.update import task_turn
     from visus.recipes.choice import training_preprocessing
 
     plan, recipe = prepared.plan, prepared.plan.recipe
@@ -167,7 +166,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
     model = _new_model(folder, prepared, training, runtime, progress)
     fit(
         model.network,
-        [task_turn(model.network, model.task, recipe)],
+        model.task.updates(model.network, recipe),
         _loader(prepared, training, model.task, runtime),
         recipe,
         ready=feeder(training, runtime.device, channels_last=recipe.channels_last),
@@ -229,17 +228,20 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
     from visus.data.augmentation.mosaic import Mosaic
     from visus.data.augmentation.preparing import Preparer
     from visus.data.loading.loader import Loader
+    from visus.data.loading.order import Share
     from visus.structures.task_cards import task_card
 
     plan, recipe = prepared.plan, prepared.plan.recipe
     samples = prepared.dataset.split("train")
     preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed, masks=task_card(plan.task).masks)
-    share = recipe.augmentation.mosaic
+    mosaics = recipe.augmentation.mosaic
+    share = Share(max(recipe.batch_size // runtime.world, 1), recipe.seed, runtime.rank, runtime.world)
     return Loader(
         samples,
-        Mosaic(preparer, samples, share, recipe.seed) if share else preparer,
+        Mosaic(preparer, samples, mosaics, recipe.seed) if mosaics else preparer,
         task.collate,
-        batch_size=max(recipe.batch_size // runtime.world, 1),
+        batch_size=share.batch_size,
+        order=task.batches(samples, share),
         shuffle=True,
         seed=recipe.seed,
         workers=_workers(plan, runtime),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torchvision.transforms import v2
 
 from visus.data.augmentation.autoaugment import autoaugment
 from visus.data.augmentation.preparing import Preparer
@@ -41,6 +40,8 @@ def test_it_follows_from_the_generator_alone() -> None:
 
 def test_images_stay_as_often_as_the_table_says() -> None:
     """Cubuk et al. 2019, table 9: with chances p and q of a pair's operations, neither acts with (1 - p)(1 - q)."""
+    from torchvision.transforms import v2
+
     pairs = v2.AutoAugment()._get_policies(v2.AutoAugmentPolicy.IMAGENET)
     idle = np.mean([(1 - first[1]) * (1 - second[1]) for first, second in pairs])
     kept = np.mean([(changed(photo(), seed) == photo()).all() for seed in range(600)])

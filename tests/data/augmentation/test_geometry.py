@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scipy import ndimage
 
-from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, scaled, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, rot90, scaled, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
 
 BRIGHT = 250
@@ -89,9 +88,9 @@ def assert_map_follows(frame: Frame, slack: float = 1.5) -> None:
 MOVES = {
     "mirror": mirror,
     "flip": flip,
-    "one quarter": lambda frame: turn(frame, 1),
-    "two quarters": lambda frame: turn(frame, 2),
-    "three quarters": lambda frame: turn(frame, 3),
+    "one quarter": lambda frame: rot90(frame, 1),
+    "two quarters": lambda frame: rot90(frame, 2),
+    "three quarters": lambda frame: rot90(frame, 3),
     "enlarged": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (135, 240)).apply(frame),
     "reduced": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (41, 37)).apply(frame),
     "wider and lower": lambda frame: Cut.of(SIZE, (0, 0, *SIZE), (33, 200)).apply(frame),
@@ -146,8 +145,8 @@ def test_a_warp_by_a_quarter_is_a_quarter_turn() -> None:
     frame = Frame(pixels, class_map((24, 24), (2, 5, 11, 19)))
     # New (x, y) = (y, 24 - x).
     warped = warp(frame, np.asarray([[0.0, 1, 0], [-1, 0, 24]]), "constant")
-    np.testing.assert_array_equal(warped.pixels, turn(frame, 1).pixels)
-    np.testing.assert_array_equal(warped.target.map, turn(frame, 1).target.map)
+    np.testing.assert_array_equal(warped.pixels, rot90(frame, 1).pixels)
+    np.testing.assert_array_equal(warped.target.map, rot90(frame, 1).target.map)
 
 
 def test_exact_moves_by_hand() -> None:
@@ -158,8 +157,8 @@ def test_exact_moves_by_hand() -> None:
     np.testing.assert_array_equal(mirror(frame).target.boxes, [[2, 0, 3, 2]])
     np.testing.assert_array_equal(flip(frame).pixels, [[4, 5, 6], [1, 2, 3]])
     np.testing.assert_array_equal(flip(frame).target.boxes, [[0, 0, 1, 2]])
-    np.testing.assert_array_equal(turn(frame, 1).pixels, [[3, 6], [2, 5], [1, 4]])
-    np.testing.assert_array_equal(turn(frame, 1).target.boxes, [[0, 2, 2, 3]])
+    np.testing.assert_array_equal(rot90(frame, 1).pixels, [[3, 6], [2, 5], [1, 4]])
+    np.testing.assert_array_equal(rot90(frame, 1).target.boxes, [[0, 2, 2, 3]])
 
 
 @pytest.mark.parametrize("target", [detections(), class_map()], ids=["detections", "map"])
@@ -168,9 +167,9 @@ def test_moves_that_undo_one_another_change_nothing(target) -> None:
     for there_and_back in (
         mirror(mirror(frame)),
         flip(flip(frame)),
-        turn(turn(frame, 1), 3),
-        turn(frame, 4),
-        flip(mirror(turn(frame, 2))),
+        rot90(rot90(frame, 1), 3),
+        rot90(frame, 4),
+        flip(mirror(rot90(frame, 2))),
         Cut.of(SIZE, (0, 0, *SIZE), SIZE).apply(frame),
     ):
         np.testing.assert_array_equal(there_and_back.pixels, frame.pixels)
@@ -253,6 +252,8 @@ class TestDisplace:
     @pytest.mark.parametrize("deviation", [0.7, 4.0])
     @pytest.mark.parametrize("colour", [True, False])
     def test_equals_map_coordinates(self, border: str, mode: str | None, deviation: float, colour: bool) -> None:
+        from scipy import ndimage
+
         random = np.random.default_rng(6)
         coarse = random.normal(0, deviation, (3, 3, 2))
         field = [ndimage.zoom(coarse[..., axis], (40 / 3, 56 / 3), order=3) for axis in (0, 1)]
@@ -284,6 +285,8 @@ class TestDisplace:
 
 
 def elastic_field(deviation: float) -> np.ndarray:
+    from scipy import ndimage
+
     coarse = np.random.default_rng(8).normal(0, deviation, (3, 3, 2))
     return np.stack([ndimage.zoom(coarse[..., i], (40 / 3, 56 / 3), order=3) for i in (0, 1)], -1).astype(np.float32)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.errors import ShapeError
 from visus.models.building import build
@@ -17,11 +18,6 @@ from visus.models.classification.alexnet import AlexNet
 def network() -> AlexNet:
     torch.manual_seed(0)
     return build(find("alexnet"), classes=5).eval()  # type: ignore[return-value]
-
-
-def shapeless(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return build(find(name)).eval()
 
 
 def test_initial_values_are_section_5s(network: AlexNet) -> None:

@@ -6,19 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from networks import shapeless
 from visus.errors import ShapeError
-from visus.models.building import build
-from visus.models.catalog import find
 from visus.models.classification.bn_inception import SLIM_STYLE, Inception, Reduction, StridedPooling
 
 
-def shapeless(name: str, **options: object) -> nn.Module:
-    with torch.device("meta"):
-        return build(find(name), options=options).eval()
-
-
 def test_the_first_convolution_can_be_the_authors_separable_one() -> None:
-    network = shapeless("bn_inception", first="separable")
+    network = shapeless("bn_inception", options={"first": "separable"})
     depthwise, pointwise = network.conv1.conv
     assert (depthwise.groups, depthwise.out_channels) == (3, 3 * 8)  # "depth multiplier 8", the appendix's last line
     # GoogLeNet's table 1 counts 2.7K weights for this layer, which only the separable convolution has.

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.svm import LinearSVC
 from torch import nn
 
+from networks import shapeless
 from visus.errors import ShapeError
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.classification.dsn import SquaredHingeCodec, squared_hinge
 from visus.models.protocols import Output
-
-
-def shapeless(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return build(find(name)).eval()
 
 
 def test_maxout_weights_begin_within_five_thousandths() -> None:
@@ -54,6 +49,8 @@ def test_fitnet4_has_nineteen_layers() -> None:
 
 def test_the_squared_hinge_is_that_of_scikit_learns_l2_svm() -> None:
     # LinearSVC minimises |w|^2 / 2 + C sum of squared hinges: its optimum is a minimum of ours.
+    from sklearn.svm import LinearSVC
+
     torch.manual_seed(0)
     x = torch.randn(60, 3, dtype=torch.float64)
     y = (x[:, 0] + 0.3 * torch.randn(60) > 0).long()

@@ -7,23 +7,19 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from networks import shapeless
 from visus.errors import ShapeError
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.inception_v3 import AuxiliaryPooling, InceptionV3
+from visus.models.classification.inception_v3 import AuxiliaryPooling
 from visus.models.protocols import Output
 from visus.proof.published import fact
 from visus.structures import Batch
 from visus.tasks.classification import Classification
 
 
-def shapeless(name: str = "inception_v3") -> InceptionV3:
-    with torch.device("meta"):
-        return build(find(name)).eval()
-
-
 def test_parameters_with_and_without_the_auxiliary_head() -> None:
-    network, published = shapeless(), fact("inception_v3")
+    network, published = shapeless("inception_v3"), fact("inception_v3")
     heads = sum(p.numel() for p in network.AuxLogits.parameters())
     assert sum(p.numel() for p in network.parameters()) == published["params_with_auxiliary"]
     assert sum(p.numel() for p in network.parameters()) - heads == published["params"]
@@ -51,7 +47,7 @@ def test_average_pooling_counts_the_zeros_at_the_border_only_in_torchvisions_edi
 
 
 def test_the_dense_layer_of_the_auxiliary_head_is_normalised_and_sees_all_places() -> None:
-    head = shapeless().AuxLogits
+    head = shapeless("inception_v3").AuxLogits
     x = head.conv0(head.pool(torch.empty(1, 768, 17, 17, device="meta")))
     assert x.shape == (1, 128, 5, 5)
     assert head.conv1(x).shape == (1, 768, 1, 1)
@@ -86,14 +82,14 @@ def test_the_auxiliary_loss_counts_four_tenths() -> None:
 
 
 def test_too_small_images_are_refused() -> None:
-    network = shapeless()
+    network = shapeless("inception_v3")
     assert network(torch.empty(1, 3, 75, 75, device="meta")).logits.shape == (1, 1000)
     with pytest.raises(ShapeError, match="75x80"):
         network(torch.empty(1, 3, 74, 80, device="meta"))
 
 
 def test_one_image_must_leave_every_batchnorm_two_values() -> None:
-    network = shapeless().train()
+    network = shapeless("inception_v3").train()
     for size in ((298, 347), (299, 346)):
         with pytest.raises(ShapeError, match="two images or more"):
             network(torch.empty(1, 3, *size, device="meta"))

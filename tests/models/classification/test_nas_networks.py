@@ -8,20 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.errors import ShapeError
 from visus.layers.drop_path import DropPath
-from visus.models.building import build
-from visus.models.catalog import find
 from visus.models.classification.nas_cells import AuxiliaryHead, Cell, CellNetwork, FactorizedReduction, Plan, figure_2
 from visus.models.protocols import Output
 from visus.structures import Batch
 from visus.tasks.classification import Classification
-
-
-def shapeless(name: str, **options: object) -> CellNetwork:
-    with torch.device("meta"):
-        return build(find(name), options=options)
 
 
 def small(plan: Plan | None = None, **choices: object) -> CellNetwork:
@@ -54,7 +48,7 @@ def test_n_at_penultimate_channels(name: str, n: int, penultimate: int) -> None:
 def test_the_largest_amoebanet_has_the_printed_numbers() -> None:
     # Real et al. 2019, table 2, F = 448: 469 million parameters and 104 billion operations. The first is with
     # BatchNorm's running statistics, the second at the 299x299 pixels of the released code.
-    network = shapeless("amoebanet_a", filters=448)
+    network = shapeless("amoebanet_a", options={"filters": 448})
     auxiliary = list(network.auxiliary.parameters())
     values = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in auxiliary)
     running = sum(b.numel() for name, b in network.named_buffers() if "running" in name and "auxiliary" not in name)

@@ -8,19 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.errors import ShapeError, WeightsError
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.vgg import VGG, ConvolutionalStages, convolutions, grow_from
+from visus.models.classification.vgg import ConvolutionalStages, convolutions, grow_from
 from visus.models.weights import load_weights
 
 NAMES = {"A": "vgg11", "A-LRN": "vgg11_lrn", "B": "vgg13", "C": "vgg16_c", "D": "vgg16", "E": "vgg19"}
-
-
-def shapeless(name: str, **choices: object) -> VGG:
-    with torch.device("meta"):
-        return build(find(name), **choices)  # type: ignore[arg-type, return-value]
 
 
 def trained_a(**choices: object) -> dict[str, Tensor]:

@@ -6,16 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from networks import shapeless
 from visus.errors import ShapeError
 from visus.layers.response_normalization import ResponseNormalization
-from visus.models.building import build
-from visus.models.catalog import find
 from visus.models.classification.zfnet import ZFNet
-
-
-def shapeless(name: str) -> ZFNet:
-    with torch.device("meta"):
-        return build(find(name)).eval()  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("name", "last"), [("zfnet", 256), ("zfnet_wide", 512)])

@@ -16,7 +16,7 @@ from visus.layers.locally_connected import LocallyConnected
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.darknet_weights import count, read_darknet, slots, state_of
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.weights import load_weights
 from visus.proof.published import fact
 
@@ -75,7 +75,7 @@ def file(tiny: nn.Module, tmp_path: Path) -> Path:
 def test_the_released_files_have_as_many_bytes(file: Path) -> None:
     """35,434,956: the size of the released yolov3-tiny.weights."""
     assert file.stat().st_size == 35_434_956
-    assert 20 + 4 * count(slots(build_blank(catalog.find("yolov3_tiny")))) == 35_434_956
+    assert 20 + 4 * count(slots(build_on_meta(catalog.find("yolov3_tiny")))) == 35_434_956
 
 
 def test_every_value_comes_to_its_place(tiny: nn.Module, file: Path) -> None:
@@ -92,7 +92,7 @@ def test_every_value_comes_to_its_place(tiny: nn.Module, file: Path) -> None:
 def test_the_order_is_that_of_the_cfg_file(name: str) -> None:
     layers = layers_of(name)
     owners = [
-        next(at for at in layers if slot.name.startswith(f"{at}.")) for slot in slots(build_blank(catalog.find(name)))
+        next(at for at in layers if slot.name.startswith(f"{at}.")) for slot in slots(build_on_meta(catalog.find(name)))
     ]
     assert list(dict.fromkeys(owners)) == layers
 

@@ -17,7 +17,7 @@ from visus.errors import ShapeError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.yolov1 import YOLOv1Codec, YOLOv1Output
-from visus.models.on_meta import build_blank
+from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Placed
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.predictors import Grid, Predictors, cell_grid
@@ -126,7 +126,7 @@ def test_an_image_without_objects_has_only_background(answered: Any, name: str) 
 def test_the_published_networks_have_so_many(
     name: str, size: int, grids: list[tuple[int, int, int]], count: int
 ) -> None:
-    network = build_blank(catalog.find(name)).eval().to("meta")
+    network = build_on_meta(catalog.find(name)).eval().to("meta")
     with torch.no_grad():
         outputs = network(torch.empty(1, 3, size, size, device="meta"))
     places = network.codec.predictors(outputs)

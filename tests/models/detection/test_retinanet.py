@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
@@ -227,25 +226,35 @@ def painted(size: int) -> tuple[Tensor, list[Detections]]:
     ],
 )
 def test_it_learns_two_images_by_heart(name: str, width: int) -> None:
+    """Within 80 steps of AdamW."""
     torch.manual_seed(0)
     network = build(catalog.find(name), classes=3, options={"width": width}).train()
     images, truths = painted(128)
     encoded = network.codec.encode(truths, CPU)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4)
-    for _ in range(80):
-        optimizer.zero_grad()
-        sum(network.codec.terms(network(images), encoded).values()).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-    with torch.no_grad():
-        answers = network.codec.decode(network(images))
-    for found, truth in zip(answers, truths, strict=True):
-        best = found.select(np.arange(2))
-        assert (best.scores > 0.5).all()
-        assert sorted(best.labels.tolist()) == sorted(truth.labels.tolist())
-        overlaps = box_iou(torch.from_numpy(truth.boxes), torch.from_numpy(best.boxes)).numpy()
-        same = truth.labels[:, None] == best.labels[None]
-        assert ((overlaps > 0.7) & same).any(1).all()
+    for _ in range(8):
+        for _ in range(10):
+            optimizer.zero_grad()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+            optimizer.step()
+        with torch.no_grad():
+            answers = network.codec.decode(network(images))
+        if all(finds_both(found, truth) for found, truth in zip(answers, truths, strict=True)):
+            return
+    raise AssertionError([(found.labels[:2], found.scores[:2], found.boxes[:2]) for found in answers])
+
+
+def finds_both(found: Detections, truth: Detections) -> bool:
+    from torchvision.ops import box_iou
+
+    best = found.select(np.arange(min(2, len(found.labels))))
+    if len(best.labels) < 2 or (best.scores <= 0.5).any():
+        return False
+    overlaps = box_iou(torch.from_numpy(truth.boxes), torch.from_numpy(best.boxes)).numpy()
+    same = truth.labels[:, None] == best.labels[None]
+    classes = sorted(best.labels.tolist()) == sorted(truth.labels.tolist())
+    return classes and bool(((overlaps > 0.7) & same).any(1).all())
 
 
 def test_half_precision_outputs_are_read_as_float(small: RetinaNet) -> None:

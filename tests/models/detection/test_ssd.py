@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError, TaskMismatchError, WeightsError
 from visus.models.building import build
@@ -63,7 +62,7 @@ def outputs_for(network: SSD, truths: list[Detections]) -> SSDOutput:
     """Raw outputs that say exactly what the codec's targets say."""
     with torch.no_grad():
         blank = network(torch.zeros(1, 3, *truths[0].size))
-    labels, offsets = network.codec.wanted(blank, network.codec.encode(truths, torch.device("cpu")))
+    labels, offsets = network.codec.targets(blank, network.codec.encode(truths, torch.device("cpu")))
     logits = 20.0 * F.one_hot(labels.clamp(min=0), network.classes + 1)
     return blank._replace(logits=logits, offsets=offsets)
 
@@ -218,7 +217,7 @@ def test_ignored_objects_teach_nothing() -> None:
     outputs = network(torch.zeros(1, 3, 96, 96))
     boxes = [[10.0, 10, 60, 60], [60, 60, 90, 90]]
     both = target(boxes, [0, 1], (96, 96), ignored=np.asarray([False, True]))
-    labels, _ = network.codec.wanted(outputs, network.codec.encode([both], torch.device("cpu")))
+    labels, _ = network.codec.targets(outputs, network.codec.encode([both], torch.device("cpu")))
     assert set(labels.unique().tolist()) == {-1, 0, 1}  # neutral, background, "red": never "green"
 
 
@@ -362,6 +361,8 @@ def test_fc6_takes_every_third_row_and_column() -> None:
 
 @pytest.mark.slow
 def test_ssd512_learns_two_images_by_heart() -> None:
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = ssd512(classes=3, in_channels=3).train()
     images = torch.zeros(2, 3, 268, 268)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from visus.models.building import build
 from visus.models.catalog import find
@@ -138,6 +137,8 @@ def test_scores_of_exactly_0_6_go() -> None:
 def test_overlaps_of_the_walk_and_of_exactly_a_half() -> None:
     """The decks' example overlaps by 81/119 and 9/11. At exactly 0.5 the decks discard, and visus, like torchvision and
     the papers' code, keeps."""
+    from torchvision.ops import box_iou
+
     boxes = torch.tensor([[0.0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [21, 20, 31, 30]])
     overlaps = box_iou(boxes, boxes)
     assert overlaps[0, 1].item() == pytest.approx(81 / 119)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import box_iou
 
 from visus.errors import ShapeError
 from visus.models import catalog
@@ -61,6 +60,8 @@ def test_boxes_there_and_back(corners: list[tuple[float, float, float, float]]) 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_decoding_undoes_encoding(seed: int) -> None:
+    from torchvision.ops import box_iou
+
     random = np.random.default_rng(seed)
     codec = YOLOv1Codec()
     truths = []
@@ -174,6 +175,8 @@ def test_another_size_is_refused() -> None:
 @pytest.mark.slow
 def test_two_images_learnt_by_heart() -> None:
     """Within 60 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = build(catalog.find("yolov1_tiny"), classes=3)
     boxes = ((60, 100, 200, 280), (140, 40, 420, 330))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
@@ -52,6 +51,8 @@ def perfect(network: YOLOv2, raw: YOLOOutput, truths: list[Detections]) -> YOLOO
 
 @pytest.mark.parametrize("seed", range(8))
 def test_decoding_undoes_encoding(small: YOLOv2, raw: YOLOOutput, seed: int) -> None:
+    from torchvision.ops import box_iou
+
     random = np.random.default_rng(seed)
     truths = []
     for count in (0, 1, 3):
@@ -177,6 +178,8 @@ def test_options() -> None:
 @pytest.mark.slow
 def test_two_images_learnt_by_heart() -> None:
     """Within 60 steps of Adam every object is found again: IoU above 0.7 and the right class first."""
+    from torchvision.ops import box_iou
+
     torch.manual_seed(0)
     network = build(catalog.find("yolov2+darknet19"), classes=3, options={"anchors": [[24, 30], [50, 44]]})
     boxes = ((8, 12, 32, 42), (10, 8, 60, 52))

@@ -56,6 +56,7 @@ def test_two_numbers_a_point_on_another_backbone() -> None:
 
 
 def test_it_learns_eight_images_by_heart() -> None:
+    """Within 80 steps of Adam."""
     torch.manual_seed(0)
     network = landmarks(classes=2, width=64).train()
     rng = np.random.default_rng(1)
@@ -67,12 +68,21 @@ def test_it_learns_eight_images_by_heart() -> None:
         targets.append(points(*places, size=(64, 64), visible=(True, n % 2 == 0)))
     encoded = network.codec.encode(targets, CPU)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    for _ in range(80):
-        optimizer.zero_grad()
-        sum(network.codec.terms(network(images), encoded).values()).backward()
-        optimizer.step()
-    with torch.no_grad():
-        answers = network.codec.decode(network(images))
-    for found, target in zip(answers, targets, strict=True):
-        assert (found.visible == target.visible).all()
-        assert np.linalg.norm(found.points - target.points, axis=1)[target.visible].max() < 4
+    for _ in range(16):
+        for _ in range(5):
+            optimizer.zero_grad()
+            sum(network.codec.terms(network(images), encoded).values()).backward()
+            optimizer.step()
+        with torch.no_grad():
+            answers = network.codec.decode(network(images))
+        wrong = [number for number, pair in enumerate(zip(answers, targets, strict=True)) if not agree(*pair)]
+        if not wrong:
+            break
+    assert wrong == []
+
+
+def agree(found: Landmarks, target: Landmarks) -> bool:
+    """Whether the same points are seen, each less than 4 pixels from its place."""
+    if not (found.visible == target.visible).all():
+        return False
+    return bool(np.linalg.norm(found.points - target.points, axis=1)[target.visible].max() < 4)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from visus.data.augmentation.geometry import Cut, Frame, flip, mirror, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, flip, mirror, rot90, warp
 from visus.errors import ShapeError
 from visus.structures import Landmarks, Placement
 from visus.structures.drawing.canvas import colour_of
@@ -60,7 +60,7 @@ def bright_at(landmarks: Landmarks) -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize("move", [mirror, flip, lambda f: turn(f, 1), lambda f: turn(f, 2), lambda f: turn(f, 3)])
+@pytest.mark.parametrize("move", [mirror, flip, lambda f: rot90(f, 1), lambda f: rot90(f, 2), lambda f: rot90(f, 3)])
 def test_points_move_with_their_pixels(move) -> None:
     start = face(points=face().points + 0.5)  # the middles of pixels
     moved = move(Frame(bright_at(start), start))

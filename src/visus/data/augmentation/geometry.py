@@ -1,4 +1,4 @@
-"""Moving an image and its target together: cuts, mirrors, turns, warps.
+"""Moving an image and its target together: cuts, mirrors, rotations, warps.
 
 Everything works on a :class:`Frame`, which is an image with its target in its own pixels. Points (x, y) lie between
 pixels: pixel i spans [i, i + 1), so its centre is at i + 0.5.
@@ -240,14 +240,14 @@ def flip(frame: Frame) -> Frame:
     return frame.moved(_by_fours(frame.pixels, lambda part: cv2.flip(part, 0)), move)
 
 
-def turn(frame: Frame, quarters: int) -> Frame:
-    """Turned counter-clockwise by quarters of a circle."""
+def rot90(frame: Frame, quarters: int) -> Frame:
+    """Rotated counter-clockwise by 90 degrees, ``quarters`` times."""
     for _ in range(quarters % 4):
-        frame = _turn_once(frame)
+        frame = _rot90_once(frame)
     return frame
 
 
-def _turn_once(frame: Frame) -> Frame:
+def _rot90_once(frame: Frame) -> Frame:
     height, width = frame.size
     move = Move(
         (width, height),

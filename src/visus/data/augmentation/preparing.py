@@ -21,7 +21,7 @@ from torch import Tensor
 from visus.data.augmentation.autoaugment import autoaugment
 from visus.data.augmentation.colour import change_colours, shift_colours
 from visus.data.augmentation.crops import fixed_window, random_window
-from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.object_crops import object_window
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import opened
@@ -135,14 +135,14 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
-    """What happens after the window has been cut: mirrors, turns, warps, colours."""
+    """What happens after the window has been cut: mirrors, rotations, warps, colours."""
     if random.random() < augmentation.mirror:
         frame = mirror(frame)
     if random.random() < augmentation.flip:
         frame = flip(frame)
     if augmentation.quarter_turns:
         square = frame.size[0] == frame.size[1]
-        frame = turn(frame, int(random.integers(4)) if square else 2 * int(random.integers(2)))
+        frame = rot90(frame, int(random.integers(4)) if square else 2 * int(random.integers(2)))
     if augmentation.rotation or augmentation.shift or augmentation.zoom or augmentation.shear:
         frame = warp(frame, _random_matrix(frame.size, augmentation, random), augmentation.border)
     if augmentation.elastic:
@@ -179,7 +179,7 @@ def elastic(frame: Frame, deviation: float, border: Border, random: np.random.Ge
 def _random_matrix(
     size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """[2,3]: turn, shear and scale about the centre, then move."""
+    """[2,3]: rotate, shear and scale about the centre, then move."""
     height, width = size
     turn_, shear, zoom, down, right = random.uniform(-1, 1, 5)
     angle, slant = math.radians(augmentation.rotation * turn_), math.radians(augmentation.shear * shear)

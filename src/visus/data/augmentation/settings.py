@@ -48,20 +48,20 @@ class Augmentation(BaseModel):
     mirror: Probability = Field(0.0, description="probability of swapping left and right")
     flip: Probability = Field(0.0, description="probability of swapping top and bottom")
     quarter_turns: bool = Field(
-        False, description="turn by 0, 90, 180 or 270 degrees; an input that is not square by 0 or 180"
+        False, description="rotate by 0, 90, 180 or 270 degrees; an input that is not square by 0 or 180"
     )
-    rotation: Degrees = Field(0.0, description="turn by up to this many degrees either way")
+    rotation: Degrees = Field(0.0, description="rotate by up to this many degrees either way")
     shift: Fraction = Field(0.0, description="move by up to this share of each side")
     zoom: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="scale by a factor within 1 - zoom .. 1 + zoom")
     shear: Annotated[float, Field(ge=0, lt=90)] = Field(0.0, description="shear by up to this many degrees either way")
     border: Literal["constant", "nearest", "mirror"] = Field(
-        "constant", description="what fills the pixels that random_crop, turning, moving, shearing or elastic uncovers"
+        "constant", description="what fills the pixels that random_crop, rotating, moving, shearing or elastic uncovers"
     )
     elastic: float = Field(0.0, ge=0, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)")
     brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
     contrast: Fraction = Field(0.0, description="scale the distance from the mean grey by 1 - c .. 1 + c")
     saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
-    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="turn the hue by up to this share of a circle")
+    hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="shift the hue by up to this share of a circle")
     photometric: Probability = Field(1.0, description="probability of each of the four colour changes")
     pca_noise: Annotated[float, Field(ge=0)] = Field(
         0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from visus.data.augmentation.preparing import Prepared
+from visus.data.loading.order import BatchOrder, InOrder, Share, Shuffled
 from visus.data.loading.workers import WorkerPool
 from visus.errors import DataError, UsageError
 from visus.structures import Batch, Sample
@@ -38,6 +36,7 @@ class Loader:
         workers: processes that read; 0: this one. They start with the first batch and live as long as the loader.
         rank, world: which of how many training processes this is.
         drop_last: leave out an incomplete last step.
+        order: composes the batches, in place of ``batch_size``, ``shuffle``, ``seed`` and ``drop_last``.
         start_method: how reading processes start: "fork", "spawn" or "forkserver"; None: the platform's own.
 
     Raises:
@@ -57,6 +56,7 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        order: BatchOrder | None = None,
         start_method: str | None = None,
     ) -> None:
         if shuffle and 0 < len(samples) < world:
@@ -67,20 +67,16 @@ class Loader:
                 remedy="use fewer processes",
             )
         self._read = _Read(samples, prepare, collate)
-        self._count = len(samples)
-        self._batch_size = batch_size
-        self._shuffle = shuffle
-        self._seed = seed
+        share = Share(batch_size, seed, rank, world)
+        usual = Shuffled if shuffle else InOrder
+        self._order: BatchOrder = usual(len(samples), share, drop_last) if order is None else order
         self._workers = workers
-        self._rank = rank
-        self._world = world
-        self._drop_last = drop_last
         self._start_method = start_method
         self._pool: WorkerPool[Task, Batch] | None = None
 
     def __len__(self) -> int:
         """Batches an epoch, for this process; with ``shuffle`` the same for all."""
-        return len(self._indices(0))
+        return len(self._order.batches(0))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number ``start`` on, uint8. One iteration at a time.
@@ -90,10 +86,10 @@ class Loader:
             MemoryExhaustedError: if a reading process was killed.
             UsageError: if the epoch has no batch of number ``start``, nor ends there.
         """
-        own = self._indices(epoch)
+        own = self._order.batches(epoch)
         if not 0 <= start <= len(own):
             raise UsageError(
-                "an epoch cannot go on behind its end", expected=f"batch 0..{len(own)}", got=f"batch {start}"
+                "a start lies beyond the last batch of its epoch", expected=f"batch 0..{len(own)}", got=f"batch {start}"
             )
         tasks: list[Task] = [(epoch, indices.tolist()) for indices in own[start:]]
         if self._workers == 0:
@@ -114,23 +110,6 @@ class Loader:
                 self._read, self._workers, describe=self._read.describe, start_method=self._start_method
             )
         return self._pool
-
-    def _indices(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The indices of each batch of this process."""
-        size, world = self._batch_size, self._world
-        if not self._shuffle:
-            own = np.arange(self._count * self._rank // world, self._count * (self._rank + 1) // world)
-            batches = [own[i : i + size] for i in range(0, len(own), size)]
-            return [batch for batch in batches if len(batch) == size or not self._drop_last]
-        stream = np.random.SeedSequence(self._seed, spawn_key=(epoch,))  # no image's augmentation has it too
-        order = np.random.default_rng(stream).permutation(self._count)
-        steps = [order[i : i + size * world] for i in range(0, self._count, size * world)]
-        if steps and len(steps[-1]) < size * world:
-            if self._drop_last or (size == 1 and len(steps) > 1):
-                steps.pop()
-            elif len(steps) > 1 and len(steps[-1]) < 2 * world:
-                steps[-2:] = [np.concatenate(steps[-2:])]
-        return [step[self._rank :: world] for step in steps]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,13 +82,13 @@ class WorkerPool(Generic[Task, Answer]):
         for _ in range(AHEAD):
             for member in self._members:
                 self._hand_out(member, rest)
-        turn = 0
-        while (member := self._members[turn]).waiting:
+        following = 0
+        while (member := self._members[following]).waiting:
             good, answer = self._receive(member)
             if not good:
                 raise answer
             self._hand_out(member, rest)
-            turn = (turn + 1) % len(self._members)
+            following = (following + 1) % len(self._members)
             yield answer
             if run != self._run:
                 raise RuntimeError("these answers were abandoned: another run of the pool has begun")

@@ -159,10 +159,10 @@ class RetinaNetCodec(OnePassCodec):
             rows = torch.nonzero(matched >= 0).flatten()  # [M]
             objects = matched[rows]
             count = max(1, len(rows))
-            wanted = torch.zeros_like(logits[n])
-            wanted[rows, truth.labels[objects]] = 1
+            target = torch.zeros_like(logits[n])
+            target[rows, truth.labels[objects]] = 1
             counted = (matched != NEUTRAL)[:, None]
-            focal = sigmoid_focal_loss(logits[n], wanted, alpha=self.alpha, gamma=self.gamma)  # [A, K]
+            focal = sigmoid_focal_loss(logits[n], target, alpha=self.alpha, gamma=self.gamma)  # [A, K]
             classes.append(torch.where(counted, focal, 0).sum() / count)
             box.append(
                 self._box_loss(outputs.offsets[n, rows].float(), outputs.anchors[rows], truth.boxes[objects]) / count

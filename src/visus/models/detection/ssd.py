@@ -105,8 +105,8 @@ class SSDCodec(BoxCodec):
             [match(truth.boxes, places, threshold=self.matching, ignored=truth.ignored) for truth in encoded]
         )
 
-    def wanted(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> tuple[Tensor, Tensor]:
-        """What each default box is to answer: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
+    def targets(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> tuple[Tensor, Tensor]:
+        """What each default box learns: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
         matches = self.assign(outputs, encoded)
         labels = torch.zeros_like(matches).masked_fill(matches == NEUTRAL, -1)
         offsets = outputs.default_boxes.new_zeros((*matches.shape, 4))
@@ -119,7 +119,7 @@ class SSDCodec(BoxCodec):
 
     def terms(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box" and "class"; both 0 for a batch without objects."""
-        labels, offsets = self.wanted(outputs, encoded)
+        labels, offsets = self.targets(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)
 
 

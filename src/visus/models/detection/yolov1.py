@@ -154,19 +154,19 @@ class YOLOv1Codec(BoxCodec):
         matches = self.assign(outputs, encoded).view(outputs.confidences.shape)  # [N, SS, B]
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            _, wanted = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G, 4]
-            own, best = torch.nonzero(matches[n] >= 0, as_tuple=True)  # [M], [M]
-            chosen = matches[n, own, best]  # [M]
+            _, targets = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G, 4]
+            cells, best = torch.nonzero(matches[n] >= 0, as_tuple=True)  # [M], [M]
+            matched = matches[n, cells, best]  # [M]
             raw, confidences = outputs.raw[n].float(), outputs.confidences[n].float()  # [SS, B, 4], [SS, B]
             with torch.no_grad():
-                predicted = decode_boxes(raw, outputs.size, outputs.cells)[own, best]  # [M, 4]
-                fit = box_iou(predicted, truth.boxes[chosen]).diagonal()  # [M]
-            boxes.append(self.coord * ((raw[own, best] - wanted[chosen]) ** 2).sum())
+                predicted_boxes = decode_boxes(raw, outputs.size, outputs.cells)[cells, best]  # [M, 4]
+                iou = box_iou(predicted_boxes, truth.boxes[matched]).diagonal()  # [M]
+            boxes.append(self.coord * ((raw[cells, best] - targets[matched]) ** 2).sum())
             empty = matches[n] == BACKGROUND
-            seen = ((confidences[own, best] - fit) ** 2).sum()
-            objects.append(seen + self.noobj * (empty * confidences**2).sum())
-            named = F.one_hot(truth.labels[chosen], outputs.probabilities.shape[-1])  # [M, K]
-            classes.append(((outputs.probabilities[n, own].float() - named) ** 2).sum())
+            responsible = ((confidences[cells, best] - iou) ** 2).sum()
+            objects.append(responsible + self.noobj * (empty * confidences**2).sum())
+            target_classes = F.one_hot(truth.labels[matched], outputs.probabilities.shape[-1])  # [M, K]
+            classes.append(((outputs.probabilities[n, cells].float() - target_classes) ** 2).sum())
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
 

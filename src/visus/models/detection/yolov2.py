@@ -72,15 +72,20 @@ class YOLOv2Codec(AnchorCodec):
         anchors: (width, height) in pixels.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
-        seen: weight of the confidence of predictors that have an object (``object_scale``).
+        object_scale: weight of the confidence of predictors that have an object (the cfg's name).
         suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
     def __init__(
-        self, anchors: Sequence[Anchor], *, ignore: float = 0.6, seen: float = 5.0, suppression: Method = "greedy"
+        self,
+        anchors: Sequence[Anchor],
+        *,
+        ignore: float = 0.6,
+        object_scale: float = 5.0,
+        suppression: Method = "greedy",
     ) -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
-        self.seen = seen
+        self.object_scale = object_scale
 
     def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
@@ -92,22 +97,22 @@ class YOLOv2Codec(AnchorCodec):
         """
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = self.assigned(outputs, n, truth)
-            rows = found.rows  # [M]
-            shown = found.matches[rows]  # [M], their objects
+            assignment = self.assigned(outputs, n, truth)
+            rows = assignment.rows  # [M]
+            matched = assignment.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
-            own, learned = values[rows], truth.boxes[shown]  # [M, 5+K], [M, 4]
-            wanted = outputs.places.encode(learned, rows)  # [M, 4]
-            said = torch.cat([own[:, :2].sigmoid(), own[:, 2:4]], 1)
-            boxes.append(((said - wanted) ** 2).sum() / 2)
+            answers, matched_boxes = values[rows], truth.boxes[matched]  # [M, 5+K], [M, 4]
+            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            predicted = torch.cat([answers[:, :2].sigmoid(), answers[:, 2:4]], 1)
+            boxes.append(((predicted - target) ** 2).sum() / 2)
             with torch.no_grad():
-                predicted = outputs.places.decode(values[:, :4])[rows]
-                fit = box_iou(predicted, learned).diagonal()  # [M]
+                predicted_boxes = outputs.places.decode(values[:, :4])[rows]
+                iou = box_iou(predicted_boxes, matched_boxes).diagonal()  # [M]
             confidence = values[:, 4].sigmoid()  # [A]
-            empty = found.matches == BACKGROUND
-            missed = (confidence[rows] - fit) ** 2
-            objects.append((torch.where(empty, confidence**2, 0).sum() + self.seen * missed.sum()) / 2)
-            classes.append(F.cross_entropy(own[:, 5:], truth.labels[shown], reduction="sum"))
+            empty = assignment.matches == BACKGROUND
+            missed = (confidence[rows] - iou) ** 2
+            objects.append((torch.where(empty, confidence**2, 0).sum() + self.object_scale * missed.sum()) / 2)
+            classes.append(F.cross_entropy(answers[:, 5:], truth.labels[matched], reduction="sum"))
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
 

@@ -77,22 +77,26 @@ class YOLOv3Codec(AnchorCodec):
         pixels = outputs.size[0] * outputs.size[1]
         boxes, objects, classes = [], [], []
         for n, truth in enumerate(encoded):
-            found = self.assigned(outputs, n, truth)
-            rows = found.rows  # [M]
+            assignment = self.assigned(outputs, n, truth)
+            rows = assignment.rows  # [M]
             values = outputs.values[n].float()  # [A, 5+K]
-            own, learned = values[rows], truth.boxes[found.matches[rows]]  # [M, 5+K], [M, 4]
-            wanted = outputs.places.encode(learned, rows)  # [M, 4]
-            sides = learned[:, 2:] - learned[:, :2]
+            answers, matched_boxes = values[rows], truth.boxes[assignment.matches[rows]]  # [M, 5+K], [M, 4]
+            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            sides = matched_boxes[:, 2:] - matched_boxes[:, :2]
             weight = 2 - sides.prod(-1, keepdim=True) / pixels  # [M, 1]
-            boxes.append((weight * _divergence(own[:, :2], wanted[:, :2])).sum())
-            boxes[-1] = boxes[-1] + (weight * (own[:, 2:4] - wanted[:, 2:]) ** 2).sum() / 2
-            is_object = (found.matches >= 0).float()
-            answer = F.binary_cross_entropy_with_logits(values[:, 4], is_object, reduction="none")  # [A]
-            objects.append(torch.where(found.matches == NEUTRAL, 0, answer).sum())
-            named = torch.zeros_like(values[:, 5:])
-            named[found.all_rows, truth.labels[found.all_objects]] = 1  # two objects, one predictor: both their classes
+            boxes.append((weight * _divergence(answers[:, :2], target[:, :2])).sum())
+            boxes[-1] = boxes[-1] + (weight * (answers[:, 2:4] - target[:, 2:]) ** 2).sum() / 2
+            is_object = (assignment.matches >= 0).float()
+            object_loss = F.binary_cross_entropy_with_logits(values[:, 4], is_object, reduction="none")  # [A]
+            objects.append(torch.where(assignment.matches == NEUTRAL, 0, object_loss).sum())
+            target_classes = torch.zeros_like(values[:, 5:])
+            target_classes[assignment.all_rows, truth.labels[assignment.all_objects]] = (
+                1  # two objects, one predictor: both their classes
+            )
             classes.append(
-                F.binary_cross_entropy_with_logits(own[:, 5:], named[rows], reduction="none").sum()  # [M, K]
+                F.binary_cross_entropy_with_logits(
+                    answers[:, 5:], target_classes[rows], reduction="none"
+                ).sum()  # [M, K]
             )
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}

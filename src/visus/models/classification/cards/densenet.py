@@ -26,6 +26,7 @@ _DENSENETS: dict[int, tuple[int, int, WeightsFile | None]] = {
     201: (20_013_928, 4_291_365_888, torchvision_file("densenet201-c1103571.pth", "c1103571", 76.896, 93.370)),
     264: (33_337_704, 5_751_653_376, None),
 }
+_FROM_TORCHVISION = "visus.models.classification.densenet_weights:from_torchvision"
 _NOTES = {
     161: "Not in the paper's table but in its released code: growth rate 48.",
     264: "265 layers, as the blocks of table 1 make them.",
@@ -60,7 +61,9 @@ def _cards() -> tuple[Card, ...]:
                     paper,
                     edition="torchvision",
                     title=f"DenseNet-{depth} with torchvision's ImageNet weights",
-                    weights=(replace(weights, layout="torchvision-densenet"),),
+                    weights=(
+                        replace(weights, convert="visus.models.classification.densenet_weights:from_torchvision"),
+                    ),
                     note=f"The same network as the paper's edition. {_NOTES.get(depth, '')}".strip(),
                 )
             )

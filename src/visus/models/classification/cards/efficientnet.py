@@ -98,7 +98,7 @@ def _timm_file(name: str) -> WeightsFile:
         name=f"timm-{repository}.safetensors",
         sha256="",
         url=f"https://huggingface.co/timm/{repository}/resolve/main/model.safetensors",
-        layout="timm-efficientnet",
+        convert="visus.models.classification.efficientnet_weights:from_timm",
         trained_on="ImageNet-1k",
         licence="Apache-2.0 (timm, from TensorFlow's release)",
     )

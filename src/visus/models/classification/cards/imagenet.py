@@ -19,7 +19,6 @@ def torchvision_file(file: str, sha256: str, top1: float, top5: float) -> Weight
         name=file,
         sha256=sha256,
         url=f"https://download.pytorch.org/models/{file}",
-        layout="torchvision",
         trained_on="ImageNet-1k",
         licence="BSD-3-Clause (torchvision)",
         metrics={"accuracy": round(top1 / 100, 5), "top5_accuracy": round(top5 / 100, 5)},

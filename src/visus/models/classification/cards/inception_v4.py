@@ -31,12 +31,12 @@ def _card(name: str, edition: str, title: str, figures: str, **own: object) -> C
     )
 
 
-def _timm(name: str, repository: str) -> WeightsFile:
+def _timm(function: str, repository: str) -> WeightsFile:
     return WeightsFile(
         name=f"timm-{repository}.safetensors",
         sha256="",
         url=f"https://huggingface.co/timm/{repository}/resolve/main/model.safetensors",
-        layout=name,
+        convert=f"visus.models.classification.inception_v4_weights:{function}",
         trained_on="ImageNet-1k",
         licence="Apache-2.0 (timm, from TensorFlow's release)",
     )
@@ -62,7 +62,7 @@ CARDS: tuple[Card, ...] = (
         parameters=42_679_816,
         macs=12_253_974_624,
         fact="inception_v4",
-        weights=(_timm("timm-inception-v4", "inception_v4.tf_in1k"),),
+        weights=(_timm("v4_from_timm", "inception_v4.tf_in1k"),),
         note="The same network as the paper's edition.",
     ),
     _card(
@@ -96,7 +96,7 @@ CARDS: tuple[Card, ...] = (
         parameters=55_843_464,
         macs=13_155_794_016,
         fact="inception_resnet_v2_released",
-        weights=(_timm("timm-inception-resnet-v2", "inception_resnet_v2.tf_in1k"),),
+        weights=(_timm("resnet_v2_from_timm", "inception_resnet_v2.tf_in1k"),),
         note="Not the figures': the plain stem, 10, 20 and 10 residual modules, and a 1x1 convolution behind them.",
     ),
 )

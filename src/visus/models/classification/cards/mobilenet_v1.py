@@ -103,7 +103,6 @@ def _timm_file() -> WeightsFile:
         name="timm-mobilenetv1_100.ra4_e3600_r224_in1k.safetensors",
         sha256="",
         url="https://huggingface.co/timm/mobilenetv1_100.ra4_e3600_r224_in1k/resolve/main/model.safetensors",
-        layout="timm",
         trained_on="ImageNet-1k",
         licence="Apache-2.0 (timm)",
     )
@@ -114,7 +113,7 @@ def _tflite_file(graph: str, sha256: str) -> WeightsFile:
         name=f"{graph}.npz",
         sha256=sha256,
         url="",
-        layout="tflite-npz",
+        convert="visus.models.classification.tflite_weights:from_tflite",
         trained_on="ImageNet-1k, 8-bit quantised",
         licence=f"Apache-2.0 (google-coral/test_data, {graph}_quant.tflite)",
     )

@@ -76,7 +76,7 @@ CARDS: tuple[Card, ...] = (
                 name="mobilenet_v2_1.0_224.npz",
                 sha256="72f0381c52fce76c6ebedbb438ad574bd657d85204def0ff6350b4effec8ca74",
                 url="",
-                layout="tflite-npz",
+                convert="visus.models.classification.tflite_weights:from_tflite",
                 trained_on="ImageNet-1k, 8-bit quantised",
                 licence="Apache-2.0 (google-coral/test_data, mobilenet_v2_1.0_224_quant.tflite)",
             ),

@@ -46,16 +46,13 @@ def _weights(depth: int) -> tuple[WeightsFile, ...]:
         name=name,
         sha256=sha256,
         url=f"https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/{name}",
-        layout="torchvision",
         trained_on="CIFAR-10",
         licence=_LICENCE,
         metrics={"accuracy": round(1 - error / 100, 4)},
     )
     if depth not in _REPACKED:
         return (published,)
-    repacked = replace(
-        published, name=f"cifar10_resnet{depth}.npz", sha256=_REPACKED[depth], url="", layout="npz-state"
-    )
+    repacked = replace(published, name=f"cifar10_resnet{depth}.npz", sha256=_REPACKED[depth], url="")
     return published, repacked
 
 

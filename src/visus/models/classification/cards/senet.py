@@ -40,7 +40,6 @@ def _weights(name: str) -> WeightsFile:
         name=path.rpartition("/")[2],
         sha256=path.removesuffix(".pth").rpartition("-")[2],
         url=f"https://github.com/rwightman/pytorch-image-models/releases/download/{path}",
-        layout="timm",
         trained_on="ImageNet-1k",
         licence="Apache-2.0 (timm)",
     )

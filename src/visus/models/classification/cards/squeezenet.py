@@ -81,7 +81,6 @@ CARDS: tuple[Card, ...] = (
                 name="squeezenet1_0_imagenet_caffe.npz",
                 sha256="5cc9bcb8011a95f5d385b271e23cc579e0b2a22fa07812d0a51f4130fac545ff",
                 url="",
-                layout="npz-state",
                 trained_on="ImageNet-1k, pruned and 8-bit quantised (Deep Compression)",
                 licence="BSD (songhan/SqueezeNet-Deep-Compression)",
             ),

@@ -39,7 +39,6 @@ CARDS: tuple[Card, ...] = (
                 name="xception-43020ad28.pth",
                 sha256="43020ad28",
                 url="https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
-                layout="timm",
                 trained_on="ImageNet-1k",
                 licence="Apache-2.0 (timm, from Keras's release)",
             ),

@@ -20,7 +20,6 @@ def _file(name: str, sha256: str, metrics: dict[str, float]) -> tuple[WeightsFil
             name=name,
             sha256=sha256,
             url=f"https://data.pjreddie.com/files/{name}",
-            layout="darknet",
             trained_on="COCO 2014",
             licence="public domain (Darknet's licence)",
             metrics=metrics,

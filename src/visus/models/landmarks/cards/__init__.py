@@ -1,0 +1,1 @@
+"""The cards of the networks for landmarks, one file a family."""

@@ -1,0 +1,1 @@
+"""The cards of the networks for localization, one file a family."""

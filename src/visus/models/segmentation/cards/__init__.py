@@ -1,0 +1,1 @@
+"""The cards of the segmentation networks, one file a family."""

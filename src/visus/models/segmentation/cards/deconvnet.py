@@ -1,0 +1,33 @@
+"""The card of DeconvNet. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from visus.models.card import Card
+from visus.models.segmentation.cards.preprocessing import CAFFE
+
+_PAPER = (
+    "H. Noh, S. Hong, B. Han. Learning Deconvolution Network for Semantic Segmentation. ICCV 2015, arXiv:1505.04366, "
+    "figure 2 and table 2"
+)
+
+CARDS: tuple[Card, ...] = (
+    Card(
+        name="deconvnet",
+        edition="paper",
+        task="segmentation",
+        builder="visus.models.segmentation.deconvnet:deconvnet",
+        title="DeconvNet: VGG-16 and its mirror image, with unpooling",
+        year=2015,
+        paper=_PAPER,
+        input=(3, 224, 224),
+        classes=21,
+        parameters=251_805_653,
+        macs=32_745_979_904,
+        preprocessing=replace(CAFFE, size=(224, 224), fit="stretch", mean=(104.008, 116.669, 122.675)),
+        fact="deconvnet",
+        citation="noh2015learning",
+        proof_level="L1",  # learning eight images takes an hour on a CPU
+    ),
+)

@@ -1,0 +1,101 @@
+"""The cards of the FCNs. Loads no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from visus.models.card import Card, WeightsFile
+from visus.models.segmentation.cards.preprocessing import CAFFE, TORCHVISION
+
+_FCN_PAPER = (
+    "J. Long, E. Shelhamer, T. Darrell. Fully Convolutional Networks for Semantic Segmentation. CVPR 2015, "
+    "arXiv:1411.4038, figure 3"
+)
+_VGG16 = WeightsFile(
+    name="vgg16-397923af.pth",
+    sha256="397923af",
+    url="https://download.pytorch.org/models/vgg16-397923af.pth",
+    convert="visus.models.segmentation.fcn_weights:from_vgg16",
+    part="backbone",
+    trained_on="ImageNet-1k",
+    licence="BSD-3-Clause",
+)
+
+
+def _fcn(name: str, title: str, parameters: int, macs: int, **fields: Any) -> Card:
+    values: dict[str, Any] = {
+        "name": name,
+        "edition": "paper",
+        "task": "segmentation",
+        "builder": f"visus.models.segmentation.fcn:{name}",
+        "title": title,
+        "year": 2015,
+        "paper": _FCN_PAPER,
+        "input": (3, 500, 500),
+        "classes": 21,
+        "parameters": parameters,
+        "macs": macs,
+        "preprocessing": CAFFE,
+        "fact": name,
+        "citation": "long2015fully",
+        "takes_backbone": True,
+        "weights": (_VGG16,),
+        "proof_level": "L1",  # learning eight images takes an hour on a CPU
+        "note": "borders, crops and scales as in the authors' released networks; all upsamplings but the last learn, "
+        "as section 4.2 says, and are fixed in the released ones",
+    }
+    return Card(**(values | fields))
+
+
+def _torchvision_fcn(depth: int, parameters: int, macs: int, digits: str, mean_iou: float) -> Card:
+    return _fcn(
+        f"fcn_resnet{depth}",
+        f"torchvision's FCN on a ResNet-{depth} of stride 8",
+        parameters,
+        macs,
+        edition="torchvision",
+        builder="visus.models.segmentation.fcn_torchvision:fcn_resnet",
+        input=(3, 520, 520),
+        preprocessing=TORCHVISION,
+        options={"depth": depth},
+        proof_level="L2",
+        takes_backbone=False,
+        weights=(
+            WeightsFile(
+                name=f"fcn_resnet{depth}_coco-{digits}.pth",
+                sha256=digits,
+                url=f"https://download.pytorch.org/models/fcn_resnet{depth}_coco-{digits}.pth",
+                trained_on="COCO 2017 with the 20 classes of VOC 2012",
+                licence="BSD-3-Clause",
+                metrics={"mean_iou": mean_iou},
+            ),
+        ),
+        note="no network of the paper: dilated convolutions, a head of two convolutions and no skips",
+    )
+
+
+CARDS: tuple[Card, ...] = (
+    _fcn("fcn32s", "FCN-32s: VGG-16 made convolutional, upsampled by 32", 134_346_581, 181_365_854_976),
+    _fcn("fcn16s", "FCN-16s: with the scores of pool4", 134_364_410, 181_448_086_272),
+    _fcn("fcn8s", "FCN-8s: with the scores of pool4 and pool3", 134_376_863, 181_529_034_048),
+    _fcn(
+        "fcn8s",
+        "FCN-8s, trained at once",
+        134_376_863,
+        181_529_034_048,
+        edition="at_once",
+        builder="visus.models.segmentation.fcn:fcn8s_at_once",
+        takes_backbone=False,
+        note="pool4 and pool3 are scaled by 0.01 and 0.0001, as in the authors' voc-fcn8s-atonce",
+    ),
+    _fcn(
+        "fcn_alexnet",
+        "FCN-AlexNet: AlexNet made convolutional, upsampled by 32",
+        56_954_261,
+        21_424_487_968,
+        takes_backbone=False,
+        weights=(),
+    ),
+    _torchvision_fcn(50, 35_322_218, 142_725_772_800, "1167a1af", 0.605),
+    _torchvision_fcn(101, 54_314_346, 222_746_867_200, "7ecb50ca", 0.637),
+)

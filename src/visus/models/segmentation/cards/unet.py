@@ -1,0 +1,50 @@
+"""The cards of U-Net. Loads no torch."""
+
+from __future__ import annotations
+
+from visus.models.card import Card
+from visus.structures.preprocessing import Preprocessing
+
+_PAPER = (
+    "O. Ronneberger, P. Fischer, T. Brox. U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI "
+    "2015, arXiv:1505.04597, figure 1"
+)
+_WHOLE_FILES = Preprocessing(size=None, fit="none", channels=1, mean=(0.5,), std=(0.5,))
+
+CARDS: tuple[Card, ...] = (
+    Card(
+        name="unet",
+        edition="paper",
+        task="segmentation",
+        builder="visus.models.segmentation.unet:unet",
+        title="U-Net, valid convolutions: 572 pixels a side in, 388 out",
+        year=2015,
+        paper=_PAPER,
+        input=(1, 572, 572),
+        classes=2,
+        parameters=31_030_658,
+        macs=150_428_424_448,
+        preprocessing=_WHOLE_FILES,
+        fact="unet",
+        citation="ronneberger2015unet",
+        proof_level="L2",
+    ),
+    Card(
+        name="unet",
+        edition="padded",
+        task="segmentation",
+        builder="visus.models.segmentation.unet:unet_padded",
+        title="U-Net, padded: as large out as in",
+        year=2015,
+        paper=_PAPER,
+        input=(1, 256, 256),
+        classes=2,
+        parameters=31_036_546,
+        macs=48_096_083_968,
+        preprocessing=_WHOLE_FILES,
+        citation="ronneberger2015unet",
+        takes_backbone=True,
+        proof_level="L2",
+        note="convolutions padded with zeros, batch normalisation (option norm), no dropout (option dropout)",
+    ),
+)

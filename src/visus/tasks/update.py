@@ -1,0 +1,61 @@
+"""An update: losses, the modules that they train, and the optimiser. Most trainings have one a step; a GAN has two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn, optim
+
+from visus.structures import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One step of one optimiser, made with each batch. Several updates follow one another on the same batch.
+
+    While an update runs, its ``modules`` are in training mode. Every other module is in the mode in which the network
+    was handed to the training, whatever the other updates do: a teacher that was put into eval mode stays there, and
+    its BatchNorm statistics never move. A GAN's discriminator, as it is built, is in training mode in the generator's
+    update too, as is usual; one that was put into eval mode before is not.
+
+    Args:
+        losses: ``losses(batch)`` gives named scalar terms whose sum is minimised. Everything that it computes with is
+            inside this module: what is outside, several processes would not keep alike.
+        modules: those that train.
+        optimizer: over the parameters that train; None: the recipe's, over all parameters of ``modules``.
+        name: of this update, in checkpoints; figures carry it as a prefix unless it is "". Each has one of its own.
+        lr: the recipe's learning rate is multiplied by it, where ``optimizer`` is None.
+    """
+
+    losses: nn.Module
+    modules: Sequence[nn.Module]
+    optimizer: optim.Optimizer | None = None
+    name: str = ""
+    lr: float = 1.0
+
+
+class HasLosses(Protocol):
+    """A task, as far as an update needs it."""
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch whose images are normalised."""
+
+
+class TaskLoss(nn.Module):
+    """A task's loss of a network, as one module."""
+
+    def __init__(self, network: nn.Module, task: HasLosses) -> None:
+        super().__init__()
+        self.network = network
+        self._task = task
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of a batch whose images are normalised."""
+        return self._task.losses(self.network, batch)
+
+
+def task_update(network: nn.Module, task: HasLosses) -> Update:
+    """The one update of an ordinary training: the task's loss trains the whole network, by the recipe's optimiser."""
+    return Update(TaskLoss(network, task), [network])
