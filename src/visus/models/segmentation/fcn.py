@@ -191,13 +191,13 @@ class FCN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images), images.shape[-2:])
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """FCN-16s from the weights of FCN-32s, FCN-8s from those of FCN-16s: section 4.2.
 
         The new score begins at 0 and the new upsampling is bilinear, so that at first the finer network answers about
         as the coarser one.
         """
-        return _grown(self, state)
+        return _initial_state(self, state)
 
 
 class BackboneFCN(nn.Module):
@@ -252,9 +252,9 @@ class BackboneFCN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images), images.shape[-2:])
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-        """See :meth:`FCN.grown_from`."""
-        return _grown(self, state)
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """See :meth:`FCN.initial_state_from`."""
+        return _initial_state(self, state)
 
 
 def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
@@ -263,7 +263,7 @@ def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
     return height, width
 
 
-def _grown(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+def _initial_state(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
     own = network.state_dict()
     names = set(state)
     finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(own)
