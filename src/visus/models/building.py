@@ -43,7 +43,7 @@ def build(
         UnknownModelError: for a backbone that does not exist, or a model that takes none.
     """
     if backbone is not None and backbone not in (card.backbone, card.backbone.partition("@")[0]):
-        card = catalog.compose(catalog.standing(card), catalog.find(backbone))
+        card = catalog.compose(catalog.backbone_edition(card), catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels
     for what, number in (("classes", classes), ("input channels", in_channels)):
