@@ -39,7 +39,7 @@ from visus.models.detection.yolo_output import (
     fitting_size,
 )
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
 from visus.ops.nms import Method
@@ -176,7 +176,7 @@ class YOLOv2(nn.Module):
         height, width = check_size("YOLO v2", images)
         check_batch(images, 33, learns=self.training)
         maps = cast(Backbone, self.backbone).features(images)
-        return {s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}
+        return {s: resized(maps[s], (height // s, width // s)) for s in (16, 32)}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
         height, width = size

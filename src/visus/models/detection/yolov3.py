@@ -36,7 +36,7 @@ from visus.models.detection.yolo_output import (
     shared_out,
 )
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import NEUTRAL
 from visus.ops.nms import Method
@@ -191,7 +191,7 @@ class YOLOv3(nn.Module):
         height, width = check_size("YOLO v3", images)
         check_batch(images, 33, learns=self.training)
         maps = cast(Backbone, self.backbone).features(images)
-        return {s: brought_to(maps[s], (height // s, width // s)) for s in self.channels}
+        return {s: resized(maps[s], (height // s, width // s)) for s in self.channels}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
         height, width = size
