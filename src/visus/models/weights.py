@@ -155,7 +155,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
         f"cannot read the weights file {path}",
         expected=".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only",
         got=(str(error).splitlines() or [type(error).__name__])[0][:200],
-        remedy="bring the file again: it is truncated, or not a file of weights",
+        remedy="download the file again: it is truncated, or not a file of weights",
     )
 
 
