@@ -182,7 +182,7 @@ def _end_epoch(
         session.save_best(scores)
     position.history.append(row)
     position.epoch, position.batch = position.epoch + 1, 0
-    session.ledger.restart()
+    session.loss_monitor.restart()
     watch.epoch_done(position.history)
 
 

@@ -15,7 +15,7 @@ from visus.engine.checkpoint import Checkpoints, Snapshot
 from visus.engine.ema import WeightAverage
 from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
-from visus.engine.loss_monitor import Ledger
+from visus.engine.loss_monitor import LossMonitor
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
 from visus.engine.modes import Modes
 from visus.engine.recipe import Recipe
@@ -86,8 +86,10 @@ class Session:
         self.recipe = recipe
         self.world = runtime.world
         self.position = Position()
-        self.ledger = Ledger(runtime.device, recipe, raises=runtime.world == 1)
-        self.steppers = [Stepper(update, recipe, runtime, self.ledger, alone=len(updates) == 1) for update in updates]
+        self.loss_monitor = LossMonitor(runtime.device, recipe, raises=runtime.world == 1)
+        self.steppers = [
+            Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1) for update in updates
+        ]
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
@@ -161,7 +163,7 @@ class Session:
         """One step of each update.
 
         Raises:
-            DivergedError: if a loss is not finite and the ledger raises by itself.
+            DivergedError: if a loss is not finite and the loss monitor raises by itself.
         """
         for update, stepper in zip(self._updates, self.steppers, strict=True):
             if len(self._updates) > 1:
@@ -183,14 +185,14 @@ class Session:
         Raises:
             DivergedError: if a loss was not finite in any of them.
         """
-        self.ledger.place, *agreed = self._runtime.agree(self.ledger.place, *wishes)
-        if self.ledger.place >= 0:
-            raise self.ledger.error or DivergedError(f"another process diverged at step {self.position.step}")
+        self.loss_monitor.batch_index, *agreed = self._runtime.agree(self.loss_monitor.batch_index, *wishes)
+        if self.loss_monitor.batch_index >= 0:
+            raise self.loss_monitor.error or DivergedError(f"another process diverged at step {self.position.step}")
         return tuple(agreed)
 
     def settle(self) -> None:
         """Reads every loss that was not read yet; raises as :meth:`agree` does."""
-        self.ledger.settle()
+        self.loss_monitor.settle()
         self.agree()
 
     def save(self) -> None:
@@ -245,8 +247,8 @@ class Session:
         Raises:
             DivergedError: the same, if that was done too often, or there is no checkpoint.
         """
-        place = [self.position.epoch, self.ledger.place]
-        halvings, skipped = self.position.halvings + 1, [*self.position.skipped, place]
+        failed = [self.position.epoch, self.loss_monitor.batch_index]
+        halvings, skipped = self.position.halvings + 1, [*self.position.skipped, failed]
         if halvings > _RECOVERIES or not self.resume():
             raise error
         self.position.halvings, self.position.skipped = halvings, skipped
@@ -302,8 +304,8 @@ class Session:
             updates.append({"optimizer": plain, "scaler": stepper.scaler.state_dict() if stepper.scaler else None})
         state = {
             "position": asdict(self.position),
-            "sums": self.ledger.sums,
-            "images": self.ledger.images,
+            "sums": self.loss_monitor.sums,
+            "images": self.loss_monitor.images,
             "updates": updates,
             "world": self._runtime.world,
             **self._origin,
@@ -334,7 +336,7 @@ class Session:
         self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
         self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first
-        self.ledger.restart(state["sums"] if first else None, state["images"] if first else 0)
+        self.loss_monitor.restart(state["sums"] if first else None, state["images"] if first else 0)
 
 
 def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:

@@ -66,7 +66,7 @@ class Watch:
     def step(self, session: Session, images: int) -> None:
         """A step was done with so many images in this process."""
         self._images += images
-        self._progress.advance(images * session.world, session.ledger.current)
+        self._progress.advance(images * session.world, session.loss_monitor.current)
 
     def end_epoch(self) -> None:
         """The images of an epoch are through."""
@@ -76,7 +76,7 @@ class Watch:
 
     def row(self, session: Session, scores: Mapping[str, Any]) -> dict[str, float]:
         """The figures of the epoch: position, rate, mean losses, single-valued scores, and speed."""
-        position, means = session.position, session.ledger.means()
+        position, means = session.position, session.loss_monitor.means()
         row = {"epoch": position.epoch + 1, "step": position.step, "lr": session.steppers[0].rate}
         row |= {"loss": sum(means.values())}
         row |= {f"loss.{name}": value for name, value in means.items()} if len(means) > 1 else {}
