@@ -24,7 +24,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.fit import Fitted, Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
@@ -279,7 +279,7 @@ def train(
         updates,
         loader,
         recipe,
-        ready=feeder(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
+        to_device=to_device(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
         runtime=runtime,
         run=run,
         validation=None if kind else accuracy(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from visus.engine.device_batches import Ready
+from visus.engine.device_batches import ToDevice
 from visus.engine.predict import predict
 from visus.engine.progress import Progress
 from visus.structures import Sample
@@ -44,7 +44,7 @@ def evaluate(
     samples: Sequence[Sample],
     prepare: Callable[[Sample, int, int], Prepared],
     *,
-    ready: Ready,
+    to_device: ToDevice,
     batch_size: int = 32,
     threads: int = 1,
     precision: str = "float32",
@@ -55,7 +55,7 @@ def evaluate(
     """Predicts every sample, brings the answers home to file pixels, and scores them there.
 
     Args:
-        network, prepare, ready, batch_size, threads, precision, progress, work: as for
+        network, prepare, to_device, batch_size, threads, precision, progress, work: as for
             :func:`visus.engine.predict.predict`.
         task: reads the outputs and has the metric.
         samples: with their targets.
@@ -73,7 +73,7 @@ def evaluate(
         task,
         samples,
         prepare,
-        ready=ready,
+        to_device=to_device,
         batch_size=batch_size,
         threads=threads,
         precision=precision,

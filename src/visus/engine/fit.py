@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from visus.engine.checkpoint import Checkpoints
-from visus.engine.device_batches import Batches, Ready
+from visus.engine.device_batches import Batches, ToDevice
 from visus.engine.interruption import Interrupted, Interruption
 from visus.engine.memory import exhaustion_explained
 from visus.engine.progress import Progress, Silent
@@ -65,7 +65,7 @@ def fit(
     loader: Batches,
     recipe: Recipe,
     *,
-    ready: Ready,
+    to_device: ToDevice,
     runtime: Runtime | None = None,
     run: RunFolder | None = None,
     validation: Validation | None = None,
@@ -81,11 +81,11 @@ def fit(
         updates: what happens with each batch, in this order; usually one, from ``task.updates(network, recipe)``.
         loader: batches of this process, uint8.
         recipe: how.
-        ready: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.feeder`.
+        to_device: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.to_device`.
         runtime: the device and the processes that take part.
         run: where checkpoints, results.csv and log.txt go; None: nothing is written, and nothing can be resumed.
         validation: None: the last weights count as the best.
-        progress: who is told.
+        progress: shows how far the training is.
         resume: go on from the last checkpoint in ``run``, if there is one.
         classes: names, kept in the checkpoints.
 
@@ -107,7 +107,7 @@ def fit(
             reporter.resumed(session)
         while not session.is_over:
             try:
-                _train_epoch(session, loader, ready, interruption, reporter)
+                _train_epoch(session, loader, to_device, interruption, reporter)
                 scores = _judge(session, validation, runtime, interruption, reporter)
                 _end_epoch(session, scores, validation, runtime, reporter)
                 session.save()
@@ -127,7 +127,7 @@ def fit(
 
 
 def _train_epoch(
-    session: Session, loader: Batches, ready: Ready, interruption: Interruption, reporter: TrainingReporter
+    session: Session, loader: Batches, to_device: ToDevice, interruption: Interruption, reporter: TrainingReporter
 ) -> None:
     """The rest of the present epoch."""
     position = session.position
@@ -135,7 +135,7 @@ def _train_epoch(
     reporter.begin_epoch(session, len(loader))
     for group in _groups(loader.batches(position.epoch, position.batch), session.recipe.accumulate):
         if [position.epoch, position.batch] not in position.skipped:
-            batches = [ready(batch) for batch in group]
+            batches = [to_device(batch) for batch in group]
             session.begin_step(batches)
             session.step(batches)
         session.end_step(len(group))

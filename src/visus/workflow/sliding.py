@@ -241,13 +241,13 @@ class Slider:
         import torch
 
         from visus.data.augmentation.preparing import Preparer
-        from visus.engine.device_batches import feeder
+        from visus.engine.device_batches import to_device
         from visus.workflow.dense_evaluation import slide_windows
 
         info, network = self.model.info, self.model.network
         sides = (max(round(size[0] * scale), self.window[0]), max(round(size[1] * scale), self.window[1]))
         prepare = Preparer(info.task, replace(info.preprocessing, size=sides, fit="stretch"), None, 0)
-        batch = feeder(info.preprocessing, self.model.device)(
+        batch = to_device(info.preprocessing, self.model.device)(
             self.model.task.collate([prepare(replace(sample, targets={}), 0, 0)])
         )
         with torch.no_grad():
