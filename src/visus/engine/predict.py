@@ -26,7 +26,7 @@ _AHEAD = 2  # batches that are prepared while one is answered
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What a model says of one image, or why it says nothing.
 
     Args:
@@ -52,7 +52,7 @@ def predict(
     precision: str = "float32",
     progress: Progress | None = None,
     work: str = "prediction",
-) -> Iterator[Answer]:
+) -> Iterator[Prediction]:
     """Yields an answer for each sample, in their order; an image that cannot be read becomes an answer with an error.
 
     Images are decoded by other threads while the network computes; at most two batches wait in memory.
@@ -115,13 +115,13 @@ def _answers(
     rows: Sequence[tuple[str, Prepared | DataError]],
     to_device: ToDevice,
     precision: str,
-) -> Iterable[Answer]:
+) -> Iterable[Prediction]:
     """The answers of one chunk, in its order; images of one size go through the network together."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, Prediction] = {}
     by_shape: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     for place, (name, prepared) in enumerate(rows):
         if isinstance(prepared, DataError):
-            answers[place] = Answer(name, None, prepared)
+            answers[place] = Prediction(name, None, prepared)
         else:
             by_shape.setdefault(tuple(prepared.image.shape), []).append((place, prepared))
     for group in by_shape.values():
@@ -130,7 +130,7 @@ def _answers(
         with _inference(network, precision), timed("answer"):
             values = task.predict(network, batch)
         for (place, _), value, placement in zip(group, values, batch.placements, strict=True):
-            answers[place] = Answer(rows[place][0], value.undo(placement))
+            answers[place] = Prediction(rows[place][0], value.undo(placement))
     return [answers[place] for place in range(len(rows))]
 
 

@@ -17,7 +17,7 @@ from visus.data.pixels.images import ArrayImage, FileImage
 from visus.data.pixels.intensity import ranged
 from visus.engine.device_batches import to_device
 from visus.engine.model_file import ModelInfo
-from visus.engine.predict import Answer
+from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
@@ -91,7 +91,7 @@ class Model:
 
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Prediction]:
         """An answer a sample, in file pixels; an image that cannot be read becomes an answer with an error."""
         return predict_each(
             self.network,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.engine.predict import Answer
+from visus.engine.predict import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
 from visus.structures import Detections, Heatmap, Sample
@@ -205,21 +205,21 @@ class Slider:
             values[order].clip(0, 1).astype(np.float32),
         )
 
-    def answer(self, sample: Sample) -> Answer:
+    def answer(self, sample: Sample) -> Prediction:
         """The windows of one image; an image that cannot be read becomes an answer with an error."""
         try:
-            return Answer(sample.id, self(sample))
+            return Prediction(sample.id, self(sample))
         except DataError as error:
-            return Answer(sample.id, None, error)
+            return Prediction(sample.id, None, error)
 
-    def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Answer]:
+    def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Prediction]:
         """The detections of each image, in order, as a model's own answers."""
         progress = progress or Silent()
         progress.begin("slide", len(samples))
         try:
             for sample in samples:
                 answer = self.answer(sample)
-                yield answer if answer.value is None else Answer(sample.id, answer.value.detections)
+                yield answer if answer.value is None else Prediction(sample.id, answer.value.detections)
                 progress.advance(1)
         finally:
             progress.end()
