@@ -41,14 +41,14 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a training has come to; the network holds the best weights (or the last, where nothing chose).
+class TrainingResult:
+    """The result of a training, whose network holds the best weights (the last ones where no epoch was judged).
 
     Args:
-        history: a row of figures an epoch.
-        best_epoch: counted from 1; None without validation.
+        history: one row of figures an epoch, as in results.csv.
+        best_epoch: the epoch of the best score, counted from 1; None without validation.
         best_score: the primary score of that epoch.
-        steps: of the optimiser, in all.
+        steps: the number of optimiser steps of the whole training.
         stopped_early: whether early stopping ended it.
     """
 
@@ -72,7 +72,7 @@ def fit(
     progress: Progress | None = None,
     resume: bool = False,
     classes: Sequence[str] = (),
-) -> Fitted:
+) -> TrainingResult:
     """Trains a network in place; it is in eval mode afterwards.
 
     Args:
@@ -123,7 +123,7 @@ def fit(
     position = session.position
     best_epoch = None if position.best_epoch is None else position.best_epoch + 1
     early = position.epoch < recipe.epochs
-    return Fitted(position.history, best_epoch, position.best_score, position.step, early)
+    return TrainingResult(position.history, best_epoch, position.best_score, position.step, early)
 
 
 def _train_epoch(
