@@ -53,19 +53,36 @@ def test_it_learns_and_leaves_its_files(tiny, tmp_path):
     assert torch.equal(best.tensors["model/fc.weight"], network.fc.weight)
 
 
-def test_a_scheduled_path_is_told_how_far_the_training_is(tiny):
-    shares = []
+class WatchedPath(ScheduledDropPath):
+    """Collects the shares of a training that it sees."""
 
-    class Watched(ScheduledDropPath):
-        def forward(self, x):
-            if self.training:
-                shares.append(self.share)
-            return super().forward(x)
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.shares: list[float] = []
 
+    def forward(self, x):
+        if self.training:
+            self.shares.append(self.training_share)
+        return super().forward(x)
+
+
+class Following(nn.Identity):
+    """A module of a stranger that follows the training, and has a ``share`` of its own."""
+
+    training_share = -1.0
+    share = 0.5
+
+
+@pytest.mark.parametrize("kind", [WatchedPath, Following])
+def test_a_module_that_follows_the_training_gets_the_share_that_is_over(tiny, kind):
     network = tiny.make_network(0)
-    network.dropout = Watched(0.0)
+    network.dropout = kind()
     run_fit(tiny, recipe(), network=network, validate=False)
-    assert shares[-30:] == [step / 30 for step in range(30)]  # three epochs of ten steps
+    assert network.dropout.training_share == 29 / 30  # three epochs of ten steps
+    if kind is WatchedPath:
+        assert network.dropout.shares[-30:] == [step / 30 for step in range(30)]
+    else:
+        assert network.dropout.share == 0.5
 
 
 def test_same_seed_same_weights_and_another_seed_others(tiny):

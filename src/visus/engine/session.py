@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,17 @@ from visus.engine.runtime import Runtime, generator_states, seed_generators, set
 from visus.engine.schedule import Plateau, rate
 from visus.engine.update import Stepper
 from visus.errors import DivergedError, WeightsError
-from visus.layers.drop_path import ScheduledDropPath
 from visus.structures import Batch
 from visus.tasks.update import Update
 
 _RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
+
+
+@runtime_checkable
+class FollowsTraining(Protocol):
+    """A module that changes in the course of a training, which sets the share of it that is over at every step."""
+
+    training_share: float
 
 
 @dataclass
@@ -94,7 +100,7 @@ class Session:
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
         self._learning = {p for p in network.parameters() if p.requires_grad}
-        self._scheduled = [module for module in network.modules() if isinstance(module, ScheduledDropPath)]
+        self._following = [module for module in network.modules() if isinstance(module, FollowsTraining)]
         self._modes = Modes(network, updates)
         self._frozen: bool | None = None
         self._begun = False
@@ -156,8 +162,8 @@ class Session:
             if self.position.step == 0:
                 self.save()
         self._set_rate(self.position.step)
-        for path in self._scheduled:
-            path.share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
+        for module in self._following:
+            module.training_share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
 
     def step(self, batches: Sequence[Batch]) -> None:
         """One step of each update.
