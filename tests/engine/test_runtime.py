@@ -142,7 +142,7 @@ def test_a_training_too_large_for_this_machine_stops_before_its_first_step(tiny,
     monkeypatch.setattr("visus.engine.session.free_memory", lambda: int(need.total(20) / 0.9) + 100)
     before = network.fc.weight.clone()
     with pytest.raises(MemoryExhaustedError, match="--set batch_size=20 fits"):
-        fit(network, [update], tiny.TinyLoader(60, 60), recipe, ready=tiny.ready)
+        fit(network, [update], tiny.TinyLoader(60, 60), recipe, to_device=tiny.ready)
     assert torch.equal(network.fc.weight, before)
 
 

@@ -16,7 +16,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.loading.loader import Loader
 from visus.data.loading.order import BatchOrder, Share
 from visus.data.pixels.images import ArrayImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.evaluate import evaluate
 from visus.engine.recipe import Recipe
 from visus.structures import Label, Preprocessing, Sample
@@ -144,7 +144,7 @@ def test_a_metric_over_pairs_knows_all_samples() -> None:
 
     samples = samples_of(12)
     prepare = Preparer("classification", PREPROCESSING, None, 0)
-    ready = feeder(PREPROCESSING, torch.device("cpu"))
-    scores = evaluate(Brightness(), Verification(CLASSES), samples, prepare, ready=ready, batch_size=5).scores
+    move = to_device(PREPROCESSING, torch.device("cpu"))
+    scores = evaluate(Brightness(), Verification(CLASSES), samples, prepare, to_device=move, batch_size=5).scores
     assert scores["pairs"] == 66
     assert scores["accuracy"] == pytest.approx(62 / 66)  # the 2 x 2 pairs of the last two classes are called the same

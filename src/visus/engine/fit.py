@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from visus.engine.checkpoint import Checkpoints
-from visus.engine.device_batches import Batches, Ready
+from visus.engine.device_batches import Batches, ToDevice
 from visus.engine.interruption import Interrupted, Interruption
 from visus.engine.memory import exhaustion_explained
 from visus.engine.progress import Progress, Silent
@@ -20,7 +20,7 @@ from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime
 from visus.engine.session import Session
-from visus.engine.training_reporter import Watch
+from visus.engine.training_reporter import TrainingReporter
 from visus.engine.update import with_optimizers
 from visus.errors import DivergedError, RecipeError
 from visus.structures import Batch
@@ -41,14 +41,14 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a training has come to; the network holds the best weights (or the last, where nothing chose).
+class TrainingResult:
+    """The result of a training, whose network holds the best weights (the last ones where no epoch was judged).
 
     Args:
-        history: a row of figures an epoch.
-        best_epoch: counted from 1; None without validation.
+        history: one row of figures an epoch, as in results.csv.
+        best_epoch: the epoch of the best score, counted from 1; None without validation.
         best_score: the primary score of that epoch.
-        steps: of the optimiser, in all.
+        steps: the number of optimiser steps of the whole training.
         stopped_early: whether early stopping ended it.
     """
 
@@ -65,14 +65,14 @@ def fit(
     loader: Batches,
     recipe: Recipe,
     *,
-    ready: Ready,
+    to_device: ToDevice,
     runtime: Runtime | None = None,
     run: RunFolder | None = None,
     validation: Validation | None = None,
     progress: Progress | None = None,
     resume: bool = False,
     classes: Sequence[str] = (),
-) -> Fitted:
+) -> TrainingResult:
     """Trains a network in place; it is in eval mode afterwards.
 
     Args:
@@ -81,11 +81,11 @@ def fit(
         updates: what happens with each batch, in this order; usually one, from ``task.updates(network, recipe)``.
         loader: batches of this process, uint8.
         recipe: how.
-        ready: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.feeder`.
+        to_device: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.to_device`.
         runtime: the device and the processes that take part.
         run: where checkpoints, results.csv and log.txt go; None: nothing is written, and nothing can be resumed.
         validation: None: the last weights count as the best.
-        progress: who is told.
+        progress: shows how far the training is.
         resume: go on from the last checkpoint in ``run``, if there is one.
         classes: names, kept in the checkpoints.
 
@@ -97,58 +97,64 @@ def fit(
         RecipeError: if the recipe asks for what is not there, such as early stopping without a validation.
     """
     runtime = runtime or Runtime()
-    watch = Watch(progress or Silent(), run if runtime.is_first else None, recipe)
+    reporter = TrainingReporter(progress or Silent(), run if runtime.is_first else None, recipe)
     _check(recipe, loader, validation, runtime)
     store = Checkpoints(run.path) if run else None
     updates = with_optimizers(updates, network, recipe)
     session = Session(network, updates, recipe, runtime, batches=len(loader), store=store, classes=classes)
-    with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), watch, closing(session):
+    with Interruption() as interruption, exhaustion_explained(recipe, runtime.world), reporter, closing(session):
         if resume and session.resume():
-            watch.resumed(session)
+            reporter.resumed(session)
         while not session.is_over:
             try:
-                _train_epoch(session, loader, ready, interruption, watch)
-                scores = _judge(session, validation, runtime, interruption, watch)
-                _end_epoch(session, scores, validation, runtime, watch)
+                _train_epoch(session, loader, to_device, interruption, reporter)
+                scores = _judge(session, validation, runtime, interruption, reporter)
+                _end_epoch(session, scores, validation, runtime, reporter)
                 session.save()
                 (signal,) = session.agree(interruption.signal)
                 if signal:
-                    raise watch.interrupted(session, signal)
+                    raise reporter.interrupted(session, signal)
             except DivergedError as error:
                 if recipe.on_nan == "stop":
                     raise
                 session.recover(error)
-                watch.recovered(session, error)
+                reporter.recovered(session, error)
         session.load_best()
     position = session.position
     best_epoch = None if position.best_epoch is None else position.best_epoch + 1
     early = position.epoch < recipe.epochs
-    return Fitted(position.history, best_epoch, position.best_score, position.step, early)
+    return TrainingResult(position.history, best_epoch, position.best_score, position.step, early)
 
 
-def _train_epoch(session: Session, loader: Batches, ready: Ready, interruption: Interruption, watch: Watch) -> None:
+def _train_epoch(
+    session: Session, loader: Batches, to_device: ToDevice, interruption: Interruption, reporter: TrainingReporter
+) -> None:
     """The rest of the present epoch."""
     position = session.position
     session.begin_epoch()
-    watch.begin_epoch(session, len(loader))
+    reporter.begin_epoch(session, len(loader))
     for group in _groups(loader.batches(position.epoch, position.batch), session.recipe.accumulate):
         if [position.epoch, position.batch] not in position.skipped:
-            batches = [ready(batch) for batch in group]
+            batches = [to_device(batch) for batch in group]
             session.begin_step(batches)
             session.step(batches)
         session.end_step(len(group))
-        watch.step(session, sum(map(len, group)))
-        signal, due = session.agree(interruption.signal, watch.is_due())
+        reporter.step(session, sum(map(len, group)))
+        signal, due = session.agree(interruption.signal, reporter.is_due())
         if due or signal:
             session.save()
-            watch.saved()
+            reporter.saved()
         if signal:
-            raise watch.interrupted(session, signal)
-    watch.end_epoch()
+            raise reporter.interrupted(session, signal)
+    reporter.end_epoch()
 
 
 def _judge(
-    session: Session, validation: Validation | None, runtime: Runtime, interruption: Interruption, watch: Watch
+    session: Session,
+    validation: Validation | None,
+    runtime: Runtime,
+    interruption: Interruption,
+    reporter: TrainingReporter,
 ) -> Mapping[str, Any]:
     """The scores of the finished epoch; {} if it is not judged."""
     session.settle()
@@ -164,16 +170,20 @@ def _judge(
     scores, signal = runtime.from_first([dict(scores), interruption.signal])
     if signal:
         session.save()
-        raise watch.interrupted(session, signal)
+        raise reporter.interrupted(session, signal)
     return scores
 
 
 def _end_epoch(
-    session: Session, scores: Mapping[str, Any], validation: Validation | None, runtime: Runtime, watch: Watch
+    session: Session,
+    scores: Mapping[str, Any],
+    validation: Validation | None,
+    runtime: Runtime,
+    reporter: TrainingReporter,
 ) -> None:
     """Writes the epoch's row, keeps the best, and lowers the rate on a plateau."""
     position = session.position
-    row: dict[str, float] = runtime.from_first(watch.row(session, scores))
+    row: dict[str, float] = runtime.from_first(reporter.row(session, scores))
     score = scores.get(validation.primary) if validation else None
     if session.recipe.schedule.name == "plateau" and (score is not None or validation is None):
         position.plateau.update(-row["loss"] if score is None else score, session.recipe.schedule)
@@ -182,8 +192,8 @@ def _end_epoch(
         session.save_best(scores)
     position.history.append(row)
     position.epoch, position.batch = position.epoch + 1, 0
-    session.ledger.restart()
-    watch.epoch_done(position.history)
+    session.loss_monitor.restart()
+    reporter.epoch_done(position.history)
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:

@@ -12,10 +12,10 @@ from visus.engine.recipe import Recipe
 from visus.errors import DivergedError
 from visus.structures import Batch
 
-_AT_ONCE = 16  # steps on an accelerator between looks, since each look waits for the device
+_AT_ONCE = 16  # steps on an accelerator between reads, since each read waits for the device
 
 
-class Ledger:
+class LossMonitor:
     """Collects the terms of each step.
 
     On the CPU a loss is checked before its gradients are taken, so a wrong one changes no weight. On an accelerator
@@ -24,13 +24,13 @@ class Ledger:
     Args:
         device: where the losses lie.
         recipe: for the likely cause of a divergence.
-        raises: whether :meth:`look` raises by itself; several processes must first agree on it (see ``error``).
+        raises: whether :meth:`record` raises by itself; several processes must first agree on it (see ``error``).
 
     Attributes:
         sums: of each term times its images, since :meth:`restart`.
         images: of those.
         error: the divergence that was found, if any.
-        place: where it was found: the number of the step's first batch in its epoch; -1: nowhere.
+        batch_index: the number, in its epoch, of the first batch of the step that diverged; -1: none did.
     """
 
     def __init__(self, device: torch.device, recipe: Recipe, *, raises: bool = True) -> None:
@@ -38,7 +38,7 @@ class Ledger:
         self.images = 0
         self._latest: dict[str, float] = {}
         self.error: DivergedError | None = None
-        self.place = -1
+        self.batch_index = -1
         self._recipe = recipe
         self._raises = raises
         self._every = 1 if device.type == "cpu" else _AT_ONCE
@@ -49,38 +49,38 @@ class Ledger:
     def restart(self, sums: Mapping[str, float] | None = None, images: int = 0) -> None:
         """Begins an epoch, or goes on in one with what was summed before."""
         self.sums, self.images = dict(sums or {}), images
-        self._pending, self.error, self.place = [], None, -1
+        self._pending, self.error, self.batch_index = [], None, -1
 
-    def look(self, step: int, place: int, batch: Batch, terms: Mapping[str, Tensor], prefix: str = "") -> None:
-        """Takes the terms of a batch.
+    def record(self, step: int, batch_index: int, batch: Batch, terms: Mapping[str, Tensor], prefix: str = "") -> None:
+        """Records the terms of a batch.
 
         Raises:
-            DivergedError: if one that is read now is not finite, and this ledger raises by itself.
+            DivergedError: if a loss that is read now is not finite, and this monitor raises by itself.
         """
         if self._every == 1:
-            self._take(step, place, batch.ids, {prefix + name: value.item() for name, value in terms.items()})
+            self._add(step, batch_index, batch.ids, {prefix + name: value.item() for name, value in terms.items()})
             return
         named = {prefix + name: value.detach() for name, value in terms.items()}
-        self._pending.append((step, place, batch.ids, named))
+        self._pending.append((step, batch_index, batch.ids, named))
         if len(self._pending) >= self._every:
             self.settle()
 
     def settle(self) -> None:
-        """Reads every loss that was not read yet, in one transfer; raises as :meth:`look` does."""
+        """Reads every loss that was not read yet, in one transfer; raises as :meth:`record` does."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
         flat = torch.stack([value.float() for *_, terms in pending for value in terms.values()]).tolist()
         values = iter(flat)
-        for step, place, ids, terms in pending:
-            self._take(step, place, ids, {name: next(values) for name in terms})
+        for step, batch_index, ids, terms in pending:
+            self._add(step, batch_index, ids, {name: next(values) for name in terms})
 
-    def _take(self, step: int, place: int, ids: Sequence[str], terms: dict[str, float]) -> None:
+    def _add(self, step: int, batch_index: int, ids: Sequence[str], terms: dict[str, float]) -> None:
         if self.error is not None:
             return
         total = sum(terms.values())
         if not math.isfinite(total):
-            self.place = place
+            self.batch_index = batch_index
             self.error = self._diverged(step, ids, terms)
             if self._raises:
                 raise self.error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from visus.engine.device_batches import Ready
+from visus.engine.device_batches import ToDevice
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError
 from visus.ops.stopwatch import timed
@@ -26,7 +26,7 @@ _AHEAD = 2  # batches that are prepared while one is answered
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What a model says of one image, or why it says nothing.
 
     Args:
@@ -46,13 +46,13 @@ def predict(
     samples: Sequence[Sample],
     prepare: Callable[[Sample, int, int], Prepared],
     *,
-    ready: Ready,
+    to_device: ToDevice,
     batch_size: int = 32,
     threads: int = 1,
     precision: str = "float32",
     progress: Progress | None = None,
     work: str = "prediction",
-) -> Iterator[Answer]:
+) -> Iterator[Prediction]:
     """Yields an answer for each sample, in their order; an image that cannot be read becomes an answer with an error.
 
     Images are decoded by other threads while the network computes; at most two batches wait in memory.
@@ -62,7 +62,7 @@ def predict(
         task: reads the outputs.
         samples: labelled or not.
         prepare: (sample, index, epoch) to a network's input, deterministic (a ``Preparer`` without augmentation).
-        ready: brings a batch to the device and normalises it.
+        to_device: brings a batch to the device and normalises it.
         batch_size: images a forward pass; those of one size are answered together.
         threads: that decode images, at least 1.
         precision: "float32", "bfloat16" or "float16", of the forward passes.
@@ -74,7 +74,7 @@ def predict(
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="visus-decode") as pool:
             for rows in _prepared(samples, prepare, pool, batch_size):
-                yield from _answers(network, task, rows, ready, precision)
+                yield from _answers(network, task, rows, to_device, precision)
                 progress.advance(len(rows))
     finally:
         progress.end()
@@ -110,23 +110,27 @@ def _prepared(
 
 
 def _answers(
-    network: nn.Module, task: Task, rows: Sequence[tuple[str, Prepared | DataError]], ready: Ready, precision: str
-) -> Iterable[Answer]:
+    network: nn.Module,
+    task: Task,
+    rows: Sequence[tuple[str, Prepared | DataError]],
+    to_device: ToDevice,
+    precision: str,
+) -> Iterable[Prediction]:
     """The answers of one chunk, in its order; images of one size go through the network together."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, Prediction] = {}
     by_shape: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
     for place, (name, prepared) in enumerate(rows):
         if isinstance(prepared, DataError):
-            answers[place] = Answer(name, None, prepared)
+            answers[place] = Prediction(name, None, prepared)
         else:
             by_shape.setdefault(tuple(prepared.image.shape), []).append((place, prepared))
     for group in by_shape.values():
-        batch = ready(task.collate([prepared for _, prepared in group]))
+        batch = to_device(task.collate([prepared for _, prepared in group]))
         # Entered anew for each chunk: a generator must not hold such a context while its consumer runs.
         with _inference(network, precision), timed("answer"):
             values = task.predict(network, batch)
         for (place, _), value, placement in zip(group, values, batch.placements, strict=True):
-            answers[place] = Answer(rows[place][0], value.undo(placement))
+            answers[place] = Prediction(rows[place][0], value.undo(placement))
     return [answers[place] for place in range(len(rows))]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from visus.engine.checkpoint import Checkpoints, Snapshot
 from visus.engine.ema import WeightAverage
 from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
-from visus.engine.loss_monitor import Ledger
+from visus.engine.loss_monitor import LossMonitor
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
 from visus.engine.modes import Modes
 from visus.engine.recipe import Recipe
@@ -23,11 +23,17 @@ from visus.engine.runtime import Runtime, generator_states, seed_generators, set
 from visus.engine.schedule import Plateau, rate
 from visus.engine.update import Stepper
 from visus.errors import DivergedError, WeightsError
-from visus.layers.drop_path import ScheduledDropPath
 from visus.structures import Batch
 from visus.tasks.update import Update
 
 _RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
+
+
+@runtime_checkable
+class FollowsTraining(Protocol):
+    """A module that changes in the course of a training, which sets the share of it that is over at every step."""
+
+    training_share: float
 
 
 @dataclass
@@ -86,13 +92,15 @@ class Session:
         self.recipe = recipe
         self.world = runtime.world
         self.position = Position()
-        self.ledger = Ledger(runtime.device, recipe, raises=runtime.world == 1)
-        self.steppers = [Stepper(update, recipe, runtime, self.ledger, alone=len(updates) == 1) for update in updates]
+        self.loss_monitor = LossMonitor(runtime.device, recipe, raises=runtime.world == 1)
+        self.steppers = [
+            Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1) for update in updates
+        ]
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
         self._learning = {p for p in network.parameters() if p.requires_grad}
-        self._scheduled = [module for module in network.modules() if isinstance(module, ScheduledDropPath)]
+        self._following = [module for module in network.modules() if isinstance(module, FollowsTraining)]
         self._modes = Modes(network, updates)
         self._frozen: bool | None = None
         self._begun = False
@@ -154,14 +162,14 @@ class Session:
             if self.position.step == 0:
                 self.save()
         self._set_rate(self.position.step)
-        for path in self._scheduled:
-            path.share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
+        for module in self._following:
+            module.training_share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
 
     def step(self, batches: Sequence[Batch]) -> None:
         """One step of each update.
 
         Raises:
-            DivergedError: if a loss is not finite and the ledger raises by itself.
+            DivergedError: if a loss is not finite and the loss monitor raises by itself.
         """
         for update, stepper in zip(self._updates, self.steppers, strict=True):
             if len(self._updates) > 1:
@@ -183,14 +191,14 @@ class Session:
         Raises:
             DivergedError: if a loss was not finite in any of them.
         """
-        self.ledger.place, *agreed = self._runtime.agree(self.ledger.place, *wishes)
-        if self.ledger.place >= 0:
-            raise self.ledger.error or DivergedError(f"another process diverged at step {self.position.step}")
+        self.loss_monitor.batch_index, *agreed = self._runtime.agree(self.loss_monitor.batch_index, *wishes)
+        if self.loss_monitor.batch_index >= 0:
+            raise self.loss_monitor.error or DivergedError(f"another process diverged at step {self.position.step}")
         return tuple(agreed)
 
     def settle(self) -> None:
         """Reads every loss that was not read yet; raises as :meth:`agree` does."""
-        self.ledger.settle()
+        self.loss_monitor.settle()
         self.agree()
 
     def save(self) -> None:
@@ -245,8 +253,8 @@ class Session:
         Raises:
             DivergedError: the same, if that was done too often, or there is no checkpoint.
         """
-        place = [self.position.epoch, self.ledger.place]
-        halvings, skipped = self.position.halvings + 1, [*self.position.skipped, place]
+        failed = [self.position.epoch, self.loss_monitor.batch_index]
+        halvings, skipped = self.position.halvings + 1, [*self.position.skipped, failed]
         if halvings > _RECOVERIES or not self.resume():
             raise error
         self.position.halvings, self.position.skipped = halvings, skipped
@@ -302,8 +310,8 @@ class Session:
             updates.append({"optimizer": plain, "scaler": stepper.scaler.state_dict() if stepper.scaler else None})
         state = {
             "position": asdict(self.position),
-            "sums": self.ledger.sums,
-            "images": self.ledger.images,
+            "sums": self.loss_monitor.sums,
+            "images": self.loss_monitor.images,
             "updates": updates,
             "world": self._runtime.world,
             **self._origin,
@@ -334,7 +342,7 @@ class Session:
         self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
         self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first
-        self.ledger.restart(state["sums"] if first else None, state["images"] if first else 0)
+        self.loss_monitor.restart(state["sums"] if first else None, state["images"] if first else 0)
 
 
 def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import nn, optim
 from torch.nn.parallel import DistributedDataParallel
 
-from visus.engine.loss_monitor import Ledger
+from visus.engine.loss_monitor import LossMonitor
 from visus.engine.optimizer import make_optimizer, scaled_lr
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime
@@ -50,11 +50,13 @@ class Stepper:
         update: with its optimiser; its parameters are on the device already.
         recipe: precision and clipping.
         runtime: the device and the processes that take part.
-        ledger: takes each loss, and looks whether it is finite.
+        monitor: records each loss, and checks that it is finite.
         alone: False where other updates share parameters with this one's losses: only its own then take gradients.
     """
 
-    def __init__(self, update: Update, recipe: Recipe, runtime: Runtime, ledger: Ledger, *, alone: bool = True) -> None:
+    def __init__(
+        self, update: Update, recipe: Recipe, runtime: Runtime, monitor: LossMonitor, *, alone: bool = True
+    ) -> None:
         if update.optimizer is None:
             raise TypeError("an update is carried out with an optimiser: see with_optimizers")
         self.optimizer = update.optimizer
@@ -62,7 +64,7 @@ class Stepper:
         self._update = update
         self._prefix = f"{update.name}." if update.name else ""
         self._world = runtime.world
-        self._ledger = ledger
+        self._monitor = monitor
         self._clip = recipe.clip_norm
         self._alone = alone
         self._losses = update.losses
@@ -98,16 +100,16 @@ class Stepper:
         """Takes the gradients of this process alone again."""
         self._losses = self._update.losses
 
-    def step(self, batches: Sequence[Batch], step: int, place: int) -> None:
+    def step(self, batches: Sequence[Batch], step: int, batch_index: int) -> None:
         """One step on the mean loss of all images in ``batches``, whose images are normalised.
 
         Args:
             batches: whose gradients make the step together.
             step: its number, from 0 over the whole training.
-            place: the number of its first batch in the epoch.
+            batch_index: the number of its first batch in the epoch.
 
         Raises:
-            DivergedError: if a loss is not finite and the ledger raises by itself.
+            DivergedError: if a loss is not finite and the loss monitor raises by itself.
         """
         self._choose()
         self.optimizer.zero_grad(set_to_none=True)
@@ -117,7 +119,7 @@ class Stepper:
                 with self._cast:
                     terms = self._losses(batch)
                     loss = reduce(torch.add, terms.values())
-                self._ledger.look(step, place, batch, terms, self._prefix)
+                self._monitor.record(step, batch_index, batch, terms, self._prefix)
                 if len(batches) > 1:
                     loss = loss * (len(batch) / images)
                 (self.scaler.scale(loss) if self.scaler else loss).backward()

@@ -23,10 +23,10 @@ from torchvision.ops import box_iou
 
 from visus.errors import ShapeError, TaskMismatchError
 from visus.explanation.gradcam import in_eval_mode
-from visus.models.protocols import Placed
+from visus.models.protocols import AnchoredCodec
 from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
-from visus.ops.predictors import Predictors
+from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Batch, Detections, Placement
 from visus.structures.drawing.canvas import percent
 
@@ -84,7 +84,7 @@ class ExplainedTargets:
     model: str
     image: NDArray[np.uint8]
     size: tuple[int, int]
-    predictors: Predictors
+    predictors: PredictionGrid
     boxes: NDArray[np.float32]
     objects: tuple[LearnedObject, ...] | None
     matches: NDArray[np.int64] | None
@@ -180,7 +180,7 @@ class ExplainedTargets:
                     "ignored": own.ignored,
                     "learned_by": len(own.predictors),
                     "overlap": own.overlap,
-                    "cells": sorted({self.predictors.place(int(k)) for k in own.predictors}),
+                    "cells": sorted({self.predictors.position(int(k)) for k in own.predictors}),
                 }
                 for own in self.objects
             ]
@@ -214,10 +214,10 @@ def explain_targets(
         ShapeError: if the network has another number of classes.
         TaskMismatchError: if the network is no detector of this kind.
     """
-    codec = require_placed(network, model)
+    codec = require_anchored(network, model)
     with torch.inference_mode(), in_eval_mode(network):
         outputs = network(batch.images)
-        places = codec.predictors(outputs)
+        predictors = codec.prediction_grid(outputs)
         boxes = cast("DetectorOutputs", outputs).boxes()[0]
         own_classes = cast("DetectorOutputs", outputs).class_logits().shape[-1]
         if classes is not None and len(classes) != own_classes:
@@ -231,7 +231,7 @@ def explain_targets(
             truth = _solid(batch.targets[0])
             (encoded,) = codec.encode([truth], batch.images.device)
             matches = codec.assign(outputs, [encoded])[0]
-            objects = _objects(truth, places, boxes, matches)
+            objects = _objects(truth, predictors, boxes, matches)
         candidates = kept = None
         if answers:
             every = cast(Any, copy.copy(codec))
@@ -243,7 +243,7 @@ def explain_targets(
         model=model,
         image=as_seen(pixels, batch.placements[0], fill),
         size=(batch.images.shape[2], batch.images.shape[3]),
-        predictors=places._replace(boxes=places.boxes.cpu()),
+        predictors=predictors._replace(boxes=predictors.boxes.cpu()),
         boxes=boxes.float().cpu().numpy(),
         objects=objects,
         matches=None if matches is None else matches.cpu().numpy(),
@@ -253,14 +253,14 @@ def explain_targets(
     )
 
 
-def require_placed(network: nn.Module, model: str) -> Placed:
+def require_anchored(network: nn.Module, model: str) -> AnchoredCodec:
     """The codec of a detector with predictors in a grid.
 
     Raises:
         TaskMismatchError: if the network has none.
     """
     codec = getattr(network, "codec", None)
-    if isinstance(codec, Placed):
+    if isinstance(codec, AnchoredCodec):
         return codec
     raise TaskMismatchError(
         f"{model} has no predictors that learn objects",
@@ -289,11 +289,13 @@ def _solid(truth: Detections) -> Detections:
     return truth.select(np.flatnonzero((truth.boxes[:, 2:] > truth.boxes[:, :2]).all(axis=1)))
 
 
-def _objects(truth: Detections, places: Predictors, answered: Tensor, matches: Tensor) -> tuple[LearnedObject, ...]:
+def _objects(
+    truth: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
+) -> tuple[LearnedObject, ...]:
     found = []
     for number in range(len(truth)):
-        box = torch.from_numpy(truth.boxes[number : number + 1]).to(places.boxes)
-        rows, overlaps = _compared(box, places, answered)
+        box = torch.from_numpy(truth.boxes[number : number + 1]).to(predictors.boxes)
+        rows, overlaps = _compared(box, predictors, answered)
         best = int(overlaps.argmax())
         found.append(
             LearnedObject(
@@ -308,15 +310,15 @@ def _objects(truth: Detections, places: Predictors, answered: Tensor, matches: T
     return tuple(found)
 
 
-def _compared(box: Tensor, places: Predictors, answered: Tensor) -> tuple[Tensor, Tensor]:
+def _compared(box: Tensor, predictors: PredictionGrid, answered: Tensor) -> tuple[Tensor, Tensor]:
     """The predictors [M] that may learn an object [1,4], and how well each fits it [M]."""
-    if places.compared == "box":
-        return torch.arange(len(places.boxes)), box_iou(places.boxes, box)[:, 0]
+    if predictors.compared == "box":
+        return torch.arange(len(predictors.boxes)), box_iou(predictors.boxes, box)[:, 0]
     x, y = ((box[0, :2] + box[0, 2:]) / 2).tolist()
-    cells = [places.of_cell(grid, *places.cell_of(grid, x, y)) for grid in range(len(places.grids))]
+    cells = [predictors.of_cell(grid, *predictors.cell_of(grid, x, y)) for grid in range(len(predictors.grids))]
     rows = torch.cat([torch.arange(cell.start, cell.stop) for cell in cells])
-    own = answered if places.compared == "answer" else places.boxes
+    own = answered if predictors.compared == "answer" else predictors.boxes
     near = own[rows.to(own.device)].float()
-    if places.compared == "answer":
+    if predictors.compared == "answer":
         return rows, box_iou(near, box)[:, 0]
     return rows, shape_iou(near[:, 2:] - near[:, :2], box[:, 2:] - box[:, :2])[:, 0]

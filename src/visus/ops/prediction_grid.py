@@ -1,4 +1,4 @@
-"""The predictors of a detector: grids of cells, with a few predictors in each cell."""
+"""The predictors of a detector: one or more grids of cells, with a few predictors in each cell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 Compared = Literal["box", "shape", "answer"]
-"""What of a predictor is compared with an object to decide who learns it: its own box where it stands (SSD, RetinaNet),
-only that box's width and height (YOLO v2 and v3), or the box that the network answers with (YOLO)."""
+"""Which box of a predictor is compared with an object, to decide whether it learns that object: its default box
+or anchor (SSD, RetinaNet), only the width and height of its anchor (YOLO v2 and v3), or its predicted box (YOLO)."""
 
 
 class Grid(NamedTuple):
@@ -32,14 +32,14 @@ class Grid(NamedTuple):
         return self.rows * self.columns * self.per_cell
 
 
-class Predictors(NamedTuple):
+class PredictionGrid(NamedTuple):
     """The A predictors of an input, ordered by grid, row and column.
 
     Args:
         boxes: [A,4] float32 xyxy in network pixels, around the centre of each predictor's cell: its default box or
             anchor; where a network has none, the cell.
         grids: from the first predictor to the last.
-        compared: what decides which of them learns an object.
+        compared: which box of a predictor is compared with an object.
         name: of ``boxes`` in the paper's words: "default boxes", "anchors", or "cells" where it has no such boxes.
     """
 
@@ -52,8 +52,8 @@ class Predictors(NamedTuple):
         """The index of a grid's first predictor."""
         return sum(own.total for own in self.grids[:grid])
 
-    def place(self, predictor: int) -> tuple[int, int, int]:
-        """Grid, row and column of a predictor."""
+    def position(self, predictor: int) -> tuple[int, int, int]:
+        """The number of the grid, the row and the column of a predictor."""
         rest = predictor
         for number, grid in enumerate(self.grids):
             if 0 <= rest < grid.total:
