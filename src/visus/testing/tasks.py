@@ -22,7 +22,7 @@ from visus.api.train import resume, train
 from visus.data.augmentation.preparing import Prepared, Preparer
 from visus.data.dataset import Dataset
 from visus.data.reading.opening import open_data
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.recipe import Recipe
 from visus.models.building import build
 from visus.models.catalog import find
@@ -104,7 +104,7 @@ class TaskCase:
     def batch(self, *, labelled: bool = True) -> Batch:
         """A normalised batch of the samples."""
         card = find(f"{self.model}+{self.backbone}" if self.backbone else self.model)
-        ready = feeder(training_preprocessing(card, self._recipe, 3), torch.device("cpu"))
+        ready = to_device(training_preprocessing(card, self._recipe, 3), torch.device("cpu"))
         return ready(self.task.collate(self.prepared(labelled=labelled)))
 
     def trained(self) -> Path:
