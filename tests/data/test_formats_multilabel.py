@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
@@ -155,7 +155,7 @@ MOVES = {
     "cut and shrunk": lambda frame: Cut.of(SIZE, (3.0, -4.0, 24.0, 26.0), (17, 21)).apply(frame),
     "mirrored": mirror,
     "flipped": flip,
-    "turned": lambda frame: turn(frame, 1),
+    "turned": lambda frame: rot90(frame, 1),
     "warped": lambda frame: warp(frame, MATRIX, "constant"),
     "warped with a mirrored border": lambda frame: warp(frame, MATRIX, "mirror"),
     "bent": lambda frame: displace(frame, FIELD, "constant"),

@@ -85,6 +85,30 @@ def test_a_module_that_follows_the_training_gets_the_share_that_is_over(tiny, ki
         assert network.dropout.share == 0.5
 
 
+def test_the_averaged_weights_are_those_of_every_step(tiny):
+    """Against the average written out by hand, from the weights that each step saw, and the last ones."""
+    seen = []
+
+    class Watched(nn.Dropout):
+        def forward(self, x):
+            if self.training:
+                seen.append(network.fc.weight.detach().clone())
+            return super().forward(x)
+
+    network = tiny.make_network(0)
+    network.dropout = Watched(0.0)
+    run_fit(tiny, recipe("ema=0.9"), network=network, validate=False)
+    steps = seen[-30:]  # three epochs of ten; before them, what memory a batch takes was measured
+    plain = tiny.make_network(0, dropout=0.0)
+    run_fit(tiny, recipe(), network=plain, validate=False)
+    average = steps[0]
+    for number, after in enumerate([*steps[1:], plain.fc.weight.detach()], start=1):
+        decay = min(0.9, (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * after
+    torch.testing.assert_close(network.fc.weight.detach(), average, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(average, plain.fc.weight)
+
+
 def test_same_seed_same_weights_and_another_seed_others(tiny):
     first, _ = run_fit(tiny, recipe())
     second, _ = run_fit(tiny, recipe())

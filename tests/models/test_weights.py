@@ -107,7 +107,7 @@ def test_more_channels_take_the_kernels_in_turn_as_in_timm(card: Card, published
 def test_a_wrong_hash_is_refused_and_nothing_is_kept(card: Card, cache: Path) -> None:
     network = build(card)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    with pytest.raises(WeightsError, match="not the published file") as caught:
+    with pytest.raises(WeightsError, match="is not the published one") as caught:
         load_weights(network, with_file(card, sha256="0" * 64), "default")
     assert "0" * 64 in caught.value.expected
     assert list((cache / "weights").iterdir()) == []

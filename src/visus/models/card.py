@@ -45,7 +45,7 @@ class WeightsFile:
         name: the file's name in the cache folder.
         sha256: all 64 hexadecimal digits, or the leading ones that its publisher states; "" for a file of the Hugging
             Face hub, which states it when the file is fetched.
-        url: where it is published; "" when it can only be brought by hand.
+        url: where it is published; "" when people must download it themselves.
         trained_on: the data set, such as "ImageNet-1k".
         licence: as its publisher states it.
         metrics: published figures of these weights, as fractions.

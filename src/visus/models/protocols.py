@@ -68,11 +68,19 @@ class Backbone(Network, Protocol):
 
 
 @runtime_checkable
-class Growing(Protocol):
-    """A network that may begin with the layers of a smaller one of its family."""
+class WarmStart(Protocol):
+    """A network whose training may begin with the weights of a smaller network of its family."""
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-        """All values by name, and the names of those drawn anew; None if ``state`` is of no network to grow from."""
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """The first values of this network, from those of a smaller one.
+
+        Args:
+            state: the ``state_dict`` of a trained network.
+
+        Returns:
+            All values by name, and the names of those that were drawn at random; None if ``state`` is not of a network
+            that this one can begin with.
+        """
 
 
 class Codec(Protocol):

@@ -34,11 +34,11 @@ class Components:
         """[N,4] xyxy around all pixels of each object."""
         count = len(self.labels)
         rows, columns = np.nonzero(self.numbers)
-        found = self.numbers[rows, columns] - 1
+        objects = self.numbers[rows, columns] - 1
         low, high = np.full((count, 2), np.iinfo(np.int64).max), np.zeros((count, 2), np.int64)
         for axis, values in enumerate((columns, rows)):
-            np.minimum.at(low[:, axis], found, values)
-            np.maximum.at(high[:, axis], found, values + 1)
+            np.minimum.at(low[:, axis], objects, values)
+            np.maximum.at(high[:, axis], objects, values + 1)
         return np.concatenate([low, high], axis=1).astype(np.float32)
 
     def masks(self) -> Masks:
@@ -94,9 +94,9 @@ def find_components(
         table[kept] = len(labels) + 1 + np.arange(int(kept.sum()), dtype=np.int32)
         numbers += table[pieces]
         labels += [label] * int(kept.sum())
-    found = np.asarray(labels, np.int64)
+    label_ids = np.asarray(labels, np.int64)
     grown = _grown(numbers, ids, classes, grow) if grow and labels else numbers
-    return Components(grown, found, numbers)
+    return Components(grown, label_ids, numbers)
 
 
 def _grown(

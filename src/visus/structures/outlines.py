@@ -44,7 +44,7 @@ def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     inside = padded.tolist()  # a list is several times faster to walk on than an array
     tops = padded[1:] & ~padded[:-1]
     open_tops = {(int(row) + 1, int(column)) for row, column in np.argwhere(tops)}
-    found = []
+    outlines = []
     for start in sorted(open_tops):
         if start not in open_tops:
             continue
@@ -67,8 +67,8 @@ def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
             heading = turned
             if (row, column) == start and heading == 0:
                 break
-        found.append(np.asarray(corners, np.int64))
-    return found
+        outlines.append(np.asarray(corners, np.int64))
+    return outlines
 
 
 def signed_area(ring: NDArray[np.int64]) -> float:
@@ -91,7 +91,7 @@ def coco_outline(mask: NDArray[np.bool_]) -> list[list[int]] | dict[str, Any]:
 
     COCO unites the polygons of an object, so it has no polygons for what has holes.
     """
-    found = rings(mask)
-    if any(signed_area(ring) < 0 for ring in found):
+    outlines = rings(mask)
+    if any(signed_area(ring) < 0 for ring in outlines):
         return run_lengths(mask)
-    return [ring.ravel().tolist() for ring in found]
+    return [ring.ravel().tolist() for ring in outlines]

@@ -229,10 +229,11 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
     from visus.data.augmentation.preparing import Preparer
     from visus.data.loading.loader import Loader
     from visus.data.loading.order import Share
+    from visus.structures.task_cards import task_card
 
     plan, recipe = prepared.plan, prepared.plan.recipe
     samples = prepared.dataset.split("train")
-    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed)
+    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed, masks=task_card(plan.task).masks)
     mosaics = recipe.augmentation.mosaic
     share = Share(max(recipe.batch_size // runtime.world, 1), recipe.seed, runtime.rank, runtime.world)
     return Loader(

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, scaled, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, scaled, warp
 from visus.data.augmentation.preparing import Preparer, normalise
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
@@ -264,7 +264,7 @@ MOVES = {
     "grown": lambda frame: Frame(scaled(frame.pixels, (90, 70)), None),
     "mirrored": mirror,
     "flipped": flip,
-    "turned": lambda frame: turn(frame, 1),
+    "turned": lambda frame: rot90(frame, 1),
     "warped": lambda frame: warp(frame, np.asarray([[0.9, 0.2, 3], [-0.1, 1.1, -4]]), "constant"),
     "warped with a mirrored border": lambda frame: warp(frame, np.asarray([[0.9, 0.2, 3], [-0.1, 1.1, -4]]), "mirror"),
     "bent": lambda frame: displace(frame, FIELD, "constant"),

@@ -20,7 +20,7 @@ from torch import Tensor
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.yolo_output import YOLOOutput, assign
 from visus.ops.cell_boxes import place_cells, shape_iou
 from visus.ops.nms import multiclass_nms
@@ -51,7 +51,7 @@ def target(*objects: tuple[list[float], int]) -> Tensor:
     boxes = torch.tensor([box for box, _ in objects]).reshape(-1, 4)
     labels = torch.tensor([label for _, label in objects], dtype=torch.int64)
     outputs = silent()
-    truth = Truth(boxes, labels, torch.zeros(len(objects), dtype=torch.bool))
+    truth = BoxTargets(boxes, labels, torch.zeros(len(objects), dtype=torch.bool))
     matches = assign(outputs, 0, truth, ANCHORS, ignore=0.6).matches
     rows = torch.nonzero(matches >= 0).flatten()
     learned = matches[rows]  # the object of each

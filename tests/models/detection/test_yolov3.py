@@ -275,6 +275,15 @@ def finds(answer: Detections, truth: Detections) -> bool:
     return box_iou(torch.from_numpy(answer.boxes[:1]), torch.from_numpy(truth.boxes)).item() > 0.7
 
 
+def test_the_largest_anchors_answer_on_the_coarsest_map(tiny: YOLOv3) -> None:
+    """The masks of yolov3-tiny.cfg: anchors 3, 4, 5 on the map of stride 32."""
+    with torch.no_grad():
+        places = tiny(torch.zeros(1, 3, 96, 128)).places
+    assert places.levels[0] == (3, 4, 3)
+    assert places.steps[0].tolist() == [32, 32]
+    assert sorted(places.anchors[:3].tolist()) == [[81, 82], [135, 169], [344, 319]]
+
+
 def test_the_released_networks_see_images_where_darknet_puts_them() -> None:
     """A photo of 480 x 640 fills 312 of 416 rows: Darknet leaves 52 above (image.c, letterbox_image)."""
     for name, above in (("yolov3", 52), ("yolov3_tiny", 52), ("yolov2@darknet-voc", 52), ("yolov3+resnet18", 0)):

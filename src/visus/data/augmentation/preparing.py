@@ -55,7 +55,7 @@ class Preparer:
         preprocessing: the network's.
         augmentation: None: no randomness at all.
         seed: of the augmentation, not negative.
-        masks: draw and move the masks of detections too; no network here asks for them, and they take longest of all.
+        masks: draw and move the masks of objects too, which takes longest of all; a training asks the task's card.
 
     Raises:
         RecipeError: if the augmentation asks for what the task's targets or the images' channels do not have.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from visus.models.codecs import OnePassCodec
-from visus.models.detection.box_targets import Truth, truths_of
+from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.ops.nms import Method, multiclass_nms
 from visus.structures import Detections
 
@@ -54,9 +54,9 @@ class BoxCodec(OnePassCodec):
         self.keep = keep
         self.suppression = suppression
 
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
+        return box_targets_of(targets, device)
 
     def decode(self, outputs: ScoredBoxes) -> list[Detections]:
         """One Detections an image, best object first; its classes are named by their numbers.

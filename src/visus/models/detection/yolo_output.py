@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
@@ -83,18 +83,18 @@ class Assignment(NamedTuple):
         return torch.nonzero(self.matches >= 0).flatten()
 
 
-def assign(outputs: YOLOOutput, image: int, truth: Truth, anchors: Tensor, *, ignore: float) -> Assignment:
+def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor, *, ignore: float) -> Assignment:
     """Brings the objects of an image and its predictors together; nothing here has a gradient."""
     places = outputs.places
     matches = torch.full((len(places.cells),), BACKGROUND, dtype=torch.int64, device=places.cells.device)
-    if len(truth.boxes) == 0:
+    if len(targets.boxes) == 0:
         return Assignment(matches, matches[:0], matches[:0])
     with torch.no_grad():
         predicted = places.decode(outputs.values[image, :, :4].float())
-        objects = torch.nonzero(~truth.ignored).flatten()
-        rows = places.responsible(truth.boxes[objects], anchors)
+        objects = torch.nonzero(~targets.ignored).flatten()
+        rows = places.responsible(targets.boxes[objects], anchors)
         matches.scatter_reduce_(0, rows, objects, "amax")
-        near = box_iou(predicted, truth.boxes).amax(1) > ignore
+        near = box_iou(predicted, targets.boxes).amax(1) > ignore
         matches = matches.masked_fill(near & (matches < 0), NEUTRAL)
     return Assignment(matches, rows, objects)
 
@@ -130,14 +130,14 @@ class AnchorCodec(BoxCodec):
         """The anchors, each in the middle of its cell."""
         return prediction_grid(outputs)
 
-    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
+    def assign(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
-        return torch.stack([self.assigned(outputs, n, truth).matches for n, truth in enumerate(encoded)])
+        return torch.stack([self.assigned(outputs, n, targets).matches for n, targets in enumerate(encoded)])
 
-    def assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
+    def assigned(self, outputs: YOLOOutput, image: int, targets: BoxTargets) -> Assignment:
         """The objects of an image and its predictors."""
         anchors = outputs.places.anchors.new_tensor(self.anchors)
-        return assign(outputs, image, truth, anchors, ignore=self.ignore)
+        return assign(outputs, image, targets, anchors, ignore=self.ignore)
 
 
 def by_predictor(map_: Tensor, count: int) -> Tensor:

@@ -188,8 +188,8 @@ def font_of(size: int, text: str) -> Font:
     # Pillow's own font knows ASCII only; matplotlib brings one with Latin, Greek, Cyrillic and Arabic letters.
     from importlib.util import find_spec
 
-    found = find_spec("matplotlib")
-    folder = found.submodule_search_locations[0] if found and found.submodule_search_locations else ""
+    spec = find_spec("matplotlib")
+    folder = spec.submodule_search_locations[0] if spec and spec.submodule_search_locations else ""
     try:
         return ImageFont.truetype(f"{folder}/mpl-data/fonts/ttf/DejaVuSans.ttf", round(0.93 * size))
     except OSError:

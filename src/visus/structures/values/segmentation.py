@@ -104,15 +104,15 @@ class SegmentationMap(BaseValue):
         Raises:
             UsageError: if an option is out of its range.
         """
-        found = find_components(self.map, self.classes, min_area=min_area, connectivity=connectivity, grow=grow)
+        components = find_components(self.map, self.classes, min_area=min_area, connectivity=connectivity, grow=grow)
         ids = object_ids(self.classes)
         return Detections(
             classes=tuple(self.classes[i] for i in ids),
-            boxes=found.boxes(),
-            labels=np.searchsorted(np.asarray(ids, np.int64), found.labels),
+            boxes=components.boxes(),
+            labels=np.searchsorted(np.asarray(ids, np.int64), components.labels),
             size=self.size,
-            scores=None if self.scores is None else found.mean(self.scores),
-            masks=found.masks(),
+            scores=None if self.scores is None else components.mean(self.scores),
+            masks=components.masks(),
             image=self.image,
         )
 
