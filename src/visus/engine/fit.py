@@ -98,7 +98,7 @@ def fit(
     """
     runtime = runtime or Runtime()
     reporter = TrainingReporter(progress or Silent(), run if runtime.is_first else None, recipe)
-    _check(recipe, loader, validation, runtime)
+    _check(recipe, loader, validation, runtime, updates)
     store = Checkpoints(run.path) if run else None
     updates = with_optimizers(updates, network, recipe)
     session = Session(network, updates, recipe, runtime, batches=len(loader), store=store, classes=classes)
@@ -207,13 +207,23 @@ def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
         group = list(islice(batches, size))
 
 
-def _check(recipe: Recipe, loader: Batches, validation: Validation | None, runtime: Runtime) -> None:
+def _check(
+    recipe: Recipe, loader: Batches, validation: Validation | None, runtime: Runtime, updates: Sequence[Update]
+) -> None:
     if recipe.early_stopping is not None and validation is None:
         raise RecipeError(
-            "early stopping needs images to judge by",
-            expected="a validation split",
+            "early stopping needs a validation split",
+            expected="images in val/",
             got="none",
             remedy="--set early_stopping=null, or add a val/ folder",
+        )
+    smallest = max((update.smallest_batch for update in updates), default=1)
+    if max(recipe.batch_size // runtime.world, 1) < smallest:
+        raise RecipeError(
+            "the batches are too small for the loss",
+            expected=f"at least {smallest} images a batch in each process",
+            got=f"batch_size = {recipe.batch_size} in {runtime.world} process{'' if runtime.world == 1 else 'es'}",
+            remedy=f"--set batch_size={smallest * runtime.world}, or more",
         )
     most, least = runtime.agree(len(loader), -len(loader))
     if most != -least:

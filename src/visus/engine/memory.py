@@ -51,19 +51,25 @@ class MemoryNeed:
 
 
 def measure_need(
-    losses: Callable[[Batch], Mapping[str, Tensor]], batch: Batch, network: nn.Module, recipe: Recipe
+    losses: Callable[[Batch], Mapping[str, Tensor]],
+    batch: Batch,
+    network: nn.Module,
+    recipe: Recipe,
+    *,
+    smallest_batch: int = 1,
 ) -> MemoryNeed:
-    """What a step takes, from what one image's forward pass keeps for its backward pass.
+    """Measures the memory that a step takes, by what a small batch's forward pass keeps for its backward pass.
 
-    The network is left as it was: statistics, modes and random numbers too.
+    The network stays as it was, with its statistics and modes; no random number of the training is used up.
 
     Args:
-        losses: the terms of a batch; they must be defined for a batch of one image.
-        batch: normalised, on the device; its first image is taken.
-        network: whose parameters train.
-        recipe: of which optimiser and precision count.
+        losses: gives the terms of a batch.
+        batch: normalised, on the device; its first images are used.
+        network: its parameters train.
+        recipe: its optimiser and precision are read.
+        smallest_batch: the number of images that are used: the smallest that ``losses`` are defined for.
     """
-    single = batch.first(1)
+    small = batch.first(smallest_batch)
     modes = [(module, module.training) for module in network.modules()]
     own = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
     kept: dict[int, int] = {}
@@ -80,16 +86,16 @@ def measure_need(
     network.eval()  # so that statistics stay
     try:
         with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), cast:
-            terms = losses(single)
+            terms = losses(small)
         del terms
     finally:
         for module, mode in modes:
             module.training = mode
     learning = sum(p.nbytes for p in network.parameters() if p.requires_grad)
     # While the largest activation's gradient is made, the one that it comes from is there too.
-    per_image = sum(kept.values()) + 2 * max(kept.values(), default=0) + single.images.nbytes
+    activations = sum(kept.values()) + 2 * max(kept.values(), default=0) + small.images.nbytes
     copies = 1 + _OPTIMIZER_TENSORS[recipe.optimizer.name]
-    return MemoryNeed(fixed=learning * copies + _WORKSPACE, per_image=per_image)
+    return MemoryNeed(fixed=learning * copies + _WORKSPACE, per_image=-(-activations // len(small)))  # rounded up
 
 
 def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | None) -> None:

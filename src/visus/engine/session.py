@@ -289,7 +289,10 @@ class Session:
     def _require_memory(self, batch: Batch) -> None:
         if self._runtime.device.type != "cpu":
             return
-        needs = [measure_need(update.losses, batch, update.losses, self.recipe) for update in self._updates]
+        needs = [
+            measure_need(update.losses, batch, update.losses, self.recipe, smallest_batch=update.smallest_batch)
+            for update in self._updates
+        ]
         need = MemoryNeed(sum(n.fixed for n in needs), max(n.per_image for n in needs))
         require_memory(need, len(batch), self.recipe, free_memory())
 

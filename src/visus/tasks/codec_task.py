@@ -32,6 +32,7 @@ class CodecTask(ABC):
         name: of the task's card.
         primary: the score that chooses the best checkpoint.
         choices: the fields of :class:`LossOptions` that this task has.
+        smallest_batch: the smallest number of images that the losses are defined for.
 
     Raises:
         RecipeError: if ``loss`` has a choice of another task.
@@ -40,6 +41,7 @@ class CodecTask(ABC):
     name: str
     primary: PrimaryMetric
     choices: ClassVar[tuple[str, ...]] = ()
+    smallest_batch: ClassVar[int] = 1
 
     def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
         self.classes = classes
@@ -68,7 +70,7 @@ class CodecTask(ABC):
 
     def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:  # noqa: ARG002
         """One update, of the whole network, by the recipe's optimiser."""
-        return [task_update(network, self)]
+        return [task_update(network, self, smallest_batch=self.smallest_batch)]
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The terms of the network's codec; finite, and differentiable, without a single object or class too.

@@ -53,7 +53,8 @@ class Task(Protocol):
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named scalar terms, in train and in eval mode; their sum is minimised. The batch's images are normalised.
 
-        They must be defined for a batch of one image too, by which the memory of a step is estimated.
+        They must be defined for a batch of one image, or of as many as the update's ``smallest_batch``: the memory of a
+        step is measured with such a batch.
         """
 
     def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:

@@ -27,6 +27,8 @@ class Update:
         optimizer: over the parameters that train; None: the recipe's, over all parameters of ``modules``.
         name: of this update, in checkpoints; figures carry it as a prefix unless it is "". Each has one of its own.
         lr: the recipe's learning rate is multiplied by it, where ``optimizer`` is None.
+        smallest_batch: the smallest number of images that ``losses`` are defined for: 2 for losses over pairs. The
+            memory of a step is measured with so many.
     """
 
     losses: nn.Module
@@ -34,6 +36,7 @@ class Update:
     optimizer: optim.Optimizer | None = None
     name: str = ""
     lr: float = 1.0
+    smallest_batch: int = 1
 
 
 class HasLosses(Protocol):
@@ -56,6 +59,6 @@ class TaskLoss(nn.Module):
         return self._task.losses(self.network, batch)
 
 
-def task_update(network: nn.Module, task: HasLosses) -> Update:
+def task_update(network: nn.Module, task: HasLosses, *, smallest_batch: int = 1) -> Update:
     """The one update of an ordinary training: the task's loss trains the whole network, by the recipe's optimiser."""
-    return Update(TaskLoss(network, task), [network])
+    return Update(TaskLoss(network, task), [network], smallest_batch=smallest_batch)
