@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from visus.ops.matching import NEUTRAL
-from visus.ops.predictors import Predictors
+from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Detections
 from visus.structures.drawing.boxes import draw_tags, outline
 from visus.structures.drawing.canvas import HUES, INK, PAPER, UNCOUNTED, Colour, colour_of, font_of, percent
@@ -56,7 +56,7 @@ class DrawnTargets(Protocol):
     @property
     def size(self) -> tuple[int, int]: ...
     @property
-    def predictors(self) -> Predictors: ...
+    def prediction_grid(self) -> PredictionGrid: ...
     @property
     def boxes(self) -> NDArray[np.float32]: ...
     @property
@@ -161,8 +161,8 @@ def draw_targets(value: DrawnTargets) -> Image.Image:
 
 def _cell(value: DrawnTargets, grid: int, row: int, column: int) -> list[float]:
     """xyxy of a cell in network pixels."""
-    top, left = value.predictors.corner(grid)
-    height, width = value.predictors.grids[grid].step
+    top, left = value.prediction_grid.corner(grid)
+    height, width = value.prediction_grid.grids[grid].step
     return [left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height]
 
 
@@ -172,22 +172,22 @@ def _centres(value: DrawnTargets) -> list[tuple[float, float]]:
 
 
 def _grids(value: DrawnTargets) -> _Panel:
-    canvas, places = _Canvas(value), value.predictors
+    canvas, layout = _Canvas(value), value.prediction_grid
     lines: list[Entry] = []
-    for number, grid in enumerate(places.grids):
-        colour, rank = HUES[number % len(HUES)], number if _finer_first(value) else len(places.grids) - 1 - number
-        top, left = places.corner(number)
+    for number, grid in enumerate(layout.grids):
+        colour, rank = HUES[number % len(HUES)], number if _finer_first(value) else len(layout.grids) - 1 - number
+        top, left = layout.corner(number)
         height, width = grid.step
-        held = {places.cell_of(number, x, y) for x, y in _centres(value)}
+        held = {layout.cell_of(number, x, y) for x, y in _centres(value)}
         cells = np.asarray([_cell(value, number, *cell) for cell in sorted(held)]).reshape(-1, 4)
-        finest = (grid.rows, grid.columns) == max((g.rows, g.columns) for g in places.grids)
+        finest = (grid.rows, grid.columns) == max((g.rows, g.columns) for g in layout.grids)
         if grid.rows * grid.columns > 1:
             canvas.fill(cells, colour, 120 if finest else 45)
-        thick = 1.0 if len(places.grids) == 1 else 0.5 + 0.4 * rank
+        thick = 1.0 if len(layout.grids) == 1 else 0.5 + 0.4 * rank
         columns = [left + width * k for k in range(grid.columns + 1)]
         rows = [top + height * k for k in range(grid.rows + 1)]
         sheet, draw = canvas.layer()
-        ink = (*colour, 110 + 20 * rank if len(places.grids) > 1 else 230)
+        ink = (*colour, 110 + 20 * rank if len(layout.grids) > 1 else 230)
         for x in columns:
             ends = np.asarray([x, rows[0], x, rows[-1]]) * canvas.scale
             draw.line(tuple(ends), fill=ink, width=max(1, round(thick * FINER)))
@@ -202,11 +202,11 @@ def _grids(value: DrawnTargets) -> _Panel:
     canvas.dots(np.asarray(_centres(value)).reshape(-1, 2), INK, 3)
     if value.objects:
         lines.append(("framed: the cells that hold the centre of an object (dots)", None))
-    return canvas.panel("The grid" if len(places.grids) == 1 else "The grids", lines)
+    return canvas.panel("The grid" if len(layout.grids) == 1 else "The grids", lines)
 
 
 def _finer_first(value: DrawnTargets) -> bool:
-    grids = value.predictors.grids
+    grids = value.prediction_grid.grids
     return grids[0].rows >= grids[-1].rows
 
 
@@ -216,28 +216,28 @@ def _pixels(step: tuple[float, float]) -> str:
 
 
 def _predictors(value: DrawnTargets) -> _Panel:
-    canvas, places = _Canvas(value), value.predictors
-    total = f"{len(places.boxes):,} {value.noun} in all"
-    if places.compared == "answer":
+    canvas, layout = _Canvas(value), value.prediction_grid
+    total = f"{len(layout.boxes):,} {value.noun} in all"
+    if layout.compared == "answer":
         lines: list[Entry] = [(total + "; none has a shape of its own", None)]
         for number, cell in enumerate(_shown_cells(value)):
             for row, column in cell:
                 colour = HUES[number % len(HUES)]
                 canvas.fill(np.asarray([_cell(value, 0, row, column)]), colour, 70)
-                canvas.boxes(value.boxes[places.of_cell(0, row, column)], colour, line=2, alpha=220)
+                canvas.boxes(value.boxes[layout.of_cell(0, row, column)], colour, line=2, alpha=220)
         lines.append(("shown: what the cells of the objects answer with", None))
         return canvas.panel("The boxes of a cell", lines)
     lines = []
     for number, cell in enumerate(_shown_cells(value)):
         colour = HUES[number % len(HUES)]
         for row, column in cell:
-            own = places.boxes[places.of_cell(number, row, column)].numpy()
+            own = layout.boxes[layout.of_cell(number, row, column)].numpy()
             canvas.boxes(own, colour, line=1.5, alpha=230)
             x1, y1, x2, y2 = _cell(value, number, row, column)
             canvas.dots(np.asarray([[(x1 + x2) / 2, (y1 + y2) / 2]]), colour, 4)
-        first = places.boxes[places.first(number) : places.first(number) + places.grids[number].per_cell]
+        first = layout.boxes[layout.first(number) : layout.first(number) + layout.grids[number].per_cell]
         sides = (first[:, 2:] - first[:, :2]).prod(1).sqrt().tolist()
-        grid = places.grids[number]
+        grid = layout.grids[number]
         lines.append((f"{grid.total:,}: {grid.per_cell} a cell, areas of {_range(sides)} pixels", colour))
     lines.append((f"{total}; shown: those of one cell of each map", None))
     return canvas.panel(f"The {value.noun} of a cell", lines)
@@ -252,36 +252,36 @@ def _range(values: Sequence[float]) -> str:
 def _shown_cells(value: DrawnTargets) -> list[list[tuple[int, int]]]:
     """For each grid the cell (row, column) of its best fitting predictor of those that learn; else that of an object's,
     or the image's, centre. Of a network whose predictors have no shape, for each object its cell."""
-    places = value.predictors
+    layout = value.prediction_grid
     centres = _centres(value) or [(value.size[1] / 2, value.size[0] / 2)]
-    if places.compared == "answer":
-        return [[places.cell_of(0, x, y)] for x, y in centres]
+    if layout.compared == "answer":
+        return [[layout.cell_of(0, x, y)] for x, y in centres]
     chosen = []
-    for number, grid in enumerate(places.grids):
-        first = places.first(number)
+    for number, grid in enumerate(layout.grids):
+        first = layout.first(number)
         rows: list[int] = [
             int(k) for own in value.objects or () for k in own.predictors if first <= k < first + grid.total
         ]
         best = [own.best for own in value.objects or () if own.best in rows]
         if rows:
-            _, row, column = places.place((best or rows)[0])
+            _, row, column = layout.place((best or rows)[0])
             chosen.append([(row, column)])
         else:
-            chosen.append([places.cell_of(number, *centres[0])])
+            chosen.append([layout.cell_of(number, *centres[0])])
     return chosen
 
 
 def _learned(value: DrawnTargets) -> _Panel:
-    canvas, places = _Canvas(value), value.predictors
+    canvas, layout = _Canvas(value), value.prediction_grid
     objects = value.objects or ()
-    shapes = value.boxes if places.compared == "answer" else places.boxes.numpy()
+    shapes = value.boxes if layout.compared == "answer" else layout.boxes.numpy()
     matches = value.matches if value.matches is not None else np.zeros(0, np.int64)
     neutral = np.flatnonzero(matches == NEUTRAL)
-    cells = np.asarray([_cell(value, *places.place(int(k))) for k in neutral]).reshape(-1, 4)
+    cells = np.asarray([_cell(value, *layout.place(int(k))) for k in neutral]).reshape(-1, 4)
     colours = [UNCOUNTED if own.ignored else HUES[number % len(HUES)] for number, own in enumerate(objects)]
     for own, colour in zip(objects, colours, strict=True):
-        if places.compared != "box":
-            held = {places.place(int(k)) for k in own.predictors}
+        if layout.compared != "box":
+            held = {layout.place(int(k)) for k in own.predictors}
             canvas.fill(np.asarray([_cell(value, *cell) for cell in sorted(held)]).reshape(-1, 4), colour, 90)
         few = len(own.predictors) <= 3
         canvas.boxes(shapes[own.predictors], colour, line=2 if few else 1, alpha=230 if few else 180)

@@ -23,10 +23,10 @@ from torchvision.ops import box_iou
 
 from visus.errors import ShapeError, TaskMismatchError
 from visus.explanation.gradcam import in_eval_mode
-from visus.models.protocols import Placed
+from visus.models.protocols import AnchoredCodec
 from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
-from visus.ops.predictors import Predictors
+from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Batch, Detections, Placement
 from visus.structures.drawing.canvas import percent
 
@@ -72,7 +72,7 @@ class ExplainedTargets:
         model: what the network is called.
         image: [3,h,w] uint8: the file as it lies in the network's input, in more or fewer pixels than that has.
         size: (height, width) of the network's input, to whose pixels all boxes refer.
-        predictors: where they are; on the CPU.
+        prediction_grid: where the predictors are; on the CPU.
         boxes: [A,4] float32 xyxy: what each of them answers.
         objects: of the truth; None: no truth was given.
         matches: [A] int64: the number of the object that each learns, -1 (background) or -2 (does not count); or None.
@@ -84,7 +84,7 @@ class ExplainedTargets:
     model: str
     image: NDArray[np.uint8]
     size: tuple[int, int]
-    predictors: Predictors
+    prediction_grid: PredictionGrid
     boxes: NDArray[np.float32]
     objects: tuple[LearnedObject, ...] | None
     matches: NDArray[np.int64] | None
@@ -95,7 +95,7 @@ class ExplainedTargets:
     @property
     def noun(self) -> str:
         """What the network's predictors are called: "default boxes", "anchors" or "boxes"."""
-        return "boxes" if self.predictors.name == "cells" else self.predictors.name
+        return "boxes" if self.prediction_grid.name == "cells" else self.prediction_grid.name
 
     def counts(self) -> dict[str, int]:
         """How many predictors learn an object, do not count, and are background; empty without truth."""
@@ -106,30 +106,30 @@ class ExplainedTargets:
 
     def sentence(self, number: int) -> str:
         """Who learns an object, in words."""
-        own = (self.objects or ())[number]
-        best = {"box": "the best", "shape": "the best shape", "answer": "the best answer"}[self.predictors.compared]
+        own, compared = (self.objects or ())[number], self.prediction_grid.compared
+        best = {"box": "the best", "shape": "the best shape", "answer": "the best answer"}[compared]
         fit = f"{best} overlaps it by {percent(own.overlap)}"
-        if self.predictors.compared != "answer" and own.overlap < COVERED:
+        if compared != "answer" and own.overlap < COVERED:
             fit = f"none covers it by half, {best} by {percent(own.overlap)}"
         if own.ignored:
             return f"{own.name}: not counted; {fit}"
         if len(own.predictors):
             return f"{own.name}: learned by {len(own.predictors):,}; {fit}"
         why = "all that could are taken by other objects"
-        if self.predictors.compared == "box" and not (self.matches is not None and self.matches[own.best] >= 0):
+        if compared == "box" and not (self.matches is not None and self.matches[own.best] >= 0):
             why = "no overlap is high enough"
         return f"{own.name}: learned by none, for {why}; {fit}"
 
     def title(self) -> str:
         """The model, and how many predictors it has."""
-        grids = self.predictors.grids
+        grids = self.prediction_grid.grids
         where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else f"{len(grids)} maps"
         height, width = self.size
-        return f"{self.model} at {width} x {height}: {len(self.predictors.boxes):,} {self.noun} on {where}"
+        return f"{self.model} at {width} x {height}: {len(self.prediction_grid.boxes):,} {self.noun} on {where}"
 
     def __str__(self) -> str:
         lines = [self.title()]
-        for grid in self.predictors.grids:
+        for grid in self.prediction_grid.grids:
             height, width = grid.step
             lines.append(
                 f"  {grid.rows} x {grid.columns} cells of {width:g} x {height:g} pixels, {grid.per_cell} in each"
@@ -161,11 +161,11 @@ class ExplainedTargets:
         values: dict[str, Any] = {
             "model": self.model,
             "size": list(self.size),
-            "name": self.predictors.name,
-            "predictors": len(self.predictors.boxes),
+            "name": self.prediction_grid.name,
+            "predictors": len(self.prediction_grid.boxes),
             "grids": [
                 {"rows": grid.rows, "columns": grid.columns, "per_cell": grid.per_cell, "step": list(grid.step)}
-                for grid in self.predictors.grids
+                for grid in self.prediction_grid.grids
             ],
             "counts": self.counts() or None,
             "objects": None,
@@ -180,7 +180,7 @@ class ExplainedTargets:
                     "ignored": own.ignored,
                     "learned_by": len(own.predictors),
                     "overlap": own.overlap,
-                    "cells": sorted({self.predictors.place(int(k)) for k in own.predictors}),
+                    "cells": sorted({self.prediction_grid.place(int(k)) for k in own.predictors}),
                 }
                 for own in self.objects
             ]
@@ -214,10 +214,10 @@ def explain_targets(
         ShapeError: if the network has another number of classes.
         TaskMismatchError: if the network is no detector of this kind.
     """
-    codec = require_placed(network, model)
+    codec = require_anchored_codec(network, model)
     with torch.inference_mode(), in_eval_mode(network):
         outputs = network(batch.images)
-        places = codec.predictors(outputs)
+        layout = codec.prediction_grid(outputs)
         boxes = cast("DetectorOutputs", outputs).boxes()[0]
         own_classes = cast("DetectorOutputs", outputs).class_logits().shape[-1]
         if classes is not None and len(classes) != own_classes:
@@ -231,7 +231,7 @@ def explain_targets(
             truth = _solid(batch.targets[0])
             (encoded,) = codec.encode([truth], batch.images.device)
             matches = codec.assign(outputs, [encoded])[0]
-            objects = _objects(truth, places, boxes, matches)
+            objects = _objects(truth, layout, boxes, matches)
         candidates = kept = None
         if answers:
             every = cast(Any, copy.copy(codec))
@@ -243,7 +243,7 @@ def explain_targets(
         model=model,
         image=as_seen(pixels, batch.placements[0], fill),
         size=(batch.images.shape[2], batch.images.shape[3]),
-        predictors=places._replace(boxes=places.boxes.cpu()),
+        prediction_grid=layout._replace(boxes=layout.boxes.cpu()),
         boxes=boxes.float().cpu().numpy(),
         objects=objects,
         matches=None if matches is None else matches.cpu().numpy(),
@@ -253,14 +253,14 @@ def explain_targets(
     )
 
 
-def require_placed(network: nn.Module, model: str) -> Placed:
+def require_anchored_codec(network: nn.Module, model: str) -> AnchoredCodec:
     """The codec of a detector with predictors in a grid.
 
     Raises:
         TaskMismatchError: if the network has none.
     """
     codec = getattr(network, "codec", None)
-    if isinstance(codec, Placed):
+    if isinstance(codec, AnchoredCodec):
         return codec
     raise TaskMismatchError(
         f"{model} has no predictors that learn objects",
@@ -289,11 +289,11 @@ def _solid(truth: Detections) -> Detections:
     return truth.select(np.flatnonzero((truth.boxes[:, 2:] > truth.boxes[:, :2]).all(axis=1)))
 
 
-def _objects(truth: Detections, places: Predictors, answered: Tensor, matches: Tensor) -> tuple[LearnedObject, ...]:
+def _objects(truth: Detections, layout: PredictionGrid, answered: Tensor, matches: Tensor) -> tuple[LearnedObject, ...]:
     found = []
     for number in range(len(truth)):
-        box = torch.from_numpy(truth.boxes[number : number + 1]).to(places.boxes)
-        rows, overlaps = _compared(box, places, answered)
+        box = torch.from_numpy(truth.boxes[number : number + 1]).to(layout.boxes)
+        rows, overlaps = _compared(box, layout, answered)
         best = int(overlaps.argmax())
         found.append(
             LearnedObject(
@@ -308,15 +308,15 @@ def _objects(truth: Detections, places: Predictors, answered: Tensor, matches: T
     return tuple(found)
 
 
-def _compared(box: Tensor, places: Predictors, answered: Tensor) -> tuple[Tensor, Tensor]:
+def _compared(box: Tensor, layout: PredictionGrid, answered: Tensor) -> tuple[Tensor, Tensor]:
     """The predictors [M] that may learn an object [1,4], and how well each fits it [M]."""
-    if places.compared == "box":
-        return torch.arange(len(places.boxes)), box_iou(places.boxes, box)[:, 0]
+    if layout.compared == "box":
+        return torch.arange(len(layout.boxes)), box_iou(layout.boxes, box)[:, 0]
     x, y = ((box[0, :2] + box[0, 2:]) / 2).tolist()
-    cells = [places.of_cell(grid, *places.cell_of(grid, x, y)) for grid in range(len(places.grids))]
+    cells = [layout.of_cell(grid, *layout.cell_of(grid, x, y)) for grid in range(len(layout.grids))]
     rows = torch.cat([torch.arange(cell.start, cell.stop) for cell in cells])
-    own = answered if places.compared == "answer" else places.boxes
+    own = answered if layout.compared == "answer" else layout.boxes
     near = own[rows.to(own.device)].float()
-    if places.compared == "answer":
+    if layout.compared == "answer":
         return rows, box_iou(near, box)[:, 0]
     return rows, shape_iou(near[:, 2:] - near[:, :2], box[:, 2:] - box[:, :2])[:, 0]

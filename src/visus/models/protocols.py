@@ -14,7 +14,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
     from visus.ops.nms import Method
-    from visus.ops.predictors import Predictors
+    from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Batch, Detections
 
 
@@ -98,8 +98,8 @@ class Codec(Protocol):
 
 
 @runtime_checkable
-class Placed(Protocol):
-    """The codec of a detector whose predictors have places and objects to learn, which can be shown.
+class AnchoredCodec(Protocol):
+    """The codec of a detector with anchors or default boxes, whose assignment to objects can be shown.
 
     ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.nms`.
     """
@@ -114,8 +114,8 @@ class Placed(Protocol):
     def decode(self, outputs: Any) -> list[Detections]:
         """The answers, in network pixels."""
 
-    def predictors(self, outputs: Any) -> Predictors:
-        """Where the A predictors of an input are."""
+    def prediction_grid(self, outputs: Any) -> PredictionGrid:
+        """The grid of the A predictors of an input."""
 
     def assign(self, outputs: Any, encoded: Sequence[Any]) -> Tensor:
         """[N,A] int64: the object that each predictor is to learn, -1 (background) or -2 (does not count).

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from visus.errors import ShapeError
-from visus.ops.predictors import Grid
+from visus.ops.prediction_grid import Grid
 
 
 @dataclass(frozen=True, slots=True)

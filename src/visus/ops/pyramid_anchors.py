@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from visus.errors import ShapeError
-from visus.ops.predictors import Grid
+from visus.ops.prediction_grid import Grid
 
 OCTAVE = (2.0**0, 2.0 ** (1 / 3), 2.0 ** (2 / 3))
 """The sizes at one level, as multiples of its smallest (Lin et al., arXiv:1708.02002, section 4, "Anchors")."""

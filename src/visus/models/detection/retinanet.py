@@ -34,7 +34,7 @@ from visus.ops.box_coding import BoxCoding
 from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
 from visus.ops.nms import LabelledBoxes, Method, candidate_nms
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Detections
 
@@ -126,9 +126,9 @@ class RetinaNetCodec(OnePassCodec):
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
         return box_targets_of(targets, device)
 
-    def predictors(self, outputs: RetinaNetOutput) -> Predictors:
+    def prediction_grid(self, outputs: RetinaNetOutput) -> PredictionGrid:
         """The anchors."""
-        return Predictors(outputs.anchors, outputs.grids, compared="box", name="anchors")
+        return PredictionGrid(outputs.anchors, outputs.grids, compared="box", name="anchors")
 
     def assign(self, outputs: RetinaNetOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that an anchor is to answer, -1 (background) or -2 (does not count)."""

@@ -27,7 +27,7 @@ from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
@@ -94,9 +94,9 @@ class SSDCodec(BoxCodec):
         self.matching = matching
         self.negatives = negatives
 
-    def predictors(self, outputs: SSDOutput) -> Predictors:
+    def prediction_grid(self, outputs: SSDOutput) -> PredictionGrid:
         """The default boxes."""
-        return Predictors(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
+        return PredictionGrid(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
 
     def assign(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a default box learns, -1 (background) or -2 (does not count)."""

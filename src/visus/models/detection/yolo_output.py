@@ -20,7 +20,7 @@ from visus.models.detection.box_targets import BoxTargets
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 
 STRIDE = 32
 """Of the coarsest map; both sides of an input are multiples of it."""
@@ -99,7 +99,7 @@ def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor
     return Assignment(matches, rows, objects)
 
 
-def predictors(outputs: YOLOOutput) -> Predictors:
+def prediction_grid(outputs: YOLOOutput) -> PredictionGrid:
     """The anchors, each in the middle of its cell."""
     places = outputs.places
     centres, halves = (places.cells + 0.5) * places.steps, places.anchors / 2
@@ -107,7 +107,7 @@ def predictors(outputs: YOLOOutput) -> Predictors:
     grids = tuple(
         Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in places.levels
     )
-    return Predictors(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
+    return PredictionGrid(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
 
 
 class AnchorCodec(BoxCodec):
@@ -126,9 +126,9 @@ class AnchorCodec(BoxCodec):
         self.anchors = tuple(anchors)
         self.ignore = ignore
 
-    def predictors(self, outputs: YOLOOutput) -> Predictors:
+    def prediction_grid(self, outputs: YOLOOutput) -> PredictionGrid:
         """The anchors, each in the middle of its cell."""
-        return predictors(outputs)
+        return prediction_grid(outputs)
 
     def assign(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""

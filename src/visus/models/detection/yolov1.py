@@ -38,7 +38,7 @@ from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors, cell_grid
+from visus.ops.prediction_grid import Grid, PredictionGrid, cell_grid
 
 SIDE = 448
 CELLS = 7
@@ -120,12 +120,12 @@ class YOLOv1Codec(BoxCodec):
         self.coord = coord
         self.noobj = noobj
 
-    def predictors(self, outputs: YOLOv1Output) -> Predictors:
+    def prediction_grid(self, outputs: YOLOv1Output) -> PredictionGrid:
         """The boxes of the cells; none has a shape of its own before the network answers."""
         height, width = outputs.size
         step = (height / outputs.cells, width / outputs.cells)
         grid = Grid(outputs.cells, outputs.cells, outputs.confidences.shape[-1], step)
-        return Predictors(cell_grid(grid, outputs.raw.device), (grid,), compared="answer", name="cells")
+        return PredictionGrid(cell_grid(grid, outputs.raw.device), (grid,), compared="answer", name="cells")
 
     def assign(self, outputs: YOLOv1Output, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a box learns, -1 (background) or -2 (does not count).

@@ -1,4 +1,4 @@
-"""The predictors of a detector: grids of cells, with a few predictors in each cell."""
+"""The grids of a detector: cells, with a few predictors in each cell."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Grid(NamedTuple):
         return self.rows * self.columns * self.per_cell
 
 
-class Predictors(NamedTuple):
+class PredictionGrid(NamedTuple):
     """The A predictors of an input, ordered by grid, row and column.
 
     Args:
