@@ -69,7 +69,7 @@ class Dataset:
         format: the reader that made it, such as "class-folders" or "voc".
         root: the folder or file it was read from; None for a data set in memory.
         classes: from task to the class names, in the order of their ids. Its keys are the tasks that the labels allow,
-            the most specific kind of label first; the first is the default.
+            the most specific kind of label first; the first is the default. A task that names no classes has ().
         splits: from "train", "val", "test" to samples, in a fixed order. Unlabelled images: the split "predict".
         made_splits: the names of the splits that were made here and not given by the data.
         findings: what the reader noticed and mended.
@@ -132,5 +132,5 @@ class Dataset:
         sizes = " / ".join(f"{len(samples)} {name}" for name, samples in self.splits.items())
         count = len(self.classes[task])
         made = f" ({', '.join(self.made_splits)} split off here)" if self.made_splits else ""
-        named = f"{count} {'class' if count == 1 else 'classes'}"
-        return f"{task}: {named} in {self.format} layout, {sizes}{made}{self.values.describe()}"
+        named = f"{count} {'class' if count == 1 else 'classes'} in " if count else ""
+        return f"{task}: {named}{self.format} layout, {sizes}{made}{self.values.describe()}"

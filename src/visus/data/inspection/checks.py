@@ -10,6 +10,7 @@ The rules for severity:
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
   here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
   "note": their published figures are measured with them, and nobody may repair a benchmark.
+- Data without labels, or without a split named "train", are a "stop": there is nothing to learn.
 - A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
 - All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
 """
@@ -147,7 +148,8 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Prog
         except BaseException:
             pool.shutdown(cancel_futures=True)  # otherwise an interruption would wait for every image
             raise
-    findings = _unusable(examined)
+    findings = _nothing_to_learn(dataset)
+    findings += _unusable(examined)
     findings += _of_boxes(examined)
     findings += _of_images(examined)
     findings += copy_findings(dataset, entries, copies)
@@ -194,6 +196,20 @@ def _examine(
         if task in sample.targets and image.size is not None and not image.fault
     }
     return _Examined(split, sample, image, targets)
+
+
+def _nothing_to_learn(dataset: Dataset) -> list[Finding]:
+    """What a training would lack: labels, or images to train on."""
+    count = sum(len(samples) for samples in dataset.splits.values())
+    if not dataset.tasks:
+        labels = "captions, which no task of visus learns from" if dataset.format == "captions" else "no labels"
+        message = f"the {count} images have {labels}: a training needs classes, boxes, points or masks"
+        return [Finding("no-labels", "stop", message, count)]
+    if not dataset.splits.get("train"):
+        present = " and ".join(name for name, samples in dataset.splits.items() if samples) or "none with images"
+        message = f"no images to train on: a training needs a split named train; the splits here: {present}"
+        return [Finding("no-training-images", "stop", message, 1)]
+    return []
 
 
 def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
