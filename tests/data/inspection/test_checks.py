@@ -323,7 +323,7 @@ def test_wrong_suffixes(tmp_path: Path, format: str, suffixes: tuple[str, ...], 
     assert summary(found) == {"wrong-extension": ("note", 1, (samples[-1].id,))}
 
 
-# --- boxes: targets made by hand, which no reader has mended
+# --- boxes: targets made by hand, which no reader has repaired
 
 FAULTY_BOXES = [
     ("box-outside", (10, 10, 80, 40), [(10, 10, 64, 40)]),
@@ -336,16 +336,18 @@ FAULTY_BOXES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "box", "mended"), FAULTY_BOXES)
-def test_faulty_boxes_are_found_and_mended(kind: str, box: tuple[float, ...], mended: list[tuple[float, ...]]) -> None:
+@pytest.mark.parametrize(("kind", "box", "repaired"), FAULTY_BOXES)
+def test_faulty_boxes_are_found_and_repaired(
+    kind: str, box: tuple[float, ...], repaired: list[tuple[float, ...]]
+) -> None:
     sound = (1.0, 2.0, 30.0, 40.0)
     dataset = dataset_of({"train": [*good_boxes(), boxes(sound, box, of=1)]}, "detection")
     found = check(dataset)
     assert summary(found) == {kind: ("repair", 1, ("train/3",))}
     after = repair(dataset, found).split("train")[3].target("detection")
     assert isinstance(after, Detections)
-    assert after.boxes.tolist() == [list(sound), *map(list, mended)]
-    assert after.labels.tolist() == [1] * (1 + len(mended))
+    assert after.boxes.tolist() == [list(sound), *map(list, repaired)]
+    assert after.labels.tolist() == [1] * (1 + len(repaired))
     assert check(repair(dataset, found)) == []
     before = dataset.split("train")[3].target("detection")
     assert isinstance(before, Detections)
@@ -612,7 +614,7 @@ def test_two_thousand_small_jpegs_take_seconds(tmp_path: Path) -> None:
     assert summary(found)["duplicate"][1] == 1960
 
 
-# --- real data: nothing stops a training, nothing is mended that need not be
+# --- real data: nothing stops a training, nothing is repaired that need not be
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
