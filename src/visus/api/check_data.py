@@ -9,7 +9,7 @@ from typing import Any
 from visus.data.dataset import Dataset, Finding
 from visus.workflow.folders import make_folder
 
-_MARK = {"stop": "STOPS A TRAINING", "repair": "mended", "note": "note"}
+_MARK = {"stop": "STOPS A TRAINING", "repair": "repaired", "note": "note"}
 
 
 @dataclass(frozen=True, slots=True)

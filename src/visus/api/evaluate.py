@@ -151,7 +151,7 @@ def _info(model: str | Path | Model) -> Any:
 
 
 def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progress: Progress) -> Sequence[Sample]:
-    """The images of a split that can be judged, mended as for a training, which said the same of its own data."""
+    """The images of a split that can be judged, repaired as for a training, which said the same of its own data."""
     from visus.data.inspection.checks import check_before_training, repair
 
     given = dataset.split(split)
@@ -171,7 +171,7 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
             remedy="visus data check lists each",
         )
     for reason in reasons if lost else ():
-        progress.say(f"mended: {reason}")
+        progress.say(f"repaired: {reason}")
     return kept
 
 

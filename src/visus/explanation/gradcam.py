@@ -157,7 +157,9 @@ def _name(prediction: Value) -> str:
     """Names what is explained, in words."""
     names = prediction.mentions()
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
-    return ", ".join(names[:NAMED_CLASSES]) + more if names else "nothing found"
+    if not names:
+        return "nothing found" if prediction.classes else prediction.words()
+    return ", ".join(names[:NAMED_CLASSES]) + more
 
 
 @contextmanager

@@ -246,7 +246,7 @@ def _apply(
     own: State = target.state_dict()
     heads = tuple(f"{name}." for name in getattr(target, "head", ()))
     # A backbone has no head, and its file more than it needs.
-    unused = () if heads else tuple(f"{name}." for name in getattr(target, "after_features", ()))
+    unused = () if heads else tuple(f"{name}." for name in getattr(target, "classifier_modules", ()))
     state = {name: value for name, value in state.items() if name in own or not name.startswith(unused)}
     missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
     foreign = [name for name in state if name not in own]

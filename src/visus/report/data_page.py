@@ -45,7 +45,7 @@ def write_data_report(
         markup.tiles(
             [
                 *((f"{len(samples):,}", f"{name} images", _made(dataset, name)) for name, samples in splits.items()),
-                (str(len(classes)), "class" if len(classes) == 1 else "classes", ""),
+                *([(str(len(classes)), "class" if len(classes) == 1 else "classes", "")] if classes else []),
             ]
         ),
         findings_section([finding.to_dict() for finding in findings]),

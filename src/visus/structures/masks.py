@@ -141,6 +141,22 @@ class Masks:
         planes = (move.maps(mask.view(np.uint8), 0, "constant").astype(bool) for mask in self)
         return Masks.from_planes(planes, move.size)
 
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[Masks, tuple[int, int]]], size: tuple[int, int]) -> Masks:
+        """The masks of several images that lie in one image.
+
+        Args:
+            parts: the masks of each image, and the (row, column) of its upper left corner in the whole image.
+            size: (height, width) of the whole image, which holds every part.
+        """
+        crops, windows = [], []
+        for masks, (top, left) in parts:
+            for i in range(len(masks)):
+                (rows, columns), mask = masks.pasted(i)
+                crops.append(mask)
+                windows.append((left + columns.start, top + rows.start, left + columns.stop, top + rows.stop))
+        return cls(tuple(crops), np.asarray(windows, np.float64).reshape(-1, 4), size)
+
     def iou(self, others: Masks) -> NDArray[np.float64]:
         """[N,M]: intersection over union with the masks of other objects of the same image; 0 for two empty masks."""
         shared = np.zeros((len(self), len(others)))

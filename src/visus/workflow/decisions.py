@@ -286,4 +286,4 @@ def with_own_anchors(
 
 def repairs(findings: tuple[Finding, ...]) -> list[str]:
     """A line for each fault that was repaired."""
-    return [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
+    return [f"repaired: {finding.message}" for finding in findings if finding.severity == "repair"]

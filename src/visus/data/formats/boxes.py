@@ -20,7 +20,7 @@ BOX_FAULTS: Mapping[str, str] = {
 """Kind of fault -> what is said of it."""
 
 
-def mend_boxes(
+def repair_and_tally(
     boxes: NDArray[np.float64], size: tuple[float, float], tally: Tally, name: str, *, tolerance: float = TOLERANCE
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Boxes that lie in their image and have an area.

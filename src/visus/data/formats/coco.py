@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
@@ -272,12 +272,12 @@ def _image_objects(
 ) -> Objects:
     boxes = np.asarray([_box(item.get("bbox")) for item, _ in items], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    mended, kept = mend_boxes(boxes, size, tally, name)
+    repaired, kept = repair_and_tally(boxes, size, tally, name)
     outlines = tuple(_outline(items[i][0].get("segmentation")) for i in kept)
     return Objects(
         image=image,
         classes=classes,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([items[i][1] for i in kept], np.int64),
         ignored=np.asarray([bool(items[i][0].get("iscrowd", 0)) for i in kept], bool),
         outlines=outlines if any(outline is not None for outline in outlines) else None,

@@ -22,7 +22,7 @@ class Reading:
     Args:
         classes: from task to class names; the first task is the default (see ``Dataset.classes``).
         splits: "train", "val", "test" as given, or only :data:`ALL`; "predict" for unlabelled images.
-        findings: what was noticed and mended.
+        findings: what was noticed and repaired.
     """
 
     classes: Mapping[str, tuple[str, ...]]

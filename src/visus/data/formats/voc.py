@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
@@ -247,11 +247,11 @@ def _detections(
         message = "{count} boxes have their corners swapped; swapped back"
         tally.add("box-swapped", "repair", message, name, int(swapped.sum()))
     places = np.flatnonzero(known)
-    mended, kept = mend_boxes(np.concatenate([low - 1, high], axis=1)[places], size, tally, name)
+    repaired, kept = repair_and_tally(np.concatenate([low - 1, high], axis=1)[places], size, tally, name)
     kept = places[kept]
     return Detections(
         classes=classes,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([ids[item.names[i]] for i in kept], np.int64),
         size=size,
         ignored=np.asarray([item.difficult[i] for i in kept], bool),

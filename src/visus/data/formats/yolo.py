@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.class_lists import fill_gaps, read_lines
 from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing, split_name
@@ -256,14 +256,14 @@ def _objects(
             message = f"{{count}} labels are of a class number that is not declared (0..{len(names) - 1})"
             tally.add("unknown-class", "stop", message, f"{listing.name_of(label)}: {int(row[0])}")
     boxes = np.asarray([_box(row) for row in known], np.float64).reshape(-1, 4)
-    mended, kept = mend_boxes(boxes, (1.0, 1.0), tally, listing.name_of(label), tolerance=_ROUNDING)
+    repaired, kept = repair_and_tally(boxes, (1.0, 1.0), tally, listing.name_of(label), tolerance=_ROUNDING)
     outlines: tuple[Outline | None, ...] = tuple(
         (np.asarray(known[i][1:], np.float64).reshape(-1, 2),) if len(known[i]) > 5 else None for i in kept
     )
     return Objects(
         image=FileImage(image),
         classes=names,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([int(known[i][0]) for i in kept], np.int64),
         outlines=outlines if any(outline is not None for outline in outlines) else None,
     )

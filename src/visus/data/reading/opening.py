@@ -20,7 +20,7 @@ from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 from visus.structures.extensions import load_object
-from visus.structures.task_cards import TASKS, task_card
+from visus.structures.task_cards import TASKS, TaskCard, task_card
 
 _DEEPEST = 3  # folders that hold nothing but one folder are entered this often
 _ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
@@ -68,8 +68,8 @@ def open_data(
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
         dataset = _open_path(Path(source), format)
-    if task is not None and task not in dataset.tasks and (derive := task_card(task).derive):
-        dataset = load_object(derive)(dataset)
+    if task is not None and task not in dataset.tasks:
+        dataset = _with_task(dataset, task_card(task))
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
@@ -77,6 +77,16 @@ def open_data(
     if task is not None:
         _check_classes(dataset, task)
     return _with_values(_split(dataset, task, seed))
+
+
+def _with_task(dataset: Dataset, card: TaskCard) -> Dataset:
+    """The data set with one more task, where the labels of others imply it or it needs no labels at all."""
+    if card.derive:
+        derived: Dataset = load_object(card.derive)(dataset)
+        return derived
+    if card.supervised or card.names:
+        return dataset
+    return replace(dataset, classes={**dataset.classes, card.name: ()})
 
 
 def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str, str]) -> Dataset:
@@ -269,12 +279,12 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
 
 
 def _check_classes(dataset: Dataset, task: str) -> None:
-    classes = dataset.classes[task]
-    if len(classes) < task_card(task).least_classes:
+    classes, card = dataset.classes[task], task_card(task)
+    if card.names and len(classes) < card.least_classes:
         raise DataError(
-            f"{dataset.name} has one class only",
-            expected="images of at least two classes",
-            got=", ".join(classes),
+            f"{dataset.name} has one class only" if classes else f"{dataset.name} names no {card.names}",
+            expected=f"at least {card.least_classes} {card.names}",
+            got=", ".join(classes) or "none",
             remedy="add a second class; if these images are not labelled, give their own folder instead",
         )
 
@@ -282,6 +292,8 @@ def _check_classes(dataset: Dataset, task: str) -> None:
 def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
     """The splits that are missing; see :func:`open_data`."""
     splits: Mapping[str, Sequence[Sample]] = dataset.splits
+    if set(splits) == {"predict"} and task is not None and not task_card(task).supervised:
+        splits = {ALL: splits["predict"]}  # images without labels are what such a task learns from
     if "predict" in splits:
         return dataset
     if ALL in splits or set(splits) == {"train"}:

@@ -90,7 +90,7 @@ class VGG(nn.Module):
 
     channels: Mapping[int, int] = {1: 64, 2: 128, 4: 256, 8: 512, 16: 512}
     head: tuple[str, ...] = ("classifier.6",)
-    after_features: tuple[str, ...] = ("pool5", "avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("pool5", "avgpool", "classifier")
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ class BoxCodec(OnePassCodec):
         names = tuple(str(k) for k in range(scores.shape[-1]))
         answers = []
         for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-            found = multiclass_nms(
+            best = multiclass_nms(
                 boxes,
                 image_scores,
                 outputs.size,
@@ -77,6 +77,6 @@ class BoxCodec(OnePassCodec):
                 keep=self.keep,
                 method=self.suppression,
             )
-            places, labels, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, labels, outputs.size, scores=values))
+            best_boxes, labels, values = (part.detach().cpu().numpy() for part in best)
+            answers.append(Detections(names, best_boxes, labels, outputs.size, scores=values))
         return answers

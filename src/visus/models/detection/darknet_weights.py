@@ -136,7 +136,7 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
             known.append((f"{type(network).__name__}'s", count(order)))
             if known[-1][1] == len(file.values):
                 return Fitted("network", False, state_of(file, order))
-        behind = tuple(f"{name}." for name in getattr(network, "after_features", ()))
+        behind = tuple(f"{name}." for name in getattr(network, "classifier_modules", ()))
         order = [slot for slot in slots(published) if not slot.name.startswith(behind or ("-",))]
         known.append((f"{type(network).__name__}'s first layers", count(order)))
         if behind and known[-1][1] == len(file.values):

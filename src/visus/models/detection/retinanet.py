@@ -185,15 +185,15 @@ class RetinaNetCodec(OnePassCodec):
         for n in range(len(outputs.logits)):
             parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
             boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-            found = candidate_nms(
+            best = candidate_nms(
                 LabelledBoxes(clip_boxes_to_image(boxes, outputs.size), labels, scores),
                 iou_threshold=self.overlap,
                 keep=self.keep,
                 method=self.suppression,
                 confidence=self.confidence,
             )
-            places, kinds, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, kinds, outputs.size, scores=values))
+            best_boxes, best_labels, values = (part.detach().cpu().numpy() for part in best)
+            answers.append(Detections(names, best_boxes, best_labels, outputs.size, scores=values))
         return answers
 
     def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> LabelledBoxes:
@@ -202,9 +202,9 @@ class RetinaNetCodec(OnePassCodec):
         # compared as logits: few of the many values need a sigmoid
         above = torch.nonzero(values > math.log(self.confidence / (1 - self.confidence))).flatten()
         scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
-        places = above[chosen]
-        rows = places // logits.shape[1]
-        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
+        pairs = above[chosen]  # numbers anchor * K + class
+        rows = pairs // logits.shape[1]
+        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), pairs % logits.shape[1], scores)
 
 
 class RetinaNet(nn.Module):

@@ -100,9 +100,11 @@ class SSDCodec(BoxCodec):
 
     def assign(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a default box learns, -1 (background) or -2 (does not count)."""
-        places = outputs.default_boxes
         return torch.stack(
-            [match(targets.boxes, places, threshold=self.matching, ignored=targets.ignored) for targets in encoded]
+            [
+                match(targets.boxes, outputs.default_boxes, threshold=self.matching, ignored=targets.ignored)
+                for targets in encoded
+            ]
         )
 
     def targets(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> tuple[Tensor, Tensor]:

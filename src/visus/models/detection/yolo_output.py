@@ -36,19 +36,19 @@ class YOLOOutput(NamedTuple):
 
     Args:
         values: [N,A,5+K]: tx, ty, tw, th, the logit of an object, the logits of the classes.
-        places: the predictors.
+        cell_boxes: the cells and anchors of the predictors.
         size: (height, width) of the input.
         exclusive: whether an object has one class (softmax), or each class is asked for on its own (sigmoid).
     """
 
     values: Tensor
-    places: CellBoxes
+    cell_boxes: CellBoxes
     size: tuple[int, int]
     exclusive: bool
 
     def boxes(self) -> Tensor:
         """[N,A,4] xyxy in network pixels, not clipped."""
-        return self.places.decode(self.values[..., :4].float())
+        return self.cell_boxes.decode(self.values[..., :4].float())
 
     def scores(self) -> Tensor:
         """[N,A,K] in [0, 1]: the probability of an object, times that of its class."""
@@ -85,14 +85,14 @@ class Assignment(NamedTuple):
 
 def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor, *, ignore: float) -> Assignment:
     """Brings the objects of an image and its predictors together; nothing here has a gradient."""
-    places = outputs.places
-    matches = torch.full((len(places.cells),), BACKGROUND, dtype=torch.int64, device=places.cells.device)
+    cell_boxes = outputs.cell_boxes
+    matches = torch.full((len(cell_boxes.cells),), BACKGROUND, dtype=torch.int64, device=cell_boxes.cells.device)
     if len(targets.boxes) == 0:
         return Assignment(matches, matches[:0], matches[:0])
     with torch.no_grad():
-        predicted = places.decode(outputs.values[image, :, :4].float())
+        predicted = cell_boxes.decode(outputs.values[image, :, :4].float())
         objects = torch.nonzero(~targets.ignored).flatten()
-        rows = places.responsible(targets.boxes[objects], anchors)
+        rows = cell_boxes.responsible(targets.boxes[objects], anchors)
         matches.scatter_reduce_(0, rows, objects, "amax")
         near = box_iou(predicted, targets.boxes).amax(1) > ignore
         matches = matches.masked_fill(near & (matches < 0), NEUTRAL)
@@ -101,11 +101,11 @@ def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor
 
 def prediction_grid(outputs: YOLOOutput) -> PredictionGrid:
     """The anchors, each in the middle of its cell."""
-    places = outputs.places
-    centres, halves = (places.cells + 0.5) * places.steps, places.anchors / 2
+    cell_boxes = outputs.cell_boxes
+    centres, halves = (cell_boxes.cells + 0.5) * cell_boxes.steps, cell_boxes.anchors / 2
     height, width = outputs.size
     grids = tuple(
-        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in places.levels
+        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in cell_boxes.levels
     )
     return PredictionGrid(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
 
@@ -136,7 +136,7 @@ class AnchorCodec(BoxCodec):
 
     def assigned(self, outputs: YOLOOutput, image: int, targets: BoxTargets) -> Assignment:
         """The objects of an image and its predictors."""
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
+        anchors = outputs.cell_boxes.anchors.new_tensor(self.anchors)
         return assign(outputs, image, targets, anchors, ignore=self.ignore)
 
 

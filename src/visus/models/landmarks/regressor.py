@@ -82,8 +82,8 @@ class LandmarkCodec(OnePassCodec):
         scores = outputs.visible.float().sigmoid().detach().cpu().numpy()
         names = tuple(str(k) for k in range(scores.shape[1]))
         return [
-            Landmarks(names, places, values >= 0.5, outputs.size, scores=values)
-            for places, values in zip(points, scores, strict=True)
+            Landmarks(names, xy, values >= 0.5, outputs.size, scores=values)
+            for xy, values in zip(points, scores, strict=True)
         ]
 
 

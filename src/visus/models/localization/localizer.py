@@ -129,8 +129,8 @@ class LocalizerCodec(OnePassCodec):
         names = tuple(str(k) for k in range(self.classes))
         arrays = [part.detach().cpu().numpy() for part in (corners, labels, best)]
         return [
-            Detections(names, places, ids, outputs.size, scores=values)
-            for places, ids, values in zip(*arrays, strict=True)
+            Detections(names, boxes, ids, outputs.size, scores=values)
+            for boxes, ids, values in zip(*arrays, strict=True)
         ]
 
 
