@@ -287,7 +287,7 @@ def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path) -> Non
     if found.predictors.compared == "box":
         assert all(f"{count:,}" in section for count in found.counts().values() if count)
     if name == "yolov1":
-        _, row, column = found.predictors.place(int(found.objects[0].predictors[0]))
+        _, row, column = found.predictors.position(int(found.objects[0].predictors[0]))
         assert f"is in row {row} and column {column}" in section
     with Image.open(DOCS / "images" / f"targets-{name}.jpg") as picture:
         assert picture.width == 22 + 2 * (560 + 22)  # four panels

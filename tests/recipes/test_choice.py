@@ -10,7 +10,7 @@ import pytest
 
 from visus.engine.recipe import Recipe
 from visus.errors import RecipeError
-from visus.models.building import checked_options, load_builder
+from visus.models.building import load_builder, validate_options
 from visus.models.card import Card
 from visus.models.catalog import CARDS, find
 from visus.recipes.choice import (
@@ -103,7 +103,7 @@ def test_every_detectors_own_recipe_has_options_that_it_takes() -> None:
     ):
         card = find(name)
         recipe = choose_recipe(card, PHOTOS, pretrained=False)
-        checked_options(card, load_builder(card), recipe.model_options)
+        validate_options(card, load_builder(card), recipe.model_options)
     assert choose_recipe(find("retinanet+resnet18"), PHOTOS, pretrained=False).model_options["match_best"]
     assert choose_recipe(find("ssd+resnet18"), PHOTOS, pretrained=False).model_options == {"scales": "coco"}
     assert choose_recipe(find("ssd"), PHOTOS, pretrained=False).model_options == {}

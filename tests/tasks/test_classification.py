@@ -165,7 +165,7 @@ def test_a_network_of_another_width_is_refused() -> None:
     for call in (lambda: task.losses(Mean(4), batch), lambda: task.predict(Mean(2), batch)):
         with pytest.raises(ShapeError, match=r"classes=3"):
             call()
-    with pytest.raises(ShapeError, match="one value an image and class"):
+    with pytest.raises(ShapeError, match="one value for each image and class"):
         task.score(Mean(), torch.zeros(8, 1), task.predict(Mean(), batch))
 
 

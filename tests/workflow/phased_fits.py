@@ -66,7 +66,7 @@ def phases(kill: Killer) -> list[Phase]:
         loader.kill = kill
         has_begun = (context.folder / "config.yaml").is_file()
         run = RunFolder.open(context.folder) if has_begun else RunFolder.begin(context.folder, RECIPE, command=[])
-        fit(trained, [task_update(trained, TinyTask())], loader, RECIPE, ready=ready, run=run, resume=True)
+        fit(trained, [task_update(trained, TinyTask())], loader, RECIPE, to_device=ready, run=run, resume=True)
         run.close()
         write_tensors(context.folder / "network.safetensors", trained.state_dict(), {})
         return Artefact.of("network", "network", context.folder, ["network.safetensors"])

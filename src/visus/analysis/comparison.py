@@ -16,7 +16,7 @@ from typing import Any, Literal
 from visus.analysis import tables
 from visus.analysis.line import Line
 from visus.analysis.summary import Summary
-from visus.analysis.writing import written
+from visus.analysis.writing import write_text
 from visus.errors import UsageError
 
 Change = Literal["same", "changed", "left", "right"]
@@ -120,7 +120,7 @@ class Comparison:
             raise UsageError(
                 f"unknown file format: {file}", expected=".txt, .csv or .json for a comparison", got=path.suffix
             )
-        return written(path, forms[path.suffix]())
+        return write_text(path, forms[path.suffix]())
 
     def __str__(self) -> str:
         rows = [("", self.left.name, self.right.name, "what differs")]

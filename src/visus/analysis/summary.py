@@ -13,7 +13,7 @@ from torch import nn
 from visus.analysis import tables
 from visus.analysis.line import Line
 from visus.analysis.recorder import record
-from visus.analysis.writing import written
+from visus.analysis.writing import write_text
 from visus.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Summary:
             return self.draw().save(path)
         else:
             raise UsageError(f"unknown file format: {file}", expected=".txt, .csv, .json or .svg", got=path.suffix)
-        return written(path, text)
+        return write_text(path, text)
 
     def draw(self) -> Diagram:
         """Draws the network: volumes in a row or in a U, or boxes and arrows if the network branches."""

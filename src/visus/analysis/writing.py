@@ -7,7 +7,7 @@ from pathlib import Path
 from visus.errors import DiskError
 
 
-def written(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str) -> Path:
     """Writes the text to the path, and returns the path.
 
     Raises:

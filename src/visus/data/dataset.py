@@ -10,8 +10,11 @@ from typing import Any, Literal
 from visus.data.pixels.intensity import PixelValues
 from visus.errors import DataError, TaskMismatchError
 from visus.structures import Sample
+from visus.structures.task_cards import task_card
 
 Severity = Literal["stop", "repair", "note"]
+
+_SINGULAR = {"classes": "class", "points": "point", "words": "word", "identities": "identity"}
 
 MOST_EXAMPLES = 20
 """As many file names are shown for one finding."""
@@ -132,5 +135,6 @@ class Dataset:
         sizes = " / ".join(f"{len(samples)} {name}" for name, samples in self.splits.items())
         count = len(self.classes[task])
         made = f" ({', '.join(self.made_splits)} split off here)" if self.made_splits else ""
-        named = f"{count} {'class' if count == 1 else 'classes'} in " if count else ""
+        noun = task_card(task).names
+        named = f"{count} {_SINGULAR[noun] if count == 1 else noun} in " if noun else ""
         return f"{task}: {named}{self.format} layout, {sizes}{made}{self.values.describe()}"

@@ -43,14 +43,15 @@ def build(
         UnknownModelError: for a backbone that does not exist, or a model that takes none.
     """
     if backbone is not None and backbone not in (card.backbone, card.backbone.partition("@")[0]):
-        card = catalog.compose(catalog.standing(card), catalog.find(backbone))
+        card = catalog.compose(catalog.backbone_edition(card), catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels
-    for what, number in (("classes", classes), ("input channels", in_channels)):
-        if number < 1:
-            raise TaskMismatchError(f"a network needs {what}", expected="1 or more", got=str(number))
+    least_classes = 1 if card.classes else 0  # a network that names nothing is built for no class
+    for what, number, least in (("classes", classes, least_classes), ("input channels", in_channels, 1)):
+        if number < least:
+            raise TaskMismatchError(f"a network needs {what}", expected=f"{least} or more", got=str(number))
     builder = load_builder(card)
-    arguments = {"classes": classes, "in_channels": in_channels, **checked_options(card, builder, options)}
+    arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:
         arguments["backbone"] = build_backbone(card.backbone, in_channels)
     return builder(**arguments)
@@ -73,8 +74,8 @@ def known_options(card: Card) -> dict[str, Any]:
     return {name: card.options.get(name, p.default) for name, p in parameters.items() if name not in _FIXED}
 
 
-def checked_options(card: Card, builder: Callable[..., nn.Module], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The edition's options with ``options`` over them, each of the type that the builder's signature declares.
+def validate_options(card: Card, builder: Callable[..., nn.Module], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The edition's options, replaced by ``options``, each converted to the type in the builder's signature.
 
     Raises:
         RecipeError: for an unknown option, or a value that is not of its type.

@@ -52,7 +52,7 @@ def read_caffe(path: Path) -> dict[str, NDArray[np.float32]]:
             f"{path.name} is no whole Caffe file",
             expected="a NetParameter message, as Caffe writes it",
             got=f"{len(content):,} bytes: {error}",
-            remedy="bring the file again: it is truncated, or not a .caffemodel",
+            remedy="download the file again: it is truncated, or not a .caffemodel",
         ) from None
     if not arrays:
         raise WeightsError(

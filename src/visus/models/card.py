@@ -45,7 +45,7 @@ class WeightsFile:
         name: the file's name in the cache folder.
         sha256: all 64 hexadecimal digits, or the leading ones that its publisher states; "" for a file of the Hugging
             Face hub, which states it when the file is fetched.
-        url: where it is published; "" when it can only be brought by hand.
+        url: where it is published; "" when people must download it themselves.
         trained_on: the data set, such as "ImageNet-1k".
         licence: as its publisher states it.
         metrics: published figures of these weights, as fractions.
@@ -82,7 +82,7 @@ class Card:
         year: of the publication.
         paper: authors, title, venue, and the table or figure that is built.
         input: the paper's own (channels, height, width).
-        classes: the paper's own number of classes (without background).
+        classes: the paper's own number of classes (without background); 0 for a network that names nothing.
         parameters: exact count of trainable values at the paper's classes and input.
         macs: exact multiply-accumulates of convolutions and linear layers for one image, or None if not published.
         preprocessing: the paper's, or that of the weights.

@@ -55,11 +55,11 @@ def find(name: str, *, pretrained: bool = False) -> Card:
     if not plus:
         return _find_one(model, pretrained=pretrained)
     card = _find_one(model, pretrained=False)
-    return compose(card if "@" in model else standing(card), _find_one(backbone, pretrained=pretrained))
+    return compose(card if "@" in model else backbone_edition(card), _find_one(backbone, pretrained=pretrained))
 
 
-def standing(card: Card) -> Card:
-    """The edition of a model that takes a backbone: ``card`` itself if it does, or if none does."""
+def backbone_edition(card: Card) -> Card:
+    """The edition of this model that takes a backbone; ``card`` itself if it takes one, or if no edition does."""
     if card.takes_backbone:
         return card
     return next((other for other in editions(card.name) if other.takes_backbone), card)
@@ -88,7 +88,7 @@ def compose(card: Card, backbone: Card) -> Card:
         )
     own, theirs = card.preprocessing, backbone.preprocessing
     model = card.name.partition("+")[0]
-    if "+" not in card.name and card is not standing(editions(card.name)[0]):
+    if "+" not in card.name and card is not backbone_edition(editions(card.name)[0]):
         model = card.full_name
     return replace(
         card,

@@ -1,4 +1,4 @@
-"""Published files of weights in a cache folder that fills itself. Loads no torch."""
+"""Downloads published files of weights into a cache folder. Loads no torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 
 def cache_folder() -> Path:
-    """The folder for what visus fetches: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
+    """The folder for downloaded files: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
     own = os.environ.get("VISUS_CACHE")
     if own:
         return Path(own).expanduser()
@@ -29,10 +29,10 @@ def cache_folder() -> Path:
 
 
 def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
-    """A published file in the cache folder, brought there first if need be; its hash is checked in any case.
+    """The path of a published file in the cache folder; downloads the file if it is missing, and checks its hash.
 
-    The hash is the card's. Where the card has none, it is the one that the hub states when the file is fetched, and
-    that is written beside the file; a ``.safetensors`` file without either, brought by hand, is taken as it is.
+    The hash is the card's. Where the card has none, the hub states the hash at the download, and a small file beside
+    the weights keeps it. A ``.safetensors`` file with neither hash, which a person copied there, is taken unchecked.
 
     Raises:
         WeightsError: offline, not published for download, or of another hash.
@@ -40,10 +40,10 @@ def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
     """
     path = cache_folder() / "weights" / file.name
     if path.exists():
-        return _checked(path, file)
+        return _verify(path, file)
     if not file.url:
         raise WeightsError(
-            f"the weights {file.name} must be brought by hand",
+            f"the weights {file.name} have no download address",
             expected=f"{path} with SHA-256 {file.sha256} ({file.licence})",
             got="no such file",
             remedy=f"copy {file.name} into {path.parent}, or name it: --weights FILE, or use --weights none",
@@ -53,19 +53,19 @@ def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{file.name}.", delete=False) as partial:
             temporary = Path(partial.name)
             try:
-                expected = file.sha256 or _stated_hash(file, path)
-                found = _download(file, path, partial, progress)
-                if not found.startswith(expected):
+                expected = file.sha256 or _request_hash(file, path)
+                actual = _download(file, path, partial, progress)
+                if not actual.startswith(expected):
                     raise WeightsError(
-                        f"what came from {file.url} is not the published file",
+                        f"the file from {file.url} is not the published one",
                         expected=f"SHA-256 {expected}",
-                        got=f"SHA-256 {found}",
-                        remedy=f"try again, bring the file to {path}, or use --weights none",
+                        got=f"SHA-256 {actual}",
+                        remedy=f"try again, copy the file to {path}, or use --weights none",
                     )
                 partial.flush()
                 os.fsync(partial.fileno())
                 if not file.sha256:
-                    _note(path).write_text(expected + "\n", encoding="ascii")
+                    _hash_file(path).write_text(expected + "\n", encoding="ascii")
                 temporary.replace(path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -78,44 +78,44 @@ def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
     return path
 
 
-def _note(path: Path) -> Path:
-    """Where the hash stands that the hub stated."""
+def _hash_file(path: Path) -> Path:
+    """The file that keeps the hash which the hub stated."""
     return path.with_name(f"{path.name}.sha256")
 
 
-def _checked(path: Path, file: WeightsFile) -> Path:
-    """A cached file whose hash is the expected one."""
+def _verify(path: Path, file: WeightsFile) -> Path:
+    """The path of a cached file; raises WeightsError if its hash is not the expected one."""
     expected = file.sha256
-    if not expected and _note(path).exists():
-        expected = _note(path).read_text(encoding="ascii", errors="replace").strip()
+    if not expected and _hash_file(path).exists():
+        expected = _hash_file(path).read_text(encoding="ascii", errors="replace").strip()
     if not expected and path.suffix != ".safetensors":
         raise WeightsError(
-            f"nobody states a hash for {path}",
+            f"the hash of {path} is unknown",
             expected="a .safetensors file, which cannot hold code",
             got=path.suffix or "no suffix",
-            remedy=f"delete {path}, and it is fetched again",
+            remedy=f"delete {path}; visus then downloads it again",
         )
-    found = _sha256(path)
-    if not found.startswith(expected):
-        again = ", and it is fetched again" if file.url else f", and bring {file.name}"
+    actual = _sha256(path)
+    if not actual.startswith(expected):
+        again = "; visus then downloads it again" if file.url else f", and copy {file.name} there"
         raise WeightsError(
             f"the cached weights {path} are corrupt or not the published ones",
             expected=f"SHA-256 {expected}",
-            got=f"SHA-256 {found}",
+            got=f"SHA-256 {actual}",
             remedy=f"delete {path}{again}",
         )
     return path
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
-    """Follows no redirection: the hub states the hash in its own answer, not in that of the server it points to."""
+    """Follows no redirection: only the hub's own answer states the hash."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         return None
 
 
-def _stated_hash(file: WeightsFile, path: Path) -> str:
-    """The SHA-256 that the Hugging Face hub states for a large file, in the header X-Linked-ETag of its answer."""
+def _request_hash(file: WeightsFile, path: Path) -> str:
+    """The SHA-256 of a large file as the Hugging Face hub states it in the header X-Linked-ETag."""
     request = urllib.request.Request(file.url, method="HEAD")
     try:
         with urllib.request.build_opener(_StayHere).open(request, timeout=30) as answer:
@@ -129,16 +129,16 @@ def _stated_hash(file: WeightsFile, path: Path) -> str:
     stated = (headers.get("X-Linked-ETag") or headers.get("ETag") or "").strip('W/"')
     if not re.fullmatch(r"[0-9a-f]{64}", stated):
         raise WeightsError(
-            f"{file.url} states no SHA-256, so what came could not be checked",
+            f"{file.url} states no SHA-256, so the file cannot be checked",
             expected="the header X-Linked-ETag with 64 hexadecimal digits",
             got=stated or "none",
-            remedy=f"bring the file to {path}, or use --weights none",
+            remedy=f"copy the file to {path}, or use --weights none",
         )
     return stated
 
 
 def _download(file: WeightsFile, path: Path, to: Any, progress: Progress | None) -> str:
-    """Writes a file's bytes and gives their SHA-256."""
+    """Downloads a file into ``to`` and returns its SHA-256."""
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(file.url, timeout=30) as answer:
@@ -158,10 +158,10 @@ def _download(file: WeightsFile, path: Path, to: Any, progress: Progress | None)
 def _unreachable(file: WeightsFile, path: Path, error: Exception) -> WeightsError:
     hash_ = f" with SHA-256 {file.sha256}" if file.sha256 else ""
     return WeightsError(
-        f"cannot fetch the published weights {file.name}",
+        f"cannot download the published weights {file.name}",
         expected=f"{file.url}, or {path}{hash_}",
         got=str(getattr(error, "reason", error)),
-        remedy=f"go online, bring the file to {path}, or start without: --weights none",
+        remedy=f"go online, copy the file to {path}, or start without: --weights none",
     )
 
 

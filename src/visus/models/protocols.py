@@ -14,7 +14,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
     from visus.ops.nms import Method
-    from visus.ops.predictors import Predictors
+    from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Batch, Detections
 
 
@@ -68,11 +68,19 @@ class Backbone(Network, Protocol):
 
 
 @runtime_checkable
-class Growing(Protocol):
-    """A network that may begin with the layers of a smaller one of its family."""
+class WarmStart(Protocol):
+    """A network whose training may begin with the weights of a smaller network of its family."""
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-        """All values by name, and the names of those drawn anew; None if ``state`` is of no network to grow from."""
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """The first values of this network, from those of a smaller one.
+
+        Args:
+            state: the ``state_dict`` of a trained network.
+
+        Returns:
+            All values by name, and the names of those that were drawn at random; None if ``state`` is not of a network
+            that this one can begin with.
+        """
 
 
 class Codec(Protocol):
@@ -90,10 +98,10 @@ class Codec(Protocol):
 
 
 @runtime_checkable
-class Placed(Protocol):
-    """The codec of a detector whose predictors have places and objects to learn, which can be shown.
+class AnchoredCodec(Protocol):
+    """The codec of a detector with a grid of predictors: it says where they are, and which object each one learns.
 
-    ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.nms`.
+    ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see :mod:`visus.ops.nms`.
     """
 
     overlap: float
@@ -106,8 +114,8 @@ class Placed(Protocol):
     def decode(self, outputs: Any) -> list[Detections]:
         """The answers, in network pixels."""
 
-    def predictors(self, outputs: Any) -> Predictors:
-        """Where the A predictors of an input are."""
+    def prediction_grid(self, outputs: Any) -> PredictionGrid:
+        """The boxes and cells of the A predictors of an input."""
 
     def assign(self, outputs: Any, encoded: Sequence[Any]) -> Tensor:
         """[N,A] int64: the object that each predictor is to learn, -1 (background) or -2 (does not count).

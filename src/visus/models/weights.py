@@ -26,7 +26,7 @@ from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
 from visus.models.fetching import Progress, fetch
 from visus.models.on_meta import build_on_meta
-from visus.models.protocols import Growing
+from visus.models.protocols import WarmStart
 from visus.structures.extensions import load_object
 
 State = dict[str, Tensor]
@@ -70,8 +70,8 @@ def load_weights(
 ) -> LoadReport:
     """Loads weights into a network, all but the head when the number of classes differs.
 
-    A network that can grow from a smaller one (a VGG from configuration A) takes the file of that one too; the report
-    then names the layers that were drawn anew.
+    A network that can begin with the weights of a smaller one (a VGG with those of configuration A) takes the smaller
+    one's file too; the report then names the layers that were drawn at random.
 
     Args:
         network: as built from ``card``, with any number of classes, and 1 or 3 channels.
@@ -110,8 +110,8 @@ def load_weights(
     part = "backbone" if prefix_backbone else conversion.part
     target = _backbone_of(network, card) if part == "backbone" else network
     drawn: frozenset[str] = frozenset()
-    if isinstance(target, Growing) and (grown := target.grown_from(state)) is not None:
-        state, drawn = grown
+    if isinstance(target, WarmStart) and (initial := target.initial_state_from(state)) is not None:
+        state, drawn = initial
     left_random, adapted, loaded = _apply(target, state, path, is_partial=conversion.is_partial)
     return LoadReport(path, part, loaded - len(drawn), (*left_random, *sorted(drawn)), adapted)
 
@@ -155,7 +155,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
         f"cannot read the weights file {path}",
         expected=".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only",
         got=(str(error).splitlines() or [type(error).__name__])[0][:200],
-        remedy="bring the file again: it is truncated, or not a file of weights",
+        remedy="download the file again: it is truncated, or not a file of weights",
     )
 
 
@@ -246,7 +246,7 @@ def _apply(
     own: State = target.state_dict()
     heads = tuple(f"{name}." for name in getattr(target, "head", ()))
     # A backbone has no head, and its file more than it needs.
-    unused = () if heads else tuple(f"{name}." for name in getattr(target, "after_features", ()))
+    unused = () if heads else tuple(f"{name}." for name in getattr(target, "classifier_modules", ()))
     state = {name: value for name, value in state.items() if name in own or not name.startswith(unused)}
     missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
     foreign = [name for name in state if name not in own]

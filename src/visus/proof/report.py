@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visus.analysis.writing import written
+from visus.analysis.writing import write_text
 from visus.errors import UsageError
 from visus.proof.verdict import FactOutcome, Proof, Verdict
 
@@ -93,8 +93,8 @@ class Report:
         """
         path = checked(file)
         if path.suffix == ".md":
-            return written(path, self.badges() + "\n")
-        return written(path, (self.text() if path.suffix == ".txt" else json.dumps(self.to_dict(), indent=2)) + "\n")
+            return write_text(path, self.badges() + "\n")
+        return write_text(path, (self.text() if path.suffix == ".txt" else json.dumps(self.to_dict(), indent=2)) + "\n")
 
     def badges(self) -> str:
         """A Markdown table: how many facts each network was checked against, and with what outcome."""

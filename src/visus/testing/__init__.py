@@ -15,10 +15,13 @@ _HOMES = {
     "FormatCase": "visus.testing.formats",
     "NETWORK_CHECKS": "visus.testing.networks",
     "NetworkCase": "visus.testing.networks",
+    "TASK_CHECKS": "visus.testing.tasks",
+    "TaskCase": "visus.testing.tasks",
     "VALUE_CHECKS": "visus.testing.values",
     "ValueCase": "visus.testing.values",
     "check_format": "visus.testing.formats",
     "check_network": "visus.testing.networks",
+    "check_task": "visus.testing.tasks",
     "check_value": "visus.testing.values",
 }
 """Public name -> the module that defines it; torch is loaded only where a check needs it."""

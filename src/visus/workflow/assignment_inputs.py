@@ -75,11 +75,11 @@ def assignment_of_network(
     Raises:
         DataError, TaskMismatchError, UsageError: as :func:`visus.explain_targets`.
     """
-    from visus.explanation.targets import require_placed
+    from visus.explanation.targets import require_anchored
     from visus.workflow.model import one_sample
 
     name = getattr(network, "name", type(network).__name__)
-    require_placed(network, name)
+    require_anchored(network, name)
     if preprocessing is None:
         raise UsageError(
             "a network alone does not say how a file becomes its input",

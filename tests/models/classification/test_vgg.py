@@ -36,9 +36,9 @@ def test_the_names_of_the_convolutions_are_those_of_the_network(configuration: s
 def test_a_deeper_network_begins_with_four_convolutions_and_the_dense_layers_of_a(configuration: str) -> None:
     torch.manual_seed(0)
     a, network = trained_a(), shapeless(NAMES[configuration], options={"initialisation": "normal"})
-    grown = network.grown_from(a)
-    assert grown is not None
-    values, drawn = grown
+    initial = network.initial_state_from(a)
+    assert initial is not None
+    values, drawn = initial
     # A's convolutions are conv1_1, conv2_1, conv3_1 and conv3_2 (features.0, 3, 6, 8); ours by their place.
     ours = {name: value for name, value in values.items() if name not in drawn}
     places = dict(convolutions(configuration))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.retinanet import CODING, RetinaNet, RetinaNetOutput, retinanet
 from visus.ops.matching import BACKGROUND, NEUTRAL, match_band
-from visus.ops.predictors import Grid
+from visus.ops.prediction_grid import Grid
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")

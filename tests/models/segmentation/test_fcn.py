@@ -212,7 +212,7 @@ def test_every_family_of_backbones_is_asked() -> None:
 def takes(name: str) -> bool:
     """Whether a classifier's features can be had of an image of 128x160."""
     network = shapeless(name)
-    if not isinstance(network, Backbone):
+    if not isinstance(network, Backbone):  # a dense network has no maps
         return False
     try:
         network.features(torch.empty(1, catalog.find(name).input[0], 128, 160, device="meta"))

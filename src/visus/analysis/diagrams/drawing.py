@@ -13,7 +13,7 @@ from visus.analysis.diagrams.structure import structure_of
 from visus.analysis.diagrams.svg import SOFT, PlacedText, Sheet, text_width
 from visus.analysis.diagrams.volumes import can_draw_volumes, draw_volumes
 from visus.analysis.line import Line
-from visus.analysis.writing import written
+from visus.analysis.writing import write_text
 from visus.errors import UsageError
 
 
@@ -39,7 +39,7 @@ class Diagram:
         path = Path(file)
         if path.suffix != ".svg":
             raise UsageError(f"unknown format for the picture of a network: {file}", expected=".svg", got=path.suffix)
-        return written(path, self.svg)
+        return write_text(path, self.svg)
 
     def _repr_svg_(self) -> str:
         """The SVG text, which notebooks show as a picture."""

@@ -43,7 +43,7 @@ class AllCNN(nn.Module):
 
     channels: Mapping[int, int] = {2: 96, 4: 192}
     head: tuple[str, ...] = ("conv_classes",)
-    after_features: tuple[str, ...] = ("conv_3x3", "conv_1x1", "conv_classes", "average")
+    classifier_modules: tuple[str, ...] = ("conv_3x3", "conv_1x1", "conv_classes", "average")
 
     def __init__(
         self,

@@ -193,7 +193,7 @@ class BNInception(nn.Module):
     """
 
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("avgpool", "fc")
+    classifier_modules: tuple[str, ...] = ("avgpool", "fc")
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ class DenseNet(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier",)
-    after_features: tuple[str, ...] = ("avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "classifier")
 
     def __init__(self, growth: int, depths: tuple[int, int, int, int], *, classes: int, in_channels: int) -> None:
         super().__init__()

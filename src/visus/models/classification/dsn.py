@@ -62,7 +62,7 @@ class DSN(nn.Module):
 
     channels: Mapping[int, int] = {1: 96, 2: 192, 4: 192}
     head: tuple[str, ...] = ("cccp6", "companion_1", "companion_2", "companion_3")
-    after_features: tuple[str, ...] = ("cccp6", "average", "companion_1", "companion_2", "companion_3")
+    classifier_modules: tuple[str, ...] = ("cccp6", "average", "companion_1", "companion_2", "companion_3")
     auxiliary_heads: tuple[str, ...] = ("companion_1", "companion_2", "companion_3")
     auxiliary_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
 

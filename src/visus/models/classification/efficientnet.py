@@ -185,7 +185,7 @@ class EfficientNet(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier.1",)
-    after_features: tuple[str, ...] = ("avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "classifier")
 
     def __init__(
         self,

@@ -150,7 +150,7 @@ class GoogLeNet(nn.Module):
     auxiliary_heads: tuple[str, ...] = ("aux1", "aux2")
     auxiliary_weights: tuple[float, ...] = (AUXILIARY_WEIGHT, AUXILIARY_WEIGHT)
     head: tuple[str, ...] = ("fc", "aux1.fc2", "aux2.fc2")
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "fc", "aux1", "aux2")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "fc", "aux1", "aux2")
 
     def __init__(
         self, *, classes: int, in_channels: int, edition: Edition, dropout: float, auxiliary_dropout: float

@@ -213,7 +213,7 @@ class InceptionV3(nn.Module):
     auxiliary_heads: tuple[str, ...] = ("AuxLogits",)
     auxiliary_weights: tuple[float, ...] = (0.4,)
     head: tuple[str, ...] = ("fc", "AuxLogits.fc")
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "fc", "AuxLogits")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "fc", "AuxLogits")
 
     def __init__(self, *, classes: int, in_channels: int, edition: Edition, dropout: float) -> None:
         super().__init__()

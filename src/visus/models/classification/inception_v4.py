@@ -254,7 +254,7 @@ class InceptionV4(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier",)
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "classifier")
 
     def __init__(self, stages: Stages, channels: Mapping[int, int], *, classes: int, dropout: float) -> None:
         super().__init__()

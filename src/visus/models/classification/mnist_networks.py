@@ -30,7 +30,7 @@ class MnistCNN(nn.Module):
 
     channels: Mapping[int, int] = {1: 32, 2: 64, 4: 64}
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("dense_1", "dense_2")
+    classifier_modules: tuple[str, ...] = ("dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class MnistCNN2550(nn.Module):
 
     channels: Mapping[int, int] = {1: 25, 2: 50}
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("pool_2", "dense_1", "dense_2")
+    classifier_modules: tuple[str, ...] = ("pool_2", "dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int]) -> None:
         super().__init__()

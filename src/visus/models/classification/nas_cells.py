@@ -255,7 +255,7 @@ class CellNetwork(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier", "auxiliary.fc")
-    after_features: tuple[str, ...] = ("relu", "avgpool", "dropout", "classifier", "auxiliary")
+    classifier_modules: tuple[str, ...] = ("relu", "avgpool", "dropout", "classifier", "auxiliary")
     auxiliary_heads: tuple[str, ...] = ("auxiliary",)
     auxiliary_weights: tuple[float, ...] = (0.4,)  # the released code; Real et al. 2019, methods details
 

@@ -52,7 +52,7 @@ class CifarResNet(nn.Module):
 
     channels: Mapping[int, int] = {1: 16, 2: 32, 4: 64}
     head: tuple[str, ...] = ("linear",)
-    after_features: tuple[str, ...] = ("avgpool", "linear")
+    classifier_modules: tuple[str, ...] = ("avgpool", "linear")
 
     def __init__(self, block: MakeBlock, n: int, *, classes: int, in_channels: int) -> None:
         super().__init__()

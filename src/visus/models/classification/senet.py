@@ -113,7 +113,7 @@ class SENet(nn.Module):
     """
 
     head: tuple[str, ...] = ("last_linear",)
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "last_linear")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "last_linear")
 
     def __init__(
         self,

@@ -90,7 +90,7 @@ class VGG(nn.Module):
 
     channels: Mapping[int, int] = {1: 64, 2: 128, 4: 256, 8: 512, 16: 512}
     head: tuple[str, ...] = ("classifier.6",)
-    after_features: tuple[str, ...] = ("pool5", "avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("pool5", "avgpool", "classifier")
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class VGG(nn.Module):
         check_size(images, self.smallest_side)
         return self.from_features(self.features(images), images.shape[-2:])
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """The values with which this network begins after a trained A (section 3.1).
 
         "The first four convolutional layers" are A's; each goes to the layer of the same place in the same stage, which
@@ -150,7 +150,7 @@ class VGG(nn.Module):
             return None
         theirs, ours = (dict(convolutions(name)) for name in ("A", self.configuration))
         source = {ours[place]: theirs[place] for place in FIRST_FOUR} | {name: name for name in DENSE}
-        grown: dict[str, Tensor] = {}
+        values: dict[str, Tensor] = {}
         drawn = set()
         for name, own in self.state_dict().items():
             layer, _, kind = name.rpartition(".")
@@ -160,8 +160,8 @@ class VGG(nn.Module):
                 value = torch.zeros(own.shape)
                 if kind == "weight":
                     draw(value, self.initialisation)
-            grown[name] = value
-        return grown, frozenset(drawn)
+            values[name] = value
+        return values, frozenset(drawn)
 
 
 def draw(weight: Tensor, initialisation: Initialisation) -> None:
@@ -211,9 +211,9 @@ def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
         >>> network = vgg13(classes=1000, in_channels=3, initialisation="normal")  # as section 3.1 prints it
         >>> drawn = grow_from(network, trained_vgg11.state_dict())
     """
-    grown = network.grown_from(state)
+    initial = network.initial_state_from(state)
     first = "features.0.weight"
-    if grown is None or grown[0][first].shape != network.state_dict()[first].shape:
+    if initial is None or initial[0][first].shape != network.state_dict()[first].shape:
         raise WeightsError(
             "a deeper VGG grows from a trained configuration A",
             expected="a vgg13, vgg16_c, vgg16 or vgg19, and the state of a vgg11 of as many channels",
@@ -221,7 +221,7 @@ def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
             + (f" such as {next(iter(state))} {list(next(iter(state.values())).shape)}" if state else ""),
             remedy="build the deeper network, or give the state of a vgg11",
         )
-    values, drawn = grown
+    values, drawn = initial
     network.load_state_dict(values)
     return tuple(name.removesuffix(".weight") for name in values if name in drawn and name.endswith(".weight"))
 

@@ -74,7 +74,7 @@ class Xception(nn.Module):
 
     channels: Mapping[int, int] = {2: 64, 4: 128, 8: 256, 16: 728, 32: 2048}
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("global_pool", "dropout", "fc")
+    classifier_modules: tuple[str, ...] = ("global_pool", "dropout", "fc")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from visus.models.codecs import OnePassCodec
-from visus.models.detection.box_targets import Truth, truths_of
+from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.ops.nms import Method, multiclass_nms
 from visus.structures import Detections
 
@@ -54,9 +54,9 @@ class BoxCodec(OnePassCodec):
         self.keep = keep
         self.suppression = suppression
 
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
+        return box_targets_of(targets, device)
 
     def decode(self, outputs: ScoredBoxes) -> list[Detections]:
         """One Detections an image, best object first; its classes are named by their numbers.
@@ -67,7 +67,7 @@ class BoxCodec(OnePassCodec):
         names = tuple(str(k) for k in range(scores.shape[-1]))
         answers = []
         for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-            found = multiclass_nms(
+            best = multiclass_nms(
                 boxes,
                 image_scores,
                 outputs.size,
@@ -77,6 +77,6 @@ class BoxCodec(OnePassCodec):
                 keep=self.keep,
                 method=self.suppression,
             )
-            places, labels, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, labels, outputs.size, scores=values))
+            best_boxes, labels, values = (part.detach().cpu().numpy() for part in best)
+            answers.append(Detections(names, best_boxes, labels, outputs.size, scores=values))
         return answers

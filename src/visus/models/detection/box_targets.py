@@ -1,4 +1,4 @@
-"""The objects of a batch, as detectors learn them."""
+"""The boxes and labels that detectors learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from visus.structures import Detections
 
 
-class Truth(NamedTuple):
+class BoxTargets(NamedTuple):
     """The objects of one image: boxes [G,4] xyxy in network pixels, labels [G] int64, ignored [G] bool."""
 
     boxes: Tensor
@@ -20,12 +20,12 @@ class Truth(NamedTuple):
     ignored: Tensor
 
 
-def truths_of(targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+def box_targets_of(targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
     """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-    truths = []
+    all_targets = []
     for target in targets:
         solid = target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
         ignored = np.zeros(len(solid), bool) if solid.ignored is None else solid.ignored
         arrays = (np.asarray(solid.boxes, np.float32), np.asarray(solid.labels, np.int64), ignored)
-        truths.append(Truth(*(torch.from_numpy(array).to(device) for array in arrays)))
-    return truths
+        all_targets.append(BoxTargets(*(torch.from_numpy(array).to(device) for array in arrays)))
+    return all_targets

@@ -70,7 +70,7 @@ def read_darknet(path: Path) -> DarknetFile:
             f"{path.name} is no whole Darknet file",
             expected=f"a header of {start} bytes and then values of 4 bytes each",
             got=f"{len(content)} bytes, of version {major}.{minor}.{revision}",
-            remedy="bring the file again: it is truncated, or not a file of weights",
+            remedy="download the file again: it is truncated, or not a file of weights",
         )
     seen = int(np.frombuffer(content[12:start], "<u8" if is_long else "<u4")[0])
     values = np.frombuffer(content, "<f4", offset=start)
@@ -136,7 +136,7 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
             known.append((f"{type(network).__name__}'s", count(order)))
             if known[-1][1] == len(file.values):
                 return Fitted("network", False, state_of(file, order))
-        behind = tuple(f"{name}." for name in getattr(network, "after_features", ()))
+        behind = tuple(f"{name}." for name in getattr(network, "classifier_modules", ()))
         order = [slot for slot in slots(published) if not slot.name.startswith(behind or ("-",))]
         known.append((f"{type(network).__name__}'s first layers", count(order)))
         if behind and known[-1][1] == len(file.values):
@@ -152,7 +152,7 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
         f"{path.name} does not fit {type(network).__name__}",
         expected=" or ".join(dict.fromkeys(f"{number:,} values ({what})" for what, number in known)),
         got=f"{len(file.values):,} values",
-        remedy="bring the file again if it is truncated; else name the network that it belongs to",
+        remedy="download the file again if it is truncated; else name the network that it belongs to",
     )
 
 

@@ -28,13 +28,13 @@ from visus.losses.focal import sigmoid_focal_loss
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
 from visus.models.codecs import OnePassCodec
-from visus.models.detection.box_targets import Truth, truths_of
+from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
 from visus.ops.nms import LabelledBoxes, Method, candidate_nms
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Detections
 
@@ -122,31 +122,31 @@ class RetinaNetCodec(OnePassCodec):
         self.candidates = candidates
         self.overlap = overlap
 
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[Truth]:
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
         """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
-        return truths_of(targets, device)
+        return box_targets_of(targets, device)
 
-    def predictors(self, outputs: RetinaNetOutput) -> Predictors:
+    def prediction_grid(self, outputs: RetinaNetOutput) -> PredictionGrid:
         """The anchors."""
-        return Predictors(outputs.anchors, outputs.grids, compared="box", name="anchors")
+        return PredictionGrid(outputs.anchors, outputs.grids, compared="box", name="anchors")
 
-    def assign(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> Tensor:
+    def assign(self, outputs: RetinaNetOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that an anchor is to answer, -1 (background) or -2 (does not count)."""
         return torch.stack(
             [
                 match_band(
-                    truth.boxes,
+                    targets.boxes,
                     outputs.anchors,
                     positive=self.positive,
                     negative=self.negative,
                     best=self.match_best,
-                    ignored=truth.ignored,
+                    ignored=targets.ignored,
                 )
-                for truth in encoded
+                for targets in encoded
             ]
         )
 
-    def terms(self, outputs: RetinaNetOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: RetinaNetOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box" and "class": each image's sums, divided by its matched anchors, and the mean of these over the batch.
 
         Section 4.1: all anchors but the neutral ones enter the focal loss, and only the matched ones are counted. An
@@ -155,17 +155,17 @@ class RetinaNetCodec(OnePassCodec):
         logits = outputs.logits
         matches = self.assign(outputs, encoded)
         box, classes = [], []
-        for n, (truth, matched) in enumerate(zip(encoded, matches, strict=True)):
+        for n, (targets, matched) in enumerate(zip(encoded, matches, strict=True)):
             rows = torch.nonzero(matched >= 0).flatten()  # [M]
             objects = matched[rows]
             count = max(1, len(rows))
             target = torch.zeros_like(logits[n])
-            target[rows, truth.labels[objects]] = 1
+            target[rows, targets.labels[objects]] = 1
             counted = (matched != NEUTRAL)[:, None]
             focal = sigmoid_focal_loss(logits[n], target, alpha=self.alpha, gamma=self.gamma)  # [A, K]
             classes.append(torch.where(counted, focal, 0).sum() / count)
             box.append(
-                self._box_loss(outputs.offsets[n, rows].float(), outputs.anchors[rows], truth.boxes[objects]) / count
+                self._box_loss(outputs.offsets[n, rows].float(), outputs.anchors[rows], targets.boxes[objects]) / count
             )
         return {"box": torch.stack(box).mean(), "class": torch.stack(classes).mean()}
 
@@ -185,15 +185,15 @@ class RetinaNetCodec(OnePassCodec):
         for n in range(len(outputs.logits)):
             parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
             boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-            found = candidate_nms(
+            best = candidate_nms(
                 LabelledBoxes(clip_boxes_to_image(boxes, outputs.size), labels, scores),
                 iou_threshold=self.overlap,
                 keep=self.keep,
                 method=self.suppression,
                 confidence=self.confidence,
             )
-            places, kinds, values = (part.detach().cpu().numpy() for part in found)
-            answers.append(Detections(names, places, kinds, outputs.size, scores=values))
+            best_boxes, best_labels, values = (part.detach().cpu().numpy() for part in best)
+            answers.append(Detections(names, best_boxes, best_labels, outputs.size, scores=values))
         return answers
 
     def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> LabelledBoxes:
@@ -202,9 +202,9 @@ class RetinaNetCodec(OnePassCodec):
         # compared as logits: few of the many values need a sigmoid
         above = torch.nonzero(values > math.log(self.confidence / (1 - self.confidence))).flatten()
         scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
-        places = above[chosen]
-        rows = places // logits.shape[1]
-        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), places % logits.shape[1], scores)
+        pairs = above[chosen]  # numbers anchor * K + class
+        rows = pairs // logits.shape[1]
+        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), pairs % logits.shape[1], scores)
 
 
 class RetinaNet(nn.Module):

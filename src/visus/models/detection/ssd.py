@@ -21,13 +21,13 @@ from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
@@ -94,30 +94,32 @@ class SSDCodec(BoxCodec):
         self.matching = matching
         self.negatives = negatives
 
-    def predictors(self, outputs: SSDOutput) -> Predictors:
+    def prediction_grid(self, outputs: SSDOutput) -> PredictionGrid:
         """The default boxes."""
-        return Predictors(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
+        return PredictionGrid(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
 
-    def assign(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> Tensor:
+    def assign(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a default box learns, -1 (background) or -2 (does not count)."""
-        places = outputs.default_boxes
         return torch.stack(
-            [match(truth.boxes, places, threshold=self.matching, ignored=truth.ignored) for truth in encoded]
+            [
+                match(targets.boxes, outputs.default_boxes, threshold=self.matching, ignored=targets.ignored)
+                for targets in encoded
+            ]
         )
 
-    def targets(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> tuple[Tensor, Tensor]:
+    def targets(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> tuple[Tensor, Tensor]:
         """What each default box learns: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
         matches = self.assign(outputs, encoded)
         labels = torch.zeros_like(matches).masked_fill(matches == NEUTRAL, -1)
         offsets = outputs.default_boxes.new_zeros((*matches.shape, 4))
-        for n, truth in enumerate(encoded):
+        for n, targets in enumerate(encoded):
             rows = torch.nonzero(matches[n] >= 0).flatten()
             objects = matches[n, rows]
-            labels[n, rows] = truth.labels[objects] + 1
-            offsets[n, rows] = CODING.encode(truth.boxes[objects], outputs.default_boxes[rows])
+            labels[n, rows] = targets.labels[objects] + 1
+            offsets[n, rows] = CODING.encode(targets.boxes[objects], outputs.default_boxes[rows])
         return labels, offsets
 
-    def terms(self, outputs: SSDOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box" and "class"; both 0 for a batch without objects."""
         labels, offsets = self.targets(outputs, encoded)
         return multibox_loss(outputs.logits, outputs.offsets, labels, offsets, negatives=self.negatives)

@@ -110,7 +110,7 @@ def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
             "the heads of this SSD do not fit one another",
             expected="the same number of classes on all maps",
             got=", ".join(f"{count:g}" for count in classes),
-            remedy="bring the file again, or choose one of SSD300 or SSD512",
+            remedy="download the file again, or choose one of SSD300 or SSD512",
         )
     return _tensors(values, table)
 

@@ -16,11 +16,11 @@ from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors
+from visus.ops.prediction_grid import Grid, PredictionGrid
 
 STRIDE = 32
 """Of the coarsest map; both sides of an input are multiples of it."""
@@ -36,19 +36,19 @@ class YOLOOutput(NamedTuple):
 
     Args:
         values: [N,A,5+K]: tx, ty, tw, th, the logit of an object, the logits of the classes.
-        places: the predictors.
+        cell_boxes: the cells and anchors of the predictors.
         size: (height, width) of the input.
         exclusive: whether an object has one class (softmax), or each class is asked for on its own (sigmoid).
     """
 
     values: Tensor
-    places: CellBoxes
+    cell_boxes: CellBoxes
     size: tuple[int, int]
     exclusive: bool
 
     def boxes(self) -> Tensor:
         """[N,A,4] xyxy in network pixels, not clipped."""
-        return self.places.decode(self.values[..., :4].float())
+        return self.cell_boxes.decode(self.values[..., :4].float())
 
     def scores(self) -> Tensor:
         """[N,A,K] in [0, 1]: the probability of an object, times that of its class."""
@@ -83,31 +83,31 @@ class Assignment(NamedTuple):
         return torch.nonzero(self.matches >= 0).flatten()
 
 
-def assign(outputs: YOLOOutput, image: int, truth: Truth, anchors: Tensor, *, ignore: float) -> Assignment:
+def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor, *, ignore: float) -> Assignment:
     """Brings the objects of an image and its predictors together; nothing here has a gradient."""
-    places = outputs.places
-    matches = torch.full((len(places.cells),), BACKGROUND, dtype=torch.int64, device=places.cells.device)
-    if len(truth.boxes) == 0:
+    cell_boxes = outputs.cell_boxes
+    matches = torch.full((len(cell_boxes.cells),), BACKGROUND, dtype=torch.int64, device=cell_boxes.cells.device)
+    if len(targets.boxes) == 0:
         return Assignment(matches, matches[:0], matches[:0])
     with torch.no_grad():
-        predicted = places.decode(outputs.values[image, :, :4].float())
-        objects = torch.nonzero(~truth.ignored).flatten()
-        rows = places.responsible(truth.boxes[objects], anchors)
+        predicted = cell_boxes.decode(outputs.values[image, :, :4].float())
+        objects = torch.nonzero(~targets.ignored).flatten()
+        rows = cell_boxes.responsible(targets.boxes[objects], anchors)
         matches.scatter_reduce_(0, rows, objects, "amax")
-        near = box_iou(predicted, truth.boxes).amax(1) > ignore
+        near = box_iou(predicted, targets.boxes).amax(1) > ignore
         matches = matches.masked_fill(near & (matches < 0), NEUTRAL)
     return Assignment(matches, rows, objects)
 
 
-def predictors(outputs: YOLOOutput) -> Predictors:
+def prediction_grid(outputs: YOLOOutput) -> PredictionGrid:
     """The anchors, each in the middle of its cell."""
-    places = outputs.places
-    centres, halves = (places.cells + 0.5) * places.steps, places.anchors / 2
+    cell_boxes = outputs.cell_boxes
+    centres, halves = (cell_boxes.cells + 0.5) * cell_boxes.steps, cell_boxes.anchors / 2
     height, width = outputs.size
     grids = tuple(
-        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in places.levels
+        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in cell_boxes.levels
     )
-    return Predictors(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
+    return PredictionGrid(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
 
 
 class AnchorCodec(BoxCodec):
@@ -126,18 +126,18 @@ class AnchorCodec(BoxCodec):
         self.anchors = tuple(anchors)
         self.ignore = ignore
 
-    def predictors(self, outputs: YOLOOutput) -> Predictors:
+    def prediction_grid(self, outputs: YOLOOutput) -> PredictionGrid:
         """The anchors, each in the middle of its cell."""
-        return predictors(outputs)
+        return prediction_grid(outputs)
 
-    def assign(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> Tensor:
+    def assign(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a predictor learns, -1 (background) or -2 (does not count)."""
-        return torch.stack([self.assigned(outputs, n, truth).matches for n, truth in enumerate(encoded)])
+        return torch.stack([self.assigned(outputs, n, targets).matches for n, targets in enumerate(encoded)])
 
-    def assigned(self, outputs: YOLOOutput, image: int, truth: Truth) -> Assignment:
+    def assigned(self, outputs: YOLOOutput, image: int, targets: BoxTargets) -> Assignment:
         """The objects of an image and its predictors."""
-        anchors = outputs.places.anchors.new_tensor(self.anchors)
-        return assign(outputs, image, truth, anchors, ignore=self.ignore)
+        anchors = outputs.cell_boxes.anchors.new_tensor(self.anchors)
+        return assign(outputs, image, targets, anchors, ignore=self.ignore)
 
 
 def by_predictor(map_: Tensor, count: int) -> Tensor:

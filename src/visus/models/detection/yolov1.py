@@ -34,11 +34,11 @@ from visus.layers.locally_connected import LocallyConnected
 from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.yolov1_classifier import YOLOv1Classifier, biased
 from visus.models.detection.box_codec import BoxCodec
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
-from visus.ops.predictors import Grid, Predictors, cell_grid
+from visus.ops.prediction_grid import Grid, PredictionGrid, cell_grid
 
 SIDE = 448
 CELLS = 7
@@ -120,52 +120,52 @@ class YOLOv1Codec(BoxCodec):
         self.coord = coord
         self.noobj = noobj
 
-    def predictors(self, outputs: YOLOv1Output) -> Predictors:
+    def prediction_grid(self, outputs: YOLOv1Output) -> PredictionGrid:
         """The boxes of the cells; none has a shape of its own before the network answers."""
         height, width = outputs.size
         step = (height / outputs.cells, width / outputs.cells)
         grid = Grid(outputs.cells, outputs.cells, outputs.confidences.shape[-1], step)
-        return Predictors(cell_grid(grid, outputs.raw.device), (grid,), compared="answer", name="cells")
+        return PredictionGrid(cell_grid(grid, outputs.raw.device), (grid,), compared="answer", name="cells")
 
-    def assign(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> Tensor:
+    def assign(self, outputs: YOLOv1Output, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a box learns, -1 (background) or -2 (does not count).
 
         A cell learns one object: of several the first, through the box that overlaps it most. Cells of ignored objects
         alone say of their confidences what they like.
         """
         matches = torch.full(outputs.confidences.shape, BACKGROUND, device=outputs.raw.device)  # [N, SS, B]
-        for n, truth in enumerate(encoded):
-            cells, _ = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G]
-            chosen = _first_of_each(cells, ~truth.ignored)  # [M]
+        for n, targets in enumerate(encoded):
+            cells, _ = encode_boxes(targets.boxes, outputs.size, outputs.cells)  # [G]
+            chosen = _first_of_each(cells, ~targets.ignored)  # [M]
             own = cells[chosen]
             with torch.no_grad():
                 predicted = decode_boxes(outputs.raw[n].float(), outputs.size, outputs.cells)[own]  # [M, B, 4]
-                best = _responsible(predicted, truth.boxes[chosen], outputs.size)  # [M]
-            matches[n, cells[truth.ignored]] = NEUTRAL
+                best = _responsible(predicted, targets.boxes[chosen], outputs.size)  # [M]
+            matches[n, cells[targets.ignored]] = NEUTRAL
             matches[n, own] = BACKGROUND
             matches[n, own, best] = chosen
         return matches.flatten(1)
 
-    def terms(self, outputs: YOLOv1Output, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOv1Output, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
 
         The confidence of the responsible box is to be its overlap with the object.
         """
         matches = self.assign(outputs, encoded).view(outputs.confidences.shape)  # [N, SS, B]
         boxes, objects, classes = [], [], []
-        for n, truth in enumerate(encoded):
-            _, targets = encode_boxes(truth.boxes, outputs.size, outputs.cells)  # [G, 4]
+        for n, targets in enumerate(encoded):
+            _, raw_targets = encode_boxes(targets.boxes, outputs.size, outputs.cells)  # [G, 4]
             cells, best = torch.nonzero(matches[n] >= 0, as_tuple=True)  # [M], [M]
             matched = matches[n, cells, best]  # [M]
             raw, confidences = outputs.raw[n].float(), outputs.confidences[n].float()  # [SS, B, 4], [SS, B]
             with torch.no_grad():
                 predicted_boxes = decode_boxes(raw, outputs.size, outputs.cells)[cells, best]  # [M, 4]
-                iou = box_iou(predicted_boxes, truth.boxes[matched]).diagonal()  # [M]
-            boxes.append(self.coord * ((raw[cells, best] - targets[matched]) ** 2).sum())
+                iou = box_iou(predicted_boxes, targets.boxes[matched]).diagonal()  # [M]
+            boxes.append(self.coord * ((raw[cells, best] - raw_targets[matched]) ** 2).sum())
             empty = matches[n] == BACKGROUND
             responsible = ((confidences[cells, best] - iou) ** 2).sum()
             objects.append(responsible + self.noobj * (empty * confidences**2).sum())
-            target_classes = F.one_hot(truth.labels[matched], outputs.probabilities.shape[-1])  # [M, K]
+            target_classes = F.one_hot(targets.labels[matched], outputs.probabilities.shape[-1])  # [M, K]
             classes.append(((outputs.probabilities[n, cells].float() - target_classes) ** 2).sum())
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}

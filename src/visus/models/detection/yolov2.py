@@ -27,7 +27,7 @@ from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet19 import darknet19
 from visus.models.classification.input_checks import check_batch
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.yolo_output import (
     STRIDE,
     AnchorCodec,
@@ -39,7 +39,7 @@ from visus.models.detection.yolo_output import (
     fitting_size,
 )
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
 from visus.ops.nms import Method
@@ -87,7 +87,7 @@ class YOLOv2Codec(AnchorCodec):
         super().__init__(anchors, ignore=ignore, suppression=suppression)
         self.object_scale = object_scale
 
-    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
         Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of
@@ -96,23 +96,23 @@ class YOLOv2Codec(AnchorCodec):
         images are seen, of which the paper says nothing, is left out.) Without objects "box" and "class" are 0.
         """
         boxes, objects, classes = [], [], []
-        for n, truth in enumerate(encoded):
-            assignment = self.assigned(outputs, n, truth)
+        for n, targets in enumerate(encoded):
+            assignment = self.assigned(outputs, n, targets)
             rows = assignment.rows  # [M]
             matched = assignment.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
-            answers, matched_boxes = values[rows], truth.boxes[matched]  # [M, 5+K], [M, 4]
-            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            answers, matched_boxes = values[rows], targets.boxes[matched]  # [M, 5+K], [M, 4]
+            target = outputs.cell_boxes.encode(matched_boxes, rows)  # [M, 4]
             predicted = torch.cat([answers[:, :2].sigmoid(), answers[:, 2:4]], 1)
             boxes.append(((predicted - target) ** 2).sum() / 2)
             with torch.no_grad():
-                predicted_boxes = outputs.places.decode(values[:, :4])[rows]
+                predicted_boxes = outputs.cell_boxes.decode(values[:, :4])[rows]
                 iou = box_iou(predicted_boxes, matched_boxes).diagonal()  # [M]
             confidence = values[:, 4].sigmoid()  # [A]
             empty = assignment.matches == BACKGROUND
             missed = (confidence[rows] - iou) ** 2
             objects.append((torch.where(empty, confidence**2, 0).sum() + self.object_scale * missed.sum()) / 2)
-            classes.append(F.cross_entropy(answers[:, 5:], truth.labels[matched], reduction="sum"))
+            classes.append(F.cross_entropy(answers[:, 5:], targets.labels[matched], reduction="sum"))
         terms = {"box": boxes, "object": objects, "class": classes}
         return {name: torch.stack(term).mean() for name, term in terms.items()}
 
@@ -176,7 +176,7 @@ class YOLOv2(nn.Module):
         height, width = check_size("YOLO v2", images)
         check_batch(images, 33, learns=self.training)
         maps = cast(Backbone, self.backbone).features(images)
-        return {s: brought_to(maps[s], (height // s, width // s)) for s in (16, 32)}
+        return {s: resized(maps[s], (height // s, width // s)) for s in (16, 32)}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
         height, width = size
@@ -184,8 +184,8 @@ class YOLOv2(nn.Module):
         fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
         x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
         raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
-        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
-        return YOLOOutput(raw, places, (height, width), exclusive=True)
+        cell_boxes = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
+        return YOLOOutput(raw, cell_boxes, (height, width), exclusive=True)
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])

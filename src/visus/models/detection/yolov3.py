@@ -24,7 +24,7 @@ from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.darknet53 import darknet53
 from visus.models.classification.input_checks import check_batch
-from visus.models.detection.box_targets import Truth
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.yolo_output import (
     AnchorCodec,
     Anchors,
@@ -36,7 +36,7 @@ from visus.models.detection.yolo_output import (
     shared_out,
 )
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import NEUTRAL
 from visus.ops.nms import Method
@@ -67,21 +67,21 @@ class YOLOv3Codec(AnchorCodec):
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
 
-    def terms(self, outputs: YOLOOutput, encoded: Sequence[Truth]) -> dict[str, Tensor]:
+    def terms(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
-        Their gradients are those that yolo_layer.c states, truth minus answer: squared error of tw and th, and
+        Their gradients are those that yolo_layer.c states, target minus answer: squared error of tw and th, and
         cross-entropy of sigmoid(tx) and sigmoid(ty), of the object and of each class. Boxes count the more the smaller
         they are, by 2 - their share of the image. Without objects "box" and "class" are 0.
         """
         pixels = outputs.size[0] * outputs.size[1]
         boxes, objects, classes = [], [], []
-        for n, truth in enumerate(encoded):
-            assignment = self.assigned(outputs, n, truth)
+        for n, targets in enumerate(encoded):
+            assignment = self.assigned(outputs, n, targets)
             rows = assignment.rows  # [M]
             values = outputs.values[n].float()  # [A, 5+K]
-            answers, matched_boxes = values[rows], truth.boxes[assignment.matches[rows]]  # [M, 5+K], [M, 4]
-            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            answers, matched_boxes = values[rows], targets.boxes[assignment.matches[rows]]  # [M, 5+K], [M, 4]
+            target = outputs.cell_boxes.encode(matched_boxes, rows)  # [M, 4]
             sides = matched_boxes[:, 2:] - matched_boxes[:, :2]
             weight = 2 - sides.prod(-1, keepdim=True) / pixels  # [M, 1]
             boxes.append((weight * _divergence(answers[:, :2], target[:, :2])).sum())
@@ -90,7 +90,7 @@ class YOLOv3Codec(AnchorCodec):
             object_loss = F.binary_cross_entropy_with_logits(values[:, 4], is_object, reduction="none")  # [A]
             objects.append(torch.where(assignment.matches == NEUTRAL, 0, object_loss).sum())
             target_classes = torch.zeros_like(values[:, 5:])
-            target_classes[assignment.all_rows, truth.labels[assignment.all_objects]] = (
+            target_classes[assignment.all_rows, targets.labels[assignment.all_objects]] = (
                 1  # two objects, one predictor: both their classes
             )
             classes.append(
@@ -191,7 +191,7 @@ class YOLOv3(nn.Module):
         height, width = check_size("YOLO v3", images)
         check_batch(images, 33, learns=self.training)
         maps = cast(Backbone, self.backbone).features(images)
-        return {s: brought_to(maps[s], (height // s, width // s)) for s in self.channels}
+        return {s: resized(maps[s], (height // s, width // s)) for s in self.channels}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
         height, width = size
@@ -200,8 +200,8 @@ class YOLOv3(nn.Module):
             answer, above = scale(features[stride], above)  # [N, B(5+K), H/stride, W/stride]
             raw.append(by_predictor(answer, len(anchors)))  # [N, hwB, 5+K]
             sizes.append((answer.shape[2], answer.shape[3]))
-        places = place_cells(sizes, self.anchors, (height, width), raw[0].device)
-        return YOLOOutput(torch.cat(raw, 1), places, (height, width), exclusive=False)  # [N, A, 5+K]
+        cell_boxes = place_cells(sizes, self.anchors, (height, width), raw[0].device)
+        return YOLOOutput(torch.cat(raw, 1), cell_boxes, (height, width), exclusive=False)  # [N, A, 5+K]
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])

@@ -49,8 +49,8 @@ class LandmarkOutput(NamedTuple):
     size: tuple[int, int]
 
 
-class Truth(NamedTuple):
-    """A batch's points: points [N,K,2] as fractions, visible [N,K] 0 or 1."""
+class PointTargets(NamedTuple):
+    """Target points of a batch: points [N,K,2] as fractions, visible [N,K] 0 or 1."""
 
     points: Tensor
     visible: Tensor
@@ -59,14 +59,14 @@ class Truth(NamedTuple):
 class LandmarkCodec(OnePassCodec):
     """What the outputs mean, for training and for answering."""
 
-    def encode(self, targets: Sequence[Landmarks], device: torch.device) -> Truth:
+    def encode(self, targets: Sequence[Landmarks], device: torch.device) -> PointTargets:
         """A batch's points on the device."""
         fractions = [target.points / np.asarray(target.size[::-1], np.float32) for target in targets]
         points = torch.from_numpy(np.stack(fractions).astype(np.float32)).to(device)
         visible = torch.from_numpy(np.stack([target.visible for target in targets])).to(device, torch.float32)
-        return Truth(points, visible)
+        return PointTargets(points, visible)
 
-    def terms(self, outputs: LandmarkOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LandmarkOutput, encoded: PointTargets) -> dict[str, Tensor]:
         """ "points": smooth L1 of visible points, in tenths of the image; "visible": logistic; means over points."""
         distance = F.smooth_l1_loss(outputs.points.float() / UNIT, encoded.points / UNIT, reduction="none").sum(2)
         count = encoded.visible.sum().clamp(min=1)
@@ -82,8 +82,8 @@ class LandmarkCodec(OnePassCodec):
         scores = outputs.visible.float().sigmoid().detach().cpu().numpy()
         names = tuple(str(k) for k in range(scores.shape[1]))
         return [
-            Landmarks(names, places, values >= 0.5, outputs.size, scores=values)
-            for places, values in zip(points, scores, strict=True)
+            Landmarks(names, xy, values >= 0.5, outputs.size, scores=values)
+            for xy, values in zip(points, scores, strict=True)
         ]
 
 

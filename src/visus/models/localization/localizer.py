@@ -51,8 +51,8 @@ class LocalizerOutput(NamedTuple):
     size: tuple[int, int]
 
 
-class Truth(NamedTuple):
-    """A batch's objects: presence [N] 0 or 1, boxes [N,4] as fractions, labels [N], weights [N] 0 for "not counted"."""
+class VectorTargets(NamedTuple):
+    """Target vectors of a batch: presence [N] 0 or 1, boxes [N,4] as fractions, labels [N], weights [N] 0 or 1."""
 
     presence: Tensor
     boxes: Tensor
@@ -74,7 +74,7 @@ class LocalizerCodec(OnePassCodec):
         self.loss = loss
         self.boxes = boxes
 
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> Truth:
+    def encode(self, targets: Sequence[Detections], device: torch.device) -> VectorTargets:
         """A batch's objects on the device; of several in an image the largest counts.
 
         An image whose only objects are ignored has the weight 0.
@@ -90,7 +90,7 @@ class LocalizerCodec(OnePassCodec):
             best = int(areas.argmax())
             box = to_fractions(torch.from_numpy(np.asarray(counted.boxes[best], np.float32)), target.size)
             rows.append((1.0, box, int(counted.labels[best]), 1.0))
-        return Truth(
+        return VectorTargets(
             torch.tensor([row[0] for row in rows], device=device),
             torch.stack([row[1] for row in rows]).to(device),
             torch.tensor([row[2] for row in rows], device=device),
@@ -102,14 +102,14 @@ class LocalizerCodec(OnePassCodec):
         vector = outputs.vector.float()
         return vector[:, 0], vector[:, 1 : -self.classes].reshape(len(vector), -1, 4), vector[:, -self.classes :]
 
-    def terms(self, outputs: LocalizerOutput, encoded: Truth) -> dict[str, Tensor]:
+    def terms(self, outputs: LocalizerOutput, encoded: VectorTargets) -> dict[str, Tensor]:
         """ "presence", "box" and "class"."""
         presence, boxes, classes = self.parts(outputs)
         which = encoded.labels if self.boxes == "per_class" else torch.zeros_like(encoded.labels)
         chosen = boxes[torch.arange(len(boxes), device=boxes.device), which]  # [N, 4]
         function = squared_vector_loss if self.loss == "squared" else logistic_vector_loss
-        truth = (encoded.presence, encoded.boxes, encoded.labels)
-        return function(presence, chosen, classes, truth, encoded.weights)
+        target = (encoded.presence, encoded.boxes, encoded.labels)
+        return function(presence, chosen, classes, target, encoded.weights)
 
     def decode(self, outputs: LocalizerOutput) -> list[Detections]:
         """Up to five guesses an image, the surest first, each with its class's box, clipped to the image.
@@ -129,8 +129,8 @@ class LocalizerCodec(OnePassCodec):
         names = tuple(str(k) for k in range(self.classes))
         arrays = [part.detach().cpu().numpy() for part in (corners, labels, best)]
         return [
-            Detections(names, places, ids, outputs.size, scores=values)
-            for places, ids, values in zip(*arrays, strict=True)
+            Detections(names, boxes, ids, outputs.size, scores=values)
+            for boxes, ids, values in zip(*arrays, strict=True)
         ]
 
 

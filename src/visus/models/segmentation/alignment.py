@@ -1,4 +1,4 @@
-"""Bringing maps of different origins onto the same pixels."""
+"""Crops, pads and resizes maps so that maps of different layers can be added or joined."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from torch.nn import functional as F
 
 
 def crop(x: Tensor, size: Sequence[int], first: int) -> Tensor:
-    """``size`` = (height, width) pixels of ``x`` from the pixel (``first``, ``first``) on."""
+    """A window of ``x`` of this ``size`` (height, width), whose top left pixel is (``first``, ``first``)."""
     return x[:, :, first : first + size[0], first : first + size[1]]
 
 
 def padded_to_multiple(images: Tensor, step: int) -> Tensor:
-    """The images with zeros at the bottom and at the right, so that both sides are multiples of ``step``."""
+    """Pads images with zeros at the bottom and at the right, so that both sides are multiples of ``step``."""
     below, right = (-side % step for side in images.shape[2:])
     return F.pad(images, (0, right, 0, below)) if below or right else images
 
 
-def brought_to(x: Tensor, size: Sequence[int]) -> Tensor:
-    """``x`` at another (height, width), interpolated; the same tensor where it has that size.
+def resized(x: Tensor, size: Sequence[int]) -> Tensor:
+    """``x`` resized to this (height, width) by bilinear interpolation; ``x`` itself if it has that size already.
 
     Networks whose convolutions are not padded give maps that are somewhat smaller than their image by their stride.
     """

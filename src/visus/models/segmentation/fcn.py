@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from visus.layers.bilinear import BilinearUpsampling
 from visus.models.backbone_maps import require_maps
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to, crop, padded_to_multiple
+from visus.models.segmentation.alignment import crop, padded_to_multiple, resized
 
 Stride = Literal[32, 16, 8]
 """Of the finest map whose scores are added: FCN-32s, -16s, -8s."""
@@ -191,13 +191,13 @@ class FCN(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images), images.shape[-2:])
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """FCN-16s from the weights of FCN-32s, FCN-8s from those of FCN-16s: section 4.2.
 
         The new score begins at 0 and the new upsampling is bilinear, so that at first the finer network answers about
         as the coarser one.
         """
-        return _grown(self, state)
+        return _initial_state(self, state)
 
 
 class BackboneFCN(nn.Module):
@@ -241,20 +241,20 @@ class BackboneFCN(nn.Module):
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.score_fr(self.dropout(features[32]))  # [N, K, H/32, W/32]
         if self.stride <= 16:
-            x = self.upscore2(brought_to(x, _cells(size, 32)))  # [N, K, H/16, W/16]
-            x = x + brought_to(self.score_pool4(features[16]), x.shape[2:])
+            x = self.upscore2(resized(x, _cells(size, 32)))  # [N, K, H/16, W/16]
+            x = x + resized(self.score_pool4(features[16]), x.shape[2:])
         if self.stride == 8:
             x = self.upscore_pool4(x)  # [N, K, H/8, W/8]
-            x = x + brought_to(self.score_pool3(features[8]), x.shape[2:])
-        x = self.upscore(brought_to(x, _cells(size, self.stride)))  # [N, K, ~H, ~W]
+            x = x + resized(self.score_pool3(features[8]), x.shape[2:])
+        x = self.upscore(resized(x, _cells(size, self.stride)))  # [N, K, ~H, ~W]
         return crop(x, size, 0)  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images), images.shape[-2:])
 
-    def grown_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-        """See :meth:`FCN.grown_from`."""
-        return _grown(self, state)
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """See :meth:`FCN.initial_state_from`."""
+        return _initial_state(self, state)
 
 
 def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
@@ -263,7 +263,7 @@ def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
     return height, width
 
 
-def _grown(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+def _initial_state(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
     own = network.state_dict()
     names = set(state)
     finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(own)

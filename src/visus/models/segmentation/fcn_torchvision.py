@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from visus.models.backbone_maps import as_backbone
 from visus.models.classification.resnet import ResNet, resnet50, resnet101
 from visus.models.protocols import Output
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 
 
 class FCNHead(nn.Sequential):
@@ -65,14 +65,14 @@ class ResNetFCN(nn.Module):
         return {8: self._maps(images)[1]}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Output:
-        return Output(brought_to(self.classifier(features[8]), size))  # [N, K, H, W]
+        return Output(resized(self.classifier(features[8]), size))  # [N, K, H, W]
 
     def forward(self, images: Tensor) -> Output:
         before, last = self._maps(images)
         output = self.from_features({8: last}, images.shape[-2:])
         if not self.training:
             return output
-        return output._replace(auxiliary=(brought_to(self.aux_classifier(before), images.shape[2:]),))
+        return output._replace(auxiliary=(resized(self.aux_classifier(before), images.shape[2:]),))
 
 
 def _keep_stride(stage: nn.Sequential, first: int, others: int) -> None:

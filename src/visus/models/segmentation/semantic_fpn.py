@@ -23,7 +23,7 @@ from visus.layers.feature_pyramid import FeaturePyramid
 from visus.models.backbone_maps import as_backbone, channels_of, require_maps
 from visus.models.classification.resnet import resnet50
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to, crop, padded_to_multiple
+from visus.models.segmentation.alignment import crop, padded_to_multiple, resized
 
 GROUPS = 32
 Width = Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)]
@@ -63,7 +63,7 @@ class SemanticFPN(nn.Module):
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         step = max(self.channels)
         cells = [-(-side // step) * step for side in size]
-        maps = {s: brought_to(x, (cells[0] // s, cells[1] // s)) for s, x in features.items()}
+        maps = {s: resized(x, (cells[0] // s, cells[1] // s)) for s, x in features.items()}
         levels = self.pyramid(maps).values()  # [N, 256, H/4, W/4] ... [N, 256, H/32, W/32]
         x = sum(branch(level) for branch, level in zip(self.branches, levels, strict=True))  # [N, 128, H/4, W/4]
         x = self.upsampling(self.classifier(self.dropout(x)))  # [N, K, ~H, ~W]

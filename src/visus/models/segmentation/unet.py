@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from visus.errors import RecipeError, ShapeError
 from visus.models.backbone_maps import channels_of, require_maps
 from visus.models.protocols import Backbone
-from visus.models.segmentation.alignment import brought_to
+from visus.models.segmentation.alignment import resized
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -248,7 +248,7 @@ class BackboneUNet(nn.Module):
         maps = cast(Backbone, self.backbone).features(images)
         # A network without padding gives maps that are a little smaller than the image by their stride.
         sides = images.shape[2:]
-        return {s: brought_to(maps[s], (sides[0] // s, sides[1] // s)) for s in self.channels}
+        return {s: resized(maps[s], (sides[0] // s, sides[1] // s)) for s in self.channels}
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.dropout(features[2**self.depth])  # [N, D, H/2^d, W/2^d]
