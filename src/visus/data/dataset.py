@@ -1,4 +1,4 @@
-"""A data set: samples in splits, the tasks that they allow, and what was noticed while reading."""
+"""A data set: samples in splits, the tasks that they allow, and the findings of the reader."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing that was noticed in a data set.
+    """One kind of problem or remark about a data set.
 
     Args:
         kind: a short stable name, such as "truncated-image" or "box-outside".
@@ -44,7 +44,7 @@ class Finding:
     def about(
         cls, kind: str, severity: Severity, message: str, samples: Sequence[str], examples: Sequence[str] | None = None
     ) -> Finding:
-        """A finding that counts examples, or the samples themselves where they are the examples.
+        """A finding that counts its examples, or its samples where no examples are given.
 
         message: "{count}" in it is replaced. examples: all of them; the first are kept.
         """
@@ -53,7 +53,7 @@ class Finding:
         return cls(kind, severity, text, len(shown), tuple(shown[:MOST_EXAMPLES]), tuple(dict.fromkeys(samples)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; the examples stand for the samples."""
+        """Plain values, ready for JSON; samples are left out."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -65,7 +65,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples in splits.
+    """Samples in splits, with the classes of each task.
 
     Args:
         name: for run folders and reports.

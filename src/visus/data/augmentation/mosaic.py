@@ -40,7 +40,7 @@ class Mosaic:
     seed: int
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
-        """The sample, ready; or a mosaic under its name, with it at the upper left.
+        """The prepared sample, or a mosaic that has its name and shows it at the upper left.
 
         Raises:
             DataError: if an image or target cannot be read.

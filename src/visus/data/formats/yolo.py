@@ -38,7 +38,7 @@ _ROUNDING = 0.005  # of the image's side; text files round, and half a percent i
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """From split to (image, label file that may not exist), and the class names if they are declared."""
+    """The (image, label file) pairs of each split, and the declared class names; a label file may be absent."""
 
     splits: Mapping[str, tuple[tuple[Path, Path], ...]]
     names: tuple[str, ...]
@@ -64,7 +64,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _label_folders(listing: Listing) -> dict[str, tuple[Path, Path]]:
-    """From split to (folder of images, folder of text files), by the names of the folders."""
+    """The (folder of images, folder of text files) of each split, by the names of the folders."""
     images, labels = listing.folder("images", "image"), listing.folder("labels", "label")
     if images and labels:
         inner, outer = listing.split_folders(labels), listing.split_folders(images)
@@ -141,7 +141,7 @@ def _layout_of_yaml(listing: Listing, path: Path, tally: Tally) -> _Layout:
         images = [image for entry in entries for image in _images(listing, path, content, entry)]
         if not images and split == "train":
             raise DataError(
-                f"{path}: the training images are not there",
+                f"{path}: the training images are missing",
                 expected=f"images in {', '.join(entries)}",
                 remedy=f"correct path: and train: in {path.name}; they are relative to it",
             )
@@ -227,7 +227,7 @@ def _read(listing: Listing) -> Reading:
 
 
 def _lines(path: Path, tally: Tally) -> list[list[float]]:
-    """The numbers of each line; lines that are none stop a training."""
+    """The numbers of each line; a line that holds anything else stops a training."""
     if not path.is_file():
         return []
     rows = []

@@ -1,4 +1,4 @@
-"""What is wrong with a data set: what stops a training, what is left out of it or repaired, what is only said.
+"""Finds what is wrong with a data set: what stops a training, what is repaired or left out, what is only noted.
 
 The rules for severity:
 
@@ -45,8 +45,8 @@ _CHUNK = 64  # images a thread takes at once
 
 _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
-    "unreadable-image": "{count} files are no images that can be read",
-    "damaged-image": "{count} images begin rightly, but cannot be decoded",
+    "unreadable-image": "{count} files cannot be read as images",
+    "damaged-image": "{count} images are damaged: their pixels cannot be decoded",
     "other-channels": "{count} images have another number of channels than the others",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
@@ -58,7 +58,7 @@ _LEFT_OUT = frozenset({*_UNUSABLE, LEAK_IN_MADE_SPLITS})
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """One sample in its split, and what was found out about it."""
+    """One sample of a split, with the states of its image and targets."""
 
     split: str
     sample: Sample
@@ -67,7 +67,7 @@ class _Examined:
 
 
 def check(dataset: Dataset, task: str | None = None, *, progress: Progress | None = None) -> list[Finding]:
-    """Decodes every image, reads every target, and says what is wrong; worst first, nothing for a clean data set.
+    """Decodes every image, reads every target, and returns the findings, the worst first; none if all is well.
 
     Args:
         dataset: it is not changed; what its reader noticed is among the findings.
@@ -96,7 +96,7 @@ def check_before_training(dataset: Dataset, task: str | None) -> list[Finding]:
 
 
 def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
-    """The data set without the images that cannot be used, and with the boxes of targets in memory repaired.
+    """The data set without unusable images, and with repaired boxes in the targets that are in memory.
 
     Args:
         dataset: it is not changed.
@@ -213,7 +213,7 @@ def _nothing_to_learn(dataset: Dataset) -> list[Finding]:
 
 
 def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
-    """Images that a training must do without, by what is wrong with them."""
+    """Findings about the images that cannot be used, one for each fault."""
     faults: dict[str, list[tuple[str, str]]] = {}
     left: dict[str, int] = {}
     for item in examined:

@@ -1,4 +1,4 @@
-"""How often each class occurs in each split, and what follows: gaps, classes that a split lacks, imbalance."""
+"""Counts each class in each split, and finds gaps, missing classes and imbalance."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ClassBalance:
     counts: Mapping[str, NDArray[np.int64]]
 
     def without(self, split: str) -> set[str]:
-        """The classes that a split has no example of."""
+        """The classes without an example in a split."""
         return {name for name, count in zip(self.classes, self.counts[split], strict=True) if count == 0}
 
 
 def count_classes(classes: tuple[str, ...], states: Iterable[tuple[str, TargetState | None]]) -> ClassBalance | None:
-    """The balance of one task, or None where some targets were not read.
+    """Counts the classes of one task in each split; None if some targets were not read.
 
     Args:
         classes: all K names.

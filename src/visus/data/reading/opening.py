@@ -1,4 +1,4 @@
-"""From a name, a folder or a file to a data set: which format it is, its splits, and what is wrong with it."""
+"""Opens a data set by name, folder or file: finds its format, makes missing splits, and collects findings."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _with_task(dataset: Dataset, card: TaskCard) -> Dataset:
 
 
 def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str, str]) -> Dataset:
-    """The data set as its task's options say; raises UsageError for an option that the task does not have."""
+    """Applies the task's options to the data set; raises UsageError for an option that the task does not have."""
     known = () if task is None else task_card(task).options
     for name, value in options.items():
         if name not in known and value:
@@ -146,7 +146,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
     reading = chosen.read(listing)
     if not any(reading.splits.values()):
         raise DataError(
-            f"{path} holds no image that can be used as {chosen.name}",
+            f"{path} holds no usable image in the format {chosen.name}",
             expected=chosen.title,
             got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
         )
@@ -162,7 +162,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
 
 
 def _order(reading: Reading) -> tuple[Finding, ...]:
-    """What stops a training first."""
+    """The findings, those that stop a training first."""
     return tuple(sorted(reading.findings, key=lambda finding: ("stop", "repair", "note").index(finding.severity)))
 
 
@@ -202,7 +202,7 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
 
 
 def _may_force(forced: Format, listing: Listing) -> bool:
-    """Whether a format that did not recognise a folder may still be asked to read it: where only content decides."""
+    """Whether a forced format may read a folder that it did not recognise, because only the content can decide."""
     return forced.name == "instance-maps" and _by_name("masks").recognise(listing)
 
 
@@ -247,7 +247,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         return DataError(f"{path} cannot be read as {forced.name}", expected=forced.title, got=_contents(listing))
     archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
     return DataError(
-        f"{path} is no data set that visus knows",
+        f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
         got=_contents(listing),
         remedy=f"unpack {archives[0]} first"
@@ -257,7 +257,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
 
 
 def _with_values(dataset: Dataset) -> Dataset:
-    """Knowing what its pixels hold; images of more than 8 bits are shown by the range that they fill."""
+    """The data set with its channels and range of values; images of more than 8 bits display with that range."""
     samples = dataset.splits.get("train") or next((part for part in dataset.splits.values() if part), ())
     values = survey(samples)
     splits = {name: ranged(part, values.value_range) for name, part in dataset.splits.items()}
@@ -265,7 +265,7 @@ def _with_values(dataset: Dataset) -> Dataset:
 
 
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
-    """Only the samples that have a target for the task."""
+    """The data set without the samples that have no target for the task."""
     left_out = [s.id for samples in dataset.splits.values() for s in samples if task not in s.targets]
     if not left_out:
         return dataset
@@ -290,7 +290,7 @@ def _check_classes(dataset: Dataset, task: str) -> None:
 
 
 def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
-    """The splits that are missing; see :func:`open_data`."""
+    """The data set with its missing splits made; see :func:`open_data`."""
     splits: Mapping[str, Sequence[Sample]] = dataset.splits
     if set(splits) == {"predict"} and task is not None and not task_card(task).supervised:
         splits = {ALL: splits["predict"]}  # images without labels are what such a task learns from
