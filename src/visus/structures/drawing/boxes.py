@@ -182,7 +182,10 @@ def _place_tag(
 ) -> _Tag:
     """A text on its class's colour at an edge of its box: where it hides least of earlier tags; never off the picture.
 
-    Best of all above the box, then inside its top edge, below it, inside its bottom edge. taken: the earlier tags [N,4].
+    Best of all above the box, then inside its top edge, below it, inside its bottom edge.
+
+    Args:
+        taken: the earlier tags [N,4], as (x1, y1, x2, y2).
     """
     padding = max(2, size // 5)
     text, font = fitted_text(text, size, limits[0] - 2 * padding)
