@@ -23,7 +23,7 @@ class Finding:
 
     Args:
         kind: a short stable name, such as "truncated-image" or "box-outside".
-        severity: "stop" ends a training before it starts; "repair" is mended while reading; "note" is only said.
+        severity: "stop" ends a training before it starts; "repair" is repaired while reading; "note" is only said.
         message: one line for people.
         count: how often it was seen.
         examples: the first file names (at most 20).
@@ -72,7 +72,7 @@ class Dataset:
             the most specific kind of label first; the first is the default.
         splits: from "train", "val", "test" to samples, in a fixed order. Unlabelled images: the split "predict".
         made_splits: the names of the splits that were made here and not given by the data.
-        findings: what the reader noticed and mended.
+        findings: what the reader noticed and repaired.
         values: channels of the images, and what range their values fill.
         task_options: how the data were read for one task, such as {"touching": "gap"} (see ``data.object_separation``);
             empty where the task or the labels leave no choice.

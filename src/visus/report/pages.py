@@ -35,7 +35,7 @@ HEADLINES = 4
 CONFUSIONS = 8
 SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
 FOLDED_FROM = 20  # classes above which their table opens at a click
-SEVERITIES = {"stop": "stops a training", "repair": "mended", "note": "note"}
+SEVERITIES = {"stop": "stops a training", "repair": "repaired", "note": "note"}
 
 
 def write_report(path: Path, content: ReportContent) -> None:
