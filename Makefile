@@ -1,6 +1,6 @@
 # Everything a newcomer or a developer runs. Only Python 3.11 or newer and make must be there.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full test-slow check docs bench lock clean
+.PHONY: help install demo test test-full test-slow faults check docs bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,9 @@ test-full: $(STAMP)  ## those, and the battery of models on every network
 
 test-slow: $(STAMP)  ## the tests that train for minutes
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
+
+faults: $(STAMP)  ## plant faults in copies of the source and tell which test finds each
+	env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode $(BIN)/python tests/planted_faults.py
 
 check: $(STAMP)  ## lint, format, types and architecture
 	$(BIN)/ruff check src tests benchmarks examples docs

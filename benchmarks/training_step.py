@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
 from visus.models.building import build
@@ -69,7 +69,11 @@ def make_batches(steps: int, images: int, side: int) -> Batches:
 
 
 def ours(
-    network: nn.Module, batches: Batches, recipe: Recipe, ready: Callable[[Batch], Batch], clock: Callable[[], float]
+    network: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    to_device: Callable[[Batch], Batch],
+    clock: Callable[[], float],
 ) -> float:
     """Seconds of one epoch of visus's loop, without the work before the first step."""
     began = 0.0
@@ -82,12 +86,16 @@ def ours(
             return super().batches(epoch, start)
 
     update = task_update(network, Classification(CLASSES))
-    fit(network, [update], Timed(batches.made), recipe, ready=ready)
+    fit(network, [update], Timed(batches.made), recipe, to_device=to_device)
     return clock() - began
 
 
 def bare(
-    network: nn.Module, batches: Batches, recipe: Recipe, ready: Callable[[Batch], Batch], clock: Callable[[], float]
+    network: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    to_device: Callable[[Batch], Batch],
+    clock: Callable[[], float],
 ) -> float:
     """Seconds of one epoch of a plain loop, which also reads its loss once a step."""
     if recipe.channels_last:
@@ -100,7 +108,7 @@ def bare(
         if epoch == 1:
             began = clock()
         for batch in batches.batches(epoch):
-            prepared = ready(batch)
+            prepared = to_device(batch)
             optimizer.zero_grad()
             loss: Tensor = functional.cross_entropy(network(prepared.images), prepared.targets)
             total += loss.item()
@@ -115,13 +123,13 @@ def compare(
     """Median and 95 % interval of the differences, in milliseconds a step and as a share of the bare loop."""
     recipe = Recipe(epochs=2, batch_size=len(batches.made[0]))
     preprocessing = Preprocessing(size=None, fit="none")
-    ready = feeder(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last)
+    move = to_device(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last)
     times = []
     for number in range(rounds + 1):
         pair = {}
         for run in (ours, bare) if number % 2 else (bare, ours):
             torch.manual_seed(0)
-            pair[run] = run(make(), batches, recipe, ready, clock)
+            pair[run] = run(make(), batches, recipe, move, clock)
         if number:  # the first round warms up
             times.append((pair[ours], pair[bare]))
     mine, theirs = np.asarray(times).T

@@ -17,7 +17,7 @@ from PIL import Image
 import visus
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import FileImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.models.catalog import find
 from visus.structures import Detections, Sample
 from visus.tasks.detection import Detection
@@ -62,7 +62,7 @@ def learned_by_heart(name: str, photo: Path, truth: Detections, lesson: Lesson) 
     task = Detection(CLASSES)
     sample = Sample("photo", FileImage(photo), {"detection": truth})
     prepared = Preparer("detection", preprocessing, None, 0)(sample, 0, 0)
-    batch = feeder(preprocessing, torch.device("cpu"))(task.collate([prepared]))
+    batch = to_device(preprocessing, torch.device("cpu"))(task.collate([prepared]))
     optimizer = torch.optim.Adam(network.parameters(), lr=lesson.rate)
     network.train()
     for step in range(lesson.steps):

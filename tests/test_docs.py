@@ -279,15 +279,15 @@ def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path) -> Non
     section = page("detectors").partition(f"(images/targets-{name}.jpg)")[2].partition("\n## ")[0]
     height, width = found.size
     assert f"{width} x {height}" in section
-    assert f"{len(found.prediction_grid.boxes):,}" in section
+    assert f"{len(found.predictors.boxes):,}" in section
     assert found.objects is not None
     rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+\.\d) % \|$", section, flags=re.M)
     expected = [(own.name, str(len(own.predictors)), f"{100 * own.overlap:.1f}") for own in found.objects]
     assert rows == (expected if name != "yolov1" else [])
-    if found.prediction_grid.compared == "box":
+    if found.predictors.compared == "box":
         assert all(f"{count:,}" in section for count in found.counts().values() if count)
     if name == "yolov1":
-        _, row, column = found.prediction_grid.place(int(found.objects[0].predictors[0]))
+        _, row, column = found.predictors.position(int(found.objects[0].predictors[0]))
         assert f"is in row {row} and column {column}" in section
     with Image.open(DOCS / "images" / f"targets-{name}.jpg") as picture:
         assert picture.width == 22 + 2 * (560 + 22)  # four panels

@@ -55,7 +55,7 @@ def test_by_network(photo: Path) -> None:
     found = visus.explain_targets(network, photo, truth(), preprocessing=TO_128)
     assert [module.training for module in network.modules()] == before
     assert found.kept is not None
-    assert len(found.prediction_grid.boxes) == 3 * (4 * 4 + 8 * 8)
+    assert len(found.predictors.boxes) == 3 * (4 * 4 + 8 * 8)
     assert visus.explain_targets(network, photo, preprocessing=TO_128).objects is None
     with pytest.raises(UsageError, match="a network needs its preprocessing"):
         visus.explain_targets(network, photo)

@@ -297,7 +297,7 @@ def test_a_full_disk_in_earnest(photos: Path, runs: Path) -> None:
         timeout=280,
     )
     assert done.returncode == 74, done.stderr
-    assert "room on the disk" in done.stderr
+    assert "free space on the disk" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(runs.iterdir()) == []
 

@@ -8,48 +8,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
-from networks import shapeless
 from visus.analysis.summary import summarize
-from visus.engine.freezing import Freezing
-from visus.errors import ShapeError
-from visus.layers.drop_path import DropPath, SurvivalGate
 from visus.models import catalog
-from visus.models.building import build, known_options, load_builder
+from visus.models.building import build, known_options
 from visus.models.card import Card
 from visus.models.on_meta import build_on_meta
-from visus.models.protocols import Backbone, Network, Output
+from visus.models.protocols import Backbone, Output
 from visus.proof.published import fact
-
-Size = tuple[int, int, int]
-
-
-@dataclass
-class Case:
-    """A card, its network at the paper's classes, with values and as shapes, and an input (C, H, W) small for it."""
-
-    card: Card
-    network: nn.Module
-    shapes: nn.Module
-    size: Size
-
-    def images(self, count: int, seed: int = 0) -> Tensor:
-        return torch.rand(count, *self.size, generator=torch.Generator().manual_seed(seed))
-
-    @cached_property
-    def output_shapes(self) -> list[torch.Size]:
-        """Of the answer to two images."""
-        return shapes_of(self.shapes, (2, *self.size))
-
+from visus.testing import NETWORK_CHECKS, NetworkCase
+from visus.testing.networks import shapeless, small_input
 
 LARGER: Mapping[str, str] = {
     "alexnet@paper": "alexnet@ungrouped",
@@ -111,15 +84,29 @@ def card_param(card: Card) -> Any:
 
 
 @pytest.fixture(scope="module", params=[card_param(card) for card in catalog.CARDS])
-def case(request: pytest.FixtureRequest, cheap_values: Callable[[], AbstractContextManager[object]]) -> Case:
-    card = request.param
-    torch.manual_seed(0)
-    shapes = shapeless(card)
-    with cheap_values():
-        network = build(card)
-    case = Case(card, network, shapes, small_input(card, shapes))
-    settle(case)
-    return case
+def case(request: pytest.FixtureRequest) -> NetworkCase:
+    return NetworkCase(request.param)
+
+
+@pytest.mark.parametrize("check", NETWORK_CHECKS, ids=lambda check: check.__name__)
+def test_network(case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
+    check(case)
+
+
+def test_only_dense_layers_over_all_pixels_make_no_backbone(case: NetworkCase) -> None:
+    assert isinstance(case.shapes, Backbone) == (case.card.name not in WITHOUT_MAPS)
+
+
+def test_a_classifiers_scores_sum_to_one(case: NetworkCase) -> None:
+    if case.card.task != "classification":
+        return
+    with torch.no_grad():
+        outputs = case.network.eval()(case.images(2))
+    codec = getattr(case.network, "codec", None)
+    logits = outputs.logits if isinstance(outputs, Output) else outputs
+    scores = codec.decode(outputs) if codec else logits.softmax(1)
+    assert scores.shape == (2, case.card.classes)
+    torch.testing.assert_close(scores.sum(1), torch.ones(2))
 
 
 @pytest.mark.full
@@ -145,245 +132,6 @@ def test_the_counts_of_networks_without_complete_facts() -> None:
             summary = summarize(shapeless(card), card.input)
             assert card.macs in (None, summary.macs), card.full_name
             assert card.parameters == summary.trainable, card.full_name
-
-
-def settle(case: Case) -> None:
-    """Gives the BatchNorms of a very deep network the statistics of a batch.
-
-    With those that they begin with, mean 0 and variance 1, each residual block answers twice the variance that it was
-    given, and after about 256 blocks that is more than float32 holds. Any other network keeps them: where maps are a
-    pixel large, the variances of a small batch are no better.
-    """
-    norms = norms_of(case.network)
-    if len(norms) < 500 or answers_finitely(case):
-        return
-    for norm in norms:
-        norm.momentum = 1.0
-    with torch.no_grad():
-        case.network.train()(case.images(2, seed=2))
-    for norm in norms:
-        norm.momentum = 0.1
-
-
-def answers_finitely(case: Case) -> bool:
-    with torch.no_grad():
-        return all(bool(torch.isfinite(leaf).all()) for leaf in tensors(case.network.eval()(case.images(1))))
-
-
-def norms_of(network: nn.Module) -> list[nn.BatchNorm2d]:
-    return [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-def small_input(card: Card, network: nn.Module) -> Size:
-    """The smallest of a few sizes that the network takes; the paper's own if that is small."""
-    if hasattr(network, "fitting_size"):
-        return (card.input[0], *network.fitting_size((64, 64)))
-    for side in (64, 96, 128, 160):
-        if side < card.input[1] and answers(network, (card.input[0], side, side)):
-            return card.input[0], side, side
-    return card.input
-
-
-def answers(network: nn.Module, size: Size) -> bool:
-    try:
-        network(torch.empty(1, *size, device="meta"))
-    except ShapeError:
-        return False
-    return True
-
-
-def shapes_of(network: nn.Module, batch: tuple[int, ...]) -> list[torch.Size]:
-    return [leaf.shape for leaf in tensors(network(torch.empty(batch, device="meta")))]
-
-
-def tensors(output: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
-
-
-def assert_same(one: Any, other: Any) -> None:
-    pairs = list(zip(tensors(one), tensors(other), strict=True))
-    assert pairs
-    for a, b in pairs:
-        assert_close(a, b)
-
-
-def assert_close(a: Tensor, b: Tensor) -> None:
-    """Equal but for rounding: to 1e-4 of the largest value, which grows from layer to layer before any training."""
-    torch.testing.assert_close(a, b, atol=1e-4 * max(1.0, float(b.abs().max())), rtol=1e-4)
-
-
-# --- shapes
-
-
-def test_it_is_a_network_and_its_builder_can_be_imported(case: Case) -> None:
-    assert callable(load_builder(case.card))
-    assert isinstance(case.network, Network)
-
-
-def test_it_has_exactly_the_cards_parameters(case: Case) -> None:
-    assert sum(p.numel() for p in case.network.parameters() if p.requires_grad) == case.card.parameters
-
-
-def test_it_has_exactly_the_cards_operations(case: Case) -> None:
-    summary = summarize(case.shapes, case.card.input)
-    assert case.card.macs in (None, summary.macs)
-    assert sum(line.parameters for line in summary.lines) == summary.parameters
-
-
-def test_the_cards_preprocessing_makes_the_cards_input(case: Case) -> None:
-    preprocessing = case.card.preprocessing
-    assert preprocessing.channels == case.card.input[0] == len(preprocessing.mean) == len(preprocessing.std)
-    assert preprocessing.size in (None, case.card.input[1:])
-
-
-def test_own_classes_change_the_head_and_nothing_else(case: Case) -> None:
-    other = shapeless(case.card, classes=3)
-    before, after = case.network.state_dict(), other.state_dict()
-    assert before.keys() == after.keys()
-    heads = tuple(f"{name}." for name in case.network.head)
-    changed = [name for name in before if before[name].shape != after[name].shape]
-    assert changed
-    assert all(name.startswith(heads) for name in changed)
-    assert all(any(name.startswith(head) for name in before) for head in heads)
-    theirs = shapes_of(other, (2, *case.size))
-    assert any(a != b for a, b in zip(case.output_shapes, theirs, strict=True))
-
-
-def test_grey_and_coloured_images(case: Case) -> None:
-    for channels in {1, 3} - {case.card.input[0]}:
-        network = shapeless(case.card, in_channels=channels)
-        assert shapes_of(network, (2, channels, *case.size[1:])) == case.output_shapes
-
-
-@pytest.mark.parametrize("size", [(33, 47), (96, 64), (7, 7), (1, 1)])
-def test_other_sizes_work_or_are_refused_with_the_next_that_fits(case: Case, size: tuple[int, int]) -> None:
-    outputs, refusal = None, None
-    try:
-        outputs = case.shapes(torch.empty(2, case.card.input[0], *size, device="meta"))
-    except ShapeError as error:
-        refusal = error
-    if refusal is None:
-        assert all(leaf.numel() for leaf in tensors(outputs))
-    else:
-        assert refusal.expected
-        assert f"{size[0]}x{size[1]}" in refusal.got
-        assert refusal.remedy
-
-
-# --- values
-
-
-def test_it_answers_finitely_and_leaves_the_images_alone(case: Case) -> None:
-    images = case.images(2)
-    before = images.clone()
-    with torch.no_grad():
-        whole = case.network.eval()(images)
-    assert torch.equal(images, before)
-    assert all(torch.isfinite(leaf).all() for leaf in tensors(whole))
-    if case.card.task == "classification":
-        codec = getattr(case.network, "codec", None)
-        logits = whole.logits if isinstance(whole, Output) else whole
-        scores = codec.decode(whole) if codec else logits.softmax(1)
-        assert scores.shape == (2, case.card.classes)
-        torch.testing.assert_close(scores.sum(1), torch.ones(2))
-
-
-def test_a_backbone_answers_from_its_maps_which_have_no_image_among_them(case: Case) -> None:
-    if case.card.name in WITHOUT_MAPS:
-        assert not isinstance(case.network, Backbone)
-        return
-    assert isinstance(case.network, Backbone)
-    images = case.images(2)
-    with torch.no_grad():
-        maps = case.network.eval().features(images)
-        assert not any(map_.shape == images.shape and torch.equal(map_, images) for map_ in maps.values())
-        assert_same(case.network(images), case.network.from_features(maps, images.shape[-2:]))
-    assert {stride: map_.shape[1] for stride, map_ in maps.items()} == dict(case.network.channels)
-    assert list(maps) == sorted(maps)
-    border = 2 * getattr(case.network, "border", 0)
-    for stride, map_ in maps.items():
-        for side, pixels in zip(map_.shape[2:], case.size[1:], strict=True):
-            assert 1 <= side <= -(-(pixels + border) // stride)
-
-
-def test_gradients_reach_every_parameter_and_the_output_type_is_that_of_eval(case: Case) -> None:
-    torch.manual_seed(1)
-    case.network.train()
-    for layer in case.network.modules():
-        if isinstance(layer, DropPath | SurvivalGate):
-            layer.eval()  # a path that is left out has no gradient
-    case.network.zero_grad()
-    begins_at_zero = [p for p in case.network.parameters() if p.requires_grad and p.ndim > 1 and not p.any()]
-    with torch.no_grad():
-        for parameter in begins_at_zero:  # FCN's scores: until they have learned, nothing passes them
-            nn.init.normal_(parameter, 0, 0.01)
-    answer = case.network(case.images(2))
-    with torch.no_grad():
-        assert type(answer) is type(case.network.eval()(case.images(1)))
-    if isinstance(answer, Output):
-        assert len(answer.auxiliary) == len(case.network.auxiliary_heads) == len(case.network.auxiliary_weights)
-    outputs = tensors(answer)
-    sum((leaf * torch.randn_like(leaf)).sum() for leaf in outputs if leaf.requires_grad).backward()
-    learning = [(name, p) for name, p in case.network.named_parameters() if p.requires_grad]
-    silent = [name for name, p in learning if p.grad is None or not p.grad.any()]
-    case.network.zero_grad()
-    for parameter in begins_at_zero:
-        nn.init.zeros_(parameter)
-    assert not silent
-
-
-def test_an_image_is_answered_alike_whatever_its_batch_mates(case: Case) -> None:
-    is_deep = len(norms_of(case.network)) > 100  # rounding grows from layer to layer: double precision keeps it small
-    dtype = torch.float64 if is_deep else torch.float32
-    images = case.images(2).to(dtype)
-    network = case.network.eval().to(dtype)
-    with torch.no_grad():
-        answer = network.features if isinstance(network, Backbone) else network
-        together, alone = answer(images), answer(images[1:])
-    network.float()
-    for values, expected in zip(tensors(together), tensors(alone), strict=True):
-        assert_close(values[1:], expected)
-
-
-def test_a_state_goes_into_a_fresh_network(
-    case: Case, cheap_values: Callable[[], AbstractContextManager[object]]
-) -> None:
-    fresh = shapeless(case.card)
-    if not dict(fresh.named_buffers()).keys() <= fresh.state_dict().keys():
-        with cheap_values():
-            fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
-    fresh.load_state_dict(case.network.state_dict(), assign=True)
-    images = case.images(1)
-    with torch.no_grad():
-        assert_same(fresh(images), case.network.eval()(images))
-
-
-def test_it_learns_from_a_single_image_or_says_why_not(case: Case) -> None:
-    remedy = ""
-    case.network.train()
-    try:
-        leaves = tensors(case.network(case.images(1)))
-    except ShapeError as error:  # BatchNorm over one value a channel
-        leaves, remedy = [], error.remedy
-    assert leaves or remedy
-    assert all(torch.isfinite(leaf).all() for leaf in leaves)
-
-
-def test_what_is_frozen_keeps_its_statistics(case: Case) -> None:
-    heads = tuple(f"{name}." for name in case.network.head)
-    if hasattr(case.network, "backbone"):
-        heads = tuple(f"{name}." for name, _ in case.network.named_children() if name != "backbone")
-    learns = any(name.startswith(heads) for name, _ in case.network.named_parameters())
-    freezing = Freezing(case.network, "backbone" if learns else "batchnorm", epochs=1)
-    freezing.apply(0)
-    before = {name: value.clone() for name, value in case.network.named_buffers()}
-    with torch.no_grad():
-        case.network(case.images(2))
-    learning = {name for name, p in case.network.named_parameters() if p.requires_grad}
-    freezing.apply(1)
-    assert not learns or all(name.startswith(heads) for name in learning)
-    for name, value in case.network.named_buffers():
-        assert name.startswith(heads) or torch.equal(value, before[name]), name
 
 
 # --- learning

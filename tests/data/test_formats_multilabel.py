@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
@@ -98,7 +98,7 @@ def test_masks_that_are_not_binary_or_of_another_size_are_left_out(tmp_path: Pat
     save(folder / "masks" / "cell" / "0.png", grey)
     data = open_data(folder)
     sample = next(s for part in data.splits.values() for s in part if s.id == "images/0.png")
-    with pytest.raises(DataError, match="no mask of one class"):
+    with pytest.raises(DataError, match="not a mask of one class"):
         sample.target(TASK)
     assert {f.kind: f.severity for f in check(data)}["unreadable-target"] == "repair"
     save(folder / "masks" / "cell" / "0.png", mask(0)[:-1])
@@ -155,7 +155,7 @@ MOVES = {
     "cut and shrunk": lambda frame: Cut.of(SIZE, (3.0, -4.0, 24.0, 26.0), (17, 21)).apply(frame),
     "mirrored": mirror,
     "flipped": flip,
-    "turned": lambda frame: turn(frame, 1),
+    "turned": lambda frame: rot90(frame, 1),
     "warped": lambda frame: warp(frame, MATRIX, "constant"),
     "warped with a mirrored border": lambda frame: warp(frame, MATRIX, "mirror"),
     "bent": lambda frame: displace(frame, FIELD, "constant"),

@@ -34,7 +34,7 @@ def run_fit(tiny, recipe, *, network=None, loader=None, validate=True, **options
         loader = tiny.TinyLoader(batch_size=recipe.batch_size, seed=recipe.seed)
     validation = tiny.accuracy() if validate else None
     update = task_update(network, tiny.TinyTask())
-    return network, fit(network, [update], loader, recipe, ready=tiny.ready, validation=validation, **options)
+    return network, fit(network, [update], loader, recipe, to_device=tiny.ready, validation=validation, **options)
 
 
 def test_it_learns_and_leaves_its_files(tiny, tmp_path):
@@ -53,19 +53,60 @@ def test_it_learns_and_leaves_its_files(tiny, tmp_path):
     assert torch.equal(best.tensors["model/fc.weight"], network.fc.weight)
 
 
-def test_a_scheduled_path_is_told_how_far_the_training_is(tiny):
-    shares = []
+class WatchedPath(ScheduledDropPath):
+    """Collects the shares of a training that it sees."""
 
-    class Watched(ScheduledDropPath):
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.shares: list[float] = []
+
+    def forward(self, x):
+        if self.training:
+            self.shares.append(self.training_share)
+        return super().forward(x)
+
+
+class Following(nn.Identity):
+    """A module of a stranger that follows the training, and has a ``share`` of its own."""
+
+    training_share = -1.0
+    share = 0.5
+
+
+@pytest.mark.parametrize("kind", [WatchedPath, Following])
+def test_a_module_that_follows_the_training_gets_the_share_that_is_over(tiny, kind):
+    network = tiny.make_network(0)
+    network.dropout = kind()
+    run_fit(tiny, recipe(), network=network, validate=False)
+    assert network.dropout.training_share == 29 / 30  # three epochs of ten steps
+    if kind is WatchedPath:
+        assert network.dropout.shares[-30:] == [step / 30 for step in range(30)]
+    else:
+        assert network.dropout.share == 0.5
+
+
+def test_the_averaged_weights_are_those_of_every_step(tiny):
+    """Against the average written out by hand, from the weights that each step saw, and the last ones."""
+    seen = []
+
+    class Watched(nn.Dropout):
         def forward(self, x):
             if self.training:
-                shares.append(self.share)
+                seen.append(network.fc.weight.detach().clone())
             return super().forward(x)
 
     network = tiny.make_network(0)
     network.dropout = Watched(0.0)
-    run_fit(tiny, recipe(), network=network, validate=False)
-    assert shares[-30:] == [step / 30 for step in range(30)]  # three epochs of ten steps
+    run_fit(tiny, recipe("ema=0.9"), network=network, validate=False)
+    steps = seen[-30:]  # three epochs of ten; before them, what memory a batch takes was measured
+    plain = tiny.make_network(0, dropout=0.0)
+    run_fit(tiny, recipe(), network=plain, validate=False)
+    average = steps[0]
+    for number, after in enumerate([*steps[1:], plain.fc.weight.detach()], start=1):
+        decay = min(0.9, (1 + number) / (10 + number))
+        average = decay * average + (1 - decay) * after
+    torch.testing.assert_close(network.fc.weight.detach(), average, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(average, plain.fc.weight)
 
 
 def test_same_seed_same_weights_and_another_seed_others(tiny):
@@ -161,7 +202,7 @@ def test_plateau_lowers_the_rate_when_the_score_stays(tiny):
     network = tiny.make_network()
     update = task_update(network, tiny.TinyTask())
     loader = tiny.TinyLoader(12)
-    fitted = fit(network, [update], loader, chosen, ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], loader, chosen, to_device=tiny.ready, validation=validation)
     # Best in epoch 1; epochs 2 and 3 are no better, which is more than one: halved from epoch 4 on, and again.
     assert [row["lr"] for row in fitted.history] == pytest.approx([0.05, 0.05, 0.05, 0.025, 0.025, 0.0125])
 
@@ -172,13 +213,13 @@ def test_early_stopping_waits_for_its_patience(tiny):
     chosen = recipe("early_stopping=3", epochs=6)
     update = task_update(network, tiny.TinyTask())
     validation = Validation(lambda network: {"accuracy": next(scores)}, "accuracy")
-    fitted = fit(network, [update], tiny.TinyLoader(12), chosen, ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], tiny.TinyLoader(12), chosen, to_device=tiny.ready, validation=validation)
     assert (fitted.best_epoch, fitted.best_score, len(fitted.history)) == (2, 0.5, 5)
     assert fitted.stopped_early
 
 
 def test_early_stopping_without_validation_is_an_error(tiny):
-    with pytest.raises(RecipeError, match="early stopping needs images"):
+    with pytest.raises(RecipeError, match="early stopping needs a validation split"):
         run_fit(tiny, recipe("early_stopping=3"), validate=False)
 
 
@@ -191,7 +232,7 @@ def test_a_score_of_none_is_never_the_best(tiny):
     network = tiny.make_network()
     update = task_update(network, tiny.TinyTask())
     validation = Validation(lambda network: {"map50": None}, "map50")
-    fitted = fit(network, [update], tiny.TinyLoader(12), recipe(), ready=tiny.ready, validation=validation)
+    fitted = fit(network, [update], tiny.TinyLoader(12), recipe(), to_device=tiny.ready, validation=validation)
     assert fitted.best_epoch is None
 
 
@@ -212,7 +253,7 @@ def test_the_recipe_says_which_weights_are_kept(tiny, tmp_path, keep):
     network = tiny.make_network()
     validation = Validation(lambda network: {"accuracy": next(scores)}, "accuracy")
     update = task_update(network, tiny.TinyTask())
-    fit(network, [update], tiny.TinyLoader(12), chosen, ready=tiny.ready, run=run, validation=validation)
+    fit(network, [update], tiny.TinyLoader(12), chosen, to_device=tiny.ready, run=run, validation=validation)
     best, last = Checkpoints(run.path).load_best(), Checkpoints(run.path).load()
     assert best is not None
     assert last is not None
@@ -252,7 +293,7 @@ def spoiled_fit(tiny, chosen, bad, run, grad=False):
         [Update(losses, [losses])],
         tiny.TinyLoader(),
         chosen,
-        ready=tiny.ready,
+        to_device=tiny.ready,
         run=run,
         validation=tiny.accuracy(),
     )
@@ -302,7 +343,7 @@ def test_weights_that_are_not_finite_are_never_saved(tiny, tmp_path):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     losses = Root(network)
     with pytest.raises(DivergedError, match="weights are not finite after step 10"):
-        fit(network, [Update(losses, [losses], optimizer)], tiny.TinyLoader(), recipe(), ready=tiny.ready, run=run)
+        fit(network, [Update(losses, [losses], optimizer)], tiny.TinyLoader(), recipe(), to_device=tiny.ready, run=run)
     last = Checkpoints(run.path).load()
     assert last is not None
     assert all(bool(torch.isfinite(v).all()) for v in last.tensors.values() if v.is_floating_point())
@@ -339,7 +380,7 @@ def test_a_step_that_the_scaler_skips_is_no_divergence(tiny):
 
     network = tiny.make_network()
     update = Update(Loud(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
-    fitted = fit(network, [update], tiny.TinyLoader(), recipe("precision=float16"), ready=tiny.ready)
+    fitted = fit(network, [update], tiny.TinyLoader(), recipe("precision=float16"), to_device=tiny.ready)
     assert fitted.steps == 30
     assert bool(torch.isfinite(weights(network)).all())
 
@@ -363,7 +404,7 @@ def test_two_updates_train_only_their_own(tiny):
     down = torch.optim.SGD(second.parameters(), lr=0.1)
     before = first.weight.clone(), second.weight.clone()
     updates = [Update(ascending, [first], up, "up"), Update(descending, [second], down, "down")]
-    fitted = fit(both, updates, tiny.TinyLoader(12), recipe(epochs=1), ready=tiny.ready)
+    fitted = fit(both, updates, tiny.TinyLoader(12), recipe(epochs=1), to_device=tiny.ready)
     assert torch.equal(first.weight, before[0])
     assert not torch.equal(second.weight, before[1])
     assert set(fitted.history[0]) >= {"loss.up.loss", "loss.down.loss"}
@@ -400,7 +441,7 @@ def test_a_frozen_teacher_keeps_its_mode_and_its_statistics(tiny):
     before = {name: value.clone() for name, value in pair.state_dict().items()}
     validation = Validation(lambda network: {"accuracy": 0.5}, "accuracy")
     updates = [Update(Distillation(), [pair["student"]])]
-    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=3), ready=tiny.ready, validation=validation)
+    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=3), to_device=tiny.ready, validation=validation)
     changed = {
         name.partition(".")[0] for name, value in pair.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -423,7 +464,7 @@ def test_what_another_update_trains_is_in_the_mode_it_was_handed_over_in(tiny):
             return {"loss": pair["built"](pixels).square().mean() + pair["resting"](pixels).square().mean()}
 
     updates = [Update(Both(), [pair["built"]], name="a"), Update(Both(), [pair["resting"]], name="b")]
-    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=1), ready=tiny.ready)
+    fit(pair, updates, tiny.TinyLoader(12), recipe(epochs=1), to_device=tiny.ready)
     assert pair["built"].modes == [False, False, True, True, True, True]
     assert pair["resting"].modes == [False, False, False, True, False, True]
 
@@ -443,10 +484,10 @@ def test_an_update_may_have_a_rate_of_its_own_and_needs_a_name_of_its_own(tiny):
     before = pair[0].weight.detach().clone()
     plain = recipe("optimizer.name=sgd", "optimizer.momentum=0", "optimizer.weight_decay=0", epochs=1)
     updates = [Update(Loss(pair[0]), [pair[0]], name="a"), Update(Loss(pair[1]), [pair[1]], name="b", lr=0.5)]
-    fit(pair, updates, tiny.TinyLoader(6), plain, ready=tiny.ready)  # one step
+    fit(pair, updates, tiny.TinyLoader(6), plain, to_device=tiny.ready)  # one step
     torch.testing.assert_close(pair[1].weight - before, 0.5 * (pair[0].weight - before))
     with pytest.raises(UsageError, match="name of its own"):
-        fit(pair, [updates[0], updates[0]], tiny.TinyLoader(6), plain, ready=tiny.ready)
+        fit(pair, [updates[0], updates[0]], tiny.TinyLoader(6), plain, to_device=tiny.ready)
 
 
 def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
@@ -463,7 +504,7 @@ def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
     network = tiny.make_network()
     update = Update(Greedy(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
     with pytest.raises(MemoryExhaustedError, match="batch_size=3") as caught:
-        fit(network, [update], tiny.TinyLoader(), recipe(), ready=tiny.ready)
+        fit(network, [update], tiny.TinyLoader(), recipe(), to_device=tiny.ready)
     assert caught.value.exit_code == 6
 
 

@@ -20,7 +20,7 @@ def changed_by_training(tiny, **fields):
     recipe = Recipe(batch_size=6, optimizer={"lr": 0.05, "weight_decay": 0.01}, **fields)
     network = tiny.make_network()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fit(network, [task_update(network, tiny.TinyTask())], tiny.TinyLoader(12), recipe, ready=tiny.ready)
+    fit(network, [task_update(network, tiny.TinyTask())], tiny.TinyLoader(12), recipe, to_device=tiny.ready)
     return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, BytesImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.evaluate import evaluate
 from visus.engine.predict import predict
 from visus.errors import DataError
@@ -49,8 +49,8 @@ def grey(value, size=(8, 8)):
 def answers(samples, network=None, **options):
     network = network or Brightness()
     prepare = Preparer("classification", WHOLE, None, 0)
-    ready = feeder(WHOLE, torch.device("cpu"))
-    return list(predict(network, Classification(CLASSES), samples, prepare, ready=ready, **options))
+    move = to_device(WHOLE, torch.device("cpu"))
+    return list(predict(network, Classification(CLASSES), samples, prepare, to_device=move, **options))
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -93,8 +93,8 @@ def test_it_is_lazy_and_leaves_gradients_alone():
         return Preparer("classification", WHOLE, None, 0)(sample, index, epoch)
 
     samples = [Sample(str(i), grey(i)) for i in range(50)]
-    ready = feeder(WHOLE, torch.device("cpu"))
-    stream = predict(Brightness(), Classification(CLASSES), samples, prepare, ready=ready, batch_size=4)
+    move = to_device(WHOLE, torch.device("cpu"))
+    stream = predict(Brightness(), Classification(CLASSES), samples, prepare, to_device=move, batch_size=4)
     next(stream)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
@@ -107,9 +107,9 @@ def test_an_answer_comes_home_to_the_size_of_its_file():
     half[:, 15:] = 255
     small = Preprocessing(size=(10, 10), fit="stretch", scale=1.0, mean=(0.0,) * 3, std=(1.0,) * 3)
     prepare = Preparer("segmentation", small, None, 0)
-    ready = feeder(small, torch.device("cpu"))
+    move = to_device(small, torch.device("cpu"))
     task = Segmentation(CLASSES)
-    (answer,) = predict(PixelBrightness(), task, [Sample("half", ArrayImage(half))], prepare, ready=ready)
+    (answer,) = predict(PixelBrightness(), task, [Sample("half", ArrayImage(half))], prepare, to_device=move)
     assert isinstance(answer.value, SegmentationMap)
     assert answer.value.size == (20, 30)
     assert (answer.value.map[:, :14] == 0).all()
@@ -125,8 +125,8 @@ def test_scores_against_a_count_by_hand():
         for i, (v, t) in enumerate(zip(values, truth, strict=True))
     ]
     prepare = Preparer("classification", WHOLE, None, 0)
-    ready = feeder(WHOLE, torch.device("cpu"))
-    found = evaluate(Brightness(), Classification(CLASSES), samples, prepare, ready=ready, batch_size=4, keep=True)
+    move = to_device(WHOLE, torch.device("cpu"))
+    found = evaluate(Brightness(), Classification(CLASSES), samples, prepare, to_device=move, batch_size=4, keep=True)
     assert found.scores["accuracy"] == pytest.approx(4 / 6)
     assert [value.index for value in found.predictions] == [0, 0, 1, 1, 1, 0]
     assert [value.index for value in found.targets] == truth
@@ -137,4 +137,6 @@ def test_an_evaluation_needs_every_image():
     samples = [Sample("b", BytesImage(b"no", "b"), {"classification": Label(CLASSES, 0)})]
     prepare = Preparer("classification", WHOLE, None, 0)
     with pytest.raises(DataError):
-        evaluate(Brightness(), Classification(CLASSES), samples, prepare, ready=feeder(WHOLE, torch.device("cpu")))
+        evaluate(
+            Brightness(), Classification(CLASSES), samples, prepare, to_device=to_device(WHOLE, torch.device("cpu"))
+        )

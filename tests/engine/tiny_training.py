@@ -24,8 +24,8 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage
-from visus.engine.device_batches import feeder
-from visus.engine.fit import Fitted, Validation, fit
+from visus.engine.device_batches import to_device
+from visus.engine.fit import TrainingResult, Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.runtime import Runtime, open_runtime, seed_generators
@@ -249,7 +249,7 @@ class CountingLoss(nn.Module):
 
 def train(
     folder: Path, recipe: Recipe, *, runtime: Runtime | None = None, count: int = 60, seconds: float = 0.0
-) -> Fitted:
+) -> TrainingResult:
     """Trains or resumes in a folder, with the real loader and augmentation."""
     runtime = runtime or Runtime()
     run = RunFolder(folder)
@@ -279,7 +279,7 @@ def train(
         updates,
         loader,
         recipe,
-        ready=feeder(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
+        to_device=to_device(PREPROCESSING, runtime.device, channels_last=recipe.channels_last),
         runtime=runtime,
         run=run,
         validation=None if kind else accuracy(),

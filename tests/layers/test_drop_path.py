@@ -35,7 +35,7 @@ def test_a_scheduled_rate_grows_with_the_share_of_the_training() -> None:
     torch.manual_seed(0)
     layer = ScheduledDropPath(0.8).train()
     for share in (0.0, 0.25, 1.0):
-        layer.share = share
+        layer.training_share = share
         lost = float((layer(torch.ones(4000, 1, 1, 1)) == 0).float().mean())
         assert lost == pytest.approx(0.8 * share, abs=0.03)
-    assert ScheduledDropPath(0.8).share == 1.0
+    assert ScheduledDropPath(0.8).training_share == 1.0

@@ -11,7 +11,7 @@ import torch
 from visus.data.augmentation.preparing import Preparer
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
 from visus.engine.schedule import rate
@@ -125,7 +125,7 @@ def test_each_trains_a_network_for_two_steps(name: str) -> None:
         task.updates(network, recipe),
         loader,
         recipe,
-        ready=feeder(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last),
+        to_device=to_device(preprocessing, torch.device("cpu"), channels_last=recipe.channels_last),
     )
     assert fitted.steps == 2
     assert math.isfinite(fitted.history[0]["loss"])

@@ -16,7 +16,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.loading.loader import Loader
 from visus.data.loading.order import BatchOrder, Share
 from visus.data.pixels.images import ArrayImage
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.evaluate import evaluate
 from visus.engine.recipe import Recipe
 from visus.structures import Label, Preprocessing, Sample
@@ -63,6 +63,8 @@ class Pairs:
 
 
 class Verification(Classification):
+    smallest_batch = 2
+
     def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder:
         return PK(samples, share)
 
@@ -128,6 +130,12 @@ def test_the_default_is_one_update_of_the_whole_network() -> None:
     assert list(update.modules) == [network]
     assert update.optimizer is None
     assert update.name == ""
+    assert update.smallest_batch == 1
+
+
+def test_a_task_of_pairs_says_the_smallest_batch_of_its_losses() -> None:
+    (update,) = Verification(CLASSES).updates(nn.Linear(2, 2), Recipe(epochs=1))
+    assert update.smallest_batch == 2
 
 
 def test_a_metric_over_pairs_knows_all_samples() -> None:
@@ -144,7 +152,7 @@ def test_a_metric_over_pairs_knows_all_samples() -> None:
 
     samples = samples_of(12)
     prepare = Preparer("classification", PREPROCESSING, None, 0)
-    ready = feeder(PREPROCESSING, torch.device("cpu"))
-    scores = evaluate(Brightness(), Verification(CLASSES), samples, prepare, ready=ready, batch_size=5).scores
+    move = to_device(PREPROCESSING, torch.device("cpu"))
+    scores = evaluate(Brightness(), Verification(CLASSES), samples, prepare, to_device=move, batch_size=5).scores
     assert scores["pairs"] == 66
     assert scores["accuracy"] == pytest.approx(62 / 66)  # the 2 x 2 pairs of the last two classes are called the same

@@ -26,8 +26,8 @@ from visus.engine.fit import fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
 from visus.engine.tensor_file import read_tensors, write_tensors
-from visus.engine.update import task_turn
 from visus.structures import Batch
+from visus.tasks.update import task_update
 from visus.workflow.phases import Artefact, Context, Phase, read_manifest, run_phases
 
 RECIPE = Recipe(epochs=3, batch_size=6, checkpoint_seconds=0.001, keep="last").with_changes({"optimizer.lr": 0.05})
@@ -66,7 +66,7 @@ def phases(kill: Killer) -> list[Phase]:
         loader.kill = kill
         has_begun = (context.folder / "config.yaml").is_file()
         run = RunFolder.open(context.folder) if has_begun else RunFolder.begin(context.folder, RECIPE, command=[])
-        fit(trained, [task_turn(trained, TinyTask(), RECIPE)], loader, RECIPE, ready=ready, run=run, resume=True)
+        fit(trained, [task_update(trained, TinyTask())], loader, RECIPE, to_device=ready, run=run, resume=True)
         run.close()
         write_tensors(context.folder / "network.safetensors", trained.state_dict(), {})
         return Artefact.of("network", "network", context.folder, ["network.safetensors"])

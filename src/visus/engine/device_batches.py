@@ -1,4 +1,4 @@
-"""The last yard to a network: batches onto the device and, there, from uint8 to normalised values."""
+"""Moves batches to the device, and normalises their images there."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import torch
 from visus.data.augmentation.preparing import normalise
 from visus.structures import Batch, Preprocessing
 
-Ready = Callable[[Batch], Batch]
-"""From a loader's batch (uint8, on the CPU) to one that a network can take."""
+ToDevice = Callable[[Batch], Batch]
+"""Takes a loader's batch (uint8, on the CPU), and returns it on the device, normalised, as a network takes it."""
 
 
 class Batches(Protocol):
-    """What a training draws from; ``visus.data.loading.loader.Loader`` is one."""
+    """The batches of a training; ``visus.data.loading.loader.Loader`` is one such source."""
 
     def __len__(self) -> int:
-        """Batches an epoch, for this process; the same for all of them."""
+        """The number of batches an epoch of this process; equal for all processes."""
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number ``start`` on, the same ones each time."""
+        """Yields the batches of an epoch from number ``start`` on; each call yields the same ones."""
 
 
-def feeder(preprocessing: Preprocessing, device: torch.device, *, channels_last: bool = False) -> Ready:
-    """A function that takes a batch to the device and normalises it there."""
+def to_device(preprocessing: Preprocessing, device: torch.device, *, channels_last: bool = False) -> ToDevice:
+    """Makes the function that moves a batch to the device and normalises its images there."""
 
-    def ready(batch: Batch) -> Batch:
-        moved = batch.to(device, channels_last=channels_last)
-        return replace(moved, images=normalise(moved.images, preprocessing))
+    def move(batch: Batch) -> Batch:
+        on_device = batch.to(device, channels_last=channels_last)
+        return replace(on_device, images=normalise(on_device.images, preprocessing))
 
-    return ready
+    return move

@@ -1,4 +1,4 @@
-"""Judging a network on labelled images."""
+"""Evaluates a network on labelled images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from visus.engine.device_batches import Ready
+from visus.engine.device_batches import ToDevice
 from visus.engine.predict import predict
 from visus.engine.progress import Progress
 from visus.structures import Sample
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What came out of an evaluation.
+class JudgedSamples:
+    """The scores of a network on labelled samples, and what they were computed from.
 
     Args:
-        scores: of the task's metric, as fractions.
-        predictions: in file pixels, one a sample; () unless they were kept.
-        targets: likewise.
-        images: that were judged.
-        seconds: that it took, loading and judging included.
+        scores: the scores of the task's metric, as fractions.
+        predictions: one prediction a sample, in file pixels; () unless ``keep`` was set.
+        targets: one target a sample, in file pixels; () unless ``keep`` was set.
+        images: the number of samples.
+        seconds: the time of the whole evaluation, with the loading of the images.
     """
 
     scores: dict[str, Any]
@@ -44,25 +44,25 @@ def evaluate(
     samples: Sequence[Sample],
     prepare: Callable[[Sample, int, int], Prepared],
     *,
-    ready: Ready,
+    to_device: ToDevice,
     batch_size: int = 32,
     threads: int = 1,
     precision: str = "float32",
     keep: bool = False,
     progress: Progress | None = None,
     work: str = "evaluation",
-) -> Evaluation:
-    """Predicts every sample, brings the answers home to file pixels, and scores them there.
+) -> JudgedSamples:
+    """Predicts every sample, and scores the predictions in file pixels.
 
     Args:
-        network, prepare, ready, batch_size, threads, precision, progress, work: as for
+        network, prepare, to_device, batch_size, threads, precision, progress, work: as for
             :func:`visus.engine.predict.predict`.
-        task: reads the outputs and has the metric.
-        samples: with their targets.
-        keep: whether predictions and targets are returned too.
+        task: reads the network's outputs, and provides the metric.
+        samples: labelled samples.
+        keep: whether the predictions and targets are returned too.
 
     Raises:
-        DataError: if an image or its target cannot be read; a score without it would be another one.
+        DataError: if an image or its target cannot be read; leaving it out would change the score.
     """
     metric = task.metrics(samples)
     predictions: list[Any] = []
@@ -73,7 +73,7 @@ def evaluate(
         task,
         samples,
         prepare,
-        ready=ready,
+        to_device=to_device,
         batch_size=batch_size,
         threads=threads,
         precision=precision,
@@ -89,4 +89,4 @@ def evaluate(
             predictions.append(answer.value)
             targets.append(target)
     seconds = time.monotonic() - began
-    return Evaluation(metric.compute(), tuple(predictions), tuple(targets), len(samples), seconds)
+    return JudgedSamples(metric.compute(), tuple(predictions), tuple(targets), len(samples), seconds)

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: progress, log.txt, results.csv; and when the next checkpoint is due."""
+"""Reports how a training goes (progress, log.txt, results.csv), and says when the next checkpoint is due."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from visus.engine.session import Session
 from visus.errors import DivergedError, InterruptedRunError
 
 
-class Watch:
-    """Tells people and files how a training goes.
+class TrainingReporter:
+    """Reports how a training goes, on the terminal and in the run folder.
 
     Args:
-        progress: who is told.
-        run: where the files are; None: nowhere.
-        recipe: names the number of epochs and the time between checkpoints.
+        progress: shows the lines and the bar on the terminal.
+        run: the folder of log.txt and results.csv; None: no file is written.
+        recipe: its number of epochs, batch size and time between checkpoints are read.
     """
 
     def __init__(self, progress: Progress, run: RunFolder | None, recipe: Recipe) -> None:
@@ -31,7 +31,7 @@ class Watch:
         self._saved = self._epoch_began = time.monotonic()
         self._images = 0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> TrainingReporter:
         self._locked = self._run is not None and self._run.lock()
         return self
 
@@ -50,11 +50,11 @@ class Watch:
         return self._run is not None and time.monotonic() - self._saved >= self._recipe.checkpoint_seconds
 
     def saved(self) -> None:
-        """A checkpoint was made."""
+        """Notes that a checkpoint was made just now."""
         self._saved = time.monotonic()
 
     def begin_epoch(self, session: Session, batches: int) -> None:
-        """An epoch begins, or goes on."""
+        """Reports that an epoch begins, or that a resumed training goes on with it."""
         position = session.position
         name = f"epoch {position.epoch + 1}/{self._recipe.epochs}"
         self._progress.begin(name, batches * self._recipe.batch_size, position.batch * self._recipe.batch_size)
@@ -64,19 +64,19 @@ class Watch:
             self._run.log(f"{name} from batch {position.batch}, step {position.step}")
 
     def step(self, session: Session, images: int) -> None:
-        """A step was done with so many images in this process."""
+        """Reports a step on ``images`` images of this process."""
         self._images += images
-        self._progress.advance(images * session.world, session.ledger.current)
+        self._progress.advance(images * session.world, session.loss_monitor.current)
 
     def end_epoch(self) -> None:
-        """The images of an epoch are through."""
+        """Ends the progress bar of an epoch, if there is one."""
         if self._open:
             self._progress.end()
             self._open = False
 
     def row(self, session: Session, scores: Mapping[str, Any]) -> dict[str, float]:
-        """The figures of the epoch: position, rate, mean losses, single-valued scores, and speed."""
-        position, means = session.position, session.ledger.means()
+        """Returns the row of the epoch in results.csv: position, learning rate, mean losses, scores, and speed."""
+        position, means = session.position, session.loss_monitor.means()
         row = {"epoch": position.epoch + 1, "step": position.step, "lr": session.steppers[0].rate}
         row |= {"loss": sum(means.values())}
         row |= {f"loss.{name}": value for name, value in means.items()} if len(means) > 1 else {}
@@ -88,7 +88,7 @@ class Watch:
         }
 
     def epoch_done(self, history: Sequence[Mapping[str, float]]) -> None:
-        """An epoch's row is complete."""
+        """Reports the last row of the history, and writes results.csv."""
         self.saved()
         row = dict(history[-1])
         speed, seconds = row.pop("images_per_second"), row.pop("seconds")
@@ -99,19 +99,19 @@ class Watch:
             self._run.write_results(history)
 
     def resumed(self, session: Session) -> None:
-        """The training goes on from a checkpoint."""
+        """Reports that the training goes on from a checkpoint."""
         position = session.position
         self._say(f"goes on at epoch {position.epoch + 1}, batch {position.batch}, step {position.step}")
         if self._run:
             self._run.write_results(position.history)
 
     def recovered(self, session: Session, error: DivergedError) -> None:
-        """A divergence was undone."""
+        """Reports that the training went back to a checkpoint after a divergence."""
         position = session.position
         self._say(f"{error.problem}; back to step {position.step} with 1/{2**position.halvings} of the learning rate")
 
     def interrupted(self, session: Session, signal: int) -> InterruptedRunError:
-        """The error that ends a training that a signal stopped, after its checkpoint was made."""
+        """Returns the error that ends a training after a signal, once its checkpoint was made."""
         position = session.position
         where = f"epoch {position.epoch + 1}, step {position.step}"
         if self._run is None:

@@ -14,7 +14,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from visus.engine.device_batches import Ready, feeder
+from visus.engine.device_batches import ToDevice, to_device
 from visus.engine.disk import write_text
 from visus.engine.fit import Validation, fit
 from visus.engine.progress import Progress, duration
@@ -135,7 +135,7 @@ def train_one(
     if rows is not None:
         recipe = recipe.with_changes({"epochs": rows})
     preprocessing = data.train.preprocessing()
-    ready = feeder(preprocessing, runtime.device, channels_last=recipe.channels_last)
+    move = to_device(preprocessing, runtime.device, channels_last=recipe.channels_last)
     loader = StepEpochs(
         data.train, recipe.batch_size, max(math.ceil(steps / recipe.epochs), 1), seed, recipe.augmentation
     )
@@ -143,7 +143,7 @@ def train_one(
     network = configuration.build(classes=len(data.classes), in_channels=data.train.channels)
     counting = CountingLoss(network)
     watched = data.test.some(experiment.judged)
-    scribe = _Scribe(counting, watched, ready, len(loader), loader.batch_size)
+    scribe = _Scribe(counting, watched, move, len(loader), loader.batch_size)
     diverged = None
     began, cpu = time.monotonic(), time.process_time()
     try:
@@ -152,7 +152,7 @@ def train_one(
             [Update(counting, [network])],
             loader,
             recipe,
-            ready=ready,
+            to_device=move,
             runtime=runtime,
             validation=Validation(scribe, "accuracy"),
         )
@@ -206,12 +206,14 @@ class CountingLoss(nn.Module):
 class _Scribe:
     """Tests the network after each step epoch, and adds a row to the curve."""
 
-    def __init__(self, counting: CountingLoss, images: Images, ready: Ready, steps: int, batch_size: int) -> None:
+    def __init__(
+        self, counting: CountingLoss, images: Images, to_device: ToDevice, steps: int, batch_size: int
+    ) -> None:
         self.rows: list[dict[str, float]] = []
         self._judging = 0.0  # seconds that are not the training's
         self._counting = counting
         self._images = images
-        self._ready = ready
+        self._to_device = to_device
         self._steps = steps
         self._batch_size = batch_size
         self._began = time.monotonic()
@@ -221,8 +223,8 @@ class _Scribe:
         began = time.monotonic()
         wrong = 0.0
         for batch in judged_batches(self._images):
-            ready = self._ready(batch)
-            wrong += float((network(ready.images).argmax(1) != ready.targets).sum())
+            moved = self._to_device(batch)
+            wrong += float((network(moved.images).argmax(1) != moved.targets).sum())
         counted = self._counting
         step = (len(self.rows) + 1) * self._steps
         row = {

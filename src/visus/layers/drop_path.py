@@ -36,14 +36,14 @@ class DropPath(nn.Module):
 class ScheduledDropPath(DropPath):
     """A :class:`DropPath` whose rate grows linearly from 0 to ``rate`` in the course of a training.
 
-    Zoph et al. 2018, section 4. ``share`` says how much of the training is over, in [0, 1]; visus's own trainings set
-    it at every step, and others may. Until somebody does, it is 1.
+    Zoph et al. 2018, section 4. ``training_share`` is the share of the training that is over, in [0, 1]. visus's own
+    trainings set it at every step; where no training sets it, it is 1.
     """
 
-    share: float = 1.0
+    training_share: float = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropped(x, self.rate * self.share)
+        return self.dropped(x, self.rate * self.training_share)
 
 
 class SurvivalGate(nn.Module):

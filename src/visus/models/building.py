@@ -1,4 +1,4 @@
-"""Builds networks from cards."""
+"""From a card to a network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(
     backbone: str | None = None,
     options: Mapping[str, Any] = _NONE,
 ) -> nn.Module:
-    """Builds a network with random weights, drawn from torch's global generator.
+    """A fresh network with random weights, drawn from torch's global generator.
 
     Args:
         card: of the model, or of a composition (whose backbone's edition is kept if ``backbone`` names none).
@@ -46,9 +46,10 @@ def build(
         card = catalog.compose(catalog.backbone_edition(card), catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels
-    for what, number in (("classes", classes), ("input channels", in_channels)):
-        if number < 1:
-            raise TaskMismatchError(f"the number of {what} is too small", expected="1 or more", got=str(number))
+    least_classes = 1 if card.classes else 0  # a network that names nothing is built for no class
+    for what, number, least in (("classes", classes, least_classes), ("input channels", in_channels, 1)):
+        if number < least:
+            raise TaskMismatchError(f"the number of {what} is too small", expected=f"{least} or more", got=str(number))
     builder = load_builder(card)
     arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:
@@ -57,12 +58,12 @@ def build(
 
 
 def build_backbone(name: str, in_channels: int) -> nn.Module:
-    """Builds the network of this name without its classifier modules."""
+    """The network of this name without what follows its features."""
     return as_backbone(build(catalog.find(name), in_channels=in_channels))
 
 
 def load_builder(card: Card) -> Callable[..., nn.Module]:
-    """Loads the function that ``card.builder`` names."""
+    """The function that ``card.builder`` names."""
     builder: Callable[..., nn.Module] = load_object(card.builder)
     return builder
 
@@ -88,7 +89,7 @@ def validate_options(card: Card, builder: Callable[..., nn.Module], options: Map
                 f"{card.name} has no option {name}",
                 expected=", ".join(known) if known else "no option at all",
                 got=f"{name}={value}",
-                remedy="leave it out, or see the model's options with: visus models " + card.name,
+                remedy="leave it away, or see the model's options with: visus models " + card.name,
             )
         try:
             checked[name] = TypeAdapter(hints[name]).validate_python(value)

@@ -82,7 +82,7 @@ class Card:
         year: of the publication.
         paper: authors, title, venue, and the table or figure that is built.
         input: the paper's own (channels, height, width).
-        classes: the paper's own number of classes (without background).
+        classes: the paper's own number of classes (without background); 0 for a network that names nothing.
         parameters: exact count of trainable values at the paper's classes and input.
         macs: exact multiply-accumulates of convolutions and linear layers for one image, or None if not published.
         preprocessing: the paper's, or that of the weights.

@@ -99,9 +99,9 @@ class Codec(Protocol):
 
 @runtime_checkable
 class AnchoredCodec(Protocol):
-    """The codec of a detector with anchors or default boxes, whose assignment to objects can be shown.
+    """The codec of a detector with a grid of predictors: it says where they are, and which object each one learns.
 
-    ``overlap``, ``keep`` and ``suppression`` say which of its answers remain; see :mod:`visus.ops.nms`.
+    ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see :mod:`visus.ops.nms`.
     """
 
     overlap: float
@@ -115,7 +115,7 @@ class AnchoredCodec(Protocol):
         """The answers, in network pixels."""
 
     def prediction_grid(self, outputs: Any) -> PredictionGrid:
-        """The grid of the A predictors of an input."""
+        """The boxes and cells of the A predictors of an input."""
 
     def assign(self, outputs: Any, encoded: Sequence[Any]) -> Tensor:
         """[N,A] int64: the object that each predictor is to learn, -1 (background) or -2 (does not count).

@@ -1,4 +1,4 @@
-"""The grids of a detector: cells, with a few predictors in each cell."""
+"""The predictors of a detector: one or more grids of cells, with a few predictors in each cell."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 Compared = Literal["box", "shape", "answer"]
-"""What of a predictor is compared with an object to decide who learns it: its own box where it stands (SSD, RetinaNet),
-only that box's width and height (YOLO v2 and v3), or the box that the network answers with (YOLO)."""
+"""Which box of a predictor is compared with an object, to decide whether it learns that object: its default box
+or anchor (SSD, RetinaNet), only the width and height of its anchor (YOLO v2 and v3), or its predicted box (YOLO)."""
 
 
 class Grid(NamedTuple):
     """The cells of one map, and the number of predictors in each cell.
 
     Args:
-        rows, columns: of cells.
+        rows, columns: the numbers of rows and columns of cells.
         per_cell: B, predictors in a cell.
         step: (height, width) of a cell in pixels of the network's input.
     """
@@ -33,14 +33,14 @@ class Grid(NamedTuple):
 
 
 class PredictionGrid(NamedTuple):
-    """The A predictors of an input, ordered by grid, row and column.
+    """The A predictors of an input, in the order of grid, row and column.
 
     Args:
         boxes: [A,4] float32 xyxy in network pixels, around the centre of each predictor's cell: its default box or
             anchor; where a network has none, the cell.
-        grids: from the first predictor to the last.
-        compared: what decides which of them learns an object.
-        name: of ``boxes`` in the paper's words: "default boxes", "anchors", or "cells" where it has no such boxes.
+        grids: the grids, from the first predictor to the last.
+        compared: which box of a predictor is compared with an object.
+        name: the paper's word for ``boxes``: "default boxes", "anchors", or "cells" where it has no such boxes.
     """
 
     boxes: Tensor
@@ -52,8 +52,8 @@ class PredictionGrid(NamedTuple):
         """The index of a grid's first predictor."""
         return sum(own.total for own in self.grids[:grid])
 
-    def place(self, predictor: int) -> tuple[int, int, int]:
-        """Grid, row and column of a predictor."""
+    def position(self, predictor: int) -> tuple[int, int, int]:
+        """The number of the grid, the row and the column of a predictor."""
         rest = predictor
         for number, grid in enumerate(self.grids):
             if 0 <= rest < grid.total:

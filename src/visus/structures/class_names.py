@@ -1,4 +1,4 @@
-"""What the names of classes say: which are no objects."""
+"""Which class names mean background or border."""
 
 from __future__ import annotations
 

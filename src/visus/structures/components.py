@@ -1,4 +1,4 @@
-"""From a class for every pixel to counted objects: pieces that hang together, and what borders took from them.
+"""Turns a class map into counted objects: its connected pieces, grown by the border pixels around them.
 
 Letters: H x W pixels, N objects.
 """
@@ -34,11 +34,11 @@ class Components:
         """[N,4] xyxy around all pixels of each object."""
         count = len(self.labels)
         rows, columns = np.nonzero(self.numbers)
-        found = self.numbers[rows, columns] - 1
+        objects = self.numbers[rows, columns] - 1
         low, high = np.full((count, 2), np.iinfo(np.int64).max), np.zeros((count, 2), np.int64)
         for axis, values in enumerate((columns, rows)):
-            np.minimum.at(low[:, axis], found, values)
-            np.maximum.at(high[:, axis], found, values + 1)
+            np.minimum.at(low[:, axis], objects, values)
+            np.maximum.at(high[:, axis], objects, values + 1)
         return np.concatenate([low, high], axis=1).astype(np.float32)
 
     def masks(self) -> Masks:
@@ -51,7 +51,7 @@ class Components:
         return Masks(tuple(crops), windows, (self.numbers.shape[0], self.numbers.shape[1]))
 
     def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[N]: the mean of values [H,W] over each object, without what was grown."""
+        """[N]: the mean of values [H,W] over each object, without the border pixels by which it was grown."""
         count = len(self.labels)
         sizes = np.bincount(self.seeds.ravel(), minlength=count + 1)[1:]
         sums = np.bincount(self.seeds.ravel(), weights=values.ravel(), minlength=count + 1)[1:]
@@ -80,7 +80,7 @@ def find_components(
         ("grow", grow, grow >= 0, "0 or more pixels"),
     ):
         if not good:
-            raise UsageError(f"objects cannot be found with this {name}", expected=expected, got=str(value))
+            raise UsageError(f"{name} is out of range for finding objects", expected=expected, got=str(value))
     import cv2
 
     numbers = np.zeros(ids.shape, np.int32)
@@ -94,9 +94,9 @@ def find_components(
         table[kept] = len(labels) + 1 + np.arange(int(kept.sum()), dtype=np.int32)
         numbers += table[pieces]
         labels += [label] * int(kept.sum())
-    found = np.asarray(labels, np.int64)
+    label_ids = np.asarray(labels, np.int64)
     grown = _grown(numbers, ids, classes, grow) if grow and labels else numbers
-    return Components(grown, found, numbers)
+    return Components(grown, label_ids, numbers)
 
 
 def _grown(

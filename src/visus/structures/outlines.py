@@ -1,4 +1,4 @@
-"""Masks as polygons along the edges of their pixels, and as COCO's run lengths; both give back the very same pixels."""
+"""Turns masks into polygons along pixel edges, and into COCO's run lengths; both restore exactly the same pixels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     inside = padded.tolist()  # a list is several times faster to walk on than an array
     tops = padded[1:] & ~padded[:-1]
     open_tops = {(int(row) + 1, int(column)) for row, column in np.argwhere(tops)}
-    found = []
+    outlines = []
     for start in sorted(open_tops):
         if start not in open_tops:
             continue
@@ -67,12 +67,12 @@ def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
             heading = turned
             if (row, column) == start and heading == 0:
                 break
-        found.append(np.asarray(corners, np.int64))
-    return found
+        outlines.append(np.asarray(corners, np.int64))
+    return outlines
 
 
 def signed_area(ring: NDArray[np.int64]) -> float:
-    """In pixels; positive around a piece, negative around a hole."""
+    """The area inside a ring, in pixels; positive around a piece, negative around a hole."""
     x, y = ring[:, 0], ring[:, 1]
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
 
@@ -87,11 +87,11 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def coco_outline(mask: NDArray[np.bool_]) -> list[list[int]] | dict[str, Any]:
-    """What COCO's ``segmentation`` holds: polygons [x1, y1, x2, y2 ...]; a run-length code where there are holes.
+    """The value of COCO's ``segmentation``: polygons [x1, y1, x2, y2 ...]; a run-length code where there are holes.
 
     COCO unites the polygons of an object, so it has no polygons for what has holes.
     """
-    found = rings(mask)
-    if any(signed_area(ring) < 0 for ring in found):
+    outlines = rings(mask)
+    if any(signed_area(ring) < 0 for ring in outlines):
         return run_lengths(mask)
-    return [ring.ravel().tolist() for ring in found]
+    return [ring.ravel().tolist() for ring in outlines]

@@ -13,7 +13,16 @@ _HOMES = {
     "ConformanceError": "visus.testing.conformance",
     "FORMAT_CHECKS": "visus.testing.formats",
     "FormatCase": "visus.testing.formats",
+    "NETWORK_CHECKS": "visus.testing.networks",
+    "NetworkCase": "visus.testing.networks",
+    "TASK_CHECKS": "visus.testing.tasks",
+    "TaskCase": "visus.testing.tasks",
+    "VALUE_CHECKS": "visus.testing.values",
+    "ValueCase": "visus.testing.values",
     "check_format": "visus.testing.formats",
+    "check_network": "visus.testing.networks",
+    "check_task": "visus.testing.tasks",
+    "check_value": "visus.testing.values",
 }
 """Public name -> the module that defines it; torch is loaded only where a check needs it."""
 

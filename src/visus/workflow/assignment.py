@@ -46,7 +46,7 @@ def explained(
     """
     from visus.data.augmentation.preparing import Preparer
     from visus.data.pixels.intensity import ranged
-    from visus.engine.device_batches import feeder
+    from visus.engine.device_batches import to_device
     from visus.explanation import targets
     from visus.tasks.detection import Detection
 
@@ -58,7 +58,7 @@ def explained(
         replace(sample, targets={} if truth is None else {"detection": truth}), 0, 0
     )
     device = next(network.parameters()).device
-    batch = feeder(preprocessing, device)(task.collate([prepared]))
+    batch = to_device(preprocessing, device)(task.collate([prepared]))
     return targets.explain_targets(
         network,
         batch,

@@ -75,11 +75,11 @@ def assignment_of_network(
     Raises:
         DataError, TaskMismatchError, UsageError: as :func:`visus.explain_targets`.
     """
-    from visus.explanation.targets import require_anchored_codec
+    from visus.explanation.targets import require_anchored
     from visus.workflow.model import one_sample
 
     name = getattr(network, "name", type(network).__name__)
-    require_anchored_codec(network, name)
+    require_anchored(network, name)
     if preprocessing is None:
         raise UsageError(
             "a network needs its preprocessing",

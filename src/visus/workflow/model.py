@@ -15,9 +15,9 @@ from torch import nn
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, FileImage
 from visus.data.pixels.intensity import ranged
-from visus.engine.device_batches import feeder
+from visus.engine.device_batches import to_device
 from visus.engine.model_file import ModelInfo
-from visus.engine.predict import Answer
+from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
@@ -91,14 +91,14 @@ class Model:
 
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Prediction]:
         """Predicts samples, in file pixels; an image that cannot be read gives an answer with an error."""
         return predict_each(
             self.network,
             self.task,
             samples,
             Preparer(self.info.task, self.info.preprocessing, None, 0),
-            ready=feeder(self.info.preprocessing, self.device),
+            to_device=to_device(self.info.preprocessing, self.device),
             batch_size=batch_size,
             progress=progress,
         )
@@ -171,7 +171,7 @@ class Model:
         from visus.explanation.gradcam import grad_cam_of_each
 
         prepare = Preparer(self.info.task, self.info.preprocessing, None, 0)
-        batch = feeder(self.info.preprocessing, self.device)(
+        batch = to_device(self.info.preprocessing, self.device)(
             self.task.collate([prepare(replace(sample, targets={}), 0, 0)])
         )
         with torch.no_grad():

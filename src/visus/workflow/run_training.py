@@ -157,7 +157,7 @@ def _way_on(folder: RunFolder) -> str:
 
 def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:
     """Builds the network and trains it; the returned model holds the best weights."""
-    from visus.engine.device_batches import feeder
+    from visus.engine.device_batches import to_device
     from visus.engine.fit import fit
     from visus.recipes.choice import training_preprocessing
 
@@ -169,7 +169,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
         model.task.updates(model.network, recipe),
         _loader(prepared, training, model.task, runtime),
         recipe,
-        ready=feeder(training, runtime.device, channels_last=recipe.channels_last),
+        to_device=to_device(training, runtime.device, channels_last=recipe.channels_last),
         runtime=runtime,
         run=folder,
         validation=_validation(prepared, model, runtime),
@@ -229,10 +229,11 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
     from visus.data.augmentation.preparing import Preparer
     from visus.data.loading.loader import Loader
     from visus.data.loading.order import Share
+    from visus.structures.task_cards import task_card
 
     plan, recipe = prepared.plan, prepared.plan.recipe
     samples = prepared.dataset.split("train")
-    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed)
+    preparer = Preparer(plan.task, training, recipe.augmentation, recipe.seed, masks=task_card(plan.task).masks)
     mosaics = recipe.augmentation.mosaic
     share = Share(max(recipe.batch_size // runtime.world, 1), recipe.seed, runtime.rank, runtime.world)
     return Loader(
@@ -252,7 +253,7 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
 def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Validation | None:
     """The function that scores the network on the split "val" after an epoch; None without such a split."""
     from visus.data.augmentation.preparing import Preparer
-    from visus.engine.device_batches import feeder
+    from visus.engine.device_batches import to_device
     from visus.engine.evaluate import evaluate
     from visus.engine.fit import Validation
 
@@ -263,8 +264,8 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
 
     def scores(judged: Any) -> dict[str, Any]:
         prepare = Preparer(plan.task, predicting, None, recipe.seed)
-        ready = feeder(predicting, runtime.device)
-        return evaluate(judged, model.task, held_out, prepare, ready=ready, batch_size=recipe.batch_size).scores
+        move = to_device(predicting, runtime.device)
+        return evaluate(judged, model.task, held_out, prepare, to_device=move, batch_size=recipe.batch_size).scores
 
     return Validation(scores, model.task.primary.name)
 

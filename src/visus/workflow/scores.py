@@ -73,7 +73,7 @@ def error_lines(metrics: Mapping[str, Any]) -> list[str]:
     kinds = {ERROR_NAMES[kind]: row for kind, row in errors["kinds"].items()}
     width = max(len(name) for name in kinds)
     return [
-        "errors, and the mAP at IoU 0.5 that repairing each kind would gain",
+        "errors, and the mAP at IoU 0.5 that correcting each kind would gain",
         *(f"  {name.ljust(width)}  {row['count']:>7,}  {100 * row['gain']:+5.1f}" for name, row in kinds.items()),
     ]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.engine.predict import Answer
+from visus.engine.predict import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
 from visus.structures import Detections, Heatmap, Sample
@@ -205,21 +205,21 @@ class Slider:
             values[order].clip(0, 1).astype(np.float32),
         )
 
-    def answer(self, sample: Sample) -> Answer:
+    def answer(self, sample: Sample) -> Prediction:
         """Slides over one image; an image that cannot be read gives an answer with an error."""
         try:
-            return Answer(sample.id, self(sample))
+            return Prediction(sample.id, self(sample))
         except DataError as error:
-            return Answer(sample.id, None, error)
+            return Prediction(sample.id, None, error)
 
-    def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Answer]:
+    def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Prediction]:
         """Slides over images, in order; the answers are like those of :meth:`Model.answers`."""
         progress = progress or Silent()
         progress.begin("slide", len(samples))
         try:
             for sample in samples:
                 answer = self.answer(sample)
-                yield answer if answer.value is None else Answer(sample.id, answer.value.detections)
+                yield answer if answer.value is None else Prediction(sample.id, answer.value.detections)
                 progress.advance(1)
         finally:
             progress.end()
@@ -241,13 +241,13 @@ class Slider:
         import torch
 
         from visus.data.augmentation.preparing import Preparer
-        from visus.engine.device_batches import feeder
+        from visus.engine.device_batches import to_device
         from visus.workflow.dense_evaluation import slide_windows
 
         info, network = self.model.info, self.model.network
         sides = (max(round(size[0] * scale), self.window[0]), max(round(size[1] * scale), self.window[1]))
         prepare = Preparer(info.task, replace(info.preprocessing, size=sides, fit="stretch"), None, 0)
-        batch = feeder(info.preprocessing, self.model.device)(
+        batch = to_device(info.preprocessing, self.model.device)(
             self.model.task.collate([prepare(replace(sample, targets={}), 0, 0)])
         )
         with torch.no_grad():

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, scaled, turn, warp
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, scaled, warp
 from visus.data.augmentation.preparing import Preparer, normalise
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
@@ -103,10 +103,10 @@ def test_numpy_arrays_have_their_channels_first_or_last(first: bool, fortran: bo
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 5, 6, 2), np.uint8), "no image"),
+        (np.zeros((4, 5, 6, 2), np.uint8), "cannot be read as an image"),
         (np.zeros((4, 5, 2), np.float32), "range is not known"),
         (np.full((4, 5, 2), -3, np.int16), "outside 16 bits"),
-        (np.asarray([{}, None]), "no image"),
+        (np.asarray([{}, None]), "cannot be read as an image"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ class TestRanges:
         assert scale_values(flat, "file", "").max() == 0
 
     def test_as_many_ranges_as_channels(self) -> None:
-        with pytest.raises(DataError, match="number of channels"):
+        with pytest.raises(DataError, match="one channel for each value range"):
             scale_values(values((4, 5, 3)), ((0, 9), (0, 9)), "a.tif")
 
 
@@ -243,9 +243,9 @@ class TestPreparer:
 
     @pytest.mark.parametrize("field", ["saturation", "hue", "pca_noise"])
     def test_changes_of_colour_are_refused(self, field: str) -> None:
-        with pytest.raises(RecipeError, match="5 channels have none"):
+        with pytest.raises(RecipeError, match="images of 5 channels have none"):
             Preparer("segmentation", self.five, Augmentation(**{field: 0.1}), 0)
-        with pytest.raises(RecipeError, match="5 channels have none"):
+        with pytest.raises(RecipeError, match="images of 5 channels have none"):
             Preparer("classification", self.five, Augmentation(policy="autoaugment"), 0)
 
     def test_brightness_and_contrast_change_all_channels_alike(self) -> None:
@@ -264,7 +264,7 @@ MOVES = {
     "grown": lambda frame: Frame(scaled(frame.pixels, (90, 70)), None),
     "mirrored": mirror,
     "flipped": flip,
-    "turned": lambda frame: turn(frame, 1),
+    "turned": lambda frame: rot90(frame, 1),
     "warped": lambda frame: warp(frame, np.asarray([[0.9, 0.2, 3], [-0.1, 1.1, -4]]), "constant"),
     "warped with a mirrored border": lambda frame: warp(frame, np.asarray([[0.9, 0.2, 3], [-0.1, 1.1, -4]]), "mirror"),
     "bent": lambda frame: displace(frame, FIELD, "constant"),

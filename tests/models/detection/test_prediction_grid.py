@@ -92,8 +92,8 @@ def test_the_losses_use_the_assignment_that_is_shown(answered: Any, name: str) -
     leaf, leaves = with_gradients(outputs)
     encoded = codec.encode([target], CPU)
     (matches,) = codec.assign(leaf, encoded)
-    grid = codec.prediction_grid(leaf)
-    assert len(matches) == len(grid.boxes) == sum(part.total for part in grid.grids)
+    predictors = codec.prediction_grid(leaf)
+    assert len(matches) == len(predictors.boxes) == sum(grid.total for grid in predictors.grids)
     assert set(matches[matches >= 0].tolist()) <= {0, 1}  # the ignored object is nobody's
     losses = codec.terms(leaf, encoded)
     learns = touched(losses["box"], leaves, len(matches))
@@ -129,10 +129,10 @@ def test_the_published_networks_have_so_many(
     network = build_on_meta(catalog.find(name)).eval().to("meta")
     with torch.no_grad():
         outputs = network(torch.empty(1, 3, size, size, device="meta"))
-    grid = network.codec.prediction_grid(outputs)
-    found = grid.grids
+    predictors = network.codec.prediction_grid(outputs)
+    found = predictors.grids
     assert [(grid.rows, grid.columns, grid.per_cell) for grid in found] == grids
-    assert len(grid.boxes) == sum(part.total for part in found) == count
+    assert len(predictors.boxes) == sum(grid.total for grid in found) == count
     assert all(grid.step[0] * grid.rows == pytest.approx(size, rel=0.15) for grid in found)
 
 
@@ -146,9 +146,9 @@ def test_yolov1_by_hand() -> None:
     outputs.raw[0, 17, 1] = torch.tensor([0.5, 0.5, (128 / 448) ** 0.5, (64 / 448) ** 0.5])
     (matches,) = codec.assign(outputs, codec.encode([truth([[160, 128, 288, 192]], (448, 448))], CPU))
     assert torch.nonzero(matches >= 0).flatten().tolist() == [35]
-    grid = codec.prediction_grid(outputs)
-    assert grid.place(35) == (0, 2, 3)
-    assert grid.boxes[35].tolist() == [192, 128, 256, 192]  # the cell itself
+    predictors = codec.prediction_grid(outputs)
+    assert predictors.position(35) == (0, 2, 3)
+    assert predictors.boxes[35].tolist() == [192, 128, 256, 192]  # the cell itself
 
 
 def test_yolov2_by_hand(answered: Any) -> None:
@@ -159,11 +159,11 @@ def test_yolov2_by_hand(answered: Any) -> None:
     outputs, codec = answered("yolov2+mobilenet_v2")
     (matches,) = codec.assign(outputs, codec.encode([truth([[32, -12, 128, 108]], (128, 128))], CPU))
     assert torch.nonzero(matches >= 0).flatten().tolist() == [31]
-    grid = codec.prediction_grid(outputs)
-    assert grid.place(31) == (0, 1, 2)
+    predictors = codec.prediction_grid(outputs)
+    assert predictors.position(31) == (0, 1, 2)
     width, height = 3.19275 * 32, 4.00944 * 32
     expected = [80 - width / 2, 48 - height / 2, 80 + width / 2, 48 + height / 2]
-    assert grid.boxes[31].tolist() == pytest.approx(expected, abs=1e-3)
+    assert predictors.boxes[31].tolist() == pytest.approx(expected, abs=1e-3)
 
 
 def test_yolov3_tiny_by_hand(answered: Any) -> None:
@@ -174,7 +174,7 @@ def test_yolov3_tiny_by_hand(answered: Any) -> None:
     outputs, codec = answered("yolov3_tiny")
     (matches,) = codec.assign(outputs, codec.encode([truth([[48, 87, 72, 113]], (128, 128))], CPU))
     assert torch.nonzero(matches >= 0).flatten().tolist() == [4 * 4 * 3 + (6 * 8 + 3) * 3]
-    assert codec.prediction_grid(outputs).place(4 * 4 * 3 + (6 * 8 + 3) * 3) == (1, 6, 3)
+    assert codec.prediction_grid(outputs).position(4 * 4 * 3 + (6 * 8 + 3) * 3) == (1, 6, 3)
 
 
 def test_retinanet_by_hand(answered: Any) -> None:
@@ -186,19 +186,19 @@ def test_retinanet_by_hand(answered: Any) -> None:
     (matches,) = codec.assign(outputs, codec.encode([truth([[44, 20, 76, 52]], (128, 128))], CPU))
     number = (4 * 16 + 7) * 9 + 3
     assert matches[number] == 0
-    grid = codec.prediction_grid(outputs)
-    assert grid.boxes[number].tolist() == pytest.approx([44, 20, 76, 52], abs=1e-4)
-    assert grid.of_cell(0, 4, 7) == slice(number - 3, number + 6)
+    predictors = codec.prediction_grid(outputs)
+    assert predictors.boxes[number].tolist() == pytest.approx([44, 20, 76, 52], abs=1e-4)
+    assert predictors.of_cell(0, 4, 7) == slice(number - 3, number + 6)
 
 
 def test_ssd_by_hand(answered: Any) -> None:
     """The object is the very default box of the third map's middle: it must learn it."""
     outputs, codec = answered("ssd+mobilenet_v2")
-    grid = codec.prediction_grid(outputs)
-    assert [(g.rows, g.columns) for g in grid.grids] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
-    own = grid.of_cell(2, 1, 1)
+    predictors = codec.prediction_grid(outputs)
+    assert [(g.rows, g.columns) for g in predictors.grids] == [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)]
+    own = predictors.of_cell(2, 1, 1)
     assert own.start == 16 * 16 * 4 + 8 * 8 * 6 + 5 * 6
-    box = grid.boxes[own.start].tolist()
+    box = predictors.boxes[own.start].tolist()
     assert [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] == pytest.approx([48, 48])  # cells of 32 pixels
     (matches,) = codec.assign(outputs, codec.encode([truth([box], (128, 128))], CPU))
     assert matches[own.start] == 0
@@ -207,26 +207,26 @@ def test_ssd_by_hand(answered: Any) -> None:
 def test_places_are_numbered_grid_by_grid() -> None:
     grids = (Grid(2, 3, 2, (10, 20)), Grid(1, 2, 1, (20, 30)))
     boxes = torch.cat([cell_grid(grid, CPU) for grid in grids])
-    grid = PredictionGrid(boxes, grids, "box", "anchors")
-    assert [grid.place(k) for k in (0, 1, 2, 7, 11, 12, 13)] == [
+    predictors = PredictionGrid(boxes, grids, "box", "anchors")
+    assert [predictors.position(k) for k in (0, 1, 2, 7, 11, 12, 13)] == [
         *((0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 2)),
         *((1, 0, 0), (1, 0, 1)),
     ]
     for k in range(14):
-        cell = grid.of_cell(*grid.place(k))
+        cell = predictors.of_cell(*predictors.position(k))
         assert cell.start <= k < cell.stop
     assert boxes[7].tolist() == [0, 10, 20, 20]
-    assert grid.cell_of(0, 59.9, 10) == (1, 2)
-    assert grid.cell_of(0, -5, 500) == (1, 0)  # the nearest
+    assert predictors.cell_of(0, 59.9, 10) == (1, 2)
+    assert predictors.cell_of(0, -5, 500) == (1, 0)  # the nearest
     with pytest.raises(IndexError, match="predictor from 0 to 13, got 14"):
-        grid.place(14)
+        predictors.position(14)
 
 
 def test_torchvisions_anchors_begin_half_a_cell_earlier() -> None:
     maps, size = [(16, 16), (8, 8), (4, 4), (2, 2), (1, 1)], (128, 128)
     for whole, corner in ((False, 0.0), (True, -4.0)):
         anchors = PyramidAnchors(whole_pixels=whole)
-        grid = PredictionGrid(anchors.place(maps, size), anchors.grids(maps, size), "box", "anchors")
-        assert grid.corner(0) == pytest.approx((corner, corner), abs=0.5)
+        predictors = PredictionGrid(anchors.place(maps, size), anchors.grids(maps, size), "box", "anchors")
+        assert predictors.corner(0) == pytest.approx((corner, corner), abs=0.5)
     with pytest.raises(ShapeError, match="one map for each level"):
         anchors.grids(maps[1:], size)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from made_up import objects_of
 from visus.data.augmentation.crops import fixed_window
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
@@ -21,10 +22,7 @@ CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")
 
 
-def target(
-    boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (96, 128), **more: object
-) -> Detections:
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, (96, 128))
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +271,15 @@ def finds(answer: Detections, truth: Detections) -> bool:
     if not len(answer.labels) or answer.labels[0] != truth.labels[0] or answer.scores[0] <= 0.5:
         return False
     return box_iou(torch.from_numpy(answer.boxes[:1]), torch.from_numpy(truth.boxes)).item() > 0.7
+
+
+def test_the_largest_anchors_answer_on_the_coarsest_map(tiny: YOLOv3) -> None:
+    """The masks of yolov3-tiny.cfg: anchors 3, 4, 5 on the map of stride 32."""
+    with torch.no_grad():
+        places = tiny(torch.zeros(1, 3, 96, 128)).places
+    assert places.levels[0] == (3, 4, 3)
+    assert places.steps[0].tolist() == [32, 32]
+    assert sorted(places.anchors[:3].tolist()) == [[81, 82], [135, 169], [344, 319]]
 
 
 def test_the_released_networks_see_images_where_darknet_puts_them() -> None:

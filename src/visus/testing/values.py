@@ -1,0 +1,251 @@
+"""The battery for kinds of answer: what every value class must do, so that no room asks which one it has."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import Image
+
+from visus.data.augmentation.geometry import Frame, flip, mirror, rot90
+from visus.errors import ShapeError
+from visus.structures import Placement
+from visus.structures.value import Value
+from visus.testing.conformance import require
+
+IMAGE_SIZE = (48, 64)
+"""(height, width) of the image that the values of a case belong to."""
+
+
+class ValueCase:
+    """A kind of answer, by two of its values about one image of :data:`IMAGE_SIZE`.
+
+    Args:
+        target: as the truth about the image: without scores.
+        prediction: as a network's answer.
+    """
+
+    def __init__(self, target: Value, prediction: Value) -> None:
+        self.target = target
+        self.prediction = prediction
+        ramp = np.add.outer(np.arange(IMAGE_SIZE[0]), np.arange(IMAGE_SIZE[1]))
+        self.pixels: NDArray[np.uint8] = np.stack([ramp, ramp * 2, 255 - ramp]).astype(np.uint8)  # [3, H, W]
+
+    @property
+    def both(self) -> tuple[Value, Value]:
+        """The target and the prediction."""
+        return self.target, self.prediction
+
+
+class _CountedImage:
+    """An image in memory that counts how often it is decoded."""
+
+    path: Path | None = None
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels = pixels
+        self.loads = 0
+
+    def size(self) -> tuple[int, int]:
+        return (self.pixels.shape[1], self.pixels.shape[2])
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:  # noqa: ARG002 - never scaled
+        self.loads += 1
+        return self.pixels
+
+
+def _plain(value: Value) -> Any:
+    """What a value says of itself, with numbers rounded to what an eye could see."""
+
+    def rounded(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: rounded(part) for key, part in item.items()}
+        if isinstance(item, list | tuple):
+            return [rounded(part) for part in item]
+        return round(item, 3) if isinstance(item, float) else item
+
+    return rounded(value.to_dict())
+
+
+def has_all_that_a_value_does(case: ValueCase) -> None:
+    """Target and prediction are of one class with every member of :class:`~visus.structures.value.Value`."""
+    require(type(case.target) is type(case.prediction), "target and prediction are of one class")
+    members = [name for name in vars(Value) if not name.startswith("_")] + list(Value.__annotations__)
+    missing = [name for name in members if not hasattr(case.target, name)]
+    require(not missing, f"{type(case.target).__name__} has every member of Value", got=f"no {', '.join(missing)}")
+
+
+def is_frozen(case: ValueCase) -> None:
+    """No field can be set; a value travels through threads and caches."""
+    for field in fields(case.target):  # type: ignore[arg-type]
+        try:
+            setattr(case.target, field.name, None)
+        except (FrozenInstanceError, AttributeError):
+            continue
+        require(False, f"the field {field.name} cannot be set")
+
+
+def draws_itself_on_its_image(case: ValueCase) -> None:
+    """``draw`` gives a picture that differs from the image and is at least as large; without an image it says so."""
+    for value in case.both:
+        picture = value.draw(case.pixels)
+        require(isinstance(picture, Image), "draw gives a Pillow image", got=type(picture).__name__)
+        large = picture.width >= IMAGE_SIZE[1] and picture.height >= IMAGE_SIZE[0]
+        require(large, "the picture is as large as the image or larger", got=picture.size)
+        bare = np.moveaxis(case.pixels, 0, -1)
+        require(picture.size != IMAGE_SIZE[::-1] or (np.asarray(picture.convert("RGB")) != bare).any(), "draw draws")
+        try:
+            value.with_image(None).draw()
+        except ShapeError as error:
+            require(error.remedy or error.expected, "the refusal to draw without an image says what to do")
+        else:
+            require(False, "draw without any image is refused with a ShapeError")
+
+
+def keeps_its_images_source_and_not_its_pixels(case: ValueCase) -> None:
+    """The image is decoded when the value is drawn, and neither before nor for anything else."""
+    for value in case.both:
+        source = _CountedImage(case.pixels)
+        shown = value.with_image(source)
+        require(shown.image is source, "with_image keeps the source")
+        shown.words(), shown.to_dict(), shown.rows("a.png"), shown.mentions(), shown.parts(), shown.above(0.5)
+        require(source.loads == 0, "nothing but drawing decodes the image", got=f"{source.loads} decodings")
+        shown.draw()
+        require(source.loads == 1, "drawing decodes the image once", got=f"{source.loads} decodings")
+
+
+def tells_itself_in_one_line(case: ValueCase) -> None:
+    """``words`` is one line, and not an empty one."""
+    for value in case.both:
+        words = value.words()
+        require(words.strip() and "\n" not in words, "words gives one line", got=repr(words))
+
+
+def turns_into_plain_data(case: ValueCase) -> None:
+    """``to_dict`` is ready for JSON; ``rows`` for CSV, with the image's name in the column "image"."""
+    for value in case.both:
+        plain = value.to_dict()
+        require(json.loads(json.dumps(plain, allow_nan=False)) is not None, "to_dict is ready for JSON")
+        for row in value.rows("folder/a.png"):
+            require(row.get("image") == "folder/a.png", "each row names its image", got=row.get("image"))
+            odd = {key: cell for key, cell in row.items() if not isinstance(cell, str | int | float | bool | None)}
+            require(not odd, "each cell is a text, a number, or empty", got=odd)
+
+
+def gives_pictures_of_its_size(case: ValueCase) -> None:
+    """``pictures`` is from the end of a file's name to an image as large as the value's own."""
+    for value in case.both:
+        for ending, picture in value.pictures().items():
+            require(ending and "/" not in ending, "pictures are named by the end of a file's name", got=repr(ending))
+            require(picture.size == IMAGE_SIZE[::-1], f"{ending} is as large as the image", got=picture.size)
+
+
+def stays_itself_where_nothing_moves(case: ValueCase) -> None:
+    """The identity placement and pairs of opposite moves change nothing that the value says."""
+    for value in case.both:
+        same = value.undo(Placement.identity(IMAGE_SIZE))
+        require(_plain(same) == _plain(value), "the identity placement changes nothing", got=_plain(same))
+        frame = Frame(np.moveaxis(case.pixels, 0, -1).copy(), value, 0)
+        pairs = {
+            "two mirrorings": mirror(mirror(frame)),
+            "two flips": flip(flip(frame)),
+            "four quarters of a rotation": rot90(rot90(frame, 1), 3),
+        }
+        for name, moved in pairs.items():
+            require(moved.target is not None, "a move leaves a target")
+            if moved.target is not None:
+                require(_plain(moved.target) == _plain(value), f"{name} change nothing", got=_plain(moved.target))
+
+
+def comes_home_from_network_pixels(case: ValueCase) -> None:
+    """Undoing a placement gives a value about the file: of the file's size, where the value has a size."""
+    placement = Placement(
+        file_size=(IMAGE_SIZE[0] * 2, IMAGE_SIZE[1] * 2), network_size=IMAGE_SIZE, scale=(0.5, 0.5), offset=(0.0, 0.0)
+    )
+    for value in case.both:
+        home = value.undo(placement)
+        require(type(home) is type(value), "undo gives a value of the same class", got=type(home).__name__)
+        size = getattr(home, "size", placement.file_size)
+        require(size == placement.file_size, f"the size is that of the file, {placement.file_size}", got=size)
+        require(_plain(home).keys() == _plain(value).keys(), "undo loses nothing that the value says")
+
+
+def answers_for_one_class(case: ValueCase) -> None:
+    """``narrowed`` to a class gives the same kind of value, which mentions no other class."""
+    for label in case.prediction.classes:
+        narrow = case.prediction.narrowed(label)
+        require(type(narrow) is type(case.prediction), "narrowed gives a value of the same class")
+        others = set(narrow.mentions()) - {label}
+        require(not others, f"narrowed to {label} it mentions no other class", got=sorted(others))
+
+
+def falls_into_parts(case: ValueCase) -> None:
+    """``parts`` and ``above`` give values of the same kind; nothing is below a score of 0."""
+    for value in case.both:
+        kinds = {type(part) for part in value.parts()}
+        require(kinds == {type(value)}, "each part is a value of the same class", got=kinds)
+        require(_plain(value.above(0.0)) == _plain(value), "nothing is below a score of 0")
+        require(type(value.above(1.0)) is type(value), "above gives a value of the same class")
+
+
+def is_examined_with_its_image(case: ValueCase) -> None:
+    """A target that fits its image has no fault and counts its classes; repairing it changes nothing."""
+    state = case.target.examined(IMAGE_SIZE, case.target.classes)
+    require(not state.fault, "a target that fits its image has no fault", got=f"{state.fault}: {state.reason}")
+    shape = None if state.counts is None else state.counts.shape
+    require(shape == (len(case.target.classes),), "an examination counts each class", got=shape)
+    require(case.target.class_counts().shape == shape, "class_counts has one number a class")
+    require(case.target.class_amounts().shape == shape, "class_amounts has one number a class")
+    repaired, faults = case.target.repaired()
+    require(not faults and _plain(repaired) == _plain(case.target), "a faultless target is not repaired", got=faults)
+
+
+def is_compared_with_its_target(case: ValueCase) -> None:
+    """``compared`` has something for a report with and without a target, and draws what it promises."""
+    for truth in (case.target, None):
+        comparison = case.prediction.compared(truth)
+        for caption, draw in comparison.pictures.items():
+            require(isinstance(draw(case.pixels), Image), f"{caption} is drawn on the image")
+
+
+def survives_a_pickle(case: ValueCase) -> None:
+    """A value goes through a pipe between processes unchanged."""
+    for value in case.both:
+        again = pickle.loads(pickle.dumps(value))
+        require(_plain(again) == _plain(value), "a pickled value says what it said before")
+
+
+VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
+    has_all_that_a_value_does,
+    is_frozen,
+    draws_itself_on_its_image,
+    keeps_its_images_source_and_not_its_pixels,
+    tells_itself_in_one_line,
+    turns_into_plain_data,
+    gives_pictures_of_its_size,
+    stays_itself_where_nothing_moves,
+    comes_home_from_network_pixels,
+    answers_for_one_class,
+    falls_into_parts,
+    is_examined_with_its_image,
+    is_compared_with_its_target,
+    survives_a_pickle,
+)
+"""The battery, a check each."""
+
+
+def check_value(target: Value, prediction: Value) -> None:
+    """Runs every check of the battery on a kind of answer; see :class:`ValueCase` for the arguments.
+
+    Raises:
+        ConformanceError: at the first check that fails.
+    """
+    case = ValueCase(target, prediction)
+    for check in VALUE_CHECKS:
+        check(case)

@@ -1,0 +1,137 @@
+"""Every kind of answer through the battery of ``visus.testing``, and broken ones that it must find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from visus.structures import VALUES, Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.testing import VALUE_CHECKS, ConformanceError, ValueCase, check_value
+from visus.testing.values import IMAGE_SIZE
+
+CLASSES = ("background", "cell", "crystal")
+HEIGHT, WIDTH = IMAGE_SIZE
+
+
+def label() -> ValueCase:
+    scores = np.asarray([0.2, 0.7, 0.1], np.float32)
+    return ValueCase(Label(CLASSES, 2), Label(CLASSES, 1, scores))
+
+
+def landmarks() -> ValueCase:
+    names = ("nose", "left_eye", "right_eye")
+    points = np.asarray([[30.5, 20.25], [20, 12], [44, 12]], np.float32)
+    visible = np.asarray([True, True, False])
+    target = Landmarks(names, points, visible, IMAGE_SIZE)
+    shown = np.ones(3, bool)
+    scores = np.asarray([0.9, 0.8, 0.6], np.float32)
+    return ValueCase(target, Landmarks(names, points + 1, shown, IMAGE_SIZE, scores=scores))
+
+
+def detections() -> ValueCase:
+    boxes = np.asarray([[4, 5, 24, 30], [30, 10, 60, 40]], np.float32)
+    labels = np.asarray([1, 2])
+    scores = np.asarray([0.9, 0.4], np.float32)
+    return ValueCase(
+        Detections(CLASSES, boxes, labels, IMAGE_SIZE),
+        Detections(CLASSES, boxes + 1, labels, IMAGE_SIZE, scores=scores),
+    )
+
+
+def outlined_detections() -> ValueCase:
+    masks = np.zeros((2, HEIGHT, WIDTH), bool)
+    masks[0, 5:30, 4:24] = True
+    masks[1, 10:40, 30:60] = np.tri(30, dtype=bool)
+    case = detections()
+    case.target = replace(case.target, masks=masks)
+    case.prediction = replace(case.prediction, masks=masks)
+    return case
+
+
+def no_detections() -> ValueCase:
+    return ValueCase(Detections.empty(CLASSES, IMAGE_SIZE), Detections.empty(CLASSES, IMAGE_SIZE, scored=True))
+
+
+def segmentation() -> ValueCase:
+    ids = np.zeros(IMAGE_SIZE, np.uint8)
+    ids[10:30, 12:40] = 1
+    ids[20:40, 30:60] = 2
+    guess = np.roll(ids, 3, axis=1)
+    return ValueCase(
+        SegmentationMap(CLASSES, ids), SegmentationMap(CLASSES, guess, np.full(IMAGE_SIZE, 0.75, np.float32))
+    )
+
+
+def multilabel() -> ValueCase:
+    masks = np.zeros((3, HEIGHT, WIDTH), bool)
+    masks[1, 10:30, 12:40] = True
+    masks[2, 20:40, 30:60] = True
+    ignored = np.zeros_like(masks)
+    ignored[1, :4] = True
+    scores = np.where(masks, 0.9, 0.1).astype(np.float32)
+    return ValueCase(MultiLabelMap(CLASSES, masks, ignored=ignored), MultiLabelMap(CLASSES, masks, scores=scores))
+
+
+CASES = (label, landmarks, detections, outlined_detections, no_detections, segmentation, multilabel)
+
+
+def test_every_kind_of_answer_is_here() -> None:
+    assert {type(case().target) for case in CASES} == set(VALUES)
+
+
+@pytest.mark.parametrize("check", VALUE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_value(case: Callable[[], ValueCase], check: Callable[[ValueCase], None]) -> None:
+    check(case())
+
+
+# --- the battery itself fails where it should
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepsPixels(Label):
+    """Decodes its image as soon as it is given."""
+
+    def with_image(self, image: Any) -> Any:
+        if image is not None:
+            image.load()
+        return replace(self, image=image)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForgetsTheFile(Detections):
+    """Comes home in the network's size."""
+
+    def undo(self, placement: Any) -> Any:
+        return self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaysArrays(Label):
+    """Puts an array where JSON goes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"scores": self.scores}
+
+
+def test_a_value_that_decodes_its_image_early_is_found() -> None:
+    with pytest.raises(ConformanceError, match="decod"):
+        check_value(KeepsPixels(CLASSES, 1), KeepsPixels(CLASSES, 1, np.full(3, 1 / 3, np.float32)))
+
+
+def test_a_value_that_does_not_come_home_is_found() -> None:
+    whole = detections()
+    kinds = [
+        ForgetsTheFile(v.classes, v.boxes, v.labels, v.size, scores=v.scores) for v in (whole.target, whole.prediction)
+    ]
+    with pytest.raises(ConformanceError, match="size is that of the file"):
+        check_value(*kinds)
+
+
+def test_a_value_that_is_not_plain_data_is_found() -> None:
+    with pytest.raises((ConformanceError, TypeError)):
+        check_value(SaysArrays(CLASSES, 1), SaysArrays(CLASSES, 1, np.full(3, 1 / 3, np.float32)))

@@ -1,0 +1,412 @@
+"""Plants faults in copies of the source, one at a time, and tells which test finds each: ``make faults``.
+
+``python tests/planted_faults.py [--tree FOLDER] [NUMBER ...]``: all faults, or those of the numbers; FOLDER is another
+checkout whose source and tests are asked. Each fault replaces one text that its file holds exactly once; the tool ends
+with an error when that text is gone, so that the list cannot silently rot. Exit code 1: something was not found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One small change of the source that some test must find.
+
+    Args:
+        what: for people.
+        file: below ``src/visus``.
+        before: a text that is there once.
+        after: what takes its place.
+        tests: files or folders below ``tests``, asked until one fails; with ``-k`` words after a space.
+    """
+
+    what: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+RESNET = "models/classification/resnet.py"
+FAULTS = (
+    # models
+    Fault(
+        "a stage that does not stride",
+        RESNET,
+        "first, second = (stride, 1) if",
+        "first, second = (1, 1) if",
+        ("proof/test_prove.py -k everything or published",),
+    ),
+    Fault(
+        "a missing ReLU after an addition",
+        RESNET,
+        "return self.relu(self.residual(x) + self.downsample(x))",
+        "return self.residual(x) + self.downsample(x)",
+        ("oracle/test_torchvision_classification.py -k resnet18",),
+    ),
+    Fault(
+        "a missing ReLU in the residual branch",
+        RESNET,
+        "y = self.relu(self.bn1(self.conv1(x)))  # [N, width, H/s, W/s]",
+        "y = self.bn1(self.conv1(x))",
+        ("oracle/test_torchvision_classification.py -k resnet18",),
+    ),
+    Fault(
+        "wrong padding of the first pooling",
+        RESNET,
+        "self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)",
+        "self.maxpool = nn.MaxPool2d(2, stride=2)",
+        ("models/classification/test_resnet_and_vgg.py", "oracle/test_torchvision_classification.py -k resnet18"),
+    ),
+    Fault(
+        "blocks of a group that all stride",
+        "models/classification/mobilenet_v2.py",
+        "stride = s if repeat == 0 else 1",
+        "stride = s",
+        ("conformance/test_models.py -k mobilenet_v2",),
+    ),
+    Fault(
+        "a residual where the block strides",
+        "models/classification/mobilenet_v2.py",
+        "self.is_residual = stride == 1 and in_channels == out_channels",
+        "self.is_residual = stride == 1 and in_channels == out_channels and expansion == 1",
+        ("oracle/test_torchvision_classification.py -k mobilenet", "models/classification/test_mobilenet_v2.py"),
+    ),
+    Fault(
+        "a lost gradient of the deeper maps",
+        "models/detection/yolov3.py",
+        "answer, above = scale(features[stride], above)",
+        "answer, above = scale(features[stride].detach(), above)",
+        ("conformance/test_models.py -k yolov3 and gradients",),
+    ),
+    Fault(
+        "swapped anchors of the levels",
+        "models/detection/yolov3.py",
+        "place_cells(sizes, self.anchors, (height",
+        "place_cells(sizes, self.anchors[::-1], (height",
+        ("models/detection/test_yolov3.py", "models/detection/test_darknet_weights.py"),
+    ),
+    # layers
+    Fault(
+        "a gate without its sigmoid",
+        "layers/squeeze_excitation.py",
+        "s: Tensor = self.sigmoid(self.fc2(self.activation(self.fc1(z))))",
+        "s: Tensor = self.fc2(self.activation(self.fc1(z)))",
+        ("oracle/test_timm_senet.py", "models/classification/test_senet.py"),
+    ),
+    Fault(
+        "maps of zeros on the wrong side",
+        "layers/zero_padding.py",
+        'before = missing // 2 if zeros == "around" else 0',
+        'before = missing // 2 if zeros != "around" else 0',
+        ("models/classification/test_resnet_cifar.py", "layers"),
+    ),
+    Fault(
+        "a survival probability the other way round",
+        "layers/drop_path.py",
+        'return float(torch.rand((), device="cpu").item() < self.survival)',
+        'return float(torch.rand((), device="cpu").item() > self.survival)',
+        ("models/classification/test_stochastic_depth.py", "layers/test_drop_path.py"),
+    ),
+    Fault(
+        "local normalization over one map too few",
+        "layers/response_normalization.py",
+        "for shift in range(1, self.size):",
+        "for shift in range(1, self.size - 1):",
+        ("layers", "models/classification/test_alexnet.py"),
+    ),
+    # ops
+    Fault(
+        "boxes decoded off by half a side",
+        "ops/box_coding.py",
+        "return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)",
+        "return torch.cat([centres, centres + sides], dim=-1)",
+        ("ops/test_box_coding.py",),
+    ),
+    Fault(
+        "a cell's centre off by half a cell",
+        "ops/default_boxes.py",
+        "x = (torch.arange(columns, dtype=torch.float32, device=device) + 0.5) * step_x",
+        "x = torch.arange(columns, dtype=torch.float32, device=device) * step_x",
+        ("ops/test_default_boxes.py",),
+    ),
+    Fault(
+        "boxes lying and standing swapped",
+        "ops/default_boxes.py",
+        "shapes += [(long, short), (short, long)]",
+        "shapes += [(short, long), (long, short)]",
+        ("ops/test_default_boxes.py", "models/detection/test_ssd.py", "oracle/test_torchvision_ssd.py"),
+    ),
+    Fault(
+        "areas that count one pixel more",
+        "ops/iou.py",
+        "shared = np.clip(sides, 0, None).prod(-1)",
+        "shared = np.clip(sides + 1, 0, None).prod(-1)",
+        ("ops/test_iou.py",),
+    ),
+    Fault(
+        "ignored objects that are background",
+        "ops/matching.py",
+        "matches[near_ignored] = NEUTRAL",
+        "matches[near_ignored] = BACKGROUND",
+        ("ops/test_matching.py", "models/detection/test_worked_targets.py"),
+    ),
+    Fault(
+        "the anchor of the neighbouring level answers",
+        "ops/cell_boxes.py",
+        "predictor = first_row + cell * count + best - first_anchor",
+        "predictor = first_row + cell * count + best",
+        ("ops/test_cell_boxes.py", "models/detection/test_yolov3.py"),
+    ),
+    # losses
+    Fault(
+        "ignored pixels in the mean",
+        "losses/cross_entropy.py",
+        "return entropy.sum() / counts.sum().clamp(min=1)",
+        "return entropy.mean()",
+        ("losses/test_cross_entropy.py",),
+    ),
+    Fault(
+        "dice that sees ignored pixels",
+        "losses/dice.py",
+        "probabilities = logits.softmax(1) * counts[:, None]",
+        "probabilities = logits.softmax(1)",
+        ("losses/test_dice.py",),
+    ),
+    Fault(
+        "the easiest negatives in place of the hardest",
+        "losses/multibox.py",
+        "hardness.argsort(1, descending=True)",
+        "hardness.argsort(1)",
+        ("losses/test_multibox.py",),
+    ),
+    Fault(
+        "the weights of ones and zeros swapped",
+        "losses/focal.py",
+        "weight = alpha * targets + (1 - alpha) * (1 - targets)",
+        "weight = (1 - alpha) * targets + alpha * (1 - targets)",
+        ("oracle/test_torchvision_retinanet.py", "models/detection/test_retinanet.py"),
+    ),
+    # metrics
+    Fault(
+        "a second detection of an object is a hit too",
+        "metrics/average_precision.py",
+        "hits[np.unique(owner, return_index=True)[1]] = True",
+        "hits[:] = True",
+        ("metrics/test_average_precision.py",),
+    ),
+    Fault(
+        "truth and answer swapped in the table",
+        "metrics/segmentation.py",
+        "pairs = target.map.astype(np.uint16) * np.uint16(_IDS) + prediction.map",
+        "pairs = prediction.map.astype(np.uint16) * np.uint16(_IDS) + target.map",
+        ("metrics/test_segmentation.py",),
+    ),
+    Fault(
+        "invisible points in the mean",
+        "metrics/landmarks.py",
+        "distance[~target.visible] = np.nan",
+        "distance[~target.visible] = 0",
+        ("metrics/test_landmarks.py",),
+    ),
+    # structures
+    Fault(
+        "mirrored landmarks that keep their names",
+        "structures/values/landmarks.py",
+        "order[[left, right]] = right, left",
+        "order[[left, right]] = left, right",
+        ("structures/values/test_landmarks.py", "data/augmentation/test_geometry.py"),
+    ),
+    Fault(
+        "boxes that come home unscaled",
+        "structures/placement.py",
+        "np.clip((boxes - offset) / scale, 0, limit)",
+        "np.clip(boxes / scale - offset, 0, limit)",
+        ("data/augmentation/test_preparing.py", "structures"),
+    ),
+    # data
+    Fault(
+        "BGR not swapped",
+        "data/augmentation/preparing.py",
+        'if preprocessing.order == "BGR" and images.shape[1] == 3:',
+        'if preprocessing.order == "GBR" and images.shape[1] == 3:',
+        ("data/augmentation/test_preparing.py",),
+    ),
+    Fault(
+        "mirrored boxes off by one",
+        "data/augmentation/geometry.py",
+        "lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),",
+        "lambda points: np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1),",
+        ("data/augmentation/test_geometry.py",),
+    ),
+    Fault(
+        "an order that is the same in each epoch",
+        "data/loading/order.py",
+        "np.random.SeedSequence(self.seed, spawn_key=(epoch,))",
+        "np.random.SeedSequence(self.seed, spawn_key=(0,))",
+        ("data/loading/test_loader.py",),
+    ),
+    Fault(
+        "boxes of VOC that begin one pixel late",
+        "data/formats/voc.py",
+        "np.concatenate([low - 1, high], axis=1)",
+        "np.concatenate([low, high], axis=1)",
+        ("data/test_formats_detection.py",),
+    ),
+    Fault(
+        "a class too small to give its share to a split",
+        "data/reading/splits.py",
+        "share = min(share, len(shuffled) - 1)",
+        "share = min(share, len(shuffled))",
+        ("data/reading/test_splits.py",),
+    ),
+    # tasks
+    Fault(
+        "auxiliary heads without their weight",
+        "tasks/codecs.py",
+        "torch.stack([w * loss for w, loss",
+        "torch.stack([loss for w, loss",
+        ("tasks/test_classification.py", "models/classification/test_googlenet.py"),
+    ),
+    # engine
+    Fault(
+        "an average that is never updated",
+        "engine/session.py",
+        "            self.average.update(self.position.step)\n",
+        "            pass\n",
+        ("engine/test_fit.py", "engine/test_ema.py"),
+    ),
+    Fault(
+        "a milestone one epoch late",
+        "engine/schedule.py",
+        "sum(epoch >= milestone for milestone in schedule.milestones)",
+        "sum(epoch >= milestone + 1 for milestone in schedule.milestones)",
+        ("engine/test_schedule.py",),
+    ),
+    Fault(
+        "a rate that is one step behind",
+        "engine/session.py",
+        "        self._set_rate(self.position.step)\n        for module",
+        "        self._set_rate(max(self.position.step - 1, 0))\n        for module",
+        ("engine/test_fit.py", "engine/test_schedule.py", "engine/test_optimizer.py"),
+    ),
+    Fault(
+        "frozen BatchNorms that go on counting",
+        "engine/modes.py",
+        "            module.eval()",
+        "            module.train()",
+        ("engine/test_freezing.py",),
+    ),
+    # analysis, proof, recipes, workflow, explanation
+    Fault(
+        "a receptive field without dilation",
+        "analysis/receptive_field.py",
+        "(r + d * (k - 1) * j, f",
+        "(r + (k - 1) * j, f",
+        ("analysis/test_receptive_field.py",),
+    ),
+    Fault(
+        "a proof that lets every figure pass",
+        "proof/checking.py",
+        "agrees = abs(farthest - figure.value) <= figure.within",
+        "agrees = True",
+        ("proof/test_facts.py", "proof/test_planted_faults.py", "proof/test_prove.py -k not everything"),
+    ),
+    Fault(
+        "another number of epochs than published",
+        "recipes/residual.py",
+        "            epochs=120,\n",
+        "            epochs=12,\n",
+        ("recipes",),
+    ),
+    Fault(
+        "windows at their own resolution that are scaled to answer",
+        "recipes/choice.py",
+        'return replace(training, size=None, fit="none")',
+        "return training",
+        ("recipes", "workflow", "cli/test_objects.py"),
+    ),
+    Fault(
+        "windows whose places are off by a stride",
+        "workflow/sliding.py",
+        "lefts = np.arange(logits.shape[3]) * stride[1] / exact[1]",
+        "lefts = (np.arange(logits.shape[3]) + 1) * stride[1] / exact[1]",
+        ("api/test_slide.py", "cli/test_localization.py"),
+    ),
+    Fault(
+        "a heatmap of what speaks against the class",
+        "explanation/gradcam.py",
+        "return (alpha * map_.float()).sum(dim=1, keepdim=True).relu()",
+        "return (-alpha * map_.float()).sum(dim=1, keepdim=True).relu()",
+        ("explanation/test_gradcam.py",),
+    ),
+)
+
+
+def plant(fault: Fault, source: Path, number: int) -> str:
+    """Puts a fault into ``source`` and returns the file's text as it was.
+
+    The file gets a time of its own, so that Python never takes compiled code of another fault for it.
+    """
+    file = source / "visus" / fault.file
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    if text.count(fault.before) != 1:
+        sys.exit(
+            f"fault {number} ({fault.what}): {fault.file} holds its text {text.count(fault.before)} times, not once"
+        )
+    file.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
+    os.utime(file, (number, number))
+    return text
+
+
+def ask(tests: str, tree: Path, source: Path) -> str:
+    """The first test that fails, or "" where all pass."""
+    files, _, words = tests.partition(" -k ")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow and not full"]
+    command += [f"tests/{files}", *(["-k", words] if words else [])]
+    environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    if done.returncode not in (1, 2) or failed is None:
+        sys.exit(f"{' '.join(command)} could not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return failed[1].removeprefix("tests/")
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Plants faults and tells which test finds each.")
+    parser.add_argument("--tree", type=Path, default=Path(__file__).parents[1], help="another checkout")
+    parser.add_argument("numbers", nargs="*", type=int, help="of faults, from 1; all")
+    chosen = parser.parse_args(arguments)
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "src"
+        shutil.copytree(chosen.tree / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        numbers = chosen.numbers or range(1, len(FAULTS) + 1)
+        for number, fault in enumerate(FAULTS, start=1):  # before any test runs: all texts are there
+            (source / "visus" / fault.file).write_text(plant(fault, source, number), encoding="utf-8")
+        for number in numbers:
+            fault = FAULTS[number - 1]
+            text = plant(fault, source, number)
+            found = next(filter(None, (ask(tests, chosen.tree, source) for tests in fault.tests)), "")
+            (source / "visus" / fault.file).write_text(text, encoding="utf-8")
+            missed += not found
+            print(f"{number:3} {fault.file:40} {fault.what:55} {found or 'NOT FOUND'}", flush=True)
+    print(f"{len(numbers) - missed} of {len(numbers)} faults found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
