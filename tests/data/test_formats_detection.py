@@ -410,7 +410,7 @@ def test_coco_truncated_and_without_images(tmp_path: Path) -> None:
     write_coco(tmp_path, coco())
     for image in (tmp_path / "images").iterdir():
         image.unlink()
-    with pytest.raises(DataError, match="no image that .* names exists"):
+    with pytest.raises(DataError, match=r"no image that .* names exists"):
         open_data(tmp_path)
 
 
