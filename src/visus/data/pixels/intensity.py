@@ -158,7 +158,7 @@ def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[2])])
 
 
-def ranged(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
+def with_intensity_range(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
     """Copies of the samples that display with this intensity range; see :class:`FileImage`."""
     if value_range is None:
         return samples
