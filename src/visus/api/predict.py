@@ -98,7 +98,7 @@ def predict_files(
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
             classification or localization; if ``smallest`` is given without ``slide``.
     """
-    from visus.data.pixels.intensity import ranged
+    from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.opening import open_images
 
     if smallest is not None and not slide:
@@ -110,7 +110,7 @@ def predict_files(
         )
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
-    samples = ranged(found, loaded.info.preprocessing.value_range)
+    samples = with_intensity_range(found, loaded.info.preprocessing.value_range)
     from visus.data.coco_writing import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json

@@ -45,12 +45,12 @@ def explained(
         DataError: if the image cannot be read, or the truth is not of it or has other classes.
     """
     from visus.data.augmentation.preparing import Preparer
-    from visus.data.pixels.intensity import ranged
+    from visus.data.pixels.intensity import with_intensity_range
     from visus.engine.device_batches import to_device
     from visus.explanation import targets
     from visus.tasks.detection import Detection
 
-    (sample,) = ranged([sample], preprocessing.value_range)
+    (sample,) = with_intensity_range([sample], preprocessing.value_range)
     if truth is not None:
         _require_fitting(truth, sample, classes or truth.classes, model)
     task = Detection(classes or ())

@@ -14,7 +14,7 @@ import numpy as np
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.object_separation import SEPARATIONS
-from visus.data.pixels.intensity import PICTURE, ranged, survey
+from visus.data.pixels.intensity import PICTURE, survey, with_intensity_range
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
@@ -213,7 +213,7 @@ def with_pixel_values(dataset: Dataset, recipe: Recipe) -> Dataset:
     if recipe.channels is None and recipe.value_range is None:
         return dataset
     values = survey(dataset.split("train"), channels=recipe.channels, value_range=recipe.value_range)
-    splits = {split: ranged(samples, values.value_range) for split, samples in dataset.splits.items()}
+    splits = {split: with_intensity_range(samples, values.value_range) for split, samples in dataset.splits.items()}
     return replace(dataset, splits=splits, values=values)
 
 

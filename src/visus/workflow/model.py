@@ -14,7 +14,7 @@ from torch import nn
 
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, FileImage
-from visus.data.pixels.intensity import ranged
+from visus.data.pixels.intensity import with_intensity_range
 from visus.engine.device_batches import to_device
 from visus.engine.model_file import ModelInfo
 from visus.engine.predict import Prediction
@@ -81,7 +81,7 @@ class Model:
             DataError: if an image cannot be read.
         """
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
         values = []
         for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if given.error is not None:
@@ -126,7 +126,7 @@ class Model:
         if label is not None and label not in self.classes:
             raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
         heatmaps = [
             self._explain_one(sample, label, None if values is None else values[index])
             for index, sample in enumerate(samples)

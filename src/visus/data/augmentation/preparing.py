@@ -24,7 +24,7 @@ from visus.data.augmentation.crops import fixed_window, random_window
 from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.object_crops import object_window
 from visus.data.augmentation.settings import Augmentation
-from visus.data.pixels.images import opened
+from visus.data.pixels.images import with_header_read
 from visus.data.pixels.intensity import load_channels
 from visus.structures import Border, Placement, Preprocessing, Sample, SegmentationMap, Value
 
@@ -80,7 +80,7 @@ class Preparer:
         """
         preprocessing, augmentation = self.preprocessing, self.augmentation
         target: Value | None = sample.target(self.task, masks=self.masks) if sample.targets else None
-        source = opened(sample.image)
+        source = with_header_read(sample.image)
         file_size = source.size()
         border: Border = "constant"
         if augmentation is None or augmentation == _NOTHING:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.errors import DataError
 from visus.structures import ImageSource
 
@@ -232,7 +232,7 @@ def _digest_bytes(image: ImageSource) -> bytes | None:
 def _digest_pixels(image: ImageSource) -> bytes | None:
     """Of [H,W,3] at full size, or of all channels that there are; None if it can no longer be read."""
     try:
-        source = opened(image)
+        source = with_header_read(image)
         if isinstance(source, OpenedImage | ArrayImage) and not source.is_picture:
             values = source.load_values(source.channels)
             return digest(values.view(np.uint8)) + repr((values.shape, values.dtype)).encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.inspection.duplicates import LOOK, Portrait, digest, draw_portrait
-from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.data.pixels.intensity import PICTURE, may_be_foreign
 from visus.errors import DataError
 from visus.structures import ImageSource
@@ -67,7 +67,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
     if length == 0:
         return ImageState("empty-file", "0 bytes")
     try:
-        source = opened(image) if decode else image
+        source = with_header_read(image) if decode else image
         size = source.size()
     except DataError as error:
         return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
@@ -90,7 +90,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
 
 def _channels(image: ImageSource, wanted: int) -> int:
     """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as wanted."""
-    source = opened(image) if wanted not in PICTURE or may_be_foreign(image) else image
+    source = with_header_read(image) if wanted not in PICTURE or may_be_foreign(image) else image
     if not isinstance(source, OpenedImage):
         return wanted
     if source.channels != wanted and source.channels in PICTURE:

@@ -169,7 +169,7 @@ class ArrayImage:
         return self.array
 
 
-def opened(source: ImageSource) -> ImageSource:
+def with_header_read(source: ImageSource) -> ImageSource:
     """The same image with its file read and its header parsed once, for who asks for the size and then the pixels.
 
     The range by which a file is shown is left behind.

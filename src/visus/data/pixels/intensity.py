@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, with_header_read
 from visus.data.pixels.multichannel import range_of, scale_values
 from visus.errors import DataError
 from visus.structures import ImageSource, Preprocessing, Sample, ValueRange
@@ -112,7 +112,7 @@ def _values_of(image: ImageSource, channels: int | None) -> NDArray[Any] | None:
     if channels in {None, *PICTURE} and not may_be_foreign(image):
         return None
     try:
-        source = opened(image)
+        source = with_header_read(image)
         if not isinstance(source, OpenedImage | ArrayImage):
             return None
         if source.is_picture and channels in {None, *PICTURE}:
@@ -158,7 +158,7 @@ def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[2])])
 
 
-def ranged(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
+def with_intensity_range(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
     """Copies of the samples that display with this intensity range; see :class:`FileImage`."""
     if value_range is None:
         return samples
@@ -176,7 +176,7 @@ def load_channels(
     """Loads an opened image as the preprocessing says: [H,W] grey, [H,W,3] or [H,W,C], on 0..255.
 
     Args:
-        source: what :func:`opened` gave.
+        source: what :func:`with_header_read` gave.
         preprocessing: says C and the range of values.
         at_least: as in ``ImageSource.load``.
         name: what errors call the image.

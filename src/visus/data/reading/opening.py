@@ -14,7 +14,7 @@ from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format, Reading
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
-from visus.data.pixels.intensity import ranged, survey
+from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
@@ -260,7 +260,7 @@ def _with_values(dataset: Dataset) -> Dataset:
     """The data set with its channels and range of values; images of more than 8 bits display with that range."""
     samples = dataset.splits.get("train") or next((part for part in dataset.splits.values() if part), ())
     values = survey(samples)
-    splits = {name: ranged(part, values.value_range) for name, part in dataset.splits.items()}
+    splits = {name: with_intensity_range(part, values.value_range) for name, part in dataset.splits.items()}
     return replace(dataset, splits=splits, values=values)
 
 
