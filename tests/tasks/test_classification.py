@@ -143,7 +143,7 @@ def test_a_codec_reads_and_trains_its_own_outputs() -> None:
 def test_choices_that_a_codec_would_not_heed_are_refused(options: LossOptions) -> None:
     model = Mean()
     model.codec = Penalties()
-    with pytest.raises(RecipeError, match="loss of its own"):
+    with pytest.raises(RecipeError, match="has its own loss"):
         Classification(CLASSES, options).losses(model, batch_of())
 
 

@@ -90,7 +90,7 @@ def test_a_segmentation_network_may_bring_a_codec_too() -> None:
     task = Segmentation(("cell", "rest"))
     assert set(task.losses(network, batch)) == {"own"}
     assert task.predict(network, batch)[0].classes == ("cell", "rest")
-    with pytest.raises(RecipeError, match="loss of its own"):
+    with pytest.raises(RecipeError, match="has its own loss"):
         Segmentation(("cell", "rest"), LossOptions(dice=1)).losses(network, batch)
 
 

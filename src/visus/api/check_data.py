@@ -1,4 +1,4 @@
-"""What is wrong with a data set."""
+"""Checks a data set for errors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DataCheck:
 def check_data(
     data: str | Path, *, task: str | None = None, format: str | None = None, report: str | Path | None = None
 ) -> DataCheck:
-    """Reads every image and label of a data set and says what is wrong.
+    """Reads every image and label of a data set and lists all errors.
 
     Args:
         data: folder, file or name.

@@ -1,4 +1,4 @@
-"""A classifier or a localizer slid over images of any size."""
+"""Slides a classifier or a localizer over images of any size."""
 
 from __future__ import annotations
 

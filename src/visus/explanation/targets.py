@@ -260,7 +260,7 @@ def require_anchored(network: nn.Module, model: str) -> AnchoredCodec:
     if isinstance(codec, AnchoredCodec):
         return codec
     raise TaskMismatchError(
-        f"{model} has no predictors that learn objects",
+        f"{model} is not a detector with anchors or default boxes",
         expected="a detector: ssd, retinanet or a yolo",
         got=type(network).__name__,
         remedy="visus models --task detection lists the detectors",

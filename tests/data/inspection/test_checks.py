@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from made_up import smooth_picture
 from visus.data.dataset import MOST_EXAMPLES, Dataset, Finding
 from visus.data.inspection import checks, leaks
 from visus.data.inspection.checks import check, check_before_training, repair
@@ -31,9 +32,7 @@ CLASSES = ("cat", "dog", "owl")
 
 
 def scene(seed: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
-    """[H,W,3]: a smooth random picture."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+    return smooth_picture(seed, size)
 
 
 def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -> bytes:

@@ -182,7 +182,10 @@ def _place_tag(
 ) -> _Tag:
     """Writes a text on the colour of its class, at the edge of the box where it hides least of the earlier tags.
 
-    Best of all above the box, then inside its top edge, below it, inside its bottom edge. taken: earlier tags [N,4].
+    Best of all above the box, then inside its top edge, below it, inside its bottom edge.
+
+    Args:
+        taken: the earlier tags [N,4], as (x1, y1, x2, y2).
     """
     padding = max(2, size // 5)
     text, font = fitted_text(text, size, limits[0] - 2 * padding)
