@@ -64,7 +64,6 @@ def slide(
         loaded, score=score, overlap=overlap, misfit=misfit, smallest=smallest, scales=scales, shared=shared
     )
     one = not isinstance(images, list | tuple) and not (isinstance(images, str | Path) and Path(images).is_dir())
-    found = [
-        slider(sample) for sample in with_intensity_range(as_samples(images), loaded.info.preprocessing.value_range)
-    ]
-    return found[0] if one else found
+    samples = with_intensity_range(as_samples(images), loaded.info.preprocessing.value_range)
+    answers = [slider(sample) for sample in samples]
+    return answers[0] if one else answers

@@ -25,7 +25,7 @@ from visus.data.reading.opening import open_data
 from visus.errors import DataError, TaskMismatchError
 from visus.report.data_page import write_data_report
 from visus.report.samples import sample_grid
-from visus.structures import IGNORE, Detections, Label, Sample, SegmentationMap, Target, TargetSource, task_cards
+from visus.structures import IGNORE, Detections, Label, Sample, SegmentationMap, TargetSource, Value, task_cards
 from visus.structures.task_cards import TaskCard
 
 CLASSES = ("cat", "dog", "owl")
@@ -42,7 +42,7 @@ def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -
 
 
 def dataset_of(
-    splits: dict[str, Sequence[Target | TargetSource]],
+    splits: dict[str, Sequence[Value | TargetSource]],
     task: str,
     classes: tuple[str, ...] = CLASSES,
     made: tuple[str, ...] = (),
@@ -90,7 +90,7 @@ def summary(findings: Sequence[Finding]) -> dict[str, tuple[str, int, tuple[str,
 class Broken:
     """A target whose file cannot be read."""
 
-    def load(self) -> Target:
+    def load(self) -> Value:
         raise DataError("labels.bin is damaged", got="3 bytes missing")
 
 
@@ -176,7 +176,7 @@ def test_a_task_without_labels_takes_labelled_images_too(tmp_path: Path) -> None
 @pytest.mark.usefixtures("more_tasks")
 def test_identities_may_differ_between_splits() -> None:
     people = ("ann", "bob", "cyd", "dan")
-    splits: dict[str, Sequence[Target | TargetSource]] = {
+    splits: dict[str, Sequence[Value | TargetSource]] = {
         "train": labels(0, 1, 0, 1, classes=people),
         "val": labels(2, 3, classes=people),
     }
@@ -465,8 +465,8 @@ def test_a_class_that_a_split_lacks() -> None:
     [("classification", (), "stop"), ("classification", ("val",), "note"), ("detection", (), "note")],
 )
 def test_a_class_that_only_train_lacks(task: str, made: tuple[str, ...], severity: str) -> None:
-    train: Sequence[Target] = labels(0, 1) if task == "classification" else good_boxes()[:2]
-    val: Sequence[Target] = labels(0, 1, 2) if task == "classification" else good_boxes()
+    train: Sequence[Value] = labels(0, 1) if task == "classification" else good_boxes()[:2]
+    val: Sequence[Value] = labels(0, 1, 2) if task == "classification" else good_boxes()
     found = check(dataset_of({"train": train, "val": val}, task, made=made))
     assert summary(found) == {"untrained-class": (severity, 1, ("val: owl",))}
 

@@ -31,7 +31,7 @@ from visus.data.formats.outlined_objects import (
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Landmarks, Sample, Target, TargetSource
+from visus.structures import Landmarks, Sample, TargetSource, Value
 
 _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
@@ -174,7 +174,7 @@ def _read(listing: Listing) -> Reading:
     for split, entries in objects.items():
         samples[split] = []
         for name, image, item, points in entries:
-            targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
+            targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if points is not None:
                 targets["landmarks"] = points
             if outlined:

@@ -25,7 +25,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing
 from visus.data.formats.safe_xml import parse_xml
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Detections, ImageSource, Sample, Target, TargetSource
+from visus.structures import Detections, ImageSource, Sample, TargetSource, Value
 
 ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml")
 MASK_FOLDER = "segmentationclass"
@@ -181,7 +181,7 @@ def _read(listing: Listing) -> Reading:
         samples[split] = []
         for stem, path, place in entries:
             image = FileImage(path)
-            targets: dict[str, Target | TargetSource] = {}
+            targets: dict[str, Value | TargetSource] = {}
             if stem in annotations[split] and classes:
                 item = annotations[split][stem]
                 targets["detection"] = _detections(item, classes, image, tally, f"{stem}.xml", split, reference)

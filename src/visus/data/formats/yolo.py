@@ -30,7 +30,7 @@ from visus.data.formats.outlined_objects import (
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
 from visus.errors import DataError
-from visus.structures import Sample, Target, TargetSource
+from visus.structures import Sample, TargetSource, Value
 
 CLASS_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 _ROUNDING = 0.005  # of the image's side; text files round, and half a percent is seldom more than 3 pixels
@@ -215,7 +215,7 @@ def _read(listing: Listing) -> Reading:
     for split, found in objects.items():
         samples[split] = []
         for image, item in found:
-            targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
+            targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)
                 if len(names) > 1:
