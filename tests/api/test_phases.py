@@ -95,7 +95,7 @@ def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) ->
 
 
 def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
-    with pytest.raises(RecipeError, match="do not lead to unet"):
+    with pytest.raises(RecipeError, match="do not end with unet"):
         visus.train(masks, task="segmentation", model="unet", recipe="fcn-voc-staged", quiet=True)
 
 

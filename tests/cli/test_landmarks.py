@@ -44,7 +44,7 @@ def run(cli, dots: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_data_are_understood(cli, dots: Path) -> None:
     told = cli("data", "check", dots)
     assert told.code == 0, told.err
-    assert "landmarks: 2 classes in csv-landmarks layout, 12 train / 4 val / 4 test" in told.out
+    assert "landmarks: 2 points in csv-landmarks layout, 12 train / 4 val / 4 test" in told.out
 
 
 def test_scores_and_report(cli, run: Path) -> None:

@@ -219,7 +219,7 @@ def test_early_stopping_waits_for_its_patience(tiny):
 
 
 def test_early_stopping_without_validation_is_an_error(tiny):
-    with pytest.raises(RecipeError, match="early stopping needs images"):
+    with pytest.raises(RecipeError, match="early stopping needs a validation split"):
         run_fit(tiny, recipe("early_stopping=3"), validate=False)
 
 

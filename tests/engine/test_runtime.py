@@ -18,7 +18,7 @@ from visus.engine.runtime import (
     seed_generators,
     set_generator_states,
 )
-from visus.errors import MemoryExhaustedError, UsageError
+from visus.errors import MemoryExhaustedError, RecipeError, UsageError
 
 
 def test_an_unknown_device_names_those_that_are_there():
@@ -114,6 +114,50 @@ def test_need_is_what_the_backward_pass_keeps(tiny):
     assert network.norm.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert torch.equal(torch.rand(1), expected_draw)
+
+
+class PairLoss(nn.Module):
+    """The distance of the first two images' maps; one image makes no pair."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.sizes: list[int] = []
+
+    def forward(self, batch):
+        self.sizes.append(len(batch))
+        first, second, *_ = self.network(batch.images)
+        return {"distance": (first - second).square().mean()}
+
+
+def test_a_loss_over_pairs_is_measured_with_two_images(tiny):
+    losses = PairLoss(tiny.make_network(dropout=0.0))
+    batch = tiny.ready(next(tiny.TinyLoader().batches(0)))
+    one = measure_need(tiny_losses(tiny, losses.network), batch, losses, Recipe())
+    need = measure_need(losses, batch, losses, Recipe(), smallest_batch=2)
+    assert losses.sizes == [2]
+    assert need.fixed == one.fixed
+    assert one.per_image * 0.9 < need.per_image < one.per_image * 1.1  # of one image, though two were measured
+    with pytest.raises(ValueError, match="unpack"):
+        measure_need(losses, batch, losses, Recipe())
+
+
+def tiny_losses(tiny, network):
+    return lambda batch: tiny.TinyTask().losses(network, batch)
+
+
+def test_a_loss_over_pairs_trains_and_refuses_batches_of_one(tiny):
+    from visus.engine.fit import fit
+    from visus.tasks.update import Update
+
+    network = tiny.make_network()
+    losses = PairLoss(network)
+    update = Update(losses, [network], smallest_batch=2)
+    assert fit(network, [update], tiny.TinyLoader(12), Recipe(epochs=1, batch_size=6), to_device=tiny.ready).steps == 2
+    assert losses.sizes == [2, 6, 6]  # the first for its memory
+    with pytest.raises(RecipeError, match="too small for the loss") as caught:
+        fit(network, [update], tiny.TinyLoader(12, 1), Recipe(epochs=1, batch_size=1), to_device=tiny.ready)
+    assert "at least 2 images" in str(caught.value)
 
 
 def test_a_batch_that_does_not_fit_names_one_that_does():

@@ -66,8 +66,8 @@ def ssd() -> Fixed:
 
 def yolo(codec: YOLOv3Codec | None = None) -> Fixed:
     anchors = [(64.0, 64.0), (16.0, 32.0)]
-    places = place_cells([(4, 4)], [anchors], SIZE, torch.device("cpu"))
-    outputs = YOLOOutput(torch.zeros(1, 32, 7), places, SIZE, exclusive=False)
+    cell_boxes = place_cells([(4, 4)], [anchors], SIZE, torch.device("cpu"))
+    outputs = YOLOOutput(torch.zeros(1, 32, 7), cell_boxes, SIZE, exclusive=False)
     return Fixed(outputs, codec or YOLOv3Codec(anchors, ignore=1.0))
 
 

@@ -140,7 +140,7 @@ def test_offline_the_file_its_hash_place_and_the_way_out_are_said(card: Card, ca
 
 def test_weights_that_are_not_for_download_must_be_brought(cache: Path) -> None:
     card = catalog.find("mobilenet_v2@tf")
-    with pytest.raises(WeightsError, match="by hand") as caught:
+    with pytest.raises(WeightsError, match="no download address") as caught:
         load_weights(build(card), card, "default")
     assert str(cache) in str(caught.value)
     assert card.weights[0].sha256 in str(caught.value)
@@ -215,7 +215,7 @@ def test_a_file_with_code_is_refused_and_the_code_is_not_run(
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], {}])
 def test_a_file_without_weights(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match="holds no network"):
+    with pytest.raises(WeightsError, match="does not hold the weights of a network"):
         load_weights(build(catalog.find("mnist_cnn")), catalog.find("mnist_cnn"), tmp_path / "a.pth")
 
 

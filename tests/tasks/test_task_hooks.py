@@ -63,6 +63,8 @@ class Pairs:
 
 
 class Verification(Classification):
+    smallest_batch = 2
+
     def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder:
         return PK(samples, share)
 
@@ -128,6 +130,12 @@ def test_the_default_is_one_update_of_the_whole_network() -> None:
     assert list(update.modules) == [network]
     assert update.optimizer is None
     assert update.name == ""
+    assert update.smallest_batch == 1
+
+
+def test_a_task_of_pairs_says_the_smallest_batch_of_its_losses() -> None:
+    (update,) = Verification(CLASSES).updates(nn.Linear(2, 2), Recipe(epochs=1))
+    assert update.smallest_batch == 2
 
 
 def test_a_metric_over_pairs_knows_all_samples() -> None:

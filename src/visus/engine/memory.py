@@ -1,4 +1,4 @@
-"""Whether a batch fits into memory: estimated on the CPU, where it cannot be caught, and caught on accelerators."""
+"""Checks that a batch fits into memory: by an estimate on the CPU, and by the device's own error on accelerators."""
 
 from __future__ import annotations
 
@@ -31,39 +31,45 @@ _OPTIMIZER_TENSORS = {
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """What a training step takes, beyond the network itself.
+    """The memory that a training step needs beyond the network itself.
 
     Args:
-        fixed: bytes of gradients, optimiser state and the libraries' workspaces.
-        per_image: bytes of activations and their gradients for one image.
+        fixed: the bytes of gradients, optimiser state and the libraries' workspaces.
+        per_image: the bytes of activations and their gradients for one image.
     """
 
     fixed: int
     per_image: int
 
     def total(self, images: int) -> int:
-        """Bytes for a batch."""
+        """The bytes for a batch of ``images`` images."""
         return self.fixed + self.per_image * images
 
     def fitting(self, free: int) -> int:
-        """The largest batch that fits into so many free bytes; 0 if none does."""
+        """The largest batch that fits into ``free`` bytes; 0 if not even one image fits."""
         return max(int((free - self.fixed) // max(self.per_image, 1)), 0)
 
 
 def measure_need(
-    losses: Callable[[Batch], Mapping[str, Tensor]], batch: Batch, network: nn.Module, recipe: Recipe
+    losses: Callable[[Batch], Mapping[str, Tensor]],
+    batch: Batch,
+    network: nn.Module,
+    recipe: Recipe,
+    *,
+    smallest_batch: int = 1,
 ) -> MemoryNeed:
-    """What a step takes, from what one image's forward pass keeps for its backward pass.
+    """Measures the memory that a step takes, by what a small batch's forward pass keeps for its backward pass.
 
-    The network is left as it was: statistics, modes and random numbers too.
+    The network stays as it was, with its statistics and modes; no random number of the training is used up.
 
     Args:
-        losses: the terms of a batch; they must be defined for a batch of one image.
-        batch: normalised, on the device; its first image is taken.
-        network: whose parameters train.
-        recipe: of which optimiser and precision count.
+        losses: gives the terms of a batch.
+        batch: normalised, on the device; its first images are used.
+        network: its parameters train.
+        recipe: its optimiser and precision are read.
+        smallest_batch: the number of images that are used: the smallest that ``losses`` are defined for.
     """
-    single = batch.first(1)
+    small = batch.first(smallest_batch)
     modes = [(module, module.training) for module in network.modules()]
     own = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
     kept: dict[int, int] = {}
@@ -80,26 +86,26 @@ def measure_need(
     network.eval()  # so that statistics stay
     try:
         with torch.random.fork_rng([]), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), cast:
-            terms = losses(single)
+            terms = losses(small)
         del terms
     finally:
         for module, mode in modes:
             module.training = mode
     learning = sum(p.nbytes for p in network.parameters() if p.requires_grad)
     # While the largest activation's gradient is made, the one that it comes from is there too.
-    per_image = sum(kept.values()) + 2 * max(kept.values(), default=0) + single.images.nbytes
+    activations = sum(kept.values()) + 2 * max(kept.values(), default=0) + small.images.nbytes
     copies = 1 + _OPTIMIZER_TENSORS[recipe.optimizer.name]
-    return MemoryNeed(fixed=learning * copies + _WORKSPACE, per_image=per_image)
+    return MemoryNeed(fixed=learning * copies + _WORKSPACE, per_image=-(-activations // len(small)))  # rounded up
 
 
 def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | None) -> None:
     """Raises MemoryExhaustedError if a batch will not fit.
 
     Args:
-        need: of a step.
-        images: of a batch of this process.
-        recipe: for the remedy.
-        free: bytes; None, where the system does not say, raises nothing.
+        need: the memory of a step.
+        images: the images of a batch of this process.
+        recipe: names the remedy.
+        free: the free bytes; None: the system does not tell, and nothing is raised.
     """
     if free is None or need.total(images) <= free * _SHARE:
         return
@@ -107,7 +113,7 @@ def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | No
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that this process may still take, shared with the others of its group; None if unknown."""
+    """The bytes of main memory that are free for this process, an equal share in a group; None: unknown."""
     found = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -123,7 +129,7 @@ def free_memory() -> int | None:
 
 @contextmanager
 def exhaustion_explained(recipe: Recipe, world: int = 1) -> Iterator[None]:
-    """Turns what PyTorch raises for want of memory, or of a deterministic operator, into an error with its remedy."""
+    """A context that turns PyTorch's errors of memory and of deterministic operators into errors with a remedy."""
     try:
         yield
     except torch.OutOfMemoryError as error:

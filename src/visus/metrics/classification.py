@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from visus.errors import ShapeError
+from visus.metrics.pairing import require_pairs
 from visus.structures import Label
 
 TOP = 5
@@ -35,10 +36,7 @@ class ClassificationMetric:
         Raises:
             ShapeError: if their numbers differ, a prediction has no scores, or the classes are not the metric's.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
         for prediction, target in zip(predictions, targets, strict=True):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from visus.errors import ShapeError
 from visus.metrics.average_precision import voc_curves
 from visus.metrics.detection_errors import detection_errors
+from visus.metrics.pairing import require_pairs
 from visus.structures import Detections
 
 
@@ -141,10 +142,7 @@ class DetectionMetric:
         Raises:
             ShapeError: if their numbers differ, or a prediction has no scores.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
-            )
+        require_pairs(predictions, targets)
         if any(prediction.scores is None for prediction in predictions):
             raise ShapeError("average precision needs scored predictions", expected="scores [N]", got="None")
         self._predictions += [replace(prediction, image=None, masks=None) for prediction in predictions]

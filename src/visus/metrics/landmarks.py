@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.errors import ShapeError
+from visus.metrics.pairing import require_pairs
 from visus.structures import Landmarks
 
 ALPHA = 0.1
@@ -38,10 +38,7 @@ class LandmarkMetric:
         Raises:
             ShapeError: if their numbers differ.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             distance = np.linalg.norm(prediction.points.astype(np.float64) - target.points, axis=1)
             distance[~target.visible] = np.nan

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from visus.errors import ShapeError
+from visus.metrics.pairing import require_pairs
 from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
@@ -50,10 +51,7 @@ class LocalizationMetric:
         Raises:
             ShapeError: if their numbers differ, a prediction has no scores, or a truth has several objects that count.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             if prediction.scores is None:
                 raise ShapeError("guesses need scores", expected="scores [N]", got="None")

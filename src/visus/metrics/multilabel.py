@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.metrics.pairing import require_pairs
 from visus.structures import MultiLabelMap
 
 
@@ -31,10 +32,7 @@ class MultiLabelMetric:
         Raises:
             ShapeError: if their numbers or sizes differ, or the classes are not the metric's.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             if prediction.masks.shape != target.masks.shape or len(target.classes) != len(self.classes):
                 raise ShapeError(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from visus.errors import ShapeError
 from visus.metrics.detection import CocoScores
+from visus.metrics.pairing import require_pairs
 from visus.structures import Detections
 
 THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
@@ -47,10 +48,7 @@ class ObjectMetric:
         Raises:
             ShapeError: if numbers, sizes or classes differ, or objects have no masks.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=f"{len(predictions)}"
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
         for prediction, target in zip(predictions, targets, strict=True):

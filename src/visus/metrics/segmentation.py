@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from visus.errors import ShapeError
 from visus.metrics.boundary import boundary_f1
 from visus.metrics.membranes import MembraneScores
+from visus.metrics.pairing import require_pairs
 from visus.structures import IGNORE, SegmentationMap
 
 _IDS = 256
@@ -45,10 +46,7 @@ class SegmentationMetric:
         Raises:
             ShapeError: if their numbers or sizes differ, or the classes are not the metric's.
         """
-        if len(predictions) != len(targets):
-            raise ShapeError(
-                "a metric needs one prediction for each target", expected=str(len(targets)), got=str(len(predictions))
-            )
+        require_pairs(predictions, targets)
         for prediction, target in zip(predictions, targets, strict=True):
             self._check(prediction, target)
         for prediction, target in zip(predictions, targets, strict=True):

@@ -1,4 +1,4 @@
-"""A network as the backbone of another one: what it keeps, and which of its maps are used."""
+"""Makes a network the backbone of another one, and checks that the backbone has the maps it needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from visus.models.protocols import Backbone
 
 
 def as_backbone(network: nn.Module) -> nn.Module:
-    """The network itself, without the modules behind its feature maps: it gives ``features`` only.
+    """Removes the modules behind a network's feature maps; the network then gives ``features`` only.
 
     Args:
-        network: lists these modules in ``after_features``. It is changed, and its ``head`` becomes empty.
+        network: lists these modules in ``classifier_modules``. It is changed in place; its ``head`` becomes empty.
     """
-    for name in getattr(network, "after_features", ()):
+    for name in getattr(network, "classifier_modules", ()):
         delattr(network, name)
     setattr(network, "head", ())  # noqa: B010  (a plain attribute, which nn.Module's annotations do not know)
     return network

@@ -46,9 +46,10 @@ def build(
         card = catalog.compose(catalog.backbone_edition(card), catalog.find(backbone))
     classes = card.classes if classes is None else classes
     in_channels = card.input[0] if in_channels is None else in_channels
-    for what, number in (("classes", classes), ("input channels", in_channels)):
-        if number < 1:
-            raise TaskMismatchError(f"a network needs {what}", expected="1 or more", got=str(number))
+    least_classes = 1 if card.classes else 0  # a network that names nothing is built for no class
+    for what, number, least in (("classes", classes, least_classes), ("input channels", in_channels, 1)):
+        if number < least:
+            raise TaskMismatchError(f"the number of {what} is too small", expected=f"{least} or more", got=str(number))
     builder = load_builder(card)
     arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:

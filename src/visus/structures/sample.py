@@ -25,7 +25,7 @@ class TargetSource(Protocol):
 
 @runtime_checkable
 class OutlinedSource(TargetSource, Protocol):
-    """A source of detections whose masks take longer than all the rest, and can be left out."""
+    """A source of detections that can be read without their masks, which take longest."""
 
     def load_boxes(self) -> Detections:
         """The detections without masks; raises as :meth:`load`."""

@@ -42,8 +42,8 @@ PEDESTRIAN_BOX = [32.0, 24.0, 48.0, 72.0]
 
 def silent() -> YOLOOutput:
     """What a network of 18 predictors has said before it learnt anything."""
-    places = place_cells([(3, 3)], [[TALL, WIDE]], SIZE, torch.device("cpu"))
-    return YOLOOutput(torch.zeros(1, 18, 8), places, SIZE, exclusive=True)
+    cell_boxes = place_cells([(3, 3)], [[TALL, WIDE]], SIZE, torch.device("cpu"))
+    return YOLOOutput(torch.zeros(1, 18, 8), cell_boxes, SIZE, exclusive=True)
 
 
 def target(*objects: tuple[list[float], int]) -> Tensor:
@@ -55,8 +55,8 @@ def target(*objects: tuple[list[float], int]) -> Tensor:
     matches = assign(outputs, 0, truth, ANCHORS, ignore=0.6).matches
     rows = torch.nonzero(matches >= 0).flatten()
     learned = matches[rows]  # the object of each
-    wanted = outputs.places.encode(boxes[learned], rows)  # shares of the cell, and logarithms of sides
-    sides = wanted[:, 2:].exp() * outputs.places.anchors[rows] / CELL  # width, height in cells
+    wanted = outputs.cell_boxes.encode(boxes[learned], rows)  # shares of the cell, and logarithms of sides
+    sides = wanted[:, 2:].exp() * outputs.cell_boxes.anchors[rows] / CELL  # width, height in cells
     tensor = torch.zeros(18, 8)
     tensor[rows, 0] = 1
     tensor[rows, 1:3] = wanted[:, :2]
@@ -69,7 +69,7 @@ def said(tensor: Tensor) -> YOLOOutput:
     """The raw outputs that say what a tensor of the decks says; its p_c may be any share."""
     outputs = silent()
     flat = tensor.reshape(18, 8)
-    sides = (flat[:, 3:5].flip(1) * CELL / outputs.places.anchors).clamp(min=1e-3).log()
+    sides = (flat[:, 3:5].flip(1) * CELL / outputs.cell_boxes.anchors).clamp(min=1e-3).log()
     values = torch.cat([flat[:, 1:3].logit(1e-6), sides, flat[:, :1].logit(1e-6), 40 * flat[:, 5:]], 1)
     return outputs._replace(values=values[None])
 

@@ -36,12 +36,12 @@ def raw(small: YOLOv2) -> YOLOOutput:
 
 def perfect(network: YOLOv2, raw: YOLOOutput, truths: list[Detections]) -> YOLOOutput:
     """Raw outputs that say exactly what the targets say."""
-    values = torch.full((len(truths), len(raw.places.cells), 5 + len(CLASSES)), -20.0)
+    values = torch.full((len(truths), len(raw.cell_boxes.cells), 5 + len(CLASSES)), -20.0)
     values[..., :4] = 0
     anchors = torch.tensor(network.codec.anchors)
     for n, truth in enumerate(network.codec.encode(truths, CPU)):
-        rows = raw.places.responsible(truth.boxes, anchors)
-        written = raw.places.encode(truth.boxes, rows)
+        rows = raw.cell_boxes.responsible(truth.boxes, anchors)
+        written = raw.cell_boxes.encode(truth.boxes, rows)
         values[n, rows, :2] = torch.logit(written[:, :2], eps=1e-6)
         values[n, rows, 2:4] = written[:, 2:]
         values[n, rows, 4] = 20
@@ -81,9 +81,9 @@ def test_losses_and_gradients_by_hand() -> None:
     The first anchor learns it (see YOLO v3's test): sigmoid(tx) is to be 12 / 32 and is 1/2, tw to be log 2 and is 0.
     Its box, 8 x 8 about (16, 16), shares 8 x 8 pixels with x 12..20 of the object's 4..20: 64 of 128 + 64 - 64.
     """
-    places = place_cells([(1, 1)], [[(8, 8), (32, 32)]], (32, 32), CPU)
+    cell_boxes = place_cells([(1, 1)], [[(8, 8), (32, 32)]], (32, 32), CPU)
     values = [[0.0, 0.0, 0.0, 0.0, 1.0, 0.5, -0.5], [0.0, 0.0, 0.0, 0.0, -1.0, 3.0, 3.0]]
-    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), places, (32, 32), exclusive=True)
+    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), cell_boxes, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(8, 8), (32, 32)])
     losses = codec.terms(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
     fit = 64 / 128
@@ -104,10 +104,10 @@ def test_losses_and_gradients_by_hand() -> None:
 @pytest.mark.parametrize(("height", "told"), [(20, False), (18, True)])
 def test_near_misses_are_not_told_that_they_see_nothing(height: float, told: bool) -> None:
     # an answer 32 wide about the same centre overlaps the object by height / 32: 0.625 or 0.5625, around 0.6
-    places = place_cells([(1, 1)], [[(32, 32), (32, 8)]], (32, 32), CPU)
+    cell_boxes = place_cells([(1, 1)], [[(32, 32), (32, 8)]], (32, 32), CPU)
     values = torch.zeros(1, 2, 7)
     values[0, 1, 3] = math.log(height / 8)
-    outputs = YOLOOutput(values.requires_grad_(), places, (32, 32), exclusive=True)
+    outputs = YOLOOutput(values.requires_grad_(), cell_boxes, (32, 32), exclusive=True)
     codec = YOLOv2Codec([(32, 32), (32, 8)])
     losses = codec.terms(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
     losses["object"].backward()
@@ -151,7 +151,7 @@ def test_the_papers_passthrough_lays_neighbours_on_one_another() -> None:
 def test_maps_and_predictors_of_the_paper() -> None:
     with torch.device("meta"):
         outputs = yolov2(classes=20, in_channels=3).eval()(torch.empty(1, 3, 416, 416))
-    assert outputs.places.levels == ((13, 13, 5),)
+    assert outputs.cell_boxes.levels == ((13, 13, 5),)
     assert outputs.values.shape == (1, 845, 25)  # 13 x 13 x 125
     assert VOC_ANCHORS[0] == pytest.approx((42.3072, 55.4064))
 

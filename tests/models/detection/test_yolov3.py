@@ -39,12 +39,12 @@ def raw(tiny: YOLOv3) -> YOLOOutput:
 
 def perfect(network: YOLOv3, raw: YOLOOutput, truths: list[Detections]) -> YOLOOutput:
     """Raw outputs that say exactly what the targets say."""
-    values = torch.full((len(truths), len(raw.places.cells), 5 + len(CLASSES)), -20.0)
+    values = torch.full((len(truths), len(raw.cell_boxes.cells), 5 + len(CLASSES)), -20.0)
     values[..., :4] = 0
     anchors = torch.tensor(network.codec.anchors)
     for n, truth in enumerate(network.codec.encode(truths, CPU)):
-        rows = raw.places.responsible(truth.boxes, anchors)
-        written = raw.places.encode(truth.boxes, rows)
+        rows = raw.cell_boxes.responsible(truth.boxes, anchors)
+        written = raw.cell_boxes.encode(truth.boxes, rows)
         values[n, rows, :2] = torch.logit(written[:, :2], eps=1e-6)
         values[n, rows, 2:4] = written[:, 2:]
         values[n, rows, 4] = 20
@@ -95,8 +95,8 @@ def test_what_is_said_exactly_costs_nothing(tiny: YOLOv3, raw: YOLOOutput) -> No
 
 def one_cell(values: list[list[float]], anchors: list[tuple[float, float]], ignore: float = 0.5) -> tuple:
     """An input of 32 x 32 pixels with one cell and a predictor for each row of values."""
-    places = place_cells([(1, 1)], [anchors], (32, 32), CPU)
-    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), places, (32, 32), exclusive=False)
+    cell_boxes = place_cells([(1, 1)], [anchors], (32, 32), CPU)
+    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), cell_boxes, (32, 32), exclusive=False)
     return outputs, YOLOv3Codec(anchors, ignore=ignore)
 
 
@@ -169,7 +169,7 @@ def test_maps_and_predictors_of_the_paper() -> None:
     with torch.device("meta"):
         network = yolov3(classes=80, in_channels=3).eval()
         outputs = network(torch.empty(1, 3, 416, 416))
-    assert outputs.places.levels == ((13, 13, 3), (26, 26, 3), (52, 52, 3))
+    assert outputs.cell_boxes.levels == ((13, 13, 3), (26, 26, 3), (52, 52, 3))
     assert outputs.values.shape == (1, 10647, 85)
     assert network.anchors == (ANCHORS[6:], ANCHORS[3:6], ANCHORS[:3])
 
@@ -179,7 +179,7 @@ def test_the_released_tiny_forms_anchors() -> None:
     with torch.device("meta"):
         network = yolov3_tiny(classes=80, in_channels=3).eval()
         outputs = network(torch.empty(1, 3, 416, 416))
-    assert outputs.places.levels == ((13, 13, 3), (26, 26, 3))
+    assert outputs.cell_boxes.levels == ((13, 13, 3), (26, 26, 3))
     assert network.anchors == (((81, 82), (135, 169), (344, 319)), ((23, 27), (37, 58), (81, 82)))
 
 

@@ -31,7 +31,7 @@ SMALLEST_ONE_TOWER = 63  # that leaves pool5 of the network of one tower a pixel
 
 
 class AlexNet(nn.Module):
-    """AlexNet of two halves, or without. [N,C,227,227] -> [N,K] logits.
+    """AlexNet, with or without its two separate halves. [N,C,227,227] -> [N,K] logits.
 
     Args:
         classes: K.
@@ -42,7 +42,7 @@ class AlexNet(nn.Module):
 
     channels: Mapping[int, int] = {4: 96, 8: 256, 16: 256}
     head: tuple[str, ...] = ("fc8",)
-    after_features: tuple[str, ...] = ("pool5", "fc6", "drop6", "fc7", "drop7", "fc8")
+    classifier_modules: tuple[str, ...] = ("pool5", "fc6", "drop6", "fc7", "drop7", "fc8")
 
     def __init__(self, *, classes: int, in_channels: int, groups: int, dropout: float) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class OneTower(nn.Module):
 
     channels: Mapping[int, int] = {4: 64, 8: 192, 16: 256}
     head: tuple[str, ...] = ("classifier.6",)
-    after_features: tuple[str, ...] = ("pool5", "avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("pool5", "avgpool", "classifier")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ Stage = Sequence[Convolution]
 
 
 class AllCNN(nn.Module):
-    """Two stages that halve, three convolutions, an average. [N,C,H,W] -> [N,K] scores of 0 or more, as logits.
+    """Two stages that halve the size, three convolutions, an average. [N,C,H,W] -> [N,K] logits of 0 or more.
 
     Args:
         stages: the convolutions of both stages.
@@ -43,7 +43,7 @@ class AllCNN(nn.Module):
 
     channels: Mapping[int, int] = {2: 96, 4: 192}
     head: tuple[str, ...] = ("conv_classes",)
-    after_features: tuple[str, ...] = ("conv_3x3", "conv_1x1", "conv_classes", "average")
+    classifier_modules: tuple[str, ...] = ("conv_3x3", "conv_1x1", "conv_classes", "average")
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class AllCNN(nn.Module):
 
 
 def stage(in_channels: int, width: int, convolutions: Stage) -> nn.Sequential:
-    """Convolutions that keep the size or halve it, each with ReLU."""
+    """Makes convolutions that keep the size or halve it, each with ReLU."""
     layers: list[nn.Module] = []
     for kernel, stride in convolutions:
         layers += [nn.Conv2d(in_channels, width, kernel, stride=stride, padding=kernel // 2), nn.ReLU(inplace=True)]

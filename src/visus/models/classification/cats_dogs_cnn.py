@@ -36,7 +36,7 @@ class CatsDogsCNN(nn.Module):
 
     channels: Mapping[int, int] = {1: 32, 2: 64, 4: 128, 8: 128}
     head: tuple[str, ...] = ("dense_2",)
-    after_features: tuple[str, ...] = ("pool_4", "dropout", "dense_1", "dense_2")
+    classifier_modules: tuple[str, ...] = ("pool_4", "dropout", "dense_1", "dense_2")
 
     def __init__(self, *, classes: int, in_channels: int, size: tuple[int, int], dropout: float) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ class Darknet19(nn.Module):
 
     channels: Mapping[int, int] = {2**number: widths[-1] for number, widths in enumerate(STAGES)}
     head: tuple[str, ...] = ("classifier",)
-    after_features: tuple[str, ...] = ("classifier", "pool")
+    classifier_modules: tuple[str, ...] = ("classifier", "pool")
 
     def __init__(self, *, classes: int, in_channels: int) -> None:
         super().__init__()

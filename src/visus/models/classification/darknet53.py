@@ -43,7 +43,7 @@ class Darknet53(nn.Module):
 
     channels: Mapping[int, int] = {1: 32, 2: 64, 4: 128, 8: 256, 16: 512, 32: 1024}
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("pool", "fc")
+    classifier_modules: tuple[str, ...] = ("pool", "fc")
 
     def __init__(self, *, classes: int, in_channels: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class FitNet(nn.Module):
 
     channels: Mapping[int, int] = {1: 48, 2: 80, 4: 128}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("pool_3", "fc", "output")
+    classifier_modules: tuple[str, ...] = ("pool_3", "fc", "output")
 
     def __init__(self, *, classes: int, in_channels: int) -> None:
         super().__init__()

@@ -213,7 +213,7 @@ class InceptionV3(nn.Module):
     auxiliary_heads: tuple[str, ...] = ("AuxLogits",)
     auxiliary_weights: tuple[float, ...] = (0.4,)
     head: tuple[str, ...] = ("fc", "AuxLogits.fc")
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "fc", "AuxLogits")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "fc", "AuxLogits")
 
     def __init__(self, *, classes: int, in_channels: int, edition: Edition, dropout: float) -> None:
         super().__init__()
@@ -294,7 +294,7 @@ def check_statistics(images: Tensor, sides: tuple[int, int]) -> None:
     height, width = images.shape[-2:]
     if len(images) == 1 and (min(height, width) < sides[0] or max(height, width) < sides[1]):
         raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
+            "BatchNorm needs more than one value a channel in training",
             expected=f"two images or more, or one whose sides are {sides[0]} and {sides[1]} or more",
             got=f"one image of {height}x{width}",
             remedy="use larger batches",

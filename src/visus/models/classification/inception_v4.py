@@ -231,7 +231,7 @@ class InceptionFeatures(NumberedLayers):
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the unpadded layers leave nothing, or BatchNorm a single value a channel."""
+    """Raises ShapeError if the unpadded layers leave nothing, or BatchNorm gets a single value a channel."""
     height, width = images.shape[-2:]
     if min(height, width) < 75:
         raise ShapeError(
@@ -254,7 +254,7 @@ class InceptionV4(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier",)
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "classifier")
 
     def __init__(self, stages: Stages, channels: Mapping[int, int], *, classes: int, dropout: float) -> None:
         super().__init__()

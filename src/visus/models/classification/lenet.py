@@ -61,7 +61,7 @@ class LeNet5(nn.Module):
 
     channels: Mapping[int, int] = {2: 6, 4: 16}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("c5", "f6", "output")
+    classifier_modules: tuple[str, ...] = ("c5", "f6", "output")
 
     def __init__(self, *, classes: int, in_channels: int, rubbish: float) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class PenaltyCodec(ClassifierCodec):
         self.rubbish = rubbish
 
     def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
-        """Eq. 9: the penalty of the true class, plus the log of how well all classes and the rubbish class do."""
+        """Equation 9: the penalty of the true class, plus the log of the sum over all classes and the rubbish class."""
         penalties = outputs.float()
         true = penalties.gather(1, encoded[:, None])[:, 0]  # [N]
         rubbish = penalties.new_full((len(penalties), 1), self.rubbish)
@@ -138,7 +138,7 @@ class ModernLeNet5(nn.Module):
 
     channels: Mapping[int, int] = {2: 6, 4: 16}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("c5", "f6", "output")
+    classifier_modules: tuple[str, ...] = ("c5", "f6", "output")
 
     def __init__(self, *, classes: int, in_channels: int) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class CourseLeNet5(nn.Module):
 
     channels: Mapping[int, int] = {2: 8, 4: 16}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("fc3", "fc4", "output")
+    classifier_modules: tuple[str, ...] = ("fc3", "fc4", "output")
 
     def __init__(self, *, classes: int, in_channels: int) -> None:
         super().__init__()

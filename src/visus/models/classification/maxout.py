@@ -55,7 +55,7 @@ class MaxoutMnist(nn.Module):
 
     channels: Mapping[int, int] = {1: 48, 2: 48, 4: 24}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("pool_3", "output")
+    classifier_modules: tuple[str, ...] = ("pool_3", "output")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: Dropouts) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class MaxoutCifar(nn.Module):
 
     channels: Mapping[int, int] = {2: 96, 4: 192}
     head: tuple[str, ...] = ("output",)
-    after_features: tuple[str, ...] = ("h2", "pool_3", "h3", "output")
+    classifier_modules: tuple[str, ...] = ("h2", "pool_3", "h3", "output")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: Dropouts) -> None:
         super().__init__()

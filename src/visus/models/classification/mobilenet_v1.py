@@ -95,7 +95,7 @@ class MobileNetV1(nn.Module):
     """
 
     head: tuple[str, ...] = ("classifier",)
-    after_features: tuple[str, ...] = ("avgpool", "dropout", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "dropout", "classifier")
 
     def __init__(
         self,

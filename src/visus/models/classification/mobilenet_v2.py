@@ -129,7 +129,7 @@ class MobileNetV2(nn.Module):
 
     channels: Mapping[int, int] = {2: 16, 4: 24, 8: 32, 16: 96, 32: 1280}
     head: tuple[str, ...] = ("classifier.1",)
-    after_features: tuple[str, ...] = ("avgpool", "classifier")
+    classifier_modules: tuple[str, ...] = ("avgpool", "classifier")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float, folded: bool, background: bool) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ class NINCifar(nn.Module):
 
     channels: Mapping[int, int] = {1: 96, 2: 192}
     head: tuple[str, ...] = ("mlpconv3.cccp2",)
-    after_features: tuple[str, ...] = ("pool2", "drop2", "mlpconv3", "pool3")
+    classifier_modules: tuple[str, ...] = ("pool2", "drop2", "mlpconv3", "pool3")
 
     def __init__(
         self, *, classes: int, in_channels: int, second_pooling: Literal["max", "average"], dropout: float
@@ -93,7 +93,7 @@ class NINImageNet(nn.Module):
 
     channels: Mapping[int, int] = {4: 96, 8: 256, 16: 384}
     head: tuple[str, ...] = ("mlpconv4.cccp2",)
-    after_features: tuple[str, ...] = ("pool3", "drop", "mlpconv4", "pool4")
+    classifier_modules: tuple[str, ...] = ("pool3", "drop", "mlpconv4", "pool4")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()

@@ -131,7 +131,7 @@ class CifarPreActResNet(nn.Module):
     """
 
     head: tuple[str, ...] = ("linear",)
-    after_features: tuple[str, ...] = ("avgpool", "linear")
+    classifier_modules: tuple[str, ...] = ("avgpool", "linear")
 
     def __init__(self, n: int, order: Order, *, has_bottlenecks: bool, classes: int, in_channels: int) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class PreActResNet(nn.Module):
 
     channels: Mapping[int, int] = {2: 64, 4: 256, 8: 512, 16: 1024, 32: 2048}
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("avgpool", "fc")
+    classifier_modules: tuple[str, ...] = ("avgpool", "fc")
 
     def __init__(self, depths: tuple[int, int, int, int], *, classes: int, in_channels: int) -> None:
         super().__init__()

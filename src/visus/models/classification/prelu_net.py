@@ -43,7 +43,7 @@ class PReLUNet(nn.Module):
     """
 
     head: tuple[str, ...] = ("fc3",)
-    after_features: tuple[str, ...] = ("spp", "fc1", "fc2", "fc3")
+    classifier_modules: tuple[str, ...] = ("spp", "fc1", "fc2", "fc3")
 
     def __init__(
         self, depth: int, widths: Widths, *, classes: int, in_channels: int, activation: Activation, dropout: float

@@ -142,7 +142,7 @@ class ResNet(nn.Module):
     """
 
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("avgpool", "fc")
+    classifier_modules: tuple[str, ...] = ("avgpool", "fc")
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class SqueezeNet(nn.Module):
 
     channels: Mapping[int, int] = {2: 96, 4: 256, 8: 512, 16: 512}
     head: tuple[str, ...] = ("classifier.1",)
-    after_features: tuple[str, ...] = ("classifier",)
+    classifier_modules: tuple[str, ...] = ("classifier",)
 
     def __init__(self, *, classes: int, in_channels: int, border: int, gain: float, dropout: float) -> None:
         super().__init__()

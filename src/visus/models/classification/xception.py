@@ -74,7 +74,7 @@ class Xception(nn.Module):
 
     channels: Mapping[int, int] = {2: 64, 4: 128, 8: 256, 16: 728, 32: 2048}
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("global_pool", "dropout", "fc")
+    classifier_modules: tuple[str, ...] = ("global_pool", "dropout", "fc")
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class Xception(nn.Module):
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the first two convolutions leave nothing, or BatchNorm a single value a channel."""
+    """Raises ShapeError if the first two convolutions leave nothing, or BatchNorm gets a single value a channel."""
     height, width = images.shape[-2:]
     if min(height, width) < 7:
         raise ShapeError(

@@ -44,7 +44,7 @@ class YOLOv1Classifier(nn.Module):
 
     channels: Mapping[int, int] = {2 ** (number + 1): stage[-1][0] for number, stage in enumerate(STAGES)}
     head: tuple[str, ...] = ("fc",)
-    after_features: tuple[str, ...] = ("pool", "fc")
+    classifier_modules: tuple[str, ...] = ("pool", "fc")
 
     def __init__(self, *, classes: int, in_channels: int, normalised: bool) -> None:
         super().__init__()

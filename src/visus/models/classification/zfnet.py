@@ -36,7 +36,7 @@ class ZFNet(nn.Module):
 
     channels: Mapping[int, int]
     head: tuple[str, ...] = ("fc8",)
-    after_features: tuple[str, ...] = ("pool5", "fc6", "drop6", "fc7", "drop7", "fc8")
+    classifier_modules: tuple[str, ...] = ("pool5", "fc6", "drop6", "fc7", "drop7", "fc8")
 
     def __init__(self, widths: tuple[int, int, int], *, classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()

@@ -52,7 +52,7 @@ WIDTH = 1024
 
 
 def in_pixels(cells: Sequence[Anchor]) -> tuple[Anchor, ...]:
-    """Anchors in cells, as the cfg files have them, in pixels."""
+    """Converts anchors from cells, as in the cfg files, to pixels."""
     return tuple((width * STRIDE, height * STRIDE) for width, height in cells)
 
 
@@ -66,7 +66,7 @@ ANCHORS: Mapping[str, tuple[Anchor, ...]] = {"voc": VOC_ANCHORS, "coco": COCO_AN
 
 
 class YOLOv2Codec(AnchorCodec):
-    """What YOLO v2's outputs mean.
+    """The loss of YOLO v2, and the decoding of its outputs.
 
     Args:
         anchors: (width, height) in pixels.
@@ -102,11 +102,11 @@ class YOLOv2Codec(AnchorCodec):
             matched = assignment.matches[rows]  # [M], their objects
             values = outputs.values[n].float()  # [A, 5+K]
             answers, matched_boxes = values[rows], targets.boxes[matched]  # [M, 5+K], [M, 4]
-            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            target = outputs.cell_boxes.encode(matched_boxes, rows)  # [M, 4]
             predicted = torch.cat([answers[:, :2].sigmoid(), answers[:, 2:4]], 1)
             boxes.append(((predicted - target) ** 2).sum() / 2)
             with torch.no_grad():
-                predicted_boxes = outputs.places.decode(values[:, :4])[rows]
+                predicted_boxes = outputs.cell_boxes.decode(values[:, :4])[rows]
                 iou = box_iou(predicted_boxes, matched_boxes).diagonal()  # [M]
             confidence = values[:, 4].sigmoid()  # [A]
             empty = assignment.matches == BACKGROUND
@@ -118,7 +118,7 @@ class YOLOv2Codec(AnchorCodec):
 
 
 class Reorganisation(nn.Module):
-    """[N,C,H,W] -> [N,4C,H/2,W/2]: the four places of each 2x2 square as channels.
+    """[N,C,H,W] -> [N,4C,H/2,W/2]: the four pixels of each 2x2 square become channels.
 
     Args:
         as_darknet: as darknet's reorg_cpu, which takes the memory of C x H x W for that of C/4 x 2H x 2W, and what
@@ -184,8 +184,8 @@ class YOLOv2(nn.Module):
         fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
         x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
         raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
-        places = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
-        return YOLOOutput(raw, places, (height, width), exclusive=True)
+        cell_boxes = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
+        return YOLOOutput(raw, cell_boxes, (height, width), exclusive=True)
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])

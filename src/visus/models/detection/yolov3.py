@@ -55,7 +55,7 @@ TINY_ANCHORS: tuple[Anchor, ...] = ((23, 27), (37, 58), (81, 82), (81, 82), (135
 
 
 class YOLOv3Codec(AnchorCodec):
-    """What YOLO v3's outputs mean.
+    """The loss of YOLO v3, and the decoding of its outputs.
 
     Args:
         anchors: of all levels, from coarse to fine.
@@ -81,7 +81,7 @@ class YOLOv3Codec(AnchorCodec):
             rows = assignment.rows  # [M]
             values = outputs.values[n].float()  # [A, 5+K]
             answers, matched_boxes = values[rows], targets.boxes[assignment.matches[rows]]  # [M, 5+K], [M, 4]
-            target = outputs.places.encode(matched_boxes, rows)  # [M, 4]
+            target = outputs.cell_boxes.encode(matched_boxes, rows)  # [M, 4]
             sides = matched_boxes[:, 2:] - matched_boxes[:, :2]
             weight = 2 - sides.prod(-1, keepdim=True) / pixels  # [M, 1]
             boxes.append((weight * _divergence(answers[:, :2], target[:, :2])).sum())
@@ -110,7 +110,7 @@ def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
 
 
 class Scale(nn.Module):
-    """One map's answers.
+    """The predictions on one map.
 
     Args:
         in_channels: of the backbone's map.
@@ -200,8 +200,8 @@ class YOLOv3(nn.Module):
             answer, above = scale(features[stride], above)  # [N, B(5+K), H/stride, W/stride]
             raw.append(by_predictor(answer, len(anchors)))  # [N, hwB, 5+K]
             sizes.append((answer.shape[2], answer.shape[3]))
-        places = place_cells(sizes, self.anchors, (height, width), raw[0].device)
-        return YOLOOutput(torch.cat(raw, 1), places, (height, width), exclusive=False)  # [N, A, 5+K]
+        cell_boxes = place_cells(sizes, self.anchors, (height, width), raw[0].device)
+        return YOLOOutput(torch.cat(raw, 1), cell_boxes, (height, width), exclusive=False)  # [N, A, 5+K]
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])

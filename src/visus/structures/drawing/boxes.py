@@ -180,7 +180,7 @@ def _place_tag(
     limits: tuple[int, int],
     taken: NDArray[np.float64],
 ) -> _Tag:
-    """A text on its class's colour at an edge of its box: where it hides least of earlier tags; never off the picture.
+    """Writes a text on the colour of its class, at the edge of the box where it hides least of the earlier tags.
 
     Best of all above the box, then inside its top edge, below it, inside its bottom edge.
 
