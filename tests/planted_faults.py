@@ -165,8 +165,8 @@ FAULTS = (
     Fault(
         "the anchor of the neighbouring level answers",
         "ops/cell_boxes.py",
-        "place = first_row + cell * count + best - first_anchor",
-        "place = first_row + cell * count + best",
+        "predictor = first_row + cell * count + best - first_anchor",
+        "predictor = first_row + cell * count + best",
         ("ops/test_cell_boxes.py", "models/detection/test_yolov3.py"),
     ),
     # losses
@@ -252,9 +252,9 @@ FAULTS = (
     ),
     Fault(
         "an order that is the same in each epoch",
-        "data/loading/loader.py",
-        "stream = np.random.SeedSequence(self._seed, spawn_key=(epoch,))",
-        "stream = np.random.SeedSequence(self._seed, spawn_key=(0,))",
+        "data/loading/order.py",
+        "np.random.SeedSequence(self.seed, spawn_key=(epoch,))",
+        "np.random.SeedSequence(self.seed, spawn_key=(0,))",
         ("data/loading/test_loader.py",),
     ),
     Fault(
@@ -297,15 +297,15 @@ FAULTS = (
     Fault(
         "a rate that is one step behind",
         "engine/session.py",
-        "        self._set_rate(self.position.step)\n        for path",
-        "        self._set_rate(max(self.position.step - 1, 0))\n        for path",
+        "        self._set_rate(self.position.step)\n        for module",
+        "        self._set_rate(max(self.position.step - 1, 0))\n        for module",
         ("engine/test_fit.py", "engine/test_schedule.py", "engine/test_optimizer.py"),
     ),
     Fault(
         "frozen BatchNorms that go on counting",
-        "engine/freezing.py",
-        "                norm.eval()",
-        "                norm.train()",
+        "engine/modes.py",
+        "            module.eval()",
+        "            module.train()",
         ("engine/test_freezing.py",),
     ),
     # analysis, proof, recipes, workflow, explanation

@@ -51,5 +51,5 @@ def test_without_weights_it_is_the_papers_and_nothing_is_said(capsys: pytest.Cap
 
 
 def test_pretrained_and_other_weights_exclude_each_other(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="names others"):
+    with pytest.raises(UsageError, match="pretrained and weights exclude each other"):
         visus.create("resnet18", pretrained=True, weights=tmp_path / "own.pth")

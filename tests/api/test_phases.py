@@ -123,7 +123,7 @@ def test_a_training_may_end_with_a_phase_that_is_no_training(
 
 
 def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:
-    with pytest.raises(RecipeError, match="do not lead to unet"):
+    with pytest.raises(RecipeError, match="do not end with unet"):
         visus.train(masks, task="segmentation", model="unet", recipe="fcn-voc-staged", quiet=True)
 
 

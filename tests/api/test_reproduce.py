@@ -62,7 +62,7 @@ def test_what_does_not_exist_is_named() -> None:
 
 @pytest.mark.parametrize("wrong", [{"scale": 0}, {"minutes": -1}, {"seeds": 0}], ids=str)
 def test_nothing_cannot_be_run(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="needs time and seeds"):
+    with pytest.raises(UsageError, match="scale, minutes or seeds are out of range"):
         visus.reproduce("degradation", **wrong)
 
 

@@ -141,10 +141,14 @@ def test_bad_input_is_told_before_torch_is_loaded(
         (["train", "photos", "--resume", "runs/latest"], 2, ("DATA and --resume",)),
         (["train", "--resume", "nowhere"], 2, ("nowhere is not a run", "nothing there")),
         (["train", "--resume", "photos"], 2, ("photos is not a run", "a folder without one")),
-        (["train", "--resume", str(run), "--epochs", "9"], 2, ("--resume brings its own choices", "--epochs")),
+        (["train", "--resume", str(run), "--epochs", "9"], 2, ("--resume already contains other choices", "--epochs")),
         (["train", "--config", "nowhere.yaml"], 2, ("nowhere.yaml", "No such file")),
         (["train", "--config", "odd.yaml"], 2, ("not the configuration of a training",)),
-        (["train", "--config", f"{run}/config.yaml", "--model", "ssd"], 2, ("--config brings its own", "--model")),
+        (
+            ["train", "--config", f"{run}/config.yaml", "--model", "ssd"],
+            2,
+            ("--config already contains other choices", "--model"),
+        ),
         (["predict", "nowhere.safetensors", "photos"], 5, ("nowhere.safetensors",)),
         (["predict", "photos", "photos"], 5, ("no model in photos",)),
         (["predict", f"{run}/last.ckpt", "photos"], 5, ("a checkpoint of a training",)),
@@ -293,7 +297,7 @@ def test_a_full_disk_in_earnest(photos: Path, runs: Path) -> None:
         timeout=280,
     )
     assert done.returncode == 74, done.stderr
-    assert "room on the disk" in done.stderr
+    assert "free space on the disk" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(runs.iterdir()) == []
 

@@ -55,7 +55,7 @@ def test_sliding(cli, run: Path, boxes: Path, trained, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} >= {"test-0.png", "test-0.scores.png"}
     told = cli("evaluate", trained("classification").path, "--slide", "--device", "cpu", "--quiet")
     assert told.code == 2
-    assert "only a localizer is judged by sliding" in told.err
+    assert "only a localizer can be evaluated with --slide" in told.err
     for verb in (("evaluate", run), ("predict", run, image)):
         told = cli(*verb, "--smallest", 48, "--device", "cpu")
         assert told.code == 2

@@ -122,7 +122,7 @@ def test_an_image_that_was_left_out_is_left_out_again(photos: Path, cli: Callabl
     broken.write_bytes(broken.read_bytes()[:200])
     run = cli("train", data, *QUICK, "--out", tmp_path / "runs", "--json")
     assert run.code == 0, run.err
-    assert "mended: " in run.err
+    assert "repaired: " in run.err
     told = cli("evaluate", tmp_path / "runs" / "latest", "--device", "cpu", "--json")
     assert told.code == 0, told.err
     values = json.loads(told.out)

@@ -322,6 +322,26 @@ def test_data_check_stops(photos: Path, cli: Callable[..., Any], tmp_path: Path)
     assert not (tmp_path / "runs").exists()
 
 
+def test_data_check_says_what_is_missing_where_training_refuses(
+    photos: Path, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    unlabelled = tmp_path / "unlabelled"
+    unlabelled.mkdir()
+    for path in (photos / "train" / "red").iterdir():
+        shutil.copy(path, unlabelled)
+    captioned = shutil.copytree(unlabelled, tmp_path / "captioned")
+    names = sorted(path.name for path in unlabelled.iterdir())
+    (captioned / "captions.csv").write_text("image,caption\n" + "".join(f"{name},all red\n" for name in names))
+    for folder, missing in ((unlabelled, "no labels"), (captioned, "captions")):
+        told = cli("data", "check", folder)
+        assert told.code == 4
+        assert f"[STOPS A TRAINING] the {len(names)} images have {missing}" in told.out
+        assert "ready to train" not in told.out
+        assert answer(cli("data", "check", folder, "--json"), code=4)["can_train"] is False
+        assert cli("train", folder, "--out", tmp_path / "runs").code != 0
+    assert not (tmp_path / "runs").exists()
+
+
 def test_data_show(photos: Path, boxes: Path, masks: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
     for folder in (photos, boxes, masks):
         file = tmp_path / f"{folder.name}.png"

@@ -56,7 +56,7 @@ def test_with_a_class_the_numbers_are_no_points(tmp_path: Path) -> None:
 def test_a_coordinate_that_is_no_number(tmp_path: Path) -> None:
     images(tmp_path, 1)
     (tmp_path / "points.csv").write_text("file,nose_x,nose_y\n0.png,1,here\n")
-    with pytest.raises(DataError, match="row 2: a coordinate of nose is no number"):
+    with pytest.raises(DataError, match="row 2: a coordinate of nose is not a number"):
         open_data(tmp_path)
 
 
@@ -87,5 +87,5 @@ def test_coco_keypoints_of_the_largest_object(tmp_path: Path) -> None:
 
 def test_coco_keypoints_of_another_length(tmp_path: Path) -> None:
     folder = coco(tmp_path, [{"image_id": 0, "bbox": [0, 0, 5, 5], "keypoints": [1, 1, 2]}])
-    with pytest.raises(DataError, match="other keypoints"):
+    with pytest.raises(DataError, match="does not have the keypoints that its category names"):
         open_data(folder)

@@ -98,7 +98,7 @@ def test_masks_that_are_not_binary_or_of_another_size_are_left_out(tmp_path: Pat
     save(folder / "masks" / "cell" / "0.png", grey)
     data = open_data(folder)
     sample = next(s for part in data.splits.values() for s in part if s.id == "images/0.png")
-    with pytest.raises(DataError, match="no mask of one class"):
+    with pytest.raises(DataError, match="not a mask of one class"):
         sample.target(TASK)
     assert {f.kind: f.severity for f in check(data)}["unreadable-target"] == "repair"
     save(folder / "masks" / "cell" / "0.png", mask(0)[:-1])

@@ -229,7 +229,7 @@ def test_unpaired_files_are_counted(tmp_path: Path) -> None:
 def test_masks_of_another_size_or_kind_are_named(tmp_path: Path) -> None:
     pairs(tmp_path, [ids(0, 1), ids(1, 0)])
     mask(tmp_path / "masks" / "1.png", ids(1, 0, size=(32, 24)))
-    with pytest.raises(DataError, match=r"1\.png is not of the size of its image"):
+    with pytest.raises(DataError, match=r"1\.png does not have the size of its image"):
         maps(open_data(tmp_path))
     mask(tmp_path / "masks" / "1.png", np.random.default_rng(0).integers(0, 256, SIZE, np.uint8))
     with pytest.raises(DataError, match="do not look like class ids"):

@@ -161,7 +161,7 @@ def test_a_real_limit_on_file_size(tmp_path):
     assert resource.RLIMIT_FSIZE is not None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 74, done.stderr
-    assert "expected: room on the disk" in done.stdout
+    assert "expected: free space on the disk" in done.stdout
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

@@ -509,5 +509,5 @@ def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
 
 
 def test_an_epoch_without_a_batch_is_an_error(tiny):
-    with pytest.raises(RecipeError, match="no batch"):
+    with pytest.raises(RecipeError, match="too few images for one batch"):
         run_fit(tiny, recipe(), loader=tiny.TinyLoader(3, 6))

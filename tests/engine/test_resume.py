@@ -83,14 +83,18 @@ def finish(forked, folder, *changes, **environment):
     assert process.wait() == 0, process.errors.read_text()
 
 
-def finish_group(forked, folder, world, *changes, only_last=None, **environment):
+def fork_group(forked, folder, world, *changes, only_last=None, **more):
+    """A group of forked trainings: no supervisor, and torch is not imported again for each."""
     folder.mkdir(exist_ok=True)
     store = folder / "store"
     store.unlink(missing_ok=True)
     shared = {"WORLD_SIZE": str(world), GROUP_FILE: str(store), "GLOO_SOCKET_IFNAME": "lo"}
     own = [{}] * (world - 1) + [only_last or {}]
-    group = [forked(folder, *changes, RANK=str(rank), **shared, **own[rank], **environment) for rank in range(world)]
-    for process in group:
+    return [forked(folder, *changes, RANK=str(rank), **shared, **own[rank], **more) for rank in range(world)]
+
+
+def finish_group(forked, folder, world, *changes, **more):
+    for process in fork_group(forked, folder, world, *changes, **more):
         assert process.wait() == 0, process.errors.read_text()
 
 
@@ -297,19 +301,15 @@ def test_a_second_signal_ends_it_at_once(folder, forked):
 
 @pytest.mark.timeout(900)
 def test_two_processes(folder, forked):
-    """One of two is killed: the group ends with a message. Resumed, stopped by Ctrl-C and resumed again, it ends as if
+    """One of two is killed. Resumed under our supervisor, stopped by Ctrl-C and resumed again, the group ends as if
     nobody had touched it."""
     whole, folder = folder / "whole", folder / "killed"
     finish_group(forked, whole, 2)
-    process = start_group(folder, 2, "checkpoint_seconds=0", seconds=0.02)
-    wait_for_step(folder, 8, process, rank=1)
-    ranks = children(process.pid)
-    assert len(ranks) == 2
-    os.kill(ranks[1], signal.SIGKILL)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + signal.SIGKILL
-    assert "process 1 of 2 was killed by signal 9" in errors
-    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
+    group = fork_group(forked, folder, 2, "checkpoint_seconds=0", seconds=0.02)
+    wait_for_step(folder, 8, group[1], rank=1)
+    for process in reversed(group):  # the supervisor ends the others: see the next test
+        process.kill()
+        process.wait()
     before = [steps_done(folder, rank) for rank in range(2)]
     process = start_group(folder, 2, "checkpoint_seconds=0", seconds=0.02)
     wait_for_step(folder, 20, process)
@@ -321,6 +321,18 @@ def test_two_processes(folder, forked):
     finish_group(forked, folder, 2, "checkpoint_seconds=0")
     assert_same_end(folder, whole)
     assert all(steps_done(folder, rank) <= STEPS + 1 for rank in range(2))
+
+
+def test_when_one_of_a_group_is_killed_the_others_end():
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    code = f"import sys; from visus.engine.launch import launch; sys.exit(launch({command!r}, 2))"
+    supervisor = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    ranks = wait_for_children(supervisor, 2)
+    os.kill(ranks[1], signal.SIGKILL)
+    _, errors = supervisor.communicate(timeout=PATIENCE)
+    assert supervisor.returncode == 128 + signal.SIGKILL
+    assert "process 1 of 2 was killed by signal 9" in errors
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
 
 
 def test_one_of_two_processes_diverges_and_both_recover(folder, forked):
@@ -337,13 +349,11 @@ def test_the_others_of_a_group_end_when_the_supervisor_is_killed(tmp_path):
     supervisor = subprocess.Popen(
         [sys.executable, "-c", f"from visus.engine.launch import launch; launch({command!r}, 2)"]
     )
-    deadline = time.monotonic() + PATIENCE
-    while len(ranks := children(supervisor.pid)) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    ranks = wait_for_children(supervisor, 2)
     time.sleep(1.0)
     supervisor.kill()
     supervisor.wait()
+    deadline = time.monotonic() + PATIENCE
     while any(Path(f"/proc/{rank}").exists() for rank in ranks):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -359,6 +369,14 @@ def test_launch_gives_the_first_failure():
 
 def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_for_children(process, count):
+    deadline = time.monotonic() + PATIENCE
+    while len(found := children(process.pid)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
 
 
 @pytest.mark.slow

@@ -306,7 +306,7 @@ class TestNames:
 
 
 def test_one_prediction_an_image_is_asked_for():
-    with pytest.raises(ShapeError, match="one prediction an image"):
+    with pytest.raises(ShapeError, match="one prediction for each image"):
         grad_cam(Linear(), LabelScore(), batch_of(two_maps()), labels(0, 1))
 
 
@@ -332,5 +332,5 @@ class TestSeveralAnswersAboutOneImage:
         assert asked == ["features"]
 
     def test_of_one_image(self):
-        with pytest.raises(ShapeError, match="image by image"):
+        with pytest.raises(ShapeError, match="for one image at a time"):
             grad_cam_of_each(Small(), LabelScore(), batch_of(torch.randn(2, 3, 8, 8)), labels(0, 1))

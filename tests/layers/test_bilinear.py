@@ -53,5 +53,5 @@ def test_sizes_follow_the_transposed_arithmetic() -> None:
 def test_what_does_not_learn() -> None:
     assert not BilinearUpsampling(2, 4, 2, learns=False).weight.requires_grad
     assert BilinearUpsampling(2, 4, 2).weight.requires_grad
-    with pytest.raises(UsageError, match="side"):
+    with pytest.raises(UsageError, match="kernel is too small"):
         bilinear_kernel(0)

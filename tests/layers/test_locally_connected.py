@@ -30,5 +30,5 @@ def test_with_one_kernel_everywhere_it_is_a_convolution() -> None:
 
 
 def test_another_size_is_refused() -> None:
-    with pytest.raises(ShapeError, match="places"):
+    with pytest.raises(ShapeError, match="maps of one size"):
         LocallyConnected(1, 1, 3, (4, 5))(torch.zeros(1, 1, 5, 4))

@@ -1,4 +1,4 @@
-"""Kinds of detection errors: one by one by hand, their cost by hand, and against COCO's scores of mended answers."""
+"""Kinds of detection errors: one by one by hand, their cost by hand, and against COCO's scores of corrected answers."""
 
 import dataclasses
 import json
@@ -156,7 +156,7 @@ def map50(predictions: list[Detections], targets: list[Detections]) -> float:
     return coco_scores(predictions, targets, len(NAMES)).average(iou=0)
 
 
-def mended(kind: str, predictions, targets) -> tuple[list[Detections], list[Detections]]:
+def corrected(kind: str, predictions, targets) -> tuple[list[Detections], list[Detections]]:
     """The answers and truths as they would be without errors of a kind, changed by hand."""
     new_predictions, new_targets = [], []
     for prediction, target in zip(predictions, targets, strict=True):
@@ -178,18 +178,18 @@ def mended(kind: str, predictions, targets) -> tuple[list[Detections], list[Dete
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_costs_are_those_of_answers_mended_by_hand(seed: int) -> None:
+def test_costs_are_those_of_answers_corrected_by_hand(seed: int) -> None:
     predictions, targets = scene(seed)
     result = detection_errors(predictions, targets, NAMES)
     assert result.ap == pytest.approx(map50(predictions, targets), abs=1e-9)
     for kind in KINDS:
-        changed = map50(*mended(kind, predictions, targets))
+        changed = map50(*corrected(kind, predictions, targets))
         assert result.gains[kind] == pytest.approx(changed - result.ap, abs=1e-9), kind
     assert set(WRONG) - {"both"} <= {kind for i, kind in enumerate(KINDS) if result.counts[i].sum()}
 
 
 # What tidecv 1.0.1, the authors' program, says of these scenes: mAP, the count of each kind, and the gains of those
-# kinds that both mend alike (of class and localisation errors on one object it mends only the surer kind).
+# kinds that both correct alike (of class and localisation errors on one object it corrects only the surer kind).
 TIDECV = {
     0: (15.9716, (17, 20, 9, 12, 40, 13), {"both": 0.998, "duplicate": 1.049, "background": 6.43, "missed": 5.263}),
     1: (18.5949, (13, 15, 4, 10, 47, 12), {"both": 0.68, "duplicate": 1.633, "background": 10.149, "missed": 5.428}),

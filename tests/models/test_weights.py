@@ -215,7 +215,7 @@ def test_a_file_with_code_is_refused_and_the_code_is_not_run(
 @pytest.mark.parametrize("content", [{"epoch": 3}, [1, 2], {}])
 def test_a_file_without_weights(content: object, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.pth")
-    with pytest.raises(WeightsError, match="holds no network"):
+    with pytest.raises(WeightsError, match="does not hold the weights of a network"):
         load_weights(build(catalog.find("mnist_cnn")), catalog.find("mnist_cnn"), tmp_path / "a.pth")
 
 

@@ -130,7 +130,7 @@ def test_a_card_names_the_recipe_for_own_data() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "own_recipes", module)
         assert choose_recipe(elsewhere, PHOTOS, pretrained=True).source == f"resnet18, {PHOTOS.images} images, True"
-    with pytest.raises(RecipeError, match="resnet18@paper names a recipe") as caught:
+    with pytest.raises(RecipeError, match="resnet18@paper names an unknown recipe") as caught:
         choose_recipe(replace(find("resnet18"), own_data="yollo"), PHOTOS, pretrained=True)
     assert "yolo" in caught.value.expected
     assert caught.value.got == "yollo"

@@ -46,6 +46,6 @@ def test_deconvnet_keeps_its_model() -> None:
 
 
 def test_phases_that_lead_elsewhere() -> None:
-    with pytest.raises(RecipeError, match="do not lead to unet") as refusal:
+    with pytest.raises(RecipeError, match="do not end with unet") as refusal:
         PhaseOf("fcn-voc-staged", 0, "unet@paper")
     assert "fcn8s" in refusal.value.remedy

@@ -167,10 +167,12 @@ def test_a_format_of_another_package_is_read(site: Path, tmp_path: Path) -> None
 def test_the_command_line_trains_and_resumes_an_installed_task(
     site: Path, photos: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
-    """The first process knows the package from its environment alone, as any terminal does."""
+    """Processes of their own know the package from their environment alone, as any terminal does."""
     assert "toynet" in run(site, "models")
     out = tmp_path / "runs"
-    run(site, "train", str(photos), "--task", "warmth", "--epochs", "1", "--out", str(out), "--name", "one", "--quiet")
+    training = ("train", str(photos), "--task", "warmth", "--epochs", "1", "--out", str(out), "--name", "one")
+    assert "epochs" in run(site, *training, "--show-recipe")
+    assert cli(*training, "--quiet").code == 0
     card = json.loads((out / "one" / "model.json").read_text())
     assert (card["task"], card["model"], card["classes"]) == ("warmth", "toynet@paper", ["cold", "warm"])
     told = cli("evaluate", out / "one", "--data", photos, "--json")

@@ -251,7 +251,7 @@ class TestSegmentationMap:
         assert caught.value.got
 
     def test_scores_must_fit(self):
-        with pytest.raises(ShapeError, match="score a pixel"):
+        with pytest.raises(ShapeError, match="one score for each pixel"):
             SegmentationMap(NAMES, np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.float32))
 
     @given(st.integers(0, 2**32 - 1), sizes)

@@ -143,7 +143,7 @@ def test_a_codec_reads_and_trains_its_own_outputs() -> None:
 def test_choices_that_a_codec_would_not_heed_are_refused(options: LossOptions) -> None:
     model = Mean()
     model.codec = Penalties()
-    with pytest.raises(RecipeError, match="loss of its own"):
+    with pytest.raises(RecipeError, match="has its own loss"):
         Classification(CLASSES, options).losses(model, batch_of())
 
 
@@ -165,7 +165,7 @@ def test_a_network_of_another_width_is_refused() -> None:
     for call in (lambda: task.losses(Mean(4), batch), lambda: task.predict(Mean(2), batch)):
         with pytest.raises(ShapeError, match=r"classes=3"):
             call()
-    with pytest.raises(ShapeError, match="one value an image and class"):
+    with pytest.raises(ShapeError, match="one value for each image and class"):
         task.score(Mean(), torch.zeros(8, 1), task.predict(Mean(), batch))
 
 

@@ -72,7 +72,7 @@ def test_a_codec_may_run_its_network_in_stages() -> None:
 def test_an_answer_too_few_is_refused() -> None:
     network = Two()
     network.codec.answers = lambda network, batch: []  # type: ignore[method-assign]
-    with pytest.raises(ShapeError, match="each image once"):
+    with pytest.raises(ShapeError, match="one value for each image"):
         Classification(CLASSES).predict(network, batch_of())
 
 
@@ -90,7 +90,7 @@ def test_a_segmentation_network_may_bring_a_codec_too() -> None:
     task = Segmentation(("cell", "rest"))
     assert set(task.losses(network, batch)) == {"own"}
     assert task.predict(network, batch)[0].classes == ("cell", "rest")
-    with pytest.raises(RecipeError, match="loss of its own"):
+    with pytest.raises(RecipeError, match="has its own loss"):
         Segmentation(("cell", "rest"), LossOptions(dice=1)).losses(network, batch)
 
 

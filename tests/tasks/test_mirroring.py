@@ -124,7 +124,7 @@ def test_whether_the_border_is_lost() -> None:
 
 
 def test_an_answer_that_is_no_map_is_refused() -> None:
-    with pytest.raises(ShapeError, match="every pixel"):
+    with pytest.raises(ShapeError, match="logits for each pixel"):
         network_output(nn.Flatten(), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))
-    with pytest.raises(ShapeError, match="every pixel"):
+    with pytest.raises(ShapeError, match="logits for each pixel"):
         network_output(nn.MaxPool2d(2), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))

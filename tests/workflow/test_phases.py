@@ -117,7 +117,7 @@ def test_a_phase_that_fails_leaves_no_finished_manifest(tmp_path: Path) -> None:
 
 def test_a_phase_leaves_its_own_artefact(tmp_path: Path) -> None:
     ran: list[str] = []
-    with pytest.raises(VisusError, match="left another artefact"):
+    with pytest.raises(VisusError, match="returned the artefact of another phase"):
         run_phases([Phase("other", number("one", "1", ran).run)], tmp_path)
     with pytest.raises(VisusError, match="has no file colour"):
         Artefact("one", "number", tmp_path, {"value.txt": ""}).path("colour")

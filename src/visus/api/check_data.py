@@ -1,4 +1,4 @@
-"""What is wrong with a data set."""
+"""Checks a data set for errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from visus.data.dataset import Dataset, Finding
 from visus.workflow.folders import make_folder
 
-_MARK = {"stop": "STOPS A TRAINING", "repair": "mended", "note": "note"}
+_MARK = {"stop": "STOPS A TRAINING", "repair": "repaired", "note": "note"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class DataCheck:
 def check_data(
     data: str | Path, *, task: str | None = None, format: str | None = None, report: str | Path | None = None
 ) -> DataCheck:
-    """Reads every image and label of a data set and says what is wrong.
+    """Reads every image and label of a data set and lists all errors.
 
     Args:
         data: folder, file or name.

@@ -1,4 +1,4 @@
-"""The papers behind the models, for a bibliography."""
+"""Gives the BibTeX entries of the models' papers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from visus.errors import VisusError
 
 
 def cite(model: str) -> str:
-    """The BibTeX entry of the paper that a model is from; of both papers for a composition.
+    """Gives the BibTeX entry of a model's paper; for a model on a backbone, of both papers.
 
     Args:
         model: "name", "name@edition" or "model+backbone".
@@ -26,7 +26,7 @@ def cite(model: str) -> str:
 
 
 def entry(key: str) -> str:
-    """The entry of this key in ``models/papers.bib``."""
+    """The entry with this key in ``models/papers.bib``."""
     text = (files("visus.models") / "papers.bib").read_text(encoding="utf-8")
     found = re.search(rf"^@\w+\{{{re.escape(key)},$.*?^\}}$", text, re.MULTILINE | re.DOTALL)
     if found is None:

@@ -1,4 +1,4 @@
-"""Two networks side by side."""
+"""Compares two networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compare(
     input: tuple[int, int, int] | None = None,
     classes: int | None = None,
 ) -> Comparison:
-    """The structural difference of two networks: which layers are alike, changed, or only in one of them.
+    """Compares the layers of two networks: which are equal, which differ, and which only one network has.
 
     Args:
         left, right: each a name, a run folder or model file, or a network.

@@ -1,4 +1,4 @@
-"""A network by its name."""
+"""Builds a network by its name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def create(
     quiet: bool = False,
     **options: Any,
 ) -> nn.Module:
-    """The network of a paper, ready to be trained or read.
+    """Builds the network of a paper.
 
     Args:
         name: "resnet50", "resnet50@torchvision", "ssd"; without an edition "paper", or the first edition that has
@@ -57,7 +57,7 @@ def create(
 
     if pretrained and weights is not None and str(weights) != "default":
         raise UsageError(
-            "pretrained stands for the published weights, and weights names others",
+            "pretrained and weights exclude each other",
             got=f"pretrained=True, weights={str(weights)!r}",
             remedy="give one of the two",
         )

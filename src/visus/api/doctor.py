@@ -1,4 +1,4 @@
-"""Whether this machine can do the work."""
+"""Checks whether visus works on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOW_DISK = 5_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found; prints as a list.
+    """The results of the checks; prints as a list.
 
     Args:
         versions: of Python, visus and the packages that matter.
@@ -52,7 +52,7 @@ class Examination:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether all checks passed."""
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def examine() -> Examination:
 
 
 def _device(name: str) -> str:
-    """What a device is."""
+    """A device in words."""
     if name.startswith("cuda"):
         import torch
 
@@ -139,7 +139,7 @@ def _cores() -> int:
 
 
 def _self_test() -> str:
-    """Forty steps on the embedded digits, saved and loaded again; says accuracy and whether the file holds."""
+    """Trains 40 steps on built-in digits, saves and reloads the model, and reports its accuracy."""
     import numpy as np
     import torch
     from safetensors.torch import load_file, save_file

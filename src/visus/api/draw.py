@@ -1,4 +1,4 @@
-"""A network as a picture."""
+"""Draws a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def draw(
     classes: int | None = None,
     backbone: str | None = None,
 ) -> Diagram:
-    """Draws a network in the manner of the papers' figures.
+    """Draws a network in the style of the papers' figures.
 
     Without branches it is a row of volumes; where it gets narrower and wider again, a U of volumes; else boxes and
     arrows, with blocks that repeat drawn once with their number.

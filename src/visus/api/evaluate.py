@@ -1,4 +1,4 @@
-"""Judging a trained model on labelled images."""
+"""Scores a trained model on labelled images."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def evaluate(
     config = _config(Path(path))
     if data is None and config is None:
         raise UsageError(
-            f"{path} does not say what it was trained on",
+            f"{path} does not name its training data",
             expected="labelled images",
-            remedy="name them with --data FOLDER",
+            remedy="name the images with --data FOLDER",
         )
     plan = None if config is None else Plan.load(config)
     info = _info(model)
@@ -78,11 +78,11 @@ def evaluate(
             "--smallest needs --slide",
             expected="both",
             got="--smallest alone",
-            remedy="add --slide, or leave --smallest away",
+            remedy="add --slide, or leave out --smallest",
         )
     if slide and info.task != "localization":
         raise UsageError(
-            "only a localizer is judged by sliding",
+            "only a localizer can be evaluated with --slide",
             expected="a model for localization",
             got=f"{info.model}, a model for {info.task}",
             remedy="evaluate without sliding",
@@ -137,7 +137,7 @@ def evaluate(
 
 
 def _config(path: Path) -> Path | None:
-    """The configuration of the run that a folder or model file belongs to, if there is one."""
+    """The path of the config.yaml of a model's run; None if there is none."""
     config = (path if path.is_dir() else path.parent) / "config.yaml"
     return config if config.is_file() else None
 
@@ -151,7 +151,10 @@ def _info(model: str | Path | Model) -> Any:
 
 
 def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progress: Progress) -> Sequence[Sample]:
-    """The images of a split that can be judged, mended as for a training, which said the same of its own data."""
+    """The images of a split that can be scored, repaired as for a training.
+
+    A training reports the repairs of its own data, so that they are not reported again here.
+    """
     from visus.data.inspection.checks import check_before_training, repair
 
     given = dataset.split(split)
@@ -168,10 +171,10 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
             f"{lost} of {len(given)} images of {dataset.name} cannot be used",
             expected="images that can be read, with labels that fit them",
             got="; ".join(reasons),
-            remedy="visus data check lists each",
+            remedy="visus data check lists each image",
         )
     for reason in reasons if lost else ():
-        progress.say(f"mended: {reason}")
+        progress.say(f"repaired: {reason}")
     return kept
 
 

@@ -1,4 +1,4 @@
-"""Why a model answered what it did."""
+"""Explains the predictions of a model with heat maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def explain(
     model: str | Path | Model, images: Image | Sequence[Image], *, label: str | None = None, device: str = "auto"
 ) -> Any:
-    """Grad-CAM heat maps of a trained model's answers; see :meth:`visus.Model.explain`.
+    """Makes Grad-CAM heat maps of a model's predictions; see :meth:`visus.Model.explain`.
 
     Args:
         model: a run folder, a model file, or a loaded model.
@@ -38,7 +38,7 @@ def explain_files(
     label: str | None = None,
     device: str = "auto",
 ) -> list[tuple[str, str, str]]:
-    """Writes a heat map a file into a folder; (file, what is explained, picture) of each.
+    """Writes one heat map for each file; returns (file, what is explained, picture) of each.
 
     Raises:
         DataError: if a file cannot be read.

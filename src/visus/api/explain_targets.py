@@ -1,4 +1,4 @@
-"""What a detector learns of an image: grids, default boxes or anchors, matched objects, kept answers."""
+"""Shows which objects of an image each anchor of a detector learns, and which boxes the detector predicts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def explain_targets(
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> ExplainedTargets:
-    """What a detector's predictors have to do with the objects of an image, drawn as four panels.
+    """Shows how a detector assigns the objects of an image to its anchors or default boxes, in four panels.
 
     Its grids; its default boxes or anchors; which of them learn which object (with ``truth``); which answers are sure
     enough, and which of these suppression keeps (of a network that was trained, or that is given itself).
@@ -71,7 +71,7 @@ def explain_targets(
     from visus.workflow.model import Model
 
     if not 0 <= score <= 1:
-        raise UsageError("a score is a probability", expected="0 to 1", got=f"{score:g}")
+        raise UsageError("the score is out of range", expected="0 to 1", got=f"{score:g}")
     named = isinstance(model, str | Path) and not Path(model).exists() and Path(model).name == str(model)
     for what, value, fits in (
         ("backbone", backbone, named),
@@ -103,7 +103,7 @@ def explain_target_files(
     changes: Sequence[str] = (),
     device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Writes a picture a file into a folder, ``NAME-targets.png``.
+    """Writes one picture for each file into a folder: ``NAME-targets.png``.
 
     Args:
         model: a run folder, a model file, or the name of a model.

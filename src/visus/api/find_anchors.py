@@ -1,4 +1,4 @@
-"""Anchors that fit the boxes of a data set."""
+"""Finds anchors that fit the boxes of a data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class FoundAnchors:
-    """Anchors, and how well any number of them would fit; prints as a table.
+    """The anchors that were found, and the fit for each number of anchors; prints as a table.
 
     Args:
         anchors: (width, height) in pixels of the network's input, in order of area.
@@ -36,7 +36,7 @@ class FoundAnchors:
 
     @property
     def setting(self) -> str:
-        """What ``visus train`` takes after ``--set``."""
+        """The argument of ``visus train --set`` that uses these anchors."""
         return f"model_options.anchors=[{','.join(f'[{w:g},{h:g}]' for w, h in self.anchors)}]"
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class FoundAnchors:
 
         path = Path(path)
         if path.suffix not in (".svg", ".png"):
-            raise UsageError(f"cannot tell the format of {path}", expected=".svg or .png", got=path.suffix or "none")
+            raise UsageError(f"unknown picture format: {path}", expected=".svg or .png", got=path.suffix or "none")
         make_folder(path.parent)
         figure = anchor_curve(self.curve, len(self.anchors))
         if path.suffix == ".png":
@@ -98,7 +98,7 @@ def find_anchors(
     format: str | None = None,
     seed: int = 0,
 ) -> FoundAnchors:
-    """The anchors that fit the boxes of a data set best: k-means with 1 - IoU as the distance (YOLO v2, section 2).
+    """Finds the best anchors for the boxes of a data set, by k-means with 1 - IoU as the distance (YOLO v2, section 2).
 
     Args:
         data: folder, file or name, with boxes.
@@ -121,11 +121,11 @@ def find_anchors(
 
     height, width = (size, size) if isinstance(size, int) else size
     if not 1 <= count <= LARGEST_COUNT:
-        raise RecipeError("cannot find so many anchors", expected=f"1 to {LARGEST_COUNT}", got=str(count))
+        raise RecipeError("the number of anchors is out of range", expected=f"1 to {LARGEST_COUNT}", got=str(count))
     if min(height, width) < 1:
-        raise RecipeError("an input needs pixels", expected="a size of 1 or more", got=f"{height}x{width}")
+        raise RecipeError("the input size is too small", expected="a size of 1 or more", got=f"{height}x{width}")
     if fit not in ("letterbox", "stretch"):
-        raise RecipeError("boxes can be brought to a size in two ways", expected="letterbox or stretch", got=fit)
+        raise RecipeError("unknown way to fit images to the input size", expected="letterbox or stretch", got=fit)
     dataset = open_data(data, task="detection", format=format)
     preprocessing = Preprocessing(size=(height, width), fit="stretch" if fit == "stretch" else "letterbox")
     found = box_shapes(dataset, split, preprocessing)

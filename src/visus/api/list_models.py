@@ -1,4 +1,4 @@
-"""Which models there are."""
+"""Lists the models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from visus.structures.task_cards import task_card
 
 
 def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
-    """The cards of all editions whose name fits, in the order of the catalogue, which is about that of their papers.
+    """Lists the cards of the editions that match, in the order of the catalogue (about that of publication).
 
     Args:
         pattern: part of "name@edition"; or, with ``*``, ``?`` or ``[...]``, a pattern for the whole name or the whole
@@ -27,7 +27,7 @@ def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
     wanted = None if task is None else task_card(task).model_task
     tasks = sorted({card.task for card in cards})
     if wanted is not None and wanted not in tasks:
-        raise UsageError(f"no model is made for the task {task}", expected=" or ".join(tasks), got=wanted)
+        raise UsageError(f"there are no models for the task {task}", expected=" or ".join(tasks), got=wanted)
     return [card for card in cards if _fits(card, pattern.lower()) and wanted in (None, card.task)]
 
 

@@ -1,4 +1,4 @@
-"""A trained model from its file."""
+"""Loads a trained model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path, *, device: str = "auto") -> Model:
-    """A trained model, ready to answer.
+    """Loads a trained model, ready to predict.
 
     Args:
         path: a model file (``model.safetensors``) or a run folder that holds one. Loading never runs code.

@@ -1,4 +1,4 @@
-"""Using a trained model on files."""
+"""Predicts with a trained model on files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FileAnswer:
-    """What a model said of one file.
+    """The prediction for one file.
 
     Args:
         name: of the file.
@@ -45,7 +45,7 @@ class FileAnswer:
 
 
 def predict(model: str | Path | Model, images: Image | Sequence[Image], *, device: str = "auto") -> Any:
-    """Answers of a trained model for one image or several; see :meth:`visus.Model.predict`.
+    """Predicts one image or several with a trained model; see :meth:`visus.Model.predict`.
 
     Args:
         model: a run folder, a model file, or a loaded model.
@@ -72,7 +72,7 @@ def predict_files(
     batch_size: int = 16,
     device: str = "auto",
 ) -> Iterator[FileAnswer]:
-    """An answer a file, in order; a file that cannot be read becomes an answer with an error.
+    """Predicts files in order; a file that cannot be read gives an answer with an error.
 
     Args:
         model: a run folder, a model file, or a loaded model.
@@ -98,7 +98,7 @@ def predict_files(
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
             classification or localization; if ``smallest`` is given without ``slide``.
     """
-    from visus.data.pixels.intensity import ranged
+    from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.opening import open_images
 
     if smallest is not None and not slide:
@@ -106,11 +106,11 @@ def predict_files(
             "--smallest needs --slide",
             expected="both",
             got="--smallest alone",
-            remedy="add --slide, or leave --smallest away",
+            remedy="add --slide, or leave out --smallest",
         )
     found = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
-    samples = ranged(found, loaded.info.preprocessing.value_range)
+    samples = with_intensity_range(found, loaded.info.preprocessing.value_range)
     from visus.data.coco_writing import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json

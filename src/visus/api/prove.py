@@ -1,4 +1,4 @@
-"""Networks held to what is published of them."""
+"""Compares networks with the published facts about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def prove(*models: str, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Holds networks to each published fact: counts, layer tables, printed figures.
+    """Compares networks with each published fact: counts, layer tables, printed figures.
 
     Nothing is computed and no weights are drawn, so that all networks take seconds. The facts ship with visus.
 

@@ -1,4 +1,4 @@
-"""A published trend, seen again: networks trained beside one another, a table, a figure, and what holds."""
+"""Repeats a published comparison: trains networks, writes a table and a figure, and checks the paper's claims."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came out of an experiment.
+    """The results of an experiment.
 
     Attributes:
         experiment: what was run.
@@ -56,7 +56,7 @@ class Reproduction:
         }
 
     def describe(self) -> str:
-        """The page of the experiment in Markdown: what was compared, the tables, and where it ran."""
+        """Describes the experiment in Markdown: the comparison, the tables, and the machine."""
         values = self.to_dict()
         machine = values["environment"]
         train, test = self.setting.images
@@ -88,7 +88,7 @@ def reproduce(
     out: str | Path = "runs",
     quiet: bool = False,
 ) -> Reproduction:
-    """Runs a published comparison again, at a size that a CPU can do.
+    """Repeats a published comparison at a size that a CPU can train.
 
     A run that was stopped goes on with what is not done when it is started again.
 
@@ -113,7 +113,7 @@ def reproduce(
         raise UsageError(f"there is no experiment {name}", expected=" or ".join(EXPERIMENTS), got=name)
     if scale <= 0 or minutes <= 0 or (seeds is not None and seeds < 1):
         raise UsageError(
-            "an experiment needs time and seeds",
+            "scale, minutes or seeds are out of range",
             expected="scale and minutes above 0, one seed or more",
             got=f"scale {scale}, minutes {minutes}, seeds {seeds}",
         )
@@ -152,7 +152,7 @@ def reproduce(
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Between trainings a signal ends the work at once; within one, the engine sees to it."""
+    """Lets a signal end the work at once between trainings; within a training the engine handles signals."""
     from visus.engine.interruption import Interrupted, Interruption
 
     with Interruption() as interruption:
@@ -168,7 +168,7 @@ def _stoppable() -> Iterator[None]:
 
 
 def list_experiments() -> tuple[Experiment, ...]:
-    """All experiments; loads no torch."""
+    """Lists all experiments; loads no torch."""
     from visus.experiments.table import EXPERIMENTS
 
     return tuple(EXPERIMENTS.values())

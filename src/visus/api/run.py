@@ -1,4 +1,4 @@
-"""A training that has ended, as a folder."""
+"""The run folder of a finished training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder: what a training left.
+    """The folder of a finished training.
 
     Args:
         path: the folder, such as ``runs/photos-resnet18``.
@@ -26,7 +26,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """The run in a folder.
+        """Opens the run in a folder.
 
         Raises:
             UsageError: if the folder holds no trained model.
@@ -45,9 +45,9 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """{"test": {"accuracy": ...}, "val": ...}, fractions; of ``metrics.json``.
+        """The scores in ``metrics.json`` as fractions: {"test": {"accuracy": ...}, "val": ...}.
 
-        Empty where there is none: the last phase of a training need not be a training itself.
+        Empty where the file is missing: the last phase of a training may be no training.
         """
         file = self.path / "metrics.json"
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -55,17 +55,17 @@ class Run:
 
     @property
     def report(self) -> Path:
-        """The one-file HTML report."""
+        """The path of the HTML report."""
         return self.path / "report.html"
 
     def load(self, device: str = "auto") -> Model:
-        """The trained model."""
+        """Loads the trained model."""
         from visus.api.load import load
 
         return load(self.path, device=device)
 
     def evaluate(self, split: str | None = None, **options: Any) -> Evaluation:
-        """Judges the model on a split of its own data; see :func:`visus.evaluate`."""
+        """Scores the model on a split of its training data set; see :func:`visus.evaluate`."""
         from visus.api.evaluate import evaluate
 
         return evaluate(self.path, split=split, **options)
@@ -80,7 +80,7 @@ class Run:
         }
 
     def describe(self) -> str:
-        """The scores, and what to do next."""
+        """The scores, and the next commands, as text."""
         from visus.workflow.scores import score_lines
 
         lines = [f"{split}: {line}" for split, metrics in self.metrics.items() for line in score_lines(metrics)]

@@ -1,4 +1,4 @@
-"""A picture of a data set."""
+"""Draws images of a data set."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_data(
     count: int = 16,
     seed: int = 0,
 ) -> Image:
-    """A grid of images with their targets drawn.
+    """Draws a grid of images with their targets.
 
     Args:
         data: folder, file or name.

@@ -1,4 +1,4 @@
-"""A classifier or a localizer slid over images of any size."""
+"""Slides a classifier or a localizer over images of any size."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def slide(
         DataError: if an image cannot be read.
     """
     from visus.api.load import load
-    from visus.data.pixels.intensity import ranged
+    from visus.data.pixels.intensity import with_intensity_range
     from visus.workflow.model import as_samples
     from visus.workflow.sliding import Slider
 
@@ -64,5 +64,6 @@ def slide(
         loaded, score=score, overlap=overlap, misfit=misfit, smallest=smallest, scales=scales, shared=shared
     )
     one = not isinstance(images, list | tuple) and not (isinstance(images, str | Path) and Path(images).is_dir())
-    found = [slider(sample) for sample in ranged(as_samples(images), loaded.info.preprocessing.value_range)]
-    return found[0] if one else found
+    samples = with_intensity_range(as_samples(images), loaded.info.preprocessing.value_range)
+    answers = [slider(sample) for sample in samples]
+    return answers[0] if one else answers

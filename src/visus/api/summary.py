@@ -1,4 +1,4 @@
-"""A network, worked out line by line."""
+"""Summarises a network, layer by layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def summary(
     in_channels: int | None = None,
     backbone: str | None = None,
 ) -> Summary:
-    """Shapes, parameters, operations, memory and receptive field of a network, line by line.
+    """Gives shapes, parameters, operations, memory and receptive field of each layer of a network.
 
     Args:
         model: a name, a run folder or model file, or a network.
@@ -51,7 +51,7 @@ def summary(
     from visus.errors import UsageError
 
     if input is not None and (size is not None or in_channels is not None):
-        raise UsageError("input says the size and the channels already", remedy="leave size and in_channels away")
+        raise UsageError("input cannot be combined with size or in_channels", remedy="leave out size and in_channels")
     pair = (size, size) if isinstance(size, int) else size
     if input is not None:
         in_channels, pair = input[0], (input[1], input[2])
@@ -79,7 +79,7 @@ def summary(
 
 
 def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any]) -> Summary:
-    """Of a network without weights; of a whole one where that fails, for it may look at its values."""
+    """Summarises a network without weights; with weights if its forward pass needs their values."""
     from visus.analysis.summary import summarize
     from visus.errors import VisusError
     from visus.models.building import build

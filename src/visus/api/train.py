@@ -1,4 +1,4 @@
-"""Training: from data to a judged model in a run folder."""
+"""Trains a model, and scores it, in a run folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def train(
     out: str | Path = "runs",
     quiet: bool = False,
 ) -> Run:
-    """Trains a model on own images, judges it on images held back, and writes a run folder with a report.
+    """Trains a model on your images, scores it on images held back, and writes a run folder with a report.
 
     Args:
         data: a folder, a file, or the name of a data set.
@@ -91,7 +91,7 @@ def train(
 
 
 def resume(run: str | Path, *, device: str | None = None, workers: int | None = None, quiet: bool = False) -> Run:
-    """Goes on with a training that stopped, from its last checkpoint to the same end as if it had never stopped.
+    """Continues a training that stopped, from its last checkpoint; the result is the same as without the stop.
 
     Args:
         run: the run folder.

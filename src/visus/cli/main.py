@@ -56,7 +56,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command line and exits with its code; users' errors show no traceback."""
+    """Runs the command line and exits with its code; errors of users show no traceback."""
     debug = bool(os.environ.get("VISUS_DEBUG"))
     try:
         app(args=None if arguments is None else list(arguments), prog_name="visus")

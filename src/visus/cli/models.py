@@ -60,7 +60,7 @@ def models(
 
 
 def _alike(cards: Sequence[Card]) -> list[list[Card]]:
-    """Groups neighbouring editions of a model whose table lines are equal."""
+    """Groups neighbouring editions of a model that have equal lines in the table."""
     groups: list[list[Card]] = []
     for card in cards:
         last = groups[-1][0] if groups else None

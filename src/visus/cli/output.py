@@ -1,4 +1,4 @@
-"""Output of the command line: answers go to standard output, everything else to standard error."""
+"""Prints results on standard output and everything else on standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def say(text: str) -> None:
-    """Prints a line of the answer on standard output; a closed pipe (``| head``) ends the program quietly."""
+    """Prints a line of the result on standard output; a closed pipe (``| head``) ends the program quietly."""
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
@@ -20,13 +20,13 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Prints a line about the work on standard error."""
+    """Prints a progress line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 def say_json(values: Any) -> None:
-    """Prints the answer as one JSON document; numbers that are not finite become null."""
+    """Prints the result as one JSON document; numbers that are not finite become null."""
     say(json.dumps(_finite(values), indent=2, ensure_ascii=False))
 
 

@@ -91,7 +91,7 @@ def train(
     given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(given) != 1:
         raise UsageError(
-            "say what to train on, once",
+            "name the training data exactly once",
             expected="DATA, --resume RUN or --config FILE",
             got=" and ".join(given) or "none",
         )
@@ -144,24 +144,24 @@ def train(
 
 
 def _changes(set_: list[str] | None, **fields: int | None) -> dict[str, Any]:
-    """The recipe's changes: those of --set, and the fields that have options of their own."""
+    """The changes to the recipe: those of --set, and those of options such as --epochs."""
     from visus.engine.recipe import named_changes
 
     return named_changes(set_ or ()) | {name: value for name, value in fields.items() if value is not None}
 
 
 def _require_only(context: typer.Context, known: set[str], option: str) -> None:
-    """Raises UsageError if the command line has an option that means nothing beside ``--resume`` or ``--config``."""
+    """Raises UsageError for an option that has no effect together with ``--resume`` or ``--config``."""
     from visus.errors import UsageError
 
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params if parameter.name}
     given = [name for name in names if name != option and _is_given(context, name)]
     if not set(given) <= known:
         raise UsageError(
-            f"--{option} brings its own choices with it",
-            expected="beside it at most " + ", ".join(names[name] for name in names if name in known),
+            f"--{option} already contains other choices",
+            expected="together with it only " + ", ".join(names[name] for name in names if name in known),
             got=", ".join(names[name] for name in given if name not in known),
-            remedy="leave these away, or start from the data: visus train DATA",
+            remedy="leave these out, or start from the data: visus train DATA",
         )
 
 
@@ -171,7 +171,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 
 
 def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, Any]) -> Preparation:
-    """The saved plan with what the command line says otherwise."""
+    """The saved plan with the changes of the command line."""
     from dataclasses import replace
     from pathlib import Path
 
@@ -183,7 +183,7 @@ def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, An
 
 
 def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
-    """Every field with its type, default and value, and where the value comes from."""
+    """Prints every field with its type, default, value and the origin of the value."""
     from visus.cli.output import say, say_json, say_table
     from visus.engine.recipe import Recipe
 

@@ -1,4 +1,4 @@
-"""Answers as a COCO annotation file, which visus and other tools read again."""
+"""Writes answers as a COCO annotation file, which visus and other tools can read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visus.structures.outlines import Piece, coco_outline
 
 
 class CocoWriter:
-    """Collects answers image by image; holds their outlines, no mask and no image.
+    """Collects the outlines of answers image by image; keeps no masks and no images.
 
     A map gives an annotation for every piece of a class that hangs together by edges, but none for classes named
     background; detections give one for every object. Outlines follow the edges of the pixels and give back the very
@@ -67,12 +67,12 @@ class CocoWriter:
 
 
 def len_of(indices: NDArray[np.intp]) -> int:
-    """From the first to the last of some ascending indices."""
+    """The number of indices from the first to the last of an ascending array."""
     return int(indices[-1] - indices[0]) + 1
 
 
 def _placed(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Any:
-    """The outline of a mask in a window, in the pixels of the whole image."""
+    """The outline of a mask that is stored in a window, in pixels of the whole image."""
     outline = coco_outline(mask)
     left, top = corner
     if isinstance(outline, dict):

@@ -1,4 +1,4 @@
-"""A data set: samples in splits, the tasks that they allow, and what was noticed while reading."""
+"""A data set: samples in splits, the tasks that they allow, and the findings of the reader."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MOST_EXAMPLES = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing that was noticed in a data set.
+    """One kind of problem or remark about a data set.
 
     Args:
         kind: a short stable name, such as "truncated-image" or "box-outside".
-        severity: "stop" ends a training before it starts; "repair" is mended while reading; "note" is only said.
+        severity: "stop" ends a training before it starts; "repair" is what visus repairs itself; "note" is only said.
         message: one line for people.
         count: how often it was seen.
         examples: the first file names (at most 20).
@@ -44,7 +44,7 @@ class Finding:
     def about(
         cls, kind: str, severity: Severity, message: str, samples: Sequence[str], examples: Sequence[str] | None = None
     ) -> Finding:
-        """A finding that counts examples, or the samples themselves where they are the examples.
+        """A finding that counts its examples, or its samples where no examples are given.
 
         message: "{count}" in it is replaced. examples: all of them; the first are kept.
         """
@@ -53,7 +53,7 @@ class Finding:
         return cls(kind, severity, text, len(shown), tuple(shown[:MOST_EXAMPLES]), tuple(dict.fromkeys(samples)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; the examples stand for the samples."""
+        """Plain values, ready for JSON; samples are left out."""
         return {
             "kind": self.kind,
             "severity": self.severity,
@@ -65,17 +65,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples in splits.
+    """Samples in splits, with the classes of each task.
 
     Args:
         name: for run folders and reports.
         format: the reader that made it, such as "class-folders" or "voc".
         root: the folder or file it was read from; None for a data set in memory.
         classes: from task to the class names, in the order of their ids. Its keys are the tasks that the labels allow,
-            the most specific kind of label first; the first is the default.
+            the most specific kind of label first; the first is the default. A task that names no classes has ().
         splits: from "train", "val", "test" to samples, in a fixed order. Unlabelled images: the split "predict".
         made_splits: the names of the splits that were made here and not given by the data.
-        findings: what the reader noticed and mended.
+        findings: what the reader noticed and repaired.
         values: channels of the images, and what range their values fill.
         task_options: how the data were read for one task, such as {"touching": "gap"} (see ``data.object_separation``);
             empty where the task or the labels leave no choice.

@@ -1,4 +1,4 @@
-"""How touching objects stay apart where objects are read as a class for every pixel."""
+"""Keeps touching objects apart when objects are read as a class for every pixel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_OBJECT = np.float32(2**24)  # up to here float32 holds every whole number
 
 @runtime_checkable
 class ObjectMap(Protocol):
-    """A source of maps that knows the objects behind the classes."""
+    """A source of class maps that knows the single objects."""
 
     def separated(self, how: str, classes: tuple[str, ...]) -> Self:
         """The same source, with touching objects kept apart in one of the ways."""
@@ -75,13 +75,13 @@ def separate_objects(
 
 
 def knows_objects(dataset: Dataset) -> bool:
-    """Whether the maps of a data set are made of objects that its labels tell apart."""
+    """Whether the labels of a data set tell objects apart, so that its maps can too."""
     maps = (sample.targets.get("segmentation") for part in dataset.splits.values() for sample in part)
     return any(isinstance(map_, ObjectMap) for map_ in maps)
 
 
 def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
-    """A data set whose maps keep touching objects apart; its task options name the way under "touching".
+    """The data set with touching objects kept apart in its maps; its task option "touching" names the way.
 
     Args:
         dataset: opened for segmentation.
@@ -93,9 +93,7 @@ def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
     if how == "":
         return dataset
     if how is not None and how not in SEPARATIONS:
-        raise UsageError(
-            "there is no such way to keep touching objects apart", expected=" or ".join(SEPARATIONS), got=how
-        )
+        raise UsageError("unknown way to keep touching objects apart", expected=" or ".join(SEPARATIONS), got=how)
     if not knows_objects(dataset):
         if how is not None:
             raise UsageError(

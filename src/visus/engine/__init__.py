@@ -1,1 +1,1 @@
-"""What runs: recipes, training, evaluation, checkpoints, devices."""
+"""Recipes, training, evaluation, prediction, checkpoints and devices."""

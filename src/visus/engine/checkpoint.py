@@ -1,4 +1,4 @@
-"""The checkpoints of a run: everything that a training needs to go on as if it had never stopped."""
+"""Saves and loads checkpoints: all that a training needs to go on as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ENTRY = "visus-checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A training at one moment.
+    """The full state of a training at one moment.
 
     Args:
-        tensors: weights, averages, the optimisers' tensors, the states of the random generators.
-        state: everything else, as plain values for JSON.
+        tensors: weights, averaged weights, the optimisers' tensors, the states of the random generators.
+        state: everything else, as plain values for JSON: epoch, step, history, recipe.
     """
 
     tensors: Mapping[str, Tensor]
@@ -33,17 +33,17 @@ class Snapshot:
 
 
 class Checkpoints:
-    """The last two snapshots and the best one, in one folder.
+    """Keeps the last two snapshots of a training and the best one in a folder.
 
     Args:
-        folder: must exist.
+        folder: an existing folder.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def save(self, snapshot: Snapshot) -> None:
-        """Makes a snapshot the last one; the last one becomes the previous one.
+        """Saves a snapshot as the last one; the earlier last one becomes the previous one.
 
         Raises:
             DiskError: if the disk is full; both older snapshots are then untouched.
@@ -57,16 +57,16 @@ class Checkpoints:
         sync_folder(self.folder)
 
     def save_best(self, snapshot: Snapshot) -> None:
-        """Makes a snapshot the best one; raises DiskError as :meth:`save` does."""
+        """Saves a snapshot as the best one; raises DiskError as :meth:`save` does."""
         _write(self.folder / BEST, snapshot)
 
     def load(self) -> Snapshot | None:
-        """The last snapshot that is intact, or None where no training has saved one yet.
+        """Loads the last intact snapshot; None if the folder has no snapshot yet.
 
-        A corrupt last one is put aside as corrupt.ckpt, and the previous one takes its name.
+        A corrupt last.ckpt is renamed to corrupt.ckpt, and previous.ckpt to last.ckpt.
 
         Raises:
-            WeightsError: if there are snapshots, and none is intact.
+            WeightsError: if no snapshot is intact.
         """
         last, previous = self.folder / LAST, self.folder / PREVIOUS
         if not last.exists() and not previous.exists():
@@ -82,7 +82,7 @@ class Checkpoints:
         return snapshot
 
     def load_best(self) -> Snapshot | None:
-        """The best snapshot, or None if there is none; raises WeightsError if it is corrupt."""
+        """Loads the best snapshot; None if there is none. Raises WeightsError if it is corrupt."""
         path = self.folder / BEST
         return _read(path) if path.exists() else None
 
@@ -94,5 +94,9 @@ def _write(path: Path, snapshot: Snapshot) -> None:
 def _read(path: Path) -> Snapshot:
     tensors, metadata = read_tensors(path)
     if _ENTRY not in metadata:
-        raise WeightsError(f"{path} is not a checkpoint", expected="a checkpoint of a training", got="a model file")
+        raise WeightsError(
+            f"{path} is not a checkpoint",
+            expected="a checkpoint of a training",
+            got="another file of visus, such as a model file",
+        )
     return Snapshot(tensors, json.loads(metadata[_ENTRY]))

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of either."""
+"""Writes files atomically: a crash leaves the old file or the new one, never a part of it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SPARE = 1 << 20  # bytes that stay free beside a file that is about to be writt
 
 
 def write_atomically(path: Path, fill: Callable[[BinaryIO], None], *, size: int = 0) -> None:
-    """Writes a file so that ``path`` holds its old content until the new one is safe on the disk.
+    """Writes a file; ``path`` keeps its old content until the new content is safe on the disk.
 
-    The content goes to a temporary file in the same folder, is synchronised, and takes the name in one step.
+    The content is written to a temporary file in the same folder, synchronised, and renamed in one step.
 
     Args:
         path: the file's final name.
         fill: writes the content into the open file.
-        size: how many bytes will be written, if known: a full disk is then noticed before the first byte.
+        size: the number of bytes to write, if known: a full disk is then noticed before the first byte. 0: unknown.
 
     Raises:
         DiskError: if the disk is full or the folder cannot be written; the old file is untouched.
@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """Raises DiskError if ``size`` bytes do not fit onto the disk of ``folder``."""
+    """Raises DiskError if the disk of ``folder`` has no room for ``size`` bytes."""
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
@@ -66,14 +66,14 @@ def require_space(folder: Path, size: int) -> None:
 
 
 def remove_strays(folder: Path) -> None:
-    """Removes the temporary files that a killed writer left in a folder."""
+    """Removes the temporary files that a killed process left in a folder."""
     for stray in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
             stray.unlink()
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes renamed names in a folder survive a power cut, where the system allows it."""
+    """Makes the renaming of files in a folder safe against a power cut, where the system allows it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -90,7 +90,7 @@ def _disk_error(path: Path, error: OSError) -> DiskError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return DiskError(
         f"cannot write {path}",
-        expected="room on the disk" if full else "a folder that can be written",
+        expected="free space on the disk" if full else "a folder that can be written",
         got=error.strerror or str(error),
         remedy="free some space there, or choose another folder for the run"
         if full

@@ -1,4 +1,4 @@
-"""A running average of the weights, which often scores better than the weights themselves."""
+"""Averages the weights over the steps of a training; the average often scores better than the last weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import nn
 
 
 class WeightAverage:
-    """Exponential moving average of a network's parameters and statistics.
+    """The exponential moving average (EMA) of a network's parameters and statistics.
 
     After update number t (from 1): average <- d * average + (1 - d) * weights with d = min(decay, (1 + t) / (10 + t)),
     so that the first weights are soon forgotten in a short training. Integer buffers are copied.
 
     Args:
-        network: what is averaged; ``network`` of this object is a copy of it in eval mode.
+        network: its weights are averaged. The attribute ``network`` is a copy of it with the averages, in eval mode.
         decay: in (0, 1).
     """
 
@@ -28,7 +28,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, count: int) -> None:
-        """Takes the weights in. count: updates before this one."""
+        """Adds the present weights to the average. count: the number of updates before this one."""
         decay = min(self._decay, (2 + count) / (11 + count))
         averages = [average for average, _ in self._floats]
         torch._foreach_lerp_(averages, [value.detach() for _, value in self._floats], 1 - decay)

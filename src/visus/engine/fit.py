@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Runs the training loop."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from visus.tasks.update import Update
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How a network is judged while it trains.
+    """Says how a network is evaluated during its training.
 
     Args:
-        scores: from a network in eval mode to its scores; called by the first process only.
-        primary: the score that chooses the best checkpoint; more is better.
+        scores: a function from a network in eval mode to its scores; only the first process calls it.
+        primary: the name of the score that chooses the best checkpoint; higher is better.
     """
 
     scores: Callable[[nn.Module], Mapping[str, Any]]
@@ -73,28 +73,28 @@ def fit(
     resume: bool = False,
     classes: Sequence[str] = (),
 ) -> TrainingResult:
-    """Trains a network in place; it is in eval mode afterwards.
+    """Trains a network in place, and leaves it in eval mode.
 
     Args:
-        network: all that trains, in one module; moved to the runtime's device. Modules that no update trains keep the
-            modes they are handed over in.
-        updates: what happens with each batch, in this order; usually one, from ``task.updates(network, recipe)``.
-        loader: batches of this process, uint8.
-        recipe: how.
-        to_device: brings a batch to the device and normalises it; see :func:`visus.engine.device_batches.to_device`.
+        network: one module with all modules that train; it is moved to the runtime's device. Modules that no update
+            trains keep the mode (training or eval) in which they come.
+        updates: the updates of each batch, in their order; usually one, from ``task.updates(network, recipe)``.
+        loader: gives the uint8 batches of this process.
+        recipe: says how to train.
+        to_device: moves a batch to the device and normalises it; see :func:`visus.engine.device_batches.to_device`.
         runtime: the device and the processes that take part.
-        run: where checkpoints, results.csv and log.txt go; None: nothing is written, and nothing can be resumed.
-        validation: None: the last weights count as the best.
+        run: the folder of checkpoints, results.csv and log.txt; None: no file is written.
+        validation: evaluates the network after its epochs; None: the last weights count as the best.
         progress: shows how far the training is.
-        resume: go on from the last checkpoint in ``run``, if there is one.
-        classes: names, kept in the checkpoints.
+        resume: whether to go on from the last checkpoint in ``run``, if there is one.
+        classes: the names of the classes, which checkpoints keep.
 
     Raises:
-        DivergedError: if a loss is not finite; under ``on_nan=recover`` only when that did not help.
+        DivergedError: if a loss is not finite; with ``on_nan=recover`` only after several recoveries.
         InterruptedRunError: after a signal; the checkpoint holds the last finished step.
         MemoryExhaustedError: if a batch does not fit.
         DiskError: if a checkpoint cannot be written.
-        RecipeError: if the recipe asks for what is not there, such as early stopping without a validation.
+        RecipeError: if the recipe cannot be followed, such as early stopping without a validation.
     """
     runtime = runtime or Runtime()
     reporter = TrainingReporter(progress or Silent(), run if runtime.is_first else None, recipe)
@@ -129,7 +129,7 @@ def fit(
 def _train_epoch(
     session: Session, loader: Batches, to_device: ToDevice, interruption: Interruption, reporter: TrainingReporter
 ) -> None:
-    """The rest of the present epoch."""
+    """Trains on the rest of the present epoch."""
     position = session.position
     session.begin_epoch()
     reporter.begin_epoch(session, len(loader))
@@ -156,7 +156,7 @@ def _judge(
     interruption: Interruption,
     reporter: TrainingReporter,
 ) -> Mapping[str, Any]:
-    """The scores of the finished epoch; {} if it is not judged."""
+    """Returns the scores of the finished epoch; {} if the epoch is not evaluated."""
     session.settle()
     epoch, recipe = session.position.epoch + 1, session.recipe
     if validation is None or (epoch % recipe.evaluate_every and epoch < recipe.epochs):
@@ -181,7 +181,7 @@ def _end_epoch(
     runtime: Runtime,
     reporter: TrainingReporter,
 ) -> None:
-    """Writes the epoch's row, keeps the best, and lowers the rate on a plateau."""
+    """Writes the epoch's row, saves the best weights, and lowers the learning rate on a plateau."""
     position = session.position
     row: dict[str, float] = runtime.from_first(reporter.row(session, scores))
     score = scores.get(validation.primary) if validation else None
@@ -197,7 +197,7 @@ def _end_epoch(
 
 
 def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Runs of ``size`` batches; the last may be shorter."""
+    """Yields lists of ``size`` successive batches; the last list may be shorter."""
     batches = iter(batches)
     # PyTorch's DataLoader seeds its processes from the generator that dropout draws from: that must not show.
     with torch.random.fork_rng([]):
@@ -228,14 +228,14 @@ def _check(
     most, least = runtime.agree(len(loader), -len(loader))
     if most != -least:
         raise RecipeError(
-            "the processes of a training must take equally many steps",
+            "the processes of a training must have the same number of batches",
             expected=f"{most} batches an epoch in each",
             got=f"{len(loader)} in process {runtime.rank}",
         )
     if most == 0:
         raise RecipeError(
-            "an epoch has no batch",
-            expected="at least one",
+            "there are too few images for one batch",
+            expected="at least one batch an epoch",
             got=f"batch_size = {recipe.batch_size} in {runtime.world} processes",
             remedy="add images, or lower --set batch_size",
         )

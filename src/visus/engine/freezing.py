@@ -1,4 +1,4 @@
-"""What stays as it was loaded: parameters without gradients, BatchNorm without new statistics."""
+"""Freezes parts of a network: their parameters do not train, and their BatchNorm statistics do not move."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Freezing:
     """Freezes parts of a network for some epochs.
 
     Args:
-        network: parameters that do not learn by its own design stay fixed in any case.
+        network: parameters without gradients by the network's own design stay fixed in any case.
         kind: "batchnorm" freezes the scales, shifts and statistics of every BatchNorm, or of the backbone's where the
             network stands on one; "backbone" freezes all but the head, with the statistics of the backbone's
             BatchNorms.
-        epochs: how many epochs it lasts; None: for ever.
+        epochs: the number of epochs with frozen parts, from the first one on; None: all epochs.
 
     Raises:
-        RecipeError: if the backbone is to freeze and the network names no head.
+        RecipeError: if the backbone is to be frozen and the network names no head.
     """
 
     def __init__(self, network: nn.Module, kind: Freeze, epochs: int | None = None) -> None:
@@ -48,11 +48,11 @@ class Freezing:
         return bool(self._frozen or self._norms) and (self._epochs is None or epoch < self._epochs)
 
     def norms(self, epoch: int) -> list[nn.Module]:
-        """The BatchNorms that stay in eval mode in an epoch (from 0), so that their statistics do not move."""
+        """Returns the BatchNorms that stay in eval mode in an epoch (from 0), so that their statistics do not move."""
         return self._norms if self.is_on(epoch) else []
 
     def apply(self, epoch: int) -> None:
-        """Takes the gradients from the parameters that are frozen in an epoch (from 0), and gives the others theirs."""
+        """Turns the gradients of frozen parameters off in a frozen epoch (from 0), and on again in later epochs."""
         frozen = self.is_on(epoch)
         for parameter in self._frozen:
             parameter.requires_grad_(not frozen)

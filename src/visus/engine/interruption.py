@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, which the loop grants at its next safe point."""
+"""Collects Ctrl-C and SIGTERM, so that the training loop can stop at its next safe point."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 
 class Interrupted(BaseException):
-    """Ends the work inside :meth:`Interruption.at_once`; no ``except Exception`` on the way holds it up."""
+    """Ends the work inside :meth:`Interruption.at_once`; no ``except Exception`` catches it."""
 
 
 class Interruption:
-    """Collects SIGINT and SIGTERM while it is entered; the second one ends the process at once.
+    """A context that collects SIGINT and SIGTERM; the second signal ends the process at once.
 
-    Only the main thread of a process can take signals; entered elsewhere, it stays silent.
+    Only the main thread of a process can receive signals; in other threads this context does nothing.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Work that leaves no trace when it is broken off, such as an evaluation: a signal raises Interrupted."""
+        """A context for work that may end at any point, such as an evaluation: a signal raises Interrupted."""
         if self.signal:
             raise Interrupted
         self._raises = True

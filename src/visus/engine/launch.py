@@ -1,4 +1,4 @@
-"""Several processes for one training on one machine: all live, or none. Loads no torch."""
+"""Starts several processes for one training on one machine, and ends all of them when one dies. Loads no torch."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pathlib import Path
 from types import FrameType
 
 GROUP_FILE = "VISUS_GROUP_FILE"
-"""Environment variable with the file through which the processes of a group find one another."""
+"""The environment variable with the path of the file by which the processes of a group find one another."""
 
 _PARENT = "VISUS_PARENT"
 _GRACE = 15.0  # seconds that the others get to end by themselves once one has ended
 
 
 def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, str] | None = None) -> int:
-    """Runs a command ``processes`` times as one group, which ends as soon as one of them dies.
+    """Runs a command in several processes as one group, and ends the group as soon as one process dies.
 
-    Each gets RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE as under torchrun. SIGINT and SIGTERM are passed on, and
-    their end is awaited.
+    Each process gets RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE as under torchrun. SIGINT and SIGTERM are passed
+    on to all processes, and this function waits until they have ended.
 
     Args:
         command: such as ``[sys.executable, "-m", "visus", "train", ...]``.
-        processes: at least 1.
-        environment: what else to set for them.
+        processes: the number of processes, at least 1.
+        environment: further environment variables of the processes.
 
     Returns:
-        0 if all ended well, else the exit code of the one that failed first (128 + the signal's number if it was
-        killed).
+        0 if all processes succeeded, else the exit code of the first that failed (128 + the signal's number if a signal
+        killed it).
     """
     with tempfile.TemporaryDirectory(prefix="visus-group-") as folder:
         shared = {
@@ -73,15 +73,15 @@ def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, 
 
 
 def is_answering() -> bool:
-    """Whether this process gives the answer of a training: one that trains alone, or the first under torchrun.
+    """Whether this process writes a training's result: the only process, or the first one under torchrun.
 
-    In a group that :func:`launch` started, its caller answers.
+    In a group of :func:`launch`, the process that called it writes the result.
     """
     return GROUP_FILE not in os.environ and os.environ.get("RANK", "0") == "0"
 
 
 def watch_parent() -> None:
-    """Ends this process when the supervisor that started it is gone, so that nothing goes on writing unseen."""
+    """Ends this process when the process that started it is gone, so that no orphan goes on writing files."""
     parent = os.environ.get(_PARENT)
     if parent is None:
         return

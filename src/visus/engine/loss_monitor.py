@@ -1,4 +1,4 @@
-"""The losses of a training: summed for the epoch's row, and each one checked to be finite."""
+"""Sums the losses of a training for the epoch's row, and checks that each loss is finite."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _AT_ONCE = 16  # steps on an accelerator between reads, since each read waits fo
 
 
 class LossMonitor:
-    """Collects the terms of each step.
+    """Collects the loss terms of each step, and raises DivergedError if a loss is not finite.
 
-    On the CPU a loss is checked before its gradients are taken, so a wrong one changes no weight. On an accelerator
+    On the CPU a loss is checked before its gradients are taken, so a wrong loss changes no weight. On an accelerator
     the check comes up to 16 steps later, and before anything is saved; it still names the step where it began.
 
     Args:
-        device: where the losses lie.
-        recipe: for the likely cause of a divergence.
-        raises: whether :meth:`record` raises by itself; several processes must first agree on it (see ``error``).
+        device: the device of the losses.
+        recipe: names the likely cause of a divergence.
+        raises: whether :meth:`record` raises DivergedError itself; several processes must agree first (see ``error``).
 
     Attributes:
-        sums: of each term times its images, since :meth:`restart`.
-        images: of those.
-        error: the divergence that was found, if any.
+        sums: the sum of each term times the images of its batch, since :meth:`restart`.
+        images: the number of these images.
+        error: the first divergence, or None.
         batch_index: the number, in its epoch, of the first batch of the step that diverged; -1: none did.
     """
 
@@ -47,7 +47,7 @@ class LossMonitor:
         self._last: float | None = None
 
     def restart(self, sums: Mapping[str, float] | None = None, images: int = 0) -> None:
-        """Begins an epoch, or goes on in one with what was summed before."""
+        """Begins an epoch; a resumed one goes on with the sums that it had."""
         self.sums, self.images = dict(sums or {}), images
         self._pending, self.error, self.batch_index = [], None, -1
 
@@ -66,7 +66,7 @@ class LossMonitor:
             self.settle()
 
     def settle(self) -> None:
-        """Reads every loss that was not read yet, in one transfer; raises as :meth:`record` does."""
+        """Reads all pending losses from the device in one transfer; raises as :meth:`record` does."""
         if not self._pending:
             return
         pending, self._pending = self._pending, []
@@ -95,11 +95,11 @@ class LossMonitor:
         self._last = total
 
     def current(self) -> dict[str, float]:
-        """The terms that were read last."""
+        """Returns the loss terms of the last step that was read."""
         return self._latest
 
     def means(self) -> dict[str, float]:
-        """Each term's mean over the images since :meth:`restart`."""
+        """Returns each term's mean over the images since :meth:`restart`."""
         return {name: value / self.images for name, value in self.sums.items()} if self.images else {}
 
     def _diverged(self, step: int, ids: Sequence[str], terms: Mapping[str, float]) -> DivergedError:
@@ -117,19 +117,22 @@ class LossMonitor:
         lower = f"lower the rate: --set optimizer.lr={self._recipe.optimizer.lr / 10:g}"
         if self._first is None or self._last is None:
             return (
-                "the very first loss is wrong already: the weights, the preprocessing or a label",
-                "look at the data with: visus data check DATA, and at the weights' file",
+                "the first loss is already not finite: the weights, the preprocessing or a label may be wrong",
+                "check the data with: visus data check DATA, and check the weights file",
             )
         if self._last > 3 * self._first:
             return (
-                f"the learning rate is too high: the loss had grown from {self._first:.3g} to {self._last:.3g}",
+                f"the learning rate is too high: the loss rose from {self._first:.3g} to {self._last:.3g}",
                 lower,
             )
         if self._recipe.precision == "float16":
-            return "numbers beyond float16's range of 65504", "--set precision=bfloat16 (or float32)"
+            return "values beyond 65504, the largest number of float16", "--set precision=bfloat16 (or float32)"
         if self._recipe.clip_norm is None:
             return (
-                f"one step with too large a gradient: the loss before was {self._last:.3g}",
+                f"a step with too large a gradient: the loss before it was {self._last:.3g}",
                 f"--set clip_norm=1.0, or {lower}",
             )
-        return f"too high a learning rate, or these images: the loss before was {self._last:.3g}", lower
+        return (
+            f"the learning rate is too high, or these images are unusual: the loss before was {self._last:.3g}",
+            lower,
+        )

@@ -1,4 +1,4 @@
-"""Whether a batch fits into memory: estimated on the CPU, where it cannot be caught, and caught on accelerators."""
+"""Checks that a batch fits into memory: by an estimate on the CPU, and by the device's own error on accelerators."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _OPTIMIZER_TENSORS = {
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """What a training step takes, beyond the network itself.
+    """The memory that a training step needs beyond the network itself.
 
     Args:
-        fixed: bytes of gradients, optimiser state and the libraries' workspaces.
-        per_image: bytes of activations and their gradients for one image.
+        fixed: the bytes of gradients, optimiser state and the libraries' workspaces.
+        per_image: the bytes of activations and their gradients for one image.
     """
 
     fixed: int
     per_image: int
 
     def total(self, images: int) -> int:
-        """Bytes for a batch."""
+        """The bytes for a batch of ``images`` images."""
         return self.fixed + self.per_image * images
 
     def fitting(self, free: int) -> int:
-        """The largest batch that fits into so many free bytes; 0 if none does."""
+        """The largest batch that fits into ``free`` bytes; 0 if not even one image fits."""
         return max(int((free - self.fixed) // max(self.per_image, 1)), 0)
 
 
@@ -102,10 +102,10 @@ def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | No
     """Raises MemoryExhaustedError if a batch will not fit.
 
     Args:
-        need: of a step.
-        images: of a batch of this process.
-        recipe: for the remedy.
-        free: bytes; None, where the system does not say, raises nothing.
+        need: the memory of a step.
+        images: the images of a batch of this process.
+        recipe: names the remedy.
+        free: the free bytes; None: the system does not tell, and nothing is raised.
     """
     if free is None or need.total(images) <= free * _SHARE:
         return
@@ -113,7 +113,7 @@ def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | No
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that this process may still take, shared with the others of its group; None if unknown."""
+    """The bytes of main memory that are free for this process, an equal share in a group; None: unknown."""
     found = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -129,7 +129,7 @@ def free_memory() -> int | None:
 
 @contextmanager
 def exhaustion_explained(recipe: Recipe, world: int = 1) -> Iterator[None]:
-    """Turns what PyTorch raises for want of memory, or of a deterministic operator, into an error with its remedy."""
+    """A context that turns PyTorch's errors of memory and of deterministic operators into errors with a remedy."""
     try:
         yield
     except torch.OutOfMemoryError as error:

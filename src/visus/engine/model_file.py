@@ -1,4 +1,4 @@
-"""The model file: weights, and in the header everything needed to use them. Reading the card loads no torch."""
+"""Reads and writes model files: weights, with a header that says how to use them. Reading it loads no torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a model file says of its weights.
+    """The header of a model file: what its weights are, and how to use them.
 
     Args:
         task: the name of its card in ``visus.structures.task_cards``.
@@ -56,12 +56,12 @@ class ModelInfo:
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """(height, width) of the network's input; None: each file's own."""
+        """(height, width) of the network's input; None: the size of each file."""
         return self.preprocessing.size
 
     @property
     def example_size(self) -> tuple[int, int]:
-        """(height, width) of a typical input: what the network takes or was trained on, else the paper's."""
+        """(height, width) of a typical input: the network's, else the training's, else the paper's."""
         from visus.models.catalog import find
 
         trained_on = self.recipe.get("size")
@@ -69,12 +69,12 @@ class ModelInfo:
         return self.input_size or (height, width)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Returns plain values for JSON."""
         return {**asdict(self), "preprocessing": self.preprocessing.to_dict(), "classes": list(self.classes)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelInfo:
-        """The inverse of :meth:`to_dict`; what an earlier version wrote is read too."""
+        """Reads the values of :meth:`to_dict`, also those that an earlier version wrote."""
         return cls(
             **{
                 **with_task_options(values),
@@ -85,14 +85,14 @@ class ModelInfo:
 
 
 def with_task_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Saved fields with a mapping of task options, in whose place earlier versions wrote the field "touching"."""
+    """Returns saved fields with "task_options", which replaces the field "touching" of earlier versions."""
     new = dict(values)
     touching = new.pop("touching", "")
     return {**new, "task_options": {"touching": touching}} if touching else new
 
 
 def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
-    """Writes the weights with their card, and a readable copy of the card beside them (model.json).
+    """Writes the weights with their header, and a readable copy of the header beside them (model.json).
 
     Raises:
         DiskError: if the disk is full; older files of these names are then untouched.
@@ -103,26 +103,26 @@ def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """The card of a model file, once the whole file has proved intact; loads no torch.
+    """Reads the header of a model file after a check of the whole file; loads no torch.
 
     Args:
         path: the file, or the folder of a run that holds one.
 
     Raises:
-        WeightsError: if there is no such file, or it is corrupt or foreign.
+        WeightsError: if there is no such file, or it is corrupt, or it is no model file.
     """
     path = _file_of(path)
     return _info(path, read_metadata(path))
 
 
 def load_state(path: Path) -> tuple[ModelInfo, dict[str, Tensor]]:
-    """The card and the weights (on the CPU) of a model file, once the whole file has proved intact.
+    """Reads the header and the weights (on the CPU) of a model file after a check of the whole file.
 
     Args:
         path: the file, or the folder of a run that holds one.
 
     Raises:
-        WeightsError: if there is no such file, or it is corrupt or foreign.
+        WeightsError: if there is no such file, or it is corrupt, or it is no model file.
     """
     path = _file_of(path)
     tensors, metadata = read_tensors(path)
@@ -130,10 +130,10 @@ def load_state(path: Path) -> tuple[ModelInfo, dict[str, Tensor]]:
 
 
 def put_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str = "the model file") -> None:
-    """Gives a network its weights; names and shapes must agree exactly.
+    """Loads weights into a network; names and shapes must agree exactly.
 
     Raises:
-        WeightsError: if they do not, naming the first that differ.
+        WeightsError: if they do not agree; names the first that differ.
     """
     own = network.state_dict()
     missing = [name for name in own if name not in state]

@@ -1,4 +1,4 @@
-"""Which modules are in training mode while an update runs."""
+"""Sets which modules are in training mode during an update."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Modes:
     """Sets the modes of a network's modules for each update; see :class:`~visus.tasks.update.Update`.
 
     Args:
-        network: as it was handed over: the modes of its modules are remembered.
-        updates: of the training.
+        network: the modes in which its modules come are remembered.
+        updates: all updates of the training.
     """
 
     def __init__(self, network: nn.Module, updates: Sequence[Update]) -> None:
@@ -22,10 +22,10 @@ class Modes:
         self._handed_over = {module: module.training for part in parts for module in part.modules()}
 
     def enter(self, update: Update, frozen: Sequence[nn.Module]) -> None:
-        """Puts the modules of an update into training mode and all others into the mode they were handed over in.
+        """Puts the modules of an update into training mode, and all others into the mode in which they came.
 
         Args:
-            update: that runs next.
+            update: the update that runs next.
             frozen: modules that stay in eval mode in any case.
         """
         for module, training in self._handed_over.items():

@@ -1,4 +1,4 @@
-"""The optimiser of a recipe: which parameters share a rate and a decay, and the update rule."""
+"""Makes the optimiser of a recipe: its update rule, and the learning rate and weight decay of each parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from visus.errors import RecipeError
 def make_optimizer(
     network: nn.Module, settings: Optimizer, *, lr: float | None = None, only: Collection[nn.Parameter] | None = None
 ) -> optim.Optimizer:
-    """The update rule over every parameter of a network, frozen ones included (they have no gradient until thawed).
+    """Makes the optimiser of a network's parameters, those that are frozen for some epochs included.
 
     Args:
         network: its ``backbone``, or its ``head`` prefixes, tell what is new when ``settings.backbone_lr`` is not 1.
@@ -56,13 +56,13 @@ def make_optimizer(
 
 
 def _biases(network: nn.Module) -> set[int]:
-    """The biases of convolutions and linear layers; the shifts of normalisation are none."""
+    """The ids of the biases of convolutions and linear layers, without the shifts of normalisation layers."""
     layers = (m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear))
     return {id(layer.bias) for layer in layers if layer.bias is not None}
 
 
 def _spared(network: nn.Module, settings: Optimizer) -> set[int]:
-    """What ``no_decay`` names."""
+    """The ids of the parameters that ``no_decay`` exempts from weight decay."""
     spared: set[int] = set()
     for layer in network.modules():
         if "prelu" in settings.no_decay and isinstance(layer, nn.PReLU):
@@ -73,19 +73,19 @@ def _spared(network: nn.Module, settings: Optimizer) -> set[int]:
 
 
 def scaled_lr(recipe: Recipe) -> float:
-    """The recipe's rate for the images that really make one step (linear scaling, Goyal et al. 2017, section 2.1)."""
+    """The learning rate for the number of images of one step (linear scaling, Goyal et al. 2017, section 2.1)."""
     if recipe.reference_batch_size is None:
         return recipe.optimizer.lr
     return recipe.optimizer.lr * recipe.batch_size * recipe.accumulate / recipe.reference_batch_size
 
 
 def head_parameters(network: nn.Module) -> list[str]:
-    """Names of the parameters that no published classifier brings: all but those of the network's ``backbone``.
+    """The names of a network's head parameters: all that are not part of its ``backbone``.
 
-    A network of one piece has those under its ``head`` prefixes.
+    A network without a ``backbone`` lists the prefixes of its head parameters in ``head``.
 
     Raises:
-        RecipeError: if it has no backbone and names no head, or a head without parameters.
+        RecipeError: if the network has no backbone and names no head, or a head without parameters.
     """
     if isinstance(getattr(network, "backbone", None), nn.Module):
         return [name for name, _ in network.named_parameters() if not name.startswith("backbone.")]
@@ -97,7 +97,7 @@ def head_parameters(network: nn.Module) -> list[str]:
     ]
     if not names:
         raise RecipeError(
-            f"{type(network).__name__} names no head, so its backbone cannot be told from it",
+            f"{type(network).__name__} names no head, so head and backbone cannot be told apart",
             expected="a network whose `head` lists prefixes of parameters",
             got=f"head = {prefixes}",
             remedy="--set freeze=none optimizer.backbone_lr=1",

@@ -1,4 +1,4 @@
-"""Answers for images, one after the other, however many there are and whatever is wrong with some of them."""
+"""Predicts any number of images one by one; an image that cannot be read does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from visus.data.augmentation.preparing import Prepared
     from visus.tasks.task import Task
 
-_AHEAD = 2  # batches that are prepared while one is answered
+_AHEAD = 2  # batches that are prepared while one is predicted
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one image, or why it says nothing.
+    """A model's prediction of one image, or the reason why there is none.
 
     Args:
-        id: the image's name.
-        value: in file pixels; None if the image could not be read.
-        error: the reason then; None otherwise.
+        id: the id of the image's sample.
+        value: the predicted value in file pixels; None if the image could not be read.
+        error: the reason in that case; None otherwise.
     """
 
     id: str
@@ -53,21 +53,22 @@ def predict(
     progress: Progress | None = None,
     work: str = "prediction",
 ) -> Iterator[Prediction]:
-    """Yields an answer for each sample, in their order; an image that cannot be read becomes an answer with an error.
+    """Yields a prediction for each sample, in their order; for an image that cannot be read, one with an error.
 
-    Images are decoded by other threads while the network computes; at most two batches wait in memory.
+    Other threads decode the images while the network computes; at most two batches wait in memory.
 
     Args:
-        network: on its device; it is in eval mode afterwards.
-        task: reads the outputs.
+        network: on its device; it stays in eval mode.
+        task: reads the network's outputs.
         samples: labelled or not.
-        prepare: (sample, index, epoch) to a network's input, deterministic (a ``Preparer`` without augmentation).
-        to_device: brings a batch to the device and normalises it.
-        batch_size: images a forward pass; those of one size are answered together.
-        threads: that decode images, at least 1.
+        prepare: makes the network's input of (sample, index, epoch), without randomness: a ``Preparer`` without
+            augmentation.
+        to_device: moves a batch to the device and normalises it.
+        batch_size: the images of a forward pass, all of one size.
+        threads: the number of threads that decode images, at least 1.
         precision: "float32", "bfloat16" or "float16", of the forward passes.
-        progress: who is told.
-        work: what it is called there.
+        progress: shows how many images are done.
+        work: the name of this work for ``progress``.
     """
     progress = progress or Silent()
     progress.begin(work, len(samples))
@@ -86,14 +87,14 @@ def _prepared(
     pool: ThreadPoolExecutor,
     batch_size: int,
 ) -> Iterator[list[tuple[str, Prepared | DataError]]]:
-    """Chunks of ``batch_size`` images, prepared ahead of their use."""
+    """Yields chunks of ``batch_size`` images, which are prepared ahead of their use."""
     waiting: deque[tuple[str, Future[Prepared]]] = deque()
     rest = iter(enumerate(samples))
     chunk: list[tuple[str, Prepared | DataError]] = []
     while True:
         while len(waiting) < batch_size * _AHEAD and (entry := next(rest, None)) is not None:
             index, sample = entry
-            # Without its targets: what is only to be answered need not read them.
+            # Without its targets: a prediction does not need them, and they need not be read.
             waiting.append((sample.id, pool.submit(prepare, Sample(sample.id, sample.image), index, 0)))
         if not waiting:
             break
@@ -116,26 +117,26 @@ def _answers(
     to_device: ToDevice,
     precision: str,
 ) -> Iterable[Prediction]:
-    """The answers of one chunk, in its order; images of one size go through the network together."""
+    """Predicts the images of one chunk, in its order; images of one size go through the network together."""
     answers: dict[int, Prediction] = {}
     by_shape: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
-    for place, (name, prepared) in enumerate(rows):
+    for index, (name, prepared) in enumerate(rows):
         if isinstance(prepared, DataError):
-            answers[place] = Prediction(name, None, prepared)
+            answers[index] = Prediction(name, None, prepared)
         else:
-            by_shape.setdefault(tuple(prepared.image.shape), []).append((place, prepared))
+            by_shape.setdefault(tuple(prepared.image.shape), []).append((index, prepared))
     for group in by_shape.values():
         batch = to_device(task.collate([prepared for _, prepared in group]))
         # Entered anew for each chunk: a generator must not hold such a context while its consumer runs.
         with _inference(network, precision), timed("answer"):
             values = task.predict(network, batch)
-        for (place, _), value, placement in zip(group, values, batch.placements, strict=True):
-            answers[place] = Prediction(rows[place][0], value.undo(placement))
-    return [answers[place] for place in range(len(rows))]
+        for (index, _), value, placement in zip(group, values, batch.placements, strict=True):
+            answers[index] = Prediction(rows[index][0], value.undo(placement))
+    return [answers[index] for index in range(len(rows))]
 
 
 def _inference(network: nn.Module, precision: str) -> ExitStack:
-    """A context without gradients, the network in eval mode, forward passes in a precision."""
+    """A context for predictions: no gradients, the network in eval mode, forward passes in ``precision``."""
     network.eval()
     stack = ExitStack()
     stack.enter_context(torch.inference_mode())

@@ -1,4 +1,4 @@
-"""Showing how far long work has come: a bar on a terminal, plain lines elsewhere, nothing when asked."""
+"""Shows the progress of long work: a bar on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Notes = Callable[[], Mapping[str, float]]
 
 
 class Progress(Protocol):
-    """What long work tells; the one who shows it decides how often."""
+    """Is told the progress of long work, and decides how often to show it."""
 
     def begin(self, work: str, total: int, done: int = 0) -> None:
-        """Work on ``total`` images starts, of which ``done`` are done already."""
+        """Work on ``total`` images begins; ``done`` of them are done already."""
 
     def advance(self, images: int, notes: Notes | None = None) -> None:
-        """Some more images are done. notes: called for current figures only when they are shown."""
+        """``images`` more images are done. notes: gives the current figures; called only when they are shown."""
 
     def end(self) -> None:
-        """The work that began last is over."""
+        """The work that began last has ended."""
 
     def say(self, line: str) -> None:
-        """One line that stays."""
+        """Writes a line that stays on the screen."""
 
 
 class Silent:
@@ -43,11 +43,11 @@ class Silent:
 
 
 class PlainLines:
-    """A line every few seconds and one at the end of each piece of work.
+    """Writes a line every few seconds, and one at the end of each piece of work.
 
     Args:
-        stream: where to; standard error by default, since answers go to standard output.
-        seconds: between lines.
+        stream: where the lines go; standard error by default, since results go to standard output.
+        seconds: the time between two lines.
     """
 
     def __init__(self, stream: TextIO | None = None, *, seconds: float = 10.0) -> None:
@@ -65,7 +65,7 @@ class PlainLines:
         self._notes = None
 
     def advance(self, images: int, notes: Notes | None = None) -> None:
-        """Counts, and writes a line if it is time."""
+        """Counts the images, and writes a line when it is time."""
         self._done += images
         self._notes = notes
         if time.monotonic() - self._shown >= self._seconds:
@@ -89,7 +89,7 @@ class PlainLines:
 
 
 class Bar:
-    """A bar with speed, remaining time and current figures, for a terminal."""
+    """Draws a bar with speed, remaining time and current figures on a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         from rich.console import Console
@@ -118,7 +118,7 @@ class Bar:
         self._bar.start()
 
     def advance(self, images: int, notes: Notes | None = None) -> None:
-        """Counts, and redraws five times a second."""
+        """Counts the images, and redraws the bar five times a second."""
         self._pending += images
         now = time.monotonic()
         if now - self._shown < 0.2:
@@ -140,7 +140,7 @@ class Bar:
 
 
 def choose_progress(*, quiet: bool = False, stream: TextIO | None = None) -> Progress:
-    """A bar on a terminal, plain lines elsewhere, silence when ``quiet``."""
+    """Chooses a bar on a terminal, plain lines elsewhere, and nothing when ``quiet``."""
     if quiet:
         return Silent()
     stream = sys.stderr if stream is None else stream
@@ -148,7 +148,7 @@ def choose_progress(*, quiet: bool = False, stream: TextIO | None = None) -> Pro
 
 
 def duration(seconds: float) -> str:
-    """Such as "45 s", "3 min 20 s" or "2 h 5 min"."""
+    """Formats seconds, such as "45 s", "3 min 20 s" or "2 h 5 min"."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"

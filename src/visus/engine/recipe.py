@@ -1,4 +1,4 @@
-"""How something is trained, as data: prints, saves, loads, and takes ``field=value`` changes with typed errors."""
+"""Recipes: all settings of a training as data, which are saved, loaded and changed by ``field=value``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class Optimizer(_Part):
-    """The rule that changes the weights."""
+    """The settings of the optimiser."""
 
     name: Literal["sgd", "adam", "adamw", "rmsprop", "rmsprop_tf", "adadelta"] = Field(
         "sgd", description="update rule; rmsprop_tf is TensorFlow's, with eps under the root"
@@ -49,7 +49,7 @@ class Optimizer(_Part):
 
 
 class Schedule(_Part):
-    """How the learning rate changes over the training."""
+    """The settings of the learning rate over the training."""
 
     name: Literal["constant", "cosine", "steps", "exponential", "polynomial", "plateau"] = Field(
         "constant", description="shape"
@@ -68,7 +68,7 @@ class Schedule(_Part):
 
 
 class Recipe(_Part):
-    """How something is trained."""
+    """All settings of a training."""
 
     source: str = Field("", description="where these values come from: a paper's section, or a measurement")
     epochs: Annotated[int, Field(ge=1)] = Field(20, description="passes over the training images")
@@ -127,7 +127,7 @@ class Recipe(_Part):
     @field_validator("value_range", mode="before")
     @classmethod
     def _one_range_for_all(cls, value: Any) -> Any:
-        """[low, high] is [[low, high]]."""
+        """Reads [low, high] as [[low, high]]: one range for all channels."""
         flat = isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(end, int) for end in value)
         return [value] if flat else value
 
@@ -136,11 +136,11 @@ class Recipe(_Part):
     def _of_16_bits(cls, value: Any) -> Any:
         for low, high in value if isinstance(value, tuple) else ():
             if not 0 <= low < high <= 65535:
-                raise ValueError(f"a range goes from low to high within 0..65535, not {low}..{high}")
+                raise ValueError(f"a range must rise from low to high within 0..65535, got {low}..{high}")
         return value
 
     def with_changes(self, changes: Sequence[str] | Mapping[str, Any]) -> Recipe:
-        """A copy with changed fields.
+        """Returns a copy with changed fields.
 
         Args:
             changes: "field=value" texts with dots into parts ("optimizer.lr=0.01", values as YAML), or a mapping of
@@ -167,7 +167,7 @@ class Recipe(_Part):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """A recipe from plain values.
+        """Makes a recipe of plain values.
 
         Raises:
             RecipeError: if a field does not exist or cannot take its value.
@@ -188,7 +188,7 @@ class Recipe(_Part):
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
-        """A recipe from a YAML file; raises RecipeError when it is no recipe."""
+        """Loads a recipe from a YAML file; raises RecipeError if the file is not a recipe."""
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -198,11 +198,11 @@ class Recipe(_Part):
         return cls.from_dict(values)
 
     def save(self, path: Path) -> None:
-        """Writes every field as YAML."""
+        """Writes every field to a YAML file."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
     def fields(self) -> Iterator[tuple[str, str, Any, str]]:
-        """(name, type, value, description) of every field, parts unfolded."""
+        """Yields (name, type, value, description) of every field, such as "optimizer.lr"."""
         yield from _fields(self, "")
 
 
@@ -213,11 +213,11 @@ _EXPECTED = {
     "float_parsing": "a number",
     "bool_parsing": "true or false",
 }
-"""Words for people, where pydantic's are for programmers."""
+"""Plain words in place of pydantic's error types."""
 
 
 def named_changes(changes: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """The values of "field=value" texts by the field's name; raises RecipeError where a text is none."""
+    """Reads "field=value" texts into a dict by the field's name; raises RecipeError if a text has no such form."""
     return dict(_pairs(changes))
 
 
@@ -232,7 +232,7 @@ def _pairs(changes: Sequence[str] | Mapping[str, Any]) -> Iterator[tuple[str, An
                 "cannot read a --set option",
                 expected="field=value",
                 got=text,
-                remedy="write it as --set optimizer.lr=0.001, without blanks around the sign",
+                remedy="write --set optimizer.lr=0.001, without spaces around the = sign",
             )
         try:
             yield name.strip(), _number(yaml.safe_load(value))
@@ -273,7 +273,7 @@ def _fields(part: BaseModel, prefix: str) -> Iterator[tuple[str, str, Any, str]]
 
 
 def _type_name(annotation: Any, limits: Sequence[Any] = ()) -> str:
-    """A type in words: "number > 0", "sgd | adam", "[number, number] or none"."""
+    """Writes a type in words: "number > 0", "sgd | adam", "[number, number] or none"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]

@@ -1,4 +1,4 @@
-"""RMSprop as TensorFlow has it, which the recipes of Inception, MobileNet and EfficientNet are stated for."""
+"""RMSprop as in TensorFlow, which the recipes of Inception, MobileNet and EfficientNet use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, optim
 
 
 class TensorFlowRMSprop(optim.Optimizer):
-    """RMSprop with ``eps`` under the root, squares that start at 1, and the rate inside the momentum.
+    """RMSprop with ``eps`` under the root, mean squares that start at 1, and the learning rate inside the momentum.
 
     With the gradient g, weight decay as an L2 penalty in it:
 
@@ -44,7 +44,7 @@ class TensorFlowRMSprop(optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step on the gradients that are there."""
+        """Makes one step with the present gradients."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

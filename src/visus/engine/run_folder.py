@@ -1,4 +1,4 @@
-"""The folder of a run: who made it, from what, how it went, and what came out. Loads no torch."""
+"""The folder of a run, with its settings, log, results and metrics. Loads no torch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PACKAGES = ("visus", "torch", "torchvision", "numpy", "pillow", "opencv-python-
 
 
 class RunFolder:
-    """A run's folder; :meth:`create` makes a new one, :meth:`open` takes one that is there.
+    """The folder of a run; :meth:`create` makes a new one, :meth:`open` opens an existing one.
 
     Attributes:
         path: the folder.
@@ -51,7 +51,7 @@ class RunFolder:
         setup: Mapping[str, Any] | None = None,
         command: Sequence[str] | None = None,
     ) -> RunFolder:
-        """A fresh folder ``root/name``, or ``name-2``, ``name-3`` ...; ``root/latest`` points to it.
+        """Makes a new folder ``root/name``, or ``name-2``, ``name-3`` ...; ``root/latest`` points to it.
 
         Args:
             root: usually ``runs``; made if it is missing.
@@ -74,7 +74,7 @@ class RunFolder:
         setup: Mapping[str, Any] | None = None,
         command: Sequence[str] | None = None,
     ) -> RunFolder:
-        """Makes a folder that is there already that of a run; see :meth:`create`."""
+        """Makes an existing folder the folder of a new run; see :meth:`create`."""
         try:
             for part in ("plots", "samples"):
                 (path / part).mkdir(exist_ok=True)
@@ -90,7 +90,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """The run in a folder, for looking at it or for going on.
+        """Opens the run in a folder, to read it or to resume it.
 
         Raises:
             UsageError: if the folder is no run.
@@ -106,11 +106,11 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a checkpoint to go on from."""
+        """Whether there is a checkpoint from which the training can be resumed."""
         return any(self.path.glob("*.ckpt"))
 
     def discard(self) -> None:
-        """Removes the folder of a run that came to nothing; ``latest`` points to the newest of the others."""
+        """Removes the folder of a failed run; ``latest`` then points to the newest of the others."""
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         latest = self.path.parent / "latest"
@@ -122,15 +122,15 @@ class RunFolder:
                 latest.unlink(missing_ok=True)
 
     def recipe(self) -> Recipe:
-        """The recipe of the run; raises RecipeError if config.yaml was damaged."""
+        """Returns the recipe of the run; raises RecipeError if config.yaml is damaged."""
         return Recipe.from_dict(self._config()["recipe"])
 
     def setup(self) -> dict[str, Any]:
-        """What :meth:`create` was given beside the recipe; raises RecipeError if config.yaml was damaged."""
+        """Returns what :meth:`create` got beside the recipe; raises RecipeError if config.yaml is damaged."""
         return {name: value for name, value in self._config().items() if name != "recipe"}
 
     def lock(self) -> bool:
-        """Keeps a second training out of this folder for as long as this process lives, and cleans up after the last.
+        """Locks the folder for this process against a second training, and removes files of a killed one.
 
         Returns:
             False if this object holds the lock already.
@@ -156,14 +156,14 @@ class RunFolder:
         return True
 
     def close(self) -> None:
-        """Lets the folder go."""
+        """Unlocks the folder."""
         for file in (self._log, self._lock):
             if file is not None:
                 file.close()
         self._log = self._lock = None
 
     def log(self, line: str) -> None:
-        """Adds a line with the time to log.txt."""
+        """Adds a line to log.txt, with the time."""
         try:
             if self._log is None:
                 self._log = open(self.path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 - kept for the run
@@ -173,7 +173,7 @@ class RunFolder:
             raise DiskError(f"cannot write {self.path / 'log.txt'}", got=error.strerror or str(error)) from None
 
     def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """results.csv with a row an epoch; a figure that an epoch lacks stays empty."""
+        """Writes results.csv with one row an epoch; a figure that an epoch lacks stays empty."""
         columns = list(dict.fromkeys(name for row in rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -182,7 +182,7 @@ class RunFolder:
         write_text(self.path / "results.csv", text.getvalue())
 
     def read_results(self) -> list[dict[str, float]]:
-        """The rows of results.csv, without the figures that an epoch lacks; [] before the first epoch."""
+        """Reads the rows of results.csv, without the figures that an epoch lacks; [] before the first epoch."""
         path = self.path / "results.csv"
         if not path.exists():
             return []
@@ -190,12 +190,12 @@ class RunFolder:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
     def write_metrics(self, split: str, scores: Mapping[str, Any]) -> None:
-        """Puts a split's scores (fractions) into metrics.json, beside those of other splits."""
+        """Writes a split's scores (fractions) to metrics.json, and keeps those of other splits."""
         scores_by_split = {**self.read_metrics(), split: scores}
         write_text(self.path / "metrics.json", json.dumps(scores_by_split, indent=2) + "\n")
 
     def read_metrics(self) -> dict[str, Any]:
-        """What metrics.json holds; {} before the first evaluation."""
+        """Reads metrics.json; {} before the first evaluation."""
         path = self.path / "metrics.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -211,7 +211,7 @@ class RunFolder:
 
 
 def new_folder(root: Path, name: str) -> Path:
-    """Makes a fresh folder ``root/name``, or ``name-2``, ``name-3`` ...; see :meth:`RunFolder.create`.
+    """Makes a new folder ``root/name``, or ``name-2``, ``name-3`` ...; see :meth:`RunFolder.create`.
 
     Raises:
         DiskError: if it cannot be made.
@@ -231,7 +231,7 @@ def new_folder(root: Path, name: str) -> Path:
 
 
 def folder_name(name: str) -> str:
-    """A name whose characters every file system takes: the others become "-"."""
+    """Makes a name for a folder: characters that some file systems refuse become "-"."""
     return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "run"
 
 
@@ -245,7 +245,7 @@ def _unwritable(root: Path, error: OSError) -> DiskError:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and machine, for env.json and ``doctor``."""
+    """Returns the versions of the packages and the machine, for env.json and ``doctor``."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

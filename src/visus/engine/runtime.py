@@ -1,4 +1,4 @@
-"""Where a training runs: the device, this process's place in its group, threads, and the random generators."""
+"""Where a training runs: the device, this process's rank in its group, threads, and the random generators."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Runtime:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process speaks and writes for the group."""
+        """Whether this process is the one that prints and writes for its group."""
         return self.rank == 0
 
     def agree(self, *wishes: int) -> tuple[int, ...]:
-        """The largest of every process's wishes, place by place, so that all act alike at the same step."""
+        """Returns, for each position, the largest number that any process passes, so that all act alike."""
         if self.world == 1:
             return wishes
         values = torch.tensor(wishes, dtype=torch.int64)
@@ -52,7 +52,7 @@ class Runtime:
         return tuple(values.tolist())
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Every process's tensor (of one shape and type, on the CPU), by rank."""
+        """Returns the tensors of all processes (of one shape and type, on the CPU), by rank."""
         if self.world == 1:
             return [tensor]
         parts = [torch.empty_like(tensor) for _ in range(self.world)]
@@ -60,13 +60,13 @@ class Runtime:
         return parts
 
     def align(self, tensors: Iterable[Tensor]) -> None:
-        """Gives every process the first one's values, in place; tensors on the device, in one order everywhere."""
+        """Copies the first process's tensors to all processes, in place; each passes them in the same order."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
     def from_first(self, value: Any) -> Any:
-        """The first process's value (plain, as JSON has it) in all of them; they wait for it as long as it takes."""
+        """Returns the first process's value (plain, as in JSON) in all processes; they wait for it without a limit."""
         if self.world == 1:
             return value
         dist.monitored_barrier(self.control, timeout=_PATIENCE)
@@ -119,7 +119,7 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
 
 
 def choose_device(name: str = "auto", *, local_rank: int | None = None) -> torch.device:
-    """The device of a name.
+    """Returns the device of a name.
 
     Args:
         name: "auto" takes CUDA, else Apple's MPS, else the CPU.
@@ -144,7 +144,7 @@ def choose_device(name: str = "auto", *, local_rank: int | None = None) -> torch
 
 
 def available_devices() -> list[str]:
-    """The names that :func:`choose_device` takes on this machine."""
+    """Returns the names that :func:`choose_device` takes on this machine."""
     names = ["cpu"]
     if torch.cuda.is_available():
         names += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
@@ -154,13 +154,13 @@ def available_devices() -> list[str]:
 
 
 def seed_generators(seed: int, rank: int = 0) -> None:
-    """Starts PyTorch's generators, which draw initial weights and dropout; each process has a stream of its own."""
+    """Seeds PyTorch's generators, which draw initial weights and dropout, differently in each process."""
     # An odd multiplier spreads the pair over 64 bits without collisions for any rank below 2^32.
     torch.manual_seed((seed * 0x9E3779B97F4A7C15 + rank) % (1 << 63))
 
 
 def generator_states(device: torch.device) -> Tensor:
-    """The states of the generators that a training on this device draws from, as one [n] uint8."""
+    """Returns the states of the random generators that a training on this device uses, as one [n] uint8."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -170,7 +170,7 @@ def generator_states(device: torch.device) -> Tensor:
 
 
 def set_generator_states(states: Tensor, device: torch.device) -> None:
-    """Puts back what :func:`generator_states` gave."""
+    """Restores the states that :func:`generator_states` returned."""
     length = len(torch.get_rng_state())
     torch.set_rng_state(states[:length].clone())
     rest = states[length:].clone()
@@ -181,7 +181,7 @@ def set_generator_states(states: Tensor, device: torch.device) -> None:
 
 
 def _join_group(device: torch.device, rank: int, world: int) -> dist.ProcessGroup:
-    """Joins the group of all processes; returns the one for small things on the CPU, which is gloo's."""
+    """Joins the group of all processes, and returns a second one, by gloo, for small values on the CPU."""
     backend = "nccl" if device.type == "cuda" else "gloo"
     file = os.environ.get(GROUP_FILE)
     if file:  # started by our own supervisor, on one machine
@@ -191,5 +191,5 @@ def _join_group(device: torch.device, rank: int, world: int) -> dist.ProcessGrou
         dist.init_process_group(backend, timeout=_TIMEOUT)
     group = dist.new_group(backend="gloo", timeout=_TIMEOUT)
     if not isinstance(group, dist.ProcessGroup):
-        raise UsageError("this process is not part of its own group", got=f"rank {rank} of {world}")
+        raise UsageError("this process did not join its group of processes", got=f"rank {rank} of {world}")
     return group

@@ -1,4 +1,4 @@
-"""The learning rate over time: a pure function of the step, but for plateau, whose state is its last argument."""
+"""Computes the learning rate of each step; only the plateau schedule has a state, :class:`Plateau`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from visus.engine.recipe import Schedule
 
 
 def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, plateau: float = 1.0) -> float:
-    """The factor of the learning rate at a step.
+    """Returns the factor of the learning rate at a step.
 
     Args:
         schedule: of the recipe.
         step: counts from 0 over the whole training.
         steps_an_epoch: optimiser steps an epoch, at least 1.
         epochs: of the whole training.
-        plateau: what :class:`Plateau` has made of 1 so far.
+        plateau: the present factor of :class:`Plateau`.
 
     Returns:
         In [0, 1]: the warm-up's share times the shape. Epochs are counted from the start of the training, warm-up
@@ -56,7 +56,7 @@ class Plateau:
     drops: int = 0
 
     def update(self, score: float, schedule: Schedule) -> bool:
-        """Takes an epoch's score (more is better) and says whether the rate fell."""
+        """Takes an epoch's score (higher is better), and returns whether the rate was lowered."""
         if self.best is None or score > self.best:
             self.best, self.waited = score, 0
             return False

@@ -1,4 +1,4 @@
-"""A training in progress: all that its loop changes, and how that becomes a checkpoint and comes back from one."""
+"""The state of a running training: the steps that change it, and the checkpoints that save and restore it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ _RECOVERIES = 3  # times that on_nan=recover tries again before it gives up
 
 @runtime_checkable
 class FollowsTraining(Protocol):
-    """A module that changes in the course of a training, which sets the share of it that is over at every step."""
+    """A module that changes during a training: at every step it gets the share of the training that is over."""
 
     training_share: float
 
 
 @dataclass
 class Position:
-    """How far a training has come, as plain values.
+    """How far a training is, as plain values for JSON.
 
     Attributes:
-        epoch: the present one, from 0; the recipe's number of epochs once all are done.
-        batch: batches done in it, of this process.
-        step: optimiser steps done in all.
-        history: one row of figures for each epoch that is done.
-        best_score, best_epoch: of the best validation, None before the first.
-        halvings: of the learning rate, by on_nan=recover.
-        skipped: (epoch, batch) of the steps that it leaves out.
+        epoch: the present epoch, from 0; the recipe's number of epochs when all are done.
+        batch: the batches of this epoch that are done, of this process.
+        step: the optimiser steps that are done in the whole training.
+        history: one row of figures for each finished epoch.
+        best_score, best_epoch: the best validation's score and epoch (from 0); None before the first validation.
+        halvings: how often on_nan=recover halved the learning rate.
+        skipped: [epoch, batch] of the steps that on_nan=recover leaves out.
     """
 
     epoch: int = 0
@@ -62,16 +62,16 @@ class Position:
 
 
 class Session:
-    """What a training changes: weights, averages, optimisers, generators, position.
+    """The state of a training: weights, averaged weights, optimisers, random generators, position.
 
     Args:
-        network: all modules of all updates in one, in the modes that those keep that no update trains.
-        updates: with their optimisers, which hold parameters of ``network``.
-        recipe: of the training.
-        runtime: where it runs; the network is moved there.
-        batches: of an epoch, for this process.
-        store: where checkpoints go; None: nowhere.
-        classes: names, kept in checkpoints.
+        network: one module with all modules of all updates. Modules that no update trains keep their modes.
+        updates: have their optimisers, over parameters of ``network``.
+        recipe: the settings of the training.
+        runtime: the device, to which the network is moved, and the processes.
+        batches: the number of batches an epoch, of this process.
+        store: keeps the checkpoints; None: no checkpoint is made.
+        classes: the names of the classes, which checkpoints keep.
     """
 
     def __init__(
@@ -116,19 +116,19 @@ class Session:
 
     @property
     def judged(self) -> nn.Module:
-        """The network that is evaluated and kept: the averaged one, if there is one."""
+        """The network that is evaluated and kept: the one with averaged weights, if the recipe averages."""
         return self.average.network if self.average else self.network
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done, or early stopping has waited long enough for a better one."""
+        """Whether all epochs are done, or early stopping has waited long enough for a better score."""
         position, patience = self.position, self.recipe.early_stopping
         waited = position.epoch - 1 - (position.best_epoch or 0)
         early = patience is not None and position.best_epoch is not None and waited >= patience
         return early or position.epoch >= self.recipe.epochs
 
     def close(self) -> None:
-        """Lets go of the other processes and of what was frozen; leaves the network in eval mode."""
+        """Ends the training: no more exchange with other processes, nothing frozen, the network in eval mode."""
         for stepper in self.steppers:
             stepper.close()
         for parameter in self._learning:
@@ -136,7 +136,7 @@ class Session:
         self.network.eval()
 
     def begin_epoch(self) -> None:
-        """Which parameters learn in this epoch, and the modes of the first update."""
+        """Sets which parameters train in this epoch, and the modes of the modules for the first update."""
         for parameter in self._learning:
             parameter.requires_grad_(True)
         self._freezing.apply(self.position.epoch)
@@ -149,12 +149,13 @@ class Session:
                 stepper.prepare(learning)
 
     def begin_step(self, batches: Sequence[Batch]) -> None:
-        """The learning rate of this step, and how far the schedules within the network are; before the first one,
-        whether it fits, and a checkpoint of the start.
+        """Sets the learning rate of a step, and tells modules that follow the training how far it is.
+
+        Before the first step it checks that a batch fits into memory, and saves a first checkpoint.
 
         Raises:
             MemoryExhaustedError: if the first batch does not fit.
-            DiskError: if the first checkpoint cannot be written, rather than after an hour of training.
+            DiskError: if the first checkpoint cannot be written, so that it is known before an hour of training.
         """
         if not self._begun:
             self._begun = True
@@ -166,7 +167,7 @@ class Session:
             module.training_share = self.position.step / (self.recipe.epochs * self.steps_an_epoch)
 
     def step(self, batches: Sequence[Batch]) -> None:
-        """One step of each update.
+        """Makes one step of each update.
 
         Raises:
             DivergedError: if a loss is not finite and the loss monitor raises by itself.
@@ -177,7 +178,7 @@ class Session:
             stepper.step(batches, self.position.step, self.position.batch)
 
     def end_step(self, batches: int) -> None:
-        """Holds filters to their length, takes the new weights into the average, and counts."""
+        """Ends a step: limits the filters, adds the new weights to the average, and counts the step."""
         if self.recipe.filter_rms is not None:
             limit_filters(self.network, self.recipe.filter_rms)
         if self.average:
@@ -186,10 +187,10 @@ class Session:
         self.position.batch += batches
 
     def agree(self, *wishes: int) -> tuple[int, ...]:
-        """The largest of all processes' wishes, place by place.
+        """Returns, for each position, the largest number that any process passes.
 
         Raises:
-            DivergedError: if a loss was not finite in any of them.
+            DivergedError: if a loss of any process was not finite.
         """
         self.loss_monitor.batch_index, *agreed = self._runtime.agree(self.loss_monitor.batch_index, *wishes)
         if self.loss_monitor.batch_index >= 0:
@@ -197,15 +198,15 @@ class Session:
         return tuple(agreed)
 
     def settle(self) -> None:
-        """Reads every loss that was not read yet; raises as :meth:`agree` does."""
+        """Reads all pending losses; raises as :meth:`agree` does."""
         self.loss_monitor.settle()
         self.agree()
 
     def save(self) -> None:
-        """Makes a checkpoint of this moment; all processes take part.
+        """Saves a checkpoint; all processes must call it.
 
         Raises:
-            DivergedError: if a loss or a weight is not finite: such a thing is never saved.
+            DivergedError: if a loss or a weight is not finite; such a state is never saved.
             DiskError: if the disk is full; the older checkpoints are untouched.
         """
         self.settle()
@@ -223,17 +224,17 @@ class Session:
         self._store.save(self._snapshot(generators))
 
     def save_best(self, scores: Mapping[str, Any]) -> None:
-        """Keeps the judged network as the best one."""
+        """Saves the evaluated network as the best one."""
         if self._store is not None and self._runtime.is_first:
             tensors = {f"model/{name}": value for name, value in self.judged.state_dict().items()}
             state = {"epoch": self.position.epoch, "step": self.position.step, "scores": dict(scores), **self._origin}
             self._store.save_best(Snapshot(tensors, state))
 
     def resume(self) -> bool:
-        """Goes back to the last intact checkpoint; False if there is none. All processes take part.
+        """Restores the last intact checkpoint; False if there is none. All processes must call it.
 
         Raises:
-            WeightsError: if no checkpoint is intact, or they are of another training.
+            WeightsError: if no checkpoint is intact, or the checkpoint is of another training.
         """
         if self._store is None:
             return False
@@ -248,10 +249,10 @@ class Session:
         return True
 
     def recover(self, error: DivergedError) -> None:
-        """Goes back to the last checkpoint, halves the learning rate, and leaves the step of ``error`` out.
+        """Restores the last checkpoint, halves the learning rate, and leaves the step of ``error`` out.
 
         Raises:
-            DivergedError: the same, if that was done too often, or there is no checkpoint.
+            DivergedError: ``error`` itself, after too many recoveries, or without a checkpoint.
         """
         failed = [self.position.epoch, self.loss_monitor.batch_index]
         halvings, skipped = self.position.halvings + 1, [*self.position.skipped, failed]
@@ -261,9 +262,9 @@ class Session:
         self.save()
 
     def load_best(self) -> None:
-        """Gives the network the weights that the recipe keeps: the best, or the last (also where nothing was judged).
+        """Loads the weights that the recipe keeps: the best, or the last (also where no epoch was evaluated).
 
-        The last ones are the averaged ones, if the recipe averages.
+        The last weights are the averaged ones, if the recipe averages.
         """
         chosen = self.recipe.keep == "best" and self.position.best_epoch is not None
         best = self._store.load_best() if self._store is not None and chosen else None
@@ -334,7 +335,7 @@ class Session:
                 got=str(error).splitlines()[-1].strip(),
                 remedy="resume with the run's own config.yaml, or start a new run",
             ) from None
-        updates = state["updates"] if "updates" in state else state["turns"]  # so were they called at first
+        updates = state["updates"] if "updates" in state else state["turns"]  # the key of earlier versions
         for number, (stepper, saved) in enumerate(zip(self.steppers, updates, strict=True)):
             _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
             if stepper.scaler and saved["scaler"]:

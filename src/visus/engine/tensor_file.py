@@ -1,8 +1,8 @@
-"""A safetensors file that knows whether it is whole.
+"""Reads and writes safetensors files that hold a checksum of themselves.
 
-Any safetensors reader opens it. What is added is one metadata entry, ``sha256``: the digest of the entire file, header
-included, taken while that entry holds 64 zeros. Names, shapes, metadata and values are thus all covered, and one
-flipped bit anywhere is an error. The header can be read and checked without torch.
+Any safetensors reader opens them. They have one more metadata entry, ``sha256``: the digest of the entire file, header
+included, while that entry holds 64 zeros. So the digest covers names, shapes, metadata and values, and one flipped bit
+anywhere is an error. The header can be read and checked without torch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Args:
         path: the file; its folder must exist.
         tensors: by name, on any device and in any memory layout.
-        metadata: text entries; "sha256" is ours.
+        metadata: text entries; the name "sha256" is reserved.
 
     Raises:
         DiskError: if it cannot be written; an older file of this name is then untouched.
@@ -79,7 +79,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text entries of a file whose digest was checked over all its bytes; loads no torch.
+    """Reads the text entries of a file after a check of its digest; loads no torch.
 
     Raises:
         WeightsError: if the file is missing, foreign, truncated or corrupt.
@@ -93,7 +93,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors (on the CPU) and text entries of a file whose digest was checked over all its bytes.
+    """Reads the tensors (on the CPU) and text entries of a file after a check of its digest.
 
     Raises:
         WeightsError: if the file is missing, foreign, truncated or corrupt.
@@ -145,7 +145,7 @@ def _open(path: Path) -> BufferedReader:
 
 
 def _read_header(path: Path, file: BufferedReader) -> bytes:
-    """The length and the text of the header, 8 + length bytes."""
+    """Reads the length and the text of the header, 8 + length bytes."""
     opening = file.read(_DIGEST_AT)
     if opening[8:] != _OPENING:
         raise WeightsError(
@@ -174,8 +174,8 @@ def _parse(path: Path, text: bytes, digest: str) -> dict[str, Any]:
 def _corrupt(path: Path) -> WeightsError:
     return WeightsError(
         f"{path} is corrupt or cut short",
-        expected="the SHA-256 that stands in its header",
-        got="other bytes",
+        expected="content with the SHA-256 of its header",
+        got="other content",
         remedy="fetch the file again, or use another checkpoint of the run",
     )
 

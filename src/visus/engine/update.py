@@ -1,4 +1,4 @@
-"""Carrying out updates: optimisers, and forward, backward and step."""
+"""Carries updates out: makes their optimisers, and runs forward, backward and step."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from visus.tasks.update import Update
 
 
 def with_optimizers(updates: Sequence[Update], network: nn.Module, recipe: Recipe) -> list[Update]:
-    """The same updates, those without an optimiser with the recipe's, at its scaled rate.
+    """Returns the updates, and gives those without an optimiser the recipe's, at its scaled learning rate.
 
     Raises:
-        RecipeError: if the recipe tells the head from the backbone and the network names no head.
-        UsageError: if two updates have one name.
+        RecipeError: if the recipe treats head and backbone differently and the network names no head.
+        UsageError: if two updates have the same name.
     """
     names = [update.name for update in updates]
     if len(set(names)) < len(names):
@@ -47,8 +47,8 @@ class Stepper:
     """Carries an update out: forward, backward, and one step of its optimiser.
 
     Args:
-        update: with its optimiser; its parameters are on the device already.
-        recipe: precision and clipping.
+        update: has its optimiser; its parameters are already on the device.
+        recipe: its precision and clipping are read.
         runtime: the device and the processes that take part.
         monitor: records each loss, and checks that it is finite.
         alone: False where other updates share parameters with this one's losses: only its own then take gradients.
@@ -58,7 +58,7 @@ class Stepper:
         self, update: Update, recipe: Recipe, runtime: Runtime, monitor: LossMonitor, *, alone: bool = True
     ) -> None:
         if update.optimizer is None:
-            raise TypeError("an update is carried out with an optimiser: see with_optimizers")
+            raise TypeError("a Stepper needs an update with an optimiser: see with_optimizers")
         self.optimizer = update.optimizer
         self.scaler = torch.amp.GradScaler(runtime.device.type) if recipe.precision == "float16" else None
         self._update = update
@@ -86,7 +86,7 @@ class Stepper:
             group["lr"] = rate * factor
 
     def prepare(self, learning: Collection[nn.Parameter]) -> None:
-        """Takes in which parameters learn from now on, and joins the gradients of all processes."""
+        """Sets which parameters train from now on, and connects the gradients of all processes."""
         own = set(self._parameters)
         self._learning = [p for p in self._parameters if p in learning]
         self._resting = [p for p in self._update.losses.parameters() if p in learning and p not in own]
@@ -97,15 +97,15 @@ class Stepper:
             self._losses = DistributedDataParallel(self._update.losses, find_unused_parameters=True)
 
     def close(self) -> None:
-        """Takes the gradients of this process alone again."""
+        """Disconnects the gradients of this process from those of the others."""
         self._losses = self._update.losses
 
     def step(self, batches: Sequence[Batch], step: int, batch_index: int) -> None:
-        """One step on the mean loss of all images in ``batches``, whose images are normalised.
+        """Makes one step on the mean loss of all images in ``batches``, whose images are normalised.
 
         Args:
-            batches: whose gradients make the step together.
-            step: its number, from 0 over the whole training.
+            batches: their gradients together make the step.
+            step: the number of the step, from 0 over the whole training.
             batch_index: the number of its first batch in the epoch.
 
         Raises:

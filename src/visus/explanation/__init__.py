@@ -1,1 +1,1 @@
-"""Why a network answered what it did."""
+"""Explains predictions: heat maps of Grad-CAM, and what the predictors of a detector learn."""

@@ -1,15 +1,15 @@
-"""Grad-CAM: which places of an image speak for an answer.
+"""Grad-CAM: heat maps of the pixels that support a prediction.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
-With A the [C,h,w] maps of one layer and y the score of the answer:
+With A the [C,h,w] maps of one layer and y the score of the prediction:
 
     alpha_c = mean over i,j of dy / dA_c,i,j              (eq. 1)
     L = ReLU(sum over c of alpha_c A_c)                   (eq. 2)
 
-The network is cut in two by ``features`` and ``from_features``, so nothing is hooked, and gradients go to the maps
-alone: parameters may be frozen, and none of them gets a gradient.
+``features`` and ``from_features`` cut the network in two, so that no hook is needed. Only the maps get gradients:
+parameters may be frozen, and get none.
 
-Letters: N images, C channels, H x W pixels of the network's input, h x w places of a map.
+Letters: N images, C channels, H x W pixels of the network's input, h x w cells of a map.
 """
 
 from __future__ import annotations
@@ -34,29 +34,31 @@ NAMED_CLASSES = 3
 
 
 def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence[Value]) -> list[Heatmap]:
-    """Heat maps for the answers of a network, from its deepest maps.
+    """Makes heat maps for the predictions of a network, from its deepest maps.
 
-    Of the maps that ``network.features`` gives, the deepest with more than one place that the score depends on is
-    taken, image by image: a detector's small objects come from a shallower map than its large ones. The map is
-    scaled to the network's input bilinearly, brought to file pixels, and divided by its largest value; it is 0
-    everywhere when nothing in it speaks for the answer, and where the network never saw the file.
+    For each image, the heat map comes from one of the maps of ``network.features``: the deepest that the score depends
+    on and that has more than one cell. A detector's small objects thus come from a shallower map than its large ones.
+    The map is scaled to the network's input bilinearly, moved to file pixels, and divided by its largest value. It is 0
+    everywhere if nothing supports the prediction, and at pixels of the file that the network did not see.
 
     Args:
         network: a :class:`~visus.models.protocols.Backbone`, or any other network, whose only map is the images
             themselves; in any mode, explained as in eval mode.
-        task: gives the score that is differentiated.
+        task: computes the score that is differentiated.
         batch: normalised images [N,C,H,W] with their placements; targets are not needed.
-        predictions: N answers in network pixels. Give another class to ask what would speak for that one.
+        predictions: N predictions in network pixels, or other values whose support is asked for.
 
     Returns:
         N heat maps without their images.
 
     Raises:
-        ShapeError: if there is not one prediction an image.
+        ShapeError: if the number of predictions is not the number of images.
     """
     if len(predictions) != len(batch):
         raise ShapeError(
-            "Grad-CAM needs one prediction an image", expected=f"{len(batch)}", got=f"{len(predictions)} predictions"
+            "Grad-CAM needs one prediction for each image",
+            expected=f"{len(batch)} predictions",
+            got=f"{len(predictions)} predictions",
         )
     with _opened(network, batch.images) as (maps, outputs):
         gradients = _gradients(task.score(network, outputs, predictions), maps)
@@ -64,15 +66,15 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
 
 
 def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Sequence[Value]) -> list[Heatmap]:
-    """A heat map for each of several answers about one image, as :func:`grad_cam` gives them one by one.
+    """Makes a heat map for each of several predictions of one image, each as by :func:`grad_cam`.
 
-    The image goes through the network once. Grad-CAM weighs a map by its mean gradient, in which the objects of an
-    image would cancel out: each is asked for by itself.
+    The image goes through the network once. Each prediction has its own heat map, since the objects of an image would
+    cancel out in the mean gradient by which Grad-CAM weighs a map.
 
     Args:
         network, task: as for :func:`grad_cam`.
         batch: one normalised image [1,C,H,W] with its placement.
-        questions: answers in network pixels.
+        questions: predictions in network pixels.
 
     Returns:
         A heat map for each question, without its image.
@@ -81,7 +83,11 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
         ShapeError: if there is more than one image.
     """
     if len(batch) != 1:
-        raise ShapeError("several answers are explained image by image", expected="one image", got=f"{len(batch)}")
+        raise ShapeError(
+            "several predictions are explained for one image at a time",
+            expected="one image",
+            got=f"{len(batch)} images",
+        )
     heatmaps = []
     with _opened(network, batch.images) as (maps, outputs):
         for question in questions:
@@ -92,7 +98,7 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
 
 @contextmanager
 def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tensor], Any]]:
-    """The maps by stride, as leaves of a graph that ends in the outputs, which come with them."""
+    """A context with the maps by stride, as leaves of a graph, and the outputs that the graph ends in."""
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
@@ -108,7 +114,7 @@ def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tens
 
 
 def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Value) -> Heatmap:
-    """Image n's heat map in file pixels."""
+    """Makes the heat map of image n in file pixels."""
     size = (batch.images.shape[-2], batch.images.shape[-1])
     stride = _deepest(gradients, n)
     values = np.zeros(size, np.float32)
@@ -121,7 +127,7 @@ def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batc
 
 
 def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:
-    """d(sum of scores)/d(map) by stride [N,C,h,w]; images do not mix in eval mode, so the sum keeps them apart."""
+    """Returns d(sum of scores)/d(map) [N,C,h,w] by stride; in eval mode no image influences another."""
     if not scores.requires_grad:
         return {}
     found = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True, retain_graph=True)
@@ -135,20 +141,20 @@ def _weighted_sum(map_: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _deepest(gradients: dict[int, Tensor], n: int) -> int | None:
-    """The largest stride whose map the score of image n depends on; maps of a single place come last."""
+    """Returns the largest stride whose map the score of image n depends on; maps of one cell come last."""
     used = [stride for stride, gradient in gradients.items() if bool(gradient[n].any())]
     spread = [stride for stride in used if gradients[stride][n, 0].numel() > 1]
     return max(spread or used, default=None)
 
 
 def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[h,w] >= 0 with its largest value at 1, or all 0."""
+    """Divides values [h,w] >= 0 by their largest; values that are all 0 stay 0."""
     largest = float(values.max())
     return np.clip(values / largest, 0, 1).astype(np.float32) if largest > 0 else np.zeros_like(values)
 
 
 def _name(prediction: Value) -> str:
-    """What is explained, in words."""
+    """Names what is explained, in words."""
     names = prediction.mentions()
     more = f" and {len(names) - NAMED_CLASSES} more" if len(names) > NAMED_CLASSES else ""
     if not names:
@@ -158,7 +164,7 @@ def _name(prediction: Value) -> str:
 
 @contextmanager
 def in_eval_mode(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every module is in the mode that it was in, frozen ones too."""
+    """A context with the network in eval mode; afterwards each module has its earlier mode."""
     before = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

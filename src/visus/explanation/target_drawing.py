@@ -1,6 +1,6 @@
-"""Four panels of a detector on one image: its grids, its predictors, what they learn, and what is kept of its answers.
+"""Draws a detector on one image: its grids, its predictors, the objects that they learn, and its predictions.
 
-Drawn in twice the pixels and reduced, so that thin lines are smooth.
+The panels are drawn with twice the pixels and reduced, so that thin lines are smooth.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Entry = tuple[str, Colour | None]
 
 
 class DrawnObject(Protocol):
-    """What is drawn of a LearnedObject."""
+    """The part of a LearnedObject that is drawn."""
 
     @property
     def name(self) -> str: ...
@@ -49,7 +49,7 @@ class DrawnObject(Protocol):
 
 
 class DrawnTargets(Protocol):
-    """What is drawn of ExplainedTargets."""
+    """The part of ExplainedTargets that is drawn."""
 
     @property
     def image(self) -> NDArray[np.uint8]: ...
@@ -72,18 +72,18 @@ class DrawnTargets(Protocol):
     @property
     def noun(self) -> str: ...
     def counts(self) -> dict[str, int]:
-        """How many predictors learn, do not count, and are background."""
+        """Returns the numbers of predictors that learn an object, do not count, and are background."""
 
     def sentence(self, number: int) -> str:
-        """Who learns an object."""
+        """Says which predictors learn an object."""
 
     def title(self) -> str:
-        """What stands over all panels."""
+        """Returns the title over all panels."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """A picture in its final size, with what stands over and under it."""
+    """A picture in its final size, with its title and the lines under it."""
 
     title: str
     picture: Image.Image
@@ -91,7 +91,7 @@ class _Panel:
 
 
 class _Canvas:
-    """The washed photograph in finer pixels; boxes come in network pixels, lines in pixels of the final picture."""
+    """A pale photograph in finer pixels. Boxes come in network pixels, line widths in pixels of the final picture."""
 
     def __init__(self, value: DrawnTargets, wash: float = WASH) -> None:
         photo = Image.fromarray(np.ascontiguousarray(value.image.transpose(1, 2, 0)))
@@ -102,16 +102,16 @@ class _Canvas:
         self.scale = np.asarray([fine.width / width, fine.height / height] * 2)
 
     def layer(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        """An empty sheet over the picture."""
+        """Makes an empty, transparent sheet of the picture's size."""
         sheet = Image.new("RGBA", self.picture.size, (0, 0, 0, 0))
         return sheet, ImageDraw.Draw(sheet)
 
     def lay(self, sheet: Image.Image) -> None:
-        """Puts a sheet onto the picture."""
+        """Pastes a sheet onto the picture."""
         self.picture.paste(sheet, (0, 0), sheet)
 
     def boxes(self, boxes: NDArray[np.floating], colour: Colour, *, line: float, alpha: int) -> None:
-        """Outlines [N,4] in one colour, each seen through the others."""
+        """Draws the outlines of boxes [N,4] in one colour, half transparent."""
         sheet, draw = self.layer()
         for x1, y1, x2, y2 in boxes * self.scale:
             corners = (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
@@ -119,14 +119,14 @@ class _Canvas:
         self.lay(sheet)
 
     def fill(self, boxes: NDArray[np.floating], colour: Colour, alpha: int) -> None:
-        """Tints [N,4]."""
+        """Fills boxes [N,4] with a transparent colour."""
         sheet, draw = self.layer()
         for box in boxes * self.scale:
             draw.rectangle(tuple(box), fill=(*colour, alpha))
         self.lay(sheet)
 
     def dots(self, points: NDArray[np.floating], colour: Colour, radius: float) -> None:
-        """Dots at [N,2] x, y."""
+        """Draws dots at points [N,2] (x, y)."""
         sheet, draw = self.layer()
         r = radius * FINER
         for x, y in points * self.scale[:2]:
@@ -136,7 +136,7 @@ class _Canvas:
     def named(
         self, boxes: NDArray[np.floating], texts: Sequence[str], colours: Sequence[Colour], line: int = 2
     ) -> None:
-        """Bold outlines [N,4] with a text at each, the first on top."""
+        """Draws bold outlines of boxes [N,4] with a text at each, the first box on top."""
         scaled = boxes * self.scale
         draw = ImageDraw.Draw(self.picture)
         for box, colour in reversed(list(zip(scaled, colours, strict=True))):
@@ -144,12 +144,12 @@ class _Canvas:
         draw_tags(self.picture, scaled, texts, colours)
 
     def panel(self, title: str, lines: Sequence[Entry]) -> _Panel:
-        """The panel, in its final size."""
+        """Makes the panel, in its final size."""
         return _Panel(title, self.picture.resize(self.size, Image.Resampling.LANCZOS), tuple(lines))
 
 
 def draw_targets(value: DrawnTargets) -> Image.Image:
-    """The panels that there is something to show in, two in a row, or three in one."""
+    """Draws the panels that have content, in rows of two; three panels make one row."""
     panels = [_grids(value), _predictors(value)]
     if value.objects is not None:
         panels.append(_learned(value))
@@ -160,14 +160,14 @@ def draw_targets(value: DrawnTargets) -> Image.Image:
 
 
 def _cell(value: DrawnTargets, grid: int, row: int, column: int) -> list[float]:
-    """xyxy of a cell in network pixels."""
+    """Returns the box (xyxy) of a cell in network pixels."""
     top, left = value.predictors.corner(grid)
     height, width = value.predictors.grids[grid].step
     return [left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height]
 
 
 def _centres(value: DrawnTargets) -> list[tuple[float, float]]:
-    """x, y of the objects' centres."""
+    """Returns the centres (x, y) of the objects."""
     return [((o.box[0] + o.box[2]) / 2, (o.box[1] + o.box[3]) / 2) for o in value.objects or ()]
 
 
@@ -246,14 +246,17 @@ def _predictors(value: DrawnTargets) -> _Panel:
 
 
 def _range(values: Sequence[float]) -> str:
-    """The smallest and the largest area, from their square roots."""
+    """Writes the smallest and the largest area; ``values`` are their square roots."""
     low, high = round(min(values)), round(max(values))
     return f"{low} x {low}" + (f" to {high} x {high}" if high > low else "")
 
 
 def _shown_cells(value: DrawnTargets) -> list[list[tuple[int, int]]]:
-    """For each grid the cell (row, column) of its best fitting predictor of those that learn; else that of an object's,
-    or the image's, centre. Of a network whose predictors have no shape, for each object its cell."""
+    """Chooses the cells (row, column) of each grid whose predictors are shown.
+
+    It is the cell of the best fitting predictor that learns an object, or else the cell of an object's centre, or that
+    of the image's centre. Where predictors have no shape, the cells of all objects are shown.
+    """
     predictors = value.predictors
     centres = _centres(value) or [(value.size[1] / 2, value.size[0] / 2)]
     if predictors.compared == "answer":
@@ -329,7 +332,7 @@ def _kept(value: DrawnTargets) -> _Panel:
 
 
 def _sheet(title: str, panels: Sequence[_Panel], columns: int) -> Image.Image:
-    """The panels in rows on paper, a title over all."""
+    """Puts the panels in rows onto one picture, under a title."""
     panels = [_Panel(p.title, p.picture, _wrapped(p.lines, p.picture.width)) for p in panels]
     width = max(panel.picture.width for panel in panels)
     row_height = round(1.5 * TEXT)
@@ -362,7 +365,7 @@ def _sheet(title: str, panels: Sequence[_Panel], columns: int) -> Image.Image:
 
 
 def _wrapped(lines: Sequence[Entry], width: int) -> tuple[Entry, ...]:
-    """The lines, broken between words where they are wider than a panel; what follows has no mark."""
+    """Breaks lines that are wider than a panel between words; only the first part keeps its mark."""
     found: list[Entry] = []
     for text, colour in lines:
         room = width - (18 if colour is not None else 0)

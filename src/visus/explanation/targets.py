@@ -1,9 +1,8 @@
-"""What a detector's predictors have to do with the objects of an image.
+"""Explains which predictors of a detector learn which objects of an image.
 
-Every one-stage detector lays a grid (or several) over the image and has a few predictors in each cell. A rule of its
-own says which of them learn an object, which are told that they see none, and which are left alone; of their answers
-the sure ones compete, and suppression keeps some. All of this is asked of the network's own codec, which trains with
-it and answers with it.
+A one-stage detector lays one or more grids over the image, with a few predictors in each cell. A rule of the detector
+says which predictors learn an object, which learn that there is none, and which do not count. Of the predicted boxes,
+non-maximum suppression keeps the best. All of this comes from the network's own codec, which also trains the network.
 
 Letters: A predictors, G objects, H x W pixels of the network's input.
 """
@@ -34,25 +33,23 @@ if TYPE_CHECKING:
     from visus.tasks.detection import DetectorOutputs
 
 COVERED = 0.5
-"""An object that no default box or anchor overlaps by this much is said to be covered badly."""
+"""An object is called badly covered if no default box or anchor has an IoU of this much with it."""
 
 PICTURE = 560
-"""The longer side of the picture that is drawn on, in pixels, where the file has as many."""
+"""The longer side of the drawn picture, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedObject:
-    """An object of the truth, and the predictors that learn it.
-
-    Of the truth's objects those are left out that have no area in the network's input.
+    """A target object, and the predictors that learn it. Objects without area in the network's input are left out.
 
     Args:
-        name: of its class.
+        name: the name of its class.
         box: [4] xyxy in network pixels.
-        ignored: it is not to be learned.
-        predictors: [M] int64: the numbers of those that learn it.
-        best: the number of the predictor that fits it best, whoever that one learns.
-        overlap: how well that one fits: the intersection over union of the object with the predictor's box (SSD,
+        ignored: whether the object does not count.
+        predictors: [M] int64: the numbers of the predictors that learn it.
+        best: the number of the predictor that fits it best, whichever object that predictor learns.
+        overlap: how well this predictor fits: the intersection over union of the object with the predictor's box (SSD,
             RetinaNet), of their shapes alone (YOLO v2 and v3), or of the object with what the predictor answers (YOLO).
     """
 
@@ -66,19 +63,19 @@ class LearnedObject:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplainedTargets:
-    """A detector's grids, predictors and answers on one image; prints, and draws itself as four panels.
+    """A detector's grids, predictors and predictions on one image; prints as text, and draws four panels.
 
     Args:
-        model: what the network is called.
-        image: [3,h,w] uint8: the file as it lies in the network's input, in more or fewer pixels than that has.
+        model: the name of the network.
+        image: [3,h,w] uint8: the file as it lies in the network's input, perhaps in another resolution.
         size: (height, width) of the network's input, to whose pixels all boxes refer.
         predictors: where they are; on the CPU.
-        boxes: [A,4] float32 xyxy: what each of them answers.
-        objects: of the truth; None: no truth was given.
+        boxes: [A,4] float32 xyxy: the box that each predictor predicts.
+        objects: the target objects; None: there were no targets.
         matches: [A] int64: the number of the object that each learns, -1 (background) or -2 (does not count); or None.
-        candidates: answers whose score is at least ``score``, before suppression; None: the network learned nothing.
-        kept: those that suppression leaves.
-        score: what an answer must have to be shown.
+        candidates: predictions of at least ``score`` before suppression; None: the network is not trained.
+        kept: the predictions that suppression keeps.
+        score: the lowest score of predictions that are shown.
     """
 
     model: str
@@ -94,18 +91,18 @@ class ExplainedTargets:
 
     @property
     def noun(self) -> str:
-        """What the network's predictors are called: "default boxes", "anchors" or "boxes"."""
+        """The word for the network's predictors: "default boxes", "anchors" or "boxes"."""
         return "boxes" if self.predictors.name == "cells" else self.predictors.name
 
     def counts(self) -> dict[str, int]:
-        """How many predictors learn an object, do not count, and are background; empty without truth."""
+        """Returns how many predictors learn an object, do not count, or are background; {} without targets."""
         if self.matches is None:
             return {}
         learn, neutral = int((self.matches >= 0).sum()), int((self.matches == NEUTRAL).sum())
         return {"learn": learn, "neutral": neutral, "background": len(self.matches) - learn - neutral}
 
     def sentence(self, number: int) -> str:
-        """Who learns an object, in words."""
+        """Says in words which predictors learn an object."""
         own = (self.objects or ())[number]
         best = {"box": "the best", "shape": "the best shape", "answer": "the best answer"}[self.predictors.compared]
         fit = f"{best} overlaps it by {percent(own.overlap)}"
@@ -121,7 +118,7 @@ class ExplainedTargets:
         return f"{own.name}: learned by none, for {why}; {fit}"
 
     def title(self) -> str:
-        """The model, and how many predictors it has."""
+        """Returns the model's name and its number of predictors, in words."""
         grids = self.predictors.grids
         where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else f"{len(grids)} maps"
         height, width = self.size
@@ -151,13 +148,13 @@ class ExplainedTargets:
         return "\n".join(lines)
 
     def draw(self) -> Image.Image:
-        """The panels: grids, predictors of one cell of each, who learns what (with truth), answers (if trained)."""
+        """Draws the panels: grids, predictors of a cell, learned objects (with targets), predictions (if trained)."""
         from visus.explanation.target_drawing import draw_targets
 
         return draw_targets(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; boxes in network pixels."""
+        """Returns plain values for JSON; boxes in network pixels."""
         values: dict[str, Any] = {
             "model": self.model,
             "size": list(self.size),
@@ -198,21 +195,21 @@ def explain_targets(
     answers: bool = True,
     fill: int = 0,
 ) -> ExplainedTargets:
-    """What the predictors of a detector learn of one image, and what they answer.
+    """Finds which objects of one image the predictors of a detector learn, and what they predict.
 
     Args:
-        network: on the batch's device; in any mode, looked at as in eval mode.
+        network: on the batch's device; in any mode, it is run in eval mode.
         batch: of one normalised image [1,C,H,W]; its targets a list of one Detections in network pixels, or None.
         pixels: [3,h,w] uint8: the file.
         classes: the names of the network's classes; None: their numbers.
-        model: what the network is called.
-        score: answers below it are not shown.
-        answers: whether the network has learned anything that could be shown.
-        fill: grey, 0..255, of pixels where the network sees none of the file.
+        model: the name of the network.
+        score: predictions below it are not shown.
+        answers: whether the network is trained, so that its predictions are shown.
+        fill: the grey value, 0..255, of the pixels outside the file.
 
     Raises:
         ShapeError: if the network has another number of classes.
-        TaskMismatchError: if the network is no detector of this kind.
+        TaskMismatchError: if the network is not a detector of this kind.
     """
     codec = require_anchored(network, model)
     with torch.inference_mode(), in_eval_mode(network):
@@ -254,16 +251,16 @@ def explain_targets(
 
 
 def require_anchored(network: nn.Module, model: str) -> AnchoredCodec:
-    """The codec of a detector with predictors in a grid.
+    """Returns the codec of a detector whose predictors lie in grids.
 
     Raises:
-        TaskMismatchError: if the network has none.
+        TaskMismatchError: if the network has no such codec.
     """
     codec = getattr(network, "codec", None)
     if isinstance(codec, AnchoredCodec):
         return codec
     raise TaskMismatchError(
-        f"{model} has no predictors that learn objects",
+        f"{model} is not a detector with anchors or default boxes",
         expected="a detector: ssd, retinanet or a yolo",
         got=type(network).__name__,
         remedy="visus models --task detection lists the detectors",
@@ -271,7 +268,7 @@ def require_anchored(network: nn.Module, model: str) -> AnchoredCodec:
 
 
 def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArray[np.uint8]:
-    """The file [3,h,w] as it lies in the network's input, [3,h',w'] of that shape with ``PICTURE`` pixels at most."""
+    """Draws the file [3,h,w] as it lies in the network's input, [3,h',w'] with a longer side of ``PICTURE``."""
     height, width = placement.network_size
     factor = PICTURE / max(height, width)
     sheet = Image.new("RGB", (round(width * factor), round(height * factor)), (fill,) * 3)
@@ -285,7 +282,7 @@ def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArr
 
 
 def _solid(truth: Detections) -> Detections:
-    """The objects that have an area in the network's input; the others are never learned."""
+    """Returns the objects with an area in the network's input; the others are never learned."""
     return truth.select(np.flatnonzero((truth.boxes[:, 2:] > truth.boxes[:, :2]).all(axis=1)))
 
 
@@ -311,7 +308,7 @@ def _objects(
 
 
 def _compared(box: Tensor, predictors: PredictionGrid, answered: Tensor) -> tuple[Tensor, Tensor]:
-    """The predictors [M] that may learn an object [1,4], and how well each fits it [M]."""
+    """Returns the predictors [M] that may learn an object [1,4], and how well each fits it [M]."""
     if predictors.compared == "box":
         return torch.arange(len(predictors.boxes)), box_iou(predictors.boxes, box)[:, 0]
     x, y = ((box[0, :2] + box[0, 2:]) / 2).tolist()

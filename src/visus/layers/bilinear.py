@@ -1,4 +1,4 @@
-"""Transposed convolutions that begin, or stay, as bilinear interpolation.
+"""Transposed convolutions whose first (or fixed) weights interpolate bilinearly.
 
 Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation, CVPR 2015, section 3.3.
 """
@@ -12,7 +12,7 @@ from visus.errors import UsageError
 
 
 def bilinear_kernel(size: int) -> Tensor:
-    """[size, size]: the weights with which one value reaches its neighbours when a map is interpolated.
+    """The kernel [size,size] of bilinear interpolation.
 
     With the factor f = (size + 1) // 2, w(i, j) = (1 - |i - c| / f) (1 - |j - c| / f), c being the kernel's centre.
 
@@ -23,7 +23,7 @@ def bilinear_kernel(size: int) -> Tensor:
         UsageError: for a size below 1.
     """
     if size < 1:
-        raise UsageError("a kernel needs a side", expected="1 or more", got=str(size))
+        raise UsageError("the kernel is too small", expected="1 or more", got=str(size))
     factor = (size + 1) // 2
     centre = factor - 1 if size % 2 else factor - 0.5
     line = 1 - (torch.arange(size) - centre).abs() / factor  # [size]
@@ -31,7 +31,7 @@ def bilinear_kernel(size: int) -> Tensor:
 
 
 class BilinearUpsampling(nn.ConvTranspose2d):
-    """A transposed convolution, without bias, whose first weights interpolate every channel by itself.
+    """A transposed convolution without bias, whose first weights interpolate each channel separately.
 
     [N,C,H,W] -> [N,C,(H-1)*factor+size-2*padding,(W-1)*factor+size-2*padding].
 
@@ -53,7 +53,7 @@ class BilinearUpsampling(nn.ConvTranspose2d):
         self.weight.requires_grad_(learns)
 
     def reset_parameters(self) -> None:
-        """Bilinear interpolation."""
+        """Sets the weights to bilinear interpolation."""
         kernel = bilinear_kernel(self.kernel_size[0]).to(self.weight)
         with torch.no_grad():
             self.weight.zero_()

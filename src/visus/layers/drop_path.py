@@ -1,4 +1,4 @@
-"""Paths that are left out of a training step now and then."""
+"""Drops paths of a network at random in training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """In training, an image's whole map is zero with probability ``rate``, and else divided by 1 - rate.
+    """In training, sets an image's whole map to zero with probability ``rate``, and else divides it by 1 - rate.
 
     [N,C,H,W] -> [N,C,H,W], with the same expectation; in eval mode the identity. Each image draws by itself. It is the
     "drop connect" of EfficientNet's released code and the drop-path of NASNet's.
@@ -47,7 +47,7 @@ class ScheduledDropPath(DropPath):
 
 
 class SurvivalGate(nn.Module):
-    """The factor of a block that takes part in a training step with probability ``survival``.
+    """The random factor of a block that a training step keeps with probability ``survival``.
 
     In training 1 or 0, drawn anew for each batch from torch's generator of the CPU; in eval mode ``survival``, the
     expectation. Huang et al. 2016, equations 2 and 5.

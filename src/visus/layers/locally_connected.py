@@ -1,4 +1,4 @@
-"""Convolution whose kernel is another one at every place."""
+"""A convolution with a separate kernel at every pixel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from visus.errors import ShapeError
 
 
 class LocallyConnected(nn.Module):
-    """[N,C,H,W] -> [N,D,H,W]: k x k windows, padded with zeros, each seen through weights of its own.
+    """[N,C,H,W] -> [N,D,H,W]: k x k windows, padded with zeros, each with its own weights.
 
     Args:
         in_channels: C.
@@ -33,7 +33,7 @@ class LocallyConnected(nn.Module):
         height, width = x.shape[2:]
         if (height, width) != self.size:
             raise ShapeError(
-                "locally connected weights belong to places of a map",
+                "a locally connected layer takes maps of one size",
                 expected=f"a map of {self.size[0]}x{self.size[1]}",
                 got=f"{height}x{width}",
                 remedy="use images of the size that the network was built for",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Maxout(nn.Module):
-    """The largest of each unit's pieces. [N,C*k,...] -> [N,C,...].
+    """The maximum of each unit's pieces. [N,C*k,...] -> [N,C,...].
 
     Goodfellow et al. 2013, section 3: h_i = max over j of z_ij. The k pieces of a unit are neighbours among the
     channels.
@@ -28,7 +28,7 @@ class Maxout(nn.Module):
 
 
 class UntiedBias(nn.Module):
-    """A bias of its own for each channel and place. [N,C,H,W] -> [N,C,H,W].
+    """Adds a separate bias for each channel and pixel. [N,C,H,W] -> [N,C,H,W].
 
     Args:
         channels: C.
@@ -45,7 +45,7 @@ class UntiedBias(nn.Module):
 
 
 class UnscaledDropout(nn.Module):
-    """Sets a share of the values to 0 in training, and leaves the others as they are. Any shape.
+    """In training, sets a share of the values to 0 and does not scale the others. Any shape.
 
     What follows then sees a smaller signal in training than afterwards. The maxout networks drop their inputs so.
 

@@ -8,7 +8,7 @@ from torch import nn
 
 
 class MlpConv(nn.Sequential):
-    """A small perceptron that slides over the maps: a convolution, then two of 1x1 pixels, each with ReLU.
+    """A convolution, then two 1x1 convolutions, each with ReLU: a small perceptron that slides over the maps.
 
     [N,C,H,W] -> [N,widths[2],h,w], as the first convolution leaves h and w. Lin, Chen, Yan 2014, eq. 2 and figure 2;
     the 1x1 convolutions are its "cascaded cross channel parametric pooling" (cccp).

@@ -1,4 +1,4 @@
-"""A convolution whose output maps see only some of the input maps."""
+"""A convolution whose output maps each use only some of the input maps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PartialConv2d(nn.Module):
         for output, inputs in enumerate(connections):
             if not inputs or not all(0 <= i < in_channels for i in inputs):
                 raise ShapeError(
-                    f"output map {output} of a partial convolution cannot see these input maps",
+                    f"output map {output} of a partial convolution has an invalid list of input maps",
                     expected=f"some of 0..{in_channels - 1}",
                     got=str(list(inputs)),
                 )
@@ -49,7 +49,7 @@ class PartialConv2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self, gain: float = 1.0, power: float = 0.5) -> None:
-        """Uniform in +-gain / fan_in**power, the fan-in being that of each output map."""
+        """Draws weights uniform in +-gain / fan_in**power, with the fan-in of each output map."""
         with torch.no_grad():
             kernels = torch.split(self.weight, self._lengths)
             for kernel, bias, fan_in in zip(kernels, self.bias, self.fan_in, strict=True):

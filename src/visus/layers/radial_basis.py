@@ -24,7 +24,9 @@ class EuclideanRBF(nn.Module):
     def __init__(self, centres: Tensor) -> None:
         super().__init__()
         if centres.ndim != 2:
-            raise ShapeError("the centres of RBF units", expected="[K,D]", got=str(list(centres.shape)))
+            raise ShapeError(
+                "the centres of RBF units have the wrong shape", expected="[K,D]", got=str(list(centres.shape))
+            )
         self.register_buffer("centres", centres)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from visus.errors import UsageError
 
 
 class ResponseNormalization(nn.Module):
-    """Divides each value by a power of what the neighbouring maps hold at the same place.
+    """Divides each value by a power of the sum of squares of the neighbouring maps at the same pixel.
 
     [N,C,H,W] -> [N,C,H,W]: b_i = a_i / (k + alpha * sum of a_j^2)^beta, the sum over the ``size`` maps around map i;
     at the first and the last map over those that there are. No trainable value. Krizhevsky et al. 2012, sec. 3.3.
@@ -27,7 +27,7 @@ class ResponseNormalization(nn.Module):
     def __init__(self, size: int = 5, *, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> None:
         super().__init__()
         if size < 1 or size % 2 == 0:
-            raise UsageError("maps on both sides of one", expected="an odd number", got=str(size))
+            raise UsageError("the number of normalised maps is even", expected="an odd number", got=str(size))
         self.size = size
         self.k = k
         self.alpha = alpha

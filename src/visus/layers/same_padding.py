@@ -1,4 +1,4 @@
-"""TensorFlow's SAME padding: the output has ceil(size / stride) places, and an odd rest is padded right and below."""
+"""TensorFlow's SAME padding: outputs of ceil(size / stride) pixels; an odd rest is padded right and below."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SameMaxPool2d(nn.MaxPool2d):
 
 
 class SameAvgPool2d(nn.AvgPool2d):
-    """An average pooling with TensorFlow's SAME padding, over the pixels that there are.
+    """An average pooling with TensorFlow's SAME padding, which leaves the padded pixels out of the mean.
 
     [N,C,H,W] -> [N,C,ceil(H/s),ceil(W/s)].
     """
@@ -68,11 +68,11 @@ class SameAvgPool2d(nn.AvgPool2d):
 
 
 def both_paddings(x: Tensor, kernel: int, stride: int) -> tuple[int, int, int, int]:
-    """(left, right, top, bottom) of a map [N,C,H,W]."""
+    """The padding (left, right, top, bottom) of a map [N,C,H,W]."""
     return *same_padding(x.shape[-1], kernel, stride), *same_padding(x.shape[-2], kernel, stride)
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """(before, after): the zeros that TensorFlow adds along one side of ``size`` pixels."""
+    """The numbers of zeros (before, after) that TensorFlow adds to a side of ``size`` pixels."""
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling: maps of any size become a vector of one length."""
+"""Spatial pyramid pooling: turns maps of any size into vectors of one length."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class SpatialPyramidPooling(nn.Module):
-    """The largest value in each bin of grids of n x n bins. [N,C,H,W] -> [N, C * sum of n^2].
+    """The maximum in each bin of grids of n x n bins. [N,C,H,W] -> [N, C * sum of n^2].
 
     He, Zhang, Ren, Sun: Spatial pyramid pooling in deep convolutional networks for visual recognition, ECCV 2014: bin
     (i, j) of level n reaches from floor((i - 1) / n * H) to ceil(i / n * H), and in the other direction likewise. The

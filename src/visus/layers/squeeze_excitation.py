@@ -1,4 +1,4 @@
-"""Squeeze and excitation: a gate for each channel that the whole map decides."""
+"""Squeeze and excitation: each channel is scaled by a gate computed from the whole map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class SqueezeExcitation(nn.Module):
-    """Every channel times a number in (0, 1) that a small network draws from the means of all. [N,C,H,W] -> the same.
+    """Multiplies each channel by a gate in (0, 1), computed from the means of all channels. [N,C,H,W] -> the same.
 
     Hu, Shen, Sun 2018, eq. 2 to 4 and figure 3: mean, dense layer to S values, ReLU, dense layer to C values, sigmoid.
     Both dense layers have biases; they are written as 1x1 convolutions, as in the authors' Caffe models.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TrainedSubsampling(nn.Module):
-    """The sum of each k x k neighbourhood times a trained coefficient plus a trained bias, both one a channel.
+    """Sums each k x k window, multiplies by a trained coefficient and adds a trained bias, one of each a channel.
 
     [N,C,H,W] -> [N,C,H/k,W/k]; rows and columns that fill no neighbourhood are left out. 2C trainable values.
     LeCun et al. 1998, sec. II-B, layers S2 and S4 (the squashing function follows outside).

@@ -1,4 +1,4 @@
-"""Unpooling: values go back to where max pooling had found the largest.
+"""Unpooling: puts values back at the positions of the maxima of an earlier max pooling.
 
 Noh, Hong, Han: Learning deconvolution network for semantic segmentation, ICCV 2015, section 3.2.1 and figure 3; the
 switches are those of Zeiler and Fergus 2014, section 2.1.
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def switches(x: Tensor) -> Tensor:
-    """The place y * W + x of the largest value of each 2x2 window: [N,C,H,W] -> [N,C,H/2,W/2] int64."""
+    """The index y * W + x of the maximum of each 2x2 window: [N,C,H,W] -> [N,C,H/2,W/2] int64."""
     return F.max_pool2d(x, 2, return_indices=True)[1]
 
 

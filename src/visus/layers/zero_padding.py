@@ -1,4 +1,4 @@
-"""The shortcut without weights between maps of different sizes."""
+"""A shortcut without weights between maps of different sizes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Zeros = Literal["after", "around"]
 
 
 class ZeroPaddedIdentity(nn.Module):
-    """Every s-th pixel of each map, and maps of zeros for the channels that are missing; no weights.
+    """Takes every s-th pixel of each map, and adds maps of zeros for the missing channels; no weights.
 
     [N,C,H,W] -> [N,D,H/s,W/s], sides rounded up. He et al. 2016, section 3.3, option A.
 

@@ -49,7 +49,7 @@ def build(
     least_classes = 1 if card.classes else 0  # a network that names nothing is built for no class
     for what, number, least in (("classes", classes, least_classes), ("input channels", in_channels, 1)):
         if number < least:
-            raise TaskMismatchError(f"a network needs {what}", expected=f"{least} or more", got=str(number))
+            raise TaskMismatchError(f"the number of {what} is too small", expected=f"{least} or more", got=str(number))
     builder = load_builder(card)
     arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:

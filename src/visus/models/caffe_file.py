@@ -1,4 +1,4 @@
-"""Caffe's ``.caffemodel`` files: the learned arrays of every layer, by its name.
+"""Reads Caffe's ``.caffemodel`` files: the learned arrays of every layer, by name.
 
 Such a file is one protobuf message, NetParameter. Of its many fields four levels are needed here, with the numbers of
 Caffe's caffe.proto: a net's layers (100; 2 in files from before 2015), a layer's name (1; 4) and blobs (7; 6), a
@@ -26,11 +26,11 @@ _LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
 
 
 class _Damaged(Exception):
-    """The bytes are no protobuf message."""
+    """The bytes are not a protobuf message."""
 
 
 def read_caffe(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a file under "layer.number": "conv1_1.0" is usually a kernel, "conv1_1.1" its biases.
+    """Reads the arrays of a file by "layer.number": "conv1_1.0" is usually a kernel, "conv1_1.1" its biases.
 
     Args:
         path: the file.
@@ -49,16 +49,16 @@ def read_caffe(path: Path) -> dict[str, NDArray[np.float32]]:
                 arrays.update(_layer(_message(layer), *_LAYERS[field]))
     except (_Damaged, ValueError) as error:
         raise WeightsError(
-            f"{path.name} is no whole Caffe file",
+            f"{path.name} is not a complete Caffe file",
             expected="a NetParameter message, as Caffe writes it",
             got=f"{len(content):,} bytes: {error}",
             remedy="download the file again: it is truncated, or not a .caffemodel",
         ) from None
     if not arrays:
         raise WeightsError(
-            f"{path.name} holds no network's weights",
+            f"{path.name} does not hold the weights of a network",
             expected="a NetParameter message with learned layers",
-            got=f"{len(content):,} bytes without any",
+            got=f"{len(content):,} bytes without learned layers",
             remedy="take the .caffemodel, not a solver's state or a mean",
         )
     return arrays
@@ -75,7 +75,7 @@ def _layer(content: memoryview, name_field: int, blob_field: int) -> dict[str, N
 
 
 def _blob(content: memoryview) -> NDArray[np.float32]:
-    """The array of a BlobProto, a view of the file's bytes where they are float32."""
+    """The array of a BlobProto; a view of the file's bytes if these are float32."""
     shape: list[int] | None = None
     legacy = dict.fromkeys(_LEGACY_SHAPE, 0)
     chunks: list[NDArray[np.float32]] = []
@@ -137,7 +137,7 @@ def _fields(content: memoryview) -> Iterator[tuple[int, Part]]:
 
 
 def _varint(content: memoryview, place: int) -> tuple[int, int]:
-    """An integer of seven bits a byte, and the place behind it."""
+    """Reads an integer of seven bits a byte; returns it and the offset after it."""
     number = 0
     for shift in range(0, 70, 7):
         if place >= len(content):

@@ -1,4 +1,4 @@
-"""What is known of one edition of a model, as data that loads no torch."""
+"""Facts about one edition of a model, as data that loads no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Part = Literal["network", "backbone"]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """How the values of a weights file become a network's.
+    """Converts the values of a weights file to those of a network.
 
     Args:
         convert: "package.module:function" from the file's values by name to a state under our names; it raises
@@ -64,7 +64,7 @@ class WeightsFile:
 
     @property
     def conversion(self) -> Conversion:
-        """How the file's values become the network's."""
+        """The conversion from the file's values to the network's."""
         suffix = PurePath(self.name).suffix
         return Conversion(self.convert, self.part, self.is_partial, suffix if suffix in ARRAY_FILES else "")
 
@@ -130,7 +130,7 @@ class Card:
         return f"{self.name}@{self.edition}"
 
     def to_dict(self) -> dict[str, Any]:
-        """What a list of models says of it: plain values, ready for JSON."""
+        """The entry in a list of models: plain values, ready for JSON."""
         return {
             "name": self.name,
             "edition": self.edition,

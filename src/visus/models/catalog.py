@@ -1,4 +1,4 @@
-"""Every model that visus knows, by name: its own, and those of installed packages. Loads no torch.
+"""All models by name: those of visus and those of installed packages. Loads no torch.
 
 Names: "resnet50" (the default edition), "resnet50@torchvision", and compositions such as "ssd+mobilenet_v2@tf".
 """
@@ -27,7 +27,7 @@ CARDS: tuple[Card, ...] = (
 
 
 def all_cards() -> tuple[Card, ...]:
-    """visus's own models, then those of other installed packages.
+    """The cards of visus's models, then those of other installed packages.
 
     Raises:
         ExtensionError: if an installed package's models cannot be loaded.
@@ -36,7 +36,7 @@ def all_cards() -> tuple[Card, ...]:
 
 
 def find(name: str, *, pretrained: bool = False) -> Card:
-    """The card of a model.
+    """Finds the card of a model.
 
     Args:
         name: "model", "model@edition", "model+backbone" or "model+backbone@edition".
@@ -66,7 +66,7 @@ def backbone_edition(card: Card) -> Card:
 
 
 def compose(card: Card, backbone: Card) -> Card:
-    """The card of a model on another backbone.
+    """Makes the card of a model on another backbone.
 
     Raises:
         UnknownModelError: if ``card`` is no model that takes a backbone, or ``backbone`` is none that can be one.
@@ -74,7 +74,7 @@ def compose(card: Card, backbone: Card) -> Card:
     if not card.takes_backbone:
         raise UnknownModelError(
             f"{card.full_name} takes no backbone",
-            expected="a model that stands on one: "
+            expected="a model with a backbone: "
             + ", ".join(dict.fromkeys(other.name for other in all_cards() if other.takes_backbone)),
             got=f"{card.name}+{backbone.name}",
             remedy="name the model without a backbone",

@@ -1,4 +1,4 @@
-"""Base classes of codecs that need one forward pass only: what a network's own codec has to say beyond that."""
+"""Base classes of codecs that need only one forward pass."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from visus.structures import Batch, Label
 
 
 class OnePassCodec(ABC):
-    """Reads and writes the raw outputs of one forward pass; encode and decode are inverses of one another."""
+    """Encodes targets and decodes the raw outputs of one forward pass; decode is the inverse of encode."""
 
     @abstractmethod
     def encode(self, targets: Any, device: torch.device) -> Any:
-        """A batch's targets as what :meth:`terms` compares the outputs with."""
+        """Encodes a batch's targets in the form that :meth:`terms` compares with the outputs."""
 
     @abstractmethod
     def terms(self, outputs: Any, encoded: Any) -> dict[str, Tensor]:
@@ -24,10 +24,10 @@ class OnePassCodec(ABC):
 
     @abstractmethod
     def decode(self, outputs: Any) -> Any:
-        """Answers in network pixels, one value an image; their classes are named by their numbers."""
+        """Decodes outputs to one value an image, in network pixels; class names are numbers."""
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The terms of a batch whose images are normalised."""
+        """The loss terms of a batch of normalised images."""
         return self.terms(network(batch.images), self.encode(batch.targets, batch.images.device))
 
     def answers(self, network: nn.Module, batch: Batch) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Networks to look at and not to use, built without drawing random weights, which takes seconds for large ones."""
+"""Builds networks without values, for inspection: drawing random weights takes seconds for large networks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_on_meta(
     backbone: str | None = None,
     options: Mapping[str, Any] = _NONE,
 ) -> nn.Module:
-    """As :func:`~visus.models.building.build`, but large tensors stand on the meta device, without values.
+    """Builds a network as :func:`~visus.models.building.build` does, but with large tensors on the meta device.
 
     The whole network cannot be put there by ``torch.device("meta")``: its first random number would import a compiler.
     """
@@ -34,7 +34,7 @@ def build_on_meta(
 
 
 class _Blank(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Makes large empty tensors on the meta device, and leaves them alone."""
+    """Creates large empty tensors on the meta device, and skips filling them."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -1,4 +1,4 @@
-"""What every network offers, and what a network with outputs of its own kind adds.
+"""The protocols of networks, backbones and codecs.
 
 Shapes: N images, C channels, H x W pixels, K classes.
 """
@@ -19,7 +19,7 @@ from visus.structures import Batch, Detections
 
 
 class Output(NamedTuple):
-    """What a classifier with auxiliary heads answers, in train and in eval mode.
+    """The outputs of a classifier with auxiliary heads, in train and in eval mode.
 
     Such a network names its heads' modules in ``auxiliary_heads`` (a tuple of attribute names) and their shares of the
     loss in ``auxiliary_weights``. Its ``from_features`` gives no auxiliary logits, for they come from maps in between.
@@ -49,7 +49,7 @@ class Network(Protocol):
 
 @runtime_checkable
 class Backbone(Network, Protocol):
-    """A network with feature maps: other networks can stand on them, and Grad-CAM explains by them.
+    """A network with feature maps, which other networks and Grad-CAM use.
 
     ``network(images) == network.from_features(network.features(images), (H, W))`` in train and eval mode, but for the
     auxiliary logits of an :class:`Output`. ``channels`` gives the channels of each map by its stride.
@@ -84,7 +84,7 @@ class WarmStart(Protocol):
 
 
 class Codec(Protocol):
-    """Trains one network and reads its answers; a task finds it as ``network.codec``.
+    """Computes the loss of one network and decodes its outputs; a task finds it as ``network.codec``.
 
     It is given the network itself, so that it may run it several times, in parts, or word by word. Most need one pass:
     see :mod:`visus.models.codecs`. A network of plain logits has none, and its task brings one.

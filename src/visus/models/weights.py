@@ -1,4 +1,4 @@
-"""Weights from files into networks: published ones from a cache that fills itself, and a person's own.
+"""Loads weights from files into networks: published files and a user's own.
 
 Loading never runs code: safetensors, numpy arrays without pickles, or ``torch.load(weights_only=True)``; a published
 file is read only when its SHA-256 is the one on the card.
@@ -34,7 +34,7 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What was loaded into a network.
+    """The tensors that were loaded into a network.
 
     Args:
         source: the file.
@@ -68,7 +68,7 @@ def load_weights(
     prefix_backbone: bool = False,
     progress: Progress | None = None,
 ) -> LoadReport:
-    """Loads weights into a network, all but the head when the number of classes differs.
+    """Loads weights into a network; the head keeps random weights if the number of classes differs.
 
     A network that can begin with the weights of a smaller one (a VGG with those of configuration A) takes the smaller
     one's file too; the report then names the layers that were drawn at random.
@@ -117,7 +117,7 @@ def load_weights(
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """The values of a file by name, as tensors or arrays."""
+    """Reads the values of a file by name, as tensors or arrays."""
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}", remedy="check the path, or use --weights none")
     try:
@@ -136,13 +136,13 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _state_of(content: Any, path: Path) -> State:
-    """A state within what a ``.pth`` file holds: the state itself, or "state_dict" or "model" of a checkpoint."""
+    """Finds the state in a ``.pth`` file: the state itself, or "state_dict" or "model" of a checkpoint."""
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise WeightsError(
-            f"{path} holds no network's weights",
+            f"{path} does not hold the weights of a network",
             expected="tensors by name",
             got=type(content).__name__,
             remedy="save network.state_dict()",
@@ -160,7 +160,7 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
 
 
 def _converted(values: Mapping[str, Any], conversion: Conversion, path: Path) -> State:
-    """The values of a file as a state of ours."""
+    """Converts the values of a file to a state with the names of visus."""
     try:
         if not conversion.convert:
             return _as_state(values)
@@ -173,11 +173,11 @@ def _converted(values: Mapping[str, Any], conversion: Conversion, path: Path) ->
 
 
 def _as_state(values: Mapping[str, Any]) -> State:
-    """Tensors, or numpy arrays, under our names as tensors."""
+    """Converts numpy arrays to tensors; the names stay."""
     try:
         return {name: torch.as_tensor(value) for name, value in values.items()}
     except TypeError as error:
-        raise WeightsError("the arrays hold no numbers", expected="numbers by name", got=str(error)) from None
+        raise WeightsError("the arrays do not hold numbers", expected="numbers by name", got=str(error)) from None
 
 
 def _conversions(card: Card) -> tuple[Conversion, ...]:
@@ -254,7 +254,7 @@ def _apply(
         raise WeightsError(
             f"{path.name} holds the weights of another network",
             expected=f"the {len(own)} values of {type(target).__name__}",
-            got=f"{_some(missing)} missing, {_some(foreign)} that it has not",
+            got=f"{_some(missing)} missing, {_some(foreign)} unknown",
             remedy="choose a file of this network and edition, or use --weights none",
         )
     different = [name for name in state if state[name].shape != own[name].shape]
@@ -285,7 +285,7 @@ def _first_kernel(own: State) -> str:
 
 
 def _fitted_to_channels(kernel: Tensor, own: Tensor) -> Tensor | None:
-    """A first kernel [O,C,k,k] for another number of channels.
+    """Converts a first kernel [O,C,k,k] to another number of channels.
 
     To one channel it is summed, as if grey were fed to all; from one it is shared among all. Any other number takes
     the C kernels in turn and scales them by C over that number, so that the sum keeps its size.

@@ -1,1 +1,1 @@
-"""Geometry of boxes over torchvision.ops."""
+"""Operations on boxes: IoU, coding, anchors, matching, non-maximum suppression, merging."""

@@ -15,7 +15,7 @@ _LARGEST_LOG_RATIO = math.log(1000 / 16)
 
 @dataclass(frozen=True, slots=True)
 class BoxCoding:
-    """Offsets of a box G from a reference box P, as in R-CNN; SSD divides them by variances.
+    """Codes a box G as offsets from a reference box P, as in R-CNN; SSD divides the offsets by variances.
 
     ``tx = (Gx - Px) / Pw / v0, ty = (Gy - Py) / Ph / v1, tw = log(Gw / Pw) / v2, th = log(Gh / Ph) / v3`` with centres
     (x, y) and sides (w, h): Girshick et al. 2014, appendix C, equations 6 to 9; SSD (arXiv:1512.02325) equation 2.
@@ -27,7 +27,7 @@ class BoxCoding:
     variances: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
-        """boxes, references: [...,4] xyxy with sides > 0 -> offsets [...,4]."""
+        """Encodes boxes. boxes, references: [...,4] xyxy with sides > 0 -> offsets [...,4]."""
         box = box_convert(boxes, "xyxy", "cxcywh")
         reference = box_convert(references, "xyxy", "cxcywh")
         sides = reference[..., 2:]
@@ -36,7 +36,7 @@ class BoxCoding:
         return torch.cat([moves, ratios], dim=-1) / boxes.new_tensor(self.variances)
 
     def decode(self, offsets: Tensor, references: Tensor) -> Tensor:
-        """The inverse of :meth:`encode`. offsets, references (xyxy): [...,4] -> boxes [...,4] xyxy.
+        """Decodes offsets, the inverse of :meth:`encode`. offsets, references (xyxy): [...,4] -> boxes [...,4] xyxy.
 
         Sides are limited to 62.5 times the reference's.
         """

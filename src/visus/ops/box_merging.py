@@ -1,7 +1,7 @@
-"""Merges many boxes of one object into one: OverFeat's greedy merging, in numpy.
+"""Merges several boxes of one object into one: OverFeat's greedy merging, in numpy.
 
-Sermanet et al., OverFeat, ICLR 2014, arXiv:1312.6229, section 4.3: where suppression drops all boxes but the best,
-merging averages them, and what many windows agree on becomes surer than what one of them says.
+Sermanet et al., OverFeat, ICLR 2014, arXiv:1312.6229, section 4.3: non-maximum suppression keeps the best box and
+drops the others; merging averages them and adds their scores, so that a box of many windows gets a high score.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Merged(NamedTuple):
 
     Args:
         boxes: [M,4] float64 xyxy.
-        totals: [M] the sum of the scores of the boxes that each was merged from.
-        counts: [M] int64, how many they are.
+        totals: [M] the sum of the scores of the boxes that were merged into each.
+        counts: [M] int64, the number of these boxes.
     """
 
     boxes: NDArray[np.float64]
@@ -29,44 +29,43 @@ class Merged(NamedTuple):
 
 
 def merge_boxes(boxes: NDArray[np.floating], scores: NDArray[np.floating], *, limit: float = 0.5) -> Merged:
-    """Merges the best fitting pair of boxes again and again, until no pair has a misfit of ``limit`` or less.
+    """Merges the pair of boxes with the lowest misfit, again and again, while its misfit is at most ``limit``.
 
     Two boxes become their plain average, edge by edge, and their scores are added.
 
     Args:
         boxes: [N,4] xyxy, with sides of 0 or more.
-        scores: [N].
-        limit: of :func:`misfit`; the paper's t, which it does not state. At 0.5 boxes of one size are merged that are
-            up to 0.18 sides apart.
+        scores: [N] the score of each box.
+        limit: the highest :func:`misfit`; the paper's t, whose value it does not give. At 0.5, boxes of one size are
+            merged if they are at most 0.18 sides apart.
     """
-    places, totals = boxes.astype(np.float64), scores.astype(np.float64)
-    counts = np.ones(len(places), np.int64)
-    costs = misfit(places, places)
+    merged, totals = boxes.astype(np.float64), scores.astype(np.float64)
+    counts = np.ones(len(merged), np.int64)
+    costs = misfit(merged, merged)
     np.fill_diagonal(costs, np.inf)
-    alive = np.ones(len(places), bool)
+    alive = np.ones(len(merged), bool)
     while costs.size:
         one, other = np.unravel_index(int(costs.argmin()), costs.shape)
         if not costs[one, other] <= limit:
             break
-        places[one] = (places[one] + places[other]) / 2
+        merged[one] = (merged[one] + merged[other]) / 2
         totals[one] += totals[other]
         counts[one] += counts[other]
         alive[other] = False
         costs[other] = costs[:, other] = np.inf
-        row = np.where(alive, misfit(places[one : one + 1], places)[0], np.inf)
+        row = np.where(alive, misfit(merged[one : one + 1], merged)[0], np.inf)
         row[one] = np.inf
         costs[one] = costs[:, one] = row
     order = np.flatnonzero(alive)[np.argsort(-totals[alive], kind="stable")]
-    return Merged(places[order], totals[order], counts[order])
+    return Merged(merged[order], totals[order], counts[order])
 
 
 def misfit(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The misfit of every pair of boxes: boxes [N,4], others [M,4] xyxy -> [N,M], 0 for equal boxes.
+    """Computes the misfit of each pair of boxes: boxes [N,4], others [M,4] xyxy -> [N,M], 0 for equal boxes.
 
-    The distance of their middles, in mean sides (of a box the root of its area), and the share of their union that they
-    do not have in common. The paper's match_score is the sum of "the distance between centers" and "the intersection
-    area", of which the smallest is sought; it gives no units, and boxes that share nothing would fit best if the area
-    were meant as it stands.
+    It is the distance of the centres, divided by the mean side (the root of the area), plus 1 - IoU. The paper's
+    match_score, whose lowest value is sought, is the sum of "the distance between centers" and "the intersection
+    area"; it gives no units, and taken literally, boxes without a common pixel would fit best.
     """
     a, b = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]  # [N, 1, 4], [1, M, 4]
     middles = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2

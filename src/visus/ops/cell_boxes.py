@@ -15,7 +15,7 @@ _LARGEST_LOG_RATIO = 10.0  # exp(10) = 22026 anchors: no network means that, and
 
 
 class CellBoxes(NamedTuple):
-    """The predictors of an input: B in each cell; ordered by level, row, column and anchor.
+    """The predictors of an input, B in each cell, in the order of level, row, column and anchor.
 
     Letters: A predictors in all.
 
@@ -42,9 +42,9 @@ class CellBoxes(NamedTuple):
         return torch.cat([centres - halves, centres + halves], dim=-1)
 
     def encode(self, boxes: Tensor, rows: Tensor) -> Tensor:
-        """boxes [M,4] xyxy with sides > 0, whose centres lie in the cells of the predictors rows [M] int64 -> [M,4].
+        """Encodes boxes [M,4] xyxy, with sides > 0, for the predictors rows [M] int64 in whose cells they lie -> [M,4].
 
-        The first two are sigmoid(tx) and sigmoid(ty), shares of the cell in [0, 1]; the others tw and th.
+        The four values are sigmoid(tx), sigmoid(ty), which are shares of the cell in [0, 1], tw and th.
         """
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         shares = centres / self.steps[rows] - self.cells[rows]
@@ -52,7 +52,7 @@ class CellBoxes(NamedTuple):
         return torch.cat([shares.clamp(0, 1), ratios], dim=-1)  # clamped: a centre on the image's far edge
 
     def responsible(self, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """The predictor of each box: the anchor of the highest shape IoU, in the cell of the box's centre.
+        """Finds the predictor of each box: the anchor with the highest shape IoU, in the cell of the box's centre.
 
         Args:
             boxes: [G,4] xyxy.
@@ -69,8 +69,8 @@ class CellBoxes(NamedTuple):
             step = self.steps[first_row]
             column, row = (centres / step).floor().long().unbind(1)
             cell = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-            place = first_row + cell * count + best - first_anchor
-            rows = torch.where((best >= first_anchor) & (best < first_anchor + count), place, rows)
+            predictor = first_row + cell * count + best - first_anchor
+            rows = torch.where((best >= first_anchor) & (best < first_anchor + count), predictor, rows)
             first_anchor += count
             first_row += height * width * count
         return rows
@@ -85,7 +85,7 @@ def place_cells(
         maps: (height, width) of each level's map.
         anchors: of each level.
         size: (height, width) of the input in pixels.
-        device: where the tensors are to be.
+        device: the device of the tensors.
     """
     cells, steps, shapes, levels = [], [], [], []
     for (height, width), own in zip(maps, anchors, strict=True):
@@ -102,6 +102,6 @@ def place_cells(
 
 
 def shape_iou(shapes: Tensor, others: Tensor) -> Tensor:
-    """Intersection over union of boxes with one common centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
+    """Computes the IoU of boxes with a common centre: shapes [N,2], others [M,2] (width, height) -> [N,M]."""
     shared = torch.minimum(shapes[:, None], others[None]).prod(-1)
     return shared / (shapes.prod(-1)[:, None] + others.prod(-1)[None] - shared)

@@ -15,7 +15,7 @@ from visus.ops.prediction_grid import Grid
 
 @dataclass(frozen=True, slots=True)
 class DefaultBoxes:
-    """Shapes and positions of default boxes over M maps, from fine to coarse (SSD, arXiv:1512.02325, section 2.2).
+    """Default boxes over M maps, from fine to coarse (SSD, arXiv:1512.02325, section 2.2).
 
     Each cell of map k has, in this order: a square of scale ``s_k``, a square of scale ``sqrt(s_k * s_k+1)``, and for
     every aspect ratio a one box of ``s_k * sqrt(a)`` by ``s_k / sqrt(a)`` and one lying the other way.
@@ -89,7 +89,7 @@ class DefaultBoxes:
 
 
 def linear_scales(count: int, smallest: float = 0.2, largest: float = 0.9) -> tuple[float, ...]:
-    """The ``count + 1`` scales of SSD's equation 4; the first map is finer than those of the rule.
+    """Returns the ``count + 1`` scales of SSD's equation 4, with a finer scale for the first map.
 
     The first map has half of ``smallest`` (0.1 in the paper's section 3.1), the others rise linearly from ``smallest``
     to ``largest``; one more step gives the scale after the last.

@@ -1,4 +1,4 @@
-"""Generalised intersection over union of tensors, with gradients; plain IoU is ``torchvision.ops.box_iou``."""
+"""Generalised IoU of tensors, with gradients; ``torchvision.ops.box_iou`` is the plain IoU."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from torch import Tensor
 
 
 def paired_giou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU minus the empty share of the smallest box around both (Rezatofighi et al., arXiv:1902.09630, algorithm 1).
+    """Computes IoU minus the empty share of the smallest box around both boxes.
 
-    Unlike IoU it tells near misses from far ones, so that boxes which do not touch have a slope.
+    Rezatofighi et al., arXiv:1902.09630, algorithm 1. Unlike IoU, it has a gradient for boxes that do not touch: it
+    falls as their distance grows.
 
     Args:
         boxes: [...,4] xyxy.
         others: [...,4] xyxy, of a shape that broadcasts with ``boxes``.
 
     Returns:
-        [...] in (-1, 1]; 0 for two empty boxes at one place.
+        [...] in (-1, 1]; 0 for two empty boxes at the same point.
     """
     boxes, others = boxes.float(), others.float()
     shared = _area(torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:]))
@@ -27,7 +28,7 @@ def paired_giou(boxes: Tensor, others: Tensor) -> Tensor:
 
 
 def pairwise_giou(boxes: Tensor, others: Tensor) -> Tensor:
-    """:func:`paired_giou` of every pair. boxes [N,4], others [M,4] xyxy -> [N,M]."""
+    """Computes :func:`paired_giou` of every pair of boxes [N,4] and others [M,4], xyxy -> [N,M]."""
     return paired_giou(boxes[:, None], others[None])
 
 

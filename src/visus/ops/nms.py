@@ -33,7 +33,7 @@ def multiclass_nms(
     keep: int,
     method: Method = "greedy",
 ) -> LabelledBoxes:
-    """The objects of one image: the best boxes of each class, none near a better one of its class.
+    """Keeps the best boxes of each class of one image, and drops boxes near a better box of their class.
 
     Args:
         boxes: [A,4] xyxy in pixels, one box for all classes; clipped to the image here.
@@ -59,7 +59,7 @@ def multiclass_nms(
 def candidate_nms(
     candidates: LabelledBoxes, *, iou_threshold: float, keep: int, method: Method = "greedy", confidence: float = 0.0
 ) -> LabelledBoxes:
-    """Non-maximum suppression of boxes with one class each, within every class on its own.
+    """Non-maximum suppression of boxes with one class each, in each class by itself.
 
     Args:
         candidates: in any order.
@@ -101,7 +101,7 @@ def _nms(
 
 
 def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
-    """Greedy NMS within each class: the indices of the boxes that remain, best first.
+    """Greedy NMS in each class: returns the indices of the boxes that remain, best first.
 
     The same as ``torchvision.ops.batched_nms`` for many classes and boxes, whose one pass over all boxes for each class
     is one sort here. On accelerators, where many small calls cost most, it is torchvision's.

@@ -16,7 +16,7 @@ class Grid(NamedTuple):
     """The cells of one map, and the number of predictors in each cell.
 
     Args:
-        rows, columns: of cells.
+        rows, columns: the numbers of rows and columns of cells.
         per_cell: B, predictors in a cell.
         step: (height, width) of a cell in pixels of the network's input.
     """
@@ -33,14 +33,14 @@ class Grid(NamedTuple):
 
 
 class PredictionGrid(NamedTuple):
-    """The A predictors of an input, ordered by grid, row and column.
+    """The A predictors of an input, in the order of grid, row and column.
 
     Args:
         boxes: [A,4] float32 xyxy in network pixels, around the centre of each predictor's cell: its default box or
             anchor; where a network has none, the cell.
-        grids: from the first predictor to the last.
+        grids: the grids, from the first predictor to the last.
         compared: which box of a predictor is compared with an object.
-        name: of ``boxes`` in the paper's words: "default boxes", "anchors", or "cells" where it has no such boxes.
+        name: the paper's word for ``boxes``: "default boxes", "anchors", or "cells" where it has no such boxes.
     """
 
     boxes: Tensor

@@ -17,15 +17,15 @@ OCTAVE = (2.0**0, 2.0 ** (1 / 3), 2.0 ** (2 / 3))
 
 @dataclass(frozen=True, slots=True)
 class PyramidAnchors:
-    """Anchors over the levels of a pyramid, from fine to coarse.
+    """Anchors of the levels of a feature pyramid, from fine to coarse.
 
-    At each place there are, for every ratio, the anchors of all sizes of its level; the area of an anchor is its size
-    squared, whatever its ratio.
+    Each position has one anchor for every ratio and every size of its level. The area of an anchor is its size squared,
+    whatever its ratio.
 
     Args:
         strides: of the levels, in pixels.
         side: an anchor of a level is ``side`` times the level's stride long, times the octave's factors.
-        octave: these factors.
+        octave: the octave's factors.
         ratios: height : width.
         whole_pixels: torchvision's ways: sizes are cut and corners rounded to whole pixels, the first anchor's centre
             lies at pixel 0 and not in the middle of its cell, and steps are the input's side divided by the map's,
@@ -57,7 +57,7 @@ class PyramidAnchors:
         """The cells of each level; arguments and errors as of :meth:`place`."""
         if len(maps) != len(self.strides):
             raise ShapeError(
-                "anchors need one map for each level", expected=f"{len(self.strides)} maps", got=f"{len(maps)}"
+                "anchors need one map for each level", expected=f"{len(self.strides)} maps", got=f"{len(maps)} maps"
             )
         return tuple(
             Grid(
@@ -80,7 +80,7 @@ class PyramidAnchors:
             device: where the anchors are made.
 
         Returns:
-            [A,4] float32 xyxy in pixels, not clipped: level by level, row by row, place by place.
+            [A,4] float32 xyxy in pixels, not clipped: level by level, row by row, position by position.
 
         Raises:
             ShapeError: if there is not one map a level.

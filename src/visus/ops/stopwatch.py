@@ -15,13 +15,13 @@ _running: ContextVar[Stopwatch | None] = ContextVar("_running", default=None)
 
 
 class Stopwatch:
-    """Context: adds up the seconds of every :func:`timed` part in this thread, and of a network.
+    """A context that adds up the seconds of each :func:`timed` part in this thread, and of a network.
 
     Args:
         network: its forward passes are the part "network".
 
     Attributes:
-        seconds: by part; parts within parts count in both.
+        seconds: the seconds of each part; a part inside another counts in both.
         device: where the network was when this was made.
     """
 
@@ -61,7 +61,7 @@ class Stopwatch:
 
 @contextmanager
 def timed(part: str) -> Iterator[None]:
-    """Context: the time inside counts as ``part`` if a stopwatch is active."""
+    """A context whose time counts as ``part`` if a stopwatch is active."""
     watch = _running.get()
     if watch is None:
         yield
@@ -72,7 +72,7 @@ def timed(part: str) -> Iterator[None]:
 
 
 def now(device: torch.device) -> float:
-    """The time in seconds, after the device has finished its work."""
+    """Returns the time in seconds, after the device has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)  # by its name: another one may be the current one
     return time.perf_counter()

@@ -1,1 +1,1 @@
-"""Filled-in recipes."""
+"""Ready-made recipes."""

@@ -1,4 +1,4 @@
-"""The model and the recipe for own data, from a few facts about it."""
+"""Chooses the model and the recipe for a user's data set, from a few facts about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from visus.structures.task_cards import task_card
 
 
 def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
-    """(model, backbone) for own data; the backbone is "" where the model needs none.
+    """Chooses (model, backbone) for a user's data; the backbone is "" if the model needs none.
 
     Raises:
         TaskMismatchError: if the task is unknown, or its card names no default model.
@@ -33,7 +33,7 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
 
 
 def own_anchors(card: Card, classes: int, *, pretrained: bool) -> int:
-    """How many anchors to find among own boxes; 0 for a model that has none, or whose weights know published ones.
+    """The number of anchors to find among a user's boxes; 0 without anchors, or if the weights have published ones.
 
     A head starts from published weights only where a whole network does, for as many classes.
     """
@@ -43,7 +43,7 @@ def own_anchors(card: Card, classes: int, *, pretrained: bool) -> int:
 
 
 def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
-    """The default recipe for a model on own data.
+    """Chooses the default recipe of a model for a user's data.
 
     Args:
         card: the model.
@@ -62,7 +62,7 @@ def choose_recipe(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
 def training_preprocessing(
     card: Card, recipe: Recipe, channels: int, values: PixelValues | None = None
 ) -> Preprocessing:
-    """What a training image goes through: the card's own way, with the recipe's size and fit, for any channels.
+    """The preprocessing of training images: the card's, with the recipe's size and fit, for any channels.
 
     Args:
         card: of the model.
@@ -94,7 +94,7 @@ def training_preprocessing(
 
 
 def prediction_preprocessing(training: Preprocessing, recipe: Recipe) -> Preprocessing:
-    """What an image goes through when the network answers.
+    """The preprocessing of images at prediction.
 
     A network trained on windows at the file's own resolution (``random_crop``) sees whole files, unscaled; not so where
     the files are scaled to one shorter side first.

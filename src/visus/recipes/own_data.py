@@ -1,4 +1,4 @@
-"""The recipes for own data, which the cards of the models name.
+"""The default recipes for a user's data; the cards of the models name them.
 
 A recipe for own data is a function of the model's card, the facts about the data, and whether the network, or its
 backbone, starts from published weights.
@@ -23,7 +23,7 @@ SMALL_IMAGE = 64
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What the choice depends on.
+    """The facts about the data that the choice depends on.
 
     Args:
         images: number of training images.
@@ -46,7 +46,7 @@ class DataFacts:
 
 
 class OwnData(Protocol):
-    """Makes the default recipe of a model on own data."""
+    """Makes the default recipe of a model for a user's data."""
 
     def __call__(self, card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe: ...
 
@@ -226,7 +226,7 @@ OWN_DATA: Mapping[str, OwnData] = {
 
 
 def own_data_recipe(card: Card) -> OwnData:
-    """The function that makes the recipe for own data of a model.
+    """The function that makes the recipe of a model for a user's data.
 
     Raises:
         RecipeError: if the card names none that there is.
@@ -238,7 +238,7 @@ def own_data_recipe(card: Card) -> OwnData:
         return OWN_DATA.get(card.task, classification)
     if card.own_data not in OWN_DATA:
         raise RecipeError(
-            f"the card of {card.full_name} names a recipe for own data that there is not",
+            f"the card of {card.full_name} names an unknown recipe for own data",
             expected=f"one of {', '.join(OWN_DATA)}, or package.module:function",
             got=card.own_data,
         )

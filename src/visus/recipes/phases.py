@@ -1,4 +1,4 @@
-"""Trainings in phases: each is a run of its own, and begins with the weights that the one before ended with."""
+"""Trainings in phases: each phase is a run of its own, and begins with the last weights of the previous run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAINING = "visus.workflow.training_phases:train"
 
 @dataclass(frozen=True, slots=True)
 class PhaseCard:
-    """One part of a training. The first part of a training is a training itself.
+    """One part of a training in phases. The first part trains a network.
 
     Args:
         name: added to the name of the run, but for the last phase.
@@ -49,7 +49,7 @@ PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class PhaseOf:
-    """Which part of a training in phases a run is.
+    """The part of a training in phases that a run belongs to.
 
     Args:
         phases: one of PHASES.
@@ -70,7 +70,7 @@ class PhaseOf:
         named = [phase.model for phase in PHASES[self.phases]]
         if any(named) and self._final not in named:
             raise RecipeError(
-                f"the phases of {self.phases} do not lead to {self._final}",
+                f"the phases of {self.phases} do not end with {self._final}",
                 expected=" or ".join(named),
                 got=self._final,
                 remedy=f"name such a model: --model {named[-1]}",
@@ -88,17 +88,17 @@ class PhaseOf:
 
     @property
     def count(self) -> int:
-        """Of all parts."""
+        """The number of parts."""
         return len(self._sequence)
 
     @property
     def name(self) -> str:
-        """Of this part."""
+        """The name of this part."""
         return self._sequence[self.number].name
 
     @property
     def function(self) -> str:
-        """What does the work of this part, as "module:function"."""
+        """The function that does the work of this part, as "module:function"."""
         return self._sequence[self.number].function
 
     @property
@@ -108,18 +108,20 @@ class PhaseOf:
 
     @property
     def model(self) -> str:
-        """What is trained in this part, on the backbone of ``leads_to``."""
+        """The model of this part, on the backbone of ``leads_to``."""
         own = self._sequence[self.number].model
         return own + self.leads_to.removeprefix(self._final) if own else self.leads_to
 
     @property
     def next(self) -> PhaseOf | None:
-        """The part that follows."""
+        """The next part."""
         return replace(self, number=self.number + 1) if self.number + 1 < self.count else None
 
     def run_name(self, name: str | None, dataset: str) -> str:
-        """Of this part's folder: ``name``, or that of the data set and the model; parts before the last add their own
-        name, unless the model's tells them apart."""
+        """The name of this part's folder: ``name``, or that of data set and model.
+
+        Parts before the last add their own name, unless the names of the models differ.
+        """
         full = name or f"{dataset}-{self.model.partition('@')[0]}"
         if self.next is None or (name is None and self.model != self.leads_to):
             return full

@@ -1,4 +1,4 @@
-"""How the papers and books trained, as they say it; chosen by name with ``--recipe``.
+"""The recipes of papers and books, as printed there; ``--recipe`` chooses one by name.
 
 A recipe whose data or hardware was not at hand has not been run here; its ``source`` says where it is printed, and what
 is not printed there. Papers that count steps have them here as epochs of the paper's own data: 1,281,167 training

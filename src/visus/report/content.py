@@ -1,4 +1,4 @@
-"""What a report is made of, as plain values."""
+"""The content of a report, as plain values."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Case:
 
     Args:
         id: the sample's name.
-        truth: what is right, or None where nobody knows.
+        truth: the target, or None where it is not known.
         prediction: what the model said; one of the two values or the heat map has an image source.
         heatmap: why it said so, or None.
         note: a line for people, such as "loss 4.21".
@@ -93,7 +93,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """Everything that the report of a run shows; what is empty is left out.
+    """Everything that the report of a run shows; empty parts are left out.
 
     Args:
         title: such as "digits-lenet5".
@@ -179,7 +179,7 @@ def recall_curves(metrics: Mapping[str, Any]) -> dict[str, tuple[Sequence[float]
 
 
 def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The score that the classes are compared by: the first fraction of the first class that has one; else ""."""
+    """The name of the score by which classes are compared; "" if no class has one."""
     preferred = ("ap50", "iou", "recall", "accuracy")
     keys = [key for row in rows.values() for key, value in row.items() if isinstance(value, float)]
     return next((key for key in preferred if key in keys), keys[0] if keys else "")

@@ -1,4 +1,4 @@
-"""The report of a data set: what is in it, how it looks, and what was noticed."""
+"""The report of a data set: its contents, samples and findings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write_data_report(
         markup.tiles(
             [
                 *((f"{len(samples):,}", f"{name} images", _made(dataset, name)) for name, samples in splits.items()),
-                (str(len(classes)), "class" if len(classes) == 1 else "classes", ""),
+                *([(str(len(classes)), "class" if len(classes) == 1 else "classes", "")] if classes else []),
             ]
         ),
         findings_section([finding.to_dict() for finding in findings]),
@@ -85,7 +85,7 @@ def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str
 
 
 def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tuple[dict[str, float], str]:
-    """How much of each class, and in which unit; targets that cannot be read are for the findings to tell."""
+    """The amount of each class, and its unit; unreadable targets are skipped, since the findings name them."""
     totals = np.zeros(len(classes))
     unit = ""
     averaged = 0
@@ -103,7 +103,7 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
 
 
 def _is_late(samples: Sequence[Sample], task: str) -> bool:
-    """Whether targets are read from files."""
+    """Whether each target lies in a file of its own."""
     first = next((sample.targets[task] for sample in samples if task in sample.targets), None)
     return isinstance(first, TargetSource)
 

@@ -35,7 +35,7 @@ HEADLINES = 4
 CONFUSIONS = 8
 SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
 FOLDED_FROM = 20  # classes above which their table opens at a click
-SEVERITIES = {"stop": "stops a training", "repair": "mended", "note": "note"}
+SEVERITIES = {"stop": "stops a training", "repair": "repaired", "note": "note"}
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -79,7 +79,7 @@ def write_plots(folder: Path, content: ReportContent) -> list[Path]:
 
 
 def findings_section(findings: Sequence[Mapping[str, Any]]) -> Markup:
-    """What was noticed in the data, the gravest first; nothing for no finding."""
+    """The findings about the data, the worst first; empty if there is none."""
     if not findings:
         return Markup()
     order = list(SEVERITIES)
@@ -153,7 +153,7 @@ def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
 
 
 def _confusions(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """The pairs that are confused most often."""
+    """A table of the classes that are confused most often."""
     table = np.asarray(confusion)
     pairs = [(int(table[r, c]), r, c) for r, c in np.argwhere(table > 0).tolist() if r != c]
     if len(classes) < 3 or not pairs:
@@ -168,7 +168,7 @@ def _confusions(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> M
 
 
 def _classes(metrics: Mapping[str, Any]) -> Markup:
-    """A row a class, with a bar for the score that matters most."""
+    """A table with a row for each class, and a bar for its most important score."""
     rows = class_rows(metrics)
     if not rows:
         return Markup()
@@ -188,7 +188,7 @@ def _classes(metrics: Mapping[str, Any]) -> Markup:
 
 
 def _box_errors(metrics: Mapping[str, Any]) -> Markup:
-    """The kinds of error of a detector, and what each costs."""
+    """A table of a detector's kinds of error and their costs."""
     errors = metrics.get("errors")
     if not errors or errors["map"] is None:
         return Markup()
@@ -246,7 +246,7 @@ def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
 
 
 def _case_in_words(case: Case, comparison: Comparison) -> Markup:
-    """The plain image, its heat map beside it, and what was said in words under both."""
+    """The plain image and its heat map side by side, with the answer in words below."""
     pixels = _pixels(case)
     views = [element("figure", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
     if case.heatmap is not None:
@@ -268,7 +268,7 @@ def _verdict(comparison: Comparison) -> Markup:
 
 
 def _drawn_case(case: Case, comparison: Comparison) -> Markup:
-    """Truth, prediction, what differs or is wrong, and heat map side by side, each drawn on the image."""
+    """Target, prediction, differences and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
     drawings: dict[str, DrawOn] = {}
     if case.truth is not None:
@@ -294,7 +294,7 @@ def _words(case: Case) -> list[Markup]:
 
 
 def _pixels(case: Case) -> NDArray[np.uint8]:
-    """[3,H,W]: the case's image, reduced to what the page shows, so that what is drawn on it stays legible."""
+    """[3,H,W]: the case's image at the size of the page, so that drawings on it stay legible."""
     sources = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
     source = next((source for source in sources if source is not None), None)
     pixels = None if source is None else source.load()

@@ -34,14 +34,14 @@ def sample_grid(samples: Sequence[Sample], task: str, count: int = 16, seed: int
 
 
 def sample_pictures(samples: Sequence[Sample], task: str, count: int, seed: int = 0) -> list[tuple[str, Image.Image]]:
-    """(name, picture with its target) of samples chosen by ``seed``, in their order; see :func:`sample_grid`."""
+    """(name, picture) of samples chosen by ``seed``, in their order; see :func:`sample_grid`."""
     number = min(count, len(samples))
     chosen = sorted(np.random.default_rng(seed).choice(len(samples), number, replace=False).tolist())
     return [(samples[i].id, _drawn(samples[i], task)) for i in chosen]
 
 
 def _drawn(sample: Sample, task: str) -> Image.Image:
-    """A sample as a picture; one that cannot be read is a grey square, since this is for looking at faulty data too."""
+    """A sample drawn with its target; a grey square if it cannot be read, so that faulty data can be shown too."""
     try:
         pixels = sample.image.load(at_least=(LONGEST_SIDE, LONGEST_SIDE))
         picture = reduced(canvas(pixels, sample.id), LONGEST_SIDE)

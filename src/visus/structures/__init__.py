@@ -6,7 +6,7 @@ from visus.structures.masks import Masks
 from visus.structures.move import Border, Move
 from visus.structures.placement import Placement
 from visus.structures.preprocessing import Preprocessing, ValueRange
-from visus.structures.sample import Sample, Target, TargetSource
+from visus.structures.sample import Sample, TargetSource
 from visus.structures.target_state import TargetState
 from visus.structures.value import VALUES, Value
 from visus.structures.values.detections import Detections
@@ -33,7 +33,6 @@ __all__ = [
     "Preprocessing",
     "Sample",
     "SegmentationMap",
-    "Target",
     "TargetSource",
     "TargetState",
     "Value",

@@ -52,7 +52,7 @@ class Batch:
 
 
 def _moved(tree: Any, device: torch.device) -> Any:
-    """Targets whose tensors are on a device; values that are no tensors stay as they are."""
+    """Moves every tensor of the targets to a device; anything else stays as it is."""
     import torch
 
     if isinstance(tree, torch.Tensor):
@@ -63,7 +63,7 @@ def _moved(tree: Any, device: torch.device) -> Any:
 
 
 def _first(tree: Any, count: int) -> Any:
-    """Targets of the first images: rows of tensors, items of lists."""
+    """The targets of the first images: the first rows of tensors, the first items of lists."""
     import torch
 
     if isinstance(tree, torch.Tensor | list):
@@ -72,7 +72,7 @@ def _first(tree: Any, count: int) -> Any:
 
 
 def _rebuilt(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """A dict or tuple with each of its items changed; anything else as it is."""
+    """Applies a function to each item of a dict or tuple; returns anything else as it is."""
     if isinstance(tree, dict):
         return {name: change(item) for name, item in tree.items()}
     if isinstance(tree, tuple):

@@ -1,4 +1,4 @@
-"""Boxes as annotators leave them, repaired so that they lie in their image and have an area."""
+"""Repairs annotated boxes so that they lie in their image and have an area."""
 
 from __future__ import annotations
 

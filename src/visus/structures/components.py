@@ -1,4 +1,4 @@
-"""From a class for every pixel to counted objects: pieces that hang together, and what borders took from them.
+"""Turns a class map into counted objects: its connected pieces, grown by the border pixels around them.
 
 Letters: H x W pixels, N objects.
 """
@@ -51,7 +51,7 @@ class Components:
         return Masks(tuple(crops), windows, (self.numbers.shape[0], self.numbers.shape[1]))
 
     def mean(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[N]: the mean of values [H,W] over each object, without what was grown."""
+        """[N]: the mean of values [H,W] over each object, without the border pixels by which it was grown."""
         count = len(self.labels)
         sizes = np.bincount(self.seeds.ravel(), minlength=count + 1)[1:]
         sums = np.bincount(self.seeds.ravel(), weights=values.ravel(), minlength=count + 1)[1:]
@@ -80,7 +80,7 @@ def find_components(
         ("grow", grow, grow >= 0, "0 or more pixels"),
     ):
         if not good:
-            raise UsageError(f"objects cannot be found with this {name}", expected=expected, got=str(value))
+            raise UsageError(f"{name} is out of range for finding objects", expected=expected, got=str(value))
     import cv2
 
     numbers = np.zeros(ids.shape, np.int32)

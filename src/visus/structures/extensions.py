@@ -1,4 +1,4 @@
-"""What other installed packages add to visus: tasks, cards of networks, and data formats.
+"""Finds the tasks, networks and data formats that other installed packages add to visus.
 
 A package names them as entry points in its pyproject.toml; visus itself is not edited::
 
@@ -25,7 +25,7 @@ Group = Literal["visus.tasks", "visus.models", "visus.formats"]
 
 
 class Named(Protocol):
-    """Anything that a table holds by its name."""
+    """An entry of a table, which has a name."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ def _load(point: EntryPoint, kind: type[T]) -> tuple[T, ...]:
     items = held if isinstance(held, tuple) else (held,)
     if not all(isinstance(item, kind) for item in items):
         raise ExtensionError(
-            f"the installed package {_package(point)} adds something else than it says",
+            f"the installed package {_package(point)} adds an object of the wrong type",
             expected=f"a {kind.__name__}, or a tuple of them, at {point.value}",
             got=", ".join(sorted({type(item).__name__ for item in items})),
             remedy=f"repair it, or: pip uninstall {_package(point)}",

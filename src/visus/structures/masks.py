@@ -48,12 +48,14 @@ class Masks:
     def __post_init__(self) -> None:
         if self.windows.shape != (len(self.crops), 4):
             raise ShapeError(
-                "masks need one window a crop", expected=f"[{len(self.crops)}, 4]", got=f"{list(self.windows.shape)}"
+                "masks need one window for each crop",
+                expected=f"[{len(self.crops)}, 4]",
+                got=f"{list(self.windows.shape)}",
             )
         for crop in self.crops:
             if crop.ndim != 2 or crop.dtype not in (np.bool_, np.float32):
                 raise ShapeError(
-                    "a crop of a mask is one value a pixel",
+                    "a crop of a mask needs one value for each pixel",
                     expected="[h, w] bool or float32",
                     got=f"{list(crop.shape)} {crop.dtype}",
                 )
@@ -63,7 +65,7 @@ class Masks:
         """The crops of whole masks [N,H,W]."""
         if masks.ndim != 3 or masks.dtype != np.bool_:
             raise ShapeError(
-                "masks of objects are one plane an object",
+                "masks of objects need one plane for each object",
                 expected="[N, H, W] bool",
                 got=f"{list(masks.shape)} {masks.dtype}",
             )
@@ -137,9 +139,25 @@ class Masks:
         )
 
     def moved(self, move: Move) -> Masks:
-        """After an augmentation; what it uncovers belongs to no object."""
+        """The masks after an augmentation; newly uncovered pixels belong to no object."""
         planes = (move.maps(mask.view(np.uint8), 0, "constant").astype(bool) for mask in self)
         return Masks.from_planes(planes, move.size)
+
+    @classmethod
+    def joined(cls, parts: Iterable[tuple[Masks, tuple[int, int]]], size: tuple[int, int]) -> Masks:
+        """The masks of several images that lie in one image.
+
+        Args:
+            parts: the masks of each image, and the (row, column) of its upper left corner in the whole image.
+            size: (height, width) of the whole image, which holds every part.
+        """
+        crops, windows = [], []
+        for masks, (top, left) in parts:
+            for i in range(len(masks)):
+                (rows, columns), mask = masks.pasted(i)
+                crops.append(mask)
+                windows.append((left + columns.start, top + rows.start, left + columns.stop, top + rows.stop))
+        return cls(tuple(crops), np.asarray(windows, np.float64).reshape(-1, 4), size)
 
     def iou(self, others: Masks) -> NDArray[np.float64]:
         """[N,M]: intersection over union with the masks of other objects of the same image; 0 for two empty masks."""
@@ -156,10 +174,9 @@ class Masks:
         return np.asarray(shared / np.maximum(union, 1))
 
     def _sampled(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
-        """The first of the image's pixels whose centres lie in a window, and where they lie in its crop, in pixels of
-        the crop.
+        """The first pixel of the image whose centre lies in a window, and the positions [P] in the crop of all that do.
 
-        The way from a pixel to its place is that of :meth:`Placement.undo_map`, step by step, so that rounding is too.
+        A pixel's position follows :meth:`Placement.undo_map` step by step, so that both round alike.
         """
         scale, offset = self.scale[axis], self.offset[axis]
         # A pixel more on either side, since rounding may move the window's edges over a centre.
@@ -174,7 +191,7 @@ class Masks:
 
 
 def _interpolated(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
-    """[R,C]: a soft crop [h,w] bilinearly at places in its pixels; 0 lies around it."""
+    """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside."""
     padded = np.pad(crop, 1)
     top, left = (np.floor(places - 0.5).astype(np.intp) for places in (rows, columns))  # 0 is the first pixel's centre
     down, right = (rows - 0.5 - top)[:, None], columns - 0.5 - left
@@ -188,7 +205,7 @@ def _common(one: slice, other: slice) -> slice:
 
 
 def _part(mask: NDArray[np.bool_], window: Window, wanted: list[slice]) -> NDArray[np.bool_]:
-    """The part of a mask in its window that covers some rows and columns of the image."""
+    """Cuts the given rows and columns of the image out of a mask that is stored in its window."""
     rows, columns = (
         slice(part.start - own.start, part.stop - own.start) for own, part in zip(window, wanted, strict=True)
     )

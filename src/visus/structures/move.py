@@ -1,4 +1,4 @@
-"""How a geometric augmentation moves what belongs to an image."""
+"""Moves points and maps of an image as a geometric augmentation moves its pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks as polygons along the edges of their pixels, and as COCO's run lengths; both give back the very same pixels."""
+"""Turns masks into polygons along pixel edges, and into COCO's run lengths; both restore exactly the same pixels."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
 
 
 def signed_area(ring: NDArray[np.int64]) -> float:
-    """In pixels; positive around a piece, negative around a hole."""
+    """The area inside a ring, in pixels; positive around a piece, negative around a hole."""
     x, y = ring[:, 0], ring[:, 1]
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
 
@@ -87,7 +87,7 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def coco_outline(mask: NDArray[np.bool_]) -> list[list[int]] | dict[str, Any]:
-    """What COCO's ``segmentation`` holds: polygons [x1, y1, x2, y2 ...]; a run-length code where there are holes.
+    """The value of COCO's ``segmentation``: polygons [x1, y1, x2, y2 ...]; a run-length code where there are holes.
 
     COCO unites the polygons of an object, so it has no polygons for what has holes.
     """

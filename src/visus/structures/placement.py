@@ -81,7 +81,7 @@ class Placement:
         return np.asarray(values, map_.dtype)
 
     def _seen(self, axis: int) -> NDArray[np.float64]:
-        """Where the centres of the file's pixels lie along an axis of the network's input."""
+        """The positions of the file's pixel centres along one axis of the network's input."""
         return np.asarray((np.arange(self.file_size[axis]) + 0.5) * self.scale[axis] + self.offset[axis], np.float64)
 
     def _xyxy(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

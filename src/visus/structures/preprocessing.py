@@ -1,4 +1,4 @@
-"""What happens to an image file before a network sees it; travels in the model file."""
+"""How an image file becomes the input of a network; saved in the model file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Preprocessing:
 
     @property
     def of_pictures(self) -> bool:
-        """Whether it takes grey and colour pictures, and these as they are shown."""
+        """Whether the network takes ordinary grey or colour pictures of 8 bits."""
         return self.channels in (1, 3) and self.value_range is None
 
     def to_dict(self) -> dict[str, Any]:

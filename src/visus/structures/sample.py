@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from visus.errors import TaskMismatchError
 from visus.structures.image_source import ImageSource
 from visus.structures.value import Value
 from visus.structures.values.detections import Detections
-
-Target: TypeAlias = Value
-"""The truth about an image: a value of the same kind as the prediction."""
 
 
 @runtime_checkable
@@ -25,7 +22,7 @@ class TargetSource(Protocol):
 
 @runtime_checkable
 class OutlinedSource(TargetSource, Protocol):
-    """A source of detections whose masks take longer than all the rest, and can be left out."""
+    """A source of detections that can be read without their masks, which take longest."""
 
     def load_boxes(self) -> Detections:
         """The detections without masks; raises as :meth:`load`."""
@@ -43,7 +40,7 @@ class Sample:
 
     id: str
     image: ImageSource
-    targets: Mapping[str, Target | TargetSource] = field(default_factory=dict)
+    targets: Mapping[str, Value | TargetSource] = field(default_factory=dict)
 
     def target(self, task: str, *, masks: bool = True) -> Any:
         """The target for a task: a value of the task's kind.

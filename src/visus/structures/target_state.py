@@ -1,4 +1,4 @@
-"""What an examination of one target says: whether it can be used, and which classes it holds."""
+"""The result of examining one target: whether it can be used, and which classes it holds."""
 
 from __future__ import annotations
 

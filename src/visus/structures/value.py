@@ -1,4 +1,4 @@
-"""What each kind of answer can do, so that no other room asks of which kind a value is."""
+"""The methods that every kind of answer has, so that no caller asks which kind a value is."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Value(Protocol):
     """
 
     unit: ClassVar[str]
-    """What :meth:`class_amounts` counts, such as "objects"."""
+    """The unit of :meth:`class_amounts`, such as "objects"."""
 
     averaged: ClassVar[bool]
     """Whether the amounts of several images are averaged (shares) and not summed (counts)."""
@@ -46,7 +46,7 @@ class Value(Protocol):
 
     @property
     def image(self) -> ImageSource | None:
-        """Where the pixels come from; they are loaded when the value is drawn. None: nobody said."""
+        """Where the pixels come from; they are loaded when the value is drawn. None: not known."""
 
     def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
         """The image with the value drawn on it. image: [3,H,W] uint8 RGB; None: loaded from the source."""
@@ -76,22 +76,22 @@ class Value(Protocol):
         """The value after a geometric augmentation."""
 
     def above(self, score: float) -> Self:
-        """The value without what is less sure than ``score``; the same value where it is one whole."""
+        """The value without objects whose score is below ``score``; unchanged if it has no objects."""
 
     def without_masks(self) -> Self:
         """The value without the masks of objects, which take longest to draw and to move."""
 
     def narrowed(self, label: str) -> Self:
-        """The value of this class alone, as the question "why this class?". label: one of the classes."""
+        """The value for one class alone, for the question "why this class?". label: one of the classes."""
 
     def parts(self) -> list[Self]:
-        """What is explained one by one, the surest first."""
+        """The values to explain one by one, the surest first; most kinds are explained as a whole."""
 
     def mentions(self) -> list[str]:
         """The names of the classes that the value says are there, each once."""
 
     def compared(self, truth: Self | None) -> Comparison:
-        """What a report shows of this prediction beside its target, or alone where no target is known."""
+        """How a report shows this prediction: beside its target, or alone where no target is known."""
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Whether the value can be the target of an image of ``size`` = (height, width), of these K classes."""
@@ -106,7 +106,7 @@ class Value(Protocol):
         """[K]: how much there is of each class, in :attr:`unit`."""
 
     def content(self) -> Any:
-        """What the fingerprint of a data set takes of this target; the value itself: all its fields."""
+        """The part of this target that the fingerprint of a data set hashes; the value itself means all its fields."""
 
 
 VALUES: tuple[type[Value], ...] = (Label, Landmarks, Detections, SegmentationMap, MultiLabelMap)

@@ -1,4 +1,4 @@
-"""Classification: one class for an image."""
+"""Classification: one class for each image."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from visus.tasks.task import PrimaryMetric
 
 
 class Classification(CodecTask):
-    """One class for an image, by softmax cross-entropy, or as the network's own codec has it.
+    """One class for each image, by softmax cross-entropy or by the network's own codec.
 
     Args:
         classes: names of the K classes.
-        loss: ``label_smoothing`` and ``class_weights`` are this task's.
+        loss: this task has the choices ``label_smoothing`` and ``class_weights``.
         frequencies: [K] share or count of each class in the training images, for ``class_weights`` "balanced"; None:
             they are counted in every batch anew.
 
     Raises:
         RecipeError: if ``loss`` has a choice of another task.
-        ShapeError: if there is not one frequency a class.
+        ShapeError: if the number of frequencies is not the number of classes.
     """
 
     name = "classification"
@@ -44,7 +44,7 @@ class Classification(CodecTask):
         super().__init__(classes, loss)
         if self._loss.class_weights == "median":
             raise RecipeError(
-                "median frequencies are shares of pixels",
+                "class weights by median frequency need pixels, which classification does not count",
                 expected="loss.class_weights none or balanced for classification",
                 got="median",
             )
@@ -52,7 +52,7 @@ class Classification(CodecTask):
         self._plain: ClassifierCodec = LogitsCodec(len(classes), self._loss, checked)
 
     def codec(self, network: nn.Module) -> ClassifierCodec:
-        """The network's own codec, or that of plain logits.
+        """Returns the network's own codec, or the codec of plain logits.
 
         Raises:
             RecipeError: if the network brings a loss of its own, and the recipe makes choices in cross-entropy.
@@ -60,7 +60,7 @@ class Classification(CodecTask):
         return codec_or_plain(network, self._plain, self._loss)
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """images [N,C,H,W] uint8; targets ids [N] int64, or None for unlabelled images.
+        """Makes a batch: images [N,C,H,W] uint8; targets ids [N] int64, or None for unlabelled images.
 
         Raises:
             ShapeError: if the images are not of one size.
@@ -70,19 +70,19 @@ class Classification(CodecTask):
         return batch_of(prepared, torch.tensor([cast(Label, item.target).index for item in prepared]))
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> ClassificationMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return ClassificationMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """1 for the right class; a wrong one is the worse the surer it is: minus its probability."""
+        """Returns 1 for the right class, and minus the predicted probability for a wrong one."""
         return 1.0 if prediction.index == truth.index else -(prediction.score or 0.0)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
-        """[N]: the logit of each prediction's class, before the softmax (Selvaraju et al. 2017, section 3)."""
+        """Returns [N]: the logit of each predicted class, before the softmax (Selvaraju et al. 2017, section 3)."""
         logits = self.codec(network).logits(outputs)  # [N, K]
         if tuple(logits.shape) != (len(prediction), len(self.classes)):
             raise ShapeError(
-                "a classifier must answer with one value an image and class",
+                "a classifier must return one value for each image and class",
                 expected=f"[{len(prediction)}, {len(self.classes)}]",
                 got=str(list(logits.shape)),
             )

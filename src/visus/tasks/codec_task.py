@@ -1,4 +1,4 @@
-"""What all tasks share whose losses and answers are those of the network's codec."""
+"""The base class of tasks: the network's codec computes the losses and reads the outputs."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from visus.tasks.update import Update, task_update
 
 
 class CodecTask(ABC):
-    """A task whose networks bring a codec; those of plain logits override :meth:`codec`.
+    """The base class of a task whose networks have a codec; tasks of plain logits override :meth:`codec`.
 
     Args:
         classes: names of the K classes.
-        loss: choices inside the loss.
+        loss: choices inside the loss; None: the defaults.
 
     Attributes:
-        name: of the task's card.
+        name: the name of the task's card.
         primary: the score that chooses the best checkpoint.
-        choices: the fields of :class:`LossOptions` that this task has.
+        choices: the fields of :class:`LossOptions` that belong to this task.
         smallest_batch: the smallest number of images that the losses are defined for.
 
     Raises:
@@ -49,15 +49,15 @@ class CodecTask(ABC):
         self._loss.require_only(self.name, self.choices)
 
     def codec(self, network: nn.Module) -> Codec:
-        """The codec that trains the network and reads its outputs.
+        """Returns the codec that trains the network and reads its outputs.
 
         Raises:
-            TaskMismatchError: if the network brings none.
+            TaskMismatchError: if the network has no codec.
         """
         return own_codec(network, self.name)
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """images [N,C,H,W] uint8; targets a list of N values in network pixels, or None for unlabelled images.
+        """Makes a batch: images [N,C,H,W] uint8; targets a list of N values in network pixels, or None if unlabelled.
 
         Raises:
             ShapeError: if the images are not of one size.
@@ -65,18 +65,18 @@ class CodecTask(ABC):
         return batch_of(prepared, [item.target for item in prepared])
 
     def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder | None:  # noqa: ARG002
-        """None: every epoch shuffles all samples."""
+        """Returns None: each epoch shuffles all samples."""
         return None
 
     def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:  # noqa: ARG002
-        """One update, of the whole network, by the recipe's optimiser."""
+        """Returns one update, of the whole network, by the recipe's optimiser."""
         return [task_update(network, self, smallest_batch=self.smallest_batch)]
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the network's codec; finite, and differentiable, without a single object or class too.
+        """Returns the loss terms of the network's codec; finite and differentiable for images without objects, too.
 
         Raises:
-            TaskMismatchError: if the images have no labels, or the network no codec.
+            TaskMismatchError: if the images have no labels, or the network has no codec.
         """
         if batch.targets is None:
             raise TaskMismatchError(
@@ -85,40 +85,40 @@ class CodecTask(ABC):
         return self.codec(network).losses(network, batch)
 
     def predict(self, network: nn.Module, batch: Batch) -> list[Any]:
-        """One value an image, in network pixels.
+        """Returns one value for each image, in network pixels.
 
         Raises:
-            ShapeError: if the codec does not answer for each image once.
+            ShapeError: if the codec does not return one value for each image.
         """
         answers = self.codec(network).answers(network, batch)
         if len(answers) != len(batch):
             raise ShapeError(
-                "a network must answer for each image once",
-                expected=f"{len(batch)} answers",
+                "a network must return one value for each image",
+                expected=f"{len(batch)} values",
                 got=f"{len(answers)}",
             )
         return [self._named(value) for value in answers]
 
     @abstractmethod
     def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
-        """A fresh metric; ``samples`` are those that will be scored, where the score is one over sets or pairs."""
+        """Makes a new metric; a metric over sets or pairs needs ``samples``, all that will be scored."""
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """The primary score of one image, for finding the worst; 1 where there is nothing to find."""
+        """Returns the primary score of one image, to find the worst images; 1 where the image allows no score."""
         return quality_by(self.metrics(), self.primary, prediction, truth)
 
     @abstractmethod
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
-        """[N]: the score of what was predicted, for an explanation to differentiate."""
+        """Returns [N]: the score of each prediction, which an explanation differentiates."""
 
     def _named(self, value: Any) -> Any:
-        """A value whose codec numbered its classes, with their names; one of no classes as it is."""
+        """Returns a value with the names of its classes, in place of the codec's numbers."""
         is_named = getattr(value, "classes", self.classes) == self.classes
         return value if is_named else replace(value, classes=self.classes)
 
 
 def batch_of(prepared: Sequence[Prepared], targets: Any) -> Batch:
-    """Prepared samples with targets that were put together; ``targets`` is None where any sample has none.
+    """Makes a batch of prepared samples and their collated targets; its targets are None if any sample has none.
 
     Raises:
         ShapeError: if the images are not of one size.

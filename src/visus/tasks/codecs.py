@@ -1,4 +1,4 @@
-"""Codecs of networks that bring none: plain logits of an image, and plain logits of every pixel.
+"""Codecs for networks without a codec: plain logits of an image, and plain logits of each pixel.
 
 Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network's outputs.
 """
@@ -24,23 +24,23 @@ from visus.tasks.options import LossOptions
 C = TypeVar("C", bound=Codec)
 
 TILE = 1024
-"""Images with a longer side are answered in pieces of about this many pixels a side, so that memory stays bounded."""
+"""Images with a longer side are predicted in pieces of about this many pixels a side, to bound the memory."""
 
 STEP = 64
-"""Pieces begin at multiples of this, so that poolings fall on the same pixels as in the whole image."""
+"""Pieces begin at multiples of this number, so that poolings fall on the same pixels as in the whole image."""
 
 CONTEXT = 128
-"""Pixels around a piece that a network with padded convolutions sees and does not answer for."""
+"""The pixels around a piece that a network with padded convolutions sees, and whose predictions are dropped."""
 
 BLEND = 64
-"""Half the width of the seams, in which the probabilities of two pieces go over into one another in a straight line."""
+"""Half the width of the seams, in which the probabilities of two pieces are blended linearly."""
 
 
 def own_codec(network: nn.Module, task: str) -> Codec:
-    """The codec that a network brings.
+    """Returns the codec of a network.
 
     Raises:
-        TaskMismatchError: if it brings none, which the task cannot do without.
+        TaskMismatchError: if the network has no codec.
     """
     codec = getattr(network, "codec", None)
     if codec is None:
@@ -54,10 +54,10 @@ def own_codec(network: nn.Module, task: str) -> Codec:
 
 
 def codec_or_plain(network: nn.Module, plain: C, loss: LossOptions) -> C:
-    """The codec that a network brings, or ``plain`` where it brings none.
+    """Returns the codec of a network, or ``plain`` if the network has none.
 
     Raises:
-        RecipeError: if it brings one, and the recipe makes choices in the loss of the plain one.
+        RecipeError: if the network has a codec, and ``loss`` changes options of the plain codec's loss.
     """
     codec = getattr(network, "codec", None)
     if codec is None:
@@ -66,10 +66,10 @@ def codec_or_plain(network: nn.Module, plain: C, loss: LossOptions) -> C:
     if changed:
         name = changed[0]
         raise RecipeError(
-            f"{type(network).__name__} has a loss of its own, which loss.{name} does not change",
+            f"{type(network).__name__} has its own loss, which loss.{name} does not change",
             expected=f"loss.{name} left at {getattr(LossOptions(), name)}",
             got=str(getattr(loss, name)),
-            remedy="leave it away, or choose a network with one logit a class",
+            remedy=f"leave loss.{name} out, or choose a network with one logit a class",
         )
     return cast(C, codec)
 
@@ -106,15 +106,15 @@ class LogitsCodec(ClassifierCodec):
         return {"cross_entropy": self._cross_entropy(_output(outputs).logits, encoded)}
 
     def logits(self, outputs: Any) -> Tensor:
-        """The network's own logits [N,K].
+        """Returns the network's logits [N,K].
 
         Raises:
-            ShapeError: if there are not K of them an image.
+            ShapeError: if there are not K logits for each image.
         """
         logits = _output(outputs).logits
         if logits.ndim != 2 or logits.shape[1] != self.classes:
             raise ShapeError(
-                "a classifier must answer with one value an image and class",
+                "a classifier must return one value for each image and class",
                 expected=f"[N, {self.classes}]",
                 got=str(list(logits.shape)),
                 remedy=f"build the network with classes={self.classes}",
@@ -135,10 +135,10 @@ class LogitsCodec(ClassifierCodec):
 
 
 class PixelCodec(ABC):
-    """K logits for every pixel; what they mean is for those that inherit to say.
+    """The base codec of K logits for each pixel; subclasses say what the logits mean.
 
-    Every pixel of the batch is trained and answered, by networks that restrict their input's size or lose pixels at
-    the border, too: they see the image with mirrored borders (:mod:`visus.tasks.mirroring`).
+    Each pixel of the batch is trained and predicted. Networks that restrict their input's size, or lose pixels at the
+    border, see the image with mirrored borders (:mod:`visus.tasks.mirroring`).
 
     Args:
         classes: names of the K classes.
@@ -149,29 +149,29 @@ class PixelCodec(ABC):
 
     @abstractmethod
     def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """The terms of the loss of one head. logits: [N,K,H,W]; targets: as the task collates them."""
+        """Returns the loss terms of one head. logits: [N,K,H,W]; targets: as the task collates them."""
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """[N,K,H,W] float32 of logits of that shape."""
+        """Turns logits [N,K,H,W] into probabilities [N,K,H,W] float32."""
 
     @abstractmethod
     def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
-        """One map an image, as large as the batch's images, from :meth:`rows_of_pieces`."""
+        """Returns one map for each image, as large as the batch's images, from :meth:`rows_of_pieces`."""
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The terms of the logits, and "auxiliary", the same of each auxiliary head by the network's weight for it.
+        """Returns the terms of the logits, and "auxiliary": those of the auxiliary heads by the network's weights.
 
-        They are 0 where every pixel is ignored.
+        All terms are 0 if all pixels are ignored.
 
         Raises:
-            ShapeError: if the network does not answer with K logits a pixel.
+            ShapeError: if the network does not return K logits for each pixel.
         """
         output = network_output(network, batch.images, _whole(batch.images))
         return _with_auxiliary(network, output, lambda logits: self.terms(self.logits(logits), batch.targets))
 
     def rows_of_pieces(self, network: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """The probabilities [N,K,h,W] of the images' rows, from top to bottom, about one row of pieces at a time."""
+        """Yields the probabilities [N,K,h,W] of the images' rows from top to bottom, one row of pieces at a time."""
         size = (images.shape[2], images.shape[3])
         parts = pieces(size, TILE, STEP)
         is_exact = loses_border(network)  # every answer has its whole surroundings, and is the same in every piece
@@ -198,7 +198,7 @@ class PixelCodec(ABC):
             waiting = total[:, :, done - first :]
 
     def logits(self, outputs: Any) -> Tensor:
-        """The logits [N,K,H',W'] of raw outputs, without those of auxiliary heads.
+        """Returns the logits [N,K,H',W'] of raw outputs, without those of auxiliary heads.
 
         Raises:
             ShapeError: if there are not K of them a pixel.
@@ -206,7 +206,7 @@ class PixelCodec(ABC):
         logits = _output(outputs).logits
         if logits.ndim != 4 or logits.shape[1] != len(self.classes):
             raise ShapeError(
-                "a segmentation network must answer with one logit a pixel and class",
+                "a segmentation network must return one logit for each pixel and class",
                 expected=f"[N, {len(self.classes)}, H, W]",
                 got=str(list(logits.shape)),
                 remedy=f"build the network with classes={len(self.classes)}",
@@ -215,7 +215,7 @@ class PixelCodec(ABC):
 
 
 def aligned(logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [N,K,H',W'] and values [...,H,W] of the same pixels.
+    """Crops logits [N,K,H',W'] and values [...,H,W] to the same pixels.
 
     Outputs larger than the values come from a fitted batch (see ``mirroring.fitted``), with mirrored pixels at the
     right and at the bottom; smaller ones are the centre of the values.
@@ -234,7 +234,7 @@ def _output(outputs: Any) -> Output:
 def _with_auxiliary(
     network: nn.Module, output: Output, terms_of: Callable[[Tensor], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
-    """The terms of the output's logits, and as "auxiliary" those of the auxiliary heads, weighted by the network."""
+    """Returns the terms of the logits, and "auxiliary": those of the auxiliary heads, weighted by the network."""
     terms = dict(terms_of(output.logits))
     if output.auxiliary:
         shares = cast("tuple[float, ...]", network.auxiliary_weights)
@@ -252,11 +252,11 @@ def _whole(images: Tensor) -> Part:
 
 
 def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:
-    """[stop - start] weights of a piece along one axis: 1, but rising and falling over 2 blend pixels at inner ends."""
-    places = torch.arange(start, stop, dtype=torch.float32) + 0.5
-    weights = torch.ones_like(places)
+    """Returns [stop - start] weights of a piece along an axis: 1, with ramps of 2 blend pixels at inner ends."""
+    centres = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    weights = torch.ones_like(centres)
     if start > 0 and blend:
-        weights = torch.minimum(weights, (places - start) / (2 * blend))
+        weights = torch.minimum(weights, (centres - start) / (2 * blend))
     if stop < side and blend:
-        weights = torch.minimum(weights, (stop - places) / (2 * blend))
+        weights = torch.minimum(weights, (stop - centres) / (2 * blend))
     return weights

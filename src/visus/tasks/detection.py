@@ -1,4 +1,4 @@
-"""Detection: boxes with their classes."""
+"""Detection: boxes and their classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class DetectorOutputs(Protocol):
-    """What any detector's raw outputs can be asked, so that a prediction can be traced back to them."""
+    """The raw outputs of a detector, as far as the task needs them to trace a prediction back."""
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logits of K classes for A boxes."""
@@ -26,21 +26,21 @@ class DetectorOutputs(Protocol):
 
 
 class Detection(CodecTask):
-    """Boxes with their classes: targets and answers are Detections, the best object first in an answer."""
+    """Boxes and their classes. Targets and predictions are Detections, the best object first in a prediction."""
 
     name = "detection"
     primary = PrimaryMetric("map50", "mAP at IoU 0.5")
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> DetectionMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return DetectionMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """The mAP at IoU 0.5 of one image, without kinds of errors."""
+        """Returns the mAP at IoU 0.5 of one image, without the analysis of errors."""
         return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, truth)
 
     def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
-        """[N]: how strongly the network speaks for the objects that were predicted.
+        """Returns [N]: how strongly the network supports the predicted objects.
 
         For each object this is the logit of its class at the raw box that overlaps it most (boxes that survived
         suppression are among the raw ones, up to clipping); the objects of an image are summed, each weighted by its

@@ -17,7 +17,7 @@ from visus.tasks.task import PrimaryMetric
 
 
 class LandmarkOutputs(Protocol):
-    """What the raw outputs of a landmark network can be asked."""
+    """The raw outputs of a landmark network, as far as the task needs them."""
 
     @property
     def visible(self) -> Tensor:
@@ -31,16 +31,16 @@ class LandmarkTask(CodecTask):
     primary = PrimaryMetric("pck", "PCK@0.1")
 
     def predict(self, network: nn.Module, batch: Batch) -> list[Landmarks]:
-        """N Landmarks in network pixels, which know their pairs of left and right points."""
+        """Returns N Landmarks in network pixels, with their pairs of left and right points."""
         pairs = flip_pairs(self.classes)
         return [replace(value, flip_pairs=pairs) for value in super().predict(network, batch)]
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> LandmarkMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return LandmarkMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
-        """[N]: the sum of the logits of the points that are said to be visible; of all, where none is."""
+        """Returns [N]: the sum of the logits of the points predicted as visible; of all points if none is."""
         totals = []
         for row, value in zip(outputs.visible, cast("Sequence[Landmarks]", prediction), strict=True):
             chosen = torch.from_numpy(value.visible).to(row.device)

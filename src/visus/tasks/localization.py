@@ -15,7 +15,7 @@ from visus.tasks.task import PrimaryMetric
 
 
 class LocalizerOutputs(Protocol):
-    """What the raw outputs of a localizer can be asked."""
+    """The raw outputs of a localizer, as far as the task needs them."""
 
     @property
     def vector(self) -> Tensor:
@@ -33,11 +33,11 @@ class Localization(CodecTask):
     primary = PrimaryMetric("localization_accuracy", "right class and IoU 0.5 or more")
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> LocalizationMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return LocalizationMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
-        """[N]: presence and the values of the guessed classes, each weighted by its score."""
+        """Returns [N]: presence and the values of the predicted classes, each weighted by its score."""
         classes = outputs.vector[:, -len(self.classes) :]
         totals = []
         guesses = cast("Sequence[Detections]", prediction)

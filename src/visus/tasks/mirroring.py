@@ -1,4 +1,4 @@
-"""Overlap-tile: any part of an image through a network that restricts its input's size, or loses pixels at the border.
+"""Overlap-tile: predicts any part of an image by a network that restricts its input's size or loses border pixels.
 
 Ronneberger, Fischer, Brox, MICCAI 2015, figure 2: the network is given more of the image than is asked for, and where
 the image ends, its mirror image.
@@ -25,13 +25,13 @@ Size = tuple[int, int]
 
 @runtime_checkable
 class Restricted(Protocol):
-    """A network that does not take every size, or answers for fewer pixels than it sees."""
+    """A network that does not take every input size, or whose output has fewer pixels than its input."""
 
     def fitting_size(self, size: Size) -> Size:
-        """The smallest input (height, width) that it takes and that is not smaller than ``size``."""
+        """Returns the smallest (height, width) that the network takes and that is not smaller than ``size``."""
 
     def output_size(self, size: Size) -> Size:
-        """(height, width) of the output for an input of a size that it takes; the outputs are the input's centre."""
+        """Returns the output's (height, width) for an input of this size; the output covers the input's centre."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Part:
     width: int
 
     def grown(self, margin: int, size: Size) -> Part:
-        """The same with ``margin`` more pixels on every side, as far as an image of ``size`` has them."""
+        """Returns the part with ``margin`` more pixels on each side, within an image of ``size``."""
         top, left = max(self.top - margin, 0), max(self.left - margin, 0)
         bottom, right = min(self.top + self.height + margin, size[0]), min(self.left + self.width + margin, size[1])
         return Part(top, left, bottom - top, right - left)
 
 
 def pieces(size: Size, largest: int, step: int) -> list[Part]:
-    """An image cut into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
+    """Cuts an image into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
     rows, columns = (_edges(side, largest, step) for side in size)
     return [
         Part(top, left, bottom - top, right - left)
@@ -61,7 +61,7 @@ def pieces(size: Size, largest: int, step: int) -> list[Part]:
 
 
 def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
-    """The raw outputs for a part of the images, and those of auxiliary heads.
+    """Returns the raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:
         model: answers with a map as large as its input, or is :class:`Restricted`.
@@ -85,7 +85,7 @@ def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
     for logits in (output.logits, *output.auxiliary):
         if logits.ndim != 4 or logits.shape[2] < wanted[0] or logits.shape[3] < wanted[1]:
             raise ShapeError(
-                "a segmentation network must answer for every pixel",
+                "a segmentation network must return logits for each pixel",
                 expected=f"[N, K, {wanted[0]}, {wanted[1]}]",
                 got=str(list(logits.shape)),
             )
@@ -93,7 +93,7 @@ def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
 
 
 def fitted(model: nn.Module, batch: Batch) -> Batch:
-    """The batch with as much mirrored border as the network needs; its placements know of it.
+    """Adds the mirrored border that the network needs to a batch, and to its placements.
 
     The upper left corner of the network's output is that of the batch's own images.
     """
@@ -113,12 +113,12 @@ def fitted(model: nn.Module, batch: Batch) -> Batch:
 
 
 def loses_border(model: nn.Module) -> bool:
-    """Whether the outputs cover fewer pixels than the input, so that each has its whole surroundings."""
+    """Whether the network's output covers fewer pixels than its input, so that it has no padded border."""
     return any(_input(model, (1, 1))[1])
 
 
 def _input(model: nn.Module, wanted: Size) -> tuple[Size, Size]:
-    """The smallest input whose output covers ``wanted`` pixels, and how many of its pixels are lost at top and left."""
+    """Returns the smallest input whose output covers ``wanted`` pixels, and its lost pixels at the top and left."""
     if not isinstance(model, Restricted):
         return wanted, (0, 0)
     network = cast(Restricted, model)
@@ -130,10 +130,10 @@ def _input(model: nn.Module, wanted: Size) -> tuple[Size, Size]:
 
 
 def _mirrored(start: int, count: int, side: int, device: torch.device) -> Tensor:
-    """[count] places start, start + 1 ... of a line 0 ... side - 1 mirrored at its ends, which are not repeated."""
+    """Returns [count] indices from ``start`` on into a line of ``side`` pixels, mirrored at its ends."""
     period = max(2 * (side - 1), 1)
-    places = torch.arange(start, start + count, device=device) % period
-    return torch.where(places < side, places, period - places)
+    indices = torch.arange(start, start + count, device=device) % period
+    return torch.where(indices < side, indices, period - indices)
 
 
 def _edges(side: int, largest: int, step: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Multi-label segmentation: for every pixel, which of the classes it bears, none or several.
+"""Multi-label segmentation: none, one or several classes for each pixel.
 
 Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network's outputs.
 """
@@ -28,7 +28,7 @@ THRESHOLD = 0.5
 
 
 class SigmoidPixelCodec(PixelCodec):
-    """K logits a pixel as K questions that do not exclude one another: a sigmoid and binary cross-entropy for each.
+    """K logits for each pixel as K independent classes: a sigmoid and binary cross-entropy for each.
 
     Args:
         classes: names of the K classes.
@@ -50,7 +50,7 @@ class SigmoidPixelCodec(PixelCodec):
         return logits.float().sigmoid()
 
     def answers(self, network: nn.Module, batch: Batch) -> list[MultiLabelMap]:
-        """N maps as large as the batch's images; large images are answered in pieces, as in segmentation."""
+        """Returns N maps as large as the batch's images; large images are predicted in pieces, as in segmentation."""
         shape = (len(batch), len(self.classes), batch.images.shape[2], batch.images.shape[3])
         scores = np.empty(shape, np.float32)
         for rows, probabilities in self.rows_of_pieces(network, batch.images):
@@ -59,7 +59,7 @@ class SigmoidPixelCodec(PixelCodec):
 
 
 class MultiLabelSegmentation(CodecTask):
-    """Any number of classes for every pixel. Every network of segmentation will do.
+    """Any number of classes for each pixel; it takes the networks of segmentation.
 
     Args:
         classes: names of the K classes; there is no background.
@@ -78,11 +78,11 @@ class MultiLabelSegmentation(CodecTask):
         self._plain: PixelCodec = SigmoidPixelCodec(classes, self._loss.dice)
 
     def codec(self, network: nn.Module) -> PixelCodec:
-        """The network's own codec, or that of plain logits."""
+        """Returns the network's own codec, or the codec of plain logits."""
         return codec_or_plain(network, self._plain, self._loss)
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """images [N,C,H,W] uint8; targets [N,K,H,W] uint8: 1, 0, or 255 to ignore; None for unlabelled images.
+        """Makes a batch: images [N,C,H,W] uint8; targets [N,K,H,W] uint8 (1, 0, or 255 to ignore), None if unlabelled.
 
         Raises:
             ShapeError: if the images are not of one size, or masks are not as large as their image.
@@ -102,11 +102,11 @@ class MultiLabelSegmentation(CodecTask):
         return replace(batch, targets=torch.from_numpy(np.stack([map_.codes for map_ in maps])))
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> MultiLabelMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return MultiLabelMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
-        """[N]: the sum, over all pixels, of the logits of the classes that were predicted there.
+        """Returns [N]: the sum of the logits of the predicted classes over all pixels.
 
         Args:
             network: whose outputs they are.

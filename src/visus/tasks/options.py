@@ -1,4 +1,4 @@
-"""Choices inside a task's loss, as data that loads no torch."""
+"""The options of the losses, as data. Loads no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class LossOptions(BaseModel):
-    """Choices inside the loss; each belongs to one task and is refused by the others."""
+    """Options of the loss; each belongs to some tasks, and the others refuse it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,16 +35,16 @@ class LossOptions(BaseModel):
     border_sigma: Positive = Field(5.0, description="segmentation: sigma in pixels of U-Net's border weights")
 
     def changed(self) -> list[str]:
-        """The names of the choices that are away from their defaults."""
+        """Returns the names of the options that differ from their defaults."""
         defaults = LossOptions()
         return [name for name in type(self).model_fields if getattr(self, name) != getattr(defaults, name)]
 
     def require_only(self, task: str, own: tuple[str, ...]) -> None:
-        """Raises RecipeError if a choice that does not belong to a task is away from its default.
+        """Raises RecipeError if an option that does not belong to the task differs from its default.
 
         Args:
-            task: its name.
-            own: the choices that belong to it.
+            task: the name of the task.
+            own: the options that belong to the task.
         """
         for name in self.changed():
             if name not in own:

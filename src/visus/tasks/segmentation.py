@@ -1,4 +1,4 @@
-"""Semantic segmentation: a class for every pixel.
+"""Semantic segmentation: one class for each pixel.
 
 Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network's outputs.
 """
@@ -35,7 +35,7 @@ from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class SoftmaxPixelCodec(PixelCodec):
-    """K logits a pixel as one class of K: a softmax and cross-entropy.
+    """K logits for each pixel as one class of K: a softmax and cross-entropy.
 
     Args:
         classes: names of the K classes; the first is the background of ``border_weight``.
@@ -69,10 +69,10 @@ class SoftmaxPixelCodec(PixelCodec):
         return logits.float().softmax(1)
 
     def answers(self, network: nn.Module, batch: Batch) -> list[SegmentationMap]:
-        """N maps as large as the batch's images, with the probability of each pixel's class.
+        """Returns N maps as large as the batch's images, with the probability of each pixel's class.
 
-        A large image is answered in overlapping pieces. Where a network sees no further than the overlap, every pixel
-        is answered as in the whole image; where it does, the pieces go over into one another without a seam.
+        A large image is predicted in overlapping pieces. If the network sees no further than the overlap, each pixel is
+        predicted as in the whole image; if it sees further, the pieces are blended without a seam.
         """
         size = (batch.images.shape[2], batch.images.shape[3])
         ids = np.empty((len(batch), *size), np.uint8)
@@ -112,7 +112,7 @@ class SoftmaxPixelCodec(PixelCodec):
 
 
 class Segmentation(CodecTask):
-    """A class for every pixel; every pixel of the batch is answered by every network.
+    """One class for each pixel; all pixels of the batch are predicted, whatever the network.
 
     A network that restricts its input's size, or loses pixels at the border (U-Net), sees mirrored borders.
 
@@ -124,7 +124,7 @@ class Segmentation(CodecTask):
 
     Raises:
         RecipeError: if ``loss`` has a choice of another task.
-        ShapeError: if there is not one frequency a class.
+        ShapeError: if the number of frequencies is not the number of classes.
     """
 
     name = "segmentation"
@@ -139,11 +139,11 @@ class Segmentation(CodecTask):
         self._plain: PixelCodec = SoftmaxPixelCodec(classes, self._loss, checked)
 
     def codec(self, network: nn.Module) -> PixelCodec:
-        """The network's own codec, or that of plain logits."""
+        """Returns the network's own codec, or the codec of plain logits."""
         return codec_or_plain(network, self._plain, self._loss)
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """images [N,C,H,W] uint8; targets ids [N,H,W] int64, 255 to ignore, or None for unlabelled images.
+        """Makes a batch: images [N,C,H,W] uint8; targets ids [N,H,W] int64, 255 to ignore, or None if unlabelled.
 
         Raises:
             ShapeError: if the images are not of one size, or a map is not as large as its image.
@@ -162,15 +162,15 @@ class Segmentation(CodecTask):
         return replace(batch, targets=torch.from_numpy(np.stack(maps).astype(np.int64)))
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> SegmentationMetric:  # noqa: ARG002
-        """A fresh metric; every image is scored by itself."""
+        """Makes a new metric; each image is scored by itself."""
         return SegmentationMetric(self.classes)
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """The mean IoU of one image; contours would cost more than they tell here."""
+        """Returns the mean IoU of one image, without the slower scores of contours."""
         return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, truth)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
-        """[N]: the sum, over all pixels, of the logit of the class that was predicted there; 255 is left out.
+        """Returns [N]: the sum of the logits of the predicted classes over all pixels but those of 255.
 
         Args:
             network: whose outputs they are.

@@ -1,4 +1,4 @@
-"""Images of one size as one tensor."""
+"""Stacks images of one size into one tensor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from visus.errors import ShapeError
 
 
 def stack_images(prepared: Sequence[Prepared]) -> Tensor:
-    """N images [C,H,W] as one tensor [N,C,H,W].
+    """Stacks N images [C,H,W] into one tensor [N,C,H,W].
 
     Raises:
         ShapeError: if they are not of one size.
@@ -21,7 +21,7 @@ def stack_images(prepared: Sequence[Prepared]) -> Tensor:
     if len(sizes) > 1:
         raise ShapeError(
             "the images of a batch must have one size",
-            expected="one shape",
+            expected="images of one shape",
             got=", ".join(str(list(size)) for size in sorted(sizes)),
             remedy="set the recipe's size, or a batch_size of 1",
         )

@@ -1,4 +1,4 @@
-"""From a task's card to the task."""
+"""Makes a task by the name of its card."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ def make_task(
     loss: LossOptions | None = None,
     frequencies: Sequence[float] | None = None,
 ) -> Task:
-    """A task for these classes.
+    """Makes a task for these classes.
 
     Args:
-        name: of its card.
+        name: the name of the task's card.
         classes: names of the classes, in the order of their ids.
-        loss: choices inside the loss; None: the defaults.
+        loss: options of the loss; None: the defaults.
         frequencies: [K] share of each class in the training targets, for balanced class weights; None: they are
             counted batch by batch.
 
     Raises:
         TaskMismatchError: if there is no task of this name.
-        RecipeError: if ``loss`` has a choice that belongs to another task.
+        RecipeError: if ``loss`` has an option of another task.
     """
     card = task_card(name)
     builder = load_object(card.builder)

@@ -1,4 +1,4 @@
-"""What a task is: it knows what outputs mean, and nothing of any single network."""
+"""The protocols of tasks and metrics; a task knows the meaning of outputs, and no particular network."""
 
 from __future__ import annotations
 
@@ -15,78 +15,78 @@ from visus.tasks.update import Update
 
 
 class Metric(Protocol):
-    """Collects answers and truths, then scores them."""
+    """Collects predictions and targets, then scores them."""
 
     def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds images; both in file pixels, of the same value type."""
+        """Adds the predictions and targets of images; both in file pixels, of the same value type."""
 
     def compute(self) -> dict[str, Any]:
-        """Scores as fractions in [0, 1] (None where the images allow none), and small plain tables."""
+        """Returns scores as fractions in [0, 1] (None where the images allow none), and small plain tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrimaryMetric:
-    """The score that chooses the best checkpoint; more is better."""
+    """The score that chooses the best checkpoint; higher is better."""
 
     name: str
     label: str
 
 
 class Task(Protocol):
-    """What outputs mean; :class:`~visus.tasks.codec_task.CodecTask` has defaults for most of it."""
+    """Computes a network's losses and reads its outputs; see :class:`~visus.tasks.codec_task.CodecTask` for a base."""
 
     name: str
     classes: tuple[str, ...]
     primary: PrimaryMetric
 
     def collate(self, prepared: Sequence[Prepared]) -> Batch:
-        """N images of one size, ready and still uint8, as a batch."""
+        """Makes a batch of N prepared uint8 images of one size."""
 
     def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder | None:
-        """Which samples come together in each training batch; None: all, shuffled anew each epoch.
+        """Composes the training batches; None: each epoch shuffles all samples.
 
         Args:
-            samples: of the training split.
-            share: batch size, seed, and which of the training's processes asks.
+            samples: the samples of the training split.
+            share: the batch size, the seed, and the rank of this process.
         """
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Named scalar terms, in train and in eval mode; their sum is minimised. The batch's images are normalised.
+        """Returns named scalar terms, in train and eval mode; their sum is minimised. The images are normalised.
 
         They must be defined for a batch of one image, or of as many as the update's ``smallest_batch``: the memory of a
         step is measured with such a batch.
         """
 
     def updates(self, network: nn.Module, recipe: Any) -> Sequence[Update]:
-        """What happens with each training batch: usually one update, by :meth:`losses`, of the whole network.
+        """Returns the updates of each training batch: usually one, of the whole network by :meth:`losses`.
 
         Args:
-            network: that trains.
+            network: the network that trains.
             recipe: a :class:`visus.engine.recipe.Recipe`; an update without an optimiser gets the recipe's.
         """
 
     def predict(self, network: nn.Module, batch: Batch) -> list[Any]:
-        """One value an image, in network pixels; ``value.undo(placement)`` brings it home. Images are normalised."""
+        """Returns one value an image in network pixels; ``value.undo(placement)`` moves it to file pixels."""
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
-        """A fresh metric.
+        """Makes a new metric.
 
         Args:
-            samples: all that will be scored, in their order, for scores over sets and pairs; None: unknown.
+            samples: all samples that will be scored, in their order, for scores over sets and pairs; None: unknown.
         """
 
     def image_quality(self, prediction: Any, truth: Any) -> float:
-        """How good one answer is, at most 1, for finding the worst; 1 where there is nothing to find.
+        """Returns how good one prediction is, at most 1, to find the worst images; 1 where the image allows no score.
 
-        Cheap, since it is asked of every image. It may fall below 0 where an answer is worse the surer it is.
+        It must be cheap, since it is called for each image. It may be below 0 for a wrong prediction of high score.
         """
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
-        """[N]: the score of what was predicted, for an explanation to differentiate."""
+        """Returns [N]: the score of each prediction, which an explanation differentiates."""
 
 
 def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, truth: Any) -> float:
-    """The primary score of a single image by a fresh metric; 1 where the image allows none."""
+    """Returns the primary score of a single image by a new metric; 1 where the image allows no score."""
     metric.update([prediction], [truth])
     score = metric.compute().get(primary.name)
     return 1.0 if score is None else float(score)

@@ -1,1 +1,1 @@
-"""What the faces share: the plan and course of a training, a loaded model, judging, sliding, saving, reporting."""
+"""The work behind the public functions: planning, training, loaded models, scoring, sliding, saving, reporting."""

@@ -1,4 +1,4 @@
-"""One image made ready for a detector, and what the detector learns of it."""
+"""Shows how a detector assigns the objects of one image to its anchors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def require_task(model: str, task: str) -> None:
-    """Raises TaskMismatchError unless it is detection."""
+    """Raises TaskMismatchError unless ``task`` is detection."""
     if task != "detection":
         raise TaskMismatchError(
-            f"{model} has no predictors that learn objects",
+            f"{model} is not a detector with anchors or default boxes",
             expected="a detector: ssd, retinanet or a yolo",
             got=f"a model for {task}",
             remedy="visus models --task detection lists the detectors",
@@ -37,7 +37,7 @@ def explained(
     score: float,
     answers: bool,
 ) -> ExplainedTargets:
-    """One image, made ready as for an answer, and what its predictors learn.
+    """Prepares one image as for a prediction, and assigns its objects to the predictors.
 
     ``classes``: None: they have numbers for names. ``answers``: whether the network has learned something to show.
 
@@ -45,12 +45,12 @@ def explained(
         DataError: if the image cannot be read, or the truth is not of it or has other classes.
     """
     from visus.data.augmentation.preparing import Preparer
-    from visus.data.pixels.intensity import ranged
+    from visus.data.pixels.intensity import with_intensity_range
     from visus.engine.device_batches import to_device
     from visus.explanation import targets
     from visus.tasks.detection import Detection
 
-    (sample,) = ranged([sample], preprocessing.value_range)
+    (sample,) = with_intensity_range([sample], preprocessing.value_range)
     if truth is not None:
         _require_fitting(truth, sample, classes or truth.classes, model)
     task = Detection(classes or ())

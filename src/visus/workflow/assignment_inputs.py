@@ -1,4 +1,4 @@
-"""Which network and which truth an assignment is shown of: networks by name or as they are, truth from a data set."""
+"""Finds the network (by name or as given) and the true objects of an assignment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def assignment_of_name(
     options: Mapping[str, Any],
     device: str,
 ) -> ExplainedTargets:
-    """What a model that is named learns of an image, in its published form and untrained.
+    """Shows the assignment of a model given by name, untrained and in its published form.
 
     Raises:
         DataError, TaskMismatchError, UnknownModelError: as :func:`visus.explain_targets`.
@@ -70,7 +70,7 @@ def assignment_of_network(
     score: float,
     preprocessing: Preprocessing | None,
 ) -> ExplainedTargets:
-    """What a network that is given learns of an image.
+    """Shows the assignment of a given network.
 
     Raises:
         DataError, TaskMismatchError, UsageError: as :func:`visus.explain_targets`.
@@ -82,7 +82,7 @@ def assignment_of_network(
     require_anchored(network, name)
     if preprocessing is None:
         raise UsageError(
-            "a network alone does not say how a file becomes its input",
+            "a network needs its preprocessing",
             expected="preprocessing=Preprocessing(size=(300, 300), fit='stretch', ...)",
             got="none",
         )
@@ -101,7 +101,7 @@ def form_of_name(model: str | Path, backbone: str | None, changes: Sequence[str]
             f"{model} has its own form",
             expected="--backbone and --set with the name of a model only",
             got=" ".join(["--backbone"] * (backbone is not None) + ["--set"] * bool(changes)),
-            remedy="leave them away, or name a model, such as ssd",
+            remedy="leave them out, or name a model, such as ssd",
         )
     from visus.engine.recipe import Recipe, named_changes
     from visus.models.catalog import find
@@ -109,10 +109,10 @@ def form_of_name(model: str | Path, backbone: str | None, changes: Sequence[str]
     foreign = [name for name in named_changes(changes) if name != "size" and not name.startswith("model_options.")]
     if foreign:
         raise RecipeError(
-            f"{foreign[0]} does not change what a detector learns of one image",
+            f"{foreign[0]} has no effect on the assignment of one image",
             expected="size, or fields of model_options",
             got=foreign[0],
-            remedy="leave it away",
+            remedy="leave it out",
         )
     recipe = Recipe().with_changes(changes)
     form: dict[str, Any] = {"backbone": backbone, "options": recipe.model_options}
@@ -131,7 +131,7 @@ def require_detection(path: str | Path) -> None:
 
 
 def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:
-    """The objects of each image, from a data set or from the run's own; None where nothing is known of an image.
+    """The true objects of each image, from the named data set or the run's; None for an image without any truth.
 
     Raises:
         DataError: if ``data`` is given and lacks one of the images.
@@ -144,21 +144,21 @@ def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path 
         known.update({entry.image.path.resolve(): entry for entry in split if entry.image.path is not None})
     truths: list[Detections | None] = []
     for sample in samples:
-        found = known.get(sample.image.path.resolve()) if sample.image.path is not None else None
-        if found is None and data is not None:
+        known_sample = known.get(sample.image.path.resolve()) if sample.image.path is not None else None
+        if known_sample is None and data is not None:
             raise DataError(
-                f"{dataset.name} does not know {sample.id}",
+                f"{sample.id} is not in {dataset.name}",
                 expected="an image of this data set, by its path",
                 got=f"{len(known):,} other images",
-                remedy="name the data set that the image lies in, or leave --data away: then no truth is drawn",
+                remedy="name the data set of the image, or leave out --data: then no truth is drawn",
             )
-        target: Any = None if found is None else found.target("detection", masks=False)
+        target: Any = None if known_sample is None else known_sample.target("detection", masks=False)
         truths.append(target)
     return truths
 
 
 def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
-    """The data that is named; else the run's own, where it still can be read."""
+    """The named data set, or else the run's; None if that cannot be read any more."""
     from visus.data.reading.opening import open_data
 
     if data is not None:

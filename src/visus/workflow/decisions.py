@@ -1,4 +1,4 @@
-"""The decisions of a training's preparation, one function each, in the order in which they are made.
+"""The choices made before a training: one function for each, in order.
 
 Each takes what was decided before it; ``said`` collects a line for people about what was chosen and why.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.object_separation import SEPARATIONS
-from visus.data.pixels.intensity import PICTURE, ranged, survey
+from visus.data.pixels.intensity import PICTURE, survey, with_intensity_range
 from visus.engine.model_file import read_info
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError, WeightsError
@@ -44,7 +44,7 @@ def require_machine(request: Request) -> None:
 
 
 def open_training_data(request: Request, format: str | None, said: list[str]) -> tuple[Dataset, str]:
-    """The data set and its task.
+    """Opens the data set and chooses its task.
 
     Raises:
         DataError: if the data cannot be read or hold no training images.
@@ -65,7 +65,7 @@ def open_training_data(request: Request, format: str | None, said: list[str]) ->
 
 
 def look_at(dataset: Dataset, task: str) -> DataFacts:
-    """Size and colour of the training images, from an even sample of them."""
+    """Measures size and colour of an evenly spaced sample of the training images."""
     samples = dataset.split("train")
     chosen: list[Sample] = [
         samples[i] for i in np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples)), dtype=int)
@@ -97,7 +97,7 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
 
 
 def with_model(request: Request, task: str, facts: DataFacts, said: list[str]) -> Request:
-    """The request with a model: the one asked for, or the default for such data."""
+    """Adds the model to a request: the named one, or the default for such data."""
     from visus.recipes.choice import choose_model
 
     if request.model is not None:
@@ -109,7 +109,7 @@ def with_model(request: Request, task: str, facts: DataFacts, said: list[str]) -
 
 
 def with_phase(request: Request, said: list[str]) -> Request:
-    """The request with model and recipe of its phase, where the recipe is the name of a training in phases.
+    """Replaces the name of a training in phases by the model and recipe of the request's phase.
 
     Raises:
         RecipeError: if these phases do not lead to the model.
@@ -146,14 +146,14 @@ def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:
 
 
 def _starts_from(card: Card) -> Card:
-    """The card whose published weights a training starts from: the backbone's, where there is one."""
+    """The card with the published weights for the start: the backbone's if there is one, else the model's."""
     from visus.models.catalog import find
 
     return find(card.backbone) if card.backbone else card
 
 
 def starting_weights(request: Request, card: Card, said: list[str]) -> str:
-    """ "none", "default" or the path of an existing file; "none" in place of published weights that do not exist."""
+    """ "none", "default" or the path of an existing file; "none" if the model has no published weights."""
     weights = _checked_weights(request.weights)
     source = _starts_from(card)
     if weights == "default" and not source.weights:
@@ -178,7 +178,7 @@ def _checked_weights(weights: str | None) -> str:
 
 
 def recipe_for(request: Request, card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
-    """The recipe asked for, or the default of the model for such data, with the request's changes."""
+    """The named recipe, or the model's default for such data, with the changes of the request."""
     from visus.recipes.choice import choose_recipe
 
     recipe = _named_recipe(request.recipe)
@@ -209,11 +209,11 @@ def _named_recipe(recipe: str | Path | Recipe | None) -> Recipe | None:
 
 
 def with_pixel_values(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """The data set with its pixels read as the recipe says: so many channels, this range of values."""
+    """The data set, read with the channels and the intensity range of the recipe."""
     if recipe.channels is None and recipe.value_range is None:
         return dataset
     values = survey(dataset.split("train"), channels=recipe.channels, value_range=recipe.value_range)
-    splits = {split: ranged(samples, values.value_range) for split, samples in dataset.splits.items()}
+    splits = {split: with_intensity_range(samples, values.value_range) for split, samples in dataset.splits.items()}
     return replace(dataset, splits=splits, values=values)
 
 
@@ -232,7 +232,7 @@ def channels_for(weights: str, card: Card, facts: DataFacts) -> int:
 
 
 def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tuple[Finding, ...]]:
-    """The repaired data set and the findings of the checks; raises DataError if a finding stops a training.
+    """Repairs a data set and returns it with its findings; raises DataError if a finding stops a training.
 
     ``data``: what the person called the data set.
     """
@@ -285,5 +285,5 @@ def with_own_anchors(
 
 
 def repairs(findings: tuple[Finding, ...]) -> list[str]:
-    """A line for each fault that was repaired."""
-    return [f"mended: {finding.message}" for finding in findings if finding.severity == "repair"]
+    """One line for each repaired fault."""
+    return [f"repaired: {finding.message}" for finding in findings if finding.severity == "repair"]

@@ -1,4 +1,4 @@
-"""A classifier at every place of an image: window by window, or all windows at once.
+"""Runs a classifier on every window of an image: one by one, or all windows at once.
 
 Sermanet et al., OverFeat, ICLR 2014, arXiv:1312.6229, section 3.5: windows that overlap share most of their work.
 Convolutions and poolings are simply carried out on the whole image; a dense layer on a map of h x w cells becomes a
@@ -35,7 +35,7 @@ Size = tuple[int, int]
 
 
 def slide_windows(network: nn.Module, images: Tensor, window: Size, stride: Size) -> Tensor:
-    """The logits of every window, cut out and computed by itself. [N,C,H,W] -> [N,K,h',w'].
+    """Computes the logits of each window separately. [N,C,H,W] -> [N,K,h',w'].
 
     Args:
         network: a classifier or a localizer, in eval mode; of the latter K is the length of its vector.
@@ -57,7 +57,7 @@ def slide_windows(network: nn.Module, images: Tensor, window: Size, stride: Size
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What sliding costs.
+    """The cost of sliding.
 
     Args:
         windows: how many.
@@ -72,7 +72,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Map:
-    """A value of the record, for a larger image.
+    """An intermediate value of the recorded forward pass, for a larger image.
 
     Args:
         values: [N,C,H',W'] of the whole image.
@@ -103,7 +103,7 @@ class _Map:
 
 
 class SlidNetwork(nn.Module):
-    """A classifier for all windows of an image at once. [N,C,H,W] -> [N,K,h',w'] logits.
+    """Classifies all windows of an image at once. [N,C,H,W] -> [N,K,h',w'] logits.
 
     Its weights are those that the network had when this was made.
 
@@ -125,7 +125,7 @@ class SlidNetwork(nn.Module):
     def __init__(self, network: nn.Module, window: Size, in_channels: int = 3) -> None:
         super().__init__()
         if getattr(network, "codec", None) is not None and not isinstance(network, Localizer):
-            raise _cannot(network, "its outputs are no logits but read by a codec of their own")
+            raise _cannot(network, "its outputs are not logits; its own codec reads them")
         device = next((p.device for p in network.parameters()), torch.device("cpu"))
         was_training = network.training
         network.eval()
@@ -139,7 +139,7 @@ class SlidNetwork(nn.Module):
         self.window = window
         smallest = self._play(torch.empty(1, in_channels, *window, device="meta"))[0]
         if tuple(smallest.values.shape[2:]) != (1, 1):
-            raise _cannot(network, "its answer for one window has more than one place")
+            raise _cannot(network, "its output for one window has more than one cell")
         self.stride = smallest.stride
 
     def forward(self, images: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class SlidNetwork(nn.Module):
         return answer[:, :, :rows, :columns]  # [N, K, h', w']
 
     def cost(self, size: Size) -> Cost:
-        """Multiply-accumulates for an image of this (height, width), both ways; nothing is computed.
+        """Counts the multiply-accumulates of both ways for an image of this (height, width); computes no logits.
 
         Raises:
             ShapeError: if the image is smaller than a window.
@@ -163,7 +163,7 @@ class SlidNetwork(nn.Module):
         return Cost(windows, windows * alone, together)
 
     def _places(self, images: Tensor) -> Size:
-        """How many windows fit into the images, down and right."""
+        """The number of windows in the images, (rows, columns)."""
         height, width = images.shape[2:]
         return (height - self.window[0]) // self.stride[0] + 1, (width - self.window[1]) // self.stride[1] + 1
 
@@ -172,16 +172,16 @@ class SlidNetwork(nn.Module):
         return int(images.meta["val"].shape[1])
 
     def _play(self, images: Tensor) -> tuple[_Map, int]:
-        """The record for these images: the last map, and the multiply-accumulates of one image."""
+        """Replays the record for these images; returns the last map, and the multiply-accumulates of an image."""
         player = _Player(self.record, self.name, self.window)
         answer = player.run(images)
         if not isinstance(answer, _Map):
-            raise _cannot(self.name, "its answer does not depend on the image")
+            raise _cannot(self.name, "its output does not depend on the image")
         return answer, player.macs
 
 
 class _Player(fx.Interpreter):
-    """Plays a record of one window for a larger image, operator by operator."""
+    """Replays a recorded forward pass of one window on a larger image, operator by operator."""
 
     def __init__(self, record: fx.GraphModule, name: str, window: Size) -> None:
         super().__init__(record)
@@ -213,7 +213,7 @@ class _Player(fx.Interpreter):
         return _cannot(self.name, reason)
 
     def count(self, map_: Tensor, weight: Tensor) -> None:
-        """Each value of the map [N,O,H,W] took as many multiply-accumulates as a kernel [O,I,h,w] has weights."""
+        """Adds the multiply-accumulates of a map [N,O,H,W] from a kernel [O,I,h,w]: I * h * w for each value."""
         self.macs += map_[0].numel() * weight[0].numel()
 
 
@@ -244,7 +244,7 @@ def _average_pool(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
 
 
 def _window(player: _Player, target: Any, args: Any) -> OperatorWindow:
-    """The window of a convolution or pooling."""
+    """Kernel size, stride, padding and dilation of a convolution or pooling."""
     _require_plain(player, args[0])
     window = operator_window(target.overloadpacket, args)
     if window is None:
@@ -253,7 +253,7 @@ def _window(player: _Player, target: Any, args: Any) -> OperatorWindow:
 
 
 def _slid(x: _Map, values: Tensor, window: OperatorWindow) -> _Map:
-    """The map of these values, after a window slid over ``x``."""
+    """Makes the map of the values that a window gave when it slid over ``x``."""
     return _Map.plain(values, window.output_size(x.cells), _times(x.stride, window.stride))
 
 
@@ -265,7 +265,7 @@ def _mean(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa
         places = x.places if keep else x.places.reshape([s for i, s in enumerate(x.places.shape) if i not in axes])
         return _Map(x.values, x.cells, places, x.stride)
     if not x.is_plain or axes != [2, 3]:
-        raise player.refuse("it takes a mean over something else than the whole map")
+        raise player.refuse("it takes a mean over axes other than height and width")
     pooled = F.avg_pool2d(x.values, x.cells, stride=1)  # [N, C, h', w']
     return _Map.plain(pooled, (1, 1), x.stride, flat=not keep)
 
@@ -295,16 +295,16 @@ def _dense(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noq
 
 
 def _layout(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
-    """Another arrangement of the same values: the places are arranged alike, the map stays."""
+    """Reshapes or permutes one window's values; the map keeps its cells."""
     x, rest = args[0], args[1:]
     places = target(x.places.contiguous(), *rest, **kwargs)
     if places.numel() != x.places.numel():
-        raise player.refuse("it takes parts of the window")
+        raise player.refuse("it selects parts of the window")
     return _Map(x.values, x.cells, places, x.stride)
 
 
 def _slice(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
-    """Some of the channels; or every second (third ...) cell from the first one on."""
+    """Selects channels, or every n-th cell from the first one on."""
     x, axis = args[0], args[1] if len(args) > 1 else 0
     places = target(x.places, *args[1:], **kwargs)
     if places.shape == x.places.shape:
@@ -339,7 +339,7 @@ def _average_pool_3d(player: _Player, target: Any, args: Any, kwargs: Any) -> _M
 
 
 def _is_volume(x: _Map) -> bool:
-    """Whether a window's value is its map with an axis more, [1,1,C,h,w]."""
+    """Whether a window's value is its map with one more axis, [1,1,C,h,w]."""
     return x.places.ndim == 5 and replace(x, places=x.places[0]).is_plain
 
 
@@ -364,14 +364,14 @@ def _batch_norm(player: _Player, target: Any, args: Any, kwargs: Any) -> tuple[_
 
 
 def _pointwise(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
-    """Each value by itself, or two maps cell by cell."""
+    """Applies an operator to each value, or to the values of two maps cell by cell."""
     maps = [arg for arg in args if isinstance(arg, _Map)]
     first = maps[0]
     for other in maps[1:]:
         if other.cells != first.cells or other.places.shape != first.places.shape:
             raise player.refuse("a value of the whole window acts on a map (such as squeeze and excitation)")
         if not torch.equal(other.places, first.places) or other.stride != first.stride:
-            raise player.refuse("it joins values of different places")
+            raise player.refuse("it joins values of different positions")
     constants = [arg for arg in args if isinstance(arg, Tensor) and arg.numel() > 1]
     if constants and not all(c.ndim == 4 and c.shape[2:] == (1, 1) for c in constants):
         raise player.refuse("it has a constant for each cell of a map")
@@ -420,7 +420,7 @@ _RULES: Mapping[str, _Rule] = MappingProxyType(
 
 def _require_plain(player: _Player, x: Any) -> None:
     if not isinstance(x, _Map) or not x.is_plain:
-        raise player.refuse("it goes on with convolutions or poolings after its values were rearranged")
+        raise player.refuse("it has convolutions or poolings after its values were rearranged")
 
 
 def _times(stride: Size, factor: Size) -> Size:
@@ -428,12 +428,14 @@ def _times(stride: Size, factor: Size) -> Size:
 
 
 def _logits(output: Any) -> Tensor:
-    """[N,K] of a classifier's output; a localizer's vector."""
+    """The logits [N,K] of a classifier's output, or a localizer's vector."""
     logits = output.logits if isinstance(output, Output) else output
     logits = output.vector if isinstance(output, LocalizerOutput) else logits
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise TaskMismatchError(
-            "only a classifier or localizer can be slid", expected="logits [N, K]", got=type(output).__name__
+            "only a classifier or a localizer can be slid over images",
+            expected="logits [N, K]",
+            got=type(output).__name__,
         )
     return logits
 

@@ -1,4 +1,4 @@
-"""Folders that a user names for what visus writes, and the names of the files in them."""
+"""Makes output folders, and names the files in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from visus.errors import DiskError
 
 
 def make_folder(path: Path) -> Path:
-    """The folder, made with its parents if it is missing.
+    """Makes a folder with its parents if it is missing; returns its path.
 
     Raises:
         DiskError: if it cannot be made.
@@ -27,7 +27,7 @@ def make_folder(path: Path) -> Path:
 
 
 def free_name(stem: str, taken: set[str]) -> str:
-    """The stem itself, or stem-2, stem-3 ... where two folders hold files of one name; it is taken afterwards."""
+    """``stem``, or stem-2, stem-3 ... if that name is taken; adds the result to the names that are taken."""
     name, number = stem, 1
     while name in taken:
         number += 1
@@ -37,7 +37,7 @@ def free_name(stem: str, taken: set[str]) -> str:
 
 
 def free_path(path: Path) -> Path:
-    """The path itself, or path-2, path-3 ... where there is something already."""
+    """``path``, or path-2, path-3 ... if that path exists."""
     free, number = path, 1
     while free.exists():
         number += 1
@@ -46,5 +46,5 @@ def free_path(path: Path) -> Path:
 
 
 def file_name(text: str) -> str:
-    """A class name as part of a file name: what file systems do not take becomes a hyphen."""
+    """Makes a class name part of a file name: characters that file systems refuse become hyphens."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.") or "class"

@@ -1,4 +1,4 @@
-"""Judging a model image by image: the scores, and the images worth showing."""
+"""Scores a model image by image, and keeps the images with the worst predictions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class JudgedCase:
-    """One image with the truth and the answer, both with the source of its pixels.
+    """One image's truth and prediction; both name the source of the pixels.
 
     Args:
         sample: the image.
@@ -44,7 +44,7 @@ class JudgedCase:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scores of a split, as fractions, its images worth showing, the worst first, and images a second of each part."""
+    """The scores of a split as fractions, the images to show (worst first), and the speed in images a second."""
 
     metrics: dict[str, Any]
     cases: tuple[JudgedCase, ...]
@@ -60,7 +60,7 @@ def judge(
     counting: Counting | None = None,
     slider: Slider | None = None,
 ) -> Judged:
-    """The scores, and the worst and some ordinary images with their answers; holds only those in memory.
+    """Scores a model; keeps only the worst and some ordinary images with their predictions in memory.
 
     Args:
         model: that answers.
@@ -74,7 +74,7 @@ def judge(
         DataError: if an image cannot be read, or there is none.
     """
     if not samples:
-        raise DataError("there is nothing to judge", expected="labelled images")
+        raise DataError("there are no images to score", expected="labelled images")
     metric = model.task.metrics(samples)
     objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
@@ -113,7 +113,7 @@ def judge(
 
 
 def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
-    """Images a second of the network, of reading its answers, and of suppression, which is not part of the reading."""
+    """Images a second of the network, of decoding (without suppression), and of suppression."""
     network, suppression = seconds.get("network", 0.0), seconds.get("suppression", 0.0)
     parts = {"network": network, "decoding": seconds.get("answer", 0.0) - network - suppression}
     if suppression:

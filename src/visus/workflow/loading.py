@@ -1,4 +1,4 @@
-"""A trained model from its file."""
+"""Loads a trained model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load_model(path: str | Path, *, device: str = "auto") -> Model:
-    """The model of a run folder or a model file, ready to answer; see :func:`visus.load`.
+    """Loads the model of a run folder or a model file, ready to predict; see :func:`visus.load`.
 
     Raises:
         WeightsError: if the file is missing, corrupt, foreign, or of another network.

@@ -1,4 +1,4 @@
-"""A trained model that answers."""
+"""A trained model, ready to predict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, FileImage
-from visus.data.pixels.intensity import ranged
+from visus.data.pixels.intensity import with_intensity_range
 from visus.engine.device_batches import to_device
 from visus.engine.model_file import ModelInfo
 from visus.engine.predict import Prediction
@@ -40,7 +40,7 @@ SHOWN_SCORE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A network with all that it takes to use it.
+    """A trained network with its classes, preprocessing and task.
 
     Args:
         network: in eval mode, on ``device``.
@@ -67,7 +67,7 @@ class Model:
         return self.info.example_size
 
     def predict(self, images: Image | Sequence[Image], *, batch_size: int = 16) -> Any:
-        """Answers for one image or several.
+        """Predicts one image or several.
 
         Args:
             images: a file, a folder, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a list of such.
@@ -81,7 +81,7 @@ class Model:
             DataError: if an image cannot be read.
         """
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
         values = []
         for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if given.error is not None:
@@ -92,7 +92,7 @@ class Model:
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
     ) -> Iterator[Prediction]:
-        """An answer a sample, in file pixels; an image that cannot be read becomes an answer with an error."""
+        """Predicts samples, in file pixels; an image that cannot be read gives an answer with an error."""
         return predict_each(
             self.network,
             self.task,
@@ -110,7 +110,7 @@ class Model:
         label: str | None = None,
         values: Sequence[Value] | None = None,
     ) -> Any:
-        """Grad-CAM heat maps: which places of an image speak for an answer.
+        """Makes Grad-CAM heat maps: the image regions that support a prediction.
 
         Args:
             images: as for :meth:`predict`.
@@ -126,7 +126,7 @@ class Model:
         if label is not None and label not in self.classes:
             raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
         one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = ranged(as_samples(images), self.info.preprocessing.value_range)
+        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
         heatmaps = [
             self._explain_one(sample, label, None if values is None else values[index])
             for index, sample in enumerate(samples)
@@ -136,7 +136,7 @@ class Model:
     def explain_targets(
         self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
     ) -> ExplainedTargets:
-        """What a detector's predictors have to do with the objects of an image.
+        """Shows how a detector assigns the objects of an image to its anchors or default boxes.
 
         Args:
             image: a file, an array, or a source of pixels.
@@ -162,7 +162,7 @@ class Model:
         )
 
     def summary(self) -> Summary:
-        """Its layers, line by line; see :func:`visus.summary`."""
+        """Summarises the network layer by layer; see :func:`visus.summary`."""
         from visus.analysis.summary import summarize
 
         return summarize(self.network, (self.info.in_channels, *self.example_size), model=self.info.model)
@@ -191,7 +191,7 @@ class Model:
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
-    """Unlabelled samples from whatever names images; folders give all images in them."""
+    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images."""
     from visus.data.reading.opening import open_images
 
     given = images if isinstance(images, list | tuple) else [images]
@@ -216,7 +216,9 @@ def one_sample(image: Image) -> Sample:
     """
     samples = as_samples(image)
     if len(samples) != 1:
-        raise UsageError("targets are explained image by image", expected="one image", got=f"{len(samples)} images")
+        raise UsageError(
+            "targets are explained for one image at a time", expected="one image", got=f"{len(samples)} images"
+        )
     return samples[0]
 
 

@@ -1,4 +1,4 @@
-"""Counting objects in what a segmentation network says, and in the truth."""
+"""Counts objects in the predicted and in the true maps of a segmentation network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTED = ("gap", "border", "outline")
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """How objects are counted.
+    """The settings for counting objects.
 
     Args:
         min_area: pieces of fewer pixels are no objects.
@@ -33,17 +33,17 @@ class Counting:
 
     @classmethod
     def of(cls, info: ModelInfo, *, min_area: int = 1, grow: float | None = None) -> Counting:
-        """The counting for a model; without ``grow``, what its training took from touching objects is given back.
+        """The settings for a model; without ``grow``, objects grow by what the training took to separate them.
 
         Raises:
             UsageError: if the model is not one for segmentation, or an option is out of its range.
         """
         if info.task != "segmentation":
             raise UsageError(
-                "only a class for every pixel is turned into objects",
+                "only segmentation models can count objects",
                 expected="a model for segmentation",
                 got=f"{info.model}, a model for {info.task}",
-                remedy="leave --objects away",
+                remedy="leave out --objects",
             )
         if not object_ids(info.classes):
             raise UsageError(
@@ -51,7 +51,7 @@ class Counting:
             )
         if min_area < 0 or (grow is not None and grow < 0):
             raise UsageError(
-                "objects cannot be counted like this",
+                "min_area or grow is out of range",
                 expected="an area and a growth of 0 or more pixels",
                 got=f"min_area={min_area}, grow={grow}",
             )
@@ -59,11 +59,11 @@ class Counting:
         return cls(min_area, taken if grow is None else grow)
 
     def found(self, value: SegmentationMap) -> Detections:
-        """The objects of a map."""
+        """Finds the objects of a map."""
         return value.objects(min_area=self.min_area, grow=self.grow)
 
     def compared(self, sample: Sample, prediction: Any, truth: Value) -> tuple[Detections, Detections]:
-        """The objects found, and those of the truth; pixels that the truth ignores belong to none.
+        """Finds the predicted and the true objects; pixels that the truth ignores belong to no object.
 
         The true ones are those that the labels tell apart, where they do, else the pieces of the true map.
 

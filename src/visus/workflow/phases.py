@@ -1,4 +1,4 @@
-"""A training in phases: each is a function that leaves a named artefact; what is finished is not done again.
+"""Runs a training in phases: each is a function that makes an artefact; finished phases are not repeated.
 
 A phase works in a folder of its own. ``artefact.json``, its manifest, is written twice: when the phase begins, and last
 of all when it has finished, with the SHA-256 of every file. What was killed goes on with the first phase that did not
@@ -24,7 +24,7 @@ MANIFEST = "artefact.json"
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """What a phase leaves for later ones; :meth:`of` makes one from files.
+    """The files that a phase makes for later phases; :meth:`of` makes an artefact from files.
 
     Args:
         name: the phase's.
@@ -40,29 +40,29 @@ class Artefact:
 
     @classmethod
     def of(cls, name: str, kind: str, folder: Path, files: Iterable[str]) -> Artefact:
-        """An artefact of files that lie in a folder; raises DiskError if one cannot be read."""
+        """Makes an artefact of files in a folder; raises DiskError if a file cannot be read."""
         return cls(name, kind, folder, {file: _sha256(folder / file) for file in files})
 
     @property
     def digest(self) -> str:
-        """SHA-256 over name, kind and files: equal where the content is equal, wherever it lies."""
+        """SHA-256 of name, kind and files; it does not depend on the folder."""
         content = json.dumps([self.name, self.kind, sorted(self.files.items())])
         return hashlib.sha256(content.encode()).hexdigest()
 
     def path(self, file: str) -> Path:
-        """Where one of the files lies; raises VisusError if the artefact has no such file."""
+        """The path of one of the files; raises VisusError if the artefact has no such file."""
         if file not in self.files:
             raise VisusError(f"the artefact {self.name} has no file {file}", expected=" or ".join(self.files), got=file)
         return self.folder / file
 
 
 def silent(line: str) -> None:
-    """Tells nobody."""
+    """Ignores a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a phase is given.
+    """The inputs of a phase.
 
     Args:
         folder: where it works, and where its files go; there already. It may hold what an earlier start left.
@@ -81,7 +81,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One part of a training: trains or fits something.
+    """One part of a training, which trains a network or fits a model.
 
     Args:
         name: of the phase and its artefact.
@@ -103,7 +103,7 @@ def run_phases(
     quiet: bool = False,
     say: Callable[[str], None] = silent,
 ) -> dict[str, Artefact]:
-    """Runs phases one after another, but for those that have finished.
+    """Runs phases one after another; skips those that have finished.
 
     A phase is finished if its manifest says so, its files have the SHA-256 of the manifest, and the artefacts that it
     was made from are still the same. A damaged artefact is made again in its folder. Where an earlier artefact has
@@ -133,7 +133,7 @@ def run_phases(
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest in a folder: name, kind, files, made_from, finished; None where there is none that can be read."""
+    """Reads the manifest of a folder (name, kind, files, made_from, finished); None if it is missing or damaged."""
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
@@ -144,12 +144,12 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def made_from(artefacts: Mapping[str, Artefact]) -> dict[str, str]:
-    """From name to digest, as a manifest says what it was made from."""
+    """The digests of artefacts by name, as in a manifest's ``made_from``."""
     return {name: artefact.digest for name, artefact in artefacts.items()}
 
 
 def finished(name: str, folder: Path, artefacts: Mapping[str, Artefact], say: Callable[[str], None]) -> Artefact | None:
-    """The artefact that a phase left in a folder, if it finished, is undamaged and was made from these artefacts."""
+    """The artefact in a phase's folder; None unless it is finished, undamaged and made from these artefacts."""
     manifest = read_manifest(folder)
     if manifest is None or manifest["name"] != name:
         return None
@@ -176,7 +176,7 @@ def finished(name: str, folder: Path, artefacts: Mapping[str, Artefact], say: Ca
 def _run(
     phase: Phase, folder: Path, artefacts: Mapping[str, Artefact], quiet: bool, say: Callable[[str], None]
 ) -> Artefact:
-    """The artefact of a phase that has not finished, with its manifest."""
+    """Runs a phase and writes the manifest of its artefact."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -186,7 +186,7 @@ def _run(
     artefact = phase.run(Context(folder, dict(artefacts), request, quiet, say))
     if (artefact.name, artefact.folder) != (phase.name, folder):
         raise VisusError(
-            f"the phase {phase.name} left another artefact than its own",
+            f"the phase {phase.name} returned the artefact of another phase",
             expected=f"{phase.name} in {folder}",
             got=f"{artefact.name} in {artefact.folder}",
         )
@@ -195,7 +195,7 @@ def _run(
 
 
 def write_manifest(artefact: Artefact, artefacts: Mapping[str, Artefact], *, finished: bool) -> None:
-    """Writes an artefact's manifest atomically; ``artefacts``: what it is made from."""
+    """Writes the manifest of an artefact atomically; ``artefacts``: those that it is made from."""
     values = {
         "name": artefact.name,
         "kind": artefact.kind,

@@ -1,4 +1,4 @@
-"""What a training is going to do, decided and checked before torch is loaded."""
+"""Plans a training: makes and checks all choices before torch is loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PLAIN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(Request):
-    """A request all of whose choices are made; saved as ``config.yaml``, from which the training runs again.
+    """A request with all choices made; saved as ``config.yaml``, from which the training can be repeated.
 
     Args:
         data: folder or file (absolute), or name of the data set.
@@ -55,7 +55,7 @@ class Plan(Request):
 
     @property
     def reader(self) -> str | None:
-        """The format that opens the data again; None for a named data set."""
+        """The name of the format that reads the data; None for a named data set."""
         return None if self.data in NAMED else self.format
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Plan(Request):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """The inverse of :meth:`to_dict`, of earlier versions too; raises RecipeError for values that are no plan."""
+        """The inverse of :meth:`to_dict`, also for earlier versions; raises RecipeError for values of no plan."""
         values = with_task_options(values)
         known = {*_PLAIN, "task_options", "values", "phase", "recipe"}
         needed = {"data", "format", "task", "model", "weights", "channels", "recipe"}
@@ -80,7 +80,7 @@ class Plan(Request):
 
     @classmethod
     def load(cls, path: Path) -> Plan:
-        """A plan from a run folder's ``config.yaml``; raises RecipeError when it cannot be read."""
+        """Reads a plan from a run folder's ``config.yaml``; raises RecipeError if it cannot be read."""
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -97,7 +97,7 @@ class Plan(Request):
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """A plan with the data set, card and facts it was made from.
+    """A plan together with its data set, card and facts.
 
     Args:
         plan: the choices.
@@ -170,7 +170,7 @@ def prepare(request: Request) -> Preparation:
 
 
 def prepare_again(plan: Plan) -> Preparation:
-    """The preparation of a saved plan: the data is opened and checked again, nothing is chosen anew.
+    """Prepares a saved plan: opens and checks the data again, and keeps all choices.
 
     Raises:
         DataError: if the data cannot be read any more, or a check finds what must stop a training.

@@ -1,4 +1,4 @@
-"""From a finished run to its report."""
+"""Writes the reports of runs and evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person asks of a training, before anything is decided."""
+"""The arguments of a training, before any choice is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from visus.recipes.phases import PhaseOf
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The arguments of :func:`visus.train`; None: to be chosen.
+    """The arguments of :func:`visus.train`; visus chooses those that are None.
 
     Args:
         data: a folder, a file, or the name of a data set.

@@ -1,4 +1,4 @@
-"""The course of one run: from a preparation to a run folder with a judged model and a report."""
+"""Runs one training: from a preparation to a run folder with a scored model and a report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """A rehearsal that went through."""
+    """The result of a successful dry run."""
 
     metrics: dict[str, Any]
     files: tuple[str, ...]
@@ -47,7 +47,7 @@ class DryRun:
 
 
 def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
-    """Carries a plan out in an empty folder, which is gone again if it ends before the first checkpoint."""
+    """Trains by a plan in an empty folder; removes the folder if the training ends before its first checkpoint."""
     setup = {key: value for key, value in prepared.plan.to_dict().items() if key != "recipe"}
     folder = RunFolder.begin(path, prepared.plan.recipe, setup=setup)
     try:
@@ -60,7 +60,7 @@ def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
 
 
 def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
-    """Carries a plan out on two batches in a temporary folder, and loads and asks the model that comes out."""
+    """Trains by a plan on two batches in a temporary folder, loads the model, and predicts with it."""
     from visus.workflow.loading import load_model
 
     plan = prepared.plan
@@ -82,12 +82,12 @@ def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
 
 
 def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Evenly spread ones, so that data sets in the order of their classes give all of them."""
+    """Chooses evenly spaced samples, so that all classes of a sorted data set are among them."""
     return [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
 
 
 def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
-    """Trains in a run folder from its last checkpoint, or from the start where it has none, and judges the model."""
+    """Trains in a run folder from its last checkpoint (from the start if it has none), and scores the model."""
     if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(folder, prepared.plan, quiet=quiet)
         return
@@ -115,7 +115,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
 
 @contextmanager
 def _stoppable(folder: RunFolder) -> Iterator[None]:
-    """What comes before and after the steps ends at once at Ctrl-C and SIGTERM; the steps see to it themselves."""
+    """Ends the work before and after the training steps at Ctrl-C and SIGTERM; the steps handle signals themselves."""
     from visus.engine.interruption import Interrupted, Interruption
 
     with Interruption() as interruption:
@@ -127,13 +127,13 @@ def _stoppable(folder: RunFolder) -> Iterator[None]:
                 raise
             raise InterruptedRunError.by_signal(
                 interruption.signal,
-                "stopped while the model was judged" if folder.has_begun else "stopped before the first step",
+                "stopped while the model was scored" if folder.has_begun else "stopped before the first step",
                 remedy=_way_on(folder),
             ) from None
 
 
 def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
-    """One process a rank; each goes on with this run, which has not begun yet or stopped somewhere."""
+    """Starts one process for each rank; each process continues or begins this run."""
     from visus.engine.launch import launch
 
     options = ["--device", plan.device] + (["--quiet"] if quiet else [])
@@ -183,7 +183,7 @@ def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: P
 def _new_model(
     folder: RunFolder, prepared: Preparation, training: Preprocessing, runtime: Runtime, progress: Progress
 ) -> Model:
-    """The network with the weights it starts from, and its task."""
+    """Builds the network, loads its first weights, and makes its task."""
     from visus.data.reading.fingerprint import fingerprint
     from visus.engine.model_file import ModelInfo
     from visus.engine.runtime import seed_generators
@@ -224,7 +224,7 @@ def _new_model(
 
 
 def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime: Runtime) -> Loader:
-    """The training images, shuffled and augmented, in this process's share of each batch."""
+    """The loader of this process's share of the training images, shuffled and augmented."""
     from visus.data.augmentation.mosaic import Mosaic
     from visus.data.augmentation.preparing import Preparer
     from visus.data.loading.loader import Loader
@@ -251,7 +251,7 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
 
 
 def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Validation | None:
-    """How the network is scored on the split "val" after an epoch; None without such a split."""
+    """The function that scores the network on the split "val" after an epoch; None without such a split."""
     from visus.data.augmentation.preparing import Preparer
     from visus.engine.device_batches import to_device
     from visus.engine.evaluate import evaluate
@@ -271,7 +271,7 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
 
 
 def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
-    """Judges the best weights, and writes the model file, the metrics and the reports."""
+    """Scores the best weights, and writes the model file, the metrics and the reports."""
     from visus.engine.model_file import save_model
     from visus.report.data_page import write_data_report
     from visus.workflow.judging import judge
@@ -296,7 +296,7 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
 
 
 def _workers(plan: Plan, runtime: Runtime) -> int:
-    """Loading processes: the number asked for; else none beside a CPU that computes, up to 8 beside a GPU."""
+    """The number of loading processes: as requested, else 0 on a CPU and up to 8 with a GPU."""
     if plan.workers is not None:
         return plan.workers
     if runtime.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Answers as files: pictures, maps, tables and outlines."""
+"""Saves predictions as files: pictures, maps, tables and outlines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from visus.workflow.folders import file_name, free_name
 
 
 def save_pictures(folder: Path, stem: str, value: Value, origin: Value | None = None) -> str:
-    """Writes the pictures of one answer; gives the path of the one for people.
+    """Writes the pictures of one prediction; returns the path of the one for people.
 
     ``STEM.png``: the image with the answer drawn on it. Beside it what ``value.pictures()`` gives: of segmentation
     ``STEM.classes.png``, a palette image of class ids, and ``STEM.colours.png``, the same in RGB; of multi-label maps
@@ -51,7 +51,7 @@ def save_picture(path: Path, picture: Image.Image) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, with every column that a row has."""
+    """Formats rows as CSV, with the columns of all rows."""
     columns = list(dict.fromkeys(column for row in rows for column in row)) or ["image"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

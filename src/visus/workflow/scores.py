@@ -1,4 +1,4 @@
-"""Scores as lines for people."""
+"""Formats scores as lines of text."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Evaluation:
 
 
 def score_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """One line: "accuracy 98.3 %, ..."; scores that the images do not allow are left out."""
+    """One line: "accuracy 98.3 %, ..."; without scores that are undefined for the images."""
     parts = [f"{name} {metrics[key]:.1%}" for key, name in METRIC_NAMES.items() if isinstance(metrics.get(key), float)]
     return [", ".join(parts)] if parts else ["no score: the split has nothing to find"]
 
 
 def per_class_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """A line a class with its own scores."""
+    """One line of scores for each class."""
     rows = class_rows(metrics)
     width = max((len(name) for name in rows), default=0)
     return [
@@ -66,20 +66,20 @@ def per_class_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def error_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """A line a kind of detection error: how many there are, and what mAP at IoU 0.5 would gain without them."""
+    """One line for each kind of detection error: its count, and the gain in mAP at IoU 0.5 without it."""
     errors = metrics.get("errors")
     if not errors or errors["map"] is None:
         return []
     kinds = {ERROR_NAMES[kind]: row for kind, row in errors["kinds"].items()}
     width = max(len(name) for name in kinds)
     return [
-        "errors, and the mAP at IoU 0.5 that mending each kind would gain",
+        "errors, and the mAP at IoU 0.5 that correcting each kind would gain",
         *(f"  {name.ljust(width)}  {row['count']:>7,}  {100 * row['gain']:+5.1f}" for name, row in kinds.items()),
     ]
 
 
 def object_lines(metrics: Mapping[str, Any]) -> list[str]:
-    """The scores of counted objects, if there are any, and a line a class."""
+    """The scores of counted objects, if there are any, and one line for each class."""
     found = metrics.get("objects")
     if not found:
         return []

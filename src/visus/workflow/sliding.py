@@ -1,4 +1,4 @@
-"""A classifier or a localizer slid over images of any size: what is where, from networks that see one object a window.
+"""Slides a classifier or a localizer over images of any size, to detect objects.
 
 A classifier answers with its surest windows. A localizer says of every window where in it the object is; these boxes
 are merged as in OverFeat (Sermanet et al. 2014, arXiv:1312.6229, section 4.3).
@@ -41,7 +41,7 @@ CLASSES_A_LEVEL = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlidLevel:
-    """One size of the image.
+    """The results at one size of the image.
 
     Args:
         scale: network pixels for one file pixel, (down, right).
@@ -61,7 +61,7 @@ class SlidLevel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slid:
-    """What a slid classifier or localizer says of an image.
+    """The results of a classifier or localizer that was slid over an image.
 
     Args:
         levels: of the pyramid, from the whole image in about one window to the smallest windows.
@@ -100,7 +100,7 @@ class Slid:
 
 
 class Slider:
-    """A classifier or localizer ready to be slid; arguments as for :func:`visus.slide`."""
+    """Slides a classifier or localizer over images; arguments as for :func:`visus.slide`."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class Slider:
     ) -> None:
         if model.info.task not in ("classification", "localization"):
             raise UsageError(
-                "only a classifier or a localizer is slid over images",
+                "only a classifier or a localizer can be slid over images",
                 expected="a model for classification or localization",
                 got=f"{model.info.model}, a model for {model.info.task}",
                 remedy="predict without sliding",
@@ -161,7 +161,7 @@ class Slider:
         return Slid(levels, detections, self.network is not None)
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
-        """The windows of a classifier that are surer than those near them."""
+        """Keeps a classifier's windows whose score is higher than that of their neighbours."""
         import torch
 
         from visus.ops.nms import multiclass_nms
@@ -206,14 +206,14 @@ class Slider:
         )
 
     def answer(self, sample: Sample) -> Prediction:
-        """The windows of one image; an image that cannot be read becomes an answer with an error."""
+        """Slides over one image; an image that cannot be read gives an answer with an error."""
         try:
             return Prediction(sample.id, self(sample))
         except DataError as error:
             return Prediction(sample.id, None, error)
 
     def answers(self, samples: Sequence[Sample], progress: Progress | None = None) -> Iterator[Prediction]:
-        """The detections of each image, in order, as a model's own answers."""
+        """Slides over images, in order; the answers are like those of :meth:`Model.answers`."""
         progress = progress or Silent()
         progress.begin("slide", len(samples))
         try:
@@ -225,7 +225,7 @@ class Slider:
             progress.end()
 
     def _scales(self, size: tuple[int, int]) -> list[float]:
-        """Network pixels for a file pixel; none so small that a window does not fit."""
+        """The scales, in network pixels for one file pixel, at which a window fits into the image."""
         least = max(self.window[0] / size[0], self.window[1] / size[1])
         if self.scales is not None:
             return sorted({max(scale, least) for scale in self.scales})
@@ -270,7 +270,7 @@ class Slider:
         return SlidLevel(exact, scores, boxes, cell, found)
 
     def _located(self, vectors: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """A localizer's vectors [1,V,h',w'] -> scores [K,h',w'] and boxes [K,h',w',4] in network pixels of the windows.
+        """A localizer's vectors [1,V,h',w'] -> scores [K,h',w'] and boxes [K,h',w',4] in network pixels of a window.
 
         Of each window the codec tells the surest guesses; the other classes have scores of 0.
         """

@@ -1,4 +1,4 @@
-"""A whole training: a run of one piece, or the phases of one of the tables of ``recipes/phases.py``."""
+"""Runs a whole training: a single run, or the phases of a table in ``recipes/phases.py``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODEL = "model.safetensors"
 
 
 def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
-    """Carries a plan out in a fresh run folder; what ends before the first checkpoint leaves no folder.
+    """Trains by a plan in a new run folder; a training that ends before its first checkpoint leaves no folder.
 
     A plan that is one phase of several is followed by the others, each in a folder of its own.
 
@@ -38,7 +38,7 @@ def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
 
 
 def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -> Path:
-    """Goes on with a training that stopped; see :func:`visus.resume`.
+    """Continues a training that stopped; see :func:`visus.resume`.
 
     Returns:
         The run folder; of a training in phases, the last one's.
@@ -58,7 +58,7 @@ def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -
 def _run_from(
     path: Path, plan: Plan, first: PhaseOf, run: Callable[[Context], Artefact], dataset: str, *, quiet: bool
 ) -> Path:
-    """Runs the phase of a plan and those that follow, but for those that have finished.
+    """Runs the phase of a plan and those after it; skips finished phases.
 
     Args:
         path: the folder of the plan's phase: an empty one, or that of a run that stopped.
@@ -89,7 +89,7 @@ def _run_from(
 
 
 def train(context: Context) -> Artefact:
-    """The phase that is a training: goes on with the run in the context's folder, or begins one there.
+    """A phase that trains: continues the run in the context's folder, or begins one there.
 
     Returns:
         An artefact of the kind "run", with the model file.
@@ -120,7 +120,7 @@ def _begin_first(prepared: Preparation, context: Context) -> Artefact:
 def _left(context: Context) -> Artefact:
     part = _request(context).phase
     if part is None:
-        raise TypeError("a training that is a phase says which one")
+        raise TypeError("a phase that trains needs its PhaseOf")
     return Artefact.of(part.name, "run", context.folder, [MODEL])
 
 
@@ -131,7 +131,7 @@ def _request(context: Context) -> Request:
 
 
 def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> Request:
-    """What a phase asks: the data of ``plan``, read in the same way, and the weights of the run before it."""
+    """Makes the request of a phase: the data of ``plan``, read in the same way, and the weights of the previous run."""
     runs = [artefact for artefact in artefacts.values() if artefact.kind == "run"]
     return Request(
         data=plan.data,
@@ -152,7 +152,7 @@ def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> 
 
 
 def _folder_of(plan: Plan, part: PhaseOf, dataset: str, artefacts: Mapping[str, Artefact]) -> Path:
-    """The folder in which this phase was begun from these artefacts; a new one where there is none."""
+    """The folder in which this phase began from these artefacts, or a new folder."""
     name = folder_name(part.run_name(plan.name, dataset))
     numbered = re.compile(re.escape(name) + r"(-\d+)?")
     earlier, direct = made_from(artefacts), list(artefacts)[-1]
@@ -167,7 +167,7 @@ def _folder_of(plan: Plan, part: PhaseOf, dataset: str, artefacts: Mapping[str, 
 
 
 def _artefacts_before(plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
-    """What the run was begun from, where it still lies there undamaged."""
+    """The artefacts that the run began from, if they are still there and undamaged."""
     folder = Path(plan.weights).parent
     manifest = read_manifest(folder) if part.number and plan.weights not in ("none", "default") else None
     if manifest is None:

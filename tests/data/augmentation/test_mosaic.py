@@ -1,5 +1,7 @@
 """Mosaics: boxes stay on their objects and in the image, whatever is drawn, and the draws are those of the image."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -48,6 +50,37 @@ def test_boxes_stay_on_their_objects(seed: int, epoch: int, index: int) -> None:
         assert inner.all()
     # what is bright lies in a box, or is the rest of an object whose centre is in no quarter
     assert len(found.target) <= 4
+
+
+def outlined(index: int) -> Prepared:
+    """:func:`prepared`, with the mask of each object: its rectangle."""
+    plain = prepared(index)
+    return replace(plain, target=replace(plain.target, masks=(plain.image[:1].numpy() > 60)[: len(plain.target)]))
+
+
+@given(st.integers(0, 200), st.integers(0, 11))
+def test_masks_stay_on_their_objects(seed: int, index: int) -> None:
+    samples = list(range(12))
+    found = Mosaic(lambda _, i, __: outlined(i), samples, 1.0, seed)(None, index, 0)  # type: ignore[arg-type,return-value]
+    plain = mosaic(seed=seed)(None, index, 0)
+    np.testing.assert_array_equal(found.target.boxes, plain.target.boxes)
+    assert found.target.masks is not None
+    assert found.target.masks.size == (SIDE, SIDE)
+    bright = found.image[0].numpy() > 60
+    for mask, (x1, y1, x2, y2) in zip(found.target.masks, found.target.boxes, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        edges = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+        np.testing.assert_allclose(edges, (x1, y1, x2, y2), atol=1)
+        assert bright[mask].mean() > 0.75  # the rest are edge pixels, which scaling has darkened
+
+
+def test_masks_are_dropped_where_an_object_has_none() -> None:
+    def some(_: object, index: int, __: int) -> Prepared:
+        return outlined(index) if index % 2 else prepared(index)
+
+    targets = [Mosaic(some, [1, 2, 4, 5], 1.0, seed)(None, 1, 0).target for seed in range(30)]  # type: ignore[arg-type]
+    assert all(target.masks is None or len(target.masks) == len(target) for target in targets)
+    assert {target.masks is None for target in targets} == {True, False}
 
 
 def test_it_is_a_function_of_seed_epoch_and_index() -> None:

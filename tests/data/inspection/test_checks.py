@@ -15,21 +15,24 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from made_up import smooth_picture
 from visus.data.dataset import MOST_EXAMPLES, Dataset, Finding
 from visus.data.inspection import checks, leaks
 from visus.data.inspection.checks import check, check_before_training, repair
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
+from visus.data.reading.fingerprint import fingerprint
 from visus.data.reading.opening import open_data
 from visus.errors import DataError, TaskMismatchError
-from visus.structures import IGNORE, Detections, Label, Sample, SegmentationMap, Target, TargetSource
+from visus.report.data_page import write_data_report
+from visus.report.samples import sample_grid
+from visus.structures import IGNORE, Detections, Label, Sample, SegmentationMap, TargetSource, Value, task_cards
+from visus.structures.task_cards import TaskCard
 
 CLASSES = ("cat", "dog", "owl")
 
 
 def scene(seed: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
-    """[H,W,3]: a smooth random picture."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+    return smooth_picture(seed, size)
 
 
 def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -> bytes:
@@ -39,7 +42,7 @@ def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -
 
 
 def dataset_of(
-    splits: dict[str, Sequence[Target | TargetSource]],
+    splits: dict[str, Sequence[Value | TargetSource]],
     task: str,
     classes: tuple[str, ...] = CLASSES,
     made: tuple[str, ...] = (),
@@ -87,7 +90,7 @@ def summary(findings: Sequence[Finding]) -> dict[str, tuple[str, int, tuple[str,
 class Broken:
     """A target whose file cannot be read."""
 
-    def load(self) -> Target:
+    def load(self) -> Value:
         raise DataError("labels.bin is damaged", got="3 bytes missing")
 
 
@@ -109,8 +112,77 @@ def test_clean_sets_give_nothing() -> None:
 
 
 def test_an_empty_data_set_is_no_crash() -> None:
-    assert check(Dataset("made", "arrays", None, {}, {})) == []
-    assert check(dataset_of({"train": []}, "classification")) == []
+    assert list(summary(check(Dataset("made", "arrays", None, {}, {})))) == ["no-labels"]
+    assert list(summary(check(dataset_of({"train": []}, "classification")))) == ["no-training-images"]
+
+
+def test_nothing_to_learn_stops() -> None:
+    unlabelled = [Sample("a.png", ArrayImage(scene(0))), Sample("b.png", ArrayImage(scene(1)))]
+    (labels_missing,) = check(Dataset("made", "images", None, {}, {"predict": unlabelled}))
+    assert (labels_missing.kind, labels_missing.severity, labels_missing.count) == ("no-labels", "stop", 2)
+    assert "classes, boxes, points or masks" in labels_missing.message
+    (captions,) = check(Dataset("made", "captions", None, {}, {"train": unlabelled}))
+    assert (captions.kind, captions.severity) == ("no-labels", "stop")
+    assert "captions" in captions.message
+    (split_missing,) = check(dataset_of({"val": labels(0, 1, 2)}, "classification"))
+    assert (split_missing.kind, split_missing.severity) == ("no-training-images", "stop")
+    assert "val" in split_missing.message
+
+
+# --- tasks that name no classes, or identities that differ between the splits
+
+GENERATION = TaskCard("generation", "new images", Label, "pack:Generation", names="", supervised=False)
+IDENTIFICATION = TaskCard("identification", "who it is", Label, "pack:Identification", names="identities")
+
+
+@pytest.fixture
+def more_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_cards, "TASKS", (*task_cards.TASKS, GENERATION, IDENTIFICATION))
+
+
+@pytest.mark.usefixtures("more_tasks")
+def test_a_task_without_labels_takes_any_images(tmp_path: Path) -> None:
+    for seed in range(20):
+        Image.fromarray(scene(seed)).save(tmp_path / f"{seed}.png")
+    dataset = open_data(tmp_path, task="generation")
+    assert dataset.classes == {"generation": ()}
+    assert {name: len(samples) for name, samples in dataset.splits.items()} == {"train": 14, "val": 3, "test": 3}
+    assert dataset.made_splits == ("val", "test")
+    assert check(dataset) == check(dataset, "generation") == check_before_training(dataset, "generation") == []
+    assert dataset.describe().startswith("generation: images layout, 14 train")
+    assert len(fingerprint(dataset)) == 64
+    report = tmp_path / "report.html"
+    write_data_report(report, dataset, "generation")
+    assert "classes" not in report.read_text()
+    assert sample_grid(dataset.split("train"), "generation", 4).width > 64
+    with pytest.raises(TaskMismatchError, match="no labels"):
+        open_data(tmp_path, task="identification")
+
+
+@pytest.mark.usefixtures("more_tasks")
+def test_a_task_without_labels_takes_labelled_images_too(tmp_path: Path) -> None:
+    for split, names in (("train", ("red", "blue")), ("val", ("red", "blue"))):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(2):
+                image = scene(len(list(tmp_path.rglob("*.png"))))
+                Image.fromarray(image).save(tmp_path / split / name / f"{i}.png")
+    dataset = open_data(tmp_path, task="generation")
+    assert dataset.tasks == ("classification", "generation")
+    assert {name: len(samples) for name, samples in dataset.splits.items()} == {"train": 4, "val": 4}
+    assert check(dataset, "generation") == []
+
+
+@pytest.mark.usefixtures("more_tasks")
+def test_identities_may_differ_between_splits() -> None:
+    people = ("ann", "bob", "cyd", "dan")
+    splits: dict[str, Sequence[Value | TargetSource]] = {
+        "train": labels(0, 1, 0, 1, classes=people),
+        "val": labels(2, 3, classes=people),
+    }
+    assert check(dataset_of(splits, "identification", people)) == []
+    found = summary(check(dataset_of(splits, "classification", people)))
+    assert found["untrained-class"][0] == "stop"
 
 
 def test_a_foreign_task_is_refused() -> None:
@@ -245,12 +317,12 @@ def test_wrong_suffixes(tmp_path: Path, format: str, suffixes: tuple[str, ...], 
     for i, suffix in enumerate((*suffixes, wrong)):
         path = tmp_path / f"{i}{suffix}"
         path.write_bytes(encoded(scene(i), format))
-        samples.append(Sample(path.name, FileImage(path), {}))
-    found = check(Dataset("made", "files", tmp_path, {}, {"predict": samples}))
+        samples.append(Sample(path.name, FileImage(path), {"classification": Label(("cat", "dog"), i % 2)}))
+    found = check(Dataset("made", "files", tmp_path, {"classification": ("cat", "dog")}, {"train": samples}))
     assert summary(found) == {"wrong-extension": ("note", 1, (samples[-1].id,))}
 
 
-# --- boxes: targets made by hand, which no reader has mended
+# --- boxes: targets made by hand, which no reader has repaired
 
 FAULTY_BOXES = [
     ("box-outside", (10, 10, 80, 40), [(10, 10, 64, 40)]),
@@ -263,16 +335,18 @@ FAULTY_BOXES = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "box", "mended"), FAULTY_BOXES)
-def test_faulty_boxes_are_found_and_mended(kind: str, box: tuple[float, ...], mended: list[tuple[float, ...]]) -> None:
+@pytest.mark.parametrize(("kind", "box", "repaired"), FAULTY_BOXES)
+def test_faulty_boxes_are_found_and_repaired(
+    kind: str, box: tuple[float, ...], repaired: list[tuple[float, ...]]
+) -> None:
     sound = (1.0, 2.0, 30.0, 40.0)
     dataset = dataset_of({"train": [*good_boxes(), boxes(sound, box, of=1)]}, "detection")
     found = check(dataset)
     assert summary(found) == {kind: ("repair", 1, ("train/3",))}
     after = repair(dataset, found).split("train")[3].target("detection")
     assert isinstance(after, Detections)
-    assert after.boxes.tolist() == [list(sound), *map(list, mended)]
-    assert after.labels.tolist() == [1] * (1 + len(mended))
+    assert after.boxes.tolist() == [list(sound), *map(list, repaired)]
+    assert after.labels.tolist() == [1] * (1 + len(repaired))
     assert check(repair(dataset, found)) == []
     before = dataset.split("train")[3].target("detection")
     assert isinstance(before, Detections)
@@ -391,8 +465,8 @@ def test_a_class_that_a_split_lacks() -> None:
     [("classification", (), "stop"), ("classification", ("val",), "note"), ("detection", (), "note")],
 )
 def test_a_class_that_only_train_lacks(task: str, made: tuple[str, ...], severity: str) -> None:
-    train: Sequence[Target] = labels(0, 1) if task == "classification" else good_boxes()[:2]
-    val: Sequence[Target] = labels(0, 1, 2) if task == "classification" else good_boxes()
+    train: Sequence[Value] = labels(0, 1) if task == "classification" else good_boxes()[:2]
+    val: Sequence[Value] = labels(0, 1, 2) if task == "classification" else good_boxes()
     found = check(dataset_of({"train": train, "val": val}, task, made=made))
     assert summary(found) == {"untrained-class": (severity, 1, ("val: owl",))}
 
@@ -539,7 +613,7 @@ def test_two_thousand_small_jpegs_take_seconds(tmp_path: Path) -> None:
     assert summary(found)["duplicate"][1] == 1960
 
 
-# --- real data: nothing stops a training, nothing is mended that need not be
+# --- real data: nothing stops a training, nothing is repaired that need not be
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])

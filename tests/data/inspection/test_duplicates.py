@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from made_up import smooth_picture
 from visus.data.inspection import duplicates
 from visus.data.inspection.duplicates import Copies, digest, draw_portrait, find_copies
 from visus.data.inspection.integrity import examine_image
@@ -21,9 +22,7 @@ from visus.structures import ImageSource
 
 
 def scene(seed: int, size: tuple[int, int] = (96, 128)) -> NDArray[np.uint8]:
-    """[H,W,3]: a smooth random picture."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+    return smooth_picture(seed, size)
 
 
 def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -> BytesImage:

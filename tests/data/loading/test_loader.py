@@ -199,7 +199,7 @@ class TestWorkers:
             list(made.batches(0))
         assert caught.value.remedy
         assert type(caught.value) is DataError
-        # The file mended, the same loader goes on.
+        # The file repaired, the same loader goes on.
         Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "3.png")
         assert len(list(made.batches(0))) == 3
 

@@ -176,7 +176,11 @@ def test_float_and_wide_integers_are_refused_with_a_hint() -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "is empty"), (b"hello, not an image", "no image that can be read"), (b"\xff\xd8\xff", "no image")],
+    [
+        (b"", "is empty"),
+        (b"hello, not an image", "cannot be read as an image"),
+        (b"\xff\xd8\xff", "cannot be read as an image"),
+    ],
 )
 def test_wrong_files_are_named(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "holiday photo é.jpg"
@@ -235,7 +239,7 @@ def test_too_many_pixels_are_refused_from_the_header(size: tuple[int, int]) -> N
 
 def test_formats_outside_the_list_stay_shut() -> None:
     for kind in ("TGA", "ICO", "PCX"):
-        with pytest.raises(DataError, match="no image that can be read"):
+        with pytest.raises(DataError, match="cannot be read as an image"):
             BytesImage(encoded(Image.new("RGB", (16, 16)), kind), "a").load()
 
 

@@ -16,7 +16,7 @@ from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror,
 from visus.data.augmentation.preparing import Preparer, normalise
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
-from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, with_header_read
 from visus.data.pixels.intensity import PixelValues, survey
 from visus.data.pixels.multichannel import range_of, scale_values
 from visus.data.reading.opening import open_data
@@ -75,7 +75,7 @@ WRITTEN = {
 def test_tiffs_give_the_values_that_were_written(name: str) -> None:
     source, array = WRITTEN[name]
     channels = array.shape[2]
-    found = opened(source)
+    found = with_header_read(source)
     assert found.channels == channels
     assert found.size() == source.size() == (20, 30)
     np.testing.assert_array_equal(found.load_values(channels), array)
@@ -92,21 +92,21 @@ def test_numpy_arrays_have_their_channels_first_or_last(first: bool, fortran: bo
     array = values((20, 30, 5))
     written = np.moveaxis(array, -1, 0) if first else array
     np.save(tmp_path / "a.npy", np.asfortranarray(written) if fortran else written)
-    found = opened(FileImage(tmp_path / "a.npy"))
+    found = with_header_read(FileImage(tmp_path / "a.npy"))
     assert (found.size(), found.channels) == ((20, 30), 5)
     np.testing.assert_array_equal(found.load_values(5), array)
     np.save(tmp_path / "b.npy", array[..., 0])
-    np.testing.assert_array_equal(opened(FileImage(tmp_path / "b.npy")).load_values(1), array[..., 0])
+    np.testing.assert_array_equal(with_header_read(FileImage(tmp_path / "b.npy")).load_values(1), array[..., 0])
     assert FileImage(tmp_path / "b.npy").load()[1].max() == 16  # 4095 of 65535, the full range, as of grey pictures
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 5, 6, 2), np.uint8), "no image"),
+        (np.zeros((4, 5, 6, 2), np.uint8), "cannot be read as an image"),
         (np.zeros((4, 5, 2), np.float32), "range is not known"),
         (np.full((4, 5, 2), -3, np.int16), "outside 16 bits"),
-        (np.asarray([{}, None]), "no image"),
+        (np.asarray([{}, None]), "cannot be read as an image"),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(array: np.ndarray, message: str, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_damaged_files_are_named() -> None:
 
 def test_pages_are_channels_only_where_so_many_are_asked_for() -> None:
     array = values((20, 30, 5))
-    stack = opened(tiff(np.moveaxis(array, -1, 0), **GREY))
+    stack = with_header_read(tiff(np.moveaxis(array, -1, 0), **GREY))
     assert stack.channels == 3  # a grey picture, its first page
     np.testing.assert_array_equal(stack.load_values(1), array[..., 0])
     np.testing.assert_array_equal(stack.load_values(5), array)
@@ -132,12 +132,12 @@ def test_pages_are_channels_only_where_so_many_are_asked_for() -> None:
 
 def test_grey_and_colour_of_16_bits_keep_every_bit() -> None:
     grey, colour = values((20, 30)), values((20, 30, 3))
-    np.testing.assert_array_equal(opened(tiff(grey)).load_values(1), grey)
-    np.testing.assert_array_equal(opened(tiff(colour, photometric="rgb")).load_values(3), colour)
+    np.testing.assert_array_equal(with_header_read(tiff(grey)).load_values(1), grey)
+    np.testing.assert_array_equal(with_header_read(tiff(colour, photometric="rgb")).load_values(3), colour)
     png = cv2.imencode(".png", colour[..., ::-1])[1].tobytes()
-    np.testing.assert_array_equal(opened(BytesImage(png, "a.png")).load_values(3), colour)
+    np.testing.assert_array_equal(with_header_read(BytesImage(png, "a.png")).load_values(3), colour)
     png = cv2.imencode(".png", grey)[1].tobytes()
-    np.testing.assert_array_equal(opened(BytesImage(png, "a.png")).load_values(1), grey)
+    np.testing.assert_array_equal(with_header_read(BytesImage(png, "a.png")).load_values(1), grey)
 
 
 class TestRanges:
@@ -167,7 +167,7 @@ class TestRanges:
         assert scale_values(flat, "file", "").max() == 0
 
     def test_as_many_ranges_as_channels(self) -> None:
-        with pytest.raises(DataError, match="number of channels"):
+        with pytest.raises(DataError, match="one channel for each value range"):
             scale_values(values((4, 5, 3)), ((0, 9), (0, 9)), "a.tif")
 
 
@@ -191,9 +191,9 @@ class TestSurvey:
 
     def test_a_camera_of_12_bits_fills_the_range(self) -> None:
         samples = [Sample(str(i), tiff(values((20, 30)) // (i + 1))) for i in range(2)]
-        assert survey([replace(s, image=ArrayImage(opened(s.image).load_values(1))) for s in samples]).value_range == (
-            (0, 4095),
-        )
+        assert survey(
+            [replace(s, image=ArrayImage(with_header_read(s.image).load_values(1))) for s in samples]
+        ).value_range == ((0, 4095),)
 
     def test_channels_that_are_not_there(self) -> None:
         with pytest.raises(DataError, match="do not have 5 channels"):
@@ -243,9 +243,9 @@ class TestPreparer:
 
     @pytest.mark.parametrize("field", ["saturation", "hue", "pca_noise"])
     def test_changes_of_colour_are_refused(self, field: str) -> None:
-        with pytest.raises(RecipeError, match="5 channels have none"):
+        with pytest.raises(RecipeError, match="images of 5 channels have none"):
             Preparer("segmentation", self.five, Augmentation(**{field: 0.1}), 0)
-        with pytest.raises(RecipeError, match="5 channels have none"):
+        with pytest.raises(RecipeError, match="images of 5 channels have none"):
             Preparer("classification", self.five, Augmentation(policy="autoaugment"), 0)
 
     def test_brightness_and_contrast_change_all_channels_alike(self) -> None:

@@ -180,7 +180,7 @@ def test_shared_archives_are_to_be_unpacked(shared_data: Callable[[str], Path]) 
 def test_pairs_of_images_and_labels_are_never_classes(names: tuple[str, str], split: str, tmp_path: Path) -> None:
     for name in names:
         picture(tmp_path / split / name / f"{name}-without-partner.jpg")
-    with pytest.raises(DataError, match="no data set that visus knows"):
+    with pytest.raises(DataError, match="not in a format that visus knows"):
         open_data(tmp_path)
 
 
@@ -260,7 +260,7 @@ def test_unknown_and_unfit_formats(tmp_path: Path) -> None:
 def test_other_files_are_no_data(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     for source in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(DataError, match="no data set that visus knows") as caught:
+        with pytest.raises(DataError, match="not in a format that visus knows") as caught:
             open_data(source)
         assert ".txt file" in caught.value.got
 

@@ -322,23 +322,23 @@ def test_files_that_do_not_fit(arrays: Arrays, file: Path, tmp_path: Path) -> No
 
     refused("no weights file")
     path.write_bytes(file.read_bytes()[:-5])
-    assert "are left" in refused("no whole Caffe file").got
+    assert "are left" in refused("not a complete Caffe file").got
     path.write_bytes(b"PK\x03\x04 something else entirely")
-    refused("no whole Caffe file")
+    refused("not a complete Caffe file")
     path.write_bytes(field(1, b"empty"))
-    refused("holds no network")
+    refused("does not hold the weights of a network")
     write(path, {name: value for name, value in arrays.items() if name != "conv9_2_mbox_loc"})
     assert "2 values missing" in refused("SSD300 or SSD512").got
     write(path, {"conv1": [np.zeros((96, 3, 11, 11), np.float32), np.zeros(96, np.float32)]})
     assert "such as conv1.0" in refused("VGG-16").got
     fewer = [value[: 4 * 20] for value in arrays["conv9_2_mbox_conf"]]
     write(path, {**arrays, "conv9_2_mbox_conf": fewer})
-    assert refused("do not fit one another").got == "21, 21, 21, 21, 21, 20"
+    assert refused("different numbers of classes").got == "21, 21, 21, 21, 21, 20"
     wrong = field(7, field(1, varint(3))) + field(5, np.zeros(2, "<f4").tobytes())
     path.write_bytes(field(100, field(1, b"conv1_1") + field(7, wrong)))
-    assert "2 values for the shape [3]" in refused("no whole Caffe file").got
+    assert "2 values for the shape [3]" in refused("not a complete Caffe file").got
     write(path, {**arrays, "conv9_2_mbox_loc": [np.zeros((0, 256, 3, 3), np.float32), np.zeros(0, np.float32)]})
-    assert "shape [0, 256, 3, 3]" in refused("no whole Caffe file").got
+    assert "shape [0, 256, 3, 3]" in refused("not a complete Caffe file").got
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     other = build(catalog.find("lenet5@modern"))
     with pytest.raises(WeightsError, match="another network"):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from made_up import objects_of
 from visus.errors import RecipeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.building import build
@@ -20,8 +21,7 @@ CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")
 
 
-def target(boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (128, 128), **more: object):
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, (128, 128))
 
 
 @pytest.fixture(scope="module")

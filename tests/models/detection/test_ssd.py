@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from made_up import objects_of
 from visus.errors import RecipeError, ShapeError, TaskMismatchError, WeightsError
 from visus.models.building import build
 from visus.models.detection.catalog import CARDS
@@ -52,10 +53,7 @@ def published() -> SSD:
     return ssd().eval()
 
 
-def target(
-    boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (300, 300), **more: object
-) -> Detections:
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, (300, 300))
 
 
 def outputs_for(network: SSD, truths: list[Detections]) -> SSDOutput:

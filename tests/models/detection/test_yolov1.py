@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from made_up import objects_of
 from visus.errors import ShapeError
 from visus.models import catalog
 from visus.models.building import build
@@ -17,8 +18,7 @@ CPU = torch.device("cpu")
 SIZE = (448, 448)
 
 
-def target(boxes: list[list[float]], labels: list[int], size: tuple[int, int] = SIZE, **more: object) -> Detections:
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, SIZE)
 
 
 def silent(count: int = 1, cells: int = 7, boxes: int = 2, size: tuple[int, int] = SIZE) -> YOLOv1Output:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from made_up import objects_of
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.building import build
@@ -18,8 +19,7 @@ CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")
 
 
-def target(boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (160, 224), **more: object):
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, (160, 224))
 
 
 @pytest.fixture(scope="module")

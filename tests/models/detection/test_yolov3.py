@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from made_up import objects_of
 from visus.data.augmentation.crops import fixed_window
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
@@ -21,10 +22,7 @@ CLASSES = ("red", "green", "blue")
 CPU = torch.device("cpu")
 
 
-def target(
-    boxes: list[list[float]], labels: list[int], size: tuple[int, int] = (96, 128), **more: object
-) -> Detections:
-    return Detections(CLASSES, np.asarray(boxes, np.float32).reshape(-1, 4), np.asarray(labels, np.int64), size, **more)
+target = objects_of(CLASSES, (96, 128))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Policies of augmentation that were found by search."""
+"""AutoAugment: augmentation policies that were found by search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of a file becomes a network's input: as the preprocessing says, or drawn at random.
+"""Chooses the part of an image that becomes the network's input: fixed by the preprocessing, or random.
 
 A window is (y0, x0, y1, x1) in file pixels and may reach beyond the file. Random windows are drawn one within another:
 a canvas (the file, or a larger one around it), in it a patch, and that is fitted to the network's input.
@@ -25,7 +25,7 @@ AREA_TRIES = 10
 
 
 def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tuple[Window, tuple[int, int]]:
-    """The window without any randomness, and the (height, width) of the input that it becomes.
+    """The window that the preprocessing fixes, and the (height, width) of the input that it becomes.
 
     Raises:
         ShapeError: if the preprocessing keeps sizes but the file has another one, or it scales but names no size.
@@ -37,7 +37,7 @@ def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tu
         return _fitted((0, 0, *file_size), size, preprocessing), size
     if size is not None and file_size != size:
         raise ShapeError(
-            "an image must have the network's size where nothing is scaled",
+            "the image does not have the size of the network's input, and nothing scales it",
             expected=f"{size}",
             got=f"{file_size}",
             remedy="choose another way with --set fit=stretch (or crop, letterbox)",
@@ -52,7 +52,7 @@ def random_window(
     target: Value | None,
     random: np.random.Generator,
 ) -> tuple[Window, tuple[int, int], Border]:
-    """A window as the augmentation says, the (height, width) that it becomes, and what fills it beyond the file.
+    """A random window, the (height, width) of the input that it becomes, and the fill beyond the file.
 
     Raises:
         ShapeError: as :func:`fixed_window`, where no augmentation chooses the window.
@@ -75,7 +75,7 @@ def random_window(
 
 
 def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
-    """The patch cut or widened to the shape of the input, so that nothing is distorted; "stretch" leaves it."""
+    """Cuts or widens the patch to the aspect ratio of the input, to distort nothing; "stretch" leaves it as it is."""
     y0, x0, y1, x1 = patch
     scales = (size[0] / (y1 - y0), size[1] / (x1 - x0))
     if preprocessing.fit == "letterbox":
@@ -122,7 +122,7 @@ def _area_crop(
 def _random_crop(
     canvas: Window, size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
 ) -> Window:
-    """A window that becomes ``size`` at the scale that is asked for, at a random place."""
+    """A window at a random position that becomes ``size`` at the requested scale."""
     height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
     factor = 1.0
     if augmentation.scale_range is not None:
@@ -143,7 +143,7 @@ def _random_crop(
 
 
 def _anywhere(canvas: Window, rows: int, columns: int, random: np.random.Generator) -> Window:
-    """A window within the canvas; about the centre where it is the larger."""
+    """A window at a random position in the canvas; centred along an axis where it is larger than the canvas."""
     height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
     top, left = (
         int(random.integers(0, n - m + 1)) if n >= m else -((m - n) // 2) for n, m in ((height, rows), (width, columns))

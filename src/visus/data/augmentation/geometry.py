@@ -53,13 +53,13 @@ class Frame:
         return (self.pixels.shape[0], self.pixels.shape[1])
 
     def moved(self, pixels: Pixels, move: Move) -> Frame:
-        """The frame with pixels that are moved already, and its target moved alike."""
+        """The frame with these moved pixels, and with its target moved in the same way."""
         return Frame(pixels, None if self.target is None else self.target.moved(move), self.fill)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One axis of a cut: pixels first..last of a source are scaled onto start..stop, of which 0..size is kept."""
+    """One axis of a cut: source pixels first..last are scaled onto start..stop, and 0..size is kept."""
 
     first: int
     last: int
@@ -99,7 +99,7 @@ class Span:
         return max(self.start, 0), max(self.size - self.stop, 0)
 
     def nearest(self, length: int, reduction: int) -> NDArray[np.int64]:
-        """For each covered pixel of the result, the one of ``length`` whose place it takes.
+        """For each covered pixel of the result, the index of the nearest of ``length`` source pixels.
 
         ``reduction``: so many of those are one pixel of the span's source.
         """
@@ -145,7 +145,7 @@ class Cut:
 
     @property
     def placement(self) -> Placement:
-        """Where the file lies in the result, exactly."""
+        """The exact placement of the file in the result."""
         return Placement(
             file_size=self.file_size,
             network_size=(self.rows.size, self.columns.size),
@@ -204,7 +204,7 @@ def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
-    """Moved by OpenCV, which takes at most four channels at once. pixels: [H,W] or [H,W,C]."""
+    """Applies an OpenCV function to four channels at a time, its limit. pixels: [H,W] or [H,W,C]."""
     if pixels.ndim == 2 or pixels.shape[2] in (3, 4):
         return np.asarray(move(pixels), np.uint8)
     channels = pixels.shape[2]
@@ -217,7 +217,7 @@ def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
 
 
 def mirror(frame: Frame) -> Frame:
-    """Left and right swapped."""
+    """Swaps left and right."""
     width = frame.size[1]
     move = Move(
         frame.size,
@@ -229,7 +229,7 @@ def mirror(frame: Frame) -> Frame:
 
 
 def flip(frame: Frame) -> Frame:
-    """Top and bottom swapped."""
+    """Swaps top and bottom."""
     height = frame.size[0]
     move = Move(
         frame.size,
@@ -241,7 +241,7 @@ def flip(frame: Frame) -> Frame:
 
 
 def rot90(frame: Frame, quarters: int) -> Frame:
-    """Rotated counter-clockwise by 90 degrees, ``quarters`` times."""
+    """Rotates counter-clockwise by 90 degrees, ``quarters`` times."""
     for _ in range(quarters % 4):
         frame = _rot90_once(frame)
     return frame
@@ -259,7 +259,7 @@ def _rot90_once(frame: Frame) -> Frame:
 
 
 def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
-    """Moved by an invertible affine matrix [2,3] on points (x, y); the size stays."""
+    """Moves the frame by an invertible affine matrix [2,3] on points (x, y); the size stays."""
     height, width = frame.size
     # OpenCV puts pixel centres at whole numbers: shift by a half, apply, shift back.
     centred = matrix.copy()
@@ -281,7 +281,7 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
 
 
 def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Frame:
-    """Bent by a smooth field: new pixel p shows the old place p + offsets[p].
+    """Bends the frame by a smooth field: new pixel p shows the old pixel p + offsets[p].
 
     Image and maps are read at the same places, the image bilinearly, maps from the nearest pixel.
 

@@ -14,7 +14,7 @@ import torch
 
 from visus.data.augmentation.geometry import Cut, Frame
 from visus.data.augmentation.preparing import Prepared
-from visus.structures import Detections, Sample
+from visus.structures import Detections, Masks, Sample
 
 _STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
 
@@ -40,7 +40,7 @@ class Mosaic:
     seed: int
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
-        """The sample, ready; or a mosaic under its name, with it at the upper left.
+        """The prepared sample, or a mosaic that has its name and shows it at the upper left.
 
         Raises:
             DataError: if an image or target cannot be read.
@@ -63,7 +63,7 @@ class Mosaic:
             image[:, top:bottom, left:right] = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels
             if quarter.target is not None:
                 # Augmentation.require: mosaics are of tasks with boxes alone
-                quarters.append((cast(Detections, quarter.target), (left, top, left, top)))
+                quarters.append((cast(Detections, quarter.target), (top, left)))
         target = _joined(quarters, (height, width)) if quarters else first.target
         return Prepared(image, target, first.placement, first.id)
 
@@ -80,14 +80,20 @@ def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator)
     return Cut.of(own, window, size).apply(Frame(pixels, part.target))
 
 
-def _joined(parts: Sequence[tuple[Detections, tuple[int, int, int, int]]], size: tuple[int, int]) -> Detections:
-    """Objects of several images, each moved by (x, y, x, y), in one; without masks, which no network here learns."""
+def _joined(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
+    """The objects of several images in one of ``size``; each image's upper left corner lies at its (row, column).
+
+    Objects keep their masks if every object has one.
+    """
     targets = [target for target, _ in parts]
+    masks = [(target.masks, corner) for target, corner in parts if target.masks is not None]
+    all_masked = bool(masks) and all(target.masks is not None or len(target) == 0 for target in targets)
     ignored = [np.zeros(len(t), bool) if t.ignored is None else t.ignored for t in targets]
     return Detections(
         targets[0].classes,
-        np.concatenate([target.boxes + np.asarray(move, np.float32) for target, move in parts]),
+        np.concatenate([target.boxes + np.asarray([x, y, x, y], np.float32) for target, (y, x) in parts]),
         np.concatenate([target.labels for target in targets]),
         size,
+        masks=Masks.joined(masks, size) if all_masked else None,
         ignored=np.concatenate(ignored) if any(t.ignored is not None for t in targets) else None,
     )

@@ -1,4 +1,4 @@
-"""Windows around single objects of a class map: how DeconvNet is trained.
+"""Windows around single objects of a class map, as in the training of DeconvNet.
 
 Noh, Hong, Han: Learning deconvolution network for semantic segmentation, ICCV 2015, section 4.2. First an object in the
 centre of its box, 1.2 times enlarged, with all other pixels labelled as background; then object proposals that overlap
@@ -67,7 +67,7 @@ def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], 
 
 
 def _overlapping(box: Window, random: np.random.Generator) -> Window:
-    """A box whose centre and sides are drawn around another's until they overlap enough; else that box itself."""
+    """Draws boxes near a box until one overlaps it enough; returns the box itself if none does."""
     y0, x0, y1, x1 = box
     sides = np.asarray([y1 - y0, x1 - x0])
     drawn = sides * np.exp(random.uniform(-0.7, 0.7, (TRIES, 2)))  # half to twice each side

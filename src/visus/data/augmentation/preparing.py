@@ -24,7 +24,7 @@ from visus.data.augmentation.crops import fixed_window, random_window
 from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.object_crops import object_window
 from visus.data.augmentation.settings import Augmentation
-from visus.data.pixels.images import opened
+from visus.data.pixels.images import with_header_read
 from visus.data.pixels.intensity import load_channels
 from visus.structures import Border, Placement, Preprocessing, Sample, SegmentationMap, Value
 
@@ -72,7 +72,7 @@ class Preparer:
             self.augmentation.require(self.task, self.preprocessing.channels)
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
-        """The sample, ready.
+        """The prepared sample.
 
         Raises:
             DataError: if its image or target cannot be read.
@@ -80,7 +80,7 @@ class Preparer:
         """
         preprocessing, augmentation = self.preprocessing, self.augmentation
         target: Value | None = sample.target(self.task, masks=self.masks) if sample.targets else None
-        source = opened(sample.image)
+        source = with_header_read(sample.image)
         file_size = source.size()
         border: Border = "constant"
         if augmentation is None or augmentation == _NOTHING:
@@ -117,7 +117,7 @@ _NOTHING = Augmentation()
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """[N,C,H,W] uint8 RGB -> float32 as the network was trained with: (x / scale - mean) / std, BGR if it is so.
+    """[N,C,H,W] uint8 RGB -> float32 as the network expects: (x / scale - mean) / std, in its order of colours.
 
     The memory format and the device stay.
     """
@@ -135,7 +135,7 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
-    """What happens after the window has been cut: mirrors, rotations, warps, colours."""
+    """Applies what follows the cut of the window: mirrors, rotations, warps, colours."""
     if random.random() < augmentation.mirror:
         frame = mirror(frame)
     if random.random() < augmentation.flip:
@@ -157,7 +157,7 @@ def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Gener
 
 
 def elastic(frame: Frame, deviation: float, border: Border, random: np.random.Generator) -> Frame:
-    """Bent by a smooth random field, image and target alike: Ronneberger et al. 2015, sec. 3.1.
+    """Bends image and target by a smooth random field: Ronneberger et al. 2015, sec. 3.1.
 
     "Random displacement vectors on a coarse 3 by 3 grid [...] sampled from a Gaussian distribution with 10 pixels
     standard deviation. Per-pixel displacements are then computed using bicubic interpolation."
@@ -192,7 +192,7 @@ def _random_matrix(
 
 
 def _needed(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -> tuple[int, int]:
-    """The least (height, width) at which the whole file may be decoded without losing sharpness in the window."""
+    """The smallest (height, width) to decode the whole file at, without losing sharpness in the window."""
     rows, columns = window[2] - window[0], window[3] - window[1]
     return (
         min(math.ceil(file_size[0] * size[0] / rows - 1e-6), file_size[0]),

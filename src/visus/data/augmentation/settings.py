@@ -1,4 +1,4 @@
-"""What is done at random to a training image; every field at its default does nothing."""
+"""The random changes of a training image; a field at its default changes nothing."""
 
 from __future__ import annotations
 
@@ -93,17 +93,17 @@ class Augmentation(BaseModel):
             raise ValueError(f"choose one way of cropping: {' and '.join(cropping)} exclude one another")
         acting = [name for name in _OF_RANDOM_CROP if getattr(self, name) != type(self).model_fields[name].default]
         if acting and not self.random_crop:
-            raise ValueError(f"{acting[0]} acts through random_crop: set random_crop too")
+            raise ValueError(f"{acting[0]} needs random_crop: set random_crop too")
         if self.scale_range is not None and self.short_side is not None:
             raise ValueError("choose one way of scaling: scale_range and short_side exclude one another")
         for name in ("crop_area", "crop_aspect", "scale_range", "short_side"):
             values = getattr(self, name)
             if values is not None and values[0] > values[1]:
-                raise ValueError(f"{name} goes from the smaller to the larger, not {list(values)}")
+                raise ValueError(f"{name} must give the smaller value first, not {list(values)}")
         return self
 
     def require(self, task: str, channels: int) -> None:
-        """Nothing, if the task's targets and the images' channels have what these changes ask for.
+        """Checks that these changes suit the task's targets and the images' channels.
 
         Raises:
             RecipeError: if they have not.
@@ -128,14 +128,14 @@ class Augmentation(BaseModel):
         for name in _OF_COLOURS:
             if getattr(self, name):
                 raise RecipeError(
-                    f"augmentation.{name} changes colours, and {channels} channels have none",
+                    f"augmentation.{name} changes colours, but images of {channels} channels have none",
                     expected=f"augmentation.{name} of 0",
                     got=str(getattr(self, name)),
                     remedy=f"set augmentation.{name}=0; brightness and contrast change any channels",
                 )
         if self.policy != "none":
             raise RecipeError(
-                f"augmentation.policy changes colours, and {channels} channels have none",
+                f"augmentation.policy changes colours, but images of {channels} channels have none",
                 expected="grey or colour pictures",
                 got=f"{channels} channels",
                 remedy="set augmentation.policy=none",

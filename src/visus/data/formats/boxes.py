@@ -1,4 +1,4 @@
-"""Boxes as annotators leave them, repaired while they are read; every repair is counted with its file."""
+"""Repairs annotated boxes while they are read, and counts every repair with its file."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BOX_FAULTS: Mapping[str, str] = {
 """Kind of fault -> what is said of it."""
 
 
-def mend_boxes(
+def repair_and_tally(
     boxes: NDArray[np.float64], size: tuple[float, float], tally: Tally, name: str, *, tolerance: float = TOLERANCE
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Boxes that lie in their image and have an area.
+    """Repairs boxes so that they lie in their image and have an area, and tallies what was wrong.
 
     The rules are those of :func:`visus.structures.box_repair.repair_boxes`.
 

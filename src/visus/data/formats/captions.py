@@ -1,4 +1,4 @@
-"""Captions: a CSV file with columns of images and sentences; known so that it is not taken for anything else."""
+"""Captions: a CSV file with columns of images and sentences. Recognised so that no other reader takes it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _read(listing: Listing) -> Reading:
     count = sum(len(samples) for samples in splits.values())
     if not count:
         raise DataError(
-            f"none of the images that {path.name} names is there",
+            f"no image that {path.name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(list(missing)[:3]),
         )

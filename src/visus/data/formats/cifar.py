@@ -1,4 +1,4 @@
-"""The pickled batches of CIFAR-10 and CIFAR-100, read without running what a pickle asks for.
+"""Reads the pickled batches of CIFAR-10 and CIFAR-100 safely: no code in a pickle is run.
 
 Layout: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and the page of the data set.
 """
@@ -22,7 +22,7 @@ _LARGEST = 1 << 30  # bytes; CIFAR-100's training file has 155 million
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Rebuilds plain values and numpy arrays; everything else that a pickle can name is refused."""
+    """An unpickler of plain values and numpy arrays, which refuses everything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         from numpy._core.multiarray import _reconstruct
@@ -40,7 +40,7 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _latin_bytes(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes the bytes of an array; no other codec is served."""
+    """Encodes text as Latin-1, as pickle protocol 2 stores array bytes; refuses any other codec."""
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"it asks for the codec {encoding}")
     return text.encode("latin-1")
@@ -60,18 +60,18 @@ def read_pickle(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # a pickle is a program: whatever it raises, the file is what is wrong
         raise DataError(
-            f"{path} is no CIFAR file that can be read safely",
+            f"{path} cannot be read safely as a CIFAR file",
             expected="a pickled dictionary of arrays and lists",
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             remedy="fetch the data set again from its publisher",
         ) from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} is no CIFAR file", expected="a dictionary", got=type(content).__name__)
+        raise DataError(f"{path} is not a CIFAR file", expected="a dictionary", got=type(content).__name__)
     return content
 
 
 def _files(listing: Listing) -> tuple[dict[str, list[Path]], Path] | None:
-    """From split to batch files, and the file of class names; None if this is no CIFAR folder."""
+    """The batch files of each split, and the file of class names; None if this is no CIFAR folder."""
     by_name = {path.name: path for path in listing.files()}
     batches = [path for name, path in by_name.items() if name.startswith("data_batch_")]
     if batches and "batches.meta" in by_name:  # CIFAR-10
@@ -102,7 +102,7 @@ def _batch(path: Path, classes: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]
     )
     if not right or pixels is None or labels is None:
         raise DataError(
-            f"{path} is no batch of CIFAR",
+            f"{path} is not a batch of CIFAR",
             expected=f"data [N, 3072] uint8 and N labels within 0..{classes - 1}",
             got=f"the keys {', '.join(sorted(str(key) for key in content))}",
         )

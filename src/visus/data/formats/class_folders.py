@@ -23,13 +23,13 @@ def _recognise(listing: Listing) -> bool:
 
 
 def _splits_rule(listing: Listing, splits: dict[str, Path]) -> bool:
-    """Whether folders named "train" or "test" mean splits: not when only "test" stands beside folders of images."""
+    """Whether folders named "train", "val" or "test" are splits: if one is "train", or no other folder holds images."""
     others = [folder for folder in listing.folders() if folder not in splits.values() and listing.images(folder)]
     return "train" in splits or not others
 
 
 def _is_classes(listing: Listing, parent: Path) -> bool:
-    """Whether the folders in a folder are classes, and not a pair of images and labels."""
+    """Whether the subfolders are classes; a pair such as images and labels is not."""
     names = {folder.name.lower() for folder in listing.folders(parent)}
     images, labels = names.intersection(IMAGE_FOLDERS), names.intersection(LABEL_FOLDERS)
     if images and (labels or images == names):

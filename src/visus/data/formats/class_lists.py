@@ -1,4 +1,4 @@
-"""Files that declare classes: names in the order of their ids, names with numbers, names with colours."""
+"""Reads files that declare classes: names in the order of their ids, or with numbers or colours."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUMBERED = re.compile(r"^(\d{1,3})\s*[:,\s]\s*(\D.*)$")  # 3: road
 
 @dataclass(frozen=True, slots=True)
 class ClassList:
-    """Declared classes, void ones among them.
+    """The declared classes, including void ones, which are ignored.
 
     Args:
         path: the file.
@@ -42,7 +42,7 @@ class ClassList:
 
     @property
     def void(self) -> frozenset[int]:
-        """The values whose name means void."""
+        """The values of classes whose name means void."""
         return frozenset(i for i, name in enumerate(self.names) if name.lower() in VOID_NAMES)
 
 
@@ -73,7 +73,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def fill_gaps(names: dict[int, str]) -> tuple[str, ...]:
-    """Names by number, "class_3" where 3 has none."""
+    """The names in the order of their numbers; number 3 without a name becomes "class_3"."""
     return tuple(names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1))
 
 
@@ -110,6 +110,8 @@ def _coloured(path: Path, rows: list[tuple[str, tuple[str, ...]]]) -> ClassList:
     colours: list[Colour] = []
     for name, parts in rows:
         if not all(part.isdecimal() and int(part) <= 255 for part in parts):
-            raise DataError(f"{path}: the colour of {name} is none", expected="0..255 each", got=" ".join(parts))
+            raise DataError(
+                f"{path}: the colour of {name} is not three numbers", expected="0..255 each", got=" ".join(parts)
+            )
         colours.append((int(parts[0]), int(parts[1]), int(parts[2])))
     return ClassList(path, tuple(name.strip() for name, _ in rows), tuple(colours))

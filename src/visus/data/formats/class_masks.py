@@ -1,4 +1,4 @@
-"""A binary mask file for each class and image: a pixel may bear several classes, or none.
+"""Class masks: one binary mask file for each class and image; a pixel may have several classes, or none.
 
 ``masks/<class>/<image>.png`` beside ``images/<image>.*``; with splits, ``train/images`` and ``train/masks/<class>``, or
 ``images/train`` with ``masks/train/<class>`` or ``masks/<class>/train``. In a mask 0 means no, and one other value,
@@ -80,7 +80,7 @@ def read_binary(path: Path, image: ImageSource) -> NDArray[np.bool_]:
     present = np.unique(values)
     if len(present[present != 0]) > 1:
         raise DataError(
-            f"{path} is no mask of one class",
+            f"{path} is not a mask of one class",
             expected="0 where a pixel does not bear the class, and one other value where it does",
             got=", ".join(str(int(value)) for value in present[:6]) + (" ..." if len(present) > 6 else ""),
             remedy="save it as 0 and 255, without smoothing",
@@ -137,14 +137,14 @@ def _sides(listing: Listing, folder: Path) -> tuple[Path, Path] | None:
 
 
 def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
-    """By name; none if masks lie in the folder itself, which are then maps of all classes."""
+    """The class folders by name; none if the folder itself holds masks, which are then maps of all classes."""
     if any(path.suffix.lower() in LOSSLESS for path in listing.files(masks)):
         return {}
     return {folder.name: folder for folder in listing.folders(masks) if split_name(folder.name) is None}
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:
-    """Whether most files of the class folders are named after images."""
+    """Whether most files in the class folders have the name of an image."""
     stems = {path.stem for path in listing.images(images)}
     files = [path for folder in classes.values() for path in _mask_files(listing, folder)]
     return bool(files) and sum(path.stem in stems for path in files) > len(files) / 2
@@ -176,7 +176,7 @@ def _read(listing: Listing) -> Reading:
             for name, folder in layout.masks[split].items()
         }
         for name in sorted(set(files) - set(classes) - set(void)):
-            tally.add("unknown-class", "stop", "{count} folders outside train are of classes that train lacks",
+            tally.add("unknown-class", "stop", "{count} class folders of other splits are missing in train",
                       f"{split}: {name}")  # fmt: skip
         splits[split] = []
         for path in listing.images(images):

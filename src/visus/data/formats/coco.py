@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
@@ -31,7 +31,7 @@ from visus.data.formats.outlined_objects import (
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Landmarks, Sample, Target, TargetSource
+from visus.structures import Landmarks, Sample, TargetSource, Value
 
 _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
@@ -46,7 +46,7 @@ def _looks_like_coco(path: Path) -> bool:
 
 
 def _find(listing: Listing) -> dict[str, list[Path]]:
-    """From split to JSON files: in the folder, in ``annotations/``, in the folders of the splits."""
+    """The JSON files of each split: in the folder, in ``annotations/``, or in the folders of the splits."""
     candidates = list(listing.files_with(".json"))
     for folder in (listing.folder("annotations"), *listing.split_folders().values()):
         candidates += listing.files_with(".json", folder=folder) if folder else ()
@@ -90,7 +90,7 @@ def _load(path: Path) -> _File:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON that can be read", expected="a whole COCO file", got=str(error)) from error
+        raise DataError(f"{path} cannot be read as JSON", expected="a whole COCO file", got=str(error)) from error
     try:
         categories = {int(item["id"]): str(item["name"]) for item in content["categories"]}
         loaded = _File(path, categories, list(content["images"]))
@@ -174,7 +174,7 @@ def _read(listing: Listing) -> Reading:
     for split, entries in objects.items():
         samples[split] = []
         for name, image, item, points in entries:
-            targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
+            targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if points is not None:
                 targets["landmarks"] = points
             if outlined:
@@ -204,7 +204,7 @@ def _objects(
     tally: Tally,
     reference: str,
 ) -> list[_Entry]:
-    """Every image of a file that is there."""
+    """The objects of every image that exists."""
     finder = _Images(listing, file.path, split)
     found: list[_Entry] = []
     missing: list[str] = []
@@ -239,7 +239,7 @@ def _objects(
         found.append((listing.name_of(path), source, _image_objects(kept, source, size, classes, tally, name), points))
     if not found:
         raise DataError(
-            f"none of the images that {file.path.name} names is there",
+            f"no image that {file.path.name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no image",
         )
@@ -252,7 +252,7 @@ def _objects(
 
 
 def _size(image: Mapping[str, Any], source: FileImage) -> tuple[int, int] | None:
-    """(height, width) as stated, or as the image's header says."""
+    """(height, width) from the JSON file, else from the header of the image."""
     height, width = image.get("height"), image.get("width")
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
         return (height, width)
@@ -272,12 +272,12 @@ def _image_objects(
 ) -> Objects:
     boxes = np.asarray([_box(item.get("bbox")) for item, _ in items], np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    mended, kept = mend_boxes(boxes, size, tally, name)
+    repaired, kept = repair_and_tally(boxes, size, tally, name)
     outlines = tuple(_outline(items[i][0].get("segmentation")) for i in kept)
     return Objects(
         image=image,
         classes=classes,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([items[i][1] for i in kept], np.int64),
         ignored=np.asarray([bool(items[i][0].get("iscrowd", 0)) for i in kept], bool),
         outlines=outlines if any(outline is not None for outline in outlines) else None,

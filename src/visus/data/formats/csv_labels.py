@@ -43,7 +43,7 @@ def _recognise(listing: Listing) -> bool:
 
 
 def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
-    """Number and name of all classes, from a table that lists only these beside the one that names images."""
+    """The number and name of every class, from a second table that lists only classes."""
     for path in listing.files_with(*TABLE_SUFFIXES):
         head = read_table(path, limit=3)
         number, name = head.find(INDEX_COLUMNS), head.find(LABEL_COLUMNS)
@@ -59,7 +59,7 @@ def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
 
 
 def _splits_of(paths: tuple[Path, ...]) -> dict[Path, str]:
-    """The split that each table's own name means; a single table is undivided."""
+    """The split that the file name of each table means; a single table has no split."""
     if len(paths) == 1:
         return {paths[0]: split_name(paths[0].stem) or ALL}
     named = {path: next((s for part in path.stem.split("_") if (s := split_name(part))), "") for path in paths}
@@ -75,7 +75,7 @@ def _splits_of(paths: tuple[Path, ...]) -> dict[Path, str]:
 
 @dataclass(slots=True)
 class _Rows:
-    """What the tables say: entries by split, each class by its number where the table gives numbers."""
+    """The entries of the tables by split; classes are numbers where the tables give numbers."""
 
     splits: dict[str, list[Entry]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
@@ -92,7 +92,7 @@ def _read(listing: Listing) -> Reading:
     found = sum(len(entries) for entries in rows.splits.values())
     if not found:
         raise DataError(
-            f"none of the images that {paths[0].name} names is there",
+            f"no image that {paths[0].name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(rows.missing[:3]) or "no row with a class",
         )
@@ -160,7 +160,7 @@ def _split_of_row(table: Table, value: str) -> str:
 def _read_numbered(
     splits: dict[str, list[Entry]], names: dict[int, str], listed: dict[int, str], tally: Tally
 ) -> Reading:
-    """Classes in the order of their numbers; all of a list of classes, where one agrees with the table."""
+    """Classes in the order of their numbers; all classes of a class list, if one agrees with the table."""
     if listed and all(listed.get(number) == name for number, name in names.items()):
         for number in sorted(set(listed) - set(names)):
             tally.add("class-without-images", "note", "{count} listed classes have no image", listed[number])

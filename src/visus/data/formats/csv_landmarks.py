@@ -85,7 +85,7 @@ def _read(listing: Listing) -> Reading:
     count = sum(map(len, splits.values()))
     if not count:
         raise DataError(
-            f"none of the images that {paths[0].name} names is there",
+            f"no image that {paths[0].name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no row",
         )
@@ -95,7 +95,7 @@ def _read(listing: Listing) -> Reading:
 
 
 def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """points [K,2] and visible [K]; an empty cell, "nan" or a negative number says that a point is not there."""
+    """points [K,2] and visible [K]; a point with an empty cell, "nan" or a negative number is absent."""
     points = np.zeros((len(columns), 2), np.float32)
     visible = np.zeros(len(columns), bool)
     for k, (name, places) in enumerate(columns.items()):
@@ -103,7 +103,7 @@ def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -
             x, y = (float(row[place]) if row[place] else math.nan for place in places)
         except ValueError:
             raise DataError(
-                f"{table.path}, row {number}: a coordinate of {name} is no number",
+                f"{table.path}, row {number}: a coordinate of {name} is not a number",
                 expected="pixels, or an empty cell for a point that is not there",
                 got=", ".join(row[place] for place in places),
             ) from None

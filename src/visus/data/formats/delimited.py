@@ -1,4 +1,4 @@
-"""CSV files as rows of text: delimiter, header and encoding found by looking."""
+"""Reads CSV files as rows of text; finds delimiter, header and encoding itself."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def find(self, names: tuple[str, ...]) -> int | None:
-        """The position of the first of these columns that is there."""
+        """The position of the first of these names that is a column; None if none is."""
         return next((self.columns.index(name) for name in names if name in self.columns), None)
 
 
@@ -80,7 +80,7 @@ def read_table(path: Path, *, limit: int | None = None) -> Table:
     for number, row in enumerate(body, 2 if headed else 1):
         if limit is None and len(row) != len(columns):
             raise DataError(
-                f"{path}, row {number}: the number of values is not that of the header",
+                f"{path}, row {number}: it does not have as many values as the header",
                 expected=f"{len(columns)} ({', '.join(columns)})",
                 got=f"{len(row)} ({', '.join(row[:6])})",
             )

@@ -63,7 +63,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     shape = struct.unpack_from(f">{rank}I", data, 4) if values >= 0 else ()
     if not shape or values != int(np.prod(shape, dtype=np.int64)):
         raise DataError(
-            f"{path} is no whole IDX file of bytes",
+            f"{path} is not a complete IDX file of bytes",
             expected=f"{list(shape)} values" if shape else "a header that begins with the bytes 0 0 8",
             got=f"{max(values, 0)} bytes of values" if shape else data[:4].hex(" ") or "an empty file",
             remedy="fetch it again",
@@ -72,7 +72,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _find(listing: Listing) -> dict[str, dict[str, Path]]:
-    """From split to {"images": file, "labels": file}, where both are there."""
+    """{"images": file, "labels": file} of each split that has both files."""
     found: dict[str, dict[str, Path]] = {}
     places = [None] if listing.is_file else [place for place in (listing.root, listing.folder("raw")) if place]
     for place in places:

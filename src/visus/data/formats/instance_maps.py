@@ -33,7 +33,7 @@ _ONE_PIECE = 0.9  # share of numbers that are connected
 
 
 def holds_instances(listing: Listing) -> bool:
-    """Whether the label images of a folder number objects and not classes, as told from a sample of them."""
+    """Whether a folder's label images hold object numbers and not class ids, judged from a sample of them."""
     pairs = listing.once(find_pairs)
     if pairs is None or find_class_list(listing) is not None:
         return False
@@ -113,7 +113,7 @@ class InstanceForeground:
         return SegmentationMap(self.classes, ids)
 
     def separated(self, how: str, classes: tuple[str, ...]) -> InstanceForeground:
-        """The same map with touching objects kept apart in another way."""
+        """The same map with another way to separate touching objects."""
         return replace(self, separation=how, classes=classes)
 
 

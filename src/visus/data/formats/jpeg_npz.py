@@ -1,4 +1,4 @@
-"""Whole JPEG files packed one after the other into an ``.npz``, with labels.
+"""Reads an ``.npz`` that holds whole JPEG files one after the other, with labels.
 
 Arrays: ``data`` [bytes] uint8, ``offsets`` [N+1] integers (image i is ``data[offsets[i]:offsets[i+1]]``), ``labels``
 [N] integers, ``classes`` [K] text, and optionally ``is_train`` [N] bool.

@@ -13,7 +13,7 @@ from visus.structures.values.landmarks import flip_pairs
 
 
 def keypoint_names(categories: Iterable[Mapping[str, Any]]) -> dict[int, tuple[str, ...]]:
-    """From the id of a category to the names of its points, of those that have any."""
+    """The names of the points of each category id that has any."""
     return {
         int(item["id"]): tuple(map(str, item["keypoints"]))
         for item in categories
@@ -24,7 +24,7 @@ def keypoint_names(categories: Iterable[Mapping[str, Any]]) -> dict[int, tuple[s
 def landmarks_of(
     items: Sequence[Mapping[str, Any]], category: int, names: tuple[str, ...], size: tuple[int, int], where: str
 ) -> Landmarks | None:
-    """The points of the largest object (by its box) of a category that has any; None for an image without.
+    """The points of the largest object (by its box) of a category; None if none of its objects has points.
 
     A point is visible if it was labelled, occluded or not (v of 1 or 2).
 
@@ -47,7 +47,7 @@ def landmarks_of(
             box = np.asarray(item.get("bbox", (0, 0, 0, 0)), np.float64)
         except (TypeError, ValueError):
             raise DataError(
-                f"an object of {where} has other keypoints than its category names",
+                f"an object of {where} does not have the keypoints that its category names",
                 expected=f"{len(names)} times x, y, v",
                 got=f"{len(item['keypoints'])} values",
             ) from None

@@ -1,4 +1,4 @@
-"""Images with one class each, whatever format named them: class ids come from the training split, never renumbered."""
+"""Builds samples of one class each, for several formats: class ids come from the training split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def class_order(names: set[str]) -> tuple[str, ...]:
 
 
 def reference_split(splits: Mapping[str, object]) -> str:
-    """The split that defines the classes: train, or all, or the first there is."""
+    """The split that defines the classes: train, else all, else the first."""
     return next((name for name in ("train", ALL) if name in splits), next(iter(splits)))
 
 
@@ -52,17 +52,18 @@ def read_labelled(
 
 
 def note_unknown_class(tally: Tally, split: str, name: str, reference: str) -> None:
-    """Notes one image or object whose class the training data do not have."""
+    """Notes one image or object whose class is missing in the training data."""
     tally.add(
         "unknown-class",
         "stop",
-        f"{{count}} labels outside {reference} are of classes that {reference} lacks; class ids come from {reference}",
+        f"{{count}} labels outside {reference} name classes that {reference} does not have, and class ids come "
+        f"from {reference}",
         f"{split}: {name}",
     )
 
 
 def note_missing_classes(tally: Tally, split: str, reference: str, missing: set[str]) -> None:
-    """Notes classes of the training data that another split has no example of."""
+    """Notes classes of the training data that are missing in another split."""
     if split == reference:
         return
     for name in sorted(missing):

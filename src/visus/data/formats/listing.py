@@ -1,4 +1,4 @@
-"""A folder as the readers see it: every folder is listed once, hidden files are passed over."""
+"""The files and folders of a data set: each folder is listed once, hidden files are skipped."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Listing:
         return tuple(path for path in self.files(folder) if path.suffix.lower() in suffixes)
 
     def folder(self, *names: str, inside: Path | None = None) -> Path | None:
-        """The first folder whose name, in lower case, is one of these; in the order of the names."""
+        """The folder with the first of these (lower-case) names that exists, or None; upper case counts as lower."""
         by_name = {path.name.lower(): path for path in self.folders(inside)}
         return next((by_name[name] for name in names if name in by_name), None)
 
@@ -123,14 +123,14 @@ class Listing:
         return {split: found[split] for split in ("train", "val", "test") if split in found}
 
     def once(self, function: Callable[[Listing], T]) -> T:
-        """What a function says of this listing, worked out at the first call only."""
+        """The result of ``function(self)``, computed at the first call only."""
         if function not in self._computed:
             self._computed[function] = function(self)
         result: T = self._computed[function]
         return result
 
     def name_of(self, path: Path) -> str:
-        """A path as people see it: inside the root where it lies there, with forward slashes."""
+        """A path for people, with forward slashes; relative to the root if it lies inside."""
         try:
             return path.relative_to(self.root).as_posix()
         except ValueError:

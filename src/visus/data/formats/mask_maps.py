@@ -1,4 +1,4 @@
-"""Mask files: raw values as they are stored, and the rule that turns them into class ids.
+"""Reads mask files: their stored values, and the rule that turns these into class ids.
 
 Rules where no file declares the classes:
 
@@ -47,7 +47,7 @@ class MapRule:
 
     @classmethod
     def of_indices(cls, names: tuple[str, ...], void: Iterable[int] = ()) -> MapRule:
-        """Stored value = position in the names; void positions and 255 are ignored, the ids behind them close up."""
+        """A rule in which the stored value is the position of a name; void names and 255 are ignored and get no id."""
         void = frozenset(void)
         kept = [value for value in range(len(names)) if value not in void]
         ids = {value: index for index, value in enumerate(kept)} | dict.fromkeys(void, IGNORE) | {IGNORE: IGNORE}
@@ -55,7 +55,7 @@ class MapRule:
 
     @classmethod
     def of_colours(cls, declared: ClassList) -> MapRule:
-        """Stored colour = a declared class."""
+        """A rule in which each stored colour is a declared class."""
         colours = declared.colours or ()
         kept = [i for i in range(len(colours)) if i not in declared.void]
         ids = {_code(colours[i]): index for index, i in enumerate(kept)}
@@ -115,7 +115,7 @@ def check_size(path: Path, size: tuple[int, int], image: ImageSource) -> None:
     expected = image.size()
     if size != expected:
         raise DataError(
-            f"{path} is not of the size of its image",
+            f"{path} does not have the size of its image",
             expected=f"{expected[0]} x {expected[1]} (height x width)",
             got=f"{size[0]} x {size[1]}",
             remedy="save the mask at the image's size, without interpolation",
@@ -198,7 +198,7 @@ def learn_rule(paths: Sequence[Path], declared: ClassList | None, known: MapRule
 
 
 def _all_indices(paths: Sequence[Path], count: int) -> bool:
-    """Whether masks hold plain numbers below a count, although colours are declared."""
+    """Whether all masks hold numbers below the number of classes, although colours are declared."""
     for path in paths:
         with reading_raster(path) as image:
             if image.mode != "L":
@@ -210,7 +210,7 @@ def _all_indices(paths: Sequence[Path], count: int) -> bool:
 
 
 def _values(paths: Sequence[Path]) -> tuple[set[int], bool]:
-    """All values of masks, and whether they are colours."""
+    """All values that occur in the masks, and whether they are colours."""
     greys = np.zeros(256, bool)
     colours: set[int] = set()
     coloured = False

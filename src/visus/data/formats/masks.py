@@ -18,7 +18,7 @@ from visus.structures import Sample
 
 @dataclass(frozen=True, slots=True)
 class KnownLayout:
-    """A data set that is known by its folders and file names and declares no classes itself.
+    """A known data set that declares no classes, recognised by its folders and file names.
 
     Args:
         title: the data set, and where its classes are published.
@@ -35,7 +35,7 @@ class KnownLayout:
     void: tuple[int, ...]
 
     def fits(self, pairs: Pairs) -> bool:
-        """Whether these are its folders and files."""
+        """Whether a folder has the folders and files of this data set."""
         return pairs.ending == self.ending and all(
             self.stem.match(pair.image.name) for part in pairs.splits.values() for pair in part
         )

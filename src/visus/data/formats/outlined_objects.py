@@ -1,4 +1,4 @@
-"""Objects whose outlines or pixel boxes are worked out when they are needed, one file's at a time."""
+"""Objects of one image whose masks are drawn from outlines only when they are needed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class DetectionSource:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """[N] class ids, without reading anything."""
+        """[N] class ids, known without reading a file."""
         return self.objects.labels
 
     def load(self) -> Detections:
@@ -87,7 +87,7 @@ class DetectionSource:
         return replace(self.load_boxes(), masks=self.objects.masks())
 
     def load_boxes(self) -> Detections:
-        """The detections without masks, of which none is drawn; raises DataError when the size cannot be read."""
+        """The detections without masks; raises DataError when the size of the image cannot be read."""
         boxes, size = self.objects.in_pixels()
         found = self.objects
         return Detections(found.classes, boxes, found.labels, size, ignored=found.ignored)
@@ -124,13 +124,13 @@ class ObjectMapSource:
         )
 
     def separated(self, how: str, classes: tuple[str, ...]) -> ObjectMapSource:
-        """The same map with touching objects kept apart in another way."""
+        """The same map with another way to separate touching objects."""
         return replace(self, separation=how, classes=classes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectLabelsSource:
-    """The objects of an image as a mask for each class: what objects of several classes share bears them all.
+    """The objects of an image as one mask for each class; a pixel of several objects has all their classes.
 
     Where a class is covered by ignored objects (crowds) only, it does not count.
     """

@@ -1,4 +1,4 @@
-"""Images and label images that belong together by their names, however the folders are laid out."""
+"""Pairs images with label images of the same name, in several layouts of folders."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs by split, and the files that found no partner.
+    """The pairs of each split, and the files without a partner.
 
     Args:
         splits: from split to pairs.
@@ -70,7 +70,7 @@ def find_pairs(listing: Listing) -> Pairs | None:
 
 
 def note_unpaired(pairs: Pairs, listing: Listing, tally: Tally) -> None:
-    """Notes the files that found no partner."""
+    """Notes the files without a partner."""
     for path in pairs.images_alone:
         tally.add("unlabelled-image", "repair", "{count} images have no label image; left out", listing.name_of(path))
     for path in pairs.labels_alone:
@@ -78,7 +78,7 @@ def note_unpaired(pairs: Pairs, listing: Listing, tally: Tally) -> None:
 
 
 def _places(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
-    """The folders of images and of labels, by split, and the ending that tells them apart."""
+    """The folders of images and of labels by split, and the ending of names that distinguishes them."""
     whole = _sides(listing, listing.root)
     if whole:
         images, labels = (listing.split_folders(side) for side in whole)

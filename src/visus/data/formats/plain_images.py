@@ -11,7 +11,7 @@ from visus.structures import Sample
 
 
 def _place(listing: Listing) -> Path | None:
-    """The folder that holds them: the one given, or its only folder when that is called "images"."""
+    """The folder that holds the images: the given one, or its only subfolder if that is named "images"."""
     if listing.images():
         return listing.root
     folders = listing.folders()

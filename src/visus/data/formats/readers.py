@@ -1,4 +1,4 @@
-"""All formats, in the order in which people are told of them. To add one: a reader file, and its line here."""
+"""All formats, in the order of the documentation. To add one, write a reader file and list it here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every reader takes and gives: a format's two functions, a reading, and the tally of what was noticed."""
+"""The contract of readers: a format with its two functions, the reading it returns, and the tally of findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reading:
     Args:
         classes: from task to class names; the first task is the default (see ``Dataset.classes``).
         splits: "train", "val", "test" as given, or only :data:`ALL`; "predict" for unlabelled images.
-        findings: what was noticed and mended.
+        findings: what was noticed and repaired.
     """
 
     classes: Mapping[str, tuple[str, ...]]
@@ -50,7 +50,7 @@ class Format:
 
 
 class Tally:
-    """Counts what a reader notices, by kind, and keeps the first file names."""
+    """Counts a reader's findings by kind, and keeps the first file names of each."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -68,7 +68,7 @@ class Tally:
             examples.append(example)
 
     def count(self, kind: str) -> int:
-        """How often a kind was noted."""
+        """The number of cases of a kind."""
         return self._counts.get(kind, 0)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -92,6 +92,6 @@ def note_missing_images(tally: Tally, missing: Sequence[str], found: int) -> Non
         tally.add(
             "missing-image",
             "stop" if many else "repair",
-            "{count} annotated images are not there" + ("" if many else "; left out"),
+            "{count} annotated images are missing" + ("" if many else "; left out"),
             name,
         )

@@ -1,4 +1,4 @@
-"""XML without document types and entities: nothing expands, nothing is fetched."""
+"""Reads XML safely: document types and entities are refused, so nothing expands and nothing is fetched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from visus.errors import DataError
 
 
 class _Refused(Exception):
-    """The file declares what no annotation needs."""
+    """The file declares a document type or an entity."""
 
 
 def _refuse(*_: object) -> NoReturn:
@@ -43,5 +43,5 @@ def parse_xml(path: Path) -> Element:
             remedy="remove the declaration",
         ) from error
     except (OSError, expat.ExpatError, ParseError, ValueError, AssertionError) as error:
-        raise DataError(f"{path} is no XML that can be read", expected="a whole XML file", got=str(error)) from error
+        raise DataError(f"{path} cannot be read as XML", expected="a whole XML file", got=str(error)) from error
     return root

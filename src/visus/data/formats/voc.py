@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
@@ -25,7 +25,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing
 from visus.data.formats.safe_xml import parse_xml
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
-from visus.structures import Detections, ImageSource, Sample, Target, TargetSource
+from visus.structures import Detections, ImageSource, Sample, TargetSource, Value
 
 ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml")
 MASK_FOLDER = "segmentationclass"
@@ -59,7 +59,7 @@ def _place(listing: Listing, folder: Path) -> _Place | None:
 
 
 def _places(listing: Listing) -> dict[str, _Place]:
-    """From split to its files; one place for all where splits are lists in ``ImageSets`` or not given."""
+    """The folders of each split; one entry for all if ``ImageSets`` lists the splits or there are none."""
     if listing.is_file:
         return {}
     whole = _place(listing, listing.root)
@@ -84,7 +84,7 @@ class _Annotation:
 
 
 def read_annotation(path: Path) -> _Annotation:
-    """What a VOC XML file says.
+    """The objects and the size in a VOC XML file.
 
     Raises:
         DataError: if it is no XML, declares entities, or lacks a name, a box or a number.
@@ -119,7 +119,7 @@ def _number(path: Path, parent: Element, key: str) -> float:
     try:
         return float(value)
     except ValueError as error:
-        raise DataError(f"{path}: {key} is no number", expected="pixels", got=value) from error
+        raise DataError(f"{path}: {key} is not a number", expected="pixels", got=value) from error
 
 
 def _lists(listing: Listing) -> dict[str, list[str]]:
@@ -181,7 +181,7 @@ def _read(listing: Listing) -> Reading:
         samples[split] = []
         for stem, path, place in entries:
             image = FileImage(path)
-            targets: dict[str, Target | TargetSource] = {}
+            targets: dict[str, Value | TargetSource] = {}
             if stem in annotations[split] and classes:
                 item = annotations[split][stem]
                 targets["detection"] = _detections(item, classes, image, tally, f"{stem}.xml", split, reference)
@@ -204,7 +204,7 @@ def _read(listing: Listing) -> Reading:
 def _annotations(
     listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], tally: Tally
 ) -> dict[str, dict[str, _Annotation]]:
-    """From split and image name to what its XML file says; unreadable ones are noted and stop a training."""
+    """The annotation of each split and image name; unreadable XML files are noted and stop a training."""
     annotations: dict[str, dict[str, _Annotation]] = {}
     for split, entries in members.items():
         annotations[split] = {}
@@ -247,11 +247,11 @@ def _detections(
         message = "{count} boxes have their corners swapped; swapped back"
         tally.add("box-swapped", "repair", message, name, int(swapped.sum()))
     places = np.flatnonzero(known)
-    mended, kept = mend_boxes(np.concatenate([low - 1, high], axis=1)[places], size, tally, name)
+    repaired, kept = repair_and_tally(np.concatenate([low - 1, high], axis=1)[places], size, tally, name)
     kept = places[kept]
     return Detections(
         classes=classes,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([ids[item.names[i]] for i in kept], np.int64),
         size=size,
         ignored=np.asarray([item.difficult[i] for i in kept], bool),
@@ -259,7 +259,7 @@ def _detections(
 
 
 def _header_size(image: ImageSource, boxes: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> tuple[int, int]:
-    """The image's own size where the XML states none; around the boxes if even its header is unreadable."""
+    """The size in the image's header, for an XML without one; if unreadable, the extent of the boxes."""
     try:
         return image.size()
     except DataError:
@@ -282,7 +282,7 @@ def _mask_files(listing: Listing) -> dict[Path, dict[str, Path]]:
 def _mask_rule(
     listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], found: set[str]
 ) -> MapRule | None:
-    """How mask values become classes: declared in a file, VOC's own twenty, or learnt from the masks."""
+    """The rule from mask values to classes: declared in a file, VOC's own twenty, or learnt from the masks."""
     masks = [
         mask for entries in members.values() for stem, _, place in entries if (mask := _mask(listing, place, stem))
     ]

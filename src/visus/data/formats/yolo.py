@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from visus.data.formats.boxes import mend_boxes
+from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.class_lists import fill_gaps, read_lines
 from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing, split_name
@@ -30,7 +30,7 @@ from visus.data.formats.outlined_objects import (
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
 from visus.errors import DataError
-from visus.structures import Sample, Target, TargetSource
+from visus.structures import Sample, TargetSource, Value
 
 CLASS_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
 _ROUNDING = 0.005  # of the image's side; text files round, and half a percent is seldom more than 3 pixels
@@ -38,7 +38,7 @@ _ROUNDING = 0.005  # of the image's side; text files round, and half a percent i
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """From split to (image, label file that may not exist), and the class names if they are declared."""
+    """The (image, label file) pairs of each split, and the declared class names; a label file may be absent."""
 
     splits: Mapping[str, tuple[tuple[Path, Path], ...]]
     names: tuple[str, ...]
@@ -64,7 +64,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _label_folders(listing: Listing) -> dict[str, tuple[Path, Path]]:
-    """From split to (folder of images, folder of text files), by the names of the folders."""
+    """The (folder of images, folder of text files) of each split, by the names of the folders."""
     images, labels = listing.folder("images", "image"), listing.folder("labels", "label")
     if images and labels:
         inner, outer = listing.split_folders(labels), listing.split_folders(images)
@@ -141,7 +141,7 @@ def _layout_of_yaml(listing: Listing, path: Path, tally: Tally) -> _Layout:
         images = [image for entry in entries for image in _images(listing, path, content, entry)]
         if not images and split == "train":
             raise DataError(
-                f"{path}: the training images are not there",
+                f"{path}: the training images are missing",
                 expected=f"images in {', '.join(entries)}",
                 remedy=f"correct path: and train: in {path.name}; they are relative to it",
             )
@@ -215,7 +215,7 @@ def _read(listing: Listing) -> Reading:
     for split, found in objects.items():
         samples[split] = []
         for image, item in found:
-            targets: dict[str, Target | TargetSource] = {"detection": DetectionSource(item)}
+            targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)
                 if len(names) > 1:
@@ -227,7 +227,7 @@ def _read(listing: Listing) -> Reading:
 
 
 def _lines(path: Path, tally: Tally) -> list[list[float]]:
-    """The numbers of each line; lines that are none stop a training."""
+    """The numbers of each line; a line that holds anything else stops a training."""
     if not path.is_file():
         return []
     rows = []
@@ -256,14 +256,14 @@ def _objects(
             message = f"{{count}} labels are of a class number that is not declared (0..{len(names) - 1})"
             tally.add("unknown-class", "stop", message, f"{listing.name_of(label)}: {int(row[0])}")
     boxes = np.asarray([_box(row) for row in known], np.float64).reshape(-1, 4)
-    mended, kept = mend_boxes(boxes, (1.0, 1.0), tally, listing.name_of(label), tolerance=_ROUNDING)
+    repaired, kept = repair_and_tally(boxes, (1.0, 1.0), tally, listing.name_of(label), tolerance=_ROUNDING)
     outlines: tuple[Outline | None, ...] = tuple(
         (np.asarray(known[i][1:], np.float64).reshape(-1, 2),) if len(known[i]) > 5 else None for i in kept
     )
     return Objects(
         image=FileImage(image),
         classes=names,
-        boxes=mended,
+        boxes=repaired,
         labels=np.asarray([int(known[i][0]) for i in kept], np.int64),
         outlines=outlines if any(outline is not None for outline in outlines) else None,
     )

@@ -1,4 +1,4 @@
-"""Whether a target can be used: is it readable, does it fit its image, what classes does it hold."""
+"""Examines a target: whether it is readable and fits its image, and which classes it holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a data set's boxes are, as a network sees them."""
+"""The sizes of a data set's boxes, in pixels of a network's input."""
 
 from __future__ import annotations
 

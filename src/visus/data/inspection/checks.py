@@ -1,4 +1,4 @@
-"""What is wrong with a data set: what stops a training, what is left out of it or mended, what is only said.
+"""Finds what is wrong with a data set: what stops a training, what is repaired or left out, what is only noted.
 
 The rules for severity:
 
@@ -6,10 +6,11 @@ The rules for severity:
   most, masks of another size or with values that no class has) are left out ("repair") if they are at most 1 % of the
   data set, but one always may be; more of them are a "stop", because then something has gone wrong with the data as a
   whole. So is a split that would be left empty.
-- Boxes outside, without area, swapped or not a number are mended ("repair").
+- Boxes outside, without area, swapped or not a number are repaired ("repair").
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
   here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
   "note": their published figures are measured with them, and nobody may repair a benchmark.
+- Data without labels, or without a split named "train", are a "stop": there is nothing to learn.
 - A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
 - All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
 """
@@ -44,8 +45,8 @@ _CHUNK = 64  # images a thread takes at once
 
 _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
-    "unreadable-image": "{count} files are no images that can be read",
-    "damaged-image": "{count} images begin rightly, but cannot be decoded",
+    "unreadable-image": "{count} files cannot be read as images",
+    "damaged-image": "{count} images are damaged: their pixels cannot be decoded",
     "other-channels": "{count} images have another number of channels than the others",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
@@ -57,7 +58,7 @@ _LEFT_OUT = frozenset({*_UNUSABLE, LEAK_IN_MADE_SPLITS})
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """One sample in its split, and what was found out about it."""
+    """One sample of a split, with the states of its image and targets."""
 
     split: str
     sample: Sample
@@ -66,7 +67,7 @@ class _Examined:
 
 
 def check(dataset: Dataset, task: str | None = None, *, progress: Progress | None = None) -> list[Finding]:
-    """Decodes every image, reads every target, and says what is wrong; worst first, nothing for a clean data set.
+    """Decodes every image, reads every target, and returns the findings, the worst first; none if all is well.
 
     Args:
         dataset: it is not changed; what its reader noticed is among the findings.
@@ -95,7 +96,7 @@ def check_before_training(dataset: Dataset, task: str | None) -> list[Finding]:
 
 
 def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
-    """The data set without the images that cannot be used, and with the boxes of targets in memory mended.
+    """The data set without unusable images, and with repaired boxes in the targets that are in memory.
 
     Args:
         dataset: it is not changed.
@@ -105,12 +106,12 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
         DataError: if a split is left without an image.
     """
     leave = {name for finding in findings if finding.kind in _LEFT_OUT for name in finding.samples}
-    mend = {name for finding in findings if finding.kind in BOX_FAULTS for name in finding.samples}
-    if not leave and not mend:
+    damaged = {name for finding in findings if finding.kind in BOX_FAULTS for name in finding.samples}
+    if not leave and not damaged:
         return dataset
     splits: dict[str, list[Sample]] = {}
     for split, samples in dataset.splits.items():
-        kept = [_repaired(sample) if sample.id in mend else sample for sample in samples if sample.id not in leave]
+        kept = [_repaired(sample) if sample.id in damaged else sample for sample in samples if sample.id not in leave]
         if samples and not kept:
             raise DataError(
                 f"the split {split} of {dataset.name} has no image that can be used",
@@ -147,7 +148,8 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Prog
         except BaseException:
             pool.shutdown(cancel_futures=True)  # otherwise an interruption would wait for every image
             raise
-    findings = _unusable(examined)
+    findings = _nothing_to_learn(dataset)
+    findings += _unusable(examined)
     findings += _of_boxes(examined)
     findings += _of_images(examined)
     findings += copy_findings(dataset, entries, copies)
@@ -196,8 +198,22 @@ def _examine(
     return _Examined(split, sample, image, targets)
 
 
+def _nothing_to_learn(dataset: Dataset) -> list[Finding]:
+    """What a training would lack: labels, or images to train on."""
+    count = sum(len(samples) for samples in dataset.splits.values())
+    if not dataset.tasks:
+        labels = "captions, which no task of visus learns from" if dataset.format == "captions" else "no labels"
+        message = f"the {count} images have {labels}: a training needs classes, boxes, points or masks"
+        return [Finding("no-labels", "stop", message, count)]
+    if not dataset.splits.get("train"):
+        present = " and ".join(name for name, samples in dataset.splits.items() if samples) or "none with images"
+        message = f"no images to train on: a training needs a split named train; the splits here: {present}"
+        return [Finding("no-training-images", "stop", message, 1)]
+    return []
+
+
 def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
-    """Images that a training must do without, by what is wrong with them."""
+    """Findings about the images that cannot be used, one for each fault."""
     faults: dict[str, list[tuple[str, str]]] = {}
     left: dict[str, int] = {}
     for item in examined:

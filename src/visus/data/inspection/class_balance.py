@@ -1,4 +1,4 @@
-"""How often each class occurs in each split, and what follows: gaps, classes that a split lacks, imbalance."""
+"""Counts each class in each split, and finds gaps, missing classes and imbalance."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ClassBalance:
     counts: Mapping[str, NDArray[np.int64]]
 
     def without(self, split: str) -> set[str]:
-        """The classes that a split has no example of."""
+        """The classes without an example in a split."""
         return {name for name, count in zip(self.classes, self.counts[split], strict=True) if count == 0}
 
 
 def count_classes(classes: tuple[str, ...], states: Iterable[tuple[str, TargetState | None]]) -> ClassBalance | None:
-    """The balance of one task, or None where some targets were not read.
+    """Counts the classes of one task in each split; None if some targets were not read.
 
     Args:
         classes: all K names.
@@ -54,6 +54,7 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     findings: list[Finding] = []
     if not labelled:
         return findings
+    card = task_card(task)
     gaps = [name for i, name in enumerate(balance.classes) if not any(counts[i] for counts in labelled.values())]
     if gaps and not any(finding.kind == "class-without-images" for finding in dataset.findings):  # a reader's own
         message = "{count} classes have no example in any split; their ids are never used"
@@ -64,9 +65,9 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     foreign = [
         (split, name) for split in labelled for name in balance.classes if name in absent - balance.without(split)
     ]
-    if foreign:
+    if foreign and card.names != "identities":  # those differ between the splits on purpose
         given = any(split not in dataset.made_splits for split, _ in foreign)
-        severity: Severity = "stop" if task_card(task).needs_every_class and given else "note"
+        severity: Severity = "stop" if card.needs_every_class and given else "note"
         message = "{count} classes have examples in another split, but none in train: they cannot be learnt"
         findings.append(Finding.about("untrained-class", severity, message, (), _shown(foreign)))
     lacking = [
@@ -75,7 +76,7 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
         for name in balance.classes
         if split != "train" and name in balance.without(split) - balance.without("train")
     ]
-    if lacking:
+    if lacking and card.names != "identities":
         message = "{count} classes of train have no example in another split"
         findings.append(Finding.about("missing-class", "note", message, (), _shown(lacking)))
     findings += _balance_findings(task, balance.classes, labelled["train"])

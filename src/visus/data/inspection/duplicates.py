@@ -1,4 +1,4 @@
-"""Copies of images: the same pixels under two names, and pictures that were only saved again.
+"""Finds copies of images: the same pixels under two names, and pictures that were scaled or saved again.
 
 Three steps, each on what the one before left over. Equal bytes are equal pixels. A 64-bit difference hash names
 candidates among the rest. Decoded pixels confirm: equal ones are exact copies; a pair that differs no more than saving
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.errors import DataError
 from visus.structures import ImageSource
 
@@ -43,7 +43,7 @@ _PAIRS = 65536  # portraits compared at once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portrait:
-    """What is kept of an image to find its copies.
+    """The hashes of an image by which its copies are found.
 
     Args:
         size: (height, width) of the image.
@@ -62,7 +62,7 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Images of one picture, by their positions.
+    """The positions of images that are copies of one another.
 
     Args:
         exact: groups of two or more with equal pixels, rising within a group; not those of one colour all over, which
@@ -141,7 +141,7 @@ def find_copies(portraits: Sequence[Portrait | None], images: Sequence[ImageSour
 
 
 class _Groups:
-    """Positions joined into groups; the first of a group is its lowest."""
+    """Groups of positions that are joined one by one; each group is named by its lowest position."""
 
     def __init__(self, count: int) -> None:
         self._parents = list(range(count))
@@ -159,7 +159,7 @@ class _Groups:
             self._parents[root] = lowest
 
     def join_equal(self, indices: Sequence[int], values: Iterable[Hashable | None]) -> None:
-        """Joins the indices whose values are equal; None equals nothing."""
+        """Joins the positions of equal values; None equals nothing."""
         by_value: dict[Hashable, list[int]] = defaultdict(list)
         for index, value in zip(indices, values, strict=True):
             if value is not None:
@@ -175,7 +175,7 @@ class _Groups:
 
 
 class _Alike:
-    """Portraits with hashes, compared with one another."""
+    """Compares portraits with one another by their hashes."""
 
     def __init__(self, entries: Sequence[tuple[int, Portrait]]) -> None:
         self._indices = np.asarray([index for index, _ in entries], np.int64)
@@ -218,7 +218,7 @@ class _Alike:
 
 
 def _digest_bytes(image: ImageSource) -> bytes | None:
-    """Of the encoded image; of its pixels where it has no encoding."""
+    """The digest of the encoded bytes; of the pixels for an array."""
     if isinstance(image, BytesImage):
         return hashlib.blake2b(image.data, digest_size=16).digest()
     if image.path is None:
@@ -232,7 +232,7 @@ def _digest_bytes(image: ImageSource) -> bytes | None:
 def _digest_pixels(image: ImageSource) -> bytes | None:
     """Of [H,W,3] at full size, or of all channels that there are; None if it can no longer be read."""
     try:
-        source = opened(image)
+        source = with_header_read(image)
         if isinstance(source, OpenedImage | ArrayImage) and not source.is_picture:
             values = source.load_values(source.channels)
             return digest(values.view(np.uint8)) + repr((values.shape, values.dtype)).encode()

@@ -1,4 +1,4 @@
-"""Whether an image can be used: is it there, whole, really decodable, and what its suffix says."""
+"""Examines an image: whether it exists, is whole, can be decoded, and has the right suffix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.inspection.duplicates import LOOK, Portrait, digest, draw_portrait
-from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.data.pixels.intensity import PICTURE, may_be_foreign
 from visus.errors import DataError
 from visus.structures import ImageSource
@@ -31,7 +31,7 @@ _ALL_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix i
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What was found out about one image.
+    """The state of one image.
 
     Args:
         fault: "empty-file", "unreadable-image" (absent, or of no known kind), "damaged-image" (it begins like an image,
@@ -67,7 +67,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
     if length == 0:
         return ImageState("empty-file", "0 bytes")
     try:
-        source = opened(image) if decode else image
+        source = with_header_read(image) if decode else image
         size = source.size()
     except DataError as error:
         return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
@@ -89,8 +89,8 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
 
 
 def _channels(image: ImageSource, wanted: int) -> int:
-    """Of an image, whose pages count where they are as many as wanted; 3 of grey and colour pictures."""
-    source = opened(image) if wanted not in PICTURE or may_be_foreign(image) else image
+    """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as wanted."""
+    source = with_header_read(image) if wanted not in PICTURE or may_be_foreign(image) else image
     if not isinstance(source, OpenedImage):
         return wanted
     if source.channels != wanted and source.channels in PICTURE:
@@ -100,7 +100,7 @@ def _channels(image: ImageSource, wanted: int) -> int:
 
 
 def encoded_bytes(image: ImageSource) -> int:
-    """How many bytes there are to decode; 0 for arrays and absent files."""
+    """The size of the encoded image in bytes; 0 for arrays and absent files."""
     if isinstance(image, BytesImage):
         return len(image.data)
     try:
@@ -110,7 +110,7 @@ def encoded_bytes(image: ImageSource) -> int:
 
 
 def _examine_pixels(image: ImageSource) -> ImageState:
-    """The state of an image that has no encoding."""
+    """The state of an image that is an array."""
     try:
         pixels = image.array if isinstance(image, ArrayImage) else image.load()
         size = image.size()
@@ -156,7 +156,7 @@ def _lacks_its_end(head: bytes, end: bytes) -> bool:
 
 
 def _has_end_chunk(image: ImageSource) -> bool:
-    """Whether the end mark of a PNG comes further ahead, before data that something else appended."""
+    """Whether a PNG has its end mark, with other data appended after it."""
     data = image.data if isinstance(image, BytesImage) else image.path.read_bytes() if image.path else b""
     return b"IEND" in data
 

@@ -1,4 +1,4 @@
-"""What copies mean for a data set: doubled work within a split, and between splits a test that asks what was taught."""
+"""Judges copies of images: within a split they are duplicates, between splits they are leaks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
 
 
 def _origin(dataset: Dataset, split: str) -> str:
-    """The split that a split was divided from here; a given one is its own."""
+    """The split that a made split was divided from; a given split is its own origin."""
     return "train" if split in dataset.made_splits else split
 
 

@@ -16,7 +16,7 @@ Task = tuple[int, list[int]]
 
 
 class Loader:
-    """Reads samples, in this process or in others, and yields batches; nothing about them depends on how many others.
+    """Reads samples in this or other processes and yields batches; their number never changes a batch.
 
     With ``shuffle`` every epoch has an order of its own, and each step takes ``batch_size`` samples for each of the
     ``world`` processes, all of which take equally many steps. Every sample comes once an epoch, with two exceptions
@@ -61,7 +61,7 @@ class Loader:
     ) -> None:
         if shuffle and 0 < len(samples) < world:
             raise DataError(
-                "every process of a training needs an image of its own",
+                "a training cannot have more processes than images",
                 expected=f"at least {world} images",
                 got=str(len(samples)),
                 remedy="use fewer processes",

@@ -1,4 +1,4 @@
-"""Which samples come together in each batch of an epoch: a pure function of (seed, epoch, rank, world)."""
+"""Chooses the samples of each batch of an epoch, as a pure function of (seed, epoch, rank, world)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Share:
     world: int = 1
 
     def generator(self, epoch: int) -> np.random.Generator:
-        """The random numbers of an epoch; the same in all processes, and in no image's augmentation."""
+        """The random generator of an epoch; the same in all processes, independent of every augmentation."""
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
 
 

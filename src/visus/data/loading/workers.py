@@ -1,4 +1,4 @@
-"""Processes that work ahead of the one that trains.
+"""A pool of processes that prepare batches ahead of the training process.
 
 A pool hands tasks out in turn and gives answers back in the order of the tasks, so that what comes out does not depend
 on how many processes there are. Tensors travel through shared memory. A process that dies is noticed at once, where
@@ -128,7 +128,7 @@ class WorkerPool(Generic[Task, Answer]):
         return received
 
     def _lost(self, member: _Member, answered: int = 0) -> NoReturn:
-        """Raises the error of a process that is no more. answered: so many of its waiting tasks were done."""
+        """Raises the error of a process that has ended. answered: the number of its waiting tasks that were done."""
         member.process.join(PATIENCE_SECONDS)
         code = member.process.exitcode
         with suppress(EOFError, OSError):
@@ -146,7 +146,7 @@ class WorkerPool(Generic[Task, Answer]):
             )
         if killer in ("SIGKILL", "SIGTERM"):
             raise MemoryExhaustedError(
-                "a process that reads images was killed, most likely for want of memory",
+                "a process that reads images was killed, most likely because memory ran out",
                 got=f"{killer} at {task}",
                 remedy="use fewer --workers (0: none), or a smaller --set batch_size",
             )
@@ -179,7 +179,7 @@ def _end(members: list[_Member]) -> None:
 
 
 def _serve(connection: Connection[Any, Any], work: Callable[[Any], Any]) -> None:
-    """The life of a process: a task, its answer, the next."""
+    """The loop of a worker process: receives a task, sends its answer, and waits for the next."""
     # A signal to the whole group is for the training process, which still needs the batches of its last step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -212,7 +212,7 @@ def _answer(work: Callable[[Any], Any], task: Any) -> tuple[bool, Any]:
 
 
 def _single_thread() -> None:
-    """One thread a process: there are as many processes as there are cores to use."""
+    """Limits libraries to one thread, since there is one process for each core."""
     import cv2
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Image files, bytes and arrays as pixels: [3,H,W] uint8 RGB, upright, or the values of any number of channels.
+"""Image sources: files, bytes and arrays, as [3,H,W] uint8 RGB pixels, upright, or as values of any channels.
 
 Rules, the same for training, checking and serving:
 
@@ -169,7 +169,7 @@ class ArrayImage:
         return self.array
 
 
-def opened(source: ImageSource) -> ImageSource:
+def with_header_read(source: ImageSource) -> ImageSource:
     """The same image with its file read and its header parsed once, for who asks for the size and then the pixels.
 
     The range by which a file is shown is left behind.
@@ -262,7 +262,7 @@ class OpenedImage:
 
 
 def open_raster(stream: BinaryIO, name: str) -> Image.Image:
-    """The image's header as Pillow reads it, checked against format and pixel limit; nothing is decoded yet.
+    """Opens an image with Pillow and checks its format and pixel limit; nothing is decoded yet.
 
     Raises:
         DataError: if it is empty, no image of a known kind, or too large.
@@ -278,7 +278,7 @@ def open_raster(stream: BinaryIO, name: str) -> Image.Image:
         if stream.tell() == 0:
             raise DataError(f"{name} is empty", expected="an image", got="0 bytes", remedy="remove it") from error
         raise DataError(
-            f"{name} is no image that can be read",
+            f"{name} cannot be read as an image",
             expected=_KINDS,
             got=f"{_first_line(error)}",
             remedy="convert it, or move it out of the data",
@@ -291,7 +291,7 @@ def open_raster(stream: BinaryIO, name: str) -> Image.Image:
 
 @contextmanager
 def reading_raster(path: Path) -> Iterator[Image.Image]:
-    """A checked image file whose raw values are wanted, such as a mask; decoding errors inside become DataErrors.
+    """Opens an image file for its raw values, such as a mask; decoding errors inside become DataErrors.
 
     Raises:
         DataError: if the file is missing, no image, damaged or too large.
@@ -356,7 +356,7 @@ def _orientation(image: Image.Image) -> int:
 def _load_jpeg(
     stream: BinaryIO, image: Image.Image, orientation: int, at_least: tuple[int, int] | None
 ) -> NDArray[np.uint8] | None:
-    """[H,W] or [H,W,3] by libjpeg-turbo, or None where Pillow is to judge (an odd but perhaps readable file)."""
+    """[H,W] or [H,W,3] by libjpeg-turbo; None for an unusual file, which Pillow may still read."""
     import simplejpeg
 
     width, height = image.size
@@ -382,7 +382,7 @@ def _load_jpeg(
 
 
 def _to_bytes(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    """[H,W] or [H,W,3] uint8 of whatever mode Pillow found."""
+    """[H,W] or [H,W,3] uint8 of a Pillow image of any mode."""
     image.load()
     mode = image.mode
     if mode == "F":
@@ -425,7 +425,7 @@ def _has_16_bits(image: Image.Image) -> bool:
 
 
 def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """EXIF 2.3, table 6: what each orientation asks for. pixels: [H,W] or [H,W,3]."""
+    """Turns pixels upright by their EXIF orientation (EXIF 2.3, table 6). pixels: [H,W] or [H,W,3]."""
     if orientation == 1:
         return pixels
     turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels

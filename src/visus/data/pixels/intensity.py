@@ -1,4 +1,4 @@
-"""What the pixels of a data set hold: how many channels, of which values; and its images as a network takes them.
+"""The channels and the range of values of a data set's images; and images scaled as a network takes them.
 
 Letters: H x W pixels, C channels.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, opened
+from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, with_header_read
 from visus.data.pixels.multichannel import range_of, scale_values
 from visus.errors import DataError
 from visus.structures import ImageSource, Preprocessing, Sample, ValueRange
@@ -25,7 +25,7 @@ _FOREIGN = frozenset({".tif", ".tiff", ".npy", ".png"})  # suffixes of what may 
 
 @dataclass(frozen=True, slots=True)
 class PixelValues:
-    """What the images of a data set hold beyond grey or colour of 8 bits.
+    """The channels and the range of values of a data set's images, if not grey or colour of 8 bits.
 
     Args:
         channels: C of every image; 3 stands for grey and colour pictures.
@@ -40,7 +40,7 @@ class PixelValues:
     std: tuple[float, ...] = ()
 
     def describe(self) -> str:
-        """What is worth saying, such as ", images of 5 channels, 0 .. 4095"; nothing of 8-bit pictures."""
+        """Words for people, such as ", images of 5 channels, 0 .. 4095"; "" for pictures of 8 bits."""
         parts = [f"images of {self.channels} channels"] if self.channels not in PICTURE else []
         if isinstance(self.value_range, tuple):
             ends = sorted(set(self.value_range))
@@ -66,7 +66,7 @@ class PixelValues:
 def survey(
     samples: Sequence[Sample], *, channels: int | None = None, value_range: ValueRange | None = None
 ) -> PixelValues:
-    """What the samples hold, from an even choice of them; images that cannot be read are passed over.
+    """Surveys evenly chosen samples for channels and range of values; unreadable images are skipped.
 
     Args:
         samples: of one data set.
@@ -108,11 +108,11 @@ _UNREAD = np.empty(0)
 
 
 def _values_of(image: ImageSource, channels: int | None) -> NDArray[Any] | None:
-    """[H,W] or [H,W,C] as stored; None of a picture of 8 bits, _UNREAD of what cannot be read."""
+    """[H,W] or [H,W,C] as stored; None for a picture of 8 bits, _UNREAD for an unreadable image."""
     if channels in {None, *PICTURE} and not may_be_foreign(image):
         return None
     try:
-        source = opened(image)
+        source = with_header_read(image)
         if not isinstance(source, OpenedImage | ArrayImage):
             return None
         if source.is_picture and channels in {None, *PICTURE}:
@@ -128,14 +128,14 @@ def _channels(values: NDArray[Any] | None) -> int:
 
 
 def may_be_foreign(image: ImageSource) -> bool:
-    """Whether it may hold more than 8 bits or other channels than pictures, as far as can be told without reading."""
+    """Whether an image may have more than 8 bits or other channels than pictures, judged without reading it."""
     if isinstance(image, ArrayImage):
         return not image.is_picture
     return isinstance(image, FileImage) and image.path.suffix.lower() in _FOREIGN
 
 
 def _widest(images: Sequence[NDArray[Any]]) -> ValueRange | None:
-    """One range for pictures, one a channel for others; None if no image has more than 8 bits."""
+    """The widest range of values: one for pictures, else one a channel; None if no image has more than 8 bits."""
     if all(values.dtype == np.uint8 for values in images):
         return None
     ranges = [range_of(values) for values in images]
@@ -158,8 +158,8 @@ def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[2])])
 
 
-def ranged(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
-    """The same samples, whose files are also shown by a range; see :class:`FileImage`."""
+def with_intensity_range(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequence[Sample]:
+    """Copies of the samples that display with this intensity range; see :class:`FileImage`."""
     if value_range is None:
         return samples
     return [
@@ -173,10 +173,10 @@ def ranged(samples: Sequence[Sample], value_range: ValueRange | None) -> Sequenc
 def load_channels(
     source: ImageSource, preprocessing: Preprocessing, at_least: tuple[int, int], name: str
 ) -> NDArray[np.uint8]:
-    """[H,W] grey, [H,W,3] or [H,W,C] of an opened image, on 0..255, as the preprocessing has it.
+    """Loads an opened image as the preprocessing says: [H,W] grey, [H,W,3] or [H,W,C], on 0..255.
 
     Args:
-        source: what :func:`opened` gave.
+        source: what :func:`with_header_read` gave.
         preprocessing: says C and the range of values.
         at_least: as in ``ImageSource.load``.
         name: what errors call the image.

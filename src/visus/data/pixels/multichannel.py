@@ -1,4 +1,4 @@
-"""The values of image files as they are stored: TIFFs and NumPy arrays of any number of channels, 8 or 16 bits.
+"""Reads stored values of TIFFs and NumPy arrays: any number of channels, 8 or 16 bits.
 
 Which axis holds the channels:
 
@@ -40,7 +40,7 @@ CMYK, YCbCr, Lab."""
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """The header of a file whose values are not those of a grey or colour picture.
+    """The header of a multichannel file, which is no grey or colour picture.
 
     Args:
         data: the whole file.
@@ -76,7 +76,7 @@ class StoredImage:
 
 
 def open_stored(stream: BinaryIO, name: str) -> StoredImage | None:
-    """The header of a TIFF of several channels or of a NumPy array; None for all that is Pillow's to read.
+    """The header of a multichannel TIFF or a NumPy array; None for a file that Pillow reads.
 
     Raises:
         DataError: if it is a NumPy array that is no image, or too large.
@@ -174,7 +174,7 @@ def as_stored(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def range_of(values: NDArray[Any]) -> tuple[tuple[int, int], ...]:
-    """0 .. 2^b - 1 for each channel, with the least b of 8 to 16 bits that holds 999 of 1,000 of its values.
+    """The range 0 .. 2^b - 1 of each channel, with the smallest b of 8 to 16 that holds 99.9 % of its values.
 
     So a camera of 12 bits fills the range, and neither a hot pixel nor a bright speck darkens all the rest.
 
@@ -187,7 +187,7 @@ def range_of(values: NDArray[Any]) -> tuple[tuple[int, int], ...]:
 
 
 def scale_values(values: NDArray[Any], value_range: ValueRange | None, name: str) -> NDArray[np.uint8]:
-    """The values on 0..255: each range from its low to its high end, what lies beyond cut off; rounded.
+    """Scales each range linearly to 0..255; values outside are clipped, and all are rounded.
 
     Args:
         values: [H,W] or [H,W,C] uint8 or uint16.
@@ -213,7 +213,7 @@ def scale_values(values: NDArray[Any], value_range: ValueRange | None, name: str
         ends = np.asarray(value_range, np.int64)  # [R, 2]
         if len(ends) not in (1, channels):
             raise DataError(
-                f"{name} has another number of channels than value ranges are given",
+                f"{name} does not have one channel for each value range",
                 expected=f"{len(ends)} channels",
                 got=f"{channels}",
             )
@@ -236,7 +236,7 @@ def _numpy_header(stream: BinaryIO, name: str) -> tuple[tuple[int, int], int]:
         raise _damaged(name, error) from error
     if len(shape) not in (2, 3) or 0 in shape or dtype.hasobject:
         raise DataError(
-            f"{name} is no image that can be read",
+            f"{name} cannot be read as an image",
             expected="an array [H, W], [H, W, C] or [C, H, W] of 8 or 16 bits",
             got=f"{list(shape)} {dtype}",
             remedy="save one image a file",
@@ -266,7 +266,7 @@ def _tiff_header(stream: BinaryIO) -> tuple[tuple[int, int], int] | None:
 
 
 def _has_channels(file: tifffile.TiffFile) -> bool:
-    """Whether it is no grey or colour picture, nor a stack of such."""
+    """Whether a TIFF is multichannel: neither a grey or colour picture nor a stack of them."""
     page = file.pages.first
     extra = [int(sample) for sample in page.extrasamples or ()]
     alpha = sum(sample in _ALPHA for sample in extra[:1])
@@ -284,7 +284,7 @@ def _axes(file: tifffile.TiffFile) -> tuple[str, tuple[int, ...]]:
 
 
 def _tiff_values(data: bytes) -> NDArray[Any]:
-    """[H,W] or [H,W,C], of the first place of every other axis."""
+    """[H,W] or [H,W,C]: the first entry along every other axis."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:

@@ -1,4 +1,4 @@
-"""One object an image, of data whose images may have several: the target of classification with localisation."""
+"""Makes localisation targets of detection data: the largest object of each image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LargestObject:
     source: TargetSource
 
     def load(self) -> Detections:
-        """At most one object: the largest box of those that count; else an ignored one, else none.
+        """At most one object: the largest that counts, else the largest ignored one, else none.
 
         Raises:
             DataError: when the target cannot be read.
@@ -38,7 +38,7 @@ class LargestObject:
 
 
 def largest(objects: Detections) -> Detections:
-    """The largest box of those that count; the largest ignored one where none does; without masks."""
+    """The largest object that counts, without its mask; the largest ignored one if none counts."""
     objects = objects.without_masks()
     if len(objects) < 2:
         return objects
@@ -49,7 +49,7 @@ def largest(objects: Detections) -> Detections:
 
 
 def with_largest(dataset: Dataset) -> Dataset:
-    """The data set with "localization" among its tasks, if it has boxes; a finding says how many objects are left out.
+    """Adds the task "localization" to a data set with boxes; a finding counts images with several objects.
 
     The largest object of each image is its target. Whatever the others are, they are in the picture and not in the
     truth: a data set with many such images is better trained for detection.

@@ -30,7 +30,7 @@ from visus.structures import Label, Sample
 
 @dataclass(frozen=True, slots=True)
 class NamedData:
-    """A published data set and how it gets into the cache.
+    """A published data set, and how to fetch it into the cache.
 
     Args:
         title: one line for people.
@@ -49,7 +49,7 @@ class NamedData:
     archives: tuple[str, ...]
 
     def missing(self, cache: Path) -> tuple[str, ...]:
-        """What is not in the cache."""
+        """The files that are missing in the cache."""
         folder = cache / self.folder
         return tuple(
             name for name in self.files if not (folder / name).exists() and not (folder / f"{name}.gz").exists()
@@ -235,7 +235,7 @@ def open_named(name: str, *, cache: Path | None = None) -> Dataset:
 
 
 def _fetch(name: str, data: NamedData, cache: Path) -> None:
-    """Fetches what is missing; a DataError says what to put where when that fails."""
+    """Fetches the missing files; if that fails, a DataError says which files to put where."""
     reason = "torchvision does not fetch it"
     if data.fetch is not None:
         try:
@@ -295,7 +295,7 @@ def _read_digits() -> NDArray[np.float64]:
     path = Path(places[0]) / "datasets" / "data" / "digits.csv.gz" if places else None
     if path is None or not path.is_file():
         raise DataError(
-            "the digits of scikit-learn are not there",
+            "the digits of scikit-learn are missing",
             expected=str(path) if path else "an installed scikit-learn",
             got="no such file",
             remedy="install scikit-learn again",

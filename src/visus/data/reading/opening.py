@@ -1,4 +1,4 @@
-"""From a name, a folder or a file to a data set: which format it is, its splits, and what is wrong with it."""
+"""Opens a data set by name, folder or file: finds its format, makes missing splits, and collects findings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format, Reading
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
-from visus.data.pixels.intensity import ranged, survey
+from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 from visus.structures.extensions import load_object
-from visus.structures.task_cards import TASKS, task_card
+from visus.structures.task_cards import TASKS, TaskCard, task_card
 
 _DEEPEST = 3  # folders that hold nothing but one folder are entered this often
 _ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
@@ -68,8 +68,8 @@ def open_data(
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
         dataset = _open_path(Path(source), format)
-    if task is not None and task not in dataset.tasks and (derive := task_card(task).derive):
-        dataset = load_object(derive)(dataset)
+    if task is not None and task not in dataset.tasks:
+        dataset = _with_task(dataset, task_card(task))
     if task is not None or dataset.tasks:
         task = dataset.choose_task(task)
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
@@ -79,8 +79,18 @@ def open_data(
     return _with_values(_split(dataset, task, seed))
 
 
+def _with_task(dataset: Dataset, card: TaskCard) -> Dataset:
+    """The data set with one more task, where the labels of others imply it or it needs no labels at all."""
+    if card.derive:
+        derived: Dataset = load_object(card.derive)(dataset)
+        return derived
+    if card.supervised or card.names:
+        return dataset
+    return replace(dataset, classes={**dataset.classes, card.name: ()})
+
+
 def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str, str]) -> Dataset:
-    """The data set as its task's options say; raises UsageError for an option that the task does not have."""
+    """Applies the task's options to the data set; raises UsageError for an option that the task does not have."""
     known = () if task is None else task_card(task).options
     for name, value in options.items():
         if name not in known and value:
@@ -136,7 +146,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
     reading = chosen.read(listing)
     if not any(reading.splits.values()):
         raise DataError(
-            f"{path} holds no image that can be used as {chosen.name}",
+            f"{path} holds no usable image in the format {chosen.name}",
             expected=chosen.title,
             got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
         )
@@ -152,7 +162,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
 
 
 def _order(reading: Reading) -> tuple[Finding, ...]:
-    """What stops a training first."""
+    """The findings, those that stop a training first."""
     return tuple(sorted(reading.findings, key=lambda finding: ("stop", "repair", "note").index(finding.severity)))
 
 
@@ -192,7 +202,7 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
 
 
 def _may_force(forced: Format, listing: Listing) -> bool:
-    """Whether a format that did not recognise a folder may still be asked to read it: where only content decides."""
+    """Whether a forced format may read a folder that it did not recognise, because only the content can decide."""
     return forced.name == "instance-maps" and _by_name("masks").recognise(listing)
 
 
@@ -237,7 +247,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         return DataError(f"{path} cannot be read as {forced.name}", expected=forced.title, got=_contents(listing))
     archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
     return DataError(
-        f"{path} is no data set that visus knows",
+        f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
         got=_contents(listing),
         remedy=f"unpack {archives[0]} first"
@@ -247,15 +257,15 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
 
 
 def _with_values(dataset: Dataset) -> Dataset:
-    """Knowing what its pixels hold; images of more than 8 bits are shown by the range that they fill."""
+    """The data set with its channels and range of values; images of more than 8 bits display with that range."""
     samples = dataset.splits.get("train") or next((part for part in dataset.splits.values() if part), ())
     values = survey(samples)
-    splits = {name: ranged(part, values.value_range) for name, part in dataset.splits.items()}
+    splits = {name: with_intensity_range(part, values.value_range) for name, part in dataset.splits.items()}
     return replace(dataset, splits=splits, values=values)
 
 
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
-    """Only the samples that have a target for the task."""
+    """The data set without the samples that have no target for the task."""
     left_out = [s.id for samples in dataset.splits.values() for s in samples if task not in s.targets]
     if not left_out:
         return dataset
@@ -269,19 +279,21 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
 
 
 def _check_classes(dataset: Dataset, task: str) -> None:
-    classes = dataset.classes[task]
-    if len(classes) < task_card(task).least_classes:
+    classes, card = dataset.classes[task], task_card(task)
+    if card.names and len(classes) < card.least_classes:
         raise DataError(
-            f"{dataset.name} has one class only",
-            expected="images of at least two classes",
-            got=", ".join(classes),
+            f"{dataset.name} has one class only" if classes else f"{dataset.name} names no {card.names}",
+            expected=f"at least {card.least_classes} {card.names}",
+            got=", ".join(classes) or "none",
             remedy="add a second class; if these images are not labelled, give their own folder instead",
         )
 
 
 def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
-    """The splits that are missing; see :func:`open_data`."""
+    """The data set with its missing splits made; see :func:`open_data`."""
     splits: Mapping[str, Sequence[Sample]] = dataset.splits
+    if set(splits) == {"predict"} and task is not None and not task_card(task).supervised:
+        splits = {ALL: splits["predict"]}  # images without labels are what such a task learns from
     if "predict" in splits:
         return dataset
     if ALL in splits or set(splits) == {"train"}:

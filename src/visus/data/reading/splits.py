@@ -1,4 +1,4 @@
-"""Splits that the data do not give: reproducible, stratified, never overlapping."""
+"""Makes the splits that the data do not give: reproducible, stratified, never overlapping."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def split_samples(
 
 
 def _strata(samples: Sequence[Sample], task: str | None) -> list[int]:
-    """-1 for images without a class that is known beforehand."""
+    """The stratum of each sample: its rarest class; -1 if no class is known without reading files."""
     present: list[set[int]] = []
     for sample in samples:
         target = sample.targets.get(task) if task is not None else None

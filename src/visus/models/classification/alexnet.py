@@ -31,7 +31,7 @@ SMALLEST_ONE_TOWER = 63  # that leaves pool5 of the network of one tower a pixel
 
 
 class AlexNet(nn.Module):
-    """AlexNet of two halves, or without. [N,C,227,227] -> [N,K] logits.
+    """AlexNet, with or without its two separate halves. [N,C,227,227] -> [N,K] logits.
 
     Args:
         classes: K.

@@ -30,7 +30,7 @@ Stage = Sequence[Convolution]
 
 
 class AllCNN(nn.Module):
-    """Two stages that halve, three convolutions, an average. [N,C,H,W] -> [N,K] scores of 0 or more, as logits.
+    """Two stages that halve the size, three convolutions, an average. [N,C,H,W] -> [N,K] logits of 0 or more.
 
     Args:
         stages: the convolutions of both stages.
@@ -89,7 +89,7 @@ class AllCNN(nn.Module):
 
 
 def stage(in_channels: int, width: int, convolutions: Stage) -> nn.Sequential:
-    """Convolutions that keep the size or halve it, each with ReLU."""
+    """Makes convolutions that keep the size or halve it, each with ReLU."""
     layers: list[nn.Module] = []
     for kernel, stride in convolutions:
         layers += [nn.Conv2d(in_channels, width, kernel, stride=stride, padding=kernel // 2), nn.ReLU(inplace=True)]

@@ -54,7 +54,7 @@ CAFFE: Mapping[str, Row] = {
 
 
 class Style(NamedTuple):
-    """What the paper leaves open.
+    """The choices that the paper leaves open.
 
     Args:
         epsilon: of BatchNorm.
@@ -254,7 +254,7 @@ def separable_convolution(in_channels: int) -> nn.Sequential:
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the stem's poolings leave nothing, or BatchNorm a single value a channel."""
+    """Raises ShapeError if the stem's poolings leave nothing, or BatchNorm gets a single value a channel."""
     height, width = images.shape[-2:]
     if min(height, width) < 7:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""The flat names of Caffe's BN-Inception, as its ports to PyTorch keep them, as ours."""
+"""Renames the weights of Caffe's BN-Inception, as ported to PyTorch, to the names of visus."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BRANCHES = {
 
 
 def from_caffe(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of the ports by Xiong (temporal segment networks) and Cadene (pretrained-models.pytorch).
+    """Converts the state of the ports by Xiong (temporal segment networks) and Cadene (pretrained-models.pytorch).
 
     Some files hold BatchNorm's values as [1,C], as Caffe does.
 

@@ -108,7 +108,7 @@ class DenseNetFeatures(nn.Module):
         return {2: c1, 4: c2, 8: c3, 16: c4, 32: self.relu5(self.norm5(c5))}
 
     def check_size(self, images: Tensor) -> None:
-        """Raises ShapeError if the last transition's pooling finds nothing, or BatchNorm a single value a channel."""
+        """Raises ShapeError if nothing is left for the last pooling, or BatchNorm gets a single value a channel."""
         height, width = images.shape[-2:]
         if min(height, width) < 29:  # the stem rounds up, to 8; the transitions round down
             raise ShapeError(

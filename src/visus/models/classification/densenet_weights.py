@@ -1,4 +1,4 @@
-"""torchvision's published weights of DenseNets, whose files keep older names of the layers than its code."""
+"""Renames torchvision's published DenseNet weights, whose files keep older layer names than its code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OLD_NAME = re.compile(r"^(features\.denseblock\d+\.denselayer\d+\.(?:norm|conv)
 
 
 def from_torchvision(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a DenseNet: "denselayer1.norm.1.weight" is "denselayer1.norm1.weight".
+    """Converts the state of a DenseNet: "denselayer1.norm.1.weight" is "denselayer1.norm1.weight".
 
     Raises:
         WeightsError: if no name is that of a DenseNet's layer.

@@ -27,7 +27,7 @@ SIDE = 32  # of the images in training, which the companions see whole
 
 
 class SquaredHingeCodec(ClassifierCodec):
-    """Trains margins [N,K] one class against the others, and reads them."""
+    """Trains the margins [N,K] of one-against-all classifiers, and decodes them."""
 
     def terms(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
         """Of output and companions: the mean over the images of the sum over the classes of max(0, 1 - y f)^2."""
@@ -46,7 +46,7 @@ class SquaredHingeCodec(ClassifierCodec):
 
 
 def squared_hinge(margins: Tensor, classes: Tensor) -> Tensor:
-    """Scalar, of margins [N,K] and class ids [N]."""
+    """The squared hinge loss, a scalar, of margins [N,K] and class ids [N]."""
     signs = 2.0 * nn.functional.one_hot(classes, margins.shape[1]) - 1
     return (1 - signs * margins.float()).clamp(min=0).square().sum(1).mean()
 
@@ -96,7 +96,7 @@ class DSN(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def supervised(self, images: Tensor) -> tuple[dict[int, Tensor], tuple[Tensor, Tensor, Tensor]]:
-        """The maps by stride, and the sums of the three convolutions that companions see."""
+        """The maps by stride, and the outputs (before ReLU) of the three convolutions that feed companions."""
         check_size(images, training=self.training)
         conv1 = self.conv1(images)  # [N, 192, 32, 32]
         cccp2 = self.relu(self.cccp2(self.relu(self.cccp1(self.relu(conv1)))))  # [N, 96, 32, 32]
@@ -122,7 +122,7 @@ class DSN(nn.Module):
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the poolings find nothing, or the companions, in training, another size than theirs."""
+    """Raises ShapeError if nothing is left for the poolings, or if the companions get another size in training."""
     height, width = images.shape[-2:]
     if min(height, width) < 6 or (training and (height, width) != (SIDE, SIDE)):
         raise ShapeError(

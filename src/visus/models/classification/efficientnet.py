@@ -45,7 +45,7 @@ STAGES = (  # table 1, stages 2 to 8: t, k, s, channels, layers
 
 
 class Style(NamedTuple):
-    """What the editions do differently: how convolutions pad, and BatchNorm's constants."""
+    """The differences of the editions: the padding of convolutions, and BatchNorm's constants."""
 
     pads_as_tensorflow: bool
     epsilon: float
@@ -115,7 +115,7 @@ def convolution(
 
 
 class EfficientNetFeatures(nn.Sequential):
-    """Table 1 but for its last row's pooling and dense layer.
+    """All layers of table 1 except the last pooling and the dense layer.
 
     [N,C,H,W] -> {2: [N,16w,H/2,W/2], 4: [N,24w,..], 8: [N,40w,..], 16: [N,112w,..], 32: [N,1280w,H/32,W/32]}.
     """
@@ -161,13 +161,13 @@ class EfficientNetFeatures(nn.Sequential):
 
 
 def round_channels(channels: float) -> int:
-    """To the nearest multiple of 8 that is at least 8 and not more than a tenth below."""
+    """Rounds to the nearest multiple of 8 that is at least 8 and at most a tenth smaller."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if BatchNorm has a single value a channel to learn from."""
+    """Raises ShapeError if BatchNorm would get a single value a channel in training."""
     check_batch(images, 33, learns=training)
 
 
@@ -244,7 +244,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 def scaled(
     name: str, classes: int, in_channels: int, edition: Edition, dropout: float, drop_connect: float
 ) -> nn.Module:
-    """The network of these coefficients."""
+    """Builds the network of these coefficients."""
     width, depth = COEFFICIENTS[name]
     is_tensorflow = edition == "paper"
     style = Style(True, 0.001, 0.01) if is_tensorflow or name in LARGE else Style(False, 1e-5, 0.1)

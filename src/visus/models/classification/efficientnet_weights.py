@@ -1,4 +1,4 @@
-"""timm's names of EfficientNet's parameters, as ours."""
+"""Renames timm's EfficientNet weights to the names of visus."""
 
 from __future__ import annotations
 

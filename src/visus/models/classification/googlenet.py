@@ -208,7 +208,7 @@ class GoogLeNet(nn.Module):
                     nn.init.constant_(layer.bias, 0.0 if layer in classifiers else 0.2)
 
     def stages(self, images: Tensor) -> tuple[dict[int, Tensor], tuple[Tensor, Tensor]]:
-        """The features, and the maps of modules 4a and 4d, on which the auxiliary heads stand."""
+        """The features, and the maps of modules 4a and 4d, which feed the auxiliary heads."""
         self._check_size(images)
         x2 = self.conv1(images)  # [N, 64, H/2, W/2]
         x = self.norm1(self.maxpool1(x2))  # [N, 64, H/4, W/4]
@@ -239,7 +239,7 @@ class GoogLeNet(nn.Module):
         smallest = 31 if self.edition == "paper" else 15
         if min(height, width) < smallest:
             raise ShapeError(
-                "nothing is left of images of this size before GoogLeNet's last pooling",
+                "images of this size are too small for GoogLeNet's last pooling",
                 expected=f"{smallest}x{smallest} or more",
                 got=f"{height}x{width}",
                 remedy=f"resize the images to {max(height, smallest)}x{max(width, smallest)}",

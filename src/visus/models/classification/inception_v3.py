@@ -294,7 +294,7 @@ def check_statistics(images: Tensor, sides: tuple[int, int]) -> None:
     height, width = images.shape[-2:]
     if len(images) == 1 and (min(height, width) < sides[0] or max(height, width) < sides[1]):
         raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
+            "BatchNorm needs more than one value a channel in training",
             expected=f"two images or more, or one whose sides are {sides[0]} and {sides[1]} or more",
             got=f"one image of {height}x{width}",
             remedy="use larger batches",

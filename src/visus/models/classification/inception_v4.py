@@ -231,7 +231,7 @@ class InceptionFeatures(NumberedLayers):
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the unpadded layers leave nothing, or BatchNorm a single value a channel."""
+    """Raises ShapeError if the unpadded layers leave nothing, or BatchNorm gets a single value a channel."""
     height, width = images.shape[-2:]
     if min(height, width) < 75:
         raise ShapeError(

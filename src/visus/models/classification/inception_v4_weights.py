@@ -1,4 +1,4 @@
-"""timm's names of the parameters of Inception-v4 and Inception-ResNet-v2, as ours."""
+"""Renames timm's weights of Inception-v4 and Inception-ResNet-v2 to the names of visus."""
 
 from __future__ import annotations
 

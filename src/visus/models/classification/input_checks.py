@@ -1,4 +1,4 @@
-"""The sides of an image that a network can take, and the smallest batch that BatchNorm can learn from."""
+"""Checks that images are large enough for a network, and batches large enough for BatchNorm."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_sides(network: str, images: Tensor, *, smallest: int, largest: int | N
 
 
 def check_batch(images: Tensor, enough: int, *, learns: bool) -> None:
-    """Raises ShapeError where a batch leaves a BatchNorm a single value a channel, of which there is no variance.
+    """Raises ShapeError if BatchNorm would get a single value a channel, which has no variance.
 
     Args:
         images: [N,C,H,W].
@@ -33,7 +33,7 @@ def check_batch(images: Tensor, enough: int, *, learns: bool) -> None:
     height, width = images.shape[-2:]
     if learns and len(images) == 1 and max(height, width) < enough:
         raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
+            "BatchNorm needs more than one value a channel in training",
             expected=f"two images or more, or images of {enough} pixels or more on one side",
             got=f"one image of {height}x{width}",
             remedy="use larger images or batches",

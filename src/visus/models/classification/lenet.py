@@ -110,7 +110,7 @@ class PenaltyCodec(ClassifierCodec):
         self.rubbish = rubbish
 
     def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
-        """Eq. 9: the penalty of the true class, plus the log of how well all classes and the rubbish class do."""
+        """Equation 9: the penalty of the true class, plus the log of the sum over all classes and the rubbish class."""
         penalties = outputs.float()
         true = penalties.gather(1, encoded[:, None])[:, 0]  # [N]
         rubbish = penalties.new_full((len(penalties), 1), self.rubbish)

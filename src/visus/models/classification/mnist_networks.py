@@ -134,7 +134,7 @@ class MnistDense(nn.Module):
 
 
 def pooled(size: int) -> int:
-    """Pixels that are left of a side after a 3x3 convolution without padding and a 2x2 pooling."""
+    """The length of a side after a 3x3 convolution without padding and a 2x2 pooling."""
     return (size - 2) // 2
 
 
@@ -142,7 +142,7 @@ def check_rest(size: tuple[int, int], rest: tuple[int, int], *, smallest: int) -
     """Raises ShapeError if convolutions and poolings leave nothing of images of ``size``."""
     if min(rest) < 1:
         raise ShapeError(
-            "images of this size vanish before the dense layers",
+            "images of this size are too small for the convolutions and poolings",
             expected=f"at least {smallest}x{smallest}",
             got=f"{size[0]}x{size[1]}",
             remedy="choose a larger size",

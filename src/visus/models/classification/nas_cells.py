@@ -1,4 +1,4 @@
-"""The networks of cells that architecture searches found: what NASNet, PNASNet and AmoebaNet share.
+"""The cells and networks that NASNet, PNASNet and AmoebaNet share.
 
 Zoph, Vasudevan, Shlens, Le: Learning transferable architectures for scalable image recognition, CVPR 2018
 (arXiv:1707.07012), section 3 and figures 2 and 4; details as in the authors' released code (tensorflow/models, slim's
@@ -217,7 +217,7 @@ def figure_2(width: int, cells: int, *, starts_stacks: bool, looks_past: bool) -
 
 
 def earlier_input(channels: Sequence[int], strides: Sequence[int], *, back: int, width: int) -> tuple[nn.Module, int]:
-    """What brings a cell's second input, an earlier output, to the size of the last output; and its channels then.
+    """The layer that resizes a cell's second input to the size of its first; and the channels after it.
 
     Args:
         channels, strides: of all outputs so far.
@@ -328,7 +328,7 @@ class CellNetwork(nn.Module):
     def forward(self, images: Tensor) -> Output:
         if self.auxiliary.bn1.training and len(images) == 1:
             raise ShapeError(
-                "BatchNorm cannot learn from a single value a channel, which is what the auxiliary head has",
+                "BatchNorm needs more than one value a channel in training, which is what the auxiliary head has",
                 expected="two images or more",
                 got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
                 remedy="use larger batches",
@@ -352,7 +352,7 @@ def check_size(images: Tensor, *, normalises: bool) -> None:
         )
     if normalises and len(images) == 1 and max(height, width) <= 34:
         raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
+            "BatchNorm needs more than one value a channel in training",
             expected="two images or more, or images of more than 34 pixels",
             got=f"one image of {height}x{width}",
             remedy="use larger images or batches",

@@ -1,4 +1,4 @@
-"""timm's names of the parameters of NASNet-A large and PNASNet-5 large, as ours."""
+"""Renames timm's weights of NASNet-A large and PNASNet-5 large to the names of visus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that released weights know by their numbers."""
+"""A sequence of layers with the numbers that released weights use."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class NumberedLayers(nn.Sequential):
-    """Layers in their order, of which the forward of a network takes one group of its figure after the other."""
+    """Layers in order; a network's forward pass applies them group by group, as in its figure."""
 
     def through(self, x: Tensor, first: int, last: int) -> Tensor:
-        """``x`` after the layers from number ``first`` to number ``last``, both included."""
+        """Applies the layers from number ``first`` to number ``last``, both included, to ``x``."""
         for number in range(first, last + 1):
             x = self[number](x)
         return x

@@ -98,7 +98,7 @@ def check_batch(network: nn.Module, images: Tensor, stride: int) -> None:
         return
     if any(layer.training for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)):
         raise ShapeError(
-            "BatchNorm cannot learn from a single value a channel",
+            "BatchNorm needs more than one value a channel in training",
             expected=f"two images or more, or images of more than {stride} pixels a side",
             got=f"one image of {images.shape[-2]}x{images.shape[-1]}",
             remedy="use larger images or batches",

@@ -30,7 +30,7 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What tells the bottlenecks of the networks apart.
+    """The differences between the bottlenecks of the networks.
 
     Args:
         first: maps of the first 1x1 convolution, in widths.
@@ -160,7 +160,7 @@ class SENet(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
     def check_size(self, images: Tensor) -> None:
-        """Raises ShapeError if the pooling finds nothing, or BatchNorm a single value a channel."""
+        """Raises ShapeError if nothing is left for the pooling, or BatchNorm gets a single value a channel."""
         height, width = images.shape[-2:]
         if min(height, width) < 3:
             raise ShapeError(

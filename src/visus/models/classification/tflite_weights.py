@@ -1,4 +1,4 @@
-"""The weights of TensorFlow's released MobileNet graphs, under our names."""
+"""Converts the weights of TensorFlow's released MobileNet graphs to the names of visus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = ("weight_q", "weight_scale", "weight_zero_point", "bias")
 
 
 def from_tflite(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
-    """The 8-bit convolutions of a TFLite graph as the float32 state of the ``tf`` edition.
+    """Converts the 8-bit convolutions of a TFLite graph to the float32 state of the ``tf`` edition.
 
     Args:
         arrays: for each convolution NN = 00.., in order of execution: ``NN.weight_q`` uint8 [O,I,k,k],
@@ -50,7 +50,7 @@ def from_tflite(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
 
 
 def v1_layers() -> Iterator[str]:
-    """Our names of MobileNet v1's convolutions, in order of execution."""
+    """The names in visus of MobileNet v1's convolutions, in order of execution."""
     yield "conv_stem"
     for stage, widths in enumerate(STAGES):
         for block in range(len(widths)):
@@ -60,7 +60,7 @@ def v1_layers() -> Iterator[str]:
 
 
 def v2_layers() -> Iterator[str]:
-    """Our names of MobileNet v2's convolutions, in order of execution."""
+    """The names in visus of MobileNet v2's convolutions, in order of execution."""
     yield "features.0.0"
     block = 1
     for t, _, n, _ in BOTTLENECKS:

@@ -133,7 +133,7 @@ class VGG(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
     def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-        """The values with which this network begins after a trained A (section 3.1).
+        """The first values of this network, from those of a trained A (section 3.1).
 
         "The first four convolutional layers" are A's; each goes to the layer of the same place in the same stage, which
         are the only ones of their shapes. All other weights are drawn as this network's ``initialisation`` says, with
@@ -193,7 +193,7 @@ def is_a(state: Mapping[str, Tensor]) -> bool:
 
 
 def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Lets a deeper VGG begin with the first four convolutions and the dense layers of a trained A (section 3.1).
+    """Starts a deeper VGG with the first four convolutions and the dense layers of a trained A (section 3.1).
 
     Args:
         network: of configuration B, C, D or E, of as many channels as A.
@@ -227,7 +227,7 @@ def grow_from(network: VGG, state: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 
 def check_size(images: Tensor, smallest: int) -> None:
-    """Raises ShapeError if poolings or dense layers find nothing left of images [N,C,H,W] of this size."""
+    """Raises ShapeError if images [N,C,H,W] of this size are too small for the poolings or dense layers."""
     height, width = images.shape[-2:]
     if min(height, width) < smallest:
         raise ShapeError(

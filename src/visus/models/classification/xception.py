@@ -133,7 +133,7 @@ class Xception(nn.Module):
 
 
 def check_size(images: Tensor, *, training: bool) -> None:
-    """Raises ShapeError if the first two convolutions leave nothing, or BatchNorm a single value a channel."""
+    """Raises ShapeError if the first two convolutions leave nothing, or BatchNorm gets a single value a channel."""
     height, width = images.shape[-2:]
     if min(height, width) < 7:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""What the codecs of detectors share that keep the best of all their scored boxes.
+"""Base codec of detectors that decode their boxes by non-maximum suppression.
 
 Letters: N images, A boxes of an image, K classes.
 """
@@ -32,7 +32,7 @@ class ScoredBoxes(Protocol):
 
 
 class BoxCodec(OnePassCodec):
-    """Objects as a network learns them, and its answers.
+    """Encodes objects for the loss, and decodes scored boxes by non-maximum suppression.
 
     Args:
         confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.multiclass_nms`, whose ``method``
@@ -55,11 +55,11 @@ class BoxCodec(OnePassCodec):
         self.suppression = suppression
 
     def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
-        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        """Moves a batch's objects to the device, without boxes of no area, whose logarithms are infinite."""
         return box_targets_of(targets, device)
 
     def decode(self, outputs: ScoredBoxes) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers.
+        """Decodes one Detections for each image, best object first; class names are numbers.
 
         Boxes are clipped to the image before suppression, as torchvision does; SSD's released code clips after it.
         """

@@ -21,7 +21,7 @@ class BoxTargets(NamedTuple):
 
 
 def box_targets_of(targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
-    """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+    """Moves a batch's objects to the device, without boxes of no area, whose logarithms are infinite."""
     all_targets = []
     for target in targets:
         solid = target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))

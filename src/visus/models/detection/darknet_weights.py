@@ -1,4 +1,4 @@
-"""The authors' files of weights: Darknet's ``.weights``, and the ``.conv.N`` of its first N layers.
+"""Reads the authors' weights: Darknet's ``.weights``, and the ``.conv.N`` files of its first N layers.
 
 A file is a header and then float32 values, little-endian, layer by layer in the order of the cfg file. The header is
 three 32-bit integers, the version's major, minor and revision, and the number of images seen: of 64 bits from version
@@ -24,7 +24,7 @@ from visus.layers.locally_connected import LocallyConnected
 
 
 class Slot(NamedTuple):
-    """The values of one parameter or statistic: its name, its shape, and whether it is a dense layer's matrix."""
+    """The name and shape of one parameter or statistic in a file, and whether it is a dense layer's matrix."""
 
     name: str
     shape: torch.Size
@@ -32,7 +32,7 @@ class Slot(NamedTuple):
 
 
 class DarknetFile(NamedTuple):
-    """What a file holds.
+    """The contents of a Darknet file.
 
     Args:
         version: (major, minor, revision).
@@ -48,12 +48,12 @@ class DarknetFile(NamedTuple):
 
 
 def is_darknet(path: Path) -> bool:
-    """Whether a file's name is that of a Darknet file: ``yolov3.weights``, ``darknet53.conv.74``."""
+    """Whether a path names a Darknet file: ``yolov3.weights``, ``darknet53.conv.74``."""
     return path.suffix == ".weights" or re.search(r"\.conv\.\d+$", path.name) is not None
 
 
 def read_darknet(path: Path) -> DarknetFile:
-    """A file's header and values.
+    """Reads a file's header and values.
 
     Raises:
         WeightsError: if there is no such file, or it is no whole one.
@@ -67,7 +67,7 @@ def read_darknet(path: Path) -> DarknetFile:
     start = 20 if is_long else 16
     if len(content) <= start or (len(content) - start) % 4 or not (major >= 0 and minor >= 0 and revision >= 0):
         raise WeightsError(
-            f"{path.name} is no whole Darknet file",
+            f"{path.name} is not a complete Darknet file",
             expected=f"a header of {start} bytes and then values of 4 bytes each",
             got=f"{len(content)} bytes, of version {major}.{minor}.{revision}",
             remedy="download the file again: it is truncated, or not a file of weights",
@@ -78,7 +78,7 @@ def read_darknet(path: Path) -> DarknetFile:
 
 
 def slots(network: nn.Module) -> list[Slot]:
-    """The values of a network in the file's order, which is that of its layers."""
+    """Lists the values of a network in the order of a Darknet file, which is that of the layers."""
     return list(_slots(network))
 
 
@@ -116,7 +116,7 @@ CLASSIFIERS = (1000,)
 
 
 def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: bool) -> Fitted:
-    """Reads a file as what its length says that it is: the network's, or its backbone's, with or without a classifier.
+    """Decides by the length of a file which part of the network it fills: all, or the backbone.
 
     Args:
         path: the file.
@@ -157,12 +157,12 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
 
 
 def count(order: Sequence[Slot]) -> int:
-    """How many values there are."""
+    """The total number of values."""
     return sum(math.prod(slot.shape) for slot in order)
 
 
 def state_of(file: DarknetFile, order: Sequence[Slot]) -> dict[str, Tensor]:
-    """The first values of a file by name; the rest, such as another network's classifier, is left."""
+    """Gives the first values of a file their names; ignores the rest, such as another network's classifier."""
     state, place = {}, 0
     for slot in order:
         size = math.prod(slot.shape)

@@ -50,7 +50,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class RetinaNetOutput(NamedTuple):
-    """Raw outputs, with what it takes to read them.
+    """Raw outputs, and the data that decoding needs.
 
     Args:
         logits: [N,A,K].
@@ -68,11 +68,11 @@ class RetinaNetOutput(NamedTuple):
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """How many of the A anchors are of each level."""
+        """The number of anchors of each level."""
         return tuple(grid.total for grid in self.grids)
 
     def class_logits(self) -> Tensor:
-        """[N,A,K]: the logits of the classes that users know."""
+        """[N,A,K]: the logits of the classes, without background."""
         return self.logits.float()
 
     def boxes(self) -> Tensor:
@@ -81,7 +81,7 @@ class RetinaNetOutput(NamedTuple):
 
 
 class RetinaNetCodec(OnePassCodec):
-    """What RetinaNet's outputs mean, for training and for answering.
+    """The loss of RetinaNet, and the decoding of its outputs.
 
     Args:
         box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
@@ -123,7 +123,7 @@ class RetinaNetCodec(OnePassCodec):
         self.overlap = overlap
 
     def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
-        """A batch's objects on the device; boxes without area are left out, for they have no logarithm."""
+        """Moves a batch's objects to the device, without boxes of no area, whose logarithms are infinite."""
         return box_targets_of(targets, device)
 
     def prediction_grid(self, outputs: RetinaNetOutput) -> PredictionGrid:
@@ -170,14 +170,14 @@ class RetinaNetCodec(OnePassCodec):
         return {"box": torch.stack(box).mean(), "class": torch.stack(classes).mean()}
 
     def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
-        """offsets [M,4] of anchors [M,4] that belong to boxes [M,4] -> their sum."""
+        """The summed box loss of offsets [M,4] of anchors [M,4] matched to boxes [M,4]."""
         if self.box_loss == "giou":
             return (1 - paired_giou(CODING.decode(offsets, anchors), boxes)).sum()
         loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
         return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
 
     def decode(self, outputs: RetinaNetOutput) -> list[Detections]:
-        """One Detections an image, best object first; its classes are named by their numbers."""
+        """Decodes one Detections for each image, best object first; class names are numbers."""
         classes = outputs.logits.shape[-1]
         names = tuple(str(k) for k in range(classes))
         levels = list(zip(*(torch.split(part, list(outputs.levels), dim=-2) for part in outputs[:3]), strict=True))

@@ -1,4 +1,4 @@
-"""torchvision's ``retinanet_resnet50_fpn`` under our names."""
+"""Renames torchvision's ``retinanet_resnet50_fpn`` weights to the names of visus."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ SCALES_512 = {  # likewise, of 512 pixels; the released code cuts the sizes to w
 
 
 class SSDOutput(NamedTuple):
-    """Raw outputs, with what it takes to read them.
+    """Raw outputs, and the data that decoding needs.
 
     Args:
         logits: [N,A,1+K]; class 0 is background.
@@ -59,7 +59,7 @@ class SSDOutput(NamedTuple):
     grids: tuple[Grid, ...]
 
     def class_logits(self) -> Tensor:
-        """[N,A,K]: the logits of the classes that users know."""
+        """[N,A,K]: the logits of the classes, without background."""
         return self.logits[..., 1:].float()
 
     def scores(self) -> Tensor:
@@ -72,7 +72,7 @@ class SSDOutput(NamedTuple):
 
 
 class SSDCodec(BoxCodec):
-    """What SSD's outputs mean, for training and for answering.
+    """The loss of SSD, and the decoding of its outputs.
 
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
@@ -126,7 +126,7 @@ class SSDCodec(BoxCodec):
 
 
 class SSD(nn.Module):
-    """A backbone's maps, extra layers that go on to coarser ones, and two small convolutions on each map.
+    """A backbone, extra layers for coarser maps, and two small convolutions on each map.
 
     Args:
         backbone: a :class:`~visus.models.protocols.Backbone` that gives the first maps.
@@ -190,7 +190,7 @@ def _by_box(map_: Tensor, values: int) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """The "xavier" method, as section 3 says of the new layers; biases 0."""
+    """Draws weights by the "xavier" method (section 3, on the new layers); biases 0."""
     if isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -306,7 +306,7 @@ class PublishedSSD(SSD):
         self.name = name
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The nearest input (height, width) that is not too small for the unpadded last layers."""
+        """The smallest input (height, width), not below ``size``, that the unpadded last layers can take."""
         return max(size[0], self.smallest_side), max(size[1], self.smallest_side)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:

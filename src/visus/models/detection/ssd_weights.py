@@ -1,4 +1,4 @@
-"""Published weights that fit SSD, under our names.
+"""Renames published weights that fit SSD to the names of visus.
 
 Layouts are written down as tables from our names to theirs, so that a key too many or too few shows.
 """
@@ -107,7 +107,7 @@ def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
     classes = [len(values[f"{source}_mbox_conf.0"]) / count for source, count in zip(sources, boxes, strict=True)]
     if len(set(classes)) > 1:
         raise WeightsError(
-            "the heads of this SSD do not fit one another",
+            "the heads of this SSD have different numbers of classes",
             expected="the same number of classes on all maps",
             got=", ".join(f"{count:g}" for count in classes),
             remedy="download the file again, or choose one of SSD300 or SSD512",

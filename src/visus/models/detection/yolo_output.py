@@ -1,4 +1,4 @@
-"""What YOLO v2 and v3 answer, and how objects and answers are brought together.
+"""The outputs of YOLO v2 and v3, and the assignment of objects to predictors.
 
 Letters: N images, A predictors of an input, K classes, G objects of an image.
 """
@@ -32,7 +32,7 @@ Anchors = Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)]
 
 
 class YOLOOutput(NamedTuple):
-    """Raw outputs, with what it takes to read them.
+    """Raw outputs, and the data that decoding needs.
 
     Args:
         values: [N,A,5+K]: tx, ty, tw, th, the logit of an object, the logits of the classes.
@@ -57,14 +57,14 @@ class YOLOOutput(NamedTuple):
         return self.values[..., 4:5].float().sigmoid() * named
 
     def class_logits(self) -> Tensor:
-        """[N,A,K]: the logarithms of the scores; the class logits alone say nothing where there is no object."""
+        """[N,A,K]: the logarithms of the scores; class logits alone have no meaning without an object."""
         classes = self.values[..., 5:].float()
         named = classes.log_softmax(-1) if self.exclusive else F.logsigmoid(classes)
         return F.logsigmoid(self.values[..., 4:5].float()) + named
 
 
 class Assignment(NamedTuple):
-    """Which predictors of an image learn which objects.
+    """The assignment of objects to the predictors of an image.
 
     Args:
         matches: [A] int64, the object that each predictor learns (of two that have one predictor, the later one), or
@@ -84,7 +84,7 @@ class Assignment(NamedTuple):
 
 
 def assign(outputs: YOLOOutput, image: int, targets: BoxTargets, anchors: Tensor, *, ignore: float) -> Assignment:
-    """Brings the objects of an image and its predictors together; nothing here has a gradient."""
+    """Assigns the objects of an image to predictors, without gradients."""
     cell_boxes = outputs.cell_boxes
     matches = torch.full((len(cell_boxes.cells),), BACKGROUND, dtype=torch.int64, device=cell_boxes.cells.device)
     if len(targets.boxes) == 0:
@@ -111,7 +111,7 @@ def prediction_grid(outputs: YOLOOutput) -> PredictionGrid:
 
 
 class AnchorCodec(BoxCodec):
-    """What the codecs of YOLO v2 and v3 share.
+    """Base codec of YOLO v2 and v3.
 
     Args:
         anchors: (width, height) in pixels, of all levels in the order of the predictors.
@@ -135,7 +135,7 @@ class AnchorCodec(BoxCodec):
         return torch.stack([self.assigned(outputs, n, targets).matches for n, targets in enumerate(encoded)])
 
     def assigned(self, outputs: YOLOOutput, image: int, targets: BoxTargets) -> Assignment:
-        """The objects of an image and its predictors."""
+        """Assigns the objects of one image to its predictors."""
         anchors = outputs.cell_boxes.anchors.new_tensor(self.anchors)
         return assign(outputs, image, targets, anchors, ignore=self.ignore)
 
@@ -162,7 +162,7 @@ def check_size(network: str, images: Tensor) -> tuple[int, int]:
     fitting = fitting_size(size)
     if size != fitting:
         raise ShapeError(
-            f"{network} needs maps that halve exactly",
+            f"{network} cannot take images of this size",
             expected=f"sides that are multiples of {STRIDE} pixels",
             got=f"{size[0]}x{size[1]}",
             remedy=f"use {fitting[0]}x{fitting[1]}, as with --set size=[{fitting[0]},{fitting[1]}]",
@@ -171,14 +171,14 @@ def check_size(network: str, images: Tensor) -> tuple[int, int]:
 
 
 def shared_out(anchors: Sequence[Anchor], levels: int, network: str) -> tuple[tuple[Anchor, ...], ...]:
-    """Anchors for each level, the largest third (or half) for the first, which is the coarsest.
+    """Splits anchors evenly among the levels, the largest first, for the coarsest level.
 
     Raises:
         RecipeError: if the levels cannot have equally many.
     """
     if len(anchors) % levels or not anchors:
         raise RecipeError(
-            f"{network} has equally many anchors on each of its {levels} maps",
+            f"{network} needs the same number of anchors on each of its {levels} maps",
             expected=f"a multiple of {levels} anchors",
             got=str(len(anchors)),
             remedy=f"find them with: visus data anchors DATA --count {3 * levels}",

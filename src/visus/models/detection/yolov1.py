@@ -98,7 +98,7 @@ def encode_boxes(boxes: Tensor, size: tuple[int, int], cells: int) -> tuple[Tens
 
 
 class YOLOv1Codec(BoxCodec):
-    """What YOLO's outputs mean.
+    """The loss of YOLO, and the decoding of its outputs.
 
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
@@ -121,7 +121,7 @@ class YOLOv1Codec(BoxCodec):
         self.noobj = noobj
 
     def prediction_grid(self, outputs: YOLOv1Output) -> PredictionGrid:
-        """The boxes of the cells; none has a shape of its own before the network answers."""
+        """The cells; YOLO's boxes have no shape before the network predicts one."""
         height, width = outputs.size
         step = (height / outputs.cells, width / outputs.cells)
         grid = Grid(outputs.cells, outputs.cells, outputs.confidences.shape[-1], step)
@@ -181,7 +181,7 @@ def _first_of_each(cells: Tensor, counts: Tensor) -> Tensor:
 
 
 def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Of predicted [M,B,4] the box [M] that overlaps its object [M,4] most.
+    """The index [M] of the predicted box in [M,B,4] that overlaps its object [M,4] most.
 
     Where none overlaps it, that of the nearest numbers, as in detection_layer.c.
     """
@@ -233,7 +233,7 @@ class YOLOv1(nn.Module):
             nn.init.zeros_(answer.bias)
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The one input (height, width)."""
+        """The only input (height, width)."""
         return SIDE, SIDE
 
     def features(self, images: Tensor) -> dict[int, Tensor]:

@@ -52,7 +52,7 @@ WIDTH = 1024
 
 
 def in_pixels(cells: Sequence[Anchor]) -> tuple[Anchor, ...]:
-    """Anchors in cells, as the cfg files have them, in pixels."""
+    """Converts anchors from cells, as in the cfg files, to pixels."""
     return tuple((width * STRIDE, height * STRIDE) for width, height in cells)
 
 
@@ -66,7 +66,7 @@ ANCHORS: Mapping[str, tuple[Anchor, ...]] = {"voc": VOC_ANCHORS, "coco": COCO_AN
 
 
 class YOLOv2Codec(AnchorCodec):
-    """What YOLO v2's outputs mean.
+    """The loss of YOLO v2, and the decoding of its outputs.
 
     Args:
         anchors: (width, height) in pixels.
@@ -118,7 +118,7 @@ class YOLOv2Codec(AnchorCodec):
 
 
 class Reorganisation(nn.Module):
-    """[N,C,H,W] -> [N,4C,H/2,W/2]: the four places of each 2x2 square as channels.
+    """[N,C,H,W] -> [N,4C,H/2,W/2]: the four pixels of each 2x2 square become channels.
 
     Args:
         as_darknet: as darknet's reorg_cpu, which takes the memory of C x H x W for that of C/4 x 2H x 2W, and what

@@ -55,7 +55,7 @@ TINY_ANCHORS: tuple[Anchor, ...] = ((23, 27), (37, 58), (81, 82), (81, 82), (135
 
 
 class YOLOv3Codec(AnchorCodec):
-    """What YOLO v3's outputs mean.
+    """The loss of YOLO v3, and the decoding of its outputs.
 
     Args:
         anchors: of all levels, from coarse to fine.
@@ -110,7 +110,7 @@ def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
 
 
 class Scale(nn.Module):
-    """One map's answers.
+    """The predictions on one map.
 
     Args:
         in_channels: of the backbone's map.

@@ -57,10 +57,10 @@ class PointTargets(NamedTuple):
 
 
 class LandmarkCodec(OnePassCodec):
-    """What the outputs mean, for training and for answering."""
+    """The loss of landmark regression, and the decoding of its outputs."""
 
     def encode(self, targets: Sequence[Landmarks], device: torch.device) -> PointTargets:
-        """A batch's points on the device."""
+        """Moves a batch's points to the device, as fractions of the image."""
         fractions = [target.points / np.asarray(target.size[::-1], np.float32) for target in targets]
         points = torch.from_numpy(np.stack(fractions).astype(np.float32)).to(device)
         visible = torch.from_numpy(np.stack([target.visible for target in targets])).to(device, torch.float32)
@@ -76,7 +76,7 @@ class LandmarkCodec(OnePassCodec):
         }
 
     def decode(self, outputs: LandmarkOutput) -> list[Landmarks]:
-        """One Landmarks an image; points are visible from a probability of 0.5 on, and are named by their numbers."""
+        """Decodes one Landmarks for each image; points are visible from probability 0.5; point names are numbers."""
         sides = outputs.points.new_tensor(outputs.size[::-1]).float()
         points = (outputs.points.float() * sides).detach().cpu().numpy()
         scores = outputs.visible.float().sigmoid().detach().cpu().numpy()

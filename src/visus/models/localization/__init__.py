@@ -1,1 +1,1 @@
-"""Networks that say what is in an image and where: one class and one box."""
+"""Networks that predict one class and one box for an image."""

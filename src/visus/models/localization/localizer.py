@@ -61,7 +61,7 @@ class VectorTargets(NamedTuple):
 
 
 class LocalizerCodec(OnePassCodec):
-    """What the vector means, for training and for answering.
+    """The loss of the vector, and its decoding.
 
     Args:
         classes: K.
@@ -75,7 +75,7 @@ class LocalizerCodec(OnePassCodec):
         self.boxes = boxes
 
     def encode(self, targets: Sequence[Detections], device: torch.device) -> VectorTargets:
-        """A batch's objects on the device; of several in an image the largest counts.
+        """Encodes a batch's objects on the device; in an image with several, the largest counts.
 
         An image whose only objects are ignored has the weight 0.
         """
@@ -98,7 +98,7 @@ class LocalizerCodec(OnePassCodec):
         )
 
     def parts(self, outputs: LocalizerOutput) -> tuple[Tensor, Tensor, Tensor]:
-        """The vector's parts: presence [N], boxes [N,B,4], classes [N,K]."""
+        """Splits the vector: presence [N], boxes [N,B,4], classes [N,K]."""
         vector = outputs.vector.float()
         return vector[:, 0], vector[:, 1 : -self.classes].reshape(len(vector), -1, 4), vector[:, -self.classes :]
 

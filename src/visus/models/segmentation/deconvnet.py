@@ -99,7 +99,7 @@ class DeconvNet(nn.Module):
         self.output_size((images.shape[2], images.shape[3]))  # refuses sizes that do not fit
         if self.training and len(images) == 1 and max(images.shape[2:]) < SMALLEST + STEP:
             raise ShapeError(
-                "BatchNorm cannot learn from fc6's single value a channel",
+                "BatchNorm after fc6 needs more than one value a channel in training",
                 expected=f"two images or more, or images of {SMALLEST + STEP} pixels",
                 got=f"one image of {images.shape[2]}x{images.shape[3]}",
                 remedy="use larger images or batches",
@@ -133,7 +133,7 @@ def _layer(kind: Convolution, before: int, after: int, size: int, padding: int =
 
 
 def _layers(kind: Convolution, before: int, *widths: int) -> nn.Sequential:
-    """3x3 convolutions, or transposed ones, of stride 1, each followed by BatchNorm and ReLU."""
+    """Makes 3x3 convolutions, or transposed ones, of stride 1, each followed by BatchNorm and ReLU."""
     return nn.Sequential(*(_layer(kind, b, a, 3, padding=1) for b, a in zip((before, *widths), widths, strict=False)))
 
 

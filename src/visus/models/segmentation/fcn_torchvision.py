@@ -76,7 +76,7 @@ class ResNetFCN(nn.Module):
 
 
 def _keep_stride(stage: nn.Sequential, first: int, others: int) -> None:
-    """Takes a stage's stride away and gives its 3x3 convolutions holes instead: the first block's, and the others'."""
+    """Removes a stage's stride and dilates its 3x3 convolutions instead: the first block's, and the others'."""
     for number, block in enumerate(stage):
         for layer in block.modules():
             if isinstance(layer, nn.Conv2d):

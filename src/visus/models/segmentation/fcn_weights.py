@@ -1,4 +1,4 @@
-"""VGG-16's weights as the trunk of an FCN."""
+"""Converts VGG-16's weights to those of an FCN's trunk."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class UNet(nn.Module):
         return height, width
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of the output for an input of ``size``; what is lost is lost evenly on all sides.
+        """(height, width) of the output for an input of ``size``; all sides lose equally many pixels.
 
         Raises:
             ShapeError: if the network does not take that size.
@@ -135,7 +135,7 @@ def two_convolutions(before: int, after: int, *, padded: bool, norm: bool) -> nn
 
 
 def initialise(part: nn.Module) -> None:
-    """Section 3: N(0, sqrt(2/N)), N being the number of incoming nodes of one neuron (He et al. 2015)."""
+    """Draws weights from N(0, sqrt(2/N)) (section 3; He et al. 2015); N is the number of inputs of one neuron."""
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
@@ -158,7 +158,7 @@ def require_fitting(size: tuple[int, int], fitting: tuple[int, int], smallest: i
 
 
 def crop(x: Tensor, like: Tensor) -> Tensor:
-    """The centre of ``x``, as large as ``like``."""
+    """Crops the centre of ``x`` to the size of ``like``."""
     top, left = (x.shape[2] - like.shape[2]) // 2, (x.shape[3] - like.shape[3]) // 2
     return x[:, :, top : top + like.shape[2], left : left + like.shape[3]]
 
@@ -282,7 +282,9 @@ def unet_padded(
     """
     if backbone is None:
         if upsampling != "learned":
-            raise RecipeError("U-Net by itself upsamples as published", expected="upsampling=learned", got=upsampling)
+            raise RecipeError(
+                "U-Net without a backbone has learned upsampling only", expected="upsampling=learned", got=upsampling
+            )
         return UNet(
             classes=classes,
             in_channels=in_channels,

@@ -102,8 +102,11 @@ def draw_tags(
     """Writes a text at each box [N,4], in place; the first ones get the best places and lie on top."""
     size, draw = text_size(picture), ImageDraw.Draw(picture)
     tags: list[_Tag] = []
-    for text, box, colour in zip(texts, boxes, colours, strict=True):
-        tags.append(_place_tag(text, box, colour, size, picture.size, tags))
+    taken = np.zeros((len(texts), 4))
+    for i, (text, box, colour) in enumerate(zip(texts, boxes, colours, strict=True)):
+        tag = _place_tag(text, box, colour, size, picture.size, taken[:i])
+        taken[i] = (tag.x, tag.y, tag.x + tag.width, tag.y + tag.height)
+        tags.append(tag)
     for tag in reversed(tags):
         draw.rectangle((tag.x, tag.y, tag.x + tag.width, tag.y + tag.height), fill=tag.colour)
         where = (tag.x + tag.padding, tag.y + tag.height / 2)
@@ -161,10 +164,12 @@ class _Tag:
     width: float
     height: float
 
-    def shared_area(self, other: _Tag) -> float:
-        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        along = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        return max(across, 0) * max(along, 0)
+    def hidden_area(self, taken: NDArray[np.float64]) -> float:
+        """What it shares with other rectangles [N,4] of (x1, y1, x2, y2), summed over them."""
+        x1, y1, x2, y2 = taken.T
+        across = np.minimum(self.x + self.width, x2) - np.maximum(self.x, x1)
+        along = np.minimum(self.y + self.height, y2) - np.maximum(self.y, y1)
+        return float(np.sum(across.clip(0) * along.clip(0)))
 
 
 def _place_tag(
@@ -173,11 +178,14 @@ def _place_tag(
     colour: Colour,
     size: int,
     limits: tuple[int, int],
-    placed: Sequence[_Tag],
+    taken: NDArray[np.float64],
 ) -> _Tag:
-    """A text on its class's colour at an edge of its box: where it hides least of earlier tags; never off the picture.
+    """Writes a text on the colour of its class, at the edge of the box where it hides least of the earlier tags.
 
     Best of all above the box, then inside its top edge, below it, inside its bottom edge.
+
+    Args:
+        taken: the earlier tags [N,4], as (x1, y1, x2, y2).
     """
     padding = max(2, size // 5)
     text, font = fitted_text(text, size, limits[0] - 2 * padding)
@@ -187,7 +195,7 @@ def _place_tag(
     rows = [y for y in (top - height, top, bottom, bottom - height) if 0 <= y <= limits[1] - height]
     rows = rows or [max(0, min(top, limits[1] - height))]
     tags = [_Tag(text, font, colour, padding, x, y, width, height) for y in rows]
-    return min(tags, key=lambda tag: sum(tag.shared_area(other) for other in placed))
+    return min(tags, key=lambda tag: tag.hidden_area(taken))
 
 
 def _tint_mask(picture: Image.Image, mask: NDArray[np.bool_], colour: Colour) -> None:

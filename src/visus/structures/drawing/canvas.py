@@ -1,4 +1,4 @@
-"""What every picture of an answer needs: the image as a canvas, colours, text, legends and grids; with Pillow alone.
+"""The parts of every picture of an answer: canvas, colours, text, legends and grids; drawn with Pillow alone.
 
 Images under 256 pixels are enlarged so that text fits beside them; larger ones keep their size. Boxes and maps are
 scaled with the image, so a value may be drawn on a reduced copy of its file. Colours follow the class id, never the
@@ -46,7 +46,7 @@ LEGEND_ENTRIES = 12
 
 
 def colour_of(class_id: int) -> Colour:
-    """The colour of a class: seven colour-blind-safe hues, then the same darker and lighter, 35 in all, then again."""
+    """The colour of a class: 35 colours (seven colour-blind-safe hues in five lightnesses), then the first again."""
     tint = TINTS[class_id // len(HUES) % len(TINTS)]
     towards = 255 if tint > 0 else 0
     red, green, blue = (round(value + (towards - value) * abs(tint)) for value in HUES[class_id % len(HUES)])
@@ -61,7 +61,7 @@ def ink_on(colour: Colour) -> Colour:
 
 
 def percent(share: float) -> str:
-    """A fraction as a percentage; only what is whole reads as 100.0 % and only what is nothing as 0.0 %."""
+    """A fraction as a percentage; only exactly 1 reads as 100.0 %, and only exactly 0 as 0.0 %."""
     shown = min(max(share, 0.001), 0.999) if 0 < share < 1 else share
     return f"{100 * shown:.1f} %"
 
@@ -69,7 +69,7 @@ def percent(share: float) -> str:
 def grid(
     pictures: Sequence[Image.Image], columns: int = 4, captions: Sequence[str] = (), *, cell: int = 320
 ) -> Image.Image:
-    """Pictures in rows, each in a square of its own with a caption under it.
+    """Puts pictures in rows, each in its own square with a caption below.
 
     Args:
         pictures: at least one, of any sizes; those larger than a cell are reduced.
@@ -88,7 +88,7 @@ def grid(
         )
     if captions and len(captions) != len(pictures):
         raise ShapeError(
-            "a grid needs one caption a picture",
+            "a grid needs one caption for each picture",
             expected=f"{len(pictures)} captions, or none",
             got=f"{len(captions)}",
         )
@@ -171,7 +171,7 @@ def check_same_shape(image: NDArray[np.uint8] | None, size: tuple[int, int]) -> 
     # A reduced copy may have rounded either side by a pixel.
     if abs(height * size[1] - width * size[0]) > 1.01 * max(size):
         raise ShapeError(
-            "the image to draw on is not that of the answer",
+            "the image to draw on does not have the size of the answer's image",
             expected=f"height x width {size[0]} x {size[1]}, or a reduced copy of it",
             got=f"{height} x {width}",
         )
@@ -197,7 +197,7 @@ def font_of(size: int, text: str) -> Font:
 
 
 def fitted_text(text: str, size: int, room: float) -> tuple[str, Font]:
-    """The text on one line, cut with dots where it is wider than the room, and its font."""
+    """The text on one line and its font; a text that is too wide is cut and ends in dots."""
     text = " ".join(text.split())
     font = font_of(size, text)
     if font.getlength(text) <= room:
@@ -217,7 +217,7 @@ def _write(
     room: float,
     row: int,
 ) -> None:
-    """One line of text, in the middle of a row's height, from the left corner on."""
+    """Writes one line of text from the left corner on, centred in the height of its row."""
     text, font = fitted_text(text, size, room)
     if text:
         draw.text((corner[0], corner[1] + row / 2), text, fill=colour, font=font, anchor="lm")
@@ -281,7 +281,7 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
 
 
 def edges(ids: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """[H,W] bool: pixels that have a neighbour below or to the right, or are one, of another value."""
+    """[H,W] bool: the pixels on either side of an edge, where horizontal or vertical neighbours differ in value."""
     edge = np.zeros(ids.shape, bool)
     down, right = ids[1:] != ids[:-1], ids[:, 1:] != ids[:, :-1]
     edge[1:] |= down

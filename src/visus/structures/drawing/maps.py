@@ -104,7 +104,7 @@ def draw_difference(
     truth: NDArray[np.uint8],
     classes: Sequence[str],
 ) -> Image.Image:
-    """Where a prediction is wrong: right pixels in grey, wrong ones in strong colours, ignored ones hatched.
+    """Draws where a prediction is wrong: right pixels grey, wrong ones in strong colours, ignored ones hatched.
 
     With a class named background there are three kinds of error, else one; the legend gives their shares in the
     pixels that count.
@@ -120,7 +120,7 @@ def draw_difference(
     """
     if prediction.shape != truth.shape:
         raise ShapeError(
-            "a prediction must be as large as its truth", expected=f"{truth.shape}", got=f"{prediction.shape}"
+            "a prediction must have the size of its target", expected=f"{truth.shape}", got=f"{prediction.shape}"
         )
     picture = canvas(image, "a difference")
     check_same_shape(image, (truth.shape[0], truth.shape[1]))

@@ -1,4 +1,4 @@
-"""What most kinds of answer do alike."""
+"""The methods that most kinds of answer share."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BaseValue:
         def to_dict(self) -> dict[str, Any]: ...
 
     def class_counts(self) -> NDArray[np.int64]:
-        """[K] zeros: nothing is counted."""
+        """[K] zeros: this value counts nothing."""
         return np.zeros(len(self.classes), np.int64)
 
     def class_amounts(self) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ class BaseValue:
         return cast(Self, replace(cast(Any, self), image=image))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """One row, of what :meth:`to_dict` says."""
+        """One row, with the entries of :meth:`to_dict`."""
         return [{"image": name, **self.to_dict()}]
 
     def pictures(self) -> dict[str, Image]:
@@ -64,7 +64,7 @@ class BaseValue:
         return {}
 
     def outlined(self) -> Iterable[Piece] | None:
-        """None: no outlines."""
+        """None: this value has no outlines."""
         return None
 
     def above(self, score: float) -> Self:  # noqa: ARG002 - for values whose parts have scores
@@ -84,11 +84,11 @@ class BaseValue:
         return [self]
 
     def mentions(self) -> list[str]:
-        """The classes that are counted."""
+        """The names of the classes that :meth:`class_counts` counts."""
         return [name for name, count in zip(self.classes, self.class_counts(), strict=True) if count]
 
     def compared(self, truth: Self | None) -> Comparison:  # noqa: ARG002 - for values that are told apart
-        """Nothing beside the two pictures."""
+        """A comparison without extra words or pictures."""
         return Comparison()
 
     def repaired(self) -> tuple[Self, BoxFaults]:

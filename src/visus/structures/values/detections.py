@@ -63,7 +63,9 @@ class Detections(BaseValue):
         count = len(self.labels)
         if self.boxes.shape != (count, 4):
             raise ShapeError(
-                "detections need one box a label", expected=f"boxes [{count}, 4]", got=f"{list(self.boxes.shape)}"
+                "detections need one box for each label",
+                expected=f"boxes [{count}, 4]",
+                got=f"{list(self.boxes.shape)}",
             )
         if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise ShapeError(
@@ -77,11 +79,13 @@ class Detections(BaseValue):
         ):
             if value is not None and value.shape != shape:
                 raise ShapeError(
-                    f"{name} of detections must fit their labels", expected=f"{list(shape)}", got=f"{list(value.shape)}"
+                    f"{name} of detections need one entry for each label",
+                    expected=f"{list(shape)}",
+                    got=f"{list(value.shape)}",
                 )
         if self.masks is not None and (len(self.masks), self.masks.size) != (count, self.size):
             raise ShapeError(
-                "masks of detections must fit their labels and the image",
+                "detections need one mask of the image's size for each label",
                 expected=f"{[count, *self.size]}",
                 got=f"{[len(self.masks), *self.masks.size]}",
             )

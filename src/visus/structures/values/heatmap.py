@@ -1,4 +1,4 @@
-"""The answer of an explanation: how much each pixel speaks for what was predicted."""
+"""The answer of an explanation: how much each pixel supports the prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heatmap:
-    """How much each pixel of an image speaks for an answer.
+    """How much each pixel of an image supports an answer.
 
     Args:
         values: [H,W] float32 in [0, 1] in file pixels; all 0 when nothing speaks for the answer.
@@ -36,14 +36,14 @@ class Heatmap:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.dtype != np.float32 or 0 in self.values.shape:
             raise ShapeError(
-                "a heat map is one value a pixel",
+                "a heat map needs one value for each pixel",
                 expected="[H, W] float32",
                 got=f"{list(self.values.shape)} {self.values.dtype}",
             )
         # Written so that NaN, which compares false with everything, is caught.
         if not (self.values.min() >= 0 and self.values.max() <= 1):
             raise ShapeError(
-                "a heat map's values are shares",
+                "the values of a heat map must lie within 0..1",
                 expected="values in [0, 1]",
                 got=f"{float(self.values.min()):.4g}..{float(self.values.max()):.4g}",
             )

@@ -54,7 +54,9 @@ class Label(BaseValue):
             )
         if self.scores is not None and self.scores.shape != (len(self.classes),):
             raise ShapeError(
-                "a label needs one score a class", expected=f"[{len(self.classes)}]", got=f"{list(self.scores.shape)}"
+                "a label needs one score for each class",
+                expected=f"[{len(self.classes)}]",
+                got=f"{list(self.scores.shape)}",
             )
 
     @property
@@ -69,7 +71,7 @@ class Label(BaseValue):
 
     @property
     def labels(self) -> tuple[int]:
-        """The id of the class, in the form in which targets of several objects have theirs."""
+        """[1]: the id of the class, as an array like the labels of several objects."""
         return (self.index,)
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:

@@ -54,7 +54,11 @@ class Landmarks(BaseValue):
             ("scores", self.scores, (count,)),
         ):
             if value is not None and value.shape != shape:
-                raise ShapeError(f"{name} must fit the names", expected=f"{list(shape)}", got=f"{list(value.shape)}")
+                raise ShapeError(
+                    f"{name} of landmarks need one entry for each name",
+                    expected=f"{list(shape)}",
+                    got=f"{list(value.shape)}",
+                )
         if not np.isfinite(self.points).all():
             raise ShapeError("points must be numbers", expected="finite values", got="NaN or infinite ones")
         paired = [point for pair in self.flip_pairs for point in pair]
@@ -80,7 +84,7 @@ class Landmarks(BaseValue):
         return replace(self, points=points.astype(np.float32), size=placement.file_size, image=None)
 
     def moved(self, move: Move) -> Landmarks:
-        """After an augmentation: points that leave the image are no longer visible; mirrored, pairs change names."""
+        """The points after an augmentation: points outside the image become invisible; mirroring swaps pairs."""
         points = move.points(self.points.astype(np.float64))
         inside = ((points >= 0) & (points < (move.size[1], move.size[0]))).all(axis=1)
         value = replace(

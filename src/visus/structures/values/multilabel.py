@@ -1,4 +1,4 @@
-"""The answer of multi-label segmentation: for every pixel, which of the classes it bears, none or several."""
+"""The answer of multi-label segmentation: the classes of every pixel; a pixel may have none or several."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MultiLabelMap(BaseValue):
     def __post_init__(self) -> None:
         if self.masks.ndim != 3 or self.masks.dtype != np.bool_ or len(self.masks) != len(self.classes):
             raise ShapeError(
-                "a multi-label map is one mask a class",
+                "a multi-label map needs one mask for each class",
                 expected=f"[{len(self.classes)}, H, W] bool",
                 got=f"{list(self.masks.shape)} {self.masks.dtype}",
             )
@@ -84,7 +84,7 @@ class MultiLabelMap(BaseValue):
         return {name: int(mask.sum()) for name, mask in zip(self.classes, masks, strict=True)}
 
     def fractions(self) -> dict[str, float]:
-        """The share of the pixels that bear each class, of those that count for it; they need not sum to 1."""
+        """[K]: the share of each class in the pixels that are not ignored for it; the shares need not sum to 1."""
         counted = np.full(len(self.classes), self.masks[0].size if len(self.masks) else 0)
         if self.ignored is not None:
             counted = counted - self.ignored.sum(axis=(1, 2))
@@ -115,7 +115,7 @@ class MultiLabelMap(BaseValue):
         return draw_masks(self.pixels(image), self.masks, self.fractions(), self.ignored)
 
     def moved(self, move: Move) -> MultiLabelMap:
-        """After an augmentation; uncovered pixels follow the border, and are ignored where it is constant."""
+        """The map after an augmentation; uncovered pixels follow the border, and are ignored if it is constant."""
         codes = [move.maps(plane, IGNORE, move.border) for plane in self.codes]
         return MultiLabelMap.of_codes(self.classes, np.stack(codes) if codes else np.zeros((0, *move.size), np.uint8))
 
@@ -126,7 +126,7 @@ class MultiLabelMap(BaseValue):
         return {name: Image.fromarray(mask) for name, mask in zip(self.classes, self.masks, strict=True)}
 
     def words(self) -> str:
-        """The classes that are there, with their shares."""
+        """The classes that occur, with their shares."""
         return ", ".join(f"{name} {share:.1%}" for name, share in self.fractions().items() if share > 0)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -135,13 +135,13 @@ class MultiLabelMap(BaseValue):
         return [{"image": name, **self.fractions(), **areas}]
 
     def narrowed(self, label: str) -> MultiLabelMap:
-        """This class everywhere, and no other."""
+        """A map with this class at every pixel, and no other class."""
         only = np.zeros_like(self.masks)
         only[self.classes.index(label)] = True
         return MultiLabelMap(self.classes, only)
 
     def mentions(self) -> list[str]:
-        """The classes that are there, that of the largest share first."""
+        """The classes that occur, the largest share first."""
         return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - its own names

@@ -54,7 +54,7 @@ class SegmentationMap(BaseValue):
     def __post_init__(self) -> None:
         if self.map.ndim != 2 or self.map.dtype != np.uint8:
             raise ShapeError(
-                "a segmentation map is one id a pixel",
+                "a segmentation map needs one id for each pixel",
                 expected="[H, W] uint8",
                 got=f"{list(self.map.shape)} {self.map.dtype}",
             )
@@ -67,7 +67,7 @@ class SegmentationMap(BaseValue):
             )
         if self.scores is not None and self.scores.shape != self.map.shape:
             raise ShapeError(
-                "a segmentation map needs one score a pixel",
+                "a segmentation map needs one score for each pixel",
                 expected=f"{list(self.map.shape)}",
                 got=f"{list(self.scores.shape)}",
             )
@@ -88,7 +88,7 @@ class SegmentationMap(BaseValue):
         return {name: int(count) for name, count in zip(self.classes, self.class_counts(), strict=True)}
 
     def objects(self, *, min_area: int = 1, connectivity: int = 8, grow: float = 0) -> Detections:
-        """Counted objects: one for every piece of a class that hangs together.
+        """Counted objects: one for each connected piece of a class.
 
         Classes named background (the first class, where none is) and border are no objects. Touching objects of one
         class are one; a network that was trained on objects that were kept apart keeps them apart too.
@@ -129,7 +129,7 @@ class SegmentationMap(BaseValue):
         return draw_class_map(self.pixels(image), self.map, self.classes, self.fractions())
 
     def moved(self, move: Move) -> SegmentationMap:
-        """After an augmentation; uncovered pixels follow the border, and are ignored where it is constant."""
+        """The map after an augmentation; uncovered pixels follow the border, and are ignored if it is constant."""
         return SegmentationMap(self.classes, move.maps(self.map, IGNORE, move.border))
 
     def pictures(self) -> dict[str, Image]:
@@ -142,7 +142,7 @@ class SegmentationMap(BaseValue):
         }
 
     def outlined(self) -> Iterator[Piece]:
-        """Every piece of a class that hangs together by edges, but none of classes named background."""
+        """Every edge-connected piece of every class, except of classes named background."""
         import cv2
 
         for label, name in enumerate(self.classes):
@@ -158,7 +158,7 @@ class SegmentationMap(BaseValue):
                 yield Piece(label, (left, top), mask, score)
 
     def words(self) -> str:
-        """The classes that are there, with their shares."""
+        """The classes that occur, with their shares."""
         return ", ".join(f"{name} {share:.1%}" for name, share in self.fractions().items() if share > 0)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -167,11 +167,11 @@ class SegmentationMap(BaseValue):
         return [{"image": name, **self.fractions(), **areas}]
 
     def narrowed(self, label: str) -> SegmentationMap:
-        """This class everywhere."""
+        """A map with this class at every pixel."""
         return SegmentationMap(self.classes, np.full_like(self.map, self.classes.index(label)))
 
     def mentions(self) -> list[str]:
-        """The classes that are there, that of the largest area first."""
+        """The classes that occur, the largest area first."""
         return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
 
     def compared(self, truth: SegmentationMap | None) -> Comparison:

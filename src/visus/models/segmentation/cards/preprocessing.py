@@ -1,4 +1,4 @@
-"""What segmentation networks see: whole files at their own size, normalised as their backbones expect."""
+"""The preprocessing of segmentation networks: whole images at their own size, normalised for the backbone."""
 
 from __future__ import annotations
 
