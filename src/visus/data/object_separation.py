@@ -115,11 +115,11 @@ def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
 
 
 def _apart(samples: Sequence[Sample], how: str, classes: tuple[str, ...]) -> list[Sample]:
-    found = []
+    separated = []
     for sample in samples:
         source = sample.targets.get("segmentation")
         targets = sample.targets
         if isinstance(source, ObjectMap):
             targets = {**targets, "segmentation": source.separated(how, classes)}
-        found.append(replace(sample, targets=targets))
-    return found
+        separated.append(replace(sample, targets=targets))
+    return separated

@@ -302,12 +302,12 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
 
     def moved_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
         # The inverse of a smooth field, by fixed-point iteration: p = q - offsets(p).
-        found = points
+        sources = points
         for _ in range(10):
-            x = np.clip(found[..., 0], 0, width - 1).astype(int)
-            y = np.clip(found[..., 1], 0, height - 1).astype(int)
-            found = points - offsets[y, x]
-        return found
+            x = np.clip(sources[..., 0], 0, width - 1).astype(int)
+            y = np.clip(sources[..., 1], 0, height - 1).astype(int)
+            sources = points - offsets[y, x]
+        return sources
 
     move = Move(frame.size, moved, moved_points, border)
     return frame.moved(moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)

@@ -54,7 +54,7 @@ def object_window(target: SegmentationMap, kind: Kind, random: np.random.Generat
 
 def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], tuple[int, int, int, int]]]:
     """(class, component's number, the class's components, box x y w h) of each object."""
-    found = []
+    objects = []
     for label in np.unique(ids):
         if label in (0, IGNORE):
             continue
@@ -62,8 +62,8 @@ def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], 
         count, components, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         for number in range(1, count):
             x, y, width, height = boxes[number, :4].tolist()
-            found.append((int(label), number, np.asarray(components, np.int32), (x, y, width, height)))
-    return found
+            objects.append((int(label), number, np.asarray(components, np.int32), (x, y, width, height)))
+    return objects
 
 
 def _overlapping(box: Window, random: np.random.Generator) -> Window:

@@ -56,14 +56,14 @@ def find_class_list(listing: Listing) -> ClassList | None:
     path = next((by_name[name] for name in CLASS_FILES if name in by_name), None)
     if path is None:
         return None
-    found = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
-    if not found.names or len(set(found.names)) < len(found.names):
+    class_list = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
+    if not class_list.names or len(set(class_list.names)) < len(class_list.names):
         raise DataError(
             f"{path} must name each class once",
             expected="a name a line, with or without its number or colour",
-            got=", ".join(found.names[:8]) or "no name",
+            got=", ".join(class_list.names[:8]) or "no name",
         )
-    return found
+    return class_list
 
 
 def read_lines(path: Path) -> list[str]:

@@ -123,7 +123,7 @@ def find_layout(listing: Listing) -> _Layout | None:
             for split in inner
         }
     else:
-        inside = {split: found for split, f in listing.split_folders().items() if (found := _sides(listing, f))}
+        inside = {split: pair for split, f in listing.split_folders().items() if (pair := _sides(listing, f))}
         inner = {split: images for split, (images, _) in inside.items()}
         own = {split: _class_folders(listing, masks) for split, (_, masks) in inside.items()}
     fitting = [split for split in inner if _fit(listing, inner[split], own[split])]
@@ -192,9 +192,9 @@ def _read(listing: Listing) -> Reading:
             ignored = tuple(files[name][path.stem] for name in void if path.stem in files.get(name, {}))
             splits[split].append(Sample(shown, image, {MULTILABEL: ClassMasksSource(classes, own, ignored, image)}))
         stems = {path.stem for path in listing.images(images)}
-        for found in files.values():
-            for stem in sorted(set(found) - stems):
-                alone = listing.name_of(found[stem])
+        for masks in files.values():
+            for stem in sorted(set(masks) - stems):
+                alone = listing.name_of(masks[stem])
                 tally.add("label-without-image", "note", "{count} label images have no image", alone)
     return Reading({MULTILABEL: classes}, splits, tally.findings())
 

@@ -31,24 +31,24 @@ Columns = dict[str, tuple[int, int]]
 
 def point_columns(table: Table) -> Columns:
     """The points of a table: "x1" and "y1" make the point "1", "nose_x" and "nose_y" the point "nose"."""
-    found: Columns = {}
+    points: Columns = {}
     for place, column in enumerate(table.columns):
         numbered, named = re.fullmatch(r"x_?(\d+)", column), re.fullmatch(r"(.+)_x", column)
         for match, other in ((numbered, column.replace("x", "y", 1)), (named, column[:-1] + "y")):
             if match and other in table.columns:
-                found[match[1]] = (place, table.columns.index(other))
-    return found
+                points[match[1]] = (place, table.columns.index(other))
+    return points
 
 
 def _tables(listing: Listing) -> tuple[Path, ...]:
     """The tables that have a column of images and points, and no classes: with a class, x1,y1,x2,y2 are a box."""
-    found = []
+    paths = []
     for path in listing.files_with(*TABLE_SUFFIXES):
         table = read_table(path, limit=3)
         classes = table.find(LABEL_COLUMNS) is not None or table.find(INDEX_COLUMNS) is not None
         if table.find(PATH_COLUMNS) is not None and point_columns(table) and not classes:
-            found.append(path)
-    return tuple(found)
+            paths.append(path)
+    return tuple(paths)
 
 
 def _recognise(listing: Listing) -> bool:

@@ -230,8 +230,8 @@ def _values(paths: Sequence[Path]) -> tuple[set[int], bool]:
                 got=f"values up to {int(raw.max(initial=0))}",
                 remedy="for one number an object give --format instance-maps",
             )
-    found = set(np.flatnonzero(greys).tolist())
-    return (colours | {value * 0x010101 for value in found}, True) if coloured else (found, False)
+    values = set(np.flatnonzero(greys).tolist())
+    return (colours | {value * 0x010101 for value in values}, True) if coloured else (values, False)
 
 
 def _code(colour: tuple[int, int, int]) -> int:

@@ -137,9 +137,9 @@ def _lists(listing: Listing) -> dict[str, list[str]]:
         wanted = {"train": "train", "val": "val", "test": "test"}
         if "train" not in files and "trainval" in files:
             wanted = {"train": "trainval", "test": "test"}
-        found = {split: files[name] for split, name in wanted.items() if name in files}
+        paths = {split: files[name] for split, name in wanted.items() if name in files}
         added: set[str] = set()
-        for split, path in found.items():
+        for split, path in paths.items():
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
             names = [line.split()[0] for line in lines if line.strip()]
             lists.setdefault(split, []).extend(name for name in names if name not in listed)
@@ -161,7 +161,7 @@ def _members(listing: Listing, tally: Tally) -> dict[str, list[tuple[str, Path, 
             stems = [name if name in images else Path(name).stem for name in names]
             missing += [name for name, stem in zip(names, stems, strict=True) if stem not in images]
             members[part] = [(stem, images[stem], place) for stem in dict.fromkeys(stems) if stem in images]
-    note_missing_images(tally, missing, sum(len(found) for found in members.values()))
+    note_missing_images(tally, missing, sum(len(entries) for entries in members.values()))
     return members
 
 
@@ -169,13 +169,13 @@ def _read(listing: Listing) -> Reading:
     tally = Tally()
     members = _members(listing, tally)
     annotations = _annotations(listing, members, tally)
-    found = {name for split in annotations.values() for item in split.values() for name in item.names}
+    names = {name for split in annotations.values() for item in split.values() for name in item.names}
     reference = reference_split(members)
     by_split = {split: {name for item in items.values() for name in item.names} for split, items in annotations.items()}
     classes = tuple(sorted(by_split.get(reference, set())))
     for split in members:
         note_missing_classes(tally, split, reference, set(classes) - by_split.get(split, set()))
-    rule = _mask_rule(listing, members, found)
+    rule = _mask_rule(listing, members, names)
     samples: dict[str, list[Sample]] = {}
     for split, entries in members.items():
         samples[split] = []
@@ -280,7 +280,7 @@ def _mask_files(listing: Listing) -> dict[Path, dict[str, Path]]:
 
 
 def _mask_rule(
-    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], found: set[str]
+    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], names: set[str]
 ) -> MapRule | None:
     """The rule from mask values to classes: declared in a file, VOC's own twenty, or learnt from the masks."""
     masks = [
@@ -289,7 +289,7 @@ def _mask_rule(
     if not masks:
         return None
     declared = find_class_list(listing)
-    if declared is None and found and found <= set(VOC_CLASSES):
+    if declared is None and names and names <= set(VOC_CLASSES):
         return MapRule.of_indices((BACKGROUND, *VOC_CLASSES))
     return learn_rule(masks, declared)
 

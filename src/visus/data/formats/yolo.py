@@ -165,12 +165,12 @@ def _images(listing: Listing, path: Path, content: Mapping[str, Any], entry: str
         if place.is_dir():
             return list(listing.images_below(place))
         if place.is_file() and place.suffix.lower() == ".txt":
-            found = []
+            images = []
             for line in read_lines(place):
                 image = next((p for b in (place.parent, *bases) if (p := b / line).is_file()), None)
                 if image is not None and image.suffix.lower() in IMAGE_SUFFIXES:
-                    found.append(image)
-            return found
+                    images.append(image)
+            return images
     return []
 
 
@@ -198,23 +198,23 @@ def _read(listing: Listing) -> Reading:
             expected="labels/NAME.txt for images/NAME.jpg",
             got=f"{sum(len(pairs) for pairs in layout_splits.values())} images",
         )
-    highest = max((int(row[0]) for found in rows.values() for _, _, lines in found for row in lines), default=0)
+    highest = max((int(row[0]) for entries in rows.values() for _, _, lines in entries for row in lines), default=0)
     names = layout.names or tuple(f"class_{number}" for number in range(highest + 1))
     objects = {
-        split: [(image, _objects(listing, image, label, lines, names, tally)) for image, label, lines in found]
-        for split, found in rows.items()
+        split: [(image, _objects(listing, image, label, lines, names, tally)) for image, label, lines in entries]
+        for split, entries in rows.items()
     }
     reference = reference_split(objects)
-    used = {split: {int(label) for _, item in found for label in item.labels} for split, found in objects.items()}
+    used = {split: {int(label) for _, item in entries for label in item.labels} for split, entries in objects.items()}
     for split in objects:
         note_missing_classes(tally, split, reference, {names[label] for label in used[reference] - used[split]})
-    items = [item for found in objects.values() for _, item in found if len(item.labels)]
+    items = [item for entries in objects.values() for _, item in entries if len(item.labels)]
     outlined = bool(items) and all(item.outlines is not None and None not in item.outlines for item in items)
     maps = (BACKGROUND, *names)
     samples: dict[str, list[Sample]] = {}
-    for split, found in objects.items():
+    for split, entries in objects.items():
         samples[split] = []
-        for image, item in found:
+        for image, item in entries:
             targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)

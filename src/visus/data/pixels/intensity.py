@@ -79,10 +79,10 @@ def survey(
     """
     count = min(LOOKED_AT, len(samples))
     chosen = [samples[i] for i in dict.fromkeys(np.linspace(0, len(samples) - 1, count, dtype=int).tolist())]
-    found = [values for sample in chosen if (values := _values_of(sample.image, channels)) is not _UNREAD]
-    if not found:
+    images = [values for sample in chosen if (values := _values_of(sample.image, channels)) is not _UNREAD]
+    if not images:
         return PixelValues(channels or 3, value_range)
-    counts = [_channels(values) for values in found]
+    counts = [_channels(values) for values in images]
     most = max(dict.fromkeys(counts), key=counts.count)
     if channels is not None and channels != most and not (channels in PICTURE and most in PICTURE):
         raise DataError(
@@ -91,7 +91,7 @@ def survey(
             got=f"{most} in {counts.count(most)} of {len(counts)} images looked at",
             remedy="leave channels away, or write TIFFs with photometric minisblack and one plane a channel",
         )
-    kept = [values for values in found if values is not None and _channels(values) == most]
+    kept = [values for values in images if values is not None and _channels(values) == most]
     if not kept:
         return PixelValues(channels or most)
     ranges = value_range or _widest(kept)
@@ -189,11 +189,11 @@ def load_channels(
     as_shown = stored is None or stored.is_picture or (ranges is None and isinstance(stored, OpenedImage))
     if stored is None or (as_shown and {wanted, stored.channels} <= PICTURE):
         pixels, own = source.load(at_least), 3
-        found = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
+        pixels = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
     else:
         values = stored.load_values(wanted)
         own = _channels(values)
-        found = scale_values(values, ranges, name) if own == wanted or {own, wanted} <= PICTURE else values
+        pixels = scale_values(values, ranges, name) if own == wanted or {own, wanted} <= PICTURE else values
     if own != wanted and not {own, wanted} <= PICTURE:
         raise DataError(
             f"{name} has another number of channels than the network takes",
@@ -201,4 +201,4 @@ def load_channels(
             got=f"{own} channels" if own not in PICTURE else "a grey or colour picture",
             remedy="take images like those that the network was trained on",
         )
-    return found
+    return pixels

@@ -290,8 +290,8 @@ def _read_digits() -> NDArray[np.float64]:
     From the file that scikit-learn carries; importing scikit-learn itself would take longer than a training's first
     epoch.
     """
-    found = importlib.util.find_spec("sklearn")
-    places = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec("sklearn")
+    places = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(places[0]) / "datasets" / "data" / "digits.csv.gz" if places else None
     if path is None or not path.is_file():
         raise DataError(
