@@ -183,17 +183,19 @@ class Masks:
         first = max(int(np.floor((low - offset) / scale)) - 1, 0)
         last = min(int(np.ceil((high - offset) / scale)) + 1, self.size[axis])
         pixels = np.arange(first, max(last, first), dtype=np.float64)
-        places = (pixels + 0.5) * scale + offset - low
+        positions = (pixels + 0.5) * scale + offset - low
         if high - low != count:
-            places = places * (count / (high - low))
-        inside = np.flatnonzero((places >= 0) & (places < count))
-        return (first + int(inside[0]), places[inside]) if len(inside) else (first, places[:0])
+            positions = positions * (count / (high - low))
+        inside = np.flatnonzero((positions >= 0) & (positions < count))
+        return (first + int(inside[0]), positions[inside]) if len(inside) else (first, positions[:0])
 
 
 def _interpolated(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
     """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside."""
     padded = np.pad(crop, 1)
-    top, left = (np.floor(places - 0.5).astype(np.intp) for places in (rows, columns))  # 0 is the first pixel's centre
+    top, left = (
+        np.floor(positions - 0.5).astype(np.intp) for positions in (rows, columns)
+    )  # 0 is the first pixel's centre
     down, right = (rows - 0.5 - top)[:, None], columns - 0.5 - left
     above = padded[top + 1][:, left + 1] * (1 - right) + padded[top + 1][:, left + 2] * right
     below = padded[top + 2][:, left + 1] * (1 - right) + padded[top + 2][:, left + 2] * right

@@ -155,8 +155,8 @@ def _anywhere(canvas: Window, rows: int, columns: int, random: np.random.Generat
 def _corner(canvas: Window, rows: int, columns: int, random: np.random.Generator) -> Window:
     """A window in one of the canvas's four corners or in its centre, each as often (Zeiler and Fergus 2014, sec. 3)."""
     height, width = round(canvas[2] - canvas[0]) - rows, round(canvas[3] - canvas[1]) - columns
-    places = ((0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2))
-    down, right = places[int(random.integers(len(places)))]
+    positions = ((0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2))
+    down, right = positions[int(random.integers(len(positions)))]
     top, left = round(canvas[0]) + down, round(canvas[1]) + right
     return (top, left, top + rows, left + columns)
 

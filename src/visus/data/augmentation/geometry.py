@@ -104,8 +104,8 @@ class Span:
         ``reduction``: so many of those are one pixel of the span's source.
         """
         covered = np.arange(max(self.start, 0), min(self.stop, self.size))
-        places = np.floor((covered + 0.5 - self.offset) * (reduction / self.scale))
-        return np.asarray(np.clip(places, 0, length - 1), np.int64)
+        indices = np.floor((covered + 0.5 - self.offset) * (reduction / self.scale))
+        return np.asarray(np.clip(indices, 0, length - 1), np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,9 @@ class ClassMasksSource:
         """
         height, width = self.image.size()
         masks = np.zeros((len(self.classes), height, width), bool)
-        for place, path in zip(masks, self.files, strict=True):
+        for mask, path in zip(masks, self.files, strict=True):
             if path is not None:
-                place[:] = read_binary(path, self.image)
+                mask[:] = read_binary(path, self.image)
         ignored = None
         for path in self.void:
             own = read_binary(path, self.image)

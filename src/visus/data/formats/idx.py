@@ -74,9 +74,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def _find(listing: Listing) -> dict[str, dict[str, Path]]:
     """{"images": file, "labels": file} of each split that has both files."""
     splits: dict[str, dict[str, Path]] = {}
-    places = [None] if listing.is_file else [place for place in (listing.root, listing.folder("raw")) if place]
-    for place in places:
-        for path in listing.files(place):
+    folders = [None] if listing.is_file else [folder for folder in (listing.root, listing.folder("raw")) if folder]
+    for folder in folders:
+        for path in listing.files(folder):
             match = _NAME.match(path.name)
             if match:
                 split = "test" if match["split"].lower() == "t10k" else split_name(match["split"]) or "train"

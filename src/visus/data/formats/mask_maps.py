@@ -76,9 +76,9 @@ class MapRule:
         else:
             codes = _codes(raw) if self.coloured or raw.ndim == 3 else raw.astype(np.int32)
             known = sorted(self.ids)
-            places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-            ids = np.asarray([self.ids[value] for value in known], np.int16)[places]
-            ids[np.asarray(known)[places] != codes] = _UNEXPECTED
+            indices = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+            ids = np.asarray([self.ids[value] for value in known], np.int16)[indices]
+            ids[np.asarray(known)[indices] != codes] = _UNEXPECTED
         if ids.min(initial=0) < 0:
             wrong = np.unique(raw[ids < 0], axis=0)[:5]
             raise DataError(

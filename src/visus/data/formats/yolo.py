@@ -114,8 +114,8 @@ def _layout(listing: Listing, tally: Tally) -> _Layout:
         split: tuple((image, labels / f"{image.stem}.txt") for image in listing.images(images))
         for split, (images, labels) in folders.items()
     }
-    places = [listing.root, *(labels for _, labels in folders.values())]
-    named = next((place / name for place in places for name in CLASS_FILES if (place / name).is_file()), None)
+    bases = [listing.root, *(labels for _, labels in folders.values())]
+    named = next((base / name for base in bases for name in CLASS_FILES if (base / name).is_file()), None)
     return _Layout(splits, tuple(read_lines(named)) if named else ())
 
 
@@ -161,13 +161,13 @@ def _images(listing: Listing, path: Path, content: Mapping[str, Any], entry: str
     bases = [base / stated, base] if isinstance(stated, str) else [base]
     # Exports often write "../train/images" for folders that lie beside the YAML file.
     names = [entry, entry.removeprefix("../"), entry.removeprefix("./")]
-    for place in (folder / name for folder in bases for name in names):
-        if place.is_dir():
-            return list(listing.images_below(place))
-        if place.is_file() and place.suffix.lower() == ".txt":
+    for candidate in (folder / name for folder in bases for name in names):
+        if candidate.is_dir():
+            return list(listing.images_below(candidate))
+        if candidate.is_file() and candidate.suffix.lower() == ".txt":
             images = []
-            for line in read_lines(place):
-                image = next((p for b in (place.parent, *bases) if (p := b / line).is_file()), None)
+            for line in read_lines(candidate):
+                image = next((p for b in (candidate.parent, *bases) if (p := b / line).is_file()), None)
                 if image is not None and image.suffix.lower() in IMAGE_SUFFIXES:
                     images.append(image)
             return images

@@ -251,12 +251,12 @@ def _fetch(name: str, data: NamedData, cache: Path) -> None:
             expected=f"{', '.join(missing[:5])} in {cache / data.folder}",
             got="no such files",
             remedy=f"fetch {' and '.join(data.archives)} where there is a network, and "
-            + _place(data, cache)
+            + _instruction(data, cache)
             + "; VISUS_CACHE names another cache folder",
         )
 
 
-def _place(data: NamedData, cache: Path) -> str:
+def _instruction(data: NamedData, cache: Path) -> str:
     if data.format is idx.FORMAT:
         return f"put the files as they are into {cache / data.folder}"
     if data.fetch is None:
@@ -291,8 +291,8 @@ def _read_digits() -> NDArray[np.float64]:
     epoch.
     """
     spec = importlib.util.find_spec("sklearn")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    path = Path(places[0]) / "datasets" / "data" / "digits.csv.gz" if places else None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
     if path is None or not path.is_file():
         raise DataError(
             "the digits of scikit-learn are missing",

@@ -262,17 +262,17 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
     size = text_size(picture)
     row, mark, left = round(1.6 * size), round(0.8 * size), round(0.6 * size)
     width = max(picture.width, 16 * size)
-    places: list[tuple[int, int, str, Colour]] = []
+    marks: list[tuple[int, int, str, Colour]] = []
     x, y = left, 0
     for text, colour in entries:
         shown, font = fitted_text(text, size, width - 2 * left - 1.5 * mark)
         needed = round(1.5 * mark + font.getlength(shown) + 1.2 * size)
         if x > left and x + needed - 1.2 * size > width - left:
             x, y = left, y + row
-        places.append((x, y, shown, colour))
+        marks.append((x, y, shown, colour))
         x += needed
     sheet, draw, _ = _sheet(picture, y + row + size // 2 if entries else 0, size)
-    for x, y, text, colour in places:
+    for x, y, text, colour in marks:
         top = picture.height + size // 4 + y
         middle = top + row / 2
         draw.rectangle((x, middle - mark / 2, x + mark, middle + mark / 2), fill=colour)
