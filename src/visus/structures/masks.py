@@ -164,12 +164,12 @@ class Masks:
         shared = np.zeros((len(self), len(others)))
         theirs = [others.pasted(j) for j in range(len(others))]
         for i in range(len(self)):
-            own_window, own = self.pasted(i)
-            for j, (window, mask) in enumerate(theirs):
-                common = [_common(a, b) for a, b in zip(own_window, window, strict=True)]
+            window, mask = self.pasted(i)
+            for j, (other_window, other_mask) in enumerate(theirs):
+                common = [_common(a, b) for a, b in zip(window, other_window, strict=True)]
                 if all(part.start < part.stop for part in common):
-                    shared[i, j] = (_part(own, own_window, common) & _part(mask, window, common)).sum()
-        areas = np.asarray([mask.sum() for _, mask in theirs])
+                    shared[i, j] = (_part(mask, window, common) & _part(other_mask, other_window, common)).sum()
+        areas = np.asarray([other_mask.sum() for _, other_mask in theirs])
         union = self.areas()[:, None] + areas[None] - shared
         return np.asarray(shared / np.maximum(union, 1))
 
@@ -209,6 +209,6 @@ def _common(one: slice, other: slice) -> slice:
 def _part(mask: NDArray[np.bool_], window: Window, wanted: list[slice]) -> NDArray[np.bool_]:
     """Cuts the given rows and columns of the image out of a mask that is stored in its window."""
     rows, columns = (
-        slice(part.start - own.start, part.stop - own.start) for own, part in zip(window, wanted, strict=True)
+        slice(part.start - whole.start, part.stop - whole.start) for whole, part in zip(window, wanted, strict=True)
     )
     return mask[rows, columns]

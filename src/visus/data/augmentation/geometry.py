@@ -136,12 +136,12 @@ class Cut:
             size: of the result.
             decoded: (height, width) of the file's pixels as they were decoded; None: as the file has them.
         """
-        own = decoded or file_size
+        height, width = decoded or file_size
         reduction = 1
-        while -(-file_size[0] // reduction) > own[0] or -(-file_size[1] // reduction) > own[1]:
+        while -(-file_size[0] // reduction) > height or -(-file_size[1] // reduction) > width:
             reduction *= 2
         y0, x0, y1, x1 = (edge / reduction for edge in window)
-        return cls(file_size, reduction, Span.of(own[0], y0, y1, size[0]), Span.of(own[1], x0, x1, size[1]))
+        return cls(file_size, reduction, Span.of(height, y0, y1, size[0]), Span.of(width, x0, x1, size[1]))
 
     @property
     def placement(self) -> Placement:

@@ -115,13 +115,13 @@ class _Images:
     """Finds the files that a JSON file names."""
 
     def __init__(self, listing: Listing, path: Path, split: str) -> None:
-        root, own = listing.root, path.parent
+        root, annotation_folder = listing.root, path.parent
         parent = root.parent if root.name.lower() == "annotations" else root
         named = [folder for base in (root, parent) for folder in _subfolders(base) if split_name(folder.name) == split]
-        images = [folder for base in (own, root, parent) for folder in _subfolders(base)
+        images = [folder for base in (annotation_folder, root, parent) for folder in _subfolders(base)
                   if folder.name.lower() in IMAGE_FOLDERS]  # fmt: skip
         inner = [folder for base in images for folder in _subfolders(base) if split_name(folder.name) == split]
-        self._folders = list(dict.fromkeys([*named, *inner, own, *images, root, parent]))
+        self._folders = list(dict.fromkeys([*named, *inner, annotation_folder, *images, root, parent]))
 
     def find(self, name: str) -> Path | None:
         for position, folder in enumerate(self._folders):

@@ -128,15 +128,15 @@ def _read_table(table: Table, split: str, listing: Listing, finder: ImageFinder,
                 tally.add("duplicate-row", "repair", "{count} images are listed twice; taken once", row[file])
             continue
         seen[row[file]] = row[label]
-        own = _split_of_row(table, row[division]) if division is not None else split
-        path = finder.find(row[file], own)
+        row_split = _split_of_row(table, row[division]) if division is not None else split
+        path = finder.find(row[file], row_split)
         if path is None:
             rows.missing.append(row[file])
             continue
         if numbered:
             _name_number(table, rows.names, int(row[label]), row[label] if name is None else row[name])
         key = str(int(row[label])) if numbered else row[label]
-        rows.splits.setdefault(own, []).append((listing.name_of(path), FileImage(path), key))
+        rows.splits.setdefault(row_split, []).append((listing.name_of(path), FileImage(path), key))
 
 
 def _name_number(table: Table, names: dict[int, str], number: int, name: str) -> None:

@@ -70,9 +70,9 @@ def _read(listing: Listing) -> Reading:
         names = tuple(columns)
         pairs = flip_pairs(names)
         file, division = table.find(PATH_COLUMNS), table.find(SPLIT_COLUMNS)
-        own = split_name(path.stem) or ALL
+        table_split = split_name(path.stem) or ALL
         for number, row in enumerate(table.rows, 2):
-            split = (split_name(row[division]) or row[division]) if division is not None else own
+            split = (split_name(row[division]) or row[division]) if division is not None else table_split
             name = row[file] if file is not None else ""
             image = finder.find(name, split)
             if image is None:

@@ -78,11 +78,11 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return state
     try:
         pixels = source.load((LOOK, LOOK))
-        own = _channels(image, channels)
+        count = _channels(image, channels)
     except DataError as error:
         return ImageState("damaged-image", _reason(error), size)
-    if own != channels:
-        return ImageState("other-channels", f"{own} channels, not {channels}", size)
+    if count != channels:
+        return ImageState("other-channels", f"{count} channels, not {channels}", size)
     if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
         return ImageState("damaged-image", "the end of the file is missing", size)
     return replace(state, portrait=draw_portrait(pixels, size, key))

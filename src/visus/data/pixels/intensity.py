@@ -140,8 +140,8 @@ def _widest(images: Sequence[NDArray[Any]]) -> ValueRange | None:
         return None
     ranges = [range_of(values) for values in images]
     if _channels(images[0]) in PICTURE:
-        return ((0, max(high for own in ranges for _, high in own)),)
-    return tuple((0, max(own[c][1] for own in ranges)) for c in range(len(ranges[0])))
+        return ((0, max(high for channel_ranges in ranges for _, high in channel_ranges)),)
+    return tuple((0, max(channel_ranges[c][1] for channel_ranges in ranges)) for c in range(len(ranges[0])))
 
 
 def _moments(images: Sequence[NDArray[np.uint8]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -188,17 +188,17 @@ def load_channels(
     stored = source if isinstance(source, OpenedImage | ArrayImage) else None
     as_shown = stored is None or stored.is_picture or (ranges is None and isinstance(stored, OpenedImage))
     if stored is None or (as_shown and {wanted, stored.channels} <= PICTURE):
-        pixels, own = source.load(at_least), 3
+        pixels, channels = source.load(at_least), 3
         pixels = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
     else:
         values = stored.load_values(wanted)
-        own = _channels(values)
-        pixels = scale_values(values, ranges, name) if own == wanted or {own, wanted} <= PICTURE else values
-    if own != wanted and not {own, wanted} <= PICTURE:
+        channels = _channels(values)
+        pixels = scale_values(values, ranges, name) if channels == wanted or {channels, wanted} <= PICTURE else values
+    if channels != wanted and not {channels, wanted} <= PICTURE:
         raise DataError(
             f"{name} has another number of channels than the network takes",
             expected=f"{wanted} channels" if wanted not in PICTURE else "a grey or colour picture",
-            got=f"{own} channels" if own not in PICTURE else "a grey or colour picture",
+            got=f"{channels} channels" if channels not in PICTURE else "a grey or colour picture",
             remedy="take images like those that the network was trained on",
         )
     return pixels

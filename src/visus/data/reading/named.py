@@ -58,9 +58,9 @@ class NamedData:
 
 def data_cache() -> Path:
     """The folder of named data sets: ``$VISUS_CACHE/data``, ``$XDG_CACHE_HOME/visus/data``, or in ``~/.cache``."""
-    own = os.environ.get("VISUS_CACHE")
-    if own:
-        return Path(own).expanduser() / "data"
+    visus_cache = os.environ.get("VISUS_CACHE")
+    if visus_cache:
+        return Path(visus_cache).expanduser() / "data"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "visus" / "data"
 
