@@ -206,9 +206,9 @@ def _common(one: slice, other: slice) -> slice:
     return slice(max(one.start, other.start), min(one.stop, other.stop))
 
 
-def _part(mask: NDArray[np.bool_], window: Window, wanted: list[slice]) -> NDArray[np.bool_]:
+def _part(mask: NDArray[np.bool_], window: Window, common: list[slice]) -> NDArray[np.bool_]:
     """Cuts the given rows and columns of the image out of a mask that is stored in its window."""
     rows, columns = (
-        slice(part.start - whole.start, part.stop - whole.start) for whole, part in zip(window, wanted, strict=True)
+        slice(part.start - whole.start, part.stop - whole.start) for whole, part in zip(window, common, strict=True)
     )
     return mask[rows, columns]

@@ -107,9 +107,9 @@ def _area_crop(
     """A rectangle of a random share of the area and a random shape (Szegedy et al. 2015, sec. 6); else the centre."""
     height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
     for _ in range(AREA_TRIES):
-        wanted = height * width * random.uniform(*area)
+        pixels = height * width * random.uniform(*area)
         ratio = math.exp(random.uniform(math.log(aspect[0]), math.log(aspect[1])))
-        columns, rows = round(math.sqrt(wanted * ratio)), round(math.sqrt(wanted / ratio))
+        columns, rows = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
         if 0 < columns <= width and 0 < rows <= height:
             return _anywhere(canvas, rows, columns, random)
     ratio = min(max(width / height, aspect[0]), aspect[1])

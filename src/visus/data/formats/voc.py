@@ -134,10 +134,10 @@ def _lists(listing: Listing) -> dict[str, list[str]]:
     listed: set[str] = set()
     for folder in (listing.folder("main", inside=sets), listing.folder("segmentation", inside=sets), sets):
         files = {path.stem.lower(): path for path in listing.files_with(".txt", folder=folder)} if folder else {}
-        wanted = {"train": "train", "val": "val", "test": "test"}
+        list_names = {"train": "train", "val": "val", "test": "test"}
         if "train" not in files and "trainval" in files:
-            wanted = {"train": "trainval", "test": "test"}
-        paths = {split: files[name] for split, name in wanted.items() if name in files}
+            list_names = {"train": "trainval", "test": "test"}
+        paths = {split: files[name] for split, name in list_names.items() if name in files}
         added: set[str] = set()
         for split, path in paths.items():
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()

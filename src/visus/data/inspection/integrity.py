@@ -88,13 +88,13 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
     return replace(state, portrait=draw_portrait(pixels, size, key))
 
 
-def _channels(image: ImageSource, wanted: int) -> int:
-    """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as wanted."""
-    source = with_header_read(image) if wanted not in PICTURE or may_be_foreign(image) else image
+def _channels(image: ImageSource, expected: int) -> int:
+    """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as expected."""
+    source = with_header_read(image) if expected not in PICTURE or may_be_foreign(image) else image
     if not isinstance(source, OpenedImage):
-        return wanted
-    if source.channels != wanted and source.channels in PICTURE:
-        values = source.load_values(wanted)
+        return expected
+    if source.channels != expected and source.channels in PICTURE:
+        values = source.load_values(expected)
         return values.shape[2] if values.ndim == 3 else 3
     return source.channels
 

@@ -184,20 +184,22 @@ def load_channels(
     Raises:
         DataError: if it cannot be read, or has other channels.
     """
-    wanted, ranges = preprocessing.channels, preprocessing.value_range
+    expected, ranges = preprocessing.channels, preprocessing.value_range
     stored = source if isinstance(source, OpenedImage | ArrayImage) else None
     as_shown = stored is None or stored.is_picture or (ranges is None and isinstance(stored, OpenedImage))
-    if stored is None or (as_shown and {wanted, stored.channels} <= PICTURE):
+    if stored is None or (as_shown and {expected, stored.channels} <= PICTURE):
         pixels, channels = source.load(at_least), 3
         pixels = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
     else:
-        values = stored.load_values(wanted)
+        values = stored.load_values(expected)
         channels = _channels(values)
-        pixels = scale_values(values, ranges, name) if channels == wanted or {channels, wanted} <= PICTURE else values
-    if channels != wanted and not {channels, wanted} <= PICTURE:
+        pixels = (
+            scale_values(values, ranges, name) if channels == expected or {channels, expected} <= PICTURE else values
+        )
+    if channels != expected and not {channels, expected} <= PICTURE:
         raise DataError(
             f"{name} has another number of channels than the network takes",
-            expected=f"{wanted} channels" if wanted not in PICTURE else "a grey or colour picture",
+            expected=f"{expected} channels" if expected not in PICTURE else "a grey or colour picture",
             got=f"{channels} channels" if channels not in PICTURE else "a grey or colour picture",
             remedy="take images like those that the network was trained on",
         )
