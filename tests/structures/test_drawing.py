@@ -152,7 +152,7 @@ class TestLabel:
 
     def test_beside_the_truth_hit_and_miss_have_their_own_colours(self):
         scores = np.full(4, 0.25, np.float32)
-        hit, miss = (draw_label(plain(256, 256), NAMES, 2, scores, truth=NAMES[k]) for k in (2, 0))
+        hit, miss = (draw_label(plain(256, 256), NAMES, 2, scores, target=NAMES[k]) for k in (2, 0))
         assert has(hit, RIGHT)
         assert not has(hit, WRONG)
         assert has(miss, WRONG)

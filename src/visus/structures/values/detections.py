@@ -30,7 +30,7 @@ _MOST_16_BIT = 65535
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections(BaseValue):
-    """The objects of one image, as truth (``scores`` is None) or as prediction. No object at all is normal.
+    """The objects of one image, as a target (``scores`` is None) or as a prediction. No object at all is normal.
 
     Args:
         classes: names of all K classes; ids count from 0, background is not among them.
