@@ -23,7 +23,7 @@ from visus.structures.drawing.canvas import (
     grid,
     ink_on,
     percent,
-    reduced,
+    shrink,
 )
 from visus.structures.drawing.label import draw_label
 
@@ -286,7 +286,7 @@ class TestGrid:
 
     @given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 300))
     def test_reduced_keeps_to_the_side_and_the_proportion(self, width: int, height: int, side: int):
-        picture = reduced(Image.new("L", (width, height)), side)
+        picture = shrink(Image.new("L", (width, height)), side)
         assert max(picture.size) == min(side, max(width, height))
         if max(width, height) > side:
             short = min(width, height) * side / max(width, height)

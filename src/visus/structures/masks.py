@@ -104,12 +104,12 @@ class Masks:
         """A window of the image, and mask i in it [h,w]; the mask is empty outside."""
         crop = self.crops[i]
         x1, y1, x2, y2 = self.windows[i].tolist()
-        first_row, rows = self._sampled(0, y1, y2, crop.shape[0])
-        first_column, columns = self._sampled(1, x1, x2, crop.shape[1])
+        first_row, rows = self._positions(0, y1, y2, crop.shape[0])
+        first_column, columns = self._positions(1, x1, x2, crop.shape[1])
         window = np.s_[first_row : first_row + len(rows), first_column : first_column + len(columns)]
         if crop.dtype == np.bool_:
             return window, crop[np.floor(rows).astype(np.intp)[:, None], np.floor(columns).astype(np.intp)]
-        return window, _interpolated(crop, rows, columns) >= THRESHOLD
+        return window, _interpolate(crop, rows, columns) >= THRESHOLD
 
     def full(self) -> NDArray[np.bool_]:
         """[N,H,W]: all masks in the whole image."""
@@ -173,7 +173,7 @@ class Masks:
         union = self.areas()[:, None] + areas[None] - shared
         return np.asarray(shared / np.maximum(union, 1))
 
-    def _sampled(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
+    def _positions(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
         """The first pixel of the image whose centre lies in a window, and the positions [P] in the crop of all that do.
 
         A pixel's position follows :meth:`Placement.undo_map` step by step, so that both round alike.
@@ -190,7 +190,7 @@ class Masks:
         return (first + int(inside[0]), positions[inside]) if len(inside) else (first, positions[:0])
 
 
-def _interpolated(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
+def _interpolate(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
     """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside."""
     padded = np.pad(crop, 1)
     top, left = (

@@ -34,7 +34,7 @@ def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tu
     if preprocessing.fit != "none":
         if size is None:
             raise ShapeError(f"fit={preprocessing.fit} needs a size", expected="size=[height,width]", got="none")
-        return _fitted((0, 0, *file_size), size, preprocessing), size
+        return _fit((0, 0, *file_size), size, preprocessing), size
     if size is not None and file_size != size:
         raise ShapeError(
             "the image does not have the size of the network's input, and nothing scales it",
@@ -71,10 +71,10 @@ def random_window(
     if patch == (0, 0, *file_size):
         window, size = fixed_window(file_size, preprocessing)
         return window, size, "constant"
-    return _fitted(patch, size, preprocessing), size, "constant"
+    return _fit(patch, size, preprocessing), size, "constant"
 
 
-def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
+def _fit(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
     """Cuts or widens the patch to the aspect ratio of the input, to distort nothing; "stretch" leaves it as it is."""
     y0, x0, y1, x1 = patch
     scales = (size[0] / (y1 - y0), size[1] / (x1 - x0))

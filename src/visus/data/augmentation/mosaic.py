@@ -64,7 +64,7 @@ class Mosaic:
             if quarter.target is not None:
                 # Augmentation.require: mosaics are of tasks with boxes alone
                 quarters.append((cast(Detections, quarter.target), (top, left)))
-        target = _joined(quarters, (height, width)) if quarters else first.target
+        target = _join(quarters, (height, width)) if quarters else first.target
         return Prepared(image, target, first.placement, first.id)
 
 
@@ -80,7 +80,7 @@ def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator)
     return Cut.of(part_size, window, size).apply(Frame(pixels, part.target))
 
 
-def _joined(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
+def _join(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
     """The objects of several images in one of ``size``; each image's upper left corner lies at its (row, column).
 
     Objects keep their masks if every object has one.

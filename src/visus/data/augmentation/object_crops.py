@@ -43,7 +43,7 @@ def object_window(target: SegmentationMap, kind: Kind, random: np.random.Generat
         return (0, 0, *target.size), target
     label, number, components, (x, y, width, height) = objects[int(random.integers(len(objects)))]
     if kind == "overlapping":
-        return _overlapping((y, x, y + height, x + width), random), target
+        return _draw_overlapping((y, x, y + height, x + width), random), target
     rows, columns = ENLARGED * height, ENLARGED * width
     down, right = random.uniform(0, 1 - CROPPED, 2)
     top = y + height / 2 - rows / 2 + down * rows
@@ -66,7 +66,7 @@ def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], 
     return objects
 
 
-def _overlapping(box: Window, random: np.random.Generator) -> Window:
+def _draw_overlapping(box: Window, random: np.random.Generator) -> Window:
     """Draws boxes near a box until one overlaps it enough; returns the box itself if none does."""
     y0, x0, y1, x1 = box
     sides = np.asarray([y1 - y0, x1 - x0])

@@ -94,7 +94,7 @@ def grid(
         )
     columns = min(columns, len(pictures))
     size, gap = max(12, cell // 22), max(8, cell // 26)
-    shown = [reduced(picture, cell) for picture in pictures]
+    shown = [shrink(picture, cell) for picture in pictures]
     rows = [shown[start : start + columns] for start in range(0, len(shown), columns)]
     room = round(1.8 * size) if captions else 0
     heights = [max(picture.height for picture in row) + room for row in rows]
@@ -143,7 +143,7 @@ def canvas(image: NDArray[np.uint8] | None, what: str) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), how)
 
 
-def reduced(picture: Image.Image, side: int) -> Image.Image:
+def shrink(picture: Image.Image, side: int) -> Image.Image:
     """The picture, its longer side at most ``side`` pixels."""
     factor = side / max(picture.size)
     if factor >= 1:
