@@ -29,7 +29,7 @@ from visus.report.content import (
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
 from visus.structures import Detections, Heatmap
 from visus.structures.comparison import Comparison, DrawOn
-from visus.structures.drawing.canvas import canvas, reduced
+from visus.structures.drawing.canvas import canvas, shrink
 
 HEADLINES = 4
 CONFUSIONS = 8
@@ -300,7 +300,7 @@ def _pixels(case: Case) -> NDArray[np.uint8]:
     pixels = None if source is None else source.load()
     if pixels is not None and max(pixels.shape[1:]) <= LONGEST_SIDE:
         return pixels
-    small = reduced(canvas(pixels, case.id), LONGEST_SIDE)
+    small = shrink(canvas(pixels, case.id), LONGEST_SIDE)
     return np.asarray(small).transpose(2, 0, 1)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from visus.errors import DataError, TaskMismatchError
 from visus.report.markup import LONGEST_SIDE
 from visus.structures import Sample, Value
-from visus.structures.drawing.canvas import canvas, grid, reduced
+from visus.structures.drawing.canvas import canvas, grid, shrink
 
 COLUMNS = 4
 
@@ -44,7 +44,7 @@ def _drawn(sample: Sample, task: str) -> Image.Image:
     """A sample drawn with its target; a grey square if it cannot be read, so that faulty data can be shown too."""
     try:
         pixels = sample.image.load(at_least=(LONGEST_SIDE, LONGEST_SIDE))
-        picture = reduced(canvas(pixels, sample.id), LONGEST_SIDE)
+        picture = shrink(canvas(pixels, sample.id), LONGEST_SIDE)
         if task not in sample.targets:
             return picture
         if max(pixels.shape[1:]) > LONGEST_SIDE:

@@ -111,7 +111,7 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
         return dataset
     splits: dict[str, list[Sample]] = {}
     for split, samples in dataset.splits.items():
-        kept = [_repaired(sample) if sample.id in damaged else sample for sample in samples if sample.id not in leave]
+        kept = [_repair(sample) if sample.id in damaged else sample for sample in samples if sample.id not in leave]
         if samples and not kept:
             raise DataError(
                 f"the split {split} of {dataset.name} has no image that can be used",
@@ -123,7 +123,7 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
     return replace(dataset, splits=splits)
 
 
-def _repaired(sample: Sample) -> Sample:
+def _repair(sample: Sample) -> Sample:
     targets = {
         task: target if isinstance(target, TargetSource) else target.repaired()[0]
         for task, target in sample.targets.items()
