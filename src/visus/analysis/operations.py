@@ -101,8 +101,8 @@ class TensorTable(Generic[Value]):
 
     def get(self, tensor: Tensor) -> Value | None:
         """The tensor's value; None if it has none."""
-        found = self._entries.get(id(tensor))
-        return found[1] if found is not None and found[0]() is tensor else None
+        entry = self._entries.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
 
 
 class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]

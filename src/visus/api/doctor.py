@@ -121,13 +121,13 @@ def _device(name: str) -> str:
 def _versions(problems: list[str]) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
+    versions = {}
     for package in ("visus", *PACKAGES):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             problems.append(f"the package {package} is not installed")
-    return found
+    return versions
 
 
 def _cores() -> int:

@@ -142,12 +142,12 @@ def explain_target_files(
     folder, taken = Path(save), set[str]()
     rows = []
     for sample, truth in zip(samples, truths, strict=True):
-        found = explain_targets(asked, sample.image, truth, score=score, device=device, **form)
+        explanation = explain_targets(asked, sample.image, truth, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
         picture = make_folder(folder) / f"{free_name(Path(name).stem, taken)}-targets.png"
         try:
-            found.draw().save(picture)
+            explanation.draw().save(picture)
         except OSError as error:
             raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
-        rows.append({"image": name, "file": str(picture), "text": str(found), **found.to_dict()})
+        rows.append({"image": name, "file": str(picture), "text": str(explanation), **explanation.to_dict()})
     return rows

@@ -108,9 +108,9 @@ def predict_files(
             got="--smallest alone",
             remedy="add --slide, or leave out --smallest",
         )
-    found = open_images([Path(image) for image in images])
+    image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
-    samples = with_intensity_range(found, loaded.info.preprocessing.value_range)
+    samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
     from visus.data.coco_writing import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
@@ -132,7 +132,7 @@ def predict_files(
         else:
             slid = answer.value if isinstance(answer.value, Slid) else None
             answered: Any = (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
-            value: Any = answered if counting is None else counting.found(answered)
+            value: Any = answered if counting is None else counting.find(answered)
             result = FileAnswer(name, value)
             if folder is not None:
                 stem = free_name(Path(name).stem, taken)

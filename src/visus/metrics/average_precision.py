@@ -106,8 +106,8 @@ def voc_curves(
         hits = np.zeros(len(chosen), bool)
         hits[np.unique(owner, return_index=True)[1]] = True
         hits &= owner >= 0
-        found = np.cumsum(hits)
-        recall = found / max(int(objects[k]), 1)
-        precision = found / np.arange(1, len(chosen) + 1)
+        hit_counts = np.cumsum(hits)
+        recall = hit_counts / max(int(objects[k]), 1)
+        precision = hit_counts / np.arange(1, len(chosen) + 1)
         curves.append(Curve(recall, precision, all_scores[chosen].astype(np.float64), int(objects[k])))
     return curves

@@ -24,12 +24,12 @@ def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bo
         ids: [H,W].
         counts: [H,W]: the pixels that count; both pixels of a pair must.
     """
-    found = np.zeros(ids.shape, bool)
+    contour = np.zeros(ids.shape, bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (ids[one] != ids[other]) & counts[one] & counts[other]
-        found[one] |= differ
-        found[other] |= differ
-    return found
+        contour[one] |= differ
+        contour[other] |= differ
+    return contour
 
 
 def boundary_f1(

@@ -35,14 +35,16 @@ class MembraneScores:
         cells, counted = truth.map == 1, truth.map != IGNORE
         components = _components(cells)
         probability = _probability(prediction)
-        found: NDArray[np.bool_] | None = None
+        foreground: NDArray[np.bool_] | None = None
         pixels = pairs = np.zeros(3)
         for index, threshold in enumerate(THRESHOLDS):
             above = probability > threshold
-            if found is None or not np.array_equal(above, found):  # without probabilities all thresholds are one
-                found = above
-                pixels = np.asarray([(found & cells).sum(), (found & counted).sum(), cells.sum()], np.float64)
-                pairs = pair_counts(components, _components(found))
+            if foreground is None or not np.array_equal(
+                above, foreground
+            ):  # without probabilities all thresholds are one
+                foreground = above
+                pixels = np.asarray([(foreground & cells).sum(), (foreground & counted).sum(), cells.sum()], np.float64)
+                pairs = pair_counts(components, _components(foreground))
             self._pixels[index] += pixels
             self._pairs[index] += pairs
 
@@ -61,20 +63,20 @@ class MembraneScores:
         }
 
 
-def pair_counts(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
+def pair_counts(truth: NDArray[np.int32], predicted: NDArray[np.int32]) -> NDArray[np.float64]:
     """Counts pairs of pixels in one object: in both maps, in the found objects, in the true objects.
 
     Only pixels of true objects count (the foreground restriction). A pixel that was not found to be in an object
     makes no pair.
 
     Args:
-        truth, found: [H,W] numbers of objects, 0 for none.
+        truth, predicted: [H,W] numbers of objects, 0 for none.
 
     Returns:
         [3] counts.
     """
     inside = truth > 0
-    a, b = truth[inside].astype(np.int64), found[inside].astype(np.int64)
+    a, b = truth[inside].astype(np.int64), predicted[inside].astype(np.int64)
     sides = (int(a.max(initial=0)) + 1, int(b.max(initial=0)) + 1)
     cells = a * sides[1] + b
     if sides[0] * sides[1] <= 4 * truth.size:
@@ -109,5 +111,5 @@ def _probability(prediction: SegmentationMap) -> NDArray[np.float32]:
 
 def _errors(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The error 1 - 2 right / (predicted + true) at each threshold; None if nothing is true."""
-    right, found, true = counts.T
-    return None if not true[0] else 1 - 2 * right / (found + true)
+    right, predicted, true = counts.T
+    return None if not true[0] else 1 - 2 * right / (predicted + true)

@@ -231,11 +231,11 @@ class _Pass:
         self.pads[output] = (earlier[0] + top, earlier[1] + bottom, earlier[2] + left, earlier[3] + right)
 
     def _window(self, packet: Any, args: Sequence[Any], output: Tensor, after: frozenset[int]) -> Window | None:
-        found = self._kind_of_window(packet, args, output)
-        if found is None:
+        window = self._kind_of_window(packet, args, output)
+        if window is None:
             return None
         self.windows += 1
-        return replace(found, number=self.windows, after=after)
+        return replace(window, number=self.windows, after=after)
 
     def _kind_of_window(self, packet: Any, args: Sequence[Any], output: Tensor) -> Window | None:
         if packet in (aten.addmm, aten.mm):

@@ -161,7 +161,7 @@ def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Ro
 
 def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
     texts = at if isinstance(at, list) else [at]
-    found = []
+    locators = []
     for text in texts:
         match = _LOCATOR.match(text) if isinstance(text, str) else None
         if match is None:
@@ -171,8 +171,8 @@ def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
                 else Fault(name, "at", "the row does not say at which module it is: add at: PATH")
             )
             return ()
-        found.append(Locator(match["path"], int(match["number"] or 1)))
-    return tuple(found)
+        locators.append(Locator(match["path"], int(match["number"] or 1)))
+    return tuple(locators)
 
 
 def _is_value(row: str, key: str, value: Any, faults: list[Fault]) -> bool:

@@ -117,8 +117,8 @@ class _Part:
     def branch(self, place: int, step: int) -> Line | None:
         """The ``step``-th convolution (from 0) of the ``place``-th branch (from 1) of an inception block."""
         path = f"{self.paths[0]}.branch{place}"
-        found = [line for line in self.lines if _within(line.path, path) and line.kind == "Conv2d"]
-        return found[step] if step < len(found) else None
+        convolutions = [line for line in self.lines if _within(line.path, path) and line.kind == "Conv2d"]
+        return convolutions[step] if step < len(convolutions) else None
 
     def _setting(self, name: str) -> int:
         settings = dict(part.partition("=")[::2] for part in self.first.settings.split(", "))

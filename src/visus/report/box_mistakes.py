@@ -63,7 +63,7 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
     draw = ImageDraw.Draw(picture)
     line = max(2, text_size(picture) // 7)
     uncounted = np.zeros(len(truth), bool) if truth.ignored is None else truth.ignored
-    unhit = np.flatnonzero(~errors.found)
+    unhit = np.flatnonzero(~errors.was_hit)
     for g in unhit.tolist():
         _dashed(draw, objects[g], UNCOUNTED if uncounted[g] else COLOURS["missed"], line)
     overlaps = pairwise_iou(prediction.boxes, truth.boxes)

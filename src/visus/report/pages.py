@@ -208,19 +208,19 @@ def _points(gain: float | None) -> str:
 
 def _objects(metrics: Mapping[str, Any]) -> Markup:
     """The scores of counted objects."""
-    found = metrics.get("objects")
-    if not found:
+    objects = metrics.get("objects")
+    if not objects:
         return Markup()
-    counts = found["counts"]
+    counts = objects["counts"]
     facts = {
         "images": f"{counts['images']:,}",
         "objects in the truth": f"{counts['objects']:,}",
         "objects found": f"{counts['found']:,}",
-        "too many or too few, an image": "-" if found["count_error"] is None else f"{found['count_error']:.2f}",
+        "too many or too few, an image": "-" if objects["count_error"] is None else f"{objects['count_error']:.2f}",
     }
-    scores = [[name, markup.percentage(found[key])] for key, name in OBJECT_NAMES.items()]
+    scores = [[name, markup.percentage(objects[key])] for key, name in OBJECT_NAMES.items()]
     parts = [element("h3", "Counted objects"), markup.facts(facts), markup.table(["score", ""], scores, numbers=[1])]
-    rows = class_rows(found)
+    rows = class_rows(objects)
     if len(rows) > 1:
         keys = list(next(iter(rows.values())))
         cells = [[name, *(_class_score(row[key]) for key in keys)] for name, row in rows.items()]

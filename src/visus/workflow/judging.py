@@ -92,8 +92,8 @@ def judge(
             truth = sample.target(model.task.name)
             metric.update([answer.value], [truth])
             if counting is not None and objects is not None:
-                found, true = counting.compared(sample, answer.value, truth)
-                objects.update([found], [true])
+                predicted, true = counting.compared(sample, answer.value, truth)
+                objects.update([predicted], [true])
             badness = 1.0 - model.task.image_quality(answer.value, truth)
             entry = (badness, -index, truth, answer.value)
             (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)

@@ -58,7 +58,7 @@ class Counting:
         taken = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
         return cls(min_area, taken if grow is None else grow)
 
-    def found(self, value: SegmentationMap) -> Detections:
+    def find(self, value: SegmentationMap) -> Detections:
         """Finds the objects of a map."""
         return value.objects(min_area=self.min_area, grow=self.grow)
 
@@ -77,9 +77,9 @@ class Counting:
                 "objects are counted in maps", expected="SegmentationMap", got=f"{type(prediction).__name__}"
             )
         ids = np.where(truth.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
-        found = self.found(replace(prediction, map=ids))
+        predicted = self.find(replace(prediction, map=ids))
         if "detection" in sample.targets:
-            known: Detections = sample.target("detection")
-            if known.masks is not None and known.classes == found.classes:
-                return found, known
-        return found, truth.objects()
+            target: Detections = sample.target("detection")
+            if target.masks is not None and target.classes == predicted.classes:
+                return predicted, target
+        return predicted, truth.objects()

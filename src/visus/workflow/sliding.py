@@ -172,10 +172,10 @@ class Slider:
         )
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        found = multiclass_nms(
+        kept = multiclass_nms(
             boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
-        places, labels, values = (part.numpy() for part in found)
+        places, labels, values = (part.numpy() for part in kept)
         return places, labels, values
 
     def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
@@ -266,8 +266,8 @@ class Slider:
         if not self.is_localizer:
             return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
         scores, inside = self._located(logits)
-        found = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
-        return SlidLevel(exact, scores, boxes, cell, found)
+        object_boxes = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
+        return SlidLevel(exact, scores, boxes, cell, object_boxes)
 
     def _located(self, vectors: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A localizer's vectors [1,V,h',w'] -> scores [K,h',w'] and boxes [K,h',w',4] in network pixels of a window.

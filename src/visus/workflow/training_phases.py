@@ -181,5 +181,5 @@ def _function(name: str) -> Callable[[Context], Artefact]:
     if name == TRAINING:
         return train
     module, _, function = name.partition(":")
-    found: Callable[[Context], Artefact] = getattr(import_module(module), function)
-    return found
+    run: Callable[[Context], Artefact] = getattr(import_module(module), function)
+    return run

@@ -286,8 +286,8 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
         if leaving is not None:
             lane, low = x - GUTTER / 2, leaving[1] + 12
             sheet.way([leaving, (leaving[0], low), (lane, low), (lane, -14), (axis, -14), (axis, 0)])
-        found, leaving = _draw_column(column, x, sides, sheet, places)
-        ends += found
+        branch_ends, leaving = _draw_column(column, x, sides, sheet, places)
+        ends += branch_ends
         x += column.width + GUTTER
     if structure.collectors:
         _draw_collectors(structure, ends, x - GUTTER + ASIDE, sheet)

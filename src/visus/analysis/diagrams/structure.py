@@ -94,8 +94,8 @@ def _collectors(nodes: Sequence[Node]) -> list[int]:
     """The concatenations that end a detector: each joins the answers from several maps."""
     taken = {source for node in nodes for source in node.inputs}
     ends = [i for i, node in enumerate(nodes) if i not in taken and not node.only_in_training]
-    found = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
-    return found if found == ends else []
+    concatenations = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
+    return concatenations if concatenations == ends else []
 
 
 def _main(nodes: Sequence[Node], collectors: Sequence[int]) -> list[int]:

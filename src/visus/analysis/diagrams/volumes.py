@@ -144,12 +144,12 @@ def _descent(main: Series) -> list[int] | None:
 def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[_Volume], list[tuple[int, int]]]:
     """The volumes of a U, and the pairs joined by shortcuts. A concatenation includes the up-convolution before it."""
     nodes = structure.nodes
-    found = list(volumes)
+    all_volumes = list(volumes)
     places: dict[int, int] = {}
     skips = []
     previous = -1
     for i in _descent(structure.main) or []:
-        node, last = nodes[i], found[-1].node
+        node, last = nodes[i], all_volumes[-1].node
         far = [source for source in node.inputs if source in places and source != previous]
         previous = i
         copied = 0
@@ -157,11 +157,11 @@ def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[
             copied = nodes[far[0]].output[0]
             label = last.label.rpartition(",")[0]
             node = replace(node, label=f"{label} | copy, {node.output[0]}", paths=[*last.paths, *node.paths])
-            found.pop()
-        found.append(_Volume(node, copied=copied))
-        places[i] = len(found) - 1
+            all_volumes.pop()
+        all_volumes.append(_Volume(node, copied=copied))
+        places[i] = len(all_volumes) - 1
         skips += [(places[source], places[i]) for source in far]
-    return found, skips
+    return all_volumes, skips
 
 
 def _set_levels(volumes: Sequence[_Volume]) -> None:
