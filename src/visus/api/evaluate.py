@@ -90,19 +90,19 @@ def evaluate(
     separation = info.task_options.get("touching", "")
     objects = objects or separation in PARTED
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
-    own = data is None and plan is not None
+    uses_plan = data is None and plan is not None
     try:
         dataset = open_data(
-            plan.data if own and plan else str(data),
+            plan.data if uses_plan and plan else str(data),
             task=info.task,
-            format=plan.reader if own and plan else None,
+            format=plan.reader if uses_plan and plan else None,
             task_options={"touching": ""},
         )
     except TaskMismatchError as error:
         raise TaskMismatchError(
             "the data has no labels for the model's task",
             expected=f"labels for {info.task}, which {info.model} was trained for",
-            got=f"{plan.data if own and plan else data}, with labels for {error.expected or 'no task'}",
+            got=f"{plan.data if uses_plan and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
     if separation and knows_objects(dataset):
@@ -110,7 +110,7 @@ def evaluate(
     _require_classes(dataset, info.classes, info.task)
     chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
     progress = choose_progress(quiet=quiet)
-    samples = _usable(dataset, chosen, info.task, trained_on=own, progress=progress)
+    samples = _usable(dataset, chosen, info.task, trained_on=uses_plan, progress=progress)
 
     from visus.api.load import load
     from visus.workflow.judging import judge

@@ -178,8 +178,8 @@ def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, An
     from visus.workflow.plan import Plan, prepare_again
 
     plan = Plan.load(Path(config))
-    own = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}
-    return prepare_again(replace(plan, recipe=plan.recipe.with_changes(changes), **own))
+    options = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}
+    return prepare_again(replace(plan, recipe=plan.recipe.with_changes(changes), **options))
 
 
 def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:

@@ -71,11 +71,11 @@ def measure_need(
     """
     small = batch.first(smallest_batch)
     modes = [(module, module.training) for module in network.modules()]
-    own = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
+    network_pointers = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
+        if tensor.data_ptr() not in network_pointers:
             kept[tensor.data_ptr()] = max(kept.get(tensor.data_ptr(), 0), tensor.nbytes)
         return tensor
 

@@ -276,8 +276,8 @@ def _type_name(annotation: Any, limits: Sequence[Any] = ()) -> str:
     """Writes a type in words: "number > 0", "sgd | adam", "[number, number] or none"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]
-        return _type_name(arguments[0], own)
+        inner_limits = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]
+        return _type_name(arguments[0], inner_limits)
     if origin is Literal:
         return " | ".join(str(argument) for argument in arguments)
     if origin in (Union, UnionType):

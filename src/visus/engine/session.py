@@ -340,9 +340,9 @@ class Session:
             _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
             if stepper.scaler and saved["scaler"]:
                 stepper.scaler.load_state_dict(saved["scaler"])
-        own = snapshot.tensors.get(f"generators/{self._runtime.rank}")
-        if own is not None and state["world"] == self._runtime.world:
-            set_generator_states(own, self._runtime.device)
+        random_states = snapshot.tensors.get(f"generators/{self._runtime.rank}")
+        if random_states is not None and state["world"] == self._runtime.world:
+            set_generator_states(random_states, self._runtime.device)
         self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
         self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first

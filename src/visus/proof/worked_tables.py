@@ -85,7 +85,7 @@ class _Part:
             raise UsageError(f"{summary.name} has no layer at {at}")
 
     @property
-    def own(self) -> list[Line]:
+    def counted_lines(self) -> list[Line]:
         """The lines of the part; none for "image" and "before PATH", which only pass values on."""
         return [] if self.is_image or self.before else self.lines
 
@@ -112,7 +112,9 @@ class _Part:
     @property
     def weights(self) -> int:
         """The number of parameters without biases."""
-        return sum(line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.own)
+        return sum(
+            line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.counted_lines
+        )
 
     def branch(self, place: int, step: int) -> Line | None:
         """The ``step``-th convolution (from 0) of the ``place``-th branch (from 1) of an inception block."""
@@ -261,7 +263,7 @@ def _keras_shape(part: _Part) -> str:
 
 
 def _parameters(part: _Part) -> int:
-    return sum(line.parameters for line in part.own)
+    return sum(line.parameters for line in part.counted_lines)
 
 
 def _taught_shape(part: _Part) -> str:
@@ -282,7 +284,7 @@ COLUMNS: Mapping[str, _Column] = {
     "#5x5": _Column(_inception(3, 1)),
     "pool proj": _Column(_inception(4, 0)),
     "params": _Column(_kibi),
-    "ops": _Column(lambda part: f"{round(sum(line.macs for line in part.own) / 1e6)}M"),
+    "ops": _Column(lambda part: f"{round(sum(line.macs for line in part.counted_lines) / 1e6)}M"),
     "type / stride": _Column(_of_each(_type)),
     "filter shape": _Column(_of_each(_filter)),
     "input size": _Column(_of_each(lambda part: _shape_text(part.taken))),

@@ -220,15 +220,15 @@ def with_pixel_values(dataset: Dataset, recipe: Recipe) -> Dataset:
 def channels_for(weights: str, card: Card, facts: DataFacts) -> int:
     """Of the network's input: those of images that are no pictures; else those of the weights where that is known, else
     colour where the images have any."""
-    own = _starts_from(card).input[0]
+    published_channels = _starts_from(card).input[0]
     if facts.channels not in PICTURE:
         return facts.channels
     if weights == "default":
-        return own
+        return published_channels
     if weights != "none":
         with suppress(WeightsError):  # another kind of file: its first kernels are fitted
             return read_info(Path(weights)).in_channels
-    return own if facts.grey else 3
+    return published_channels if facts.grey else 3
 
 
 def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tuple[Finding, ...]]:

@@ -184,10 +184,12 @@ class Slider:
 
         boxes, labels, totals = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros(0)]
         chosen = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
-        for k in sorted({int(k) for own in chosen for k in own}):
-            own = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
-            places = np.concatenate([level.found[k].reshape(-1, 4) for level in own if level.found is not None])
-            scores = np.concatenate([level.scores[k].flatten() for level in own])
+        for k in sorted({int(k) for labels_of_level in chosen for k in labels_of_level}):
+            levels_of_class = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
+            places = np.concatenate(
+                [level.found[k].reshape(-1, 4) for level in levels_of_class if level.found is not None]
+            )
+            scores = np.concatenate([level.scores[k].flatten() for level in levels_of_class])
             best = np.argsort(-scores, kind="stable")[:CANDIDATES]
             best = best[scores[best] > 0]  # a window of which this class was not guessed has no box of it
             merged = merge_boxes(places[best], scores[best], limit=self.misfit)

@@ -103,9 +103,9 @@ class Across:
 
     def __init__(self, boxes: Sequence[Box], rows: Sequence[Across]) -> None:
         self.boxes, self.rows = boxes, rows
-        own = sum(box.width for box in boxes) + self.STEP * max(len(boxes) - 1, 0)
+        boxes_width = sum(box.width for box in boxes) + self.STEP * max(len(boxes) - 1, 0)
         below = sum(row.height for row in rows) + ROWS * max(len(rows) - 1, 0)
-        self.width: float = own + (self.STEP + max(row.width for row in rows) if rows else 0.0)
+        self.width: float = boxes_width + (self.STEP + max(row.width for row in rows) if rows else 0.0)
         self.height: float = max([below, *(box.height for box in boxes)])
         self.entry = self.height / 2
 
