@@ -126,8 +126,8 @@ def train(
         if show_recipe:
             _show(prepared.plan.recipe, set(changes), as_json=json_)
             return
-        for line in prepared.said:
-            note(line)
+        for message in prepared.messages:
+            note(message)
         from visus.api.run import Run
         from visus.workflow.run_training import rehearse
         from visus.workflow.training_phases import execute

@@ -46,9 +46,9 @@ def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], mode
         for size in dict.fromkeys((published.input, *(figure.input for figure in published.printed))):
             measured[size] = measure(network, size)
     except Exception as error:  # whatever it is: this network cannot be held to anything
-        said = (str(error).splitlines() or [""])[0]
+        message = (str(error).splitlines() or [""])[0]
         where = "x".join(map(str, size))
-        fault = Fault("", "run", f"it does not run at {where}: {type(error).__name__}: {said}")
+        fault = Fault("", "run", f"it does not run at {where}: {type(error).__name__}: {message}")
         return Proof(model, published.id, published.paper, verdicts=_faulty([*faults, fault], published.paper))
     measurement = measured[published.input]
     verdicts = (

@@ -77,13 +77,13 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
             continue
         name = prediction.classes[int(prediction.labels[d])]
         if kind == "classification":
-            said = f"it is {truth.classes[int(truth.labels[owner])]}"
+            mistake = f"it is {truth.classes[int(truth.labels[owner])]}"
         elif kind == "localisation":
-            said = f"IoU {overlaps[d, owner]:.2f}"
+            mistake = f"IoU {overlaps[d, owner]:.2f}"
         else:
-            said = WORDS[kind]
+            mistake = WORDS[kind]
         places.append(boxes[d])
-        texts.append(f"{name} {percent(float(scores[d]))}: {said}")
+        texts.append(f"{name} {percent(float(scores[d]))}: {mistake}")
         colours.append(colour)
     for g in np.flatnonzero(errors.missed).tolist():
         places.append(objects[g])

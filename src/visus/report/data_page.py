@@ -122,8 +122,8 @@ def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:
     total = sum(len(samples) for samples in splits.values())
     note = f"Of {len(sizes):,} of {total:,} images, evenly spaced." if len(sizes) < total else ""
     if len(set(sizes)) == 1:
-        said = element("p", f"Every image is {widths[0]:,} x {heights[0]:,} pixels (width x height).")
-        return section("Image sizes", said, note=note)
+        sentence = element("p", f"Every image is {widths[0]:,} x {heights[0]:,} pixels (width x height).")
+        return section("Image sizes", sentence, note=note)
     rows = [
         [name, f"{int(values.min()):,}", f"{int(np.median(values)):,}", f"{int(values.max()):,}"]
         for name, values in (("width", widths), ("height", heights))

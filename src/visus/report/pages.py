@@ -91,8 +91,8 @@ def findings_section(findings: Sequence[Mapping[str, Any]]) -> Markup:
         rest = max(more, 0) + len(examples[6:])
         names += f" and {rest:,} more" if names and rest else ""
         badge = element("span", SEVERITIES[finding["severity"]], class_=f"badge {finding['severity']}")
-        said = join([finding["message"], element("div", names, class_="examples") if names else ""])
-        rows.append([badge, said, f"{finding['count']:,}"])
+        message = join([finding["message"], element("div", names, class_="examples") if names else ""])
+        rows.append([badge, message, f"{finding['count']:,}"])
     return section("What was noticed in the data", markup.table(["", "finding", "count"], rows, numbers=[2]))
 
 

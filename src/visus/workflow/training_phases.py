@@ -105,8 +105,8 @@ def train(context: Context) -> Artefact:
         except BaseException:
             RunFolder(folder).discard()
             raise
-        for line in prepared.said:
-            context.say(line)
+        for message in prepared.messages:
+            context.say(message)
         begin(folder, prepared, quiet=context.quiet)
     return _left(context)
 
