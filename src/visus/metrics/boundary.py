@@ -56,14 +56,14 @@ def boundary_f1(
     edges, true_edges = contours(prediction, counts), contours(truth, counts)
     scores: dict[int, float] = {}
     for label in np.unique(truth[counts]):
-        predicted, wanted = edges & (prediction == label), true_edges & (truth == label)
-        both = predicted | wanted
+        predicted, expected = edges & (prediction == label), true_edges & (truth == label)
+        both = predicted | expected
         if not both.any():
             continue
         rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
         window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        precision = _near(predicted[window], wanted[window], theta)
-        recall = _near(wanted[window], predicted[window], theta)
+        precision = _near(predicted[window], expected[window], theta)
+        recall = _near(expected[window], predicted[window], theta)
         scores[int(label)] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return scores
 

@@ -156,10 +156,10 @@ class ObjectMetric:
         """The mean over images of TP / (TP + FP + FN) at 10 IoU thresholds, [10]; None without an object."""
         rows = []
         for true, predicted, right in self._counts:
-            wanted = int(true.sum() + predicted.sum()) if label is None else int(true[label] + predicted[label])
+            total = int(true.sum() + predicted.sum()) if label is None else int(true[label] + predicted[label])
             hits = right.sum(axis=1) if label is None else right[:, label]
-            if wanted:
-                rows.append(hits / (wanted - hits))
+            if total:
+                rows.append(hits / (total - hits))
         return np.mean(rows, axis=0) if rows else None
 
     def _count_error(self, label: int | None, *, signed: bool) -> float | None:

@@ -79,8 +79,8 @@ class _Part:
         self.is_image = at == "image"
         self.before = at.removeprefix("before ") if isinstance(at, str) and at.startswith("before ") else ""
         self.paths = [at] if isinstance(at, str) else list(at)
-        wanted = [self.before] if self.before else self.paths
-        self.lines = [line for line in summary.lines if any(_within(line.path, path) for path in wanted)]
+        paths = [self.before] if self.before else self.paths
+        self.lines = [line for line in summary.lines if any(_within(line.path, path) for path in paths)]
         if not self.lines and not self.is_image:
             raise UsageError(f"{summary.name} has no layer at {at}")
 

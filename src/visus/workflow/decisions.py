@@ -133,13 +133,13 @@ def _card(request: Request) -> Card:
 def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:
     """The card of the request's model; raises TaskMismatchError if the model is for another task."""
     card = _card(request)
-    wanted = task_card(task).model_task
-    if card.task != wanted:
+    model_task = task_card(task).model_task
+    if card.task != model_task:
         raise TaskMismatchError(
             f"{card.name} does not fit the task",
-            expected=f"a model for {wanted}",
+            expected=f"a model for {model_task}",
             got=f"{card.name}, a model for {card.task}",
-            remedy=f"visus models --task {wanted} lists those that fit"
+            remedy=f"visus models --task {model_task} lists those that fit"
             + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
         )
     return card
