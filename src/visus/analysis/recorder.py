@@ -31,7 +31,7 @@ class Recording:
         lines: in the order in which they run; then those that only a training runs, then those that nothing calls.
         peak_bytes: of the values that live at one time in a forward pass.
         kept_bytes: what autograd keeps of one image; None if no training pass was possible.
-        outputs: the places of the lines whose outputs the network gives, in eval mode.
+        outputs: the indices of the lines whose outputs the network gives, in eval mode.
     """
 
     lines: tuple[Line, ...]

@@ -152,17 +152,17 @@ class Recipe(_Part):
         values = self.model_dump()
         for name, value in named_changes(changes).items():
             *path, last = name.split(".")
-            place: Any = values
+            part: Any = values
             known: Any = self
             for step in path:
-                if not isinstance(place, dict) or step not in place:
+                if not isinstance(part, dict) or step not in part:
                     raise _unknown_field(name, known)
-                place = place[step]
+                part = part[step]
                 known = getattr(known, step, known)
             is_open = path == ["model_options"]
-            if not isinstance(place, dict) or (last not in place and not is_open):
+            if not isinstance(part, dict) or (last not in part and not is_open):
                 raise _unknown_field(name, known)
-            place[last] = value
+            part[last] = value
         return Recipe.from_dict(values)
 
     @classmethod

@@ -51,8 +51,8 @@ class Curve:
         if self.objects == 0:
             return None
         falling = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0.0)
-        places = np.searchsorted(self.recall, np.linspace(0, 1, 101), side="left")
-        return float(falling[places].mean())
+        indices = np.searchsorted(self.recall, np.linspace(0, 1, 101), side="left")
+        return float(falling[indices].mean())
 
     def best_point(self) -> tuple[float, float, float] | None:
         """The (precision, recall, score) with the largest harmonic mean F1; None if there is no hit."""

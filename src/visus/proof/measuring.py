@@ -41,7 +41,7 @@ class Window:
         area: (height, width) of its input, padding left aside.
         weight: the identity of its weight, 0 for a pooling.
         whole: whether it pools its whole input to one value.
-        number: its place in the order of the pass.
+        number: its position in the order of the pass.
         after: the numbers of those whose results come to it without another one in between.
     """
 

@@ -116,9 +116,9 @@ class _Part:
             line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.counted_lines
         )
 
-    def branch(self, place: int, step: int) -> Line | None:
-        """The ``step``-th convolution (from 0) of the ``place``-th branch (from 1) of an inception block."""
-        path = f"{self.paths[0]}.branch{place}"
+    def branch(self, number: int, step: int) -> Line | None:
+        """The ``step``-th convolution (from 0) of the ``number``-th branch (from 1) of an inception block."""
+        path = f"{self.paths[0]}.branch{number}"
         convolutions = [line for line in self.lines if _within(line.path, path) and line.kind == "Conv2d"]
         return convolutions[step] if step < len(convolutions) else None
 
@@ -239,12 +239,12 @@ def _filter(part: _Part) -> str:
     return f"{window}x{taken[0]} dw" if 1 < line.groups == taken[0] else f"{window}x{taken[0]}x{line.output[0]}"
 
 
-def _inception(place: int, step: int) -> Cell:
+def _inception(number: int, step: int) -> Cell:
     """The cell with the width of one convolution of an inception block, or of the stem."""
 
     def width(part: _Part) -> str:
-        line = part.branch(place, step)
-        if line is None and place == 2 and len(part.paths) > 1:
+        line = part.branch(number, step)
+        if line is None and number == 2 and len(part.paths) > 1:
             line = [line for line in part.lines if line.kind == "Conv2d"][step]
         return str(line.output[0]) if line is not None else ""
 

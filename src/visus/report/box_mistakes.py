@@ -68,7 +68,7 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
         _dashed(draw, objects[g], UNCOUNTED if uncounted[g] else COLOURS["missed"], line)
     overlaps = pairwise_iou(prediction.boxes, truth.boxes)
     scores = np.ones(len(prediction)) if prediction.scores is None else prediction.scores
-    places, texts, colours = [], [], []
+    tag_boxes, texts, colours = [], [], []
     for d in np.argsort(-scores, kind="stable").tolist():
         kind, owner = str(errors.kinds[d]), int(errors.objects[d])
         colour = UNCOUNTED if kind == IGNORED else COLOURS[kind]
@@ -82,14 +82,14 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
             mistake = f"IoU {overlaps[d, owner]:.2f}"
         else:
             mistake = WORDS[kind]
-        places.append(boxes[d])
+        tag_boxes.append(boxes[d])
         texts.append(f"{name} {percent(float(scores[d]))}: {mistake}")
         colours.append(colour)
     for g in np.flatnonzero(errors.missed).tolist():
-        places.append(objects[g])
+        tag_boxes.append(objects[g])
         texts.append(f"{truth.classes[int(truth.labels[g])]}: missed")
         colours.append(COLOURS["missed"])
-    draw_tags(picture, np.asarray(places).reshape(-1, 4), texts, colours)
+    draw_tags(picture, np.asarray(tag_boxes).reshape(-1, 4), texts, colours)
     counts = {kind: int((errors.kinds == kind).sum()) for kind in (HIT, *KINDS)}
     counts["missed"] = int(errors.missed.sum())
     return with_legend(picture, [(f"{count:,} {kind}", COLOURS[kind]) for kind, count in counts.items() if count])

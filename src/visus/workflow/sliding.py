@@ -175,8 +175,8 @@ class Slider:
         kept = multiclass_nms(
             boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
-        places, labels, values = (part.numpy() for part in kept)
-        return places, labels, values
+        kept_boxes, labels, values = (part.numpy() for part in kept)
+        return kept_boxes, labels, values
 
     def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
         """The boxes of a localizer, merged (OverFeat, section 4.3)."""
@@ -186,13 +186,13 @@ class Slider:
         chosen = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
         for k in sorted({int(k) for labels_of_level in chosen for k in labels_of_level}):
             levels_of_class = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
-            places = np.concatenate(
+            class_boxes = np.concatenate(
                 [level.found[k].reshape(-1, 4) for level in levels_of_class if level.found is not None]
             )
             scores = np.concatenate([level.scores[k].flatten() for level in levels_of_class])
             best = np.argsort(-scores, kind="stable")[:CANDIDATES]
             best = best[scores[best] > 0]  # a window of which this class was not guessed has no box of it
-            merged = merge_boxes(places[best], scores[best], limit=self.misfit)
+            merged = merge_boxes(class_boxes[best], scores[best], limit=self.misfit)
             boxes.append(merged.boxes)
             labels.append(np.full(len(merged.boxes), k))
             totals.append(merged.totals)
@@ -283,9 +283,9 @@ class Slider:
         guesses = codec.decode(LocalizerOutput(vectors[0].flatten(1).T, self.window))
         scores = np.zeros((len(self.model.classes), rows * columns), np.float32)
         boxes = np.zeros((len(self.model.classes), rows * columns, 4), np.float32)
-        for place, guess in enumerate(guesses):
-            scores[guess.labels, place] = guess.scores
-            boxes[guess.labels, place] = guess.boxes
+        for index, guess in enumerate(guesses):
+            scores[guess.labels, index] = guess.scores
+            boxes[guess.labels, index] = guess.boxes
         return scores.reshape(-1, rows, columns), boxes.reshape(-1, rows, columns, 4)
 
 

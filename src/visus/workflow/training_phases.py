@@ -79,12 +79,12 @@ def _run_from(
         phases.append(Phase(following.name, _function(following.function), partial(request_of, plan, following)))
         following = following.next
 
-    def place(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
+    def folder_of(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
         part = parts[phase.name]
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    made = run_phases(phases, place, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    made = run_phases(phases, folder_of, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 

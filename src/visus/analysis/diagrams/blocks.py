@@ -17,7 +17,7 @@ FRAME_EDGE = "#d4d6dc"
 
 
 @dataclass
-class Places:
+class Positions:
     """The drawn nodes' positions: for each node the middle of its right edge."""
 
     right: dict[int, Point] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Part(Protocol):
     height: float
     axis: float
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         """Draws the part with its upper left corner at (x, y)."""
 
 
@@ -45,7 +45,7 @@ class Box:
         self.height = 22 + STRIPE * (len(self.before) + len(self.after))
         self.axis = self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         colour = COLOURS[self.node.kind]
         with sheet.hint(self.node.hint):
             sheet.rectangle(
@@ -58,7 +58,7 @@ class Box:
                 _stripe(sheet, x, y + self.height - 1 - (index + 1) * STRIPE, self.width, remark)
             middle = y + STRIPE * len(self.before) + 15
             sheet.text(x + self.axis, middle, self.label)
-        places.right[self.number] = (x + self.width, y + self.height / 2)
+        positions.right[self.number] = (x + self.width, y + self.height / 2)
 
 
 class Joint:
@@ -69,10 +69,10 @@ class Joint:
         self.width = self.height = 18.0
         self.axis = 9.0
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         with sheet.hint(self.node.hint):
             draw_sign(sheet, x + 9, y + 9, self.node)
-        places.right[self.number] = (x + 18, y + 9)
+        positions.right[self.number] = (x + 18, y + 9)
 
 
 def draw_sign(sheet: Sheet, x: float, y: float, node: Node) -> None:
@@ -101,10 +101,10 @@ class Row:
         self.width = self.axis + max((part.width - part.axis for part in parts), default=0.0)
         self.height = sum(part.height for part in parts) + GAP * max(len(parts) - 1, 0)
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         axis = x + self.axis
         for index, part in enumerate(self.parts):
-            part.draw(sheet, axis - part.axis, y, places)
+            part.draw(sheet, axis - part.axis, y, positions)
             y += part.height
             if index < len(self.parts) - 1:
                 sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[index + 1], Split))
@@ -167,7 +167,7 @@ class Split:
         spare = max(needed - (right - left), 0.0) / 2
         return left - spare, right + spare
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         axis, bottom = x + self.axis, y + self.top + self.tall
         join_y = bottom + self.low
         bus = y + 8
@@ -176,7 +176,7 @@ class Split:
             way = x + left + branch.axis
             points = [(axis, y), (axis, bus), (way, bus), (way, start)] if way != axis else [(axis, y), (way, start)]
             sheet.way(points)
-            branch.draw(sheet, x + left, start, places)
+            branch.draw(sheet, x + left, start, positions)
             self._end(sheet, way, bottom, axis, join_y)
         if self.shortcut:
             lane = x + self.lane
@@ -186,7 +186,7 @@ class Split:
             else:
                 points += [(lane, join_y)] if self.join is not None else [(lane, join_y), (axis, join_y)]
             sheet.way(points, radius=10, arrow=self.join is not None)
-        self._draw_join(sheet, x, axis, join_y, places)
+        self._draw_join(sheet, x, axis, join_y, positions)
 
     def _end(self, sheet: Sheet, way: float, bottom: float, axis: float, join_y: float) -> None:
         """Draws the line from the end of a branch to the join."""
@@ -198,14 +198,14 @@ class Split:
         else:
             sheet.way([(way, bottom), (way, join_y)])
 
-    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, places: Places) -> None:
+    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, positions: Positions) -> None:
         if self.join is None:
             return
         colour = COLOURS[self.join.kind]
         with sheet.hint(self.join.hint):
             if self.is_sum:
                 draw_sign(sheet, axis, y + 9, self.join)
-                places.right[self.number] = (axis + 9, y + 9)
+                positions.right[self.number] = (axis + 9, y + 9)
             else:
                 left, right = self.bar
                 sheet.rectangle(
@@ -215,7 +215,7 @@ class Split:
                 for index, remark in enumerate(visible(self.join.after)):
                     _stripe(sheet, x + left + 8, y + 18 - STRIPE * (index + 1), right - left - 16, remark)
                 sheet.text(x + (left + right) / 2, y + 12.6, self.join.label, size=10)
-                places.right[self.number] = (x + right, y + 9)
+                positions.right[self.number] = (x + right, y + 9)
 
 
 class Frame:
@@ -236,7 +236,7 @@ class Frame:
         self.bottom = 23.0 if self.badge else 10.0
         self.height = body.height + self.TOP + self.bottom
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         sheet.rectangle(x, y, self.width, self.height, fill=FRAME, stroke=FRAME_EDGE, radius=8)
         axis = x + self.axis
         if self.name:
@@ -245,7 +245,7 @@ class Frame:
             else:
                 sheet.text(x + self.width - 9, y + 13, self.name, size=8.5, colour=SOFT, anchor="end")
         sheet.way([(axis, y), (axis, y + self.TOP)], arrow=_boxed(self.body))
-        self.body.draw(sheet, axis - self.body.axis, y + self.TOP, places)
+        self.body.draw(sheet, axis - self.body.axis, y + self.TOP, positions)
         sheet.way([(axis, y + self.TOP + self.body.height), (axis, y + self.height)], arrow=False)
         if self.badge:
             width = text_width(self.badge, 11, bold=True) + 12
@@ -254,8 +254,8 @@ class Frame:
             sheet.text(left + width / 2, y + self.height - 9, self.badge, colour="#ffffff", bold=True)
         for nodes in self.same:  # of bodies that are not drawn
             for mine, first in zip(nodes, self.same[0], strict=True):
-                if first in places.right:
-                    places.right[mine] = places.right[first]
+                if first in positions.right:
+                    positions.right[mine] = positions.right[first]
 
 
 def _boxed(part: Part) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
+from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Positions, Row, Split, name_of, part_of, shape_text
 from visus.analysis.diagrams.layered import Layers
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
@@ -35,11 +35,11 @@ class Image:
         self.width = text_width(f"image {shape}", 11) + 20
         self.height, self.axis = 22.0, self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
         colour = COLOURS["image"]
         sheet.rectangle(x, y, self.width, self.height, fill=colour.fill, stroke=colour.stroke, radius=11)
         sheet.text(x + self.axis, y + 15, f"image {self.shape}")
-        places.right[IMAGE] = (x + self.width, y + 11)
+        positions.right[IMAGE] = (x + self.width, y + 11)
 
 
 def draw_flow(structure: Structure, shape: Sequence[int], sheet: Sheet) -> None:
@@ -78,19 +78,19 @@ class _Aside:
         self.width = max(width for width, _ in sizes)
         self.height = sum(height for _, height in sizes) + ROWS * (len(sizes) - 1)
 
-    def draw(self, sheet: Sheet, start: Point, x: float, y: float, places: Places) -> list[Point]:
+    def draw(self, sheet: Sheet, start: Point, x: float, y: float, positions: Positions) -> list[Point]:
         """Draws the branches from (x, y) to the right and down, with lines from ``start``; returns their right ends."""
         ends = []
         for row in self.rows:
             middle = y + row.entry
             sheet.way([start, (x - 14, start[1]), (x - 14, middle), (x, middle)], dashed=self.dashed)
             start = (x - 14, middle - 8)  # the next one goes on from this way
-            ends += row.draw(sheet, x, y, places)
+            ends += row.draw(sheet, x, y, positions)
             y += row.height + ROWS
         for part in self.parts:
             top = x + part.axis
             sheet.way([start, (top, start[1]), (top, y)], dashed=self.dashed)
-            part.draw(sheet, x, y, places)
+            part.draw(sheet, x, y, positions)
             y += part.height + ROWS
             ends.append((x + part.width, y - ROWS - 11))
         return ends
@@ -120,13 +120,13 @@ class Across:
             return None
         return cls([Box(i, structure.nodes[i]) for i in numbers], [row for row in rows if row is not None])
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> list[Point]:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> list[Point]:
         """Draws the boxes and returns their right ends."""
         middle = y + self.entry
         for index, box in enumerate(self.boxes):
             if index:
                 sheet.way([(x - self.STEP, middle), (x, middle)])
-            box.draw(sheet, x, middle - box.height / 2, places)
+            box.draw(sheet, x, middle - box.height / 2, positions)
             x += box.width + self.STEP
         x -= self.STEP
         if not self.rows:
@@ -135,7 +135,7 @@ class Across:
         bus = x + self.STEP / 2 - 3
         for row in self.rows:
             sheet.way([(x, middle), (bus, middle), (bus, y + row.entry), (x + self.STEP, y + row.entry)])
-            ends += row.draw(sheet, x + self.STEP, y, places)
+            ends += row.draw(sheet, x + self.STEP, y, positions)
             y += row.height + ROWS
         return ends
 
@@ -277,7 +277,7 @@ def _column(pieces: list[_Piece], sides: dict[int, _Aside]) -> _Column:
 
 
 def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structure: Structure, sheet: Sheet) -> None:
-    places = Places()
+    positions = Positions()
     x = 0.0
     leaving: Point | None = None
     ends: list[Point] = []
@@ -286,7 +286,7 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
         if leaving is not None:
             lane, low = x - GUTTER / 2, leaving[1] + 12
             sheet.way([leaving, (leaving[0], low), (lane, low), (lane, -14), (axis, -14), (axis, 0)])
-        branch_ends, leaving = _draw_column(column, x, sides, sheet, places)
+        branch_ends, leaving = _draw_column(column, x, sides, sheet, positions)
         ends += branch_ends
         x += column.width + GUTTER
     if structure.collectors:
@@ -294,20 +294,20 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
 
 
 def _draw_column(
-    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, places: Places
+    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, positions: Positions
 ) -> tuple[list[Point], Point]:
     """Draws a column; returns the ends of its side branches, and the point where the main path leaves it."""
     axis, y, low = x + column.axis, 0.0, 0.0
     beside = axis + max(piece.part.width - piece.part.axis for piece in column.pieces) + ASIDE
     ends: list[Point] = []
     for index, piece in enumerate(column.pieces):
-        piece.part.draw(sheet, axis - piece.part.axis, y, places)
+        piece.part.draw(sheet, axis - piece.part.axis, y, positions)
         y += piece.part.height
         for node in piece.nodes:
             if node in sides:
                 low = max(y + GAP, low + 2 * ROWS)
-                start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
-                ends += sides[node].draw(sheet, start, beside, low, places)
+                start = positions.right[node] if node != piece.nodes[-1] else (axis, y + 5)
+                ends += sides[node].draw(sheet, start, beside, low, positions)
                 low += sides[node].height
         if index < len(column.pieces) - 1:
             sheet.way([(axis, y), (axis, y + GAP)])

@@ -33,7 +33,7 @@ class _Volume:
         level: how far down in a U.
         rising: whether it stands on the right side of a U.
         times: how often the part comes that ends here; 0 within such a part or outside of any.
-        begins: the place of the first volume of that part.
+        begins: the index of the first volume of that part.
         copied: of a concatenation that stands for a transposed convolution too: the channels that come from afar.
     """
 
@@ -145,12 +145,12 @@ def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[
     """The volumes of a U, and the pairs joined by shortcuts. A concatenation includes the up-convolution before it."""
     nodes = structure.nodes
     all_volumes = list(volumes)
-    places: dict[int, int] = {}
+    volume_of_node: dict[int, int] = {}
     skips = []
     previous = -1
     for i in _descent(structure.main) or []:
         node, last = nodes[i], all_volumes[-1].node
-        far = [source for source in node.inputs if source in places and source != previous]
+        far = [source for source in node.inputs if source in volume_of_node and source != previous]
         previous = i
         copied = 0
         if node.kind == "concatenation" and last.kind == "upward" and len(far) == 1:
@@ -159,8 +159,8 @@ def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[
             node = replace(node, label=f"{label} | copy, {node.output[0]}", paths=[*last.paths, *node.paths])
             all_volumes.pop()
         all_volumes.append(_Volume(node, copied=copied))
-        places[i] = len(all_volumes) - 1
-        skips += [(places[source], places[i]) for source in far]
+        volume_of_node[i] = len(all_volumes) - 1
+        skips += [(volume_of_node[source], volume_of_node[i]) for source in far]
     return all_volumes, skips
 
 
