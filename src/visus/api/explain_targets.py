@@ -11,7 +11,7 @@ from visus.workflow.assignment_inputs import (
     assignment_of_name,
     assignment_of_network,
     form_of_name,
-    known_truths,
+    known_targets,
     require_detection,
 )
 from visus.workflow.folders import free_name, make_folder
@@ -138,11 +138,11 @@ def explain_target_files(
 
         require_detection(model)
         asked = load(model, device=device)
-    truths = known_truths(model, samples, data)
+    targets = known_targets(model, samples, data)
     folder, taken = Path(save), set[str]()
     rows = []
-    for sample, truth in zip(samples, truths, strict=True):
-        explanation = explain_targets(asked, sample.image, truth, score=score, device=device, **form)
+    for sample, target in zip(samples, targets, strict=True):
+        explanation = explain_targets(asked, sample.image, target, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
         picture = make_folder(folder) / f"{free_name(Path(name).stem, taken)}-targets.png"
         try:

@@ -34,7 +34,7 @@ def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bo
 
 def boundary_f1(
     prediction: NDArray[np.uint8],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     *,
     ignore: int = 255,
     tolerance: float = TOLERANCE,
@@ -42,8 +42,8 @@ def boundary_f1(
     """The F1 score, in [0, 1], of the contours of each class that occurs in the truth.
 
     Args:
-        prediction, truth: [H,W] class ids of one image.
-        ignore: the id, in the truth, of pixels that do not count; in the prediction it is a wrong class.
+        prediction, target: [H,W] class ids of one image.
+        ignore: the id, in the target, of pixels that do not count; in the prediction it is a wrong class.
         tolerance: the distance that still counts as met, as a share of the diagonal; at small images it may be under a
             pixel, and then only contours at the very same pixels meet.
 
@@ -51,12 +51,12 @@ def boundary_f1(
         From class id to its score; 0 where only one of the two has a contour; a class is left out where neither has
         one, such as one that fills the image in both.
     """
-    theta = tolerance * float(np.hypot(*truth.shape))
-    counts = truth != ignore
-    edges, true_edges = contours(prediction, counts), contours(truth, counts)
+    theta = tolerance * float(np.hypot(*target.shape))
+    counts = target != ignore
+    edges, true_edges = contours(prediction, counts), contours(target, counts)
     scores: dict[int, float] = {}
-    for label in np.unique(truth[counts]):
-        predicted, expected = edges & (prediction == label), true_edges & (truth == label)
+    for label in np.unique(target[counts]):
+        predicted, expected = edges & (prediction == label), true_edges & (target == label)
         both = predicted | expected
         if not both.any():
             continue

@@ -26,13 +26,13 @@ class MembraneScores:
     """
 
     def __init__(self) -> None:
-        # For each threshold: those in both, those predicted and those in truth, as pixels and as pairs of them.
+        # For each threshold: those in both, those predicted and those in the target, as pixels and as pairs of them.
         self._pixels = np.zeros((len(THRESHOLDS), 3))
         self._pairs = np.zeros((len(THRESHOLDS), 3))
 
-    def update(self, prediction: SegmentationMap, truth: SegmentationMap) -> None:
-        """Adds an image; both maps are of two classes and of one size. Pixels whose truth is 255 do not count."""
-        cells, counted = truth.map == 1, truth.map != IGNORE
+    def update(self, prediction: SegmentationMap, target: SegmentationMap) -> None:
+        """Adds an image; both maps are of two classes and of one size. Pixels whose target is 255 do not count."""
+        cells, counted = target.map == 1, target.map != IGNORE
         components = _components(cells)
         probability = _probability(prediction)
         foreground: NDArray[np.bool_] | None = None
@@ -63,23 +63,23 @@ class MembraneScores:
         }
 
 
-def pair_counts(truth: NDArray[np.int32], predicted: NDArray[np.int32]) -> NDArray[np.float64]:
+def pair_counts(target: NDArray[np.int32], predicted: NDArray[np.int32]) -> NDArray[np.float64]:
     """Counts pairs of pixels in one object: in both maps, in the found objects, in the true objects.
 
     Only pixels of true objects count (the foreground restriction). A pixel that was not found to be in an object
     makes no pair.
 
     Args:
-        truth, predicted: [H,W] numbers of objects, 0 for none.
+        target, predicted: [H,W] numbers of objects, 0 for none.
 
     Returns:
         [3] counts.
     """
-    inside = truth > 0
-    a, b = truth[inside].astype(np.int64), predicted[inside].astype(np.int64)
+    inside = target > 0
+    a, b = target[inside].astype(np.int64), predicted[inside].astype(np.int64)
     sides = (int(a.max(initial=0)) + 1, int(b.max(initial=0)) + 1)
     cells = a * sides[1] + b
-    if sides[0] * sides[1] <= 4 * truth.size:
+    if sides[0] * sides[1] <= 4 * target.size:
         table = np.bincount(cells, minlength=sides[0] * sides[1])
         shared = table.reshape(sides)[:, 1:].ravel()
     else:

@@ -174,12 +174,12 @@ class ObjectMetric:
         from faster_coco_eval import COCO, COCOeval_faster
 
         meta = {"images": self._images, "categories": [{"id": k + 1} for k in range(count)]}
-        truth, predicted = COCO(), COCO()
-        truth.dataset = {**meta, "annotations": [dict(entry) for entry in self._targets]}
-        predicted.dataset = {**meta, "annotations": [dict(entry) for entry in self._predicted]}
-        truth.createIndex()
-        predicted.createIndex()
-        run = COCOeval_faster(truth, predicted, "segm", print_function=_silent)
+        coco_targets, coco_predictions = COCO(), COCO()
+        coco_targets.dataset = {**meta, "annotations": [dict(entry) for entry in self._targets]}
+        coco_predictions.dataset = {**meta, "annotations": [dict(entry) for entry in self._predicted]}
+        coco_targets.createIndex()
+        coco_predictions.createIndex()
+        run = COCOeval_faster(coco_targets, coco_predictions, "segm", print_function=_silent)
         most = max((int(row[1].sum()) for row in self._counts), default=0)
         run.params.maxDets = [1, 10, max(COCO_MOST, most, 1)]
         run.evaluate()

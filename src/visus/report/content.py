@@ -78,14 +78,14 @@ class Case:
 
     Args:
         id: the sample's name.
-        truth: the target, or None where it is not known.
+        target: the truth about the image; None where it is not known.
         prediction: what the model said; one of the two values or the heat map has an image source.
         heatmap: why it said so, or None.
         note: a line for people, such as "loss 4.21".
     """
 
     id: str
-    truth: Value | None
+    target: Value | None
     prediction: Value
     heatmap: Heatmap | None = None
     note: str = ""

@@ -236,7 +236,7 @@ def _class_score(value: object) -> object:
 def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
     if not cases:
         return Markup()
-    compared = [case.prediction.compared(case.truth) for case in cases]
+    compared = [case.prediction.compared(case.target) for case in cases]
     shown = [
         _case_in_words(case, comparison) if comparison.guesses else _drawn_case(case, comparison)
         for case, comparison in zip(cases, compared, strict=True)
@@ -271,12 +271,12 @@ def _drawn_case(case: Case, comparison: Comparison) -> Markup:
     """Target, prediction, differences and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
     drawings: dict[str, DrawOn] = {}
-    if case.truth is not None:
-        drawings["truth"] = case.truth.draw
+    if case.target is not None:
+        drawings["truth"] = case.target.draw
     drawings |= {"prediction": case.prediction.draw, **comparison.pictures}
     # The kinds of error are a metric's, a floor above the values, so boxes cannot say themselves what is wrong.
-    if isinstance(case.truth, Detections) and isinstance(case.prediction, Detections):
-        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.truth)
+    if isinstance(case.target, Detections) and isinstance(case.prediction, Detections):
+        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.target)
     views = [
         element("figure", element("figcaption", name), markup.picture(draw(pixels), f"{case.id}: {name}"))
         for name, draw in drawings.items()
@@ -295,7 +295,7 @@ def _words(case: Case) -> list[Markup]:
 
 def _pixels(case: Case) -> NDArray[np.uint8]:
     """[3,H,W]: the case's image at the size of the page, so that drawings on it stay legible."""
-    sources = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
+    sources = (value.image for value in (case.prediction, case.target, case.heatmap) if value is not None)
     source = next((source for source in sources if source is not None), None)
     pixels = None if source is None else source.load()
     if pixels is not None and max(pixels.shape[1:]) <= LONGEST_SIDE:

@@ -35,9 +35,9 @@ class Detection(CodecTask):
         """Makes a new metric; each image is scored by itself."""
         return DetectionMetric(self.classes)
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns the mAP at IoU 0.5 of one image, without the analysis of errors."""
-        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, truth)
+        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, target)
 
     def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """Returns [N]: how strongly the network supports the predicted objects.

@@ -62,24 +62,24 @@ class Counting:
         """Finds the objects of a map."""
         return value.objects(min_area=self.min_area, grow=self.grow)
 
-    def compared(self, sample: Sample, prediction: Any, truth: Value) -> tuple[Detections, Detections]:
-        """Finds the predicted and the true objects; pixels that the truth ignores belong to no object.
+    def compared(self, sample: Sample, prediction: Any, target: Value) -> tuple[Detections, Detections]:
+        """Finds the predicted and the true objects; pixels that the target ignores belong to no object.
 
         The true ones are those that the labels tell apart, where they do, else the pieces of the true map.
 
         Raises:
             DataError: if the labels cannot be read.
-            ShapeError: if prediction or truth is no map.
+            ShapeError: if prediction or target is no map.
         """
         # A task of an outsider may answer with other values; objects are pieces of a class map.
-        if not isinstance(prediction, SegmentationMap) or not isinstance(truth, SegmentationMap):
+        if not isinstance(prediction, SegmentationMap) or not isinstance(target, SegmentationMap):
             raise ShapeError(
                 "objects are counted in maps", expected="SegmentationMap", got=f"{type(prediction).__name__}"
             )
-        ids = np.where(truth.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
+        ids = np.where(target.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
         predicted = self.find(replace(prediction, map=ids))
         if "detection" in sample.targets:
-            target: Detections = sample.target("detection")
-            if target.masks is not None and target.classes == predicted.classes:
-                return predicted, target
-        return predicted, truth.objects()
+            labelled: Detections = sample.target("detection")
+            if labelled.masks is not None and labelled.classes == predicted.classes:
+                return predicted, labelled
+        return predicted, target.objects()
