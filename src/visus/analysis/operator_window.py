@@ -10,7 +10,7 @@ import torch
 
 aten = torch.ops.aten
 
-Pair = tuple[int, int]
+IntPair = tuple[int, int]
 """(vertical, horizontal)."""
 
 
@@ -26,13 +26,13 @@ class OperatorWindow:
         ceil: whether the number of windows is rounded up.
     """
 
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
+    kernel: IntPair
+    stride: IntPair
+    padding: IntPair = (0, 0)
+    dilation: IntPair = (1, 1)
     ceil: bool = False
 
-    def output_size(self, size: Sequence[int]) -> Pair:
+    def output_size(self, size: Sequence[int]) -> IntPair:
         """The number of windows, down and right, in a map of this (height, width)."""
         sides = zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         rows, columns = (window_count(*side, ceil=self.ceil) for side in sides)
@@ -64,7 +64,7 @@ def window_count(side: int, kernel: int, stride: int, padding: int, dilation: in
     return count - 1 if ceil and (count - 1) * stride >= side + padding else count
 
 
-def pair(values: Any) -> Pair:
+def pair(values: Any) -> IntPair:
     """An argument as (vertical, horizontal): torch takes a number, one value for both axes, or two values."""
     if isinstance(values, int):
         return values, values

@@ -17,7 +17,7 @@ from visus.structures import Detections
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class PrecisionRecallCurve:
     """Precision over recall of one class while the confidence threshold falls.
 
     Args:
@@ -66,7 +66,7 @@ class Curve:
 
 def voc_curves(
     predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, iou_threshold: float = 0.5
-) -> list[Curve]:
+) -> list[PrecisionRecallCurve]:
     """Makes one curve for each class.
 
     Each detection belongs to the object of its class that it overlaps most, if by at least ``iou_threshold``. The
@@ -109,5 +109,5 @@ def voc_curves(
         hit_counts = np.cumsum(hits)
         recall = hit_counts / max(int(objects[k]), 1)
         precision = hit_counts / np.arange(1, len(chosen) + 1)
-        curves.append(Curve(recall, precision, all_scores[chosen].astype(np.float64), int(objects[k])))
+        curves.append(PrecisionRecallCurve(recall, precision, all_scores[chosen].astype(np.float64), int(objects[k])))
     return curves

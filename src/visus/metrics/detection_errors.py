@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.metrics.average_precision import Curve
+from visus.metrics.average_precision import PrecisionRecallCurve
 from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
@@ -259,7 +259,7 @@ def _mean_ap(detections: _CountedDetections, objects: NDArray[np.int64], given: 
         chosen = np.flatnonzero(detections.labels == k)
         chosen = chosen[np.argsort(-detections.scores[chosen], kind="stable")]
         hits = np.cumsum(detections.kinds[chosen] == HIT)
-        curve = Curve(
+        curve = PrecisionRecallCurve(
             hits / objects[k], hits / np.arange(1, len(chosen) + 1), detections.scores[chosen], int(objects[k])
         )
         values.append(curve.hundred_and_one_points() or 0.0)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operations import Operation, OperatorTrace, TensorTable
-from visus.analysis.operator_window import Pair, operator_window, pair
+from visus.analysis.operator_window import IntPair, operator_window, pair
 from visus.analysis.recorder import without_values
 
 aten = torch.ops.aten
@@ -263,7 +263,9 @@ class _Pass:
         return Window("pooling", kernel, stride, _around(pad, padding), 1, inputs, inputs, area, whole=whole)
 
 
-def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) -> tuple[Pair, Pair, Pair] | None:
+def _pooling(
+    packet: Any, args: Sequence[Any], image: Tensor, output: Tensor
+) -> tuple[IntPair, IntPair, IntPair] | None:
     """Kernel, stride and padding of a pooling; None for any other operator."""
     if (window := operator_window(packet, args)) is not None:
         return window.kernel, window.stride, window.padding

@@ -35,7 +35,7 @@ class Restricted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Rectangle:
     """A rectangle of an image, in pixels."""
 
     top: int
@@ -43,24 +43,24 @@ class Part:
     height: int
     width: int
 
-    def grown(self, margin: int, size: Size) -> Part:
+    def grown(self, margin: int, size: Size) -> Rectangle:
         """Returns the part with ``margin`` more pixels on each side, within an image of ``size``."""
         top, left = max(self.top - margin, 0), max(self.left - margin, 0)
         bottom, right = min(self.top + self.height + margin, size[0]), min(self.left + self.width + margin, size[1])
-        return Part(top, left, bottom - top, right - left)
+        return Rectangle(top, left, bottom - top, right - left)
 
 
-def pieces(size: Size, largest: int, step: int) -> list[Part]:
+def pieces(size: Size, largest: int, step: int) -> list[Rectangle]:
     """Cuts an image into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
     rows, columns = (_edges(side, largest, step) for side in size)
     return [
-        Part(top, left, bottom - top, right - left)
+        Rectangle(top, left, bottom - top, right - left)
         for top, bottom in pairwise(rows)
         for left, right in pairwise(columns)
     ]
 
 
-def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
+def network_output(model: nn.Module, images: Tensor, part: Rectangle) -> Output:
     """Returns the raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:

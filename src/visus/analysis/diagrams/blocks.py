@@ -17,20 +17,20 @@ FRAME_EDGE = "#d4d6dc"
 
 
 @dataclass
-class Positions:
+class NodePositions:
     """The drawn nodes' positions: for each node the middle of its right edge."""
 
     right: dict[int, Point] = field(default_factory=dict)
 
 
-class Part(Protocol):
+class DiagramPart(Protocol):
     """A part of a diagram; its line enters at the top and leaves at the bottom, ``axis`` right of its left edge."""
 
     width: float
     height: float
     axis: float
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         """Draws the part with its upper left corner at (x, y)."""
 
 
@@ -45,7 +45,7 @@ class Box:
         self.height = 22 + STRIPE * (len(self.before) + len(self.after))
         self.axis = self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         colour = COLOURS[self.node.kind]
         with sheet.hint(self.node.hint):
             sheet.rectangle(
@@ -69,7 +69,7 @@ class Joint:
         self.width = self.height = 18.0
         self.axis = 9.0
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         with sheet.hint(self.node.hint):
             draw_sign(sheet, x + 9, y + 9, self.node)
         positions.right[self.number] = (x + 18, y + 9)
@@ -92,16 +92,16 @@ def part_of(number: int, node: Node) -> Box | Joint:
     return Joint(number, node) if node.kind == "sum" else Box(number, node)
 
 
-class Row:
+class Stack:
     """Parts one below the other, with arrows between."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[DiagramPart]) -> None:
         self.parts = parts
         self.axis = max((part.axis for part in parts), default=0.0)
         self.width = self.axis + max((part.width - part.axis for part in parts), default=0.0)
         self.height = sum(part.height for part in parts) + GAP * max(len(parts) - 1, 0)
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis = x + self.axis
         for index, part in enumerate(self.parts):
             part.draw(sheet, axis - part.axis, y, positions)
@@ -122,7 +122,7 @@ class Split:
 
     LANE = 20.0
 
-    def __init__(self, branches: Sequence[Row], number: int, join: Node | None, *, shortcut: bool) -> None:
+    def __init__(self, branches: Sequence[Stack], number: int, join: Node | None, *, shortcut: bool) -> None:
         self.branches, self.number, self.join, self.shortcut = branches, number, join, shortcut
         self.is_sum = join is not None and join.kind == "sum"
         self.top = 14.0 if len(branches) == 1 else 26.0
@@ -167,7 +167,7 @@ class Split:
         spare = max(needed - (right - left), 0.0) / 2
         return left - spare, right + spare
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis, bottom = x + self.axis, y + self.top + self.tall
         join_y = bottom + self.low
         bus = y + 8
@@ -198,7 +198,7 @@ class Split:
         else:
             sheet.way([(way, bottom), (way, join_y)])
 
-    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, positions: Positions) -> None:
+    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, positions: NodePositions) -> None:
         if self.join is None:
             return
         colour = COLOURS[self.join.kind]
@@ -224,7 +224,7 @@ class Frame:
     SIDE = 12.0
     TOP = 22.0
 
-    def __init__(self, body: Part, name: str, times: int, same: Sequence[Sequence[int]] = ()) -> None:
+    def __init__(self, body: DiagramPart, name: str, times: int, same: Sequence[Sequence[int]] = ()) -> None:
         self.body, self.times, self.same = body, times, same
         self.badge = f"× {times}" if times > 1 else ""
         self.width = max(body.width + 2 * self.SIDE, 96.0)
@@ -236,7 +236,7 @@ class Frame:
         self.bottom = 23.0 if self.badge else 10.0
         self.height = body.height + self.TOP + self.bottom
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         sheet.rectangle(x, y, self.width, self.height, fill=FRAME, stroke=FRAME_EDGE, radius=8)
         axis = x + self.axis
         if self.name:
@@ -258,9 +258,9 @@ class Frame:
                     positions.right[mine] = positions.right[first]
 
 
-def _boxed(part: Part) -> bool:
+def _boxed(part: DiagramPart) -> bool:
     """Whether the part begins with a box, so that the line into it ends with an arrow."""
-    return isinstance(part, Row) and bool(part.parts) and not isinstance(part.parts[0], Split)
+    return isinstance(part, Stack) and bool(part.parts) and not isinstance(part.parts[0], Split)
 
 
 def visible(remarks: Sequence[str]) -> list[str]:

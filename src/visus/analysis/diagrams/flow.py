@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Positions, Row, Split, name_of, part_of, shape_text
+from visus.analysis.diagrams.blocks import (
+    GAP,
+    Box,
+    DiagramPart,
+    Frame,
+    NodePositions,
+    Split,
+    Stack,
+    name_of,
+    part_of,
+    shape_text,
+)
 from visus.analysis.diagrams.layered import Layers
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
@@ -22,7 +33,7 @@ WANTED = 1.5  # width to height of a picture
 class _Piece:
     """A part of the main path: its nodes, and its output shape where that differs from the shape before."""
 
-    part: Part
+    part: DiagramPart
     nodes: list[int]
     shape: str = ""
 
@@ -35,7 +46,7 @@ class Image:
         self.width = text_width(f"image {shape}", 11) + 20
         self.height, self.axis = 22.0, self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         colour = COLOURS["image"]
         sheet.rectangle(x, y, self.width, self.height, fill=colour.fill, stroke=colour.stroke, radius=11)
         sheet.text(x + self.axis, y + 15, f"image {self.shape}")
@@ -71,14 +82,14 @@ class _Aside:
         self.dashed = all(structure.nodes[i].only_in_training for series in hanging for i in nodes_in(series))
         rows = [Across.of(series, structure) for series in hanging] if structure.collectors else [None]
         self.rows = [row for row in rows if row is not None]
-        self.parts: list[Part] = []
+        self.parts: list[DiagramPart] = []
         if len(self.rows) < len(rows):
-            self.rows, self.parts = [], [row_of(series, structure) for series in hanging]
+            self.rows, self.parts = [], [stack_of(series, structure) for series in hanging]
         sizes = [(row.width, row.height) for row in self.rows] or [(part.width, part.height) for part in self.parts]
         self.width = max(width for width, _ in sizes)
         self.height = sum(height for _, height in sizes) + ROWS * (len(sizes) - 1)
 
-    def draw(self, sheet: Sheet, start: Point, x: float, y: float, positions: Positions) -> list[Point]:
+    def draw(self, sheet: Sheet, start: Point, x: float, y: float, positions: NodePositions) -> list[Point]:
         """Draws the branches from (x, y) to the right and down, with lines from ``start``; returns their right ends."""
         ends = []
         for row in self.rows:
@@ -120,7 +131,7 @@ class Across:
             return None
         return cls([Box(i, structure.nodes[i]) for i in numbers], [row for row in rows if row is not None])
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> list[Point]:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> list[Point]:
         """Draws the boxes and returns their right ends."""
         middle = y + self.entry
         for index, box in enumerate(self.boxes):
@@ -147,11 +158,11 @@ def _unfolded(repeat: Repeat) -> list[Item]:
 # --- assembling parts
 
 
-def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tuple[Part, list[int]]]:
+def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tuple[DiagramPart, list[int]]]:
     """The parts of a series, each with its nodes; if ``framed``, forks get a frame, as blocks do."""
     nodes = structure.nodes
     items = list(series.items)
-    parts: list[tuple[Part, list[int]]] = []
+    parts: list[tuple[DiagramPart, list[int]]] = []
     index = 0
     while index < len(items):
         item = items[index]
@@ -162,18 +173,18 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
             join = -1
             if index < len(items) and isinstance(after := items[index], int) and nodes[after].is_join:
                 join, index = after, index + 1
-            branches = [row_of(branch, structure) for branch in item.branches if branch.items]
+            branches = [stack_of(branch, structure) for branch in item.branches if branch.items]
             shortcut = any(not branch.items for branch in item.branches)
             split = Split(branches, join, nodes[join] if join >= 0 else None, shortcut=shortcut)
             inside = [*nodes_in(item), *([join] if join >= 0 else [])]
             parts.append((Frame(split, name_of([inside], nodes), 1) if framed else split, inside))
         elif isinstance(item, Repeat):
             bodies = [list(nodes_in(body)) for body in item.bodies]
-            body = row_of(item.body, _growing(structure, bodies))
+            body = stack_of(item.body, _growing(structure, bodies))
             inside = [node for body_nodes in bodies for node in body_nodes]
             parts.append((Frame(body, name_of(bodies, nodes), len(bodies), bodies), inside))
         else:
-            layers: Part = Layers(item, structure)
+            layers: DiagramPart = Layers(item, structure)
             parts.append((Frame(layers, name_of([item.nodes], nodes), 1) if framed else layers, list(item.nodes)))
     return parts
 
@@ -188,9 +199,9 @@ def _growing(structure: Structure, bodies: Sequence[Sequence[int]]) -> Structure
     return replace(structure, nodes=nodes)
 
 
-def row_of(series: Series, structure: Structure) -> Row:
+def stack_of(series: Series, structure: Structure) -> Stack:
     """A series as one part, to be drawn inside another part."""
-    return Row([part for part, _ in parts_of(series, structure, framed=False)])
+    return Stack([part for part, _ in parts_of(series, structure, framed=False)])
 
 
 # --- columns
@@ -277,7 +288,7 @@ def _column(pieces: list[_Piece], sides: dict[int, _Aside]) -> _Column:
 
 
 def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structure: Structure, sheet: Sheet) -> None:
-    positions = Positions()
+    positions = NodePositions()
     x = 0.0
     leaving: Point | None = None
     ends: list[Point] = []
@@ -294,7 +305,7 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
 
 
 def _draw_column(
-    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, positions: Positions
+    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, positions: NodePositions
 ) -> tuple[list[Point], Point]:
     """Draws a column; returns the ends of its side branches, and the point where the main path leaves it."""
     axis, y, low = x + column.axis, 0.0, 0.0

@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from visus.analysis.diagrams.blocks import GAP, Positions, name_of, part_of, shape_text
+from visus.analysis.diagrams.blocks import GAP, NodePositions, name_of, part_of, shape_text
 from visus.analysis.diagrams.nodes import Node
 from visus.analysis.diagrams.structure import Dag, Structure
 from visus.analysis.diagrams.svg import Point, Sheet
@@ -148,7 +148,7 @@ class Layers:
     def _width(self, slot: Slot) -> float:
         return self.boxes[slot.number].width if slot.number in self.boxes else LANE
 
-    def draw(self, sheet: Sheet, x: float, y: float, positions: Positions) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis, end = x + self.axis, y + self.height
         for number, line in enumerate(self.lines):
             enters, leaves = number < len(self.entries), number >= len(self.lines) - len(self.exits)
