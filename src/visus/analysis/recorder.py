@@ -260,9 +260,9 @@ class _Recorder:
             OperatorTrace(image, self._observe) as self.trace,
         ):
             output = self.network(image)
-        given = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        self.outputs = tuple(dict.fromkeys(line for leaf in given for line in self.origins.get(leaf) or ()))
-        for leaf in given:
+        output_tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        self.outputs = tuple(dict.fromkeys(line for leaf in output_tensors for line in self.origins.get(leaf) or ()))
+        for leaf in output_tensors:
             if (storage := self.storages.get(leaf)) is not None:
                 storage.last = self.time
 

@@ -157,18 +157,18 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
     """
     from visus.data.inspection.checks import check_before_training, repair
 
-    given = dataset.split(split)
-    if not given:
+    samples = dataset.split(split)
+    if not samples:
         raise DataError(f"the split {split} of {dataset.name} is empty", expected="labelled images")
     # Of its own data the training saw all splits: a copy in two of them counts once.
-    looked_at = dataset if trained_on else dataset.with_splits({split: given})
+    looked_at = dataset if trained_on else dataset.with_splits({split: samples})
     findings = check_before_training(looked_at, task)
     kept = repair(looked_at, findings).split(split)
-    lost = len(given) - len(kept)
+    lost = len(samples) - len(kept)
     reasons = [finding.message for finding in findings if finding.samples and finding.severity != "note"]
-    if lost > max(1, len(given) // 100) and not trained_on:
+    if lost > max(1, len(samples) // 100) and not trained_on:
         raise DataError(
-            f"{lost} of {len(given)} images of {dataset.name} cannot be used",
+            f"{lost} of {len(samples)} images of {dataset.name} cannot be used",
             expected="images that can be read, with labels that fit them",
             got="; ".join(reasons),
             remedy="visus data check lists each image",

@@ -139,12 +139,12 @@ def explain_target_files(
         require_detection(model)
         asked = load(model, device=device)
     targets = known_targets(model, samples, data)
-    folder, taken = Path(save), set[str]()
+    folder, used_names = Path(save), set[str]()
     rows = []
     for sample, target in zip(samples, targets, strict=True):
         explanation = explain_targets(asked, sample.image, target, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
-        picture = make_folder(folder) / f"{free_name(Path(name).stem, taken)}-targets.png"
+        picture = make_folder(folder) / f"{free_name(Path(name).stem, used_names)}-targets.png"
         try:
             explanation.draw().save(picture)
         except OSError as error:

@@ -119,10 +119,10 @@ def predict_files(
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None
     folder = None if save is None else make_folder(Path(save))
-    given: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     outlines: CocoWriter | None = None
-    taken: set[str] = set()
+    used_names: set[str] = set()
     answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
     for sample, answer in zip(samples, answers, strict=True):
         name = str(sample.image.path or sample.id)
@@ -135,7 +135,7 @@ def predict_files(
             value: Any = answered if counting is None else counting.find(answered)
             result = FileAnswer(name, value)
             if folder is not None:
-                stem = free_name(Path(name).stem, taken)
+                stem = free_name(Path(name).stem, used_names)
                 result = replace(
                     result, saved=save_pictures(folder, stem, value, None if counting is None else answered)
                 )
@@ -147,11 +147,11 @@ def predict_files(
                     outlines = outlines or CocoWriter(value.classes)
                     outlines.add(name, value.size, pieces)
         if folder is not None:
-            given.append(result.to_dict())
+            results.append(result.to_dict())
         yield result
     if folder is not None:
         write(folder / "predictions.csv", table(rows))
-        write_json(folder / "predictions.json", {"predictions": given})
+        write_json(folder / "predictions.json", {"predictions": results})
         if outlines is not None:
             write_json(folder / "coco.json", outlines.document(), indent=None)
 

@@ -88,12 +88,12 @@ def train(
     from visus.workflow.plan import prepare
     from visus.workflow.request import Request
 
-    given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
-    if len(given) != 1:
+    sources = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
+    if len(sources) != 1:
         raise UsageError(
             "name the training data exactly once",
             expected="DATA, --resume RUN or --config FILE",
-            got=" and ".join(given) or "none",
+            got=" and ".join(sources) or "none",
         )
     done: Run | DryRun
     if resume is not None:
@@ -155,12 +155,12 @@ def _require_only(context: typer.Context, known: set[str], option: str) -> None:
     from visus.errors import UsageError
 
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params if parameter.name}
-    given = [name for name in names if name != option and _is_given(context, name)]
-    if not set(given) <= known:
+    options = [name for name in names if name != option and _is_given(context, name)]
+    if not set(options) <= known:
         raise UsageError(
             f"--{option} already contains other choices",
             expected="together with it only " + ", ".join(names[name] for name in names if name in known),
-            got=", ".join(names[name] for name in given if name not in known),
+            got=", ".join(names[name] for name in options if name not in known),
             remedy="leave these out, or start from the data: visus train DATA",
         )
 

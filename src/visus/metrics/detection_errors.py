@@ -249,10 +249,12 @@ def _chosen(detections: _CountedDetections, kept: NDArray[np.bool_]) -> _Counted
     )
 
 
-def _mean_ap(detections: _CountedDetections, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
+def _mean_ap(
+    detections: _CountedDetections, objects: NDArray[np.int64], total_objects: NDArray[np.int64]
+) -> float | None:
     """COCO's mean average precision over the classes with objects; 1 for a class whose objects were all removed."""
     values = []
-    for k in np.flatnonzero(given).tolist():
+    for k in np.flatnonzero(total_objects).tolist():
         if objects[k] == 0:
             values.append(1.0)
             continue

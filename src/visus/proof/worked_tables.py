@@ -104,7 +104,7 @@ class _Part:
         return shape[-1:] if len(shape) == 3 and shape[:2] == (1, 1) else shape
 
     @property
-    def taken(self) -> tuple[int, ...]:
+    def input_shape(self) -> tuple[int, ...]:
         """The input shape."""
         source = self.first.inputs[0]
         return self.summary.input if source == IMAGE else self.summary.lines[source].output
@@ -230,13 +230,17 @@ def _type(part: _Part) -> str:
 
 
 def _filter(part: _Part) -> str:
-    line, taken = part.first, part.taken
+    line, input_shape = part.first, part.input_shape
     if line.kind == "AdaptiveAvgPool2d":  # to one place: its window is the map
-        return f"Pool {_shape_text(taken, channels=False)}"
+        return f"Pool {_shape_text(input_shape, channels=False)}"
     if line.kernel is None:
-        return f"{taken[0]}x{line.output[-1]}"
+        return f"{input_shape[0]}x{line.output[-1]}"
     window = "x".join(map(str, line.kernel))
-    return f"{window}x{taken[0]} dw" if 1 < line.groups == taken[0] else f"{window}x{taken[0]}x{line.output[0]}"
+    return (
+        f"{window}x{input_shape[0]} dw"
+        if 1 < line.groups == input_shape[0]
+        else f"{window}x{input_shape[0]}x{line.output[0]}"
+    )
 
 
 def _inception(number: int, step: int) -> Cell:
@@ -287,7 +291,7 @@ COLUMNS: Mapping[str, _Column] = {
     "ops": _Column(lambda part: f"{round(sum(line.macs for line in part.counted_lines) / 1e6)}M"),
     "type / stride": _Column(_of_each(_type)),
     "filter shape": _Column(_of_each(_filter)),
-    "input size": _Column(_of_each(lambda part: _shape_text(part.taken))),
+    "input size": _Column(_of_each(lambda part: _shape_text(part.input_shape))),
     "Keras shape": _Column(_keras_shape),
     "Keras params": _Column(
         lambda part: str(_parameters(part)), lambda parts: f"{sum(_parameters(part) for part in parts):,}"

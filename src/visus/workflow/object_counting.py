@@ -55,8 +55,8 @@ class Counting:
                 expected="an area and a growth of 0 or more pixels",
                 got=f"min_area={min_area}, grow={grow}",
             )
-        taken = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
-        return cls(min_area, taken if grow is None else grow)
+        default_grow = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
+        return cls(min_area, default_grow if grow is None else grow)
 
     def find(self, value: SegmentationMap) -> Detections:
         """Finds the objects of a map."""

@@ -92,8 +92,8 @@ def nodes_in(item: Item | Series) -> Iterator[int]:
 
 def _collectors(nodes: Sequence[Node]) -> list[int]:
     """The concatenations that end a detector: each joins the answers from several maps."""
-    taken = {source for node in nodes for source in node.inputs}
-    ends = [i for i, node in enumerate(nodes) if i not in taken and not node.only_in_training]
+    sources = {source for node in nodes for source in node.inputs}
+    ends = [i for i, node in enumerate(nodes) if i not in sources and not node.only_in_training]
     concatenations = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
     return concatenations if concatenations == ends else []
 
