@@ -156,8 +156,8 @@ def _self_test() -> str:
         network = create("mnist_cnn")
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     for step in range(40):
-        chosen = slice(step * 32 % 320, step * 32 % 320 + 32)
-        loss = torch.nn.functional.cross_entropy(network(images[chosen]), labels[chosen])
+        rows = slice(step * 32 % 320, step * 32 % 320 + 32)
+        loss = torch.nn.functional.cross_entropy(network(images[rows]), labels[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

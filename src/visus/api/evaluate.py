@@ -108,9 +108,9 @@ def evaluate(
     if separation and knows_objects(dataset):
         dataset = with_objects_separated(dataset, separation)
     _require_classes(dataset, info.classes, info.task)
-    chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
+    split_name = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
     progress = choose_progress(quiet=quiet)
-    samples = _usable(dataset, chosen, info.task, trained_on=uses_plan, progress=progress)
+    samples = _usable(dataset, split_name, info.task, trained_on=uses_plan, progress=progress)
 
     from visus.api.load import load
     from visus.workflow.judging import judge
@@ -123,7 +123,7 @@ def evaluate(
     judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting, slider=slider)
     result = Evaluation(
         data=dataset.name,
-        split=chosen,
+        split=split_name,
         images=len(samples),
         metrics=judged.metrics,
         speed=judged.speed,

@@ -266,8 +266,8 @@ class Session:
 
         The last weights are the averaged ones, if the recipe averages.
         """
-        chosen = self.recipe.keep == "best" and self.position.best_epoch is not None
-        best = self._store.load_best() if self._store is not None and chosen else None
+        keeps_best = self.recipe.keep == "best" and self.position.best_epoch is not None
+        best = self._store.load_best() if self._store is not None and keeps_best else None
         if best is not None:
             self.network.load_state_dict(_part(best.tensors, "model/"))
         elif self.average:

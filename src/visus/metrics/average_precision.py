@@ -100,14 +100,14 @@ def voc_curves(
     all_owners = np.concatenate([np.zeros(0, np.int64), *owners])
     curves = []
     for k in range(classes):
-        chosen = np.flatnonzero((all_labels == k) & (all_owners != -2))
-        chosen = chosen[np.argsort(-all_scores[chosen], kind="stable")]
-        owner = all_owners[chosen]
-        hits = np.zeros(len(chosen), bool)
+        indices = np.flatnonzero((all_labels == k) & (all_owners != -2))
+        indices = indices[np.argsort(-all_scores[indices], kind="stable")]
+        owner = all_owners[indices]
+        hits = np.zeros(len(indices), bool)
         hits[np.unique(owner, return_index=True)[1]] = True
         hits &= owner >= 0
         hit_counts = np.cumsum(hits)
         recall = hit_counts / max(int(objects[k]), 1)
-        precision = hit_counts / np.arange(1, len(chosen) + 1)
-        curves.append(PrecisionRecallCurve(recall, precision, all_scores[chosen].astype(np.float64), int(objects[k])))
+        precision = hit_counts / np.arange(1, len(indices) + 1)
+        curves.append(PrecisionRecallCurve(recall, precision, all_scores[indices].astype(np.float64), int(objects[k])))
     return curves

@@ -258,11 +258,11 @@ def _mean_ap(
         if objects[k] == 0:
             values.append(1.0)
             continue
-        chosen = np.flatnonzero(detections.labels == k)
-        chosen = chosen[np.argsort(-detections.scores[chosen], kind="stable")]
-        hits = np.cumsum(detections.kinds[chosen] == HIT)
+        indices = np.flatnonzero(detections.labels == k)
+        indices = indices[np.argsort(-detections.scores[indices], kind="stable")]
+        hits = np.cumsum(detections.kinds[indices] == HIT)
         curve = PrecisionRecallCurve(
-            hits / objects[k], hits / np.arange(1, len(chosen) + 1), detections.scores[chosen], int(objects[k])
+            hits / objects[k], hits / np.arange(1, len(indices) + 1), detections.scores[indices], int(objects[k])
         )
         values.append(curve.hundred_and_one_points() or 0.0)
     return float(np.mean(values)) if values else None

@@ -70,10 +70,10 @@ def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str
     looked = []
     unit = ""
     for split, samples in splits.items():
-        chosen = _evenly(samples, READ) if _is_late(samples, task) else samples
-        if len(chosen) < len(samples):
-            looked.append(f"{len(chosen):,} of {len(samples):,} {split} images")
-        counts[split], unit = _count(chosen, task, classes)
+        read_samples = _evenly(samples, READ) if _is_late(samples, task) else samples
+        if len(read_samples) < len(samples):
+            looked.append(f"{len(read_samples):,} of {len(samples):,} {split} images")
+        counts[split], unit = _count(read_samples, task, classes)
     chart = plots.count_bars(counts, unit)
     if chart is None or not unit:
         return Markup()

@@ -86,5 +86,5 @@ class Classification(CodecTask):
                 expected=f"[{len(prediction)}, {len(self.classes)}]",
                 got=str(list(logits.shape)),
             )
-        chosen = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
-        return logits.gather(1, chosen[:, None])[:, 0]  # [N]
+        class_indices = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
+        return logits.gather(1, class_indices[:, None])[:, 0]  # [N]

@@ -183,5 +183,5 @@ class Segmentation(CodecTask):
         ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
         logits, ids = aligned(logits, ids)
         counts = ids != IGNORE
-        chosen = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
-        return chosen.where(counts, 0).sum((1, 2))  # [N]
+        class_logits = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
+        return class_logits.where(counts, 0).sum((1, 2))  # [N]

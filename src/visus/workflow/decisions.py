@@ -67,11 +67,11 @@ def open_training_data(request: Request, format: str | None, messages: list[str]
 def look_at(dataset: Dataset, task: str) -> DataFacts:
     """Measures size and colour of an evenly spaced sample of the training images."""
     samples = dataset.split("train")
-    chosen: list[Sample] = [
+    subset: list[Sample] = [
         samples[i] for i in np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples)), dtype=int)
     ]
     sizes, grey = [], True
-    for sample in chosen:
+    for sample in subset:
         try:
             pixels = sample.image.load()
         except DataError:
@@ -83,7 +83,7 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
     if not sizes:
         raise DataError(
             f"no image of {dataset.name} can be read",
-            got="; ".join(sample.id for sample in chosen[:5]),
+            got="; ".join(sample.id for sample in subset[:5]),
             remedy="visus data check names each and says why",
         )
     height, width = np.median(np.asarray(sizes), axis=0)
@@ -103,9 +103,9 @@ def with_model(request: Request, task: str, facts: DataFacts, messages: list[str
     if request.model is not None:
         return request
     model, backbone = choose_model(task, facts)
-    chosen = request.backbone or backbone or None
-    messages.append(f"model chosen: {model}{f' on {chosen}' if chosen else ''} (another with --model)")
-    return replace(request, model=model, backbone=chosen)
+    backbone_name = request.backbone or backbone or None
+    messages.append(f"model chosen: {model}{f' on {backbone_name}' if backbone_name else ''} (another with --model)")
+    return replace(request, model=model, backbone=backbone_name)
 
 
 def with_phase(request: Request, messages: list[str]) -> Request:

@@ -86,7 +86,7 @@ class Slid:
             raise UsageError(f"there is no class {label}", expected=" or ".join(classes), got=label)
         objects = _object_ids(classes)
         best = max(objects, key=lambda k: max(float(level.scores[k].max()) for level in self.levels))
-        chosen = best if label is None else classes.index(label)
+        class_index = best if label is None else classes.index(label)
         values = np.zeros(size, np.float32)
         for level in self.levels:
             middles = (level.boxes[..., :2] + level.boxes[..., 2:]) / 2  # (x, y)
@@ -95,8 +95,8 @@ class Slid:
             high = np.ceil(middles + half).astype(int)
             for y, x in np.ndindex(*level.scores.shape[1:]):
                 part = values[low[y, x, 1] : high[y, x, 1], low[y, x, 0] : high[y, x, 0]]
-                np.maximum(part, level.scores[chosen, y, x], out=part)
-        return Heatmap(values.clip(0, 1), image=self.detections.image, label=classes[chosen])
+                np.maximum(part, level.scores[class_index, y, x], out=part)
+        return Heatmap(values.clip(0, 1), image=self.detections.image, label=classes[class_index])
 
 
 class Slider:
@@ -183,9 +183,9 @@ class Slider:
         from visus.ops.box_merging import merge_boxes
 
         boxes, labels, totals = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros(0)]
-        chosen = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
-        for k in sorted({int(k) for labels_of_level in chosen for k in labels_of_level}):
-            levels_of_class = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
+        classes_by_level = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
+        for k in sorted({int(k) for labels_of_level in classes_by_level for k in labels_of_level}):
+            levels_of_class = [level for level, classes in zip(levels, classes_by_level, strict=True) if k in classes]
             class_boxes = np.concatenate(
                 [level.found[k].reshape(-1, 4) for level in levels_of_class if level.found is not None]
             )
