@@ -36,8 +36,8 @@ def sample_grid(samples: Sequence[Sample], task: str, count: int = 16, seed: int
 def sample_pictures(samples: Sequence[Sample], task: str, count: int, seed: int = 0) -> list[tuple[str, Image.Image]]:
     """(name, picture) of samples chosen by ``seed``, in their order; see :func:`sample_grid`."""
     number = min(count, len(samples))
-    chosen = sorted(np.random.default_rng(seed).choice(len(samples), number, replace=False).tolist())
-    return [(samples[i].id, _drawn(samples[i], task)) for i in chosen]
+    indices = sorted(np.random.default_rng(seed).choice(len(samples), number, replace=False).tolist())
+    return [(samples[i].id, _drawn(samples[i], task)) for i in indices]
 
 
 def _drawn(sample: Sample, task: str) -> Image.Image:

@@ -79,12 +79,12 @@ def _run_from(
         phases.append(Phase(following.name, load_object(following.function), partial(request_of, plan, following)))
         following = following.next
 
-    def place(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
+    def folder_of(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
         part = parts[phase.name]
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    made = run_phases(phases, place, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    made = run_phases(phases, folder_of, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 
@@ -105,8 +105,8 @@ def train(context: Context) -> Artefact:
         except BaseException:
             RunFolder(folder).discard()
             raise
-        for line in prepared.said:
-            context.say(line)
+        for message in prepared.messages:
+            context.say(message)
         begin(folder, prepared, quiet=context.quiet)
     return _left(context)
 
