@@ -53,7 +53,7 @@ class PhaseOf:
 
     Args:
         phases: one of PHASES.
-        number: the part's place, from 0.
+        number: the part's index, from 0.
         leads_to: the model of the last part, with edition and backbone.
         changes: of the recipes, which hold for all parts.
 

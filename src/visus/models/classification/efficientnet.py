@@ -127,7 +127,7 @@ class EfficientNetFeatures(nn.Sequential):
         number = 0
         for t, k, s, c, n in STAGES:
             stage = nn.Sequential()
-            for place in range(math.ceil(depth * n)):
+            for index in range(math.ceil(depth * n)):
                 out_channels = round_channels(c * width)
                 stage.append(
                     MBConv(
@@ -135,7 +135,7 @@ class EfficientNetFeatures(nn.Sequential):
                         out_channels,
                         expansion=t,
                         kernel=k,
-                        stride=s if place == 0 else 1,
+                        stride=s if index == 0 else 1,
                         drop=drop_connect * number / blocks,
                         style=style,
                     )

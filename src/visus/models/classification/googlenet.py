@@ -9,7 +9,7 @@ alpha = 1e-4 over 5, beta = 0.75; weights of variance 1 / fan-in (Caffe's "xavie
 ``torchvision``: BatchNorm after every convolution instead of biases and response normalisation, 3x3 kernels where the
 paper has 5x5, a 2x2 window in the last strided pooling, and a dropout of 0.2. The parameters have torchvision's names.
 
-The auxiliary heads' first dense layer needs 4x4 places. Section 5 makes them of 14x14 by windows of 5x5 at stride 3;
+The auxiliary heads' first dense layer needs 4x4 positions. Section 5 makes them of 14x14 by windows of 5x5 at stride 3;
 maps of other sizes, which the paper does not have, are averaged over 4x4 even windows (as torchvision does at any).
 
 Letters: N images, C input channels, K classes, H x W pixels.

@@ -15,7 +15,7 @@ torchvision's names in both. The released code normalises without a learned scal
 
 From the released code, too: truncated normal weights of 0.1 at the beginning, in the auxiliary head's last layers of
 0.01 and 0.001, in the last layer of 0.01; BatchNorm's epsilon of 0.001; and the share of 0.4 of the auxiliary loss. The
-auxiliary head needs 17x17 places, those of 299x299 images; smaller maps, which the paper does not have, are averaged
+auxiliary head needs 17x17 positions, those of 299x299 images; smaller maps, which the paper does not have, are averaged
 over 5x5 even windows.
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 299x299 images.
@@ -175,7 +175,10 @@ class InceptionE(nn.Module):
 
 
 class AuxiliaryPooling(nn.Module):
-    """Means of windows of 5x5 at stride 3 from 17x17 places on, else of 5x5 even windows. [N,C,17,17] -> [N,C,5,5]."""
+    """Means of windows of 5x5 at stride 3 from 17x17 positions on, else of 5x5 even windows.
+
+    [N,C,17,17] -> [N,C,5,5].
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if min(x.shape[-2:]) >= 17:
@@ -190,7 +193,7 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.pool = AuxiliaryPooling()
         self.conv0 = Convolution(768, 128, 1)
-        self.conv1 = Convolution(128, 768, 5, valid=True)  # the dense layer, for it sees all of the 5x5 places
+        self.conv1 = Convolution(128, 768, 5, valid=True)  # the dense layer, for it sees all of the 5x5 positions
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(768, classes)
 
@@ -272,7 +275,7 @@ class InceptionV3(nn.Module):
         check_size(images)
         if not self.training:
             return self.from_features(self.stages(images), images.shape[-2:])
-        check_statistics(images, (299, 347))  # what gives the auxiliary head's dense layer two places
+        check_statistics(images, (299, 347))  # what gives the auxiliary head's dense layer two positions
         features = self.stages(images)
         return Output(self.from_features(features, images.shape[-2:]).logits, (self.AuxLogits(features[16]),))
 

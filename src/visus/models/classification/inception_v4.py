@@ -93,8 +93,8 @@ def residual_modules(
 def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequential:
     """Convolutions one after the other; ``valid``: the last one is not padded."""
     blocks = []
-    for place, layer in enumerate(layers):
-        blocks.append(Convolution(in_channels, layer, valid=valid and place == len(layers) - 1))
+    for index, layer in enumerate(layers):
+        blocks.append(Convolution(in_channels, layer, valid=valid and index == len(layers) - 1))
         in_channels = layer[0]
     return nn.Sequential(*blocks)
 

@@ -120,8 +120,8 @@ class MobileNetV1(nn.Module):
         self.blocks = nn.Sequential()
         for number, stage in enumerate(stages):
             blocks = nn.Sequential()
-            for place, out_channels in enumerate(stage):
-                stride = 2 if number > 0 and place == 0 else 1
+            for index, out_channels in enumerate(stage):
+                stride = 2 if number > 0 and index == 0 else 1
                 blocks.append(block(channels, out_channels, stride, edition))
                 channels = out_channels
             self.blocks.append(blocks)

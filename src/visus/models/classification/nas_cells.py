@@ -159,8 +159,8 @@ class Cell(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A classifier on the last map of stride 16. [N,C,H,W] -> [N,K] logits.
 
-    Means over 5x5 at stride 3 give side x side places of a map of the paper's size, for which the last convolution is
-    made; of other sizes, which the papers do not have, as many even windows do.
+    Means over 5x5 at stride 3 give side x side positions of a map of the paper's size, for which the last convolution
+    is made; of other sizes, which the papers do not have, as many even windows do.
     """
 
     def __init__(self, in_channels: int, classes: int, *, side: int, scale: float) -> None:

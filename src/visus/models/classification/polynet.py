@@ -179,7 +179,7 @@ class PolyNet(InceptionV4):
     """
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
-        scales = (1 - 0.3 * place / (MODULES - 1) for place in range(MODULES))
+        scales = (1 - 0.3 * index / (MODULES - 1) for index in range(MODULES))
         stem_2, stem_4, stem_8 = stem(in_channels)
         stages = (
             stem_2,  # [N, 64, 163, 163]

@@ -163,11 +163,11 @@ def count(order: Sequence[Slot]) -> int:
 
 def state_of(file: DarknetFile, order: Sequence[Slot]) -> dict[str, Tensor]:
     """Gives the first values of a file their names; ignores the rest, such as another network's classifier."""
-    state, place = {}, 0
+    state, offset = {}, 0
     for slot in order:
         size = math.prod(slot.shape)
-        values = file.values[place : place + size]
-        place += size
+        values = file.values[offset : offset + size]
+        offset += size
         if slot.dense and file.transposed:
             values = values.reshape(slot.shape[1], slot.shape[0]).T
         state[slot.name] = torch.from_numpy(np.array(values, np.float32)).reshape(slot.shape)  # a copy, not the file

@@ -52,8 +52,8 @@ def from_torchvision(state: Mapping[str, Tensor], *, epsilon: float = 0.0) -> di
 def _name(theirs: str) -> str:
     match = re.fullmatch(r"head\.(classification|regression)_head\.conv\.(\d)(\.0)?\.(weight|bias)", theirs)
     if match:  # newer: conv.1.0 is the second block's convolution; older: conv.2 is the second convolution
-        kind, place, newer, part = match.groups()
-        return f"{_SUBNETS[kind]}.{2 * int(place) if newer else int(place)}.{part}"
+        kind, index, newer, part = match.groups()
+        return f"{_SUBNETS[kind]}.{2 * int(index) if newer else int(index)}.{part}"
     for pattern, ours in _NAMES:
         if re.fullmatch(pattern, theirs):
             return re.sub(pattern, ours, theirs)

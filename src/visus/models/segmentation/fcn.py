@@ -4,9 +4,9 @@ Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation
 borders, crops and the order of AlexNet's layers as in the authors' released networks (voc-fcn32s, -16s, -8s, -8s-atonce
 and -alexnet), which the paper does not draw.
 
-The classifier's dense layers become convolutions; a 1x1 convolution that begins at 0 scores the classes at every place;
-transposed convolutions bring the scores back to the image's pixels. 100 pixels of border around the image keep fc6's
-window inside; what that border adds is cut off at the end, so that images of any size are answered.
+The classifier's dense layers become convolutions; a 1x1 convolution that begins at 0 scores the classes at every
+position; transposed convolutions bring the scores back to the image's pixels. 100 pixels of border around the image
+keep fc6's window inside; what that border adds is cut off at the end, so that images of any size are answered.
 
 The last upsampling is bilinear for good, those before it begin so and learn (section 4.2); the released networks fix
 both.
@@ -128,7 +128,7 @@ class ConvolutionalAlexNet(nn.Module):
 class FCN(nn.Module):
     """Figure 3 on a convolutionalised classifier. [N,C,H,W] -> [N,K,H,W] logits, for images of any size.
 
-    Where a crop begins follows from the centres of the receptive fields: on VGG-16 the place i of fc7 looks at pixel
+    Where a crop begins follows from the centres of the receptive fields: on VGG-16 the position i of fc7 looks at pixel
     32 i + 12.5, and so on; a test works all of them out.
 
     Args:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from visus.errors import WeightsError
 
-# Our stages, and the places of their convolutions in torchvision's ``features``.
-_PLACES = {
+# Our stages, and the indices of their convolutions in torchvision's ``features``.
+_INDICES = {
     "conv1": (0, 2),
     "conv2": (5, 7),
     "conv3": (10, 12, 14),
@@ -30,9 +30,9 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if a layer is missing, or one is of another network.
     """
     table = {
-        f"{stage}.{2 * number}.{part}": f"features.{place}.{part}"
-        for stage, places in _PLACES.items()
-        for number, place in enumerate(places)
+        f"{stage}.{2 * number}.{part}": f"features.{index}.{part}"
+        for stage, indices in _INDICES.items()
+        for number, index in enumerate(indices)
         for part in ("weight", "bias")
     }
     table |= {

@@ -138,7 +138,7 @@ def initialise(part: nn.Module) -> None:
     """Draws weights from N(0, sqrt(2/N)) (section 3; He et al. 2015); N is the number of inputs of one neuron."""
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
+            # A 2x2 up-convolution of stride 2 never overlaps: one position of all maps below makes each pixel.
             up = isinstance(layer, nn.ConvTranspose2d)
             incoming = layer.in_channels if up else layer.weight[0].numel()
             nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / incoming))
