@@ -152,12 +152,12 @@ class VGG(nn.Module):
         source = {ours[position]: theirs[position] for position in FIRST_FOUR} | {name: name for name in DENSE}
         values: dict[str, Tensor] = {}
         drawn = set()
-        for name, own in self.state_dict().items():
+        for name, parameter in self.state_dict().items():
             layer, _, kind = name.rpartition(".")
             value = state[f"{source[layer]}.{kind}"] if layer in source else None
-            if value is None or (layer in self.head and value.shape != own.shape):
+            if value is None or (layer in self.head and value.shape != parameter.shape):
                 drawn.add(name)
-                value = torch.zeros(own.shape)
+                value = torch.zeros(parameter.shape)
                 if kind == "weight":
                     draw(value, self.initialisation)
             values[name] = value

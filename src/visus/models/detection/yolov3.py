@@ -178,7 +178,7 @@ class YOLOv3(nn.Module):
         self.backbone = backbone
         self.strides = tuple(strides)
         self.scales = nn.ModuleList(scales)
-        self.anchors = tuple(tuple(own) for own in anchors)
+        self.anchors = tuple(tuple(level) for level in anchors)
         self.channels: Mapping[int, int] = require_maps(backbone, self.strides, "YOLO v3")
         self.head: tuple[str, ...] = tuple(f"scales.{k}.predict" for k in range(len(scales)))
         self.codec = codec
@@ -279,7 +279,7 @@ def yolov3(
             narrowed=narrow,
         )
         scales.append(scale)
-    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    codec = YOLOv3Codec([anchor for level in levels for anchor in level], ignore=ignore, suppression=suppression)
     return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)
 
 
@@ -311,5 +311,5 @@ def yolov3_tiny(
         Scale(widths[32], block=((256, 1),), widened=512, values=values),
         Scale(widths[16], block=(), widened=256, values=values, above=256, narrowed=128),
     )
-    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    codec = YOLOv3Codec([anchor for level in levels for anchor in level], ignore=ignore, suppression=suppression)
     return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)

@@ -264,16 +264,16 @@ def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
 
 
 def _initial_state(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-    own = network.state_dict()
+    current = network.state_dict()
     names = set(state)
-    finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(own)
+    finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(current)
     # An FCN of the same trunk that lacks what the finer one adds; its last upsampling has another stride.
-    if "score_fr.weight" not in names or not finer - names or not names <= set(own):
+    if "score_fr.weight" not in names or not finer - names or not names <= set(current):
         return None
     kept = {name: value for name, value in state.items() if name != "upscore.weight"}
-    if any(own[name].shape != value.shape for name, value in kept.items()):
+    if any(current[name].shape != value.shape for name, value in kept.items()):
         return None  # of other classes: what is kept and what is new is decided as for any other file
-    return {**own, **kept}, frozenset(name for name in own if name not in kept)
+    return {**current, **kept}, frozenset(name for name in current if name not in kept)
 
 
 _ADDED = ("upscore2", "score_pool4", "upscore_pool4", "score_pool3")

@@ -219,12 +219,14 @@ class BackboneUNet(nn.Module):
         self.up = nn.ModuleList()
         self.expanding = nn.ModuleList()
         for level in range(depth):
-            own = width * 2**level
-            below = self.channels[2**depth] if level == depth - 1 else 2 * own
+            level_width = width * 2**level
+            below = self.channels[2**depth] if level == depth - 1 else 2 * level_width
             learned = upsampling == "learned"
-            self.up.append(nn.ConvTranspose2d(below, own, 2, stride=2) if learned else nn.Upsample(scale_factor=2.0))
-            joined = (own if learned else below) + self.channels.get(2**level, 0)
-            self.expanding.append(two_convolutions(joined, own, padded=True, norm=norm))
+            self.up.append(
+                nn.ConvTranspose2d(below, level_width, 2, stride=2) if learned else nn.Upsample(scale_factor=2.0)
+            )
+            joined = (level_width if learned else below) + self.channels.get(2**level, 0)
+            self.expanding.append(two_convolutions(joined, level_width, padded=True, norm=norm))
         self.output = nn.Conv2d(width, classes, 1)
         for part in (self.up, self.expanding, self.output):
             initialise(part)
