@@ -225,10 +225,10 @@ def explain_targets(
             )
         objects, matches = None, None
         if batch.targets is not None:
-            truth = _solid(batch.targets[0])
-            (encoded,) = codec.encode([truth], batch.images.device)
+            target = _solid(batch.targets[0])
+            (encoded,) = codec.encode([target], batch.images.device)
             matches = codec.assign(outputs, [encoded])[0]
-            objects = _objects(truth, predictors, boxes, matches)
+            objects = _objects(target, predictors, boxes, matches)
         candidates = kept = None
         if answers:
             every = cast(Any, copy.copy(codec))
@@ -281,24 +281,24 @@ def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArr
     return np.ascontiguousarray(np.asarray(sheet).transpose(2, 0, 1))
 
 
-def _solid(truth: Detections) -> Detections:
+def _solid(target: Detections) -> Detections:
     """Returns the objects with an area in the network's input; the others are never learned."""
-    return truth.select(np.flatnonzero((truth.boxes[:, 2:] > truth.boxes[:, :2]).all(axis=1)))
+    return target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
 
 
 def _objects(
-    truth: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
+    target: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
 ) -> tuple[LearnedObject, ...]:
     found = []
-    for number in range(len(truth)):
-        box = torch.from_numpy(truth.boxes[number : number + 1]).to(predictors.boxes)
+    for number in range(len(target)):
+        box = torch.from_numpy(target.boxes[number : number + 1]).to(predictors.boxes)
         rows, overlaps = _compared(box, predictors, answered)
         best = int(overlaps.argmax())
         found.append(
             LearnedObject(
-                name=truth.classes[int(truth.labels[number])],
-                box=truth.boxes[number],
-                ignored=bool(truth.ignored is not None and truth.ignored[number]),
+                name=target.classes[int(target.labels[number])],
+                box=target.boxes[number],
+                ignored=bool(target.ignored is not None and target.ignored[number]),
                 predictors=torch.nonzero(matches == number).flatten().cpu().numpy(),
                 best=int(rows[best]),
                 overlap=float(overlaps[best]),
