@@ -366,16 +366,16 @@ def _sheet(title: str, panels: Sequence[_Panel], columns: int) -> Image.Image:
 
 def _wrapped(lines: Sequence[Entry], width: int) -> tuple[Entry, ...]:
     """Breaks lines that are wider than a panel between words; only the first part keeps its mark."""
-    found: list[Entry] = []
+    wrapped: list[Entry] = []
     for text, colour in lines:
         room = width - (18 if colour is not None else 0)
         line, mark = "", colour
         for word in text.split():
             longer = f"{line} {word}".strip()
             if line and font_of(TEXT, longer).getlength(longer) > room:
-                found.append((line, mark))
+                wrapped.append((line, mark))
                 line, mark = word, None
             else:
                 line = longer
-        found.append((line, mark))
-    return tuple(found)
+        wrapped.append((line, mark))
+    return tuple(wrapped)

@@ -289,12 +289,12 @@ def _solid(target: Detections) -> Detections:
 def _objects(
     target: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
 ) -> tuple[LearnedObject, ...]:
-    found = []
+    objects = []
     for number in range(len(target)):
         box = torch.from_numpy(target.boxes[number : number + 1]).to(predictors.boxes)
         rows, overlaps = _compared(box, predictors, answered)
         best = int(overlaps.argmax())
-        found.append(
+        objects.append(
             LearnedObject(
                 name=target.classes[int(target.labels[number])],
                 box=target.boxes[number],
@@ -304,7 +304,7 @@ def _objects(
                 overlap=float(overlaps[best]),
             )
         )
-    return tuple(found)
+    return tuple(objects)
 
 
 def _compared(box: Tensor, predictors: PredictionGrid, answered: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,11 +101,11 @@ def _numbers(value: Part) -> list[int]:
     """Repeated integers, packed or one by one."""
     if isinstance(value, int):
         return [value]
-    found, offset = [], 0
+    numbers, offset = [], 0
     while offset < len(value):
         number, offset = _varint(value, offset)
-        found.append(number)
-    return found
+        numbers.append(number)
+    return numbers
 
 
 def _message(part: Part) -> memoryview:

@@ -35,10 +35,10 @@ def v4_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _v4_name(name: str) -> str:
     if name.startswith("last_linear."):
         return name.replace("last_linear", "classifier")
-    found = re.fullmatch(r"features\.(\d+)\.(.*)", name)
-    if found is None:
+    match = re.fullmatch(r"features\.(\d+)\.(.*)", name)
+    if match is None:
         raise _foreign(name, "inception_v4")
-    index, rest = found.groups()
+    index, rest = match.groups()
     if index in _V4_STEM:
         rest = rest.replace("conv.", _V4_STEM[index], 1)
     return f"features.{index}.{_tail(rest)}"
@@ -56,12 +56,12 @@ def resnet_v2_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _resnet_v2_name(name: str) -> str:
     if name.startswith("classif."):
         return name.replace("classif", "classifier")
-    if found := re.fullmatch(r"(?:conv2d|mixed)_(\d[ab])\.(.*)", name):
-        return f"features.{_V2_INDICES.get(found[1], found[1])}.{_tail(found[2])}"
-    if found := re.fullmatch(r"(repeat(?:_[12])?)\.(\d+)\.(.*)", name):
-        return f"features.{_V2_REPEATS[found[1]] + int(found[2])}.{_residual_tail(found[3])}"
-    if found := re.fullmatch(r"block8\.(.*)", name):
-        return f"features.49.{_residual_tail(found[1])}"
+    if match := re.fullmatch(r"(?:conv2d|mixed)_(\d[ab])\.(.*)", name):
+        return f"features.{_V2_INDICES.get(match[1], match[1])}.{_tail(match[2])}"
+    if match := re.fullmatch(r"(repeat(?:_[12])?)\.(\d+)\.(.*)", name):
+        return f"features.{_V2_REPEATS[match[1]] + int(match[2])}.{_residual_tail(match[3])}"
+    if match := re.fullmatch(r"block8\.(.*)", name):
+        return f"features.49.{_residual_tail(match[1])}"
     raise _foreign(name, "inception_resnet_v2")
 
 

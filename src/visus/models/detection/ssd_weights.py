@@ -71,15 +71,15 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     dense = {f"classifier.{index}.{part}" for index in (0, 3, 6) for part in ("weight", "bias")}
     _check({name: value for name, value in state.items() if name not in dense}, set(table.values()), "VGG-16")
-    found = {ours: state[theirs] for ours, theirs in table.items()}
+    converted = {ours: state[theirs] for ours, theirs in table.items()}
     for ours, theirs, sides in (("fc6", "classifier.0", (512, 7, 7)), ("fc7", "classifier.3", (4096, 1, 1))):
         weight, bias = state.get(f"{theirs}.weight"), state.get(f"{theirs}.bias")
         if weight is None or bias is None or not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             continue
         kernel = weight.reshape(4096, *sides)[::4]
-        found[f"{ours}.weight"] = kernel[:, :, ::3, ::3] if ours == "fc6" else kernel[:, ::4]
-        found[f"{ours}.bias"] = bias[::4]
-    return found
+        converted[f"{ours}.weight"] = kernel[:, :, ::3, ::3] if ours == "fc6" else kernel[:, ::4]
+        converted[f"{ours}.bias"] = bias[::4]
+    return converted
 
 
 def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
@@ -148,11 +148,11 @@ def _with_parts(names: Mapping[str, str]) -> dict[str, str]:
 
 def _tensors(values: Mapping[str, NDArray[np.float32]], table: Mapping[str, str]) -> dict[str, Tensor]:
     """Copies under our names; what has one axis may stand in the file as [1,1,1,C]."""
-    found = {}
+    tensors = {}
     for ours, theirs in table.items():
         value = torch.from_numpy(np.array(values[theirs], np.float32))
-        found[ours] = value if ours.endswith("weight") else value.flatten()
-    return found
+        tensors[ours] = value if ours.endswith("weight") else value.flatten()
+    return tensors
 
 
 def _check(state: Mapping[str, object], names: set[str], network: str) -> None:

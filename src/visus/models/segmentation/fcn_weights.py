@@ -47,11 +47,11 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             got=f"{len(missing)} values missing, {len(foreign)} of another network",
             remedy="choose a file of that network",
         )
-    found = {ours: state[theirs] for ours, theirs in table.items()}
+    converted = {ours: state[theirs] for ours, theirs in table.items()}
     for ours, (_, window) in _DENSE.items():
-        weight = found[f"{ours}.weight"]
-        found[f"{ours}.weight"] = weight.reshape(len(weight), -1, *window)
-    colours = found["conv1.0.weight"]
+        weight = converted[f"{ours}.weight"]
+        converted[f"{ours}.weight"] = weight.reshape(len(weight), -1, *window)
+    colours = converted["conv1.0.weight"]
     if colours.shape[1] == 3:
-        found["conv1.0.weight"] = (colours / colours.new_tensor(_DEVIATIONS)[:, None, None] / 255).flip(1)
-    return found
+        converted["conv1.0.weight"] = (colours / colours.new_tensor(_DEVIATIONS)[:, None, None] / 255).flip(1)
+    return converted
