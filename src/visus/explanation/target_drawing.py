@@ -293,7 +293,7 @@ def _learned(value: DrawnTargets) -> _Panel:
     canvas.dots((cells[:, :2] + cells[:, 2:]) / 2, NEUTRAL_DOT, 2)
     texts = [f"{obj.name}: {len(obj.predictors)}" for obj in objects]
     canvas.named(np.asarray([obj.box for obj in objects]).reshape(-1, 4), texts, colours)
-    said = value.counts()
+    counts = value.counts()
     lines: list[Entry] = []
     shown = list(range(len(objects)))
     if len(objects) > MOST_SENTENCES:
@@ -301,9 +301,9 @@ def _learned(value: DrawnTargets) -> _Panel:
     lines += [(value.sentence(number), colours[number]) for number in shown]
     if len(objects) > MOST_SENTENCES:
         lines.append((f"and {len(objects) - MOST_SENTENCES} objects that fit better", None))
-    uncounted = f"{said['neutral']:,} do not count" + (" (grey dots: their cells)" if len(neutral) else "")
+    uncounted = f"{counts['neutral']:,} do not count" + (" (grey dots: their cells)" if len(neutral) else "")
     lines.append(
-        (f"of {len(matches):,}, {said['learn']:,} learn, {said['background']:,} are background, {uncounted}", None)
+        (f"of {len(matches):,}, {counts['learn']:,} learn, {counts['background']:,} are background, {uncounted}", None)
     )
     return canvas.panel("Bold: objects; thin: who learns them", lines)
 

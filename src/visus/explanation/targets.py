@@ -134,11 +134,11 @@ class ExplainedTargets:
         if self.objects is None:
             lines.append("no truth was given, so nothing is said of who learns what")
         else:
-            said = self.counts()
+            counts = self.counts()
             lines.append(
                 f"{len(self.objects)} object{'' if len(self.objects) == 1 else 's'}: "
-                f"{said['learn']:,} {self.noun} learn one, {said['neutral']:,} do not "
-                f"count, {said['background']:,} are background"
+                f"{counts['learn']:,} {self.noun} learn one, {counts['neutral']:,} do not "
+                f"count, {counts['background']:,} are background"
             )
             lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
         if self.candidates is not None and self.kept is not None:
