@@ -210,9 +210,9 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
     most, best = 0, None
     for conversion, state in candidates:
         for part, module in parts.items():
-            is_wanted = part == "backbone" if for_backbone or conversion.part == "backbone" else True
+            may_fill = part == "backbone" if for_backbone or conversion.part == "backbone" else True
             shared = len(set(state) & set(module.state_dict()))
-            if is_wanted and shared > most:
+            if may_fill and shared > most:
                 most, best = shared, (replace(conversion, part=part), state)
     if best is not None:
         return best
