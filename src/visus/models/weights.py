@@ -24,7 +24,7 @@ from visus.models import catalog
 from visus.models.caffe_file import read_caffe
 from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
-from visus.models.fetching import Progress, fetch
+from visus.models.fetching import DownloadProgress, fetch
 from visus.models.on_meta import build_on_meta
 from visus.models.protocols import WarmStart
 from visus.structures.extensions import load_object
@@ -66,7 +66,7 @@ def load_weights(
     source: Path | Literal["default"],
     *,
     prefix_backbone: bool = False,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> LoadReport:
     """Loads weights into a network; the head keeps random weights if the number of classes differs.
 

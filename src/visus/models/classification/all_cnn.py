@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 
-Convolution = tuple[int, int]
+KernelAndStride = tuple[int, int]
 """(kernel, stride), before the widths of table 1: 96 maps at first, 192 after the first layer that halves."""
 
-Stage = Sequence[Convolution]
+Stage = Sequence[KernelAndStride]
 
 
 class AllCNN(nn.Module):

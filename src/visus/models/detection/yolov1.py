@@ -264,7 +264,7 @@ class YOLOv1(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class TinyBackbone(nn.Module):
+class TinyYOLOv1Backbone(nn.Module):
     """The six convolutions of yolov1-tiny.cfg between its poolings.
 
     [N,C,H,W] -> {1: [N,16,H,W], 2: [N,32,H/2,W/2] ... 32: [N,512,H/32,W/32]}.
@@ -346,4 +346,4 @@ def yolov1_tiny(*, classes: int, in_channels: int, boxes: Boxes = 2, suppression
         nn.Linear(256 * CELLS**2, CELLS**2 * (classes + 5 * boxes)),
     )
     codec = YOLOv1Codec(suppression=suppression)
-    return YOLOv1(TinyBackbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)
+    return YOLOv1(TinyYOLOv1Backbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)

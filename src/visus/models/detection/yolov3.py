@@ -207,7 +207,7 @@ class YOLOv3(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class TinyBackbone(nn.Module):
+class TinyYOLOv3Backbone(nn.Module):
     """The first 13 layers of yolov3-tiny.cfg. [N,C,H,W] -> {16: [N,256,H/16,W/16], 32: [N,1024,H/32,W/32]}.
 
     Args:
@@ -302,7 +302,7 @@ def yolov3_tiny(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = TinyBackbone(in_channels)
+        backbone = TinyYOLOv3Backbone(in_channels)
     strides = (32, 16)
     levels = shared_out(anchors, len(strides), "YOLO v3's tiny form")
     widths = require_maps(backbone, strides, "YOLO v3's tiny form")
