@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
 from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
 from visus.structures.task_cards import TASKS as OWN_TASKS
+from visus.structures.task_cards import task_card
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -179,27 +183,29 @@ def test_the_python_page_has_every_public_name() -> None:
     assert set(visus._HOMES) <= named
 
 
-METRICS = {
-    "classification": (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
-    "localization": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
-    "landmarks": (Landmarks(("a",), np.zeros((1, 2), np.float32), np.ones(1, bool), (8, 8)),) * 2,
-    "detection": (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
-    "segmentation": (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,
-    "multilabel_segmentation": (MultiLabelMap(("a", "b"), np.zeros((2, 8, 8), bool)),) * 2,
+ANSWERS: dict[type, tuple[Any, Any]] = {
+    Label: (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
+    Landmarks: (Landmarks(("a",), np.zeros((1, 2), np.float32), np.ones(1, bool), (8, 8)),) * 2,
+    Detections: (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
+    SegmentationMap: (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,
+    MultiLabelMap: (MultiLabelMap(("a", "b"), np.zeros((2, 8, 8), bool)),) * 2,
 }
+"""For each kind of answer a prediction and its target."""
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_score_is_on_the_page_of_its_task(task: str) -> None:
     from visus.tasks.table import make_task
 
-    prediction, truth = METRICS[task]
+    prediction, truth = ANSWERS[task_card(task).value]
     metric = make_task(task, prediction.classes).metrics()
     metric.update([prediction], [truth])
     scores = metric.compute()
     rows = re.findall(r"^\| (`.*?) \| ", page(f"tasks/{task}").partition("\n## Metrics\n")[2], flags=re.M)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(scores)
-    table = scores["per_class"]
+    table = scores.get("per_class")
+    if table is None:  # the task names no classes
+        return
     columns = table[0] if isinstance(table, list) else next(iter(table.values()))
     for name in columns:
         assert f"`{name}`" in page(f"tasks/{task}")
@@ -323,7 +329,7 @@ def test_json_fields_of_runs_and_evaluations(tmp_path: Path) -> None:
 def test_json_fields_of_predictions(task: str) -> None:
     from visus.api.predict import FileAnswer
 
-    answer = FileAnswer("a.png", METRICS[task][0], saved="out/a.png").to_dict()
+    answer = FileAnswer("a.png", ANSWERS[task_card(task).value][0], saved="out/a.png").to_dict()
     assert set(answer) <= json_fields("predict")
 
 
@@ -346,6 +352,60 @@ def test_the_site_is_built_without_warnings_and_asks_nobody(tmp_path: Path) -> N
         assert not loads.search(text), file.name
         assert "mailto:" not in text, file.name
     assert "<math" in (tmp_path / "tasks" / "detection.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def package_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The package that the page about extending shows, as pip leaves it in a folder of packages."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", page("extending"), flags=re.M | re.S)
+    (project,) = (tomllib.loads(block)["project"] for language, block in blocks if language == "toml")
+    site = tmp_path / "site"
+    (site / project["name"]).mkdir(parents=True)
+    (site / project["name"] / "__init__.py").touch()
+    for language, block in blocks:
+        if language == "python":
+            path = re.match(r"# (\w+/\w+\.py)\n", block)
+            assert path is not None, "each block of code says which file it is"
+            (site / path[1]).write_text(block, encoding="utf-8")
+    facts = site / f"{project['name']}-{project['version']}.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n", encoding="utf-8"
+    )
+    groups = [
+        "\n".join([f"[{group}]", *(f"{name} = {value}" for name, value in points.items())])
+        for group, points in project["entry-points"].items()
+    ]
+    (facts / "entry_points.txt").write_text("\n".join(groups), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(site))
+    return import_module(f"{project['name']}.test_batteries")
+
+
+def test_the_package_of_the_page_about_extending_passes_its_own_tests(package_of_the_page: Any, tmp_path: Path) -> None:
+    tests = [test for name, test in vars(package_of_the_page).items() if name.startswith("test_")]
+    assert len(tests) == 4
+    for test in tests:
+        folder = tmp_path / test.__name__
+        test(folder) if inspect.signature(test).parameters else test()
+
+
+def test_the_page_about_extending_names_every_entry_point_and_battery() -> None:
+    from visus import testing
+    from visus.structures.extensions import Group
+
+    text = page("extending")
+    assert set(re.findall(r'^\[project\.entry-points\."(.*)"\]$', text, flags=re.M)) == set(get_args(Group))
+    assert {name for name in testing.__all__ if name.startswith("check_")} == set(re.findall(r"`(check_\w+)`", text))
+
+
+def test_the_cards_of_the_page_about_extending_load_no_torch(package_of_the_page: Any) -> None:
+    module = Path(package_of_the_page.__file__).parent.name
+    program = f"import sys, {module}.cards; print('torch' in sys.modules)"
+    paths = os.pathsep.join([str(Path(package_of_the_page.__file__).parents[1]), str(ROOT / "src")])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert done.stdout.strip() == "False", done.stderr
 
 
 def default_model(task: str, side: int) -> str:

@@ -14,6 +14,10 @@ from safetensors.torch import load_file
 
 import visus
 from visus.errors import RecipeError
+from visus.recipes import phases
+from visus.recipes.phases import PhaseCard
+from visus.workflow import decisions
+from visus.workflow.phases import Artefact, Context
 
 SHORT = {"size": [64, 64], "fit": "stretch", "epochs": 1, "optimizer.lr": 1e-6, "batch_size": 4}
 
@@ -92,6 +96,30 @@ def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) ->
     assert visus.resume(tmp_path / "fcn-fcn32s", quiet=True).path == tmp_path / "fcn"
     assert model.read_bytes() == whole
     assert not (tmp_path / "fcn.before").exists()
+
+
+def count_values(context: Context) -> Artefact:
+    """A phase that trains nothing: it counts the values of the network before it."""
+    state = load_file(context.artefacts["network"].path("model.safetensors"))
+    (context.folder / "count.txt").write_text(str(sum(value.numel() for value in state.values())))
+    return Artefact.of("count", "count", context.folder, ["count.txt"])
+
+
+def test_a_training_may_end_with_a_phase_that_is_no_training(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {"counted": (PhaseCard("network", "fcn32s-voc"), PhaseCard("count", function=f"{__name__}:count_values"))}
+    for module in (phases, decisions):
+        monkeypatch.setattr(module, "PHASES", table)
+    model, out = "fcn32s+mobilenet_v1_025", tmp_path / "runs"
+    done = visus.train(
+        masks, model=model, weights="none", recipe="counted", changes=SHORT, out=out, name="fcn", quiet=True
+    )
+    assert sorted(path.name for path in done.path.iterdir()) == ["artefact.json", "count.txt"]
+    network = visus.create(model, classes=len(visus.open_data(masks).classes["segmentation"]))
+    assert int((done.path / "count.txt").read_text()) == sum(v.numel() for v in network.state_dict().values())
+    assert done.metrics == {}
+    assert done.describe() == f"run:     {done.path}"  # neither a report nor a model to predict with
 
 
 def test_a_model_that_the_phases_do_not_lead_to(masks: Path) -> None:

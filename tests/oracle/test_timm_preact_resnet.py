@@ -40,7 +40,7 @@ def ours_by(theirs: dict[str, Tensor], shapes: dict[str, Tensor]) -> dict[str, T
     return state
 
 
-@pytest.mark.parametrize("depth", [152, 200])
+@pytest.mark.parametrize("depth", [152, pytest.param(200, marks=pytest.mark.full)])
 def test_pre_activation_answers_as_timm(depth: int) -> None:
     import timm
 

@@ -10,7 +10,17 @@ from visus.models.catalog import find
 
 
 @pytest.mark.parametrize(
-    "name", ["alexnet", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "squeezenet1_0", "mobilenet_v2"]
+    "name",
+    [
+        "alexnet",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        pytest.param("resnet101", marks=pytest.mark.full),
+        pytest.param("resnet152", marks=pytest.mark.full),
+        "squeezenet1_0",
+        "mobilenet_v2",
+    ],
 )
 @pytest.mark.parametrize("size", [(64, 64), (97, 71)])
 def test_the_torchvision_edition_answers_as_torchvision(name: str, size: tuple[int, int]) -> None:

@@ -11,7 +11,10 @@ from visus.models.catalog import find
 
 @pytest.mark.parametrize(
     ("name", "sizes"),
-    [("resnext50_32x4d", ((64, 64), (97, 71))), ("resnext101_64x4d", ((65, 40), (32, 48)))],
+    [
+        ("resnext50_32x4d", ((64, 64), (97, 71))),
+        pytest.param("resnext101_64x4d", ((65, 40), (32, 48)), marks=pytest.mark.full),
+    ],
 )
 def test_the_torchvision_edition_answers_as_torchvision(name: str, sizes: tuple[tuple[int, int], ...]) -> None:
     import torchvision

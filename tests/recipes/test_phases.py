@@ -4,14 +4,16 @@ import pytest
 
 from visus.errors import RecipeError
 from visus.models import catalog
-from visus.recipes.phases import PHASES, PhaseOf
+from visus.recipes.phases import PHASES, TRAINING, PhaseOf
 from visus.recipes.published import PUBLISHED
+from visus.structures.extensions import load_object
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_recipes_and_models_exist(name: str) -> None:
+def test_functions_recipes_and_models_exist(name: str) -> None:
     for phase in PHASES[name]:
-        assert phase.recipe in PUBLISHED
+        assert callable(load_object(phase.function))
+        assert phase.recipe in PUBLISHED if phase.function == TRAINING else not phase.recipe
         assert not phase.model or catalog.find(phase.model)
 
 

@@ -45,8 +45,12 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The scores in ``metrics.json`` as fractions: {"test": {"accuracy": ...}, "val": ...}."""
-        values: dict[str, Any] = json.loads((self.path / "metrics.json").read_text(encoding="utf-8"))
+        """The scores in ``metrics.json`` as fractions: {"test": {"accuracy": ...}, "val": ...}.
+
+        Empty where the file is missing: the last phase of a training may be no training.
+        """
+        file = self.path / "metrics.json"
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         return values
 
     @property
@@ -80,11 +84,9 @@ class Run:
         from visus.workflow.scores import score_lines
 
         lines = [f"{split}: {line}" for split, metrics in self.metrics.items() for line in score_lines(metrics)]
-        return "\n".join(
-            [
-                *lines,
-                f"run:     {self.path}",
-                f"report:  {self.report}",
-                f"use it:  visus predict {self.path} IMAGES --save out/",
-            ]
-        )
+        lines.append(f"run:     {self.path}")
+        if self.report.is_file():
+            lines.append(f"report:  {self.report}")
+        if (self.path / "model.safetensors").is_file():
+            lines.append(f"use it:  visus predict {self.path} IMAGES --save out/")
+        return "\n".join(lines)

@@ -268,9 +268,9 @@ def passes_gradients_to_every_parameter(case: NetworkCase) -> None:
             layer.eval()  # a path that is left out has no gradient
     network.zero_grad()
     with _away_from_zero(network):
-        outputs = network(case.images(2))
-        with torch.no_grad():
-            kind = type(network.eval()(case.images(1)))
+        # Two images cost twice as much, and only BatchNorm over maps of a pixel needs them.
+        outputs = network(case.images(2 if _norms(network) else 1))
+        kind = type(case.shapes(torch.empty(1, *case.size, device="meta")))  # in eval mode
         require(type(outputs) is kind, f"the outputs in train mode are a {kind.__name__}", got=type(outputs).__name__)
         if isinstance(outputs, Output):
             counts = len(outputs.auxiliary), len(network.auxiliary_heads), len(network.auxiliary_weights)
@@ -329,7 +329,8 @@ def learns_from_a_single_image_or_says_why_not(case: NetworkCase) -> None:
     """One image in train mode has finite outputs, or is refused by a ShapeError with a remedy."""
     case.network.train()
     try:
-        leaves = output_tensors(case.network(case.images(1)))
+        with torch.no_grad():
+            leaves = output_tensors(case.network(case.images(1)))
     except ShapeError as error:  # BatchNorm over one value a channel
         require(error.remedy, "the refusal of a single image says what to do", got=str(error))
         return
@@ -349,8 +350,9 @@ def keeps_the_statistics_of_what_is_frozen(case: NetworkCase) -> None:
     for norm in freezing.norms(0):
         norm.eval()
     before = {name: value.clone() for name, value in network.named_buffers()}
-    with torch.no_grad():
-        network(case.images(2))
+    if before:
+        with torch.no_grad():
+            network(case.images(2))
     learning = {name for name, p in network.named_parameters() if p.requires_grad}
     freezing.apply(1)
     outside = [name for name in learning if not name.startswith(heads)]

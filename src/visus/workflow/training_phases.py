@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from visus.engine.progress import choose_progress
 from visus.engine.run_folder import RunFolder, folder_name, new_folder
-from visus.recipes.phases import TRAINING, PhaseOf
+from visus.recipes.phases import PhaseOf
+from visus.structures.extensions import load_object
 from visus.workflow.phases import Artefact, Context, Phase, finished, made_from, read_manifest, run_phases, silent
 from visus.workflow.plan import Plan, Preparation, prepare, prepare_again
 from visus.workflow.request import Request
@@ -76,7 +76,7 @@ def _run_from(
     following = first.next
     while following is not None:
         parts[following.name] = following
-        phases.append(Phase(following.name, _function(following.function), partial(request_of, plan, following)))
+        phases.append(Phase(following.name, load_object(following.function), partial(request_of, plan, following)))
         following = following.next
 
     def place(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
@@ -174,12 +174,3 @@ def _artefacts_before(plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
         return {}
     artefact = finished(manifest["name"], folder, {}, silent)
     return {} if artefact is None else {artefact.name: artefact}
-
-
-def _function(name: str) -> Callable[[Context], Artefact]:
-    """The function of "module:function"."""
-    if name == TRAINING:
-        return train
-    module, _, function = name.partition(":")
-    found: Callable[[Context], Artefact] = getattr(import_module(module), function)
-    return found
