@@ -22,9 +22,9 @@ DownloadProgress = Callable[[int, int], None]
 
 def cache_folder() -> Path:
     """The folder for downloaded files: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
-    own = os.environ.get("VISUS_CACHE")
-    if own:
-        return Path(own).expanduser()
+    folder = os.environ.get("VISUS_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visus"
 
 
