@@ -87,10 +87,10 @@ DEAR: Mapping[str, str] = {
     "prelu_net_a@relu": "prelu_net_a@paper",
     "resnet164@paper": "preact_resnet164@paper",
     "retinanet@torchvision": "retinanet@paper",
-    "ssd512@caffe": "ssd@paper",
+    "ssd512@caffe-coco": "ssd@paper",
     "ssd@torchvision": "ssd@paper",
     "yolov1@darknet": "yolov1@paper",
-    "yolov2@darknet": "yolov2@paper",
+    "yolov2@darknet-voc": "yolov2@paper",
 }
 """Networks that are dear to compute, and a cheaper one whose layers are of the same code. At every commit the dear ones
 are asked for their shapes only."""
