@@ -117,6 +117,15 @@ def test_what_does_not_fit_is_refused() -> None:
         Masks.from_full(np.zeros((2, 2), bool))
 
 
+def test_a_window_without_an_area_holds_nothing() -> None:
+    """A network's soft mask in a box that suppression or clipping has left without a width."""
+    soft = np.ones((14, 14), np.float32)
+    masks = Masks((soft, soft), np.asarray([[5.0, 5, 5, 9], [1, 6, 9, 6]]), (10, 12))
+    assert not masks.full().any()
+    assert masks.areas().tolist() == [0, 0]
+    assert masks.iou(masks).tolist() == [[0, 0], [0, 0]]
+
+
 def test_a_hundred_masks_of_a_large_photo_take_little_memory() -> None:
     """Whole masks would be 1.2 GB; the crops are those of the network's pixels, however large the file is."""
     network = np.zeros((100, 200, 336), bool)

@@ -95,6 +95,21 @@ def test_files_of_one_name(model: visus.Model, photos: Path, tmp_path: Path) -> 
     assert all(Path(file).exists() for _, _, file in written)
 
 
+def test_a_file_that_is_gone_when_its_answer_is_drawn(model: visus.Model, photos: Path, tmp_path: Path) -> None:
+    """The others are still answered and saved."""
+    for name in ("a", "b", "c"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        shutil.copy(photos / "test" / "red" / "red-0.png", tmp_path / "in" / f"{name}.png")
+    answers = []
+    for answer in predict_files(model, [tmp_path / "in"], save=tmp_path / "out"):
+        (tmp_path / "in" / "b.png").unlink(missing_ok=True)
+        answers.append(answer)
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert "cannot be opened" in rows[2]
+
+
 def test_a_loaded_model_judges_and_sums_itself_up(model: visus.Model, photos: Path) -> None:
     assert visus.evaluate(model, split="val", quiet=True).images == 6
     own = visus.evaluate(model, split="test", quiet=True)

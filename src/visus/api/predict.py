@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.errors import UsageError
+from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
@@ -136,16 +136,20 @@ def predict_files(
             result = FileAnswer(name, value)
             if folder is not None:
                 stem = free_name(Path(name).stem, used_names)
-                result = replace(
-                    result, saved=save_pictures(folder, stem, value, None if counting is None else answered)
-                )
-                if slid is not None:
-                    save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
-                rows += value.rows(name)
-                pieces = value.outlined()
-                if pieces is not None:
-                    outlines = outlines or CocoWriter(value.classes)
-                    outlines.add(name, value.size, pieces)
+                try:
+                    saved = save_pictures(folder, stem, value, None if counting is None else answered)
+                except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
+                    result = FileAnswer(name, None, error=error.problem)
+                    rows.append({"image": name, "error": result.error})
+                else:
+                    result = replace(result, saved=saved)
+                    if slid is not None:
+                        save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
+                    rows += value.rows(name)
+                    pieces = value.outlined()
+                    if pieces is not None:
+                        outlines = outlines or CocoWriter(value.classes)
+                        outlines.add(name, value.size, pieces)
         if folder is not None:
             results.append(result.to_dict())
         yield result

@@ -77,7 +77,7 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]: 
 def _load(point: EntryPoint, kind: type[T]) -> tuple[T, ...]:
     try:
         held = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a main guard ends the process when it is imported
         raise ExtensionError(
             f"the installed package {_package(point)} cannot be loaded",
             expected=f"{point.value}, as its entry point {point.name} of {point.group} says",

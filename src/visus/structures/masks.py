@@ -179,6 +179,8 @@ class Masks:
         A pixel's position follows :meth:`Placement.undo_map` step by step, so that both round alike.
         """
         scale, offset = self.scale[axis], self.offset[axis]
+        if high <= low:  # a window without an area, as of a degenerate box
+            return 0, np.zeros(0)
         # A pixel more on either side, since rounding may move the window's edges over a centre.
         first = max(int(np.floor((low - offset) / scale)) - 1, 0)
         last = min(int(np.ceil((high - offset) / scale)) + 1, self.size[axis])

@@ -52,7 +52,9 @@ def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -
         return folder.path
     source = Path(plan.data)
     dataset = source.name if source.is_dir() else source.stem
-    return _run_from(folder.path, plan, plan.phase, train, dataset, quiet=quiet)
+    # The other phases are beside this one, wherever the resuming process works: "runs" is a relative path.
+    beside = replace(plan, out=str(folder.path.parent))
+    return _run_from(folder.path, beside, plan.phase, train, dataset, quiet=quiet)
 
 
 def _run_from(

@@ -60,7 +60,13 @@ def open_data(
         UsageError: if there is no format of this name, or a task option means nothing for these data and this task.
     """
     if isinstance(source, str) and source in NAMED and format is None:
-        dataset = open_named(source, cache=cache)
+        try:
+            dataset = open_named(source, cache=cache)
+        except DataError as error:
+            if not Path(source).is_dir():
+                raise
+            remedy = f"write ./{source} for the folder {source}; or {error.remedy}"
+            raise DataError(error.problem, expected=error.expected, got=error.got, remedy=remedy) from None
         if Path(source).is_dir():
             shadow = Finding(
                 "named-data-set", "note", f"the named data set, not the folder {source}: write ./{source} for that", 1
