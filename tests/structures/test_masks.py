@@ -68,6 +68,13 @@ def test_select(which: np.ndarray) -> None:
     np.testing.assert_array_equal(Masks.from_full(whole).select(which).full(), whole[which])
 
 
+def test_indexing_is_that_of_an_array() -> None:
+    planes = np.random.default_rng(3).random((4, 9, 11)) > 0.6
+    masks = Masks.from_full(planes)
+    for which in (2, -1, np.int64(1), slice(1, 3), np.asarray([True, False, False, True]), np.asarray([3, 0])):
+        np.testing.assert_array_equal(masks[which], planes[which])
+
+
 def test_moved_as_whole_masks_are() -> None:
     whole = random_masks(2)
     move = Move(SIZE, lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]), lambda points: points, mirrored=True)

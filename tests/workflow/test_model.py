@@ -72,6 +72,14 @@ def test_pictures_of_every_kind(mode: str, model: visus.Model, tmp_path: Path) -
     found.draw().save(tmp_path / "drawn.png")
 
 
+@pytest.mark.parametrize(
+    "image", [None, Image.new("RGB", (8, 8)), iter([]), [["nested"]]], ids=lambda image: type(image).__name__
+)
+def test_what_is_no_image_is_refused(image: Any, model: visus.Model) -> None:
+    with pytest.raises(UsageError, match="nothing that images are read from"):
+        model.predict(image)
+
+
 def test_predicting_changes_nothing(model: visus.Model, photos: Path) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     model.predict(photos / "test")

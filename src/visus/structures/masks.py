@@ -26,7 +26,7 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
-    """The masks of N objects of one image; indexing and iterating give one whole mask [H,W] bool after the other.
+    """The masks of N objects of one image; indexing gives whole masks, [H,W] or [n,H,W] bool, as an array would.
 
     Args:
         crops: N arrays [h,w]: bool, or float32 in [0, 1] for the soft masks of a network.
@@ -87,8 +87,10 @@ class Masks:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, i: int) -> NDArray[np.bool_]:
-        return self.paste(i)
+    def __getitem__(self, which: int | slice | NDArray[Any]) -> NDArray[np.bool_]:
+        if isinstance(which, int | np.integer):
+            return self.paste(int(which))
+        return self.select(np.arange(len(self))[which]).full()
 
     def __iter__(self) -> Iterator[NDArray[np.bool_]]:
         return (self.paste(i) for i in range(len(self)))

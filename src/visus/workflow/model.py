@@ -191,7 +191,11 @@ class Model:
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
-    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images."""
+    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images.
+
+    Raises:
+        UsageError: if something else is given, such as a Pillow image.
+    """
     from visus.data.reading.opening import open_images
 
     entries = images if isinstance(images, list | tuple) else [images]
@@ -203,8 +207,15 @@ def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
             )
         elif isinstance(image, np.ndarray):
             samples.append(Sample(f"image {number}", ArrayImage(image)))
-        else:
+        elif hasattr(image, "path") and hasattr(image, "size") and hasattr(image, "load"):
             samples.append(Sample(str(image.path or f"image {number}"), image))
+        else:
+            raise UsageError(
+                f"image {number} is nothing that images are read from",
+                expected="a path, an array [H,W] or [H,W,3], or a source with path, size() and load()",
+                got=type(image).__name__,
+                remedy="give a file, or numpy.asarray(image) of a Pillow image",
+            )
     return samples
 
 
