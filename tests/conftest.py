@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import random
@@ -38,6 +39,15 @@ def cheap_values() -> Any:
     from visus.testing.cheap_values import CheapValues
 
     return CheapValues
+
+
+@pytest.fixture
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of the test write neither report.html nor plots/ nor samples/, which take most of a tiny training.
+
+    For tests that read none of them; test_verbs.py reads those of ``trained``, for every task.
+    """
+    monkeypatch.setattr("visus.workflow.reporting.write_run_report", lambda *_, **__: None)
 
 
 SHARED = Path(os.environ.get("VISUS_SHARED", Path(__file__).parents[2] / "shared"))
@@ -226,7 +236,7 @@ def cli() -> Callable[..., Told]:
 
 TINY = {
     "classification": "--model lenet5@modern --epochs 2 --batch-size 6",
-    "detection": "--model ssd --backbone resnet18 --epochs 1 --batch-size 4 --set size=[64,64] "
+    "detection": "--model ssd --backbone mobilenet_v1_025 --epochs 1 --batch-size 4 --set size=[64,64] "
     "--set model_options.size=64",
     "segmentation": "--model unet@padded --epochs 1 --batch-size 4 --set model_options.width=4 "
     "--set model_options.depth=2",
@@ -252,21 +262,14 @@ def trained(
     data = {"classification": photos, "detection": boxes, "segmentation": masks}
     out = tmp_path_factory.mktemp("trained")
     made: dict[str, Trained] = {}
+    reports = importlib.import_module("visus.workflow.reporting").write_run_report
 
     def train(task: str) -> Trained:
         if task not in made:
-            told = run_cli(
-                "train",
-                data[task],
-                *TINY[task].split(),
-                "--weights",
-                "none",
-                "--device",
-                "cpu",
-                "--out",
-                out / task,
-                "--json",
-            )
+            choices = (*TINY[task].split(), "--weights", "none", "--device", "cpu", "--out", out / task)
+            with pytest.MonkeyPatch.context() as patch:  # the first test that asks may be one without reports
+                patch.setattr("visus.workflow.reporting.write_run_report", reports)
+                told = run_cli("train", data[task], *choices, "--json")
             assert told.code == 0, told.err
             made[task] = Trained(task, data[task], (out / task / "latest").resolve(), told)
         return made[task]

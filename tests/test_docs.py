@@ -269,7 +269,7 @@ def test_json_fields_of_explained_targets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["yolov1", "yolov2", "yolov3", "ssd", "retinanet"])
-def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path) -> None:
+def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path, cheap_values: Any) -> None:
     """On a plain image of the photo's size: who learns what depends on the boxes alone, but for YOLO."""
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -281,7 +281,8 @@ def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path) -> Non
     script = module_from_spec(spec)
     spec.loader.exec_module(script)
     Image.new("RGB", (640, 480), (90, 90, 90)).save(tmp_path / "a.png")
-    found = visus.explain_targets(name, tmp_path / "a.png", script.truth_of((480, 640)), device="cpu")
+    with cheap_values():
+        found = visus.explain_targets(name, tmp_path / "a.png", script.truth_of((480, 640)), device="cpu")
     section = page("detectors").partition(f"(images/targets-{name}.jpg)")[2].partition("\n## ")[0]
     height, width = found.size
     assert f"{width} x {height}" in section

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -62,9 +63,21 @@ def apart(one: Sequence[Point], other: Sequence[Point], slack: float = 0.6) -> b
     return False
 
 
+@functools.cache
+def summary_of(name: str) -> Summary:
+    """The summary of a network, made once for all tests."""
+    return visus.summary(name)
+
+
+@functools.cache
+def drawn(name: str) -> Diagram:
+    """The picture of a network, drawn once for all tests."""
+    return summary_of(name).draw()
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_text_lies_over_another(name: str) -> None:
-    diagram = visus.summary(name).draw()
+    diagram = drawn(name)
     for one, other in combinations(diagram.texts, 2):
         if abs(one.corners[0][0] - other.corners[0][0]) < 400:
             assert apart(one.corners, other.corners), (one.text, other.text)
@@ -72,8 +85,7 @@ def test_no_text_lies_over_another(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_pictures_are_whole(name: str) -> None:
-    summary = visus.summary(name)
-    diagram = summary.draw()
+    summary, diagram = summary_of(name), drawn(name)
     root = ElementTree.fromstring(diagram.svg)
     left, top, width, height = map(float, root.attrib["viewBox"].split())
     for text in diagram.texts:
@@ -89,7 +101,11 @@ def test_pictures_are_whole(name: str) -> None:
     missing = [path for path in weighted if path not in hints]
     assert not missing or any((word or "").startswith("× ") for word in words), missing
     assert len(weighted) - len(missing) >= min(len(weighted), 7)
-    assert diagram == visus.summary(name).draw()
+
+
+@pytest.mark.parametrize("name", ["googlenet", "densenet121", "unet"])
+def test_drawn_again_a_picture_is_the_same(name: str) -> None:
+    assert visus.summary(name).draw() == drawn(name)
 
 
 def words_of(diagram: Diagram) -> list[str]:
@@ -97,24 +113,24 @@ def words_of(diagram: Diagram) -> list[str]:
 
 
 def test_what_repeats_is_drawn_once() -> None:
-    words = words_of(visus.summary("resnet152").draw())
+    words = words_of(drawn("resnet152"))
     # He et al. 2016, table 1: 3, 8, 36 and 3 blocks, the first of each with a projection.
     assert [word for word in words if word.startswith("×")] == ["× 2", "× 7", "× 35", "× 2"]
-    dense = words_of(visus.summary("densenet121").draw())
+    dense = words_of(drawn("densenet121"))
     assert [word for word in dense if word.startswith("×")] == ["× 6", "× 12", "× 24", "× 16"]  # Huang et al., table 1
     assert "concat, 96 … 256" in dense
 
 
 def test_a_training_alone_is_dashed() -> None:
-    with_heads = visus.summary("googlenet").draw()
+    with_heads = drawn("googlenet")
     assert words_of(with_heads).count("fc, 1000") == 3
     assert "stroke-dasharray" in with_heads.svg
     assert "7 M parameters (13.4 M in training)" in " ".join(words_of(with_heads))
-    assert "stroke-dasharray" not in visus.summary("resnet18").draw().svg
+    assert "stroke-dasharray" not in drawn("resnet18").svg
 
 
 def test_the_sizes_of_alexnet() -> None:
-    words = words_of(visus.summary("alexnet").draw())
+    words = words_of(drawn("alexnet"))
     for size in ("227×227", "55×55", "27×27", "13×13", "6×6"):
         assert words.count(size) == 1
     assert "5×5 conv, 256, 2 groups" in words
@@ -122,7 +138,7 @@ def test_the_sizes_of_alexnet() -> None:
 
 
 def test_u_net_goes_down_and_up() -> None:
-    diagram = visus.summary("unet").draw()
+    diagram = drawn("unet")
     heights = {text.text: text.corners[0][1] for text in diagram.texts}
     levels = ["568×568", "280×280", "136×136", "64×64", "28×28"]  # Ronneberger et al. 2015, figure 1
     assert [heights[size] for size in levels] == sorted(heights[size] for size in levels)
@@ -131,7 +147,7 @@ def test_u_net_goes_down_and_up() -> None:
 
 
 def test_a_detector_ends_in_its_answers() -> None:
-    words = words_of(visus.summary("ssd").draw())
+    words = words_of(drawn("ssd"))
     assert "answers: 8732×21, 8732×4" in words
     assert words.count("3×3 conv, 84") == 3  # 4 boxes, 21 classes: on three of the six maps
     assert words.count("3×3 conv, 126") == 3  # 6 boxes
@@ -302,4 +318,4 @@ def test_a_graph_without_structure_has_no_parts() -> None:
 def test_the_pictures_on_the_pages_are_todays(name: str) -> None:
     file = Path(__file__).parents[2] / "docs" / "images" / f"{name}.svg"
     # If not: visus summary NAME --save docs/images/NAME.svg
-    assert visus.summary(name).draw().svg == file.read_text(encoding="utf-8")
+    assert drawn(name).svg == file.read_text(encoding="utf-8")

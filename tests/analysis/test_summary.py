@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.analysis.tables import EXPLAINED
 from visus.errors import ShapeError
@@ -25,9 +26,9 @@ PHOTOS = ["resnet18", "resnet50", "resnet50@torchvision", "mobilenet_v2", "mobil
 @pytest.mark.parametrize("name", SMALL + PHOTOS)
 def test_macs_equal_those_of_torchs_counter(name: str) -> None:
     card = catalog.find(name)
-    network = build(card).eval()
+    network = shapeless(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, *card.input))
+        network(torch.zeros(1, *card.input, device="meta"))
     assert summarize(network, card.input).macs == counter.get_total_flops() // 2
 
 
@@ -37,7 +38,7 @@ def test_lines_equal_the_published_layer_table(name: str) -> None:
     rows = fact(card.fact)["layers"]
     published = [(row["out"], row["params"]) for row in rows if "pool" not in row["kind"]]
     skipped = ("ReLU", "MaxPool2d", "AvgPool2d", "Dropout", "ScaledTanh", "Tanh", "mean")
-    lines = [line for line in summarize(build(card), card.input).lines if line.kind not in skipped]
+    lines = [line for line in summarize(build_on_meta(card), card.input).lines if line.kind not in skipped]
     assert [line.parameters for line in lines] == [count for _, count in published]
     for line, (shape, _) in zip(lines, published, strict=True):
         assert torch.Size(line.output).numel() == torch.Size(shape).numel(), line.path
@@ -47,7 +48,7 @@ def test_lines_equal_the_published_layer_table(name: str) -> None:
 def test_blocks_sum_to_the_published_table(name: str) -> None:
     card = catalog.find(name)
     published = [row["params"] for row in fact(card.fact)["layers"] if row["params"]]
-    lines = summarize(build(card), card.input).lines
+    lines = summarize(build_on_meta(card), card.input).lines
     blocks: dict[str, int] = {}
     for line in lines:
         parts = line.path.split(".")
@@ -84,7 +85,7 @@ def test_formulas_give_their_numbers(name: str) -> None:
 
 def test_receptive_fields_of_vgg16_are_the_known_ones() -> None:
     # Dumoulin & Visin's arithmetic by hand: 3x3 adds 2 jumps, pooling adds 1 and doubles the jump.
-    lines = {line.path: line for line in summarize(build(catalog.find("vgg16")), (3, 224, 224)).lines}
+    lines = {line.path: line for line in summarize(build_on_meta(catalog.find("vgg16")), (3, 224, 224)).lines}
     expected = {"features.0": 3, "features.2": 5, "features.7": 14, "features.14": 40, "features.28": 196, "pool5": 212}
     for path, side in expected.items():
         assert lines[path].receptive_field == (side, side)
@@ -158,7 +159,7 @@ def test_values_are_plain_and_printed() -> None:
 
 @pytest.mark.parametrize("size", [(1, 224, 224), (3, 20, 20)])
 def test_an_input_that_does_not_fit(size: tuple[int, int, int]) -> None:
-    network = build(catalog.find("vgg16@torchvision"))
+    network = build_on_meta(catalog.find("vgg16@torchvision"))
     with pytest.raises(ShapeError):
         summarize(network, size)
     assert network.training

@@ -56,6 +56,7 @@ def test_trains_judges_predicts_and_explains(tmp_path: Path) -> None:
         model.predict(np.zeros((48, 64, 3), np.uint8))
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_pages_are_channels_where_the_recipe_says_so(tmp_path: Path) -> None:
     data = write(tmp_path / "cells", pages=True)
     changes = {**SMALL, "channels": 5, "value_range": [0, 4095]}

@@ -37,7 +37,7 @@ def write(folder: Path) -> Path:
 def test_trains_judges_predicts_and_explains(tmp_path: Path) -> None:
     data = write(tmp_path / "shapes")
     run = visus.train(data, out=tmp_path / "runs", weights="none", epochs=30, changes=SMALL, device="cpu", quiet=True)
-    scores = visus.evaluate(run.path, quiet=True, report=tmp_path / "report.html").metrics
+    scores = visus.evaluate(run.path, quiet=True).metrics
     assert scores["mean_iou"] > 0.9
     assert set(scores["per_class"]) == {"disc", "square"}
     model = visus.load(run.path, device="cpu")

@@ -64,6 +64,7 @@ def test_a_phase_begins_where_the_one_before_ended(runs: Path) -> None:
     assert config["weights"] == str((runs / "fcn-fcn32s" / "model.safetensors").resolve())
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_finished_phase_is_resumed_with_the_next_one(runs: Path, tmp_path: Path) -> None:
     """What was killed between two phases goes on with the second."""
     shutil.copytree(runs / "fcn-fcn32s", tmp_path / "fcn-fcn32s")
@@ -101,6 +102,7 @@ def test_resumed_from_another_folder_the_finished_phases_are_found(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) -> None:
     for name in ("fcn-fcn32s", "fcn"):
         shutil.copytree(runs / name, tmp_path / name)
@@ -121,6 +123,7 @@ def count_values(context: Context) -> Artefact:
     return Artefact.of("count", "count", context.folder, ["count.txt"])
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_training_may_end_with_a_phase_that_is_no_training(
     masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,7 @@ def dots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(cli, dots: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     told = cli(
-        *("train", dots, "--backbone", "mobilenet_v2", "--model", "landmarks", "--weights", "none", "--epochs", 2),
+        *("train", dots, "--backbone", "mobilenet_v1_025", "--model", "landmarks", "--weights", "none", "--epochs", 2),
         *("--set", "size=[64,64]", "--set", "batch_size=4", "--set", "augmentation.mirror=0.5"),
         *("--set", "model_options.width=16", "--device", "cpu", "--out", out, "--json"),
     )

@@ -12,7 +12,7 @@ import pytest
 def run(cli, boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("localized")
     told = cli(
-        *("train", boxes, "--task", "localization", "--model", "localizer", "--backbone", "mobilenet_v2"),
+        *("train", boxes, "--task", "localization", "--model", "localizer", "--backbone", "mobilenet_v1_025"),
         *("--weights", "none", "--epochs", 1, "--set", "size=[64,64]", "--set", "batch_size=4"),
         *("--set", "model_options.width=16", "--set", "model_options.loss=squared"),
         *("--device", "cpu", "--out", out, "--json"),
@@ -23,13 +23,13 @@ def run(cli, boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scores_and_report(cli, run: Path) -> None:
-    told = cli("evaluate", run, "--json", "--device", "cpu", "--report", run / "again.html", "--quiet")
+    told = cli("evaluate", run, "--json", "--device", "cpu", "--quiet")
     assert told.code == 0, told.err
     scores = json.loads(told.out)["metrics"]
     assert scores["counts"] == {"images": 3, "objects": 2, "empty": 1, "ignored": 0}
     assert 0 <= scores["mean_iou"] <= 1
     assert scores["localization_error"] == 1 - scores["localization_accuracy"]
-    page = (run / "again.html").read_text(encoding="utf-8")
+    page = (run / "report.html").read_text(encoding="utf-8")
     assert "what is wrong" in page
     assert "right class and IoU 0.5 or more" in page
 

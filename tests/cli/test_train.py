@@ -81,6 +81,7 @@ def test_what_is_chosen_is_said(
 # --- the same again
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_training_again_gives_the_same_weights(photos: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
     out = tmp_path / "runs"
     first = cli("train", photos, *QUICK, "--seed", 7, "--out", out)
@@ -105,6 +106,7 @@ def test_training_again_gives_the_same_weights(photos: Path, cli: Callable[..., 
     assert not equal(run, out / "latest")
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_relative_folder_is_found_from_elsewhere(
     photos: Path, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def test_a_relative_folder_is_found_from_elsewhere(
     assert json.loads(told.out)["images"] == 9
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_an_image_that_was_left_out_is_left_out_again(photos: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
     data = shutil.copytree(photos, tmp_path / "photos")
     broken = data / "test" / "red" / "red-1.png"
@@ -162,6 +165,7 @@ def test_offline_and_uncached(model: str, photos: Path, offline: Path, cli: Call
     assert list((tmp_path / "runs").iterdir()) == []  # no folder, and no "latest" that points nowhere
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_weights_from_a_file(
     photos: Path, trained: Callable[[str], Any], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -201,6 +205,7 @@ def wait_for(there: Callable[[], bool], process: subprocess.Popen[str], seconds:
         time.sleep(0.1)
 
 
+@pytest.mark.usefixtures("without_reports")
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=lambda number: number.name
 )
@@ -268,6 +273,7 @@ def names(folder: Path) -> Sequence[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_run_never_overwrites(photos: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
     out = tmp_path / "runs"
     (out / "mine").mkdir(parents=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +17,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from visus.errors import WeightsError
-from visus.models import catalog
-from visus.models.building import build
+from visus.models import building, catalog
 from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.classification.tflite_weights import v2_layers
 from visus.models.fetching import cache_folder, fetch
 from visus.models.weights import load_weights
 from visus.structures.extensions import load_object
+from visus.testing.cheap_values import CheapValues
 
 NAME = "resnet18@torchvision"
+
+
+def build(card: Card, **choices: Any) -> Any:
+    """The card's network with values that take no time; ``published`` has others."""
+    with CheapValues():
+        return building.build(card, **choices)
 
 
 @pytest.fixture(autouse=True)
@@ -36,16 +43,24 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def published() -> nn.Module:
     torch.manual_seed(5)
-    return build(catalog.find(NAME))
+    return building.build(catalog.find(NAME))  # drawn, so that no other network has its values
+
+
+@pytest.fixture(scope="module")
+def published_file(published: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file of ``published``, written once, and its SHA-256."""
+    path = tmp_path_factory.mktemp("published") / "resnet18.pth"
+    torch.save(published.state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
-def card(published: nn.Module, tmp_path: Path) -> Card:
-    """ResNet-18 whose published file lies at a file:// address."""
+def card(published_file: tuple[Path, str], tmp_path: Path) -> Card:
+    """ResNet-18 whose published file lies at a file:// address, from which a test may remove it."""
     path = tmp_path / "publisher" / "resnet18.pth"
     path.parent.mkdir()
-    torch.save(published.state_dict(), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    whole, digest = published_file
+    path.hardlink_to(whole)
     file = replace(catalog.find(NAME).weights[0], name="resnet18.pth", sha256=digest, url=path.as_uri())
     return replace(catalog.find(NAME), weights=(file,))
 
@@ -225,7 +240,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_the_weights_of_another_network(tmp_path: Path) -> None:
-    torch.save(build(catalog.find("resnet34")).state_dict(), tmp_path / "r34.pth")
+    torch.save(building.build(catalog.find("resnet34")).state_dict(), tmp_path / "r34.pth")
     torch.save(build(catalog.find("lenet5@modern")).state_dict(), tmp_path / "lenet.pth")
     network = build(catalog.find("resnet18"))
     before = {name: value.clone() for name, value in network.state_dict().items()}

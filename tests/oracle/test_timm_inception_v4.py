@@ -27,9 +27,8 @@ def test_the_timm_edition_answers_as_timm(name: str, convert: Converter) -> None
     ours = build(find(f"{name}@timm"), classes=11, options={"dropout": 0.0})
     ours.load_state_dict(convert(theirs.state_dict()))
     with torch.no_grad():
-        for size in ((97, 75), (139, 139)):
-            images = torch.rand(2, 3, *size)
-            torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), atol=1e-4, rtol=1e-4)
+        images = torch.rand(2, 3, 97, 75)
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), atol=1e-4, rtol=1e-4)
         images = torch.rand(3, 3, 139, 107)
         torch.testing.assert_close(ours.train()(images), theirs.train()(images), atol=1e-3, rtol=1e-3)
     expected = convert(theirs.state_dict())

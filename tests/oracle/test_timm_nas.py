@@ -43,11 +43,10 @@ def test_it_answers_as_timm(
     state = {**convert(theirs.state_dict()), **auxiliary.state_dict(prefix="auxiliary.")}
     ours.load_state_dict({key: value.clone() for key, value in state.items()}, assign=True)
     with torch.no_grad():
-        for size in ((64, 64), (75, 50)):
-            images = torch.rand(2, 3, *size)
-            expected = theirs.eval()(images)
-            scale = expected.std()
-            torch.testing.assert_close(ours.eval()(images).logits / scale, expected / scale, atol=1e-4, rtol=1e-4)
+        images = torch.rand(2, 3, 75, 50)  # odd sides: SAME padding is one-sided
+        expected = theirs.eval()(images)
+        scale = expected.std()
+        torch.testing.assert_close(ours.eval()(images).logits / scale, expected / scale, atol=1e-4, rtol=1e-4)
         images = torch.rand(3, 3, 64, 64)
         torch.testing.assert_close(ours.train()(images).logits, theirs.train()(images), atol=1e-3, rtol=1e-3)
     expected = convert(theirs.state_dict())

@@ -13,6 +13,7 @@ from visus.analysis.summary import summarize
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.building import build
 from visus.models.catalog import find
+from visus.models.classification.densenet import DenseNet
 from visus.models.localization.localizer import localizer
 from visus.workflow.dense_evaluation import SlidNetwork, slide_windows
 
@@ -66,21 +67,40 @@ def test_equal_to_cut_out_windows_where_nothing_is_padded(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["alexnet", "zfnet", "vgg11", "resnet18", "resnet20", "squeezenet1_0", "googlenet", "densenet121", "nin_cifar"],
+    ("name", "side"),
+    [
+        ("alexnet", 227),
+        pytest.param("zfnet", 224, marks=pytest.mark.full),  # its layers are of AlexNet's kinds
+        pytest.param("vgg11", 224, marks=pytest.mark.full),  # so are its
+        ("resnet18", 96),
+        ("resnet20", 32),
+        ("squeezenet1_0", 96),
+        ("googlenet", 96),
+        pytest.param("densenet121", 64, marks=pytest.mark.full),  # the small one below has its layers
+        ("nin_cifar", 32),
+    ],
 )
-def test_networks_with_padding_are_equal_at_one_window_and_see_more_beyond(name: str) -> None:
+def test_networks_with_padding_are_equal_at_one_window_and_see_more_beyond(name: str, side: int) -> None:
     torch.manual_seed(0)
-    card = find(name)
-    network = build(card, classes=5).eval()
-    together = SlidNetwork(network, card.input[1:], card.input[0])
-    images = torch.randn(1, *card.input, generator=torch.Generator().manual_seed(0))
+    check_one_window(build(find(name), classes=5), side)
+
+
+def test_a_small_densenet_is_equal_at_one_window_and_sees_more_beyond() -> None:
+    torch.manual_seed(0)
+    check_one_window(DenseNet(8, (2, 3, 3, 2), classes=5, in_channels=3), 64)
+
+
+def check_one_window(network: nn.Module, side: int) -> None:
+    """A window of this side is answered as by the network itself; one and two strides further are 2 x 3 windows."""
+    network.eval()
+    together = SlidNetwork(network, (side, side))
+    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         own = network(images)
         own = own.logits if hasattr(own, "logits") else own
         found = together(images)[:, :, 0, 0]
     torch.testing.assert_close(found, own, atol=1e-5 * float(own.abs().max()), rtol=1e-4)
-    larger = torch.empty(1, card.input[0], card.input[1] + together.stride[0], card.input[2] + 2 * together.stride[1])
+    larger = torch.empty(1, 3, side + together.stride[0], side + 2 * together.stride[1])
     assert together._play(larger.to("meta"))[0].values.shape == (1, 5, 2, 3)
 
 
@@ -152,13 +172,18 @@ def test_a_localizers_vector_in_every_window(boxes: Literal["shared", "per_class
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
-    [("se_resnet50", "squeeze and excitation"), ("efficientnet_b0", "squeeze"), ("lenet5", "codec"), ("dsn", "codec")],
+    ("name", "side", "reason"),
+    [
+        ("se_resnet50", 64, "squeeze and excitation"),
+        pytest.param("efficientnet_b0", 64, "squeeze", marks=pytest.mark.full),  # the gates are se_resnet50's
+        ("lenet5", 32, "codec"),
+        ("dsn", 32, "codec"),
+    ],
 )
-def test_what_cannot_be_slid_says_why(name: str, reason: str) -> None:
+def test_what_cannot_be_slid_says_why(name: str, side: int, reason: str) -> None:
     card = find(name)
     with pytest.raises(TaskMismatchError, match="all windows at once") as caught:
-        SlidNetwork(build(card, classes=3).eval(), card.input[1:], card.input[0])
+        SlidNetwork(build(card, classes=3).eval(), (side, side), card.input[0])
     assert reason in caught.value.got
 
 

@@ -111,9 +111,9 @@ def test_the_vectors_length_on_another_backbone(boxes: str, values: int) -> None
 
 def images_and_targets() -> tuple[Tensor, list[Detections]]:
     random = np.random.default_rng(3)
-    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.2
     targets = []
-    for n in range(7):
+    for n in range(3):
         x, y, side = (int(v) for v in (random.integers(0, 30), random.integers(0, 30), random.integers(20, 32)))
         images[n, n % 2, y : y + side, x : x + side] += 2
         targets.append(
@@ -125,7 +125,7 @@ def images_and_targets() -> tuple[Tensor, list[Detections]]:
 
 
 @pytest.mark.parametrize("loss", ["logistic", "squared"])
-def test_it_learns_eight_images_by_heart(loss) -> None:
+def test_it_learns_four_images_by_heart(loss) -> None:
     """Within 60 steps of Adam."""
     from visus.metrics.localization import LocalizationMetric
 
@@ -134,8 +134,8 @@ def test_it_learns_eight_images_by_heart(loss) -> None:
     images, targets = images_and_targets()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     encoded = network.codec.encode(targets, torch.device("cpu"))
-    for _ in range(12):
-        for _ in range(5):
+    for _ in range(15):
+        for _ in range(4):
             optimizer.zero_grad()
             sum(network.codec.terms(network(images), encoded).values()).backward()
             optimizer.step()

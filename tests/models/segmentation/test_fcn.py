@@ -38,7 +38,8 @@ def windows(*parts: nn.Module) -> list[nn.Module]:
 
 
 def test_crops_on_vgg16_follow_from_the_centres_of_windows() -> None:
-    trunk = ConvolutionalVGG16(3, 0.5)
+    with torch.device("meta"):
+        trunk = ConvolutionalVGG16(3, 0.5)
     to3 = windows(trunk.conv1, trunk.pool1, trunk.conv2, trunk.pool2, trunk.conv3, trunk.pool3)
     to4 = to3 + windows(trunk.conv4, trunk.pool4)
     to7 = to4 + windows(trunk.conv5, trunk.pool5, trunk.fc6, trunk.fc7)
@@ -61,7 +62,8 @@ def test_crops_on_vgg16_follow_from_the_centres_of_windows() -> None:
 
 
 def test_the_crop_on_alexnet_follows_too() -> None:
-    trunk = ConvolutionalAlexNet(3, 0.5)
+    with torch.device("meta"):
+        trunk = ConvolutionalAlexNet(3, 0.5)
     layers = windows(
         trunk.conv1,
         trunk.pool1,
@@ -83,7 +85,8 @@ def test_the_crop_on_alexnet_follows_too() -> None:
     [
         pytest.param("fcn32s", 8, marks=pytest.mark.full),  # its one crop is derived above
         pytest.param("fcn16s", 6, marks=pytest.mark.full),  # its crops are two of FCN-8s' three
-        ("fcn8s", 5),
+        # Its crops are derived above, and its pass is written out below.
+        pytest.param("fcn8s", 5, marks=pytest.mark.full),
         ("fcn_alexnet", 8),
     ],
 )
@@ -141,9 +144,12 @@ def test_weights_of_another_network_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["fcn8s+mobilenet_v1_025", "fcn8s@at_once"])
-def test_scores_begin_at_zero_and_the_last_upsampling_stays(name: str) -> None:
+def test_scores_begin_at_zero_and_the_last_upsampling_stays(
+    name: str, cheap_values: Callable[[], AbstractContextManager[object]]
+) -> None:
     card = catalog.find(name)
-    network = build(card, classes=4).eval()
+    with cheap_values():
+        network = build(card, classes=4).eval()
     with torch.no_grad():
         assert not network(torch.rand(1, 3, 40, 70)).any()
     before = network.upscore.weight.clone()
@@ -244,10 +250,11 @@ def test_on_every_backbone(name: str) -> None:
         assert network(images).shape == (2, 3, 128, 160)
 
 
-def test_a_plain_forward_pass() -> None:
+def test_a_plain_forward_pass(cheap_values: Callable[[], AbstractContextManager[object]]) -> None:
     """FCN-8s written out with torch's own functions, as a reader of figure 3 would."""
     torch.manual_seed(0)
-    network: FCN = build(catalog.find("fcn8s"), classes=3).eval()
+    with cheap_values():
+        network: FCN = build(catalog.find("fcn8s"), classes=3).eval()
     for score in (network.score_fr, network.score_pool4, network.score_pool3):
         nn.init.normal_(score.weight, 0, 0.01)
         nn.init.normal_(score.bias)
