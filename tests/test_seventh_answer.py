@@ -218,8 +218,8 @@ class Counting(CodecTask):
     def metrics(self, samples=None):
         return CountMetric()
 
-    def image_quality(self, prediction, truth):
-        return 1.0 - abs(prediction.number - truth.number)
+    def image_quality(self, prediction, target):
+        return 1.0 - abs(prediction.number - target.number)
 
     def score(self, network, outputs, prediction):
         return outputs[:, 0]

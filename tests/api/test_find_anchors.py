@@ -74,7 +74,7 @@ def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
     )
     found = visus.find_anchors(data, count=6, size=(64, 128))
     assert prepared.plan.recipe.model_options["anchors"] == [list(shape) for shape in found.anchors]
-    assert any("6 found among 6 boxes" in line for line in prepared.said)
+    assert any("6 found among 6 boxes" in line for line in prepared.messages)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_a_training_finds_anchors_of_its_own(tmp_path: Path) -> None:
 def test_a_training_without_anchors_of_its_own(model: str, options: dict[str, Any], tmp_path: Path) -> None:
     prepared = prepare(Request(data=shapes_of_boxes(tmp_path / "wide"), model=model, weights="none", **options))
     assert prepared.plan.recipe.model_options.get("anchors") == ("voc" if "changes" in options else None)
-    assert not any("anchors:" in line for line in prepared.said)
+    assert not any("anchors:" in line for line in prepared.messages)
 
 
 def test_too_few_boxes_keep_published_anchors(tmp_path: Path) -> None:
     prepared = prepare(Request(data=shapes_of_boxes(tmp_path / "wide"), model="yolov3+resnet18", weights="none"))
     assert "anchors" not in prepared.plan.recipe.model_options
-    assert "anchors: the published ones, for 6 different boxes are too few for 9 anchors" in prepared.said
+    assert "anchors: the published ones, for 6 different boxes are too few for 9 anchors" in prepared.messages
 
 
 def test_published_weights_keep_published_anchors() -> None:

@@ -86,6 +86,22 @@ def test_phases_that_have_finished_are_not_run_again(runs: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
 
 
+def test_resumed_from_another_folder_the_finished_phases_are_found(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``out`` is a relative path by default ("runs")."""
+    for name in ("fcn-fcn32s", "fcn"):
+        shutil.copytree(runs / name, tmp_path / "runs" / name)
+        config = tmp_path / "runs" / name / "config.yaml"
+        text = config.read_text().replace(f"out: {runs}", "out: runs")
+        config.write_text(text.replace(str(runs), f"{tmp_path}/runs"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("fcn-fcn32s", "fcn"):
+        assert visus.resume(tmp_path / "runs" / name, quiet=True).path == tmp_path / "runs" / "fcn"
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.usefixtures("without_reports")
 def test_a_damaged_model_of_a_phase_is_made_again(runs: Path, tmp_path: Path) -> None:
     for name in ("fcn-fcn32s", "fcn"):

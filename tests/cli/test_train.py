@@ -70,11 +70,11 @@ def test_what_is_chosen_is_said(
         from visus.workflow.plan import prepare
         from visus.workflow.request import Request
 
-        said = "\n".join(prepare(Request(data=data, weights="none")).said)
+        said = "\n".join(prepare(Request(data=data, weights="none")).messages)
         assert f"model chosen: {model} (another with --model)" in said
-    said = "\n".join(prepare(Request(data=photos)).said)
+    said = "\n".join(prepare(Request(data=photos)).messages)
     assert "no published weights exist for mnist_cnn@paper" in said
-    said = "\n".join(prepare(Request(data=photos, model="resnet18")).said)
+    said = "\n".join(prepare(Request(data=photos, model="resnet18")).messages)
     assert "model: resnet18@torchvision, weights: default" in said
 
 

@@ -7,7 +7,7 @@ of a network at a small input.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Backbone, Output
 from visus.proof.published import fact
 from visus.testing import NETWORK_CHECKS, NetworkCase
-from visus.testing.networks import shapeless, small_input
+from visus.testing.networks import SHAPE_CHECKS, shapeless, small_input
 
 LARGER: Mapping[str, str] = {
     "alexnet@paper": "alexnet@ungrouped",
@@ -79,29 +79,65 @@ WITHOUT_MAPS = {"mnist_dense", "maxout_dense"}
 """Dense layers over all pixels: networks that are no backbones."""
 
 
-def card_param(card: Card) -> Any:
-    return pytest.param(card, id=card.full_name, marks=[pytest.mark.full] if card.full_name in FULL else [])
+DEAR: Mapping[str, str] = {
+    "amoebanet_a@paper": "nasnet_a_mobile@paper",
+    "fcn8s@at_once": "fcn8s@paper",
+    "inception_resnet_v2@paper": "inception_resnet_v1@paper",
+    "preact_resnet152@paper": "preact_resnet164@paper",
+    "prelu_net_a@relu": "prelu_net_a@paper",
+    "resnet164@paper": "preact_resnet164@paper",
+    "retinanet@torchvision": "retinanet@paper",
+    "ssd512@caffe-coco": "ssd@paper",
+    "ssd@torchvision": "ssd@paper",
+    "yolov1@darknet": "yolov1@paper",
+    "yolov2@darknet-voc": "yolov2@paper",
+}
+"""Networks that are dear to compute, and a cheaper one whose layers are of the same code. At every commit the dear ones
+are asked for their shapes only."""
 
 
-@pytest.fixture(scope="module", params=[card_param(card) for card in catalog.CARDS])
+def cards(but: Collection[str]) -> list[Any]:
+    """All cards; those of ``but`` are asked by `make test-full` only."""
+    marks = {name: [pytest.mark.full] for name in but}
+    return [pytest.param(card, id=card.full_name, marks=marks.get(card.full_name, [])) for card in catalog.CARDS]
+
+
+@pytest.fixture(scope="module", params=cards(FULL))
 def case(request: pytest.FixtureRequest) -> NetworkCase:
     return NetworkCase(request.param)
 
 
-@pytest.mark.parametrize("check", NETWORK_CHECKS, ids=lambda check: check.__name__)
-def test_network(case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
+@pytest.fixture(scope="module", params=cards(FULL | DEAR.keys()))
+def computed_case(request: pytest.FixtureRequest) -> NetworkCase:
+    return NetworkCase(request.param)
+
+
+@pytest.mark.parametrize("check", SHAPE_CHECKS, ids=lambda check: check.__name__)
+def test_shapes(case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
     check(case)
+
+
+@pytest.mark.parametrize("check", NETWORK_CHECKS[len(SHAPE_CHECKS) :], ids=lambda check: check.__name__)
+def test_values(computed_case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
+    check(computed_case)
+
+
+def test_networks_that_stand_for_others_are_asked_at_every_commit() -> None:
+    names = {card.full_name for card in catalog.CARDS}
+    assert FULL | LARGER.keys() | DEAR.keys() | set(DEAR.values()) <= names
+    assert not FULL & LARGER.keys()
+    assert not (FULL | DEAR.keys()) & set(DEAR.values())
 
 
 def test_only_dense_layers_over_all_pixels_make_no_backbone(case: NetworkCase) -> None:
     assert isinstance(case.shapes, Backbone) == (case.card.name not in WITHOUT_MAPS)
 
 
-def test_a_classifiers_scores_sum_to_one(case: NetworkCase) -> None:
+def test_a_classifiers_scores_sum_to_one(computed_case: NetworkCase) -> None:
+    case = computed_case
     if case.card.task != "classification":
         return
-    with torch.no_grad():
-        outputs = case.network.eval()(case.images(2))
+    outputs = case.outputs
     codec = getattr(case.network, "codec", None)
     logits = outputs.logits if isinstance(outputs, Output) else outputs
     scores = codec.decode(outputs) if codec else logits.softmax(1)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from visus.structures import VALUES, Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures.outlines import Piece
 from visus.testing import VALUE_CHECKS, ConformanceError, ValueCase, check_value
-from visus.testing.values import IMAGE_SIZE
+from visus.testing.values import (
+    IMAGE_SIZE,
+    counts_its_classes,
+    is_examined_with_its_image,
+    is_located_if_it_moves,
+    loses_only_masks,
+    outlines_lie_in_the_image,
+)
 
 CLASSES = ("background", "cell", "crystal")
 HEIGHT, WIDTH = IMAGE_SIZE
@@ -135,3 +143,113 @@ def test_a_value_that_does_not_come_home_is_found() -> None:
 def test_a_value_that_is_not_plain_data_is_found() -> None:
     with pytest.raises((ConformanceError, TypeError)):
         check_value(SaysArrays(CLASSES, 1), SaysArrays(CLASSES, 1, np.full(3, 1 / 3, np.float32)))
+
+
+def detections_of(kind: type[Detections]) -> ValueCase:
+    """The outlined detections as values of a broken kind."""
+    case = outlined_detections()
+    values = [kind(v.classes, v.boxes, v.labels, v.size, scores=v.scores, masks=v.masks) for v in case.both]
+    return ValueCase(*values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaysItIsLocated(Label):
+    """Is nowhere in the image, and says that it is somewhere."""
+
+    located: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaysItIsNowhere(Detections):
+    """Moves with the image, and says that it does not."""
+
+    located: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StaysWhereItWas(Detections):
+    """Does not follow an augmentation of its image."""
+
+    def moved(self, move: Any) -> Any:
+        return self
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitsEveryImage(SegmentationMap):
+    """Does not look at the size of its image."""
+
+    def examined(self, size: Any, classes: Any) -> Any:
+        return SegmentationMap(self.classes, self.map).examined(self.size, classes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlinesBeside(Detections):
+    """Puts its pieces a window to the right of its objects."""
+
+    def outlined(self) -> Any:
+        pieces = Detections(self.classes, self.boxes, self.labels, self.size, masks=self.masks).outlined() or ()
+        for piece in pieces:
+            yield replace(piece, corner=(piece.corner[0] + piece.mask.shape[1], piece.corner[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlinesNothing(Detections):
+    """Gives pieces without a pixel."""
+
+    def outlined(self) -> Any:
+        yield Piece(0, (0, 0), np.zeros((3, 3), bool), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LosesScores(Detections):
+    """Loses its scores with its masks."""
+
+    def without_masks(self) -> Any:
+        return replace(self, masks=None, scores=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LosesObjects(Detections):
+    """Loses its last object with its masks."""
+
+    def without_masks(self) -> Any:
+        return replace(self, masks=None).select(np.arange(len(self) - 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AmountsOfAnotherClass(Detections):
+    """Has amounts of a class that it does not count."""
+
+    def class_amounts(self) -> Any:
+        return np.roll(self.class_counts(), 1).astype(float)
+
+
+def label_of(kind: type[Label]) -> ValueCase:
+    return ValueCase(kind(CLASSES, 2), kind(CLASSES, 1, np.asarray([0.2, 0.7, 0.1], np.float32)))
+
+
+def map_of(kind: type[SegmentationMap]) -> ValueCase:
+    return ValueCase(*(kind(v.classes, v.map, v.scores) for v in segmentation().both))
+
+
+@pytest.mark.parametrize(
+    ("case", "check", "rule"),
+    [
+        (label_of(SaysItIsLocated), is_located_if_it_moves, "located = True"),
+        (detections_of(SaysItIsNowhere), is_located_if_it_moves, "located = False"),
+        (detections_of(StaysWhereItWas), is_located_if_it_moves, "moved changes a value that is located"),
+        (map_of(FitsEveryImage), is_examined_with_its_image, "of another size than its image"),
+        (detections_of(OutlinesBeside), outlines_lie_in_the_image, "lies in the image"),
+        (detections_of(OutlinesNothing), outlines_lie_in_the_image, "has pixels"),
+        (detections_of(LosesScores), loses_only_masks, "a change in scores"),
+        (detections_of(LosesObjects), loses_only_masks, "a change in boxes, labels"),
+        (detections_of(AmountsOfAnotherClass), counts_its_classes, "above 0 for the same classes"),
+    ],
+    ids=lambda item: type(item.target).__name__ if isinstance(item, ValueCase) else "",
+)
+def test_a_value_that_breaks_a_rule_is_found(case: ValueCase, check: Callable[[ValueCase], None], rule: str) -> None:
+    """The check that the rule belongs to finds the value, and so does the whole battery."""
+    with pytest.raises(ConformanceError, match=rule):
+        check(case)
+    with pytest.raises(ConformanceError):
+        check_value(case.target, case.prediction)

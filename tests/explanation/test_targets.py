@@ -237,7 +237,7 @@ def test_the_file_lies_where_the_network_sees_it() -> None:
 
 
 def test_other_networks_and_other_classes() -> None:
-    with pytest.raises(TaskMismatchError, match="no predictors"):
+    with pytest.raises(TaskMismatchError, match="not a detector with anchors"):
         explained(nn.Linear(2, 2), None)
     with pytest.raises(ShapeError, match="number of classes"):
         explained(ssd(), None, classes=("a", "b", "c"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visus.metrics.average_precision import Curve, voc_curves
+from visus.metrics.average_precision import PrecisionRecallCurve, voc_curves
 from visus.structures import Detections
 
 NAMES = ("a", "b")
@@ -100,7 +100,7 @@ def test_images_do_not_mix() -> None:
 
 def test_all_eleven_levels_are_reached_in_spite_of_rounding() -> None:
     recall = np.asarray([n / 10 for n in range(1, 11)])
-    assert Curve(recall, np.ones(10), np.ones(10), 10).eleven_points() == pytest.approx(1)
+    assert PrecisionRecallCurve(recall, np.ones(10), np.ones(10), 10).eleven_points() == pytest.approx(1)
 
 
 def test_no_images() -> None:

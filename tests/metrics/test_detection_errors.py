@@ -168,7 +168,7 @@ def corrected(kind: str, predictions, targets) -> tuple[list[Detections], list[D
             rivals = prediction.scores[(errors.kinds == kind) & (errors.objects == owner)]
             if (
                 kind in ("classification", "localisation")
-                and not errors.found[owner]
+                and not errors.was_hit[owner]
                 and prediction.scores[d] == rivals.max()
             ):
                 kept[d], boxes[d], labels[d] = True, target.boxes[owner], target.labels[owner]
@@ -213,7 +213,7 @@ def test_kinds_against_the_definitions(seed: int) -> None:
     predictions, targets = scene(seed)
     for prediction, target in zip(predictions, targets, strict=True):
         errors = image_errors(prediction, target)
-        assert len(set(errors.objects[errors.kinds == "hit"])) == (errors.kinds == "hit").sum() == errors.found.sum()
+        assert len(set(errors.objects[errors.kinds == "hit"])) == (errors.kinds == "hit").sum() == errors.was_hit.sum()
         for d, kind in enumerate(errors.kinds):
             own = [
                 iou(prediction.boxes[d], b)

@@ -12,7 +12,7 @@ from visus.errors import WeightsError
 from visus.layers.same_padding import SameAvgPool2d
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.classification.nas_cells import AuxiliaryHead
+from visus.models.classification.nas_cells import CellNetworkAuxiliaryHead
 from visus.models.classification.nas_weights import nasnet_from_timm, pnasnet_from_timm
 
 CASES = [("nasnet_a_large", "nasnetalarge", nasnet_from_timm), ("pnasnet_5_large", "pnasnet5large", pnasnet_from_timm)]
@@ -39,7 +39,7 @@ def test_it_answers_as_timm(
     without_zeros_in_means(theirs)
     with torch.device("meta"):
         ours = build(find(name), classes=11, options={"dropout": 0.0, "drop_path": 0.0})
-    auxiliary = AuxiliaryHead(ours.channels[16], 11, side=6, scale=1.0)  # which timm's have not
+    auxiliary = CellNetworkAuxiliaryHead(ours.channels[16], 11, side=6, scale=1.0)  # which timm's have not
     state = {**convert(theirs.state_dict()), **auxiliary.state_dict(prefix="auxiliary.")}
     ours.load_state_dict({key: value.clone() for key, value in state.items()}, assign=True)
     with torch.no_grad():

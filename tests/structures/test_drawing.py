@@ -23,7 +23,7 @@ from visus.structures.drawing.canvas import (
     grid,
     ink_on,
     percent,
-    reduced,
+    shrink,
 )
 from visus.structures.drawing.label import draw_label
 
@@ -152,7 +152,7 @@ class TestLabel:
 
     def test_beside_the_truth_hit_and_miss_have_their_own_colours(self):
         scores = np.full(4, 0.25, np.float32)
-        hit, miss = (draw_label(plain(256, 256), NAMES, 2, scores, truth=NAMES[k]) for k in (2, 0))
+        hit, miss = (draw_label(plain(256, 256), NAMES, 2, scores, target=NAMES[k]) for k in (2, 0))
         assert has(hit, RIGHT)
         assert not has(hit, WRONG)
         assert has(miss, WRONG)
@@ -286,7 +286,7 @@ class TestGrid:
 
     @given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 300))
     def test_reduced_keeps_to_the_side_and_the_proportion(self, width: int, height: int, side: int):
-        picture = reduced(Image.new("L", (width, height)), side)
+        picture = shrink(Image.new("L", (width, height)), side)
         assert max(picture.size) == min(side, max(width, height))
         if max(width, height) > side:
             short = min(width, height) * side / max(width, height)

@@ -191,6 +191,7 @@ def test_help_never_looks_at_other_packages(site: Path) -> None:
     ("entries", "text", "said"),
     [
         ("[visus.tasks]\na = brokenpack.cards:TASK\n", "raise RuntimeError('no such luck')", "no such luck"),
+        ("[visus.tasks]\na = brokenpack.cards:TASK\n", "raise SystemExit(3)", "SystemExit"),
         ("[visus.tasks]\na = brokenpack.cards:MISSING\n", "", "MISSING"),
         ("[visus.tasks]\na = brokenpack.cards:TASK\n", "TASK = 3", "TaskCard"),
         (

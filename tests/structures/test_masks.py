@@ -68,6 +68,13 @@ def test_select(which: np.ndarray) -> None:
     np.testing.assert_array_equal(Masks.from_full(whole).select(which).full(), whole[which])
 
 
+def test_indexing_is_that_of_an_array() -> None:
+    planes = np.random.default_rng(3).random((4, 9, 11)) > 0.6
+    masks = Masks.from_full(planes)
+    for which in (2, -1, np.int64(1), slice(1, 3), np.asarray([True, False, False, True]), np.asarray([3, 0])):
+        np.testing.assert_array_equal(masks[which], planes[which])
+
+
 def test_moved_as_whole_masks_are() -> None:
     whole = random_masks(2)
     move = Move(SIZE, lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]), lambda points: points, mirrored=True)
@@ -115,6 +122,15 @@ def test_what_does_not_fit_is_refused() -> None:
         Masks((np.zeros((2, 2), np.uint8),), np.zeros((1, 4)), SIZE)
     with pytest.raises(ShapeError, match=r"\[N, H, W\] bool"):
         Masks.from_full(np.zeros((2, 2), bool))
+
+
+def test_a_window_without_an_area_holds_nothing() -> None:
+    """A network's soft mask in a box that suppression or clipping has left without a width."""
+    soft = np.ones((14, 14), np.float32)
+    masks = Masks((soft, soft), np.asarray([[5.0, 5, 5, 9], [1, 6, 9, 6]]), (10, 12))
+    assert not masks.full().any()
+    assert masks.areas().tolist() == [0, 0]
+    assert masks.iou(masks).tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_hundred_masks_of_a_large_photo_take_little_memory() -> None:

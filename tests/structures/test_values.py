@@ -149,6 +149,19 @@ class TestLabel:
         with pytest.raises(ShapeError, match=r"\[3\]"):
             Label(NAMES, 0, np.zeros(shape, np.float32))
 
+    def test_beside_its_target_it_says_what_is_right(self):
+        label = Label(NAMES, 1, np.asarray([0.2, 0.7, 0.1], np.float32))
+        assert label.compared(Label(NAMES, 1)).verdict == "right"
+        wrong = label.compared(Label(NAMES, 2))
+        assert wrong.right is False
+        assert wrong.verdict == "wrong: it is bird"
+        assert [(guess.name, guess.chosen) for guess in wrong.guesses] == [
+            ("dog", True),
+            ("cat", False),
+            ("bird", False),
+        ]
+        assert label.compared(None).right is None
+
     def test_home_it_comes_without_its_image(self):
         label = Label(NAMES, 1, None, ArrayImage(np.zeros((4, 4), np.uint8))).undo(Placement.identity((4, 4)))
         assert label.image is None
@@ -215,6 +228,20 @@ class TestDetections:
     def test_above_includes_its_bound_and_leaves_a_truth_whole(self):
         assert len(some(scores=np.asarray([0.25, 0.5, 0.75], np.float32)).above(0.5)) == 2
         assert len(some().above(0.5)) == 3
+
+    def test_the_surest_objects_are_explained_one_by_one(self):
+        boxes = np.asarray([[3, 2, 8, 9], [12, 4, 26, 18]], np.float32)
+        scores = np.asarray([0.4, 0.8], np.float32)
+        detections = Detections(NAMES, boxes, np.asarray([2, 1]), (20, 30), scores=scores)
+        assert [part.mentions() for part in detections.parts()] == [["dog"], ["bird"]]
+        assert detections.above(0.5).mentions() == ["dog"]
+
+    def test_boxes_are_repaired(self):
+        boxes = np.asarray([[-9, 2, 8, 9], [5, 5, 5, 9], [12, 18, 26, 4]], np.float32)
+        value, faults = Detections(NAMES, boxes, np.asarray([0, 1, 2]), (20, 30)).repaired()
+        assert dict(faults) == {"box-swapped": 1, "box-outside": 1, "box-mostly-outside": 1, "box-degenerate": 1}
+        np.testing.assert_array_equal(value.boxes, [[0, 2, 8, 9], [12, 4, 26, 18]])
+        assert value.labels.tolist() == [0, 2]
 
     def test_undo_moves_boxes_and_masks_together(self):
         masks = np.zeros((3, 10, 12), bool)

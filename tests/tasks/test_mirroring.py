@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from visus.errors import ShapeError
 from visus.models.protocols import Output
 from visus.structures import Batch, Placement
-from visus.tasks.mirroring import Part, fitted, loses_border, network_output, pieces
+from visus.tasks.mirroring import Rectangle, fitted, loses_border, network_output, pieces
 
 
 class Valid(nn.Module):
@@ -42,8 +42,8 @@ class Blur(Valid):
 def test_every_pixel_is_answered_in_its_place(height: int, width: int) -> None:
     images = torch.rand(2, 1, height, width)
     for model in (Valid(), nn.Identity()):
-        torch.testing.assert_close(network_output(model, images, Part(0, 0, height, width)).logits, images)
-        part = Part(height // 3, width // 2, height - height // 3, width - width // 2)
+        torch.testing.assert_close(network_output(model, images, Rectangle(0, 0, height, width)).logits, images)
+        part = Rectangle(height // 3, width // 2, height - height // 3, width - width // 2)
         expected = images[:, :, height // 3 :, width // 2 :]
         torch.testing.assert_close(network_output(model, images, part).logits, expected)
 
@@ -51,7 +51,7 @@ def test_every_pixel_is_answered_in_its_place(height: int, width: int) -> None:
 def test_beyond_the_border_lies_the_mirror_image() -> None:
     images = torch.rand(1, 2, 9, 5)
     padded = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), (3, 3), (3, 3)], mode="reflect"))
-    found = network_output(Blur(), images, Part(0, 0, 9, 5)).logits
+    found = network_output(Blur(), images, Rectangle(0, 0, 9, 5)).logits
     torch.testing.assert_close(found, F.avg_pool2d(padded, 7, stride=1))
 
 
@@ -71,7 +71,7 @@ def test_narrow_images_are_mirrored_again_and_again(side: int, context: int) -> 
             return images[:, :, context : context + side, context : context + side]
 
     images = torch.rand(1, 1, side, side)
-    network_output(Look(), images, Part(0, 0, side, side))
+    network_output(Look(), images, Rectangle(0, 0, side, side))
     expected = np.pad(images[0, 0].numpy(), context, mode="reflect")
     np.testing.assert_array_equal(seen[0][0, 0].numpy(), expected)
 
@@ -84,11 +84,11 @@ def test_pieces_cover_the_image_once(height: int, width: int) -> None:
     assert all(0 < part.height <= 1024 + 64 and 0 < part.width <= 1024 + 64 for part in parts)
     assert {(part.top + part.height, part.left + part.width) for part in parts} >= {(height, width)}
     if max(height, width) <= 1024:
-        assert parts == [Part(0, 0, height, width)]
+        assert parts == [Rectangle(0, 0, height, width)]
 
 
 def test_a_part_grows_as_far_as_the_image() -> None:
-    assert Part(0, 10, 20, 20).grown(8, (40, 32)) == Part(0, 2, 28, 30)
+    assert Rectangle(0, 10, 20, 20).grown(8, (40, 32)) == Rectangle(0, 2, 28, 30)
 
 
 def test_auxiliary_answers_are_cut_like_the_others() -> None:
@@ -98,7 +98,7 @@ def test_auxiliary_answers_are_cut_like_the_others() -> None:
             return Output(inner, (2 * inner,))
 
     images = torch.rand(1, 1, 11, 9)
-    output = network_output(Two(), images, Part(2, 1, 5, 6))
+    output = network_output(Two(), images, Rectangle(2, 1, 5, 6))
     torch.testing.assert_close(output.logits, images[:, :, 2:7, 1:7])
     torch.testing.assert_close(output.auxiliary[0], 2 * images[:, :, 2:7, 1:7])
 
@@ -125,6 +125,6 @@ def test_whether_the_border_is_lost() -> None:
 
 def test_an_answer_that_is_no_map_is_refused() -> None:
     with pytest.raises(ShapeError, match="logits for each pixel"):
-        network_output(nn.Flatten(), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))
+        network_output(nn.Flatten(), torch.rand(1, 1, 8, 8), Rectangle(0, 0, 8, 8))
     with pytest.raises(ShapeError, match="logits for each pixel"):
-        network_output(nn.MaxPool2d(2), torch.rand(1, 1, 8, 8), Part(0, 0, 8, 8))
+        network_output(nn.MaxPool2d(2), torch.rand(1, 1, 8, 8), Rectangle(0, 0, 8, 8))

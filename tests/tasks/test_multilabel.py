@@ -34,7 +34,7 @@ def masks(shape: tuple[int, ...] = (3, 8, 10), share: float = 0.4, seed: int = 0
 class TestValue:
     def test_must_fit(self) -> None:
         for wrong in (np.zeros((2, 4, 5), bool), np.zeros((3, 4, 5), np.uint8), np.zeros((4, 5), bool)):
-            with pytest.raises(ShapeError, match="one mask a class"):
+            with pytest.raises(ShapeError, match="one mask for each class"):
                 MultiLabelMap(CLASSES, wrong)
         with pytest.raises(ShapeError, match="scores"):
             MultiLabelMap(CLASSES, masks(), scores=np.zeros((3, 8, 9), np.float32))

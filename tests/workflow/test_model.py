@@ -72,6 +72,14 @@ def test_pictures_of_every_kind(mode: str, model: visus.Model, tmp_path: Path) -
     found.draw().save(tmp_path / "drawn.png")
 
 
+@pytest.mark.parametrize(
+    "image", [None, Image.new("RGB", (8, 8)), iter([]), [["nested"]]], ids=lambda image: type(image).__name__
+)
+def test_what_is_no_image_is_refused(image: Any, model: visus.Model) -> None:
+    with pytest.raises(UsageError, match="nothing that images are read from"):
+        model.predict(image)
+
+
 def test_predicting_changes_nothing(model: visus.Model, photos: Path) -> None:
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     model.predict(photos / "test")
@@ -93,6 +101,21 @@ def test_files_of_one_name(model: visus.Model, photos: Path, tmp_path: Path) -> 
     written = explain_files(model, images, save=tmp_path / "out")
     assert [Path(file).name for _, _, file in written] == ["a-why.png", "a-2-why.png"]
     assert all(Path(file).exists() for _, _, file in written)
+
+
+def test_a_file_that_is_gone_when_its_answer_is_drawn(model: visus.Model, photos: Path, tmp_path: Path) -> None:
+    """The others are still answered and saved."""
+    for name in ("a", "b", "c"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        shutil.copy(photos / "test" / "red" / "red-0.png", tmp_path / "in" / f"{name}.png")
+    answers = []
+    for answer in predict_files(model, [tmp_path / "in"], save=tmp_path / "out"):
+        (tmp_path / "in" / "b.png").unlink(missing_ok=True)
+        answers.append(answer)
+    assert [answer.error is None for answer in answers] == [True, False, True]
+    rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert "cannot be opened" in rows[2]
 
 
 def test_a_loaded_model_judges_and_sums_itself_up(model: visus.Model, photos: Path) -> None:

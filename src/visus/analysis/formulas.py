@@ -47,17 +47,17 @@ def parameter_formula(module: nn.Module) -> str:
 
     Python can work it out; any layer that is not known by its class shows the shapes of its parameters.
     """
-    own = dict(module.named_parameters(recurse=False))
+    parameters = dict(module.named_parameters(recurse=False))
     if isinstance(module, nn.Conv2d):
         inputs = module.in_channels // module.groups
         kernel = f"{module.kernel_size[0]}*{module.kernel_size[1]}*{inputs}"
-        return f"({kernel} + 1)*{module.out_channels}" if "bias" in own else f"{kernel}*{module.out_channels}"
+        return f"({kernel} + 1)*{module.out_channels}" if "bias" in parameters else f"{kernel}*{module.out_channels}"
     if isinstance(module, nn.Linear):
         inputs, outputs = module.in_features, module.out_features
-        return f"({inputs} + 1)*{outputs}" if "bias" in own else f"{inputs}*{outputs}"
+        return f"({inputs} + 1)*{outputs}" if "bias" in parameters else f"{inputs}*{outputs}"
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return f"2*{module.num_features}" if own else ""
-    return " + ".join("*".join(str(side) for side in value.shape) or "1" for value in own.values())
+        return f"2*{module.num_features}" if parameters else ""
+    return " + ".join("*".join(str(side) for side in value.shape) or "1" for value in parameters.values())
 
 
 def bytes_formula(shape: Sequence[int], size: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 IMAGE = -1
-"""The place of the image among a line's inputs."""
+"""The index of the image among a line's inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Line:
         path: the layer's name in the network; for an operator, that of the module around it.
         kind: the layer's class, or the kind of operator.
         output: shape without the batch axis.
-        inputs: the places (from 0) of the lines whose outputs it takes; -1 is the image. What has no line of its own,
+        inputs: the indices (from 0) of the lines whose outputs it takes; -1 is the image. What has no line of its own,
             such as a crop, is passed through.
         kernel, stride, padding, dilation: (vertical, horizontal) where the layer has them, else None.
         groups: of a convolution, else 1.

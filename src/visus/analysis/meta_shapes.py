@@ -185,10 +185,10 @@ def _norm(x: Tensor, _: Any = 2, dim: Any = None, keepdim: bool = False, **kwarg
 
 def _indexing(x: Tensor, indices: Sequence[Any]) -> Tensor | None:
     """Indexing along one axis: all other indices are None or missing."""
-    given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
-    if len(given) != 1 or given[0][1].ndim != 1 or given[0][1].dtype != torch.int64:
+    indexed_axes = [(axis, index) for axis, index in enumerate(indices) if index is not None]
+    if len(indexed_axes) != 1 or indexed_axes[0][1].ndim != 1 or indexed_axes[0][1].dtype != torch.int64:
         return None
-    axis, index = given[0]
+    axis, index = indexed_axes[0]
     return x.new_empty((*x.shape[:axis], index.shape[0], *x.shape[axis + 1 :]))
 
 

@@ -101,8 +101,8 @@ class TensorTable(Generic[Value]):
 
     def get(self, tensor: Tensor) -> Value | None:
         """The tensor's value; None if it has none."""
-        found = self._entries.get(id(tensor))
-        return found[1] if found is not None and found[0]() is tensor else None
+        entry = self._entries.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
 
 
 class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -169,12 +169,12 @@ def multiply_accumulates(packet: Any, args: Sequence[Any], output: Tensor, image
     """
     if packet is aten.convolution:
         image, weight, transposed, groups = args[0], args[1], args[6], args[8]
-        places = image if transposed else output
+        map_ = image if transposed else output
         kernel = list(weight.shape[2:])
         factors = [*kernel, weight.shape[1], image.shape[1] if transposed else output.shape[1]]
         if not transposed and groups > 1:
             factors = [*kernel, image.shape[1] // groups, output.shape[1]]
-        return _product([*factors, *places.shape[2:]], places.shape[0] // images)
+        return _product([*factors, *map_.shape[2:]], map_.shape[0] // images)
     if packet in (aten.addmm, aten.mm):
         left, right = args[-2:]
         return _product([left.shape[1], right.shape[1]], left.shape[0] // images)

@@ -10,7 +10,7 @@ import torch
 
 aten = torch.ops.aten
 
-Pair = tuple[int, int]
+IntPair = tuple[int, int]
 """(vertical, horizontal)."""
 
 
@@ -26,13 +26,13 @@ class OperatorWindow:
         ceil: whether the number of windows is rounded up.
     """
 
-    kernel: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
+    kernel: IntPair
+    stride: IntPair
+    padding: IntPair = (0, 0)
+    dilation: IntPair = (1, 1)
     ceil: bool = False
 
-    def output_size(self, size: Sequence[int]) -> Pair:
+    def output_size(self, size: Sequence[int]) -> IntPair:
         """The number of windows, down and right, in a map of this (height, width)."""
         sides = zip(size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
         rows, columns = (window_count(*side, ceil=self.ceil) for side in sides)
@@ -44,17 +44,19 @@ def operator_window(operator: Any, arguments: Sequence[Any]) -> OperatorWindow |
 
     Transposed convolutions have the window of the convolution that they transpose.
     """
-    given = dict(enumerate(arguments))  # trailing arguments may be left out
+    argument_at = dict(enumerate(arguments))  # trailing arguments may be left out
     if operator is aten.convolution:
-        return OperatorWindow(pair(given[1].shape[2:]), pair(given[3]), pair(given[4]), pair(given[5]))
+        return OperatorWindow(
+            pair(argument_at[1].shape[2:]), pair(argument_at[3]), pair(argument_at[4]), pair(argument_at[5])
+        )
     if operator is aten.max_pool2d_with_indices:
-        dilation, ceil = pair(given.get(4, 1)), bool(given.get(5, False))
+        dilation, ceil = pair(argument_at.get(4, 1)), bool(argument_at.get(5, False))
     elif operator is aten.avg_pool2d:
-        dilation, ceil = (1, 1), bool(given.get(4, False))
+        dilation, ceil = (1, 1), bool(argument_at.get(4, False))
     else:
         return None
-    kernel = pair(given[1])
-    return OperatorWindow(kernel, pair(given.get(2) or kernel), pair(given.get(3, 0)), dilation, ceil)
+    kernel = pair(argument_at[1])
+    return OperatorWindow(kernel, pair(argument_at.get(2) or kernel), pair(argument_at.get(3, 0)), dilation, ceil)
 
 
 def window_count(side: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool) -> int:
@@ -64,7 +66,7 @@ def window_count(side: int, kernel: int, stride: int, padding: int, dilation: in
     return count - 1 if ceil and (count - 1) * stride >= side + padding else count
 
 
-def pair(values: Any) -> Pair:
+def pair(values: Any) -> IntPair:
     """An argument as (vertical, horizontal): torch takes a number, one value for both axes, or two values."""
     if isinstance(values, int):
         return values, values

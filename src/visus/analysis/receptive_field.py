@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-Pair = tuple[float, float]
+FloatPair = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Reach:
         working: how the numbers came about.
     """
 
-    size: Pair = (1.0, 1.0)
-    jump: Pair = (1.0, 1.0)
-    offset: Pair = (0.5, 0.5)
+    size: FloatPair = (1.0, 1.0)
+    jump: FloatPair = (1.0, 1.0)
+    offset: FloatPair = (0.5, 0.5)
     is_map: bool = True
     working: Working = field(default_factory=Working, compare=False)
 

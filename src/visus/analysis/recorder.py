@@ -31,7 +31,7 @@ class Recording:
         lines: in the order in which they run; then those that only a training runs, then those that nothing calls.
         peak_bytes: of the values that live at one time in a forward pass.
         kept_bytes: what autograd keeps of one image; None if no training pass was possible.
-        outputs: the places of the lines whose outputs the network gives, in eval mode.
+        outputs: the indices of the lines whose outputs the network gives, in eval mode.
     """
 
     lines: tuple[Line, ...]
@@ -151,15 +151,15 @@ def _unused(network: nn.Module, counted: set[int]) -> list[Line]:
     """Lines for parameters of modules that no pass called, so that the lines add up to the total."""
     lines = []
     for path, module in network.named_modules():
-        own = list(module.parameters(recurse=False))
-        if own and id(module) not in counted:
+        parameters = list(module.parameters(recurse=False))
+        if parameters and id(module) not in counted:
             formula = parameter_formula(module)
             lines.append(
                 Line(
                     path=path,
                     kind=f"{type(module).__name__} (called by no line)",
                     output=(),
-                    parameters=sum(p.numel() for p in own),
+                    parameters=sum(p.numel() for p in parameters),
                     formulas={"parameters": formula} if formula else {},
                 )
             )
@@ -213,9 +213,9 @@ class _Recorder:
         self.modes = modes
         self.training = training
         self.learns = {
-            name: any(p.requires_grad for p in own)
+            name: any(p.requires_grad for p in parameters)
             for name, module in network.named_modules()
-            if (own := list(module.parameters(recurse=False)))
+            if (parameters := list(module.parameters(recurse=False)))
         }
         self.drafts: list[_Draft] = []
         self.running: list[_Call] = []
@@ -250,8 +250,8 @@ class _Recorder:
     def _forward(self, size: tuple[int, int, int]) -> None:
         first = next(self.network.parameters(), torch.empty(0, device="meta"))
         image = torch.zeros(self.images, *size, device=first.device, dtype=first.dtype)
-        own = (*self.network.parameters(), *self.network.buffers())
-        self.saved = {tensor.untyped_storage()._cdata: None for tensor in own}
+        tensors = (*self.network.parameters(), *self.network.buffers())
+        self.saved = {tensor.untyped_storage()._cdata: None for tensor in tensors}
         self.origins[image] = (IMAGE,)
         self._remember(image)
         with (
@@ -260,9 +260,9 @@ class _Recorder:
             OperatorTrace(image, self._observe) as self.trace,
         ):
             output = self.network(image)
-        given = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-        self.outputs = tuple(dict.fromkeys(line for leaf in given for line in self.origins.get(leaf) or ()))
-        for leaf in given:
+        output_tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        self.outputs = tuple(dict.fromkeys(line for leaf in output_tensors for line in self.origins.get(leaf) or ()))
+        for leaf in output_tensors:
             if (storage := self.storages.get(leaf)) is not None:
                 storage.last = self.time
 
@@ -401,7 +401,7 @@ class _Recorder:
         shape = geometry(call.module)
         fresh = id(call.module) not in self.counted
         self.counted.add(id(call.module))
-        own = list(call.module.parameters(recurse=False))
+        parameters = list(call.module.parameters(recurse=False))
         line = Line(
             path=call.path,
             kind=type(call.module).__name__,
@@ -413,7 +413,7 @@ class _Recorder:
             dilation=shape.dilation,
             groups=shape.groups,
             settings=" ".join(call.module.extra_repr().split()),
-            parameters=sum(p.numel() for p in own) if fresh else 0,
+            parameters=sum(p.numel() for p in parameters) if fresh else 0,
             macs=call.macs,
             activation_bytes=0 if id(output) in call.inputs else self._bytes(output)[0],
             frozen=self._frozen(call),

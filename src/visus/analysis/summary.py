@@ -29,7 +29,7 @@ class Summary:
         network: its class.
         input: (channels, height, width).
         lines: in the order in which they run; then those that only a training runs.
-        outputs: the places (from 0) of the lines whose outputs are the network's.
+        outputs: the indices (from 0) of the lines whose outputs are the network's.
         parameters: all weights and biases.
         trainable: those that require a gradient.
         buffers: values that are kept but not trained, such as BatchNorm's statistics.

@@ -70,11 +70,11 @@ def check_data(
     from visus.data.reading.opening import open_data
 
     dataset = open_data(data, task=task, format=format)
-    chosen = dataset.choose_task(task) if dataset.tasks or task else None
-    findings = tuple(check(dataset, chosen))
-    if report is not None and chosen is not None:
+    task_name = dataset.choose_task(task) if dataset.tasks or task else None
+    findings = tuple(check(dataset, task_name))
+    if report is not None and task_name is not None:
         from visus.report.data_page import write_data_report
 
         make_folder(Path(report).parent)
-        write_data_report(Path(report), dataset, chosen, findings)
-    return DataCheck(dataset=dataset, task=chosen, findings=findings)
+        write_data_report(Path(report), dataset, task_name, findings)
+    return DataCheck(dataset=dataset, task=task_name, findings=findings)

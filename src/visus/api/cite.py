@@ -28,7 +28,7 @@ def cite(model: str) -> str:
 def entry(key: str) -> str:
     """The entry with this key in ``models/papers.bib``."""
     text = (files("visus.models") / "papers.bib").read_text(encoding="utf-8")
-    found = re.search(rf"^@\w+\{{{re.escape(key)},$.*?^\}}$", text, re.MULTILINE | re.DOTALL)
-    if found is None:
+    match = re.search(rf"^@\w+\{{{re.escape(key)},$.*?^\}}$", text, re.MULTILINE | re.DOTALL)
+    if match is None:
         raise VisusError(f"the bibliography has no entry {key}", remedy="report this: a card names it")
-    return found[0]
+    return match[0]

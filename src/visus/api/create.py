@@ -61,11 +61,11 @@ def create(
             got=f"pretrained=True, weights={str(weights)!r}",
             remedy="give one of the two",
         )
-    wanted = "default" if pretrained else str(weights or "none")
-    card = find(f"{name}+{backbone}" if backbone else name, pretrained=wanted != "none")
+    weights_name = "default" if pretrained else str(weights or "none")
+    card = find(f"{name}+{backbone}" if backbone else name, pretrained=weights_name != "none")
     network = build(card, classes=classes, in_channels=in_channels, backbone=backbone, options=options)
-    if wanted != "none":
-        report = load_weights(network, card, "default" if wanted == "default" else Path(wanted))
+    if weights_name != "none":
+        report = load_weights(network, card, "default" if weights_name == "default" else Path(weights_name))
         if not quiet:
             sys.stderr.write(f"{report}\n")
     return network

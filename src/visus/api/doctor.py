@@ -121,13 +121,13 @@ def _device(name: str) -> str:
 def _versions(problems: list[str]) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
+    versions = {}
     for package in ("visus", *PACKAGES):
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             problems.append(f"the package {package} is not installed")
-    return found
+    return versions
 
 
 def _cores() -> int:
@@ -156,8 +156,8 @@ def _self_test() -> str:
         network = create("mnist_cnn")
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     for step in range(40):
-        chosen = slice(step * 32 % 320, step * 32 % 320 + 32)
-        loss = torch.nn.functional.cross_entropy(network(images[chosen]), labels[chosen])
+        rows = slice(step * 32 % 320, step * 32 % 320 + 32)
+        loss = torch.nn.functional.cross_entropy(network(images[rows]), labels[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

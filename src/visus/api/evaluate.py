@@ -90,27 +90,27 @@ def evaluate(
     separation = info.task_options.get("touching", "")
     objects = objects or separation in PARTED
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
-    own = data is None and plan is not None
+    uses_plan = data is None and plan is not None
     try:
         dataset = open_data(
-            plan.data if own and plan else str(data),
+            plan.data if uses_plan and plan else str(data),
             task=info.task,
-            format=plan.reader if own and plan else None,
+            format=plan.reader if uses_plan and plan else None,
             task_options={"touching": ""},
         )
     except TaskMismatchError as error:
         raise TaskMismatchError(
             "the data has no labels for the model's task",
             expected=f"labels for {info.task}, which {info.model} was trained for",
-            got=f"{plan.data if own and plan else data}, with labels for {error.expected or 'no task'}",
+            got=f"{plan.data if uses_plan and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
     if separation and knows_objects(dataset):
         dataset = with_objects_separated(dataset, separation)
     _require_classes(dataset, info.classes, info.task)
-    chosen = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
+    split_name = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
     progress = choose_progress(quiet=quiet)
-    samples = _usable(dataset, chosen, info.task, trained_on=own, progress=progress)
+    samples = _usable(dataset, split_name, info.task, trained_on=uses_plan, progress=progress)
 
     from visus.api.load import load
     from visus.workflow.judging import judge
@@ -123,7 +123,7 @@ def evaluate(
     judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting, slider=slider)
     result = Evaluation(
         data=dataset.name,
-        split=chosen,
+        split=split_name,
         images=len(samples),
         metrics=judged.metrics,
         speed=judged.speed,
@@ -157,18 +157,18 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
     """
     from visus.data.inspection.checks import check_before_training, repair
 
-    given = dataset.split(split)
-    if not given:
+    samples = dataset.split(split)
+    if not samples:
         raise DataError(f"the split {split} of {dataset.name} is empty", expected="labelled images")
     # Of its own data the training saw all splits: a copy in two of them counts once.
-    looked_at = dataset if trained_on else dataset.with_splits({split: given})
+    looked_at = dataset if trained_on else dataset.with_splits({split: samples})
     findings = check_before_training(looked_at, task)
     kept = repair(looked_at, findings).split(split)
-    lost = len(given) - len(kept)
+    lost = len(samples) - len(kept)
     reasons = [finding.message for finding in findings if finding.samples and finding.severity != "note"]
-    if lost > max(1, len(given) // 100) and not trained_on:
+    if lost > max(1, len(samples) // 100) and not trained_on:
         raise DataError(
-            f"{lost} of {len(given)} images of {dataset.name} cannot be used",
+            f"{lost} of {len(samples)} images of {dataset.name} cannot be used",
             expected="images that can be read, with labels that fit them",
             got="; ".join(reasons),
             remedy="visus data check lists each image",

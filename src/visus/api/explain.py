@@ -49,12 +49,12 @@ def explain_files(
 
     samples = open_images([Path(image) for image in images])
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
-    folder, taken = Path(save), set[str]()
+    folder, used_names = Path(save), set[str]()
     written = []
     for sample in samples:
         heatmap = loaded.explain(sample.image, label=label)
         name = str(sample.image.path or sample.id)
-        picture = folder / f"{free_name(Path(name).stem, taken)}-why.png"
+        picture = folder / f"{free_name(Path(name).stem, used_names)}-why.png"
         make_folder(folder)
         try:
             heatmap.draw().save(picture)

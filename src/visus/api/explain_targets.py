@@ -11,7 +11,7 @@ from visus.workflow.assignment_inputs import (
     assignment_of_name,
     assignment_of_network,
     form_of_name,
-    known_truths,
+    known_targets,
     require_detection,
 )
 from visus.workflow.folders import free_name, make_folder
@@ -138,16 +138,16 @@ def explain_target_files(
 
         require_detection(model)
         asked = load(model, device=device)
-    truths = known_truths(model, samples, data)
-    folder, taken = Path(save), set[str]()
+    targets = known_targets(model, samples, data)
+    folder, used_names = Path(save), set[str]()
     rows = []
-    for sample, truth in zip(samples, truths, strict=True):
-        found = explain_targets(asked, sample.image, truth, score=score, device=device, **form)
+    for sample, target in zip(samples, targets, strict=True):
+        explanation = explain_targets(asked, sample.image, target, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
-        picture = make_folder(folder) / f"{free_name(Path(name).stem, taken)}-targets.png"
+        picture = make_folder(folder) / f"{free_name(Path(name).stem, used_names)}-targets.png"
         try:
-            found.draw().save(picture)
+            explanation.draw().save(picture)
         except OSError as error:
             raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
-        rows.append({"image": name, "file": str(picture), "text": str(found), **found.to_dict()})
+        rows.append({"image": name, "file": str(picture), "text": str(explanation), **explanation.to_dict()})
     return rows

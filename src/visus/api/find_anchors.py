@@ -128,21 +128,21 @@ def find_anchors(
         raise RecipeError("unknown way to fit images to the input size", expected="letterbox or stretch", got=fit)
     dataset = open_data(data, task="detection", format=format)
     preprocessing = Preprocessing(size=(height, width), fit="stretch" if fit == "stretch" else "letterbox")
-    found = box_shapes(dataset, split, preprocessing)
-    if not len(found):
+    shapes = box_shapes(dataset, split, preprocessing)
+    if not len(shapes):
         raise DataError(
             f"{dataset.name} has no boxes in {split}",
             expected="images with objects",
             got=f"{len(dataset.split(split))} images without any",
             remedy="choose another split with --split",
         )
-    trials = [cluster_shapes(found, k, seed=seed) for k in range(1, max(count, _SHOWN) + 1)]
+    trials = [cluster_shapes(shapes, k, seed=seed) for k in range(1, max(count, _SHOWN) + 1)]
     best = trials[count - 1]
     return FoundAnchors(
         anchors=tuple((round(float(w), 2), round(float(h), 2)) for w, h in best.anchors),
         counts=tuple(int(number) for number in best.counts),
         mean_iou=best.mean_iou,
         curve=tuple(trial.mean_iou for trial in trials),
-        boxes=len(found),
+        boxes=len(shapes),
         size=(height, width),
     )

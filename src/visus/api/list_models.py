@@ -24,11 +24,11 @@ def list_models(pattern: str = "", *, task: str | None = None) -> list[Card]:
     from visus.models.catalog import all_cards
 
     cards = all_cards()
-    wanted = None if task is None else task_card(task).model_task
+    model_task = None if task is None else task_card(task).model_task
     tasks = sorted({card.task for card in cards})
-    if wanted is not None and wanted not in tasks:
-        raise UsageError(f"there are no models for the task {task}", expected=" or ".join(tasks), got=wanted)
-    return [card for card in cards if _fits(card, pattern.lower()) and wanted in (None, card.task)]
+    if model_task is not None and model_task not in tasks:
+        raise UsageError(f"there are no models for the task {task}", expected=" or ".join(tasks), got=model_task)
+    return [card for card in cards if _fits(card, pattern.lower()) and model_task in (None, card.task)]
 
 
 def _fits(card: Card, pattern: str) -> bool:

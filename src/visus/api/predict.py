@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.errors import UsageError
+from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
@@ -108,9 +108,9 @@ def predict_files(
             got="--smallest alone",
             remedy="add --slide, or leave out --smallest",
         )
-    found = open_images([Path(image) for image in images])
+    image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
-    samples = with_intensity_range(found, loaded.info.preprocessing.value_range)
+    samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
     from visus.data.coco_writing import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
@@ -119,10 +119,10 @@ def predict_files(
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None
     folder = None if save is None else make_folder(Path(save))
-    given: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     outlines: CocoWriter | None = None
-    taken: set[str] = set()
+    used_names: set[str] = set()
     answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
     for sample, answer in zip(samples, answers, strict=True):
         name = str(sample.image.path or sample.id)
@@ -132,26 +132,30 @@ def predict_files(
         else:
             slid = answer.value if isinstance(answer.value, Slid) else None
             answered: Any = (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
-            value: Any = answered if counting is None else counting.found(answered)
+            value: Any = answered if counting is None else counting.find(answered)
             result = FileAnswer(name, value)
             if folder is not None:
-                stem = free_name(Path(name).stem, taken)
-                result = replace(
-                    result, saved=save_pictures(folder, stem, value, None if counting is None else answered)
-                )
-                if slid is not None:
-                    save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
-                rows += value.rows(name)
-                pieces = value.outlined()
-                if pieces is not None:
-                    outlines = outlines or CocoWriter(value.classes)
-                    outlines.add(name, value.size, pieces)
+                stem = free_name(Path(name).stem, used_names)
+                try:
+                    saved = save_pictures(folder, stem, value, None if counting is None else answered)
+                except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
+                    result = FileAnswer(name, None, error=error.problem)
+                    rows.append({"image": name, "error": result.error})
+                else:
+                    result = replace(result, saved=saved)
+                    if slid is not None:
+                        save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
+                    rows += value.rows(name)
+                    pieces = value.outlined()
+                    if pieces is not None:
+                        outlines = outlines or CocoWriter(value.classes)
+                        outlines.add(name, value.size, pieces)
         if folder is not None:
-            given.append(result.to_dict())
+            results.append(result.to_dict())
         yield result
     if folder is not None:
         write(folder / "predictions.csv", table(rows))
-        write_json(folder / "predictions.json", {"predictions": given})
+        write_json(folder / "predictions.json", {"predictions": results})
         if outlines is not None:
             write_json(folder / "coco.json", outlines.document(), indent=None)
 

@@ -55,8 +55,8 @@ def _cards(models: tuple[str, ...]) -> list[Card]:
 
     if not models:
         return list(catalog.CARDS)
-    found: list[Card] = []
+    cards: list[Card] = []
     for name in models:
         card = catalog.find(name)
-        found += [card] if "@" in name or "+" in name else catalog.editions(card.name)
-    return list({card.full_name: card for card in found}.values())
+        cards += [card] if "@" in name or "+" in name else catalog.editions(card.name)
+    return list({card.full_name: card for card in cards}.values())

@@ -64,8 +64,8 @@ def summary(
         from visus.engine.model_file import read_info
 
         info = read_info(Path(model))
-        given = {"classes": classes, "in_channels": in_channels, "backbone": backbone}
-        wrong = [name for name, value in given.items() if value not in (None, getattr(info, name, None))]
+        choices_given = {"classes": classes, "in_channels": in_channels, "backbone": backbone}
+        wrong = [name for name, value in choices_given.items() if value not in (None, getattr(info, name, None))]
         if wrong:
             raise UsageError(
                 f"{model} has its own {' and '.join(wrong)}", remedy="leave that away, or name a model of the catalogue"

@@ -69,7 +69,7 @@ def train(
         InterruptedRunError: after Ctrl-C or SIGTERM; :func:`resume` goes on.
     """
     fields = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-    given = {field: value for field, value in fields.items() if value is not None}
+    recipe_changes = {field: value for field, value in fields.items() if value is not None}
     request = Request(
         data=data,
         model=model,
@@ -78,7 +78,7 @@ def train(
         backbone=backbone,
         weights=None if weights is None else str(weights),
         recipe=recipe,
-        changes=named_changes(changes) | given,
+        changes=named_changes(changes) | recipe_changes,
         device=device,
         workers=workers,
         processes=processes,

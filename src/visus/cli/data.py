@@ -109,14 +109,14 @@ def anchors(
     from visus.api.find_anchors import find_anchors
     from visus.cli.output import note, say, say_json
 
-    found = find_anchors(data, count=count, size=size, fit=fit, split=split, format=format, seed=seed)
+    anchors = find_anchors(data, count=count, size=size, fit=fit, split=split, format=format, seed=seed)
     if save is not None:
-        found.save(save)
+        anchors.save(save)
         note(f"curve: {save}")
     if json_:
-        say_json(found.to_dict())
+        say_json(anchors.to_dict())
     else:
-        say(str(found))
+        say(str(anchors))
 
 
 @app.command("list", help=LIST_HELP)

@@ -64,11 +64,11 @@ def explain(
     from visus.api.explain_targets import explain_target_files
 
     shown = 0.3 if score is None else score
-    found = explain_target_files(
+    rows = explain_target_files(
         run, images, save=save, data=data, score=shown, backbone=backbone, changes=set_ or (), device=device
     )
     if json_:
-        say_json({"targets": [{k: v for k, v in row.items() if k != "text"} for row in found]})
+        say_json({"targets": [{k: v for k, v in row.items() if k != "text"} for row in rows]})
     else:
-        for row in found:
+        for row in rows:
             say(f"{row['image']}: {row['text']}\n-> {row['file']}")

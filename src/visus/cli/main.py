@@ -71,10 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         note(
             f"error: visus failed on its own: {type(error).__name__}: {error}\n"
-            f"  where:    {os.path.basename(place.filename)}:{place.lineno} in {place.name}\n"
+            f"  where:    {os.path.basename(frame.filename)}:{frame.lineno} in {frame.name}\n"
             "  remedy:   this is a bug; run again with VISUS_DEBUG=1 and report what it prints"
         )
         sys.exit(70)

@@ -88,12 +88,12 @@ def train(
     from visus.workflow.plan import prepare
     from visus.workflow.request import Request
 
-    given = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
-    if len(given) != 1:
+    sources = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
+    if len(sources) != 1:
         raise UsageError(
             "name the training data exactly once",
             expected="DATA, --resume RUN or --config FILE",
-            got=" and ".join(given) or "none",
+            got=" and ".join(sources) or "none",
         )
     done: Run | DryRun
     if resume is not None:
@@ -126,8 +126,8 @@ def train(
         if show_recipe:
             _show(prepared.plan.recipe, set(changes), as_json=json_)
             return
-        for line in prepared.said:
-            note(line)
+        for message in prepared.messages:
+            note(message)
         from visus.api.run import Run
         from visus.workflow.run_training import rehearse
         from visus.workflow.training_phases import execute
@@ -155,12 +155,12 @@ def _require_only(context: typer.Context, known: set[str], option: str) -> None:
     from visus.errors import UsageError
 
     names = {parameter.name: parameter.opts[0] for parameter in context.command.params if parameter.name}
-    given = [name for name in names if name != option and _is_given(context, name)]
-    if not set(given) <= known:
+    options = [name for name in names if name != option and _is_given(context, name)]
+    if not set(options) <= known:
         raise UsageError(
             f"--{option} already contains other choices",
             expected="together with it only " + ", ".join(names[name] for name in names if name in known),
-            got=", ".join(names[name] for name in given if name not in known),
+            got=", ".join(names[name] for name in options if name not in known),
             remedy="leave these out, or start from the data: visus train DATA",
         )
 
@@ -178,8 +178,8 @@ def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, An
     from visus.workflow.plan import Plan, prepare_again
 
     plan = Plan.load(Path(config))
-    own = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}
-    return prepare_again(replace(plan, recipe=plan.recipe.with_changes(changes), **own))
+    options = {name: context.params[name] for name in ("device", "name", "out", "workers") if _is_given(context, name)}
+    return prepare_again(replace(plan, recipe=plan.recipe.with_changes(changes), **options))
 
 
 def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:

@@ -56,7 +56,7 @@ class CocoWriter:
                     "bbox": box,
                     "area": int(mask.sum()),
                     "iscrowd": 0,
-                    "segmentation": _placed(mask, (left, top), (height, width)),
+                    "segmentation": _shift_outline(mask, (left, top), (height, width)),
                     **({} if piece.score is None else {"score": round(piece.score, 6)}),
                 }
             )
@@ -71,7 +71,7 @@ def len_of(indices: NDArray[np.intp]) -> int:
     return int(indices[-1] - indices[0]) + 1
 
 
-def _placed(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Any:
+def _shift_outline(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Any:
     """The outline of a mask that is stored in a window, in pixels of the whole image."""
     outline = coco_outline(mask)
     left, top = corner

@@ -109,17 +109,17 @@ def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
         return replace(dataset, task_options=options)
     classes = dataset.classes["segmentation"]
     classes = (*classes, BORDER) if way in ("border", "outline") else classes
-    splits = {name: _apart(samples, way, classes) for name, samples in dataset.splits.items()}
+    splits = {name: _separate(samples, way, classes) for name, samples in dataset.splits.items()}
     classes_by_task = {**dataset.classes, "segmentation": classes}
     return replace(dataset, classes=classes_by_task, splits=splits, task_options=options)
 
 
-def _apart(samples: Sequence[Sample], how: str, classes: tuple[str, ...]) -> list[Sample]:
-    found = []
+def _separate(samples: Sequence[Sample], how: str, classes: tuple[str, ...]) -> list[Sample]:
+    separated = []
     for sample in samples:
         source = sample.targets.get("segmentation")
         targets = sample.targets
         if isinstance(source, ObjectMap):
             targets = {**targets, "segmentation": source.separated(how, classes)}
-        found.append(replace(sample, targets=targets))
-    return found
+        separated.append(replace(sample, targets=targets))
+    return separated

@@ -22,9 +22,9 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
-        source, own = network.state_dict(keep_vars=True), self.network.state_dict()
-        self._floats = [(own[name], value) for name, value in source.items() if value.is_floating_point()]
-        self._others = [(own[name], value) for name, value in source.items() if not value.is_floating_point()]
+        source, average = network.state_dict(keep_vars=True), self.network.state_dict()
+        self._floats = [(average[name], value) for name, value in source.items() if value.is_floating_point()]
+        self._others = [(average[name], value) for name, value in source.items() if not value.is_floating_point()]
 
     @torch.no_grad()
     def update(self, count: int) -> None:

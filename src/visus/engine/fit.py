@@ -164,8 +164,8 @@ def _judge(
     scores: Mapping[str, Any] = {}
     if runtime.is_first:
         # Whatever an evaluation draws, the training's own random numbers stay the same.
-        own = [runtime.device] if runtime.device.type == "cuda" else []
-        with torch.random.fork_rng(own), suppress(Interrupted), interruption.at_once():
+        devices = [runtime.device] if runtime.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), suppress(Interrupted), interruption.at_once():
             scores = validation.scores(session.judged.eval())
     scores, signal = runtime.from_first([dict(scores), interruption.signal])
     if signal:

@@ -36,11 +36,11 @@ class Freezing:
         heads = set(head_parameters(network)) if kind == "backbone" or composed else set()
         for path, module in network.named_modules():
             is_norm = isinstance(module, _BatchNorm)
-            own = [(f"{path}.{name}" if path else name, p) for name, p in module.named_parameters(recurse=False)]
+            parameters = [(f"{path}.{name}" if path else name, p) for name, p in module.named_parameters(recurse=False)]
             if kind == "batchnorm" and not is_norm:
                 continue
-            self._frozen += [p for name, p in own if name not in heads and p.requires_grad]
-            if is_norm and not any(name in heads for name, _ in own):
+            self._frozen += [p for name, p in parameters if name not in heads and p.requires_grad]
+            if is_norm and not any(name in heads for name, _ in parameters):
                 self._norms.append(module)
 
     def is_on(self, epoch: int) -> bool:

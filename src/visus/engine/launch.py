@@ -59,9 +59,9 @@ def launch(command: Sequence[str], processes: int, *, environment: Mapping[str, 
             before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for rank in range(processes):
-                own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+                variables = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                 # A session of its own: Ctrl-C reaches it through us alone, once.
-                group.append(subprocess.Popen(list(command), env=own, start_new_session=True))
+                group.append(subprocess.Popen(list(command), env=variables, start_new_session=True))
             return _supervise(group)
         finally:
             for process in group:

@@ -71,11 +71,11 @@ def measure_need(
     """
     small = batch.first(smallest_batch)
     modes = [(module, module.training) for module in network.modules()]
-    own = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
+    network_pointers = {p.data_ptr() for p in network.parameters()} | {b.data_ptr() for b in network.buffers()}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
+        if tensor.data_ptr() not in network_pointers:
             kept[tensor.data_ptr()] = max(kept.get(tensor.data_ptr(), 0), tensor.nbytes)
         return tensor
 
@@ -114,17 +114,17 @@ def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | No
 
 def free_memory() -> int | None:
     """The bytes of main memory that are free for this process, an equal share in a group; None: unknown."""
-    found = []
+    free_bytes = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
+        free_bytes.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ):
         with contextlib.suppress(OSError, ValueError):  # "max": no limit
-            found.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-    return max(min(found), 0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None
+            free_bytes.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(min(free_bytes), 0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if free_bytes else None
 
 
 @contextmanager

@@ -135,18 +135,18 @@ def put_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str = 
     Raises:
         WeightsError: if they do not agree; names the first that differ.
     """
-    own = network.state_dict()
-    missing = [name for name in own if name not in state]
-    surplus = [name for name in state if name not in own]
+    network_state = network.state_dict()
+    missing = [name for name in network_state if name not in state]
+    surplus = [name for name in state if name not in network_state]
     reshaped = [
-        f"{name} {list(state[name].shape)} for {list(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"{name} {list(state[name].shape)} for {list(network_state[name].shape)}"
+        for name in network_state
+        if name in state and state[name].shape != network_state[name].shape
     ]
     if missing or surplus or reshaped:
         raise WeightsError(
             f"{source} does not fit the network",
-            expected=f"{len(own)} tensors of the network's own names and shapes",
+            expected=f"{len(network_state)} tensors of the network's own names and shapes",
             got="; ".join(
                 f"{len(names)} {kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
                 for kind, names in (("missing", missing), ("unknown", surplus), ("of another shape", reshaped))

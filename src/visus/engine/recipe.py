@@ -152,17 +152,17 @@ class Recipe(_Part):
         values = self.model_dump()
         for name, value in named_changes(changes).items():
             *path, last = name.split(".")
-            place: Any = values
+            part: Any = values
             known: Any = self
             for step in path:
-                if not isinstance(place, dict) or step not in place:
+                if not isinstance(part, dict) or step not in part:
                     raise _unknown_field(name, known)
-                place = place[step]
+                part = part[step]
                 known = getattr(known, step, known)
             is_open = path == ["model_options"]
-            if not isinstance(place, dict) or (last not in place and not is_open):
+            if not isinstance(part, dict) or (last not in part and not is_open):
                 raise _unknown_field(name, known)
-            place[last] = value
+            part[last] = value
         return Recipe.from_dict(values)
 
     @classmethod
@@ -276,8 +276,8 @@ def _type_name(annotation: Any, limits: Sequence[Any] = ()) -> str:
     """Writes a type in words: "number > 0", "sgd | adam", "[number, number] or none"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        own = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]
-        return _type_name(arguments[0], own)
+        inner_limits = [limit for extra in arguments[1:] for limit in getattr(extra, "metadata", (extra,))]
+        return _type_name(arguments[0], inner_limits)
     if origin is Literal:
         return " | ".join(str(argument) for argument in arguments)
     if origin in (Union, UnionType):

@@ -93,7 +93,7 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
         UsageError: if there is no such device.
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    chosen = choose_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
+    torch_device = choose_device(device, local_rank=int(os.environ.get("LOCAL_RANK", "0")) if world > 1 else None)
     before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -102,11 +102,11 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
         threads = max(torch.get_num_threads() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
     if threads is not None:
         torch.set_num_threads(threads)
-    if chosen.type == "cuda" and chosen.index is not None:
-        torch.cuda.set_device(chosen)
-    control = _join_group(chosen, rank, world) if world > 1 else None
+    if torch_device.type == "cuda" and torch_device.index is not None:
+        torch.cuda.set_device(torch_device)
+    control = _join_group(torch_device, rank, world) if world > 1 else None
     try:
-        yield Runtime(chosen, rank, world, control)
+        yield Runtime(torch_device, rank, world, control)
         if control is not None:
             dist.monitored_barrier(control, timeout=_PATIENCE)
     finally:

@@ -37,7 +37,7 @@ class FollowsTraining(Protocol):
 
 
 @dataclass
-class Position:
+class TrainingPosition:
     """How far a training is, as plain values for JSON.
 
     Attributes:
@@ -91,7 +91,7 @@ class Session:
         self.network = network
         self.recipe = recipe
         self.world = runtime.world
-        self.position = Position()
+        self.position = TrainingPosition()
         self.loss_monitor = LossMonitor(runtime.device, recipe, raises=runtime.world == 1)
         self.steppers = [
             Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1) for update in updates
@@ -266,8 +266,8 @@ class Session:
 
         The last weights are the averaged ones, if the recipe averages.
         """
-        chosen = self.recipe.keep == "best" and self.position.best_epoch is not None
-        best = self._store.load_best() if self._store is not None and chosen else None
+        keeps_best = self.recipe.keep == "best" and self.position.best_epoch is not None
+        best = self._store.load_best() if self._store is not None and keeps_best else None
         if best is not None:
             self.network.load_state_dict(_part(best.tensors, "model/"))
         elif self.average:
@@ -340,10 +340,10 @@ class Session:
             _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
             if stepper.scaler and saved["scaler"]:
                 stepper.scaler.load_state_dict(saved["scaler"])
-        own = snapshot.tensors.get(f"generators/{self._runtime.rank}")
-        if own is not None and state["world"] == self._runtime.world:
-            set_generator_states(own, self._runtime.device)
-        self.position = Position(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
+        random_states = snapshot.tensors.get(f"generators/{self._runtime.rank}")
+        if random_states is not None and state["world"] == self._runtime.world:
+            set_generator_states(random_states, self._runtime.device)
+        self.position = TrainingPosition(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
         self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first
         self.loss_monitor.restart(state["sums"] if first else None, state["images"] if first else 0)

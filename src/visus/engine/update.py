@@ -39,8 +39,8 @@ def with_optimizers(updates: Sequence[Update], network: nn.Module, recipe: Recip
 
 
 def _of_recipe(update: Update, network: nn.Module, recipe: Recipe) -> optim.Optimizer:
-    own = {parameter for module in update.modules for parameter in module.parameters()}
-    return make_optimizer(network, recipe.optimizer, lr=scaled_lr(recipe) * update.lr, only=own)
+    parameters = {parameter for module in update.modules for parameter in module.parameters()}
+    return make_optimizer(network, recipe.optimizer, lr=scaled_lr(recipe) * update.lr, only=parameters)
 
 
 class Stepper:
@@ -87,9 +87,9 @@ class Stepper:
 
     def prepare(self, learning: Collection[nn.Parameter]) -> None:
         """Sets which parameters train from now on, and connects the gradients of all processes."""
-        own = set(self._parameters)
+        updated_parameters = set(self._parameters)
         self._learning = [p for p in self._parameters if p in learning]
-        self._resting = [p for p in self._update.losses.parameters() if p in learning and p not in own]
+        self._resting = [p for p in self._update.losses.parameters() if p in learning and p not in updated_parameters]
         if self._world > 1:
             self._choose()
             # Looking for unused parameters also keeps the order of summation fixed from the first step on: without it,

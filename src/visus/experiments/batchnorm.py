@@ -23,9 +23,11 @@ def _steps(outcome: Outcome, configuration: str) -> list[float]:
 
 
 def _sooner(outcome: Outcome, configuration: str, claim: str, times: float = 1.0) -> Check:
-    own, base = _steps(outcome, configuration), _steps(outcome, _BASE)
-    held = sum(a * times < b for a, b in zip(own, base, strict=True))
-    return Check(claim, f"{configuration}: {steps_in_words(own)}; {_BASE}: {steps_in_words(base)}", len(own), held)
+    steps, base_steps = _steps(outcome, configuration), _steps(outcome, _BASE)
+    held = sum(a * times < b for a, b in zip(steps, base_steps, strict=True))
+    return Check(
+        claim, f"{configuration}: {steps_in_words(steps)}; {_BASE}: {steps_in_words(base_steps)}", len(steps), held
+    )
 
 
 def _judge(outcome: Outcome) -> Sequence[Check]:

@@ -13,14 +13,16 @@ _TARGET = 0.1
 
 
 def _judge(outcome: Outcome) -> Sequence[Check]:
-    own, base = ([c.steps_to("test_error", _TARGET) for c in outcome.of(name)] for name in ("with BN", "without BN"))
+    with_bn, without_bn = (
+        [c.steps_to("test_error", _TARGET) for c in outcome.of(name)] for name in ("with BN", "without BN")
+    )
     return (
         outcome.below("with BN", "without BN", "the network with BN has the lower test error"),
         Check(
             f"it reaches an error of {100 * _TARGET:.0f} % in fewer steps",
-            f"with BN: {steps_in_words(own)}; without BN: {steps_in_words(base)}",
-            len(own),
-            sum(a < b for a, b in zip(own, base, strict=True)),
+            f"with BN: {steps_in_words(with_bn)}; without BN: {steps_in_words(without_bn)}",
+            len(with_bn),
+            sum(a < b for a, b in zip(with_bn, without_bn, strict=True)),
         ),
     )
 

@@ -42,9 +42,9 @@ def draw(experiment: Experiment, outcome: Outcome, folder: Path) -> tuple[Path, 
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
         for number, (title, axis) in enumerate(zip(experiment.panels, axes, strict=True)):
-            for place, configuration in enumerate(experiment.configurations):
+            for index, configuration in enumerate(experiment.configurations):
                 if configuration.panel in (None, number):
-                    _curve(axis, outcome.of(configuration.name), experiment.measure, _COLOURS[place % len(_COLOURS)])
+                    _curve(axis, outcome.of(configuration.name), experiment.measure, _COLOURS[index % len(_COLOURS)])
             axis.set_title(title, loc="left", fontsize=9.5)
             axis.set_xlabel("step")
             if experiment.log_steps:

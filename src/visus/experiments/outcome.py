@@ -109,7 +109,7 @@ class Outcome:
         """
         pairs = list(zip(self.values(better), self.values(worse), strict=True))
         held = sum(a < b + slack if slack else a < b for a, b in pairs)
-        a, b = (percent([pair[place] for pair in pairs]) for place in (0, 1))
+        a, b = (percent([pair[index] for pair in pairs]) for index in (0, 1))
         return Check(claim, f"{better}: {a}; {worse}: {b}", len(pairs), held)
 
     def summary(self) -> list[dict[str, Any]]:

@@ -86,11 +86,11 @@ def run_experiment(
         DiskError: if the folder cannot be written.
     """
     runtime = runtime or Runtime()
-    wanted = Setting(experiment.name, data.name, (len(data.train), len(data.test)), 0, scale, minutes)
-    setting = _known(folder / _SETTING, wanted)
+    requested = Setting(experiment.name, data.name, (len(data.train), len(data.test)), 0, scale, minutes)
+    setting = _known(folder / _SETTING, requested)
     if setting is None:
         steps = _affordable(experiment, data, len(seeds), scale, minutes, runtime, progress)
-        setting = Setting(experiment.name, data.name, wanted.images, steps, scale, minutes)
+        setting = Setting(experiment.name, data.name, requested.images, steps, scale, minutes)
         write_text(folder / _SETTING, json.dumps(setting.to_dict(), indent=2) + "\n")
         machine = {**environment(), "threads": torch.get_num_threads(), "device": str(runtime.device)}
         write_text(folder / "env.json", json.dumps(machine, indent=2) + "\n")
@@ -252,7 +252,7 @@ def _affordable(
 ) -> int:
     """The number of steps that each training can take in the given time; at most the experiment's own."""
     rows = experiment.recipe.epochs
-    wanted = max(round(experiment.steps * scale / rows), 1) * rows
+    requested_steps = max(round(experiment.steps * scale / rows), 1) * rows
     a_step = judging = 0.0
     for configuration in experiment.configurations:
         trial = train_one(experiment, configuration, data, seed=0, steps=2 * _TRIAL_STEPS, runtime=runtime, rows=2)
@@ -263,13 +263,13 @@ def _affordable(
         judging += (trial.seconds - trial.rows[1]["seconds"]) / len(trial.rows)
     box = minutes * 60 / seeds - rows * judging
     steps = max(int(box / max(a_step, 1e-9)) // rows, 1) * rows
-    needed = seeds * (min(wanted, steps) * a_step + rows * judging)
-    fewer = f" of {wanted}, to stay within {minutes:g} minutes" if steps < wanted else ""
-    progress.say(f"{experiment.name}: {min(wanted, steps)} steps{fewer}; about {duration(needed)} in all")
-    return min(wanted, steps)
+    needed = seeds * (min(requested_steps, steps) * a_step + rows * judging)
+    fewer = f" of {requested_steps}, to stay within {minutes:g} minutes" if steps < requested_steps else ""
+    progress.say(f"{experiment.name}: {min(requested_steps, steps)} steps{fewer}; about {duration(needed)} in all")
+    return min(requested_steps, steps)
 
 
-def _known(path: Path, wanted: Setting) -> Setting | None:
+def _known(path: Path, requested: Setting) -> Setting | None:
     """The setting of the trainings in the folder; None if there are none.
 
     Raises:
@@ -287,11 +287,11 @@ def _known(path: Path, wanted: Setting) -> Setting | None:
             remedy="remove the folder, and start again",
         ) from None
     for name in ("experiment", "data", "images", "scale"):
-        if getattr(known, name) != getattr(wanted, name):
+        if getattr(known, name) != getattr(requested, name):
             raise UsageError(
                 f"{path.parent} holds trainings with another {name}",
                 expected=f"{name} = {getattr(known, name)}",
-                got=str(getattr(wanted, name)),
+                got=str(getattr(requested, name)),
                 remedy="choose another folder with --out, or remove this one",
             )
     return known

@@ -84,11 +84,11 @@ class Images:
     def batch(self, indices: NDArray[np.int64], pixels: NDArray[np.uint8] | None = None) -> Batch:
         """A batch of the images with these indices; ``pixels`` replaces their pixels."""
         taken = self.pixels[indices] if pixels is None else pixels
-        place = Placement.identity((taken.shape[2], taken.shape[3]))
+        placement = Placement.identity((taken.shape[2], taken.shape[3]))
         return Batch(
             torch.from_numpy(taken),
             torch.from_numpy(self.labels[indices]),
-            [place] * len(indices),
+            [placement] * len(indices),
             [str(index) for index in indices.tolist()],
         )
 

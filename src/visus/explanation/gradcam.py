@@ -102,9 +102,9 @@ def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tens
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
-            found = network.features(images) if isinstance(network, Backbone) else {1: images}
+            features = network.features(images) if isinstance(network, Backbone) else {1: images}
         with torch.enable_grad():
-            maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in found.items()}
+            maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in features.items()}
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
             copies = {stride: map_.clone() for stride, map_ in maps.items()}
             if isinstance(network, Backbone):
@@ -130,8 +130,8 @@ def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:
     """Returns d(sum of scores)/d(map) [N,C,h,w] by stride; in eval mode no image influences another."""
     if not scores.requires_grad:
         return {}
-    found = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True, retain_graph=True)
-    return {stride: gradient for stride, gradient in zip(maps, found, strict=True) if gradient is not None}
+    gradients = torch.autograd.grad(scores.sum(), list(maps.values()), allow_unused=True, retain_graph=True)
+    return {stride: gradient for stride, gradient in zip(maps, gradients, strict=True) if gradient is not None}
 
 
 def _weighted_sum(map_: Tensor, gradient: Tensor) -> Tensor:

@@ -231,8 +231,8 @@ def _predictors(value: DrawnTargets) -> _Panel:
     for number, cell in enumerate(_shown_cells(value)):
         colour = HUES[number % len(HUES)]
         for row, column in cell:
-            own = predictors.boxes[predictors.of_cell(number, row, column)].numpy()
-            canvas.boxes(own, colour, line=1.5, alpha=230)
+            cell_boxes = predictors.boxes[predictors.of_cell(number, row, column)].numpy()
+            canvas.boxes(cell_boxes, colour, line=1.5, alpha=230)
             x1, y1, x2, y2 = _cell(value, number, row, column)
             canvas.dots(np.asarray([[(x1 + x2) / 2, (y1 + y2) / 2]]), colour, 4)
         first = predictors.boxes[
@@ -265,9 +265,9 @@ def _shown_cells(value: DrawnTargets) -> list[list[tuple[int, int]]]:
     for number, grid in enumerate(predictors.grids):
         first = predictors.first(number)
         rows: list[int] = [
-            int(k) for own in value.objects or () for k in own.predictors if first <= k < first + grid.total
+            int(k) for obj in value.objects or () for k in obj.predictors if first <= k < first + grid.total
         ]
-        best = [own.best for own in value.objects or () if own.best in rows]
+        best = [obj.best for obj in value.objects or () if obj.best in rows]
         if rows:
             _, row, column = predictors.position((best or rows)[0])
             chosen.append([(row, column)])
@@ -283,17 +283,17 @@ def _learned(value: DrawnTargets) -> _Panel:
     matches = value.matches if value.matches is not None else np.zeros(0, np.int64)
     neutral = np.flatnonzero(matches == NEUTRAL)
     cells = np.asarray([_cell(value, *predictors.position(int(k))) for k in neutral]).reshape(-1, 4)
-    colours = [UNCOUNTED if own.ignored else HUES[number % len(HUES)] for number, own in enumerate(objects)]
-    for own, colour in zip(objects, colours, strict=True):
+    colours = [UNCOUNTED if obj.ignored else HUES[number % len(HUES)] for number, obj in enumerate(objects)]
+    for obj, colour in zip(objects, colours, strict=True):
         if predictors.compared != "box":
-            held = {predictors.position(int(k)) for k in own.predictors}
+            held = {predictors.position(int(k)) for k in obj.predictors}
             canvas.fill(np.asarray([_cell(value, *cell) for cell in sorted(held)]).reshape(-1, 4), colour, 90)
-        few = len(own.predictors) <= 3
-        canvas.boxes(shapes[own.predictors], colour, line=2 if few else 1, alpha=230 if few else 180)
+        few = len(obj.predictors) <= 3
+        canvas.boxes(shapes[obj.predictors], colour, line=2 if few else 1, alpha=230 if few else 180)
     canvas.dots((cells[:, :2] + cells[:, 2:]) / 2, NEUTRAL_DOT, 2)
-    texts = [f"{own.name}: {len(own.predictors)}" for own in objects]
-    canvas.named(np.asarray([own.box for own in objects]).reshape(-1, 4), texts, colours)
-    said = value.counts()
+    texts = [f"{obj.name}: {len(obj.predictors)}" for obj in objects]
+    canvas.named(np.asarray([obj.box for obj in objects]).reshape(-1, 4), texts, colours)
+    counts = value.counts()
     lines: list[Entry] = []
     shown = list(range(len(objects)))
     if len(objects) > MOST_SENTENCES:
@@ -301,9 +301,9 @@ def _learned(value: DrawnTargets) -> _Panel:
     lines += [(value.sentence(number), colours[number]) for number in shown]
     if len(objects) > MOST_SENTENCES:
         lines.append((f"and {len(objects) - MOST_SENTENCES} objects that fit better", None))
-    uncounted = f"{said['neutral']:,} do not count" + (" (grey dots: their cells)" if len(neutral) else "")
+    uncounted = f"{counts['neutral']:,} do not count" + (" (grey dots: their cells)" if len(neutral) else "")
     lines.append(
-        (f"of {len(matches):,}, {said['learn']:,} learn, {said['background']:,} are background, {uncounted}", None)
+        (f"of {len(matches):,}, {counts['learn']:,} learn, {counts['background']:,} are background, {uncounted}", None)
     )
     return canvas.panel("Bold: objects; thin: who learns them", lines)
 
@@ -316,8 +316,8 @@ def _kept(value: DrawnTargets) -> _Panel:
         scores = candidates.scores if candidates.scores is not None else np.ones(len(candidates))
         best = np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]
         for label in np.unique(candidates.labels[best]):
-            own = best[candidates.labels[best] == label]
-            canvas.boxes(candidates.boxes[own], colour_of(int(label)), line=1, alpha=110)
+            of_class = best[candidates.labels[best] == label]
+            canvas.boxes(candidates.boxes[of_class], colour_of(int(label)), line=1, alpha=110)
         order = np.argsort(-(kept.scores if kept.scores is not None else np.ones(len(kept))), kind="stable")
         texts = [
             kept.classes[int(kept.labels[k])] + ("" if kept.scores is None else f" {percent(float(kept.scores[k]))}")
@@ -366,16 +366,16 @@ def _sheet(title: str, panels: Sequence[_Panel], columns: int) -> Image.Image:
 
 def _wrapped(lines: Sequence[Entry], width: int) -> tuple[Entry, ...]:
     """Breaks lines that are wider than a panel between words; only the first part keeps its mark."""
-    found: list[Entry] = []
+    wrapped: list[Entry] = []
     for text, colour in lines:
         room = width - (18 if colour is not None else 0)
         line, mark = "", colour
         for word in text.split():
             longer = f"{line} {word}".strip()
             if line and font_of(TEXT, longer).getlength(longer) > room:
-                found.append((line, mark))
+                wrapped.append((line, mark))
                 line, mark = word, None
             else:
                 line = longer
-        found.append((line, mark))
-    return tuple(found)
+        wrapped.append((line, mark))
+    return tuple(wrapped)

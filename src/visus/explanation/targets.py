@@ -103,19 +103,19 @@ class ExplainedTargets:
 
     def sentence(self, number: int) -> str:
         """Says in words which predictors learn an object."""
-        own = (self.objects or ())[number]
+        obj = (self.objects or ())[number]
         best = {"box": "the best", "shape": "the best shape", "answer": "the best answer"}[self.predictors.compared]
-        fit = f"{best} overlaps it by {percent(own.overlap)}"
-        if self.predictors.compared != "answer" and own.overlap < COVERED:
-            fit = f"none covers it by half, {best} by {percent(own.overlap)}"
-        if own.ignored:
-            return f"{own.name}: not counted; {fit}"
-        if len(own.predictors):
-            return f"{own.name}: learned by {len(own.predictors):,}; {fit}"
+        fit = f"{best} overlaps it by {percent(obj.overlap)}"
+        if self.predictors.compared != "answer" and obj.overlap < COVERED:
+            fit = f"none covers it by half, {best} by {percent(obj.overlap)}"
+        if obj.ignored:
+            return f"{obj.name}: not counted; {fit}"
+        if len(obj.predictors):
+            return f"{obj.name}: learned by {len(obj.predictors):,}; {fit}"
         why = "all that could are taken by other objects"
-        if self.predictors.compared == "box" and not (self.matches is not None and self.matches[own.best] >= 0):
+        if self.predictors.compared == "box" and not (self.matches is not None and self.matches[obj.best] >= 0):
             why = "no overlap is high enough"
-        return f"{own.name}: learned by none, for {why}; {fit}"
+        return f"{obj.name}: learned by none, for {why}; {fit}"
 
     def title(self) -> str:
         """Returns the model's name and its number of predictors, in words."""
@@ -134,11 +134,11 @@ class ExplainedTargets:
         if self.objects is None:
             lines.append("no truth was given, so nothing is said of who learns what")
         else:
-            said = self.counts()
+            counts = self.counts()
             lines.append(
                 f"{len(self.objects)} object{'' if len(self.objects) == 1 else 's'}: "
-                f"{said['learn']:,} {self.noun} learn one, {said['neutral']:,} do not "
-                f"count, {said['background']:,} are background"
+                f"{counts['learn']:,} {self.noun} learn one, {counts['neutral']:,} do not "
+                f"count, {counts['background']:,} are background"
             )
             lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
         if self.candidates is not None and self.kept is not None:
@@ -172,14 +172,14 @@ class ExplainedTargets:
         if self.objects is not None:
             values["objects"] = [
                 {
-                    "label": own.name,
-                    "box": [round(float(v), 2) for v in own.box],
-                    "ignored": own.ignored,
-                    "learned_by": len(own.predictors),
-                    "overlap": own.overlap,
-                    "cells": sorted({self.predictors.position(int(k)) for k in own.predictors}),
+                    "label": obj.name,
+                    "box": [round(float(v), 2) for v in obj.box],
+                    "ignored": obj.ignored,
+                    "learned_by": len(obj.predictors),
+                    "overlap": obj.overlap,
+                    "cells": sorted({self.predictors.position(int(k)) for k in obj.predictors}),
                 }
-                for own in self.objects
+                for obj in self.objects
             ]
         return values
 
@@ -216,24 +216,24 @@ def explain_targets(
         outputs = network(batch.images)
         predictors = codec.prediction_grid(outputs)
         boxes = cast("DetectorOutputs", outputs).boxes()[0]
-        own_classes = cast("DetectorOutputs", outputs).class_logits().shape[-1]
-        if classes is not None and len(classes) != own_classes:
+        class_count = cast("DetectorOutputs", outputs).class_logits().shape[-1]
+        if classes is not None and len(classes) != class_count:
             raise ShapeError(
                 f"{model} has another number of classes",
-                expected=f"{own_classes}",
+                expected=f"{class_count}",
                 got=f"{len(classes)}: " + ", ".join(classes),
             )
         objects, matches = None, None
         if batch.targets is not None:
-            truth = _solid(batch.targets[0])
-            (encoded,) = codec.encode([truth], batch.images.device)
+            target = _solid(batch.targets[0])
+            (encoded,) = codec.encode([target], batch.images.device)
             matches = codec.assign(outputs, [encoded])[0]
-            objects = _objects(truth, predictors, boxes, matches)
+            objects = _objects(target, predictors, boxes, matches)
         candidates = kept = None
         if answers:
             every = cast(Any, copy.copy(codec))
-            every.overlap, every.keep, every.suppression = 1.0, len(boxes) * own_classes, "greedy"
-            candidates, kept = (own.decode(outputs)[0].above(score) for own in (every, codec))
+            every.overlap, every.keep, every.suppression = 1.0, len(boxes) * class_count, "greedy"
+            candidates, kept = (decoder.decode(outputs)[0].above(score) for decoder in (every, codec))
             if classes is not None:
                 candidates, kept = replace(candidates, classes=classes), replace(kept, classes=classes)
     return ExplainedTargets(
@@ -281,30 +281,30 @@ def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArr
     return np.ascontiguousarray(np.asarray(sheet).transpose(2, 0, 1))
 
 
-def _solid(truth: Detections) -> Detections:
+def _solid(target: Detections) -> Detections:
     """Returns the objects with an area in the network's input; the others are never learned."""
-    return truth.select(np.flatnonzero((truth.boxes[:, 2:] > truth.boxes[:, :2]).all(axis=1)))
+    return target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
 
 
 def _objects(
-    truth: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
+    target: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
 ) -> tuple[LearnedObject, ...]:
-    found = []
-    for number in range(len(truth)):
-        box = torch.from_numpy(truth.boxes[number : number + 1]).to(predictors.boxes)
+    objects = []
+    for number in range(len(target)):
+        box = torch.from_numpy(target.boxes[number : number + 1]).to(predictors.boxes)
         rows, overlaps = _compared(box, predictors, answered)
         best = int(overlaps.argmax())
-        found.append(
+        objects.append(
             LearnedObject(
-                name=truth.classes[int(truth.labels[number])],
-                box=truth.boxes[number],
-                ignored=bool(truth.ignored is not None and truth.ignored[number]),
+                name=target.classes[int(target.labels[number])],
+                box=target.boxes[number],
+                ignored=bool(target.ignored is not None and target.ignored[number]),
                 predictors=torch.nonzero(matches == number).flatten().cpu().numpy(),
                 best=int(rows[best]),
                 overlap=float(overlaps[best]),
             )
         )
-    return tuple(found)
+    return tuple(objects)
 
 
 def _compared(box: Tensor, predictors: PredictionGrid, answered: Tensor) -> tuple[Tensor, Tensor]:
@@ -314,8 +314,8 @@ def _compared(box: Tensor, predictors: PredictionGrid, answered: Tensor) -> tupl
     x, y = ((box[0, :2] + box[0, 2:]) / 2).tolist()
     cells = [predictors.of_cell(grid, *predictors.cell_of(grid, x, y)) for grid in range(len(predictors.grids))]
     rows = torch.cat([torch.arange(cell.start, cell.stop) for cell in cells])
-    own = answered if predictors.compared == "answer" else predictors.boxes
-    near = own[rows.to(own.device)].float()
+    boxes = answered if predictors.compared == "answer" else predictors.boxes
+    near = boxes[rows.to(boxes.device)].float()
     if predictors.compared == "answer":
         return rows, box_iou(near, box)[:, 0]
     return rows, shape_iou(near[:, 2:] - near[:, :2], box[:, 2:] - box[:, :2])[:, 0]

@@ -43,5 +43,5 @@ class LocallyConnected(nn.Module):
         return seen.permute(2, 1, 0).reshape(len(x), -1, *self.size) + self.bias  # [N, D, H, W]
 
     def extra_repr(self) -> str:
-        places, channels, inputs = self.weight.shape
-        return f"{inputs // self.kernel**2}, {channels}, kernel={self.kernel}, places={places}"
+        positions, channels, inputs = self.weight.shape
+        return f"{inputs // self.kernel**2}, {channels}, kernel={self.kernel}, positions={positions}"

@@ -18,8 +18,8 @@ def switches(x: Tensor) -> Tensor:
 class Unpool(nn.Module):
     """Undoes 2x2 max pooling: [N,C,H/2,W/2] and the map [N,C,H,W] that was pooled -> [N,C,H,W].
 
-    Each value comes to the place of the pooled map's largest one in its window; all other places are 0. The switches
-    are found again here, so that a network's maps are all there is to keep.
+    Each value comes to the position of the pooled map's largest one in its window; all other positions are 0. The
+    switches are found again here, so that a network's maps are all there is to keep.
     """
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:

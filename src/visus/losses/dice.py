@@ -28,9 +28,9 @@ def dice_loss(logits: Tensor, targets: Tensor, *, ignore: int = -100) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     counts = targets != ignore  # [N, H, W]
     probabilities = logits.softmax(1) * counts[:, None]  # [N, K, H, W]
-    truth = torch.zeros_like(probabilities).scatter_(1, targets.where(counts, 0)[:, None], 1.0) * counts[:, None]
-    overlap = (probabilities * truth).sum((0, 2, 3))  # [K]
-    size = truth.sum((0, 2, 3))  # [K]
+    one_hot = torch.zeros_like(probabilities).scatter_(1, targets.where(counts, 0)[:, None], 1.0) * counts[:, None]
+    overlap = (probabilities * one_hot).sum((0, 2, 3))  # [K]
+    size = one_hot.sum((0, 2, 3))  # [K]
     total = probabilities.sum((0, 2, 3)) + size  # [K]
     occurs = size > 0
     missed = torch.where(occurs, 1 - 2 * overlap / total.where(occurs, 1), 0)

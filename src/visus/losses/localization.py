@@ -14,7 +14,7 @@ UNIT = 0.1
 
 
 def squared_vector_loss(
-    presence: Tensor, boxes: Tensor, classes: Tensor, truth: tuple[Tensor, Tensor, Tensor], weights: Tensor
+    presence: Tensor, boxes: Tensor, classes: Tensor, targets: tuple[Tensor, Tensor, Tensor], weights: Tensor
 ) -> dict[str, Tensor]:
     """The squared error of all values if the image has an object, else of p_c alone (A. Ng's course, 2017).
 
@@ -22,36 +22,36 @@ def squared_vector_loss(
         presence: [N] p_c as the network says it.
         boxes: [N,4] (b_x, b_y, b_h, b_w), fractions of the image.
         classes: [N,K].
-        truth: presence [N] 0 or 1, boxes [N,4], class ids [N]; of images without an object any.
+        targets: presence [N] 0 or 1, boxes [N,4], class ids [N]; of images without an object any.
         weights: [N] 0 for images that do not count, else 1.
 
     Returns:
         "presence", "box" and "class"; their sum is the mean over the images that count.
     """
-    there, wanted, labels = truth
+    present, target_boxes, labels = targets
     count = weights.sum().clamp(min=1)
-    counted = weights * there
+    counted = weights * present
     indicator = F.one_hot(labels, classes.shape[1]).to(classes)
     return {
-        "presence": (weights * (presence - there) ** 2).sum() / count,
-        "box": (counted * ((boxes - wanted) ** 2).sum(1)).sum() / count,
+        "presence": (weights * (presence - present) ** 2).sum() / count,
+        "box": (counted * ((boxes - target_boxes) ** 2).sum(1)).sum() / count,
         "class": (counted * ((classes - indicator) ** 2).sum(1)).sum() / count,
     }
 
 
 def logistic_vector_loss(
-    presence: Tensor, boxes: Tensor, classes: Tensor, truth: tuple[Tensor, Tensor, Tensor], weights: Tensor
+    presence: Tensor, boxes: Tensor, classes: Tensor, targets: tuple[Tensor, Tensor, Tensor], weights: Tensor
 ) -> dict[str, Tensor]:
     """Logistic loss of p_c, softmax cross-entropy of the classes, and smooth L1 of the box in tenths of the image.
 
     Arguments and result as for :func:`squared_vector_loss`, with ``presence`` and ``classes`` as logits.
     """
-    there, wanted, labels = truth
+    present, target_boxes, labels = targets
     count = weights.sum().clamp(min=1)
-    counted = weights * there
-    distance = F.smooth_l1_loss(boxes / UNIT, wanted / UNIT, reduction="none").sum(1)
+    counted = weights * present
+    distance = F.smooth_l1_loss(boxes / UNIT, target_boxes / UNIT, reduction="none").sum(1)
     return {
-        "presence": (weights * F.binary_cross_entropy_with_logits(presence, there, reduction="none")).sum() / count,
+        "presence": (weights * F.binary_cross_entropy_with_logits(presence, present, reduction="none")).sum() / count,
         "box": (counted * distance).sum() / count,
         "class": (counted * F.cross_entropy(classes, labels, reduction="none")).sum() / count,
     }

@@ -38,8 +38,8 @@ def multibox_loss(
 
     hardness = entropy.detach().masked_fill(~background, -torch.inf)
     quota = negatives * positive.sum(1, keepdim=True)  # [N, 1]
-    wanted = torch.arange(labels.shape[1], device=labels.device) < quota  # [N, A], by rank
-    hard = torch.zeros_like(wanted).scatter(1, hardness.argsort(1, descending=True), wanted) & background
+    within_quota = torch.arange(labels.shape[1], device=labels.device) < quota  # [N, A], by rank
+    hard = torch.zeros_like(within_quota).scatter(1, hardness.argsort(1, descending=True), within_quota) & background
 
     distance = F.smooth_l1_loss(offsets, torch.where(positive[..., None], targets, 0), reduction="none").sum(-1)
     matched = positive.sum().clamp(min=1)

@@ -43,9 +43,9 @@ def multilabel_dice_loss(logits: Tensor, targets: Tensor, *, ignore: int) -> Ten
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     probabilities = logits.sigmoid() * (targets != ignore)  # [N, K, H, W]
-    truth = (targets == 1).to(logits.dtype)
-    overlap = (probabilities * truth).sum((0, 2, 3))  # [K]
-    size = truth.sum((0, 2, 3))  # [K]
+    masks = (targets == 1).to(logits.dtype)
+    overlap = (probabilities * masks).sum((0, 2, 3))  # [K]
+    size = masks.sum((0, 2, 3))  # [K]
     total = probabilities.sum((0, 2, 3)) + size  # [K]
     occurs = size > 0
     missed = torch.where(occurs, 1 - 2 * overlap / total.where(occurs, 1), 0)

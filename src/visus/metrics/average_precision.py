@@ -17,7 +17,7 @@ from visus.structures import Detections
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class PrecisionRecallCurve:
     """Precision over recall of one class while the confidence threshold falls.
 
     Args:
@@ -51,8 +51,8 @@ class Curve:
         if self.objects == 0:
             return None
         falling = np.append(np.maximum.accumulate(self.precision[::-1])[::-1], 0.0)
-        places = np.searchsorted(self.recall, np.linspace(0, 1, 101), side="left")
-        return float(falling[places].mean())
+        indices = np.searchsorted(self.recall, np.linspace(0, 1, 101), side="left")
+        return float(falling[indices].mean())
 
     def best_point(self) -> tuple[float, float, float] | None:
         """The (precision, recall, score) with the largest harmonic mean F1; None if there is no hit."""
@@ -66,7 +66,7 @@ class Curve:
 
 def voc_curves(
     predictions: Sequence[Detections], targets: Sequence[Detections], classes: int, *, iou_threshold: float = 0.5
-) -> list[Curve]:
+) -> list[PrecisionRecallCurve]:
     """Makes one curve for each class.
 
     Each detection belongs to the object of its class that it overlaps most, if by at least ``iou_threshold``. The
@@ -100,14 +100,14 @@ def voc_curves(
     all_owners = np.concatenate([np.zeros(0, np.int64), *owners])
     curves = []
     for k in range(classes):
-        chosen = np.flatnonzero((all_labels == k) & (all_owners != -2))
-        chosen = chosen[np.argsort(-all_scores[chosen], kind="stable")]
-        owner = all_owners[chosen]
-        hits = np.zeros(len(chosen), bool)
+        indices = np.flatnonzero((all_labels == k) & (all_owners != -2))
+        indices = indices[np.argsort(-all_scores[indices], kind="stable")]
+        owner = all_owners[indices]
+        hits = np.zeros(len(indices), bool)
         hits[np.unique(owner, return_index=True)[1]] = True
         hits &= owner >= 0
-        found = np.cumsum(hits)
-        recall = found / max(int(objects[k]), 1)
-        precision = found / np.arange(1, len(chosen) + 1)
-        curves.append(Curve(recall, precision, all_scores[chosen].astype(np.float64), int(objects[k])))
+        hit_counts = np.cumsum(hits)
+        recall = hit_counts / max(int(objects[k]), 1)
+        precision = hit_counts / np.arange(1, len(indices) + 1)
+        curves.append(PrecisionRecallCurve(recall, precision, all_scores[indices].astype(np.float64), int(objects[k])))
     return curves

@@ -24,17 +24,17 @@ def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bo
         ids: [H,W].
         counts: [H,W]: the pixels that count; both pixels of a pair must.
     """
-    found = np.zeros(ids.shape, bool)
+    contour = np.zeros(ids.shape, bool)
     for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         differ = (ids[one] != ids[other]) & counts[one] & counts[other]
-        found[one] |= differ
-        found[other] |= differ
-    return found
+        contour[one] |= differ
+        contour[other] |= differ
+    return contour
 
 
 def boundary_f1(
     prediction: NDArray[np.uint8],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     *,
     ignore: int = 255,
     tolerance: float = TOLERANCE,
@@ -42,8 +42,8 @@ def boundary_f1(
     """The F1 score, in [0, 1], of the contours of each class that occurs in the truth.
 
     Args:
-        prediction, truth: [H,W] class ids of one image.
-        ignore: the id, in the truth, of pixels that do not count; in the prediction it is a wrong class.
+        prediction, target: [H,W] class ids of one image.
+        ignore: the id, in the target, of pixels that do not count; in the prediction it is a wrong class.
         tolerance: the distance that still counts as met, as a share of the diagonal; at small images it may be under a
             pixel, and then only contours at the very same pixels meet.
 
@@ -51,19 +51,19 @@ def boundary_f1(
         From class id to its score; 0 where only one of the two has a contour; a class is left out where neither has
         one, such as one that fills the image in both.
     """
-    theta = tolerance * float(np.hypot(*truth.shape))
-    counts = truth != ignore
-    edges, true_edges = contours(prediction, counts), contours(truth, counts)
+    theta = tolerance * float(np.hypot(*target.shape))
+    counts = target != ignore
+    edges, true_edges = contours(prediction, counts), contours(target, counts)
     scores: dict[int, float] = {}
-    for label in np.unique(truth[counts]):
-        predicted, wanted = edges & (prediction == label), true_edges & (truth == label)
-        both = predicted | wanted
+    for label in np.unique(target[counts]):
+        predicted, expected = edges & (prediction == label), true_edges & (target == label)
+        both = predicted | expected
         if not both.any():
             continue
         rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
         window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        precision = _near(predicted[window], wanted[window], theta)
-        recall = _near(wanted[window], predicted[window], theta)
+        precision = _near(predicted[window], expected[window], theta)
+        recall = _near(expected[window], predicted[window], theta)
         scores[int(label)] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return scores
 

@@ -96,8 +96,8 @@ class ClassificationMetric:
         self._among_top += int(better < TOP)
         self._log_loss -= float(np.log(max(true, float(np.finfo(np.float32).tiny))))
         confidence = float(scores[prediction.index])
-        place = min(max(int(np.ceil(confidence * BINS)) - 1, 0), BINS - 1)  # bins (0, 1/15], (1/15, 2/15] ...
-        self._bins[:, place] += (prediction.index == target.index, confidence)
+        bin_index = min(max(int(np.ceil(confidence * BINS)) - 1, 0), BINS - 1)  # bins (0, 1/15], (1/15, 2/15] ...
+        self._bins[:, bin_index] += (prediction.index == target.index, confidence)
 
 
 def _ratio(part: float, whole: float) -> float | None:

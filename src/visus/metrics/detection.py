@@ -66,12 +66,12 @@ def coco_scores(predictions: Sequence[Detections], targets: Sequence[Detections]
         "images": [{"id": n + 1, "height": t.size[0], "width": t.size[1]} for n, t in enumerate(targets)],
         "categories": [{"id": k + 1} for k in range(classes)],
     }
-    truth, found = COCO(), COCO()
-    truth.dataset = {**meta, "annotations": _annotations(targets)}
-    found.dataset = {**meta, "annotations": _annotations(predictions)}
-    truth.createIndex()
-    found.createIndex()
-    run = COCOeval_faster(truth, found, "bbox", print_function=_silent)
+    coco_targets, coco_predictions = COCO(), COCO()
+    coco_targets.dataset = {**meta, "annotations": _annotations(targets)}
+    coco_predictions.dataset = {**meta, "annotations": _annotations(predictions)}
+    coco_targets.createIndex()
+    coco_predictions.createIndex()
+    run = COCOeval_faster(coco_targets, coco_predictions, "bbox", print_function=_silent)
     run.evaluate()
     run.accumulate()
     return CocoScores(np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"]))

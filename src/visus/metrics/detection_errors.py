@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.metrics.average_precision import Curve
+from visus.metrics.average_precision import PrecisionRecallCurve
 from visus.ops.iou import pairwise_iou
 from visus.structures import Detections
 
@@ -38,13 +38,13 @@ class ImageErrors:
     Args:
         kinds: [D] text: "hit", one of ``WRONG``, or "ignored".
         objects: [D] the object that was hit, or that the error is about; -1 for "both", "background" and "ignored".
-        found: [G] bool: the objects that were hit.
+        was_hit: [G] bool: the objects that were hit.
         missed: [G] bool: the objects that were not hit, and that no classification or localisation error is about.
     """
 
     kinds: NDArray[np.str_]
     objects: NDArray[np.int64]
-    found: NDArray[np.bool_]
+    was_hit: NDArray[np.bool_]
     missed: NDArray[np.bool_]
 
 
@@ -71,7 +71,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
     count, ignored = len(prediction), np.zeros(len(target), bool) if target.ignored is None else target.ignored
     kinds = np.full(count, "background", dtype="<U14")
     objects = np.full(count, -1, np.int64)
-    found = np.zeros(len(target), bool)
+    was_hit = np.zeros(len(target), bool)
     same = prediction.labels[:, None] == target.labels[None]  # [D, G]
     iou = pairwise_iou(prediction.boxes, target.boxes)
     iou[:, ignored] = -1.0
@@ -84,10 +84,10 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
         if numbers[label] > MOST:
             kinds[d] = IGNORED
             continue
-        free = np.where(found, -1.0, of_class[d])
+        free = np.where(was_hit, -1.0, of_class[d])
         if free.max(initial=-1) >= hit:
             kinds[d], objects[d] = HIT, free.argmax()
-            found[objects[d]] = True
+            was_hit[objects[d]] = True
         elif inside[d].max(initial=0) >= hit:
             kinds[d] = IGNORED
         elif near <= of_class[d].max(initial=-1) < hit:
@@ -100,7 +100,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
             kinds[d] = "both"
     concerned = np.zeros(len(target), bool)
     concerned[objects[np.isin(kinds, ("classification", "localisation"))]] = True
-    return ImageErrors(kinds, objects, found, ~(found | concerned | ignored))
+    return ImageErrors(kinds, objects, was_hit, ~(was_hit | concerned | ignored))
 
 
 def _share_inside(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -193,11 +193,11 @@ def detection_errors(
     for prediction, target in zip(predictions, targets, strict=True):
         errors = image_errors(prediction, target, hit=hit, near=near)
         counted = np.ones(len(target), bool) if target.ignored is None else ~target.ignored
-        for total, which in ((objects, counted), (missed, errors.missed), (hits, errors.found)):
+        for total, which in ((objects, counted), (missed, errors.missed), (hits, errors.was_hit)):
             total += np.bincount(target.labels[which], minlength=len(classes))
         about = errors.objects >= 0
         owners, labels, free = errors.objects.copy(), np.full(len(prediction), -1), np.zeros(len(prediction), bool)
-        labels[about], free[about] = target.labels[owners[about]], errors.found[owners[about]]
+        labels[about], free[about] = target.labels[owners[about]], errors.was_hit[owners[about]]
         owners[about] += first
         first += len(target)
         scores = np.zeros(0) if prediction.scores is None else prediction.scores.astype(np.float64)
@@ -249,18 +249,20 @@ def _chosen(detections: _CountedDetections, kept: NDArray[np.bool_]) -> _Counted
     )
 
 
-def _mean_ap(detections: _CountedDetections, objects: NDArray[np.int64], given: NDArray[np.int64]) -> float | None:
+def _mean_ap(
+    detections: _CountedDetections, objects: NDArray[np.int64], total_objects: NDArray[np.int64]
+) -> float | None:
     """COCO's mean average precision over the classes with objects; 1 for a class whose objects were all removed."""
     values = []
-    for k in np.flatnonzero(given).tolist():
+    for k in np.flatnonzero(total_objects).tolist():
         if objects[k] == 0:
             values.append(1.0)
             continue
-        chosen = np.flatnonzero(detections.labels == k)
-        chosen = chosen[np.argsort(-detections.scores[chosen], kind="stable")]
-        hits = np.cumsum(detections.kinds[chosen] == HIT)
-        curve = Curve(
-            hits / objects[k], hits / np.arange(1, len(chosen) + 1), detections.scores[chosen], int(objects[k])
+        indices = np.flatnonzero(detections.labels == k)
+        indices = indices[np.argsort(-detections.scores[indices], kind="stable")]
+        hits = np.cumsum(detections.kinds[indices] == HIT)
+        curve = PrecisionRecallCurve(
+            hits / objects[k], hits / np.arange(1, len(indices) + 1), detections.scores[indices], int(objects[k])
         )
         values.append(curve.hundred_and_one_points() or 0.0)
     return float(np.mean(values)) if values else None

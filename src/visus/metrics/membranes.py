@@ -26,23 +26,25 @@ class MembraneScores:
     """
 
     def __init__(self) -> None:
-        # For each threshold: those in both, those predicted and those in truth, as pixels and as pairs of them.
+        # For each threshold: those in both, those predicted and those in the target, as pixels and as pairs of them.
         self._pixels = np.zeros((len(THRESHOLDS), 3))
         self._pairs = np.zeros((len(THRESHOLDS), 3))
 
-    def update(self, prediction: SegmentationMap, truth: SegmentationMap) -> None:
-        """Adds an image; both maps are of two classes and of one size. Pixels whose truth is 255 do not count."""
-        cells, counted = truth.map == 1, truth.map != IGNORE
+    def update(self, prediction: SegmentationMap, target: SegmentationMap) -> None:
+        """Adds an image; both maps are of two classes and of one size. Pixels whose target is 255 do not count."""
+        cells, counted = target.map == 1, target.map != IGNORE
         components = _components(cells)
         probability = _probability(prediction)
-        found: NDArray[np.bool_] | None = None
+        foreground: NDArray[np.bool_] | None = None
         pixels = pairs = np.zeros(3)
         for index, threshold in enumerate(THRESHOLDS):
             above = probability > threshold
-            if found is None or not np.array_equal(above, found):  # without probabilities all thresholds are one
-                found = above
-                pixels = np.asarray([(found & cells).sum(), (found & counted).sum(), cells.sum()], np.float64)
-                pairs = pair_counts(components, _components(found))
+            if foreground is None or not np.array_equal(
+                above, foreground
+            ):  # without probabilities all thresholds are one
+                foreground = above
+                pixels = np.asarray([(foreground & cells).sum(), (foreground & counted).sum(), cells.sum()], np.float64)
+                pairs = pair_counts(components, _components(foreground))
             self._pixels[index] += pixels
             self._pairs[index] += pairs
 
@@ -61,23 +63,23 @@ class MembraneScores:
         }
 
 
-def pair_counts(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.float64]:
+def pair_counts(target: NDArray[np.int32], predicted: NDArray[np.int32]) -> NDArray[np.float64]:
     """Counts pairs of pixels in one object: in both maps, in the found objects, in the true objects.
 
     Only pixels of true objects count (the foreground restriction). A pixel that was not found to be in an object
     makes no pair.
 
     Args:
-        truth, found: [H,W] numbers of objects, 0 for none.
+        target, predicted: [H,W] numbers of objects, 0 for none.
 
     Returns:
         [3] counts.
     """
-    inside = truth > 0
-    a, b = truth[inside].astype(np.int64), found[inside].astype(np.int64)
+    inside = target > 0
+    a, b = target[inside].astype(np.int64), predicted[inside].astype(np.int64)
     sides = (int(a.max(initial=0)) + 1, int(b.max(initial=0)) + 1)
     cells = a * sides[1] + b
-    if sides[0] * sides[1] <= 4 * truth.size:
+    if sides[0] * sides[1] <= 4 * target.size:
         table = np.bincount(cells, minlength=sides[0] * sides[1])
         shared = table.reshape(sides)[:, 1:].ravel()
     else:
@@ -109,5 +111,5 @@ def _probability(prediction: SegmentationMap) -> NDArray[np.float32]:
 
 def _errors(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The error 1 - 2 right / (predicted + true) at each threshold; None if nothing is true."""
-    right, found, true = counts.T
-    return None if not true[0] else 1 - 2 * right / (found + true)
+    right, predicted, true = counts.T
+    return None if not true[0] else 1 - 2 * right / (predicted + true)

@@ -24,7 +24,7 @@ class MultiLabelMetric:
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
-        self._counts: NDArray[np.int64] = np.zeros((4, len(classes)), np.int64)  # both, found, true, all that count
+        self._counts: NDArray[np.int64] = np.zeros((4, len(classes)), np.int64)  # both, predicted, true, all that count
 
     def update(self, predictions: Sequence[MultiLabelMap], targets: Sequence[MultiLabelMap]) -> None:
         """Adds images, each with one prediction and one target of the same size.
@@ -42,8 +42,8 @@ class MultiLabelMetric:
                 )
         for prediction, target in zip(predictions, targets, strict=True):
             counts = np.ones_like(target.masks) if target.ignored is None else ~target.ignored
-            found, true = prediction.masks & counts, target.masks & counts
-            for row, mask in enumerate((found & true, found, true, counts)):
+            predicted, true = prediction.masks & counts, target.masks & counts
+            for row, mask in enumerate((predicted & true, predicted, true, counts)):
                 self._counts[row] += mask.sum(axis=(1, 2))
 
     def compute(self) -> dict[str, Any]:
@@ -54,10 +54,10 @@ class MultiLabelMetric:
             ``pixel_accuracy``: the share of the answers, one a pixel and class, that are right.
             ``per_class``: from class to ``iou``, ``dice``, ``precision``, ``recall``, and ``pixels`` of the truth.
         """
-        both, found, true, counted = self._counts
-        either = found + true - both
+        both, predicted, true, counted = self._counts
+        either = predicted + true - both
         occurs = either > 0
-        iou, dice = _share(both, either), _share(2 * both, found + true)
+        iou, dice = _share(both, either), _share(2 * both, predicted + true)
         wrong, answers = int((either - both).sum()), int(counted.sum())
         return {
             "mean_iou": float(np.mean(iou[occurs])) if occurs.any() else None,
@@ -67,7 +67,7 @@ class MultiLabelMetric:
                 name: {
                     "iou": _or_none(iou[k]),
                     "dice": _or_none(dice[k]),
-                    "precision": _or_none(_share(both, found)[k]),
+                    "precision": _or_none(_share(both, predicted)[k]),
                     "recall": _or_none(_share(both, true)[k]),
                     "pixels": int(true[k]),
                 }

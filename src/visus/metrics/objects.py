@@ -34,9 +34,9 @@ class ObjectMetric:
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
         self._images: list[dict[str, Any]] = []
-        self._truths: list[dict[str, Any]] = []
-        self._found: list[dict[str, Any]] = []
-        # For each image: [K] true objects, [K] found ones, [10,K] right ones at each threshold.
+        self._targets: list[dict[str, Any]] = []
+        self._predicted: list[dict[str, Any]] = []
+        # For each image: [K] true objects, [K] predicted ones, [10,K] right ones at each threshold.
         self._counts: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = []
 
     def update(self, predictions: Sequence[Detections], targets: Sequence[Detections]) -> None:
@@ -67,9 +67,9 @@ class ObjectMetric:
         """
         coco = self._coco()
         whole = self._by_iou(None)
-        true, found, right = self._totals()
+        true, predicted, right = self._totals()
         at_half = int(right[0].sum())
-        precision, recall = _ratio(at_half, int(found.sum())), _ratio(at_half, int(true.sum()))
+        precision, recall = _ratio(at_half, int(predicted.sum())), _ratio(at_half, int(true.sum()))
         return {
             "mean_precision": None if whole is None else float(whole.mean()),
             "precision_by_iou": {}
@@ -80,14 +80,14 @@ class ObjectMetric:
             "map75": coco.average(iou=5),
             "precision": precision,
             "recall": recall,
-            "f1": _ratio(2 * at_half, int(found.sum() + true.sum())),
+            "f1": _ratio(2 * at_half, int(predicted.sum() + true.sum())),
             "count_error": self._count_error(None, signed=False),
             "count_bias": self._count_error(None, signed=True),
-            "counts": {"images": len(self._counts), "objects": int(true.sum()), "found": int(found.sum())},
+            "counts": {"images": len(self._counts), "objects": int(true.sum()), "found": int(predicted.sum())},
             "per_class": {
                 name: {
                     "objects": int(true[k]),
-                    "found": int(found[k]),
+                    "found": int(predicted[k]),
                     "mean_precision": None if (rows := self._by_iou(k)) is None else float(rows.mean()),
                     "map": coco.average(label=k),
                     "map50": coco.average(iou=0, label=k),
@@ -119,16 +119,16 @@ class ObjectMetric:
 
         number = len(self._images) + 1
         self._images.append({"id": number, "height": target.size[0], "width": target.size[1]})
-        found = _entries(prediction, number, len(self._found))
-        true = _entries(target, number, len(self._truths))
-        self._found += found
-        self._truths += true
+        predicted = _entries(prediction, number, len(self._predicted))
+        true = _entries(target, number, len(self._targets))
+        self._predicted += predicted
+        self._targets += true
         ignored = np.asarray([bool(entry["iscrowd"]) for entry in true], bool)
-        kept = np.ones(len(found), bool)
-        overlap = np.zeros((len(found), len(true)))
-        if found and true:
-            runs = [entry["segmentation"] for entry in found], [entry["segmentation"] for entry in true]
-            overlap = np.asarray(coco_masks.iou(*runs, [0] * len(true))).reshape(len(found), len(true))
+        kept = np.ones(len(predicted), bool)
+        overlap = np.zeros((len(predicted), len(true)))
+        if predicted and true:
+            runs = [entry["segmentation"] for entry in predicted], [entry["segmentation"] for entry in true]
+            overlap = np.asarray(coco_masks.iou(*runs, [0] * len(true))).reshape(len(predicted), len(true))
             # Of a crowd COCO's code gives the share of the prediction that lies on it.
             crowds = np.asarray(coco_masks.iou(*runs, [1] * len(true))).reshape(overlap.shape)
             kept = np.asarray(~(crowds[:, ignored] > 0.5).any(axis=1), bool)
@@ -147,24 +147,24 @@ class ObjectMetric:
 
     def _totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         count = len(self.classes)
-        true, found, right = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros((10, count), np.int64)
+        true, predicted, right = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros((10, count), np.int64)
         for row in self._counts:
-            true, found, right = true + row[0], found + row[1], right + row[2]
-        return true, found, right
+            true, predicted, right = true + row[0], predicted + row[1], right + row[2]
+        return true, predicted, right
 
     def _by_iou(self, label: int | None) -> NDArray[np.float64] | None:
         """The mean over images of TP / (TP + FP + FN) at 10 IoU thresholds, [10]; None without an object."""
         rows = []
-        for true, found, right in self._counts:
-            wanted = int(true.sum() + found.sum()) if label is None else int(true[label] + found[label])
+        for true, predicted, right in self._counts:
+            total = int(true.sum() + predicted.sum()) if label is None else int(true[label] + predicted[label])
             hits = right.sum(axis=1) if label is None else right[:, label]
-            if wanted:
-                rows.append(hits / (wanted - hits))
+            if total:
+                rows.append(hits / (total - hits))
         return np.mean(rows, axis=0) if rows else None
 
     def _count_error(self, label: int | None, *, signed: bool) -> float | None:
         which = slice(None) if label is None else slice(label, label + 1)
-        differences = [int(found[which].sum() - true[which].sum()) for true, found, _ in self._counts]
+        differences = [int(predicted[which].sum() - true[which].sum()) for true, predicted, _ in self._counts]
         return float(np.mean(differences if signed else np.abs(differences))) if differences else None
 
     def _coco(self) -> CocoScores:
@@ -174,12 +174,12 @@ class ObjectMetric:
         from faster_coco_eval import COCO, COCOeval_faster
 
         meta = {"images": self._images, "categories": [{"id": k + 1} for k in range(count)]}
-        truth, found = COCO(), COCO()
-        truth.dataset = {**meta, "annotations": [dict(entry) for entry in self._truths]}
-        found.dataset = {**meta, "annotations": [dict(entry) for entry in self._found]}
-        truth.createIndex()
-        found.createIndex()
-        run = COCOeval_faster(truth, found, "segm", print_function=_silent)
+        coco_targets, coco_predictions = COCO(), COCO()
+        coco_targets.dataset = {**meta, "annotations": [dict(entry) for entry in self._targets]}
+        coco_predictions.dataset = {**meta, "annotations": [dict(entry) for entry in self._predicted]}
+        coco_targets.createIndex()
+        coco_predictions.createIndex()
+        run = COCOeval_faster(coco_targets, coco_predictions, "segm", print_function=_silent)
         most = max((int(row[1].sum()) for row in self._counts), default=0)
         run.params.maxDets = [1, 10, max(COCO_MOST, most, 1)]
         run.evaluate()

@@ -74,11 +74,11 @@ class SegmentationMetric:
         judged = self._table[:count]  # rows of ignored truth are left out
         confusion = judged[:, :count]
         hits = confusion.diagonal()
-        truth, predicted = judged.sum(1), confusion.sum(0)
-        iou = [_ratio(hits[k], truth[k] + predicted[k] - hits[k]) for k in range(count)]
-        dice = [_ratio(2 * hits[k], truth[k] + predicted[k]) for k in range(count)]
-        recall = [_ratio(hits[k], truth[k]) for k in range(count)]
-        weighted = sum(float(truth[k]) * value for k, value in enumerate(iou) if value is not None)
+        true_pixels, predicted_pixels = judged.sum(1), confusion.sum(0)
+        iou = [_ratio(hits[k], true_pixels[k] + predicted_pixels[k] - hits[k]) for k in range(count)]
+        dice = [_ratio(2 * hits[k], true_pixels[k] + predicted_pixels[k]) for k in range(count)]
+        recall = [_ratio(hits[k], true_pixels[k]) for k in range(count)]
+        weighted = sum(float(true_pixels[k]) * value for k, value in enumerate(iou) if value is not None)
         contours = self._contours
         shapes = {"boundary_f1": _ratio(self._images[0], self._images[1])} if self._shapes else {}
         return {
@@ -93,11 +93,11 @@ class SegmentationMetric:
                 name: {
                     "iou": iou[k],
                     "dice": dice[k],
-                    "precision": _ratio(hits[k], predicted[k]),
+                    "precision": _ratio(hits[k], predicted_pixels[k]),
                     "recall": recall[k],
                     **({"boundary_f1": _ratio(contours[0, k], contours[1, k])} if self._shapes else {}),
-                    "share": _ratio(truth[k], judged.sum()),
-                    "pixels": int(truth[k]),
+                    "share": _ratio(true_pixels[k], judged.sum()),
+                    "pixels": int(true_pixels[k]),
                 }
                 for k, name in enumerate(self.classes)
             },

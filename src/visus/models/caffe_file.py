@@ -101,11 +101,11 @@ def _numbers(value: Part) -> list[int]:
     """Repeated integers, packed or one by one."""
     if isinstance(value, int):
         return [value]
-    found, place = [], 0
-    while place < len(value):
-        number, place = _varint(value, place)
-        found.append(number)
-    return found
+    numbers, offset = [], 0
+    while offset < len(value):
+        number, offset = _varint(value, offset)
+        numbers.append(number)
+    return numbers
 
 
 def _message(part: Part) -> memoryview:
@@ -116,35 +116,35 @@ def _message(part: Part) -> memoryview:
 
 def _fields(content: memoryview) -> Iterator[tuple[int, Part]]:
     """The fields of a message in their order: (number, value)."""
-    place = 0
-    while place < len(content):
-        key, place = _varint(content, place)
+    offset = 0
+    while offset < len(content):
+        key, offset = _varint(content, offset)
         kind = key & 7
         if kind == _VARINT:
-            number, place = _varint(content, place)
+            number, offset = _varint(content, offset)
             yield key >> 3, number
             continue
         if kind == _BYTES:
-            length, place = _varint(content, place)
+            length, offset = _varint(content, offset)
         elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
             length = 8 if kind == _EIGHT_BYTES else 4
         else:
-            raise _Damaged(f"a field of the unknown kind {kind} at byte {place}")
-        if length > len(content) - place:
-            raise _Damaged(f"a field of {length:,} bytes where {len(content) - place:,} are left")
-        yield key >> 3, content[place : place + length]
-        place += length
+            raise _Damaged(f"a field of the unknown kind {kind} at byte {offset}")
+        if length > len(content) - offset:
+            raise _Damaged(f"a field of {length:,} bytes where {len(content) - offset:,} are left")
+        yield key >> 3, content[offset : offset + length]
+        offset += length
 
 
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
+def _varint(content: memoryview, offset: int) -> tuple[int, int]:
     """Reads an integer of seven bits a byte; returns it and the offset after it."""
     number = 0
     for shift in range(0, 70, 7):
-        if place >= len(content):
+        if offset >= len(content):
             raise _Damaged("it ends within a number")
-        byte = content[place]
-        place += 1
+        byte = content[offset]
+        offset += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return number, place
+            return number, offset
     raise _Damaged("a number of more than ten bytes")

@@ -86,7 +86,7 @@ def compose(card: Card, backbone: Card) -> Card:
             got=f"a {backbone.task} network",
             remedy="see all models with: visus models",
         )
-    own, theirs = card.preprocessing, backbone.preprocessing
+    backbone_preprocessing = backbone.preprocessing
     model = card.name.partition("+")[0]
     if "+" not in card.name and card is not backbone_edition(editions(card.name)[0]):
         model = card.full_name
@@ -103,13 +103,13 @@ def compose(card: Card, backbone: Card) -> Card:
         weights=(),
         proof_level="L1",
         preprocessing=replace(
-            own,
+            card.preprocessing,
             centred=False,  # Darknet's way, which weights of other networks do not ask for
-            order=theirs.order,
-            scale=theirs.scale,
-            mean=theirs.mean,
-            std=theirs.std,
-            channels=theirs.channels,
+            order=backbone_preprocessing.order,
+            scale=backbone_preprocessing.scale,
+            mean=backbone_preprocessing.mean,
+            std=backbone_preprocessing.std,
+            channels=backbone_preprocessing.channels,
         ),
         note="Not published on this backbone.",
     )
@@ -117,8 +117,8 @@ def compose(card: Card, backbone: Card) -> Card:
 
 def editions(name: str) -> tuple[Card, ...]:
     """The cards of all editions of a model; empty for an unknown name."""
-    own = tuple(card for card in CARDS if card.name == name)  # first without looking at other packages
-    return own or tuple(card for card in all_cards() if card.name == name)
+    built_in = tuple(card for card in CARDS if card.name == name)  # first without looking at other packages
+    return built_in or tuple(card for card in all_cards() if card.name == name)
 
 
 def _find_one(name: str, *, pretrained: bool) -> Card:

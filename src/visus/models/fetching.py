@@ -16,19 +16,19 @@ from urllib.error import HTTPError, URLError
 from visus.errors import DiskError, WeightsError
 from visus.models.card import WeightsFile
 
-Progress = Callable[[int, int], None]
+DownloadProgress = Callable[[int, int], None]
 """Called with the bytes that have come and the bytes in all (0 if unknown)."""
 
 
 def cache_folder() -> Path:
     """The folder for downloaded files: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
-    own = os.environ.get("VISUS_CACHE")
-    if own:
-        return Path(own).expanduser()
+    folder = os.environ.get("VISUS_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visus"
 
 
-def fetch(file: WeightsFile, *, progress: Progress | None = None) -> Path:
+def fetch(file: WeightsFile, *, progress: DownloadProgress | None = None) -> Path:
     """The path of a published file in the cache folder; downloads the file if it is missing, and checks its hash.
 
     The hash is the card's. Where the card has none, the hub states the hash at the download, and a small file beside
@@ -137,7 +137,7 @@ def _request_hash(file: WeightsFile, path: Path) -> str:
     return stated
 
 
-def _download(file: WeightsFile, path: Path, to: Any, progress: Progress | None) -> str:
+def _download(file: WeightsFile, path: Path, to: Any, progress: DownloadProgress | None) -> str:
     """Downloads a file into ``to`` and returns its SHA-256."""
     digest = hashlib.sha256()
     try:

@@ -24,7 +24,7 @@ from visus.models import catalog
 from visus.models.caffe_file import read_caffe
 from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
-from visus.models.fetching import Progress, fetch
+from visus.models.fetching import DownloadProgress, fetch
 from visus.models.on_meta import build_on_meta
 from visus.models.protocols import WarmStart
 from visus.structures.extensions import load_object
@@ -66,7 +66,7 @@ def load_weights(
     source: Path | Literal["default"],
     *,
     prefix_backbone: bool = False,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> LoadReport:
     """Loads weights into a network; the head keeps random weights if the number of classes differs.
 
@@ -210,9 +210,9 @@ def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) 
     most, best = 0, None
     for conversion, state in candidates:
         for part, module in parts.items():
-            is_wanted = part == "backbone" if for_backbone or conversion.part == "backbone" else True
+            may_fill = part == "backbone" if for_backbone or conversion.part == "backbone" else True
             shared = len(set(state) & set(module.state_dict()))
-            if is_wanted and shared > most:
+            if may_fill and shared > most:
                 most, best = shared, (replace(conversion, part=part), state)
     if best is not None:
         return best
@@ -243,30 +243,30 @@ def _apply(
     target: nn.Module, state: State, path: Path, *, is_partial: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """Loads ``state``; gives the names left random, those fitted to other channels, and the number of tensors."""
-    own: State = target.state_dict()
+    current: State = target.state_dict()
     heads = tuple(f"{name}." for name in getattr(target, "head", ()))
     # A backbone has no head, and its file more than it needs.
     unused = () if heads else tuple(f"{name}." for name in getattr(target, "classifier_modules", ()))
-    state = {name: value for name, value in state.items() if name in own or not name.startswith(unused)}
-    missing = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
-    foreign = [name for name in state if name not in own]
+    state = {name: value for name, value in state.items() if name in current or not name.startswith(unused)}
+    missing = [n for n in current if n not in state and not n.endswith("num_batches_tracked")]
+    foreign = [name for name in state if name not in current]
     if foreign or (missing and not is_partial):
         raise WeightsError(
             f"{path.name} holds the weights of another network",
-            expected=f"the {len(own)} values of {type(target).__name__}",
+            expected=f"the {len(current)} values of {type(target).__name__}",
             got=f"{_some(missing)} missing, {_some(foreign)} unknown",
             remedy="choose a file of this network and edition, or use --weights none",
         )
-    different = [name for name in state if state[name].shape != own[name].shape]
+    different = [name for name in state if state[name].shape != current[name].shape]
     adapted = []
     for name in different:
         if name.startswith(heads):
             continue
-        fitted = _fitted_to_channels(state[name], own[name]) if name == _first_kernel(own) else None
+        fitted = _fitted_to_channels(state[name], current[name]) if name == _first_kernel(current) else None
         if fitted is None:
             raise WeightsError(
                 f"{path.name} does not fit: {name} has another shape",
-                expected=str(list(own[name].shape)),
+                expected=str(list(current[name].shape)),
                 got=str(list(state[name].shape)),
                 remedy="build the network with the options of these weights, or use --weights none",
             )
@@ -276,23 +276,23 @@ def _apply(
     if is_other_head:
         state = {name: value for name, value in state.items() if not name.startswith(heads)}
     target.load_state_dict(state, strict=False)
-    left = tuple(n for n in own if n not in state and not n.endswith("num_batches_tracked"))
+    left = tuple(n for n in current if n not in state and not n.endswith("num_batches_tracked"))
     return left, tuple(adapted), len(state)
 
 
-def _first_kernel(own: State) -> str:
-    return next((name for name, value in own.items() if value.ndim == 4), "")
+def _first_kernel(state: State) -> str:
+    return next((name for name, value in state.items() if value.ndim == 4), "")
 
 
-def _fitted_to_channels(kernel: Tensor, own: Tensor) -> Tensor | None:
+def _fitted_to_channels(kernel: Tensor, current: Tensor) -> Tensor | None:
     """Converts a first kernel [O,C,k,k] to another number of channels.
 
     To one channel it is summed, as if grey were fed to all; from one it is shared among all. Any other number takes
     the C kernels in turn and scales them by C over that number, so that the sum keeps its size.
     """
-    if kernel.shape[0] != own.shape[0] or kernel.shape[2:] != own.shape[2:]:
+    if kernel.shape[0] != current.shape[0] or kernel.shape[2:] != current.shape[2:]:
         return None
-    had, has = kernel.shape[1], own.shape[1]
+    had, has = kernel.shape[1], current.shape[1]
     if has == 1:
         return kernel.sum(1, keepdim=True)
     return kernel[:, torch.arange(has) % had] * (had / has)

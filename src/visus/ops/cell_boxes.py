@@ -88,16 +88,16 @@ def place_cells(
         device: the device of the tensors.
     """
     cells, steps, shapes, levels = [], [], [], []
-    for (height, width), own in zip(maps, anchors, strict=True):
+    for (height, width), level_anchors in zip(maps, anchors, strict=True):
         rows, columns = torch.meshgrid(
             torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
         )
-        at = torch.stack([columns, rows], -1).reshape(-1, 1, 2).expand(-1, len(own), 2).reshape(-1, 2)
-        shape = torch.tensor(own, dtype=torch.float32, device=device)
+        at = torch.stack([columns, rows], -1).reshape(-1, 1, 2).expand(-1, len(level_anchors), 2).reshape(-1, 2)
+        shape = torch.tensor(level_anchors, dtype=torch.float32, device=device)
         cells.append(at.float())
         steps.append(torch.tensor([size[1] / width, size[0] / height], device=device).expand(len(at), 2))
         shapes.append(shape.repeat(height * width, 1))
-        levels.append((height, width, len(own)))
+        levels.append((height, width, len(level_anchors)))
     return CellBoxes(torch.cat(cells), torch.cat(steps), torch.cat(shapes), tuple(levels))
 
 

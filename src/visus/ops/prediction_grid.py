@@ -50,7 +50,7 @@ class PredictionGrid(NamedTuple):
 
     def first(self, grid: int) -> int:
         """The index of a grid's first predictor."""
-        return sum(own.total for own in self.grids[:grid])
+        return sum(cells.total for cells in self.grids[:grid])
 
     def position(self, predictor: int) -> tuple[int, int, int]:
         """The number of the grid, the row and the column of a predictor."""
@@ -63,9 +63,9 @@ class PredictionGrid(NamedTuple):
 
     def of_cell(self, grid: int, row: int, column: int) -> slice:
         """The indices of a cell's predictors."""
-        own = self.grids[grid]
-        start = self.first(grid) + (row * own.columns + column) * own.per_cell
-        return slice(start, start + own.per_cell)
+        cells = self.grids[grid]
+        start = self.first(grid) + (row * cells.columns + column) * cells.per_cell
+        return slice(start, start + cells.per_cell)
 
     def corner(self, grid: int) -> tuple[float, float]:
         """The corner (y, x) where a grid begins, in network pixels; (0, 0) except in torchvision's RetinaNet."""
@@ -75,9 +75,9 @@ class PredictionGrid(NamedTuple):
 
     def cell_of(self, grid: int, x: float, y: float) -> tuple[int, int]:
         """Row and column of the cell that contains a point, or of the nearest cell."""
-        own, (top, left) = self.grids[grid], self.corner(grid)
-        row, column = int((y - top) // own.step[0]), int((x - left) // own.step[1])
-        return min(max(row, 0), own.rows - 1), min(max(column, 0), own.columns - 1)
+        cells, (top, left) = self.grids[grid], self.corner(grid)
+        row, column = int((y - top) // cells.step[0]), int((x - left) // cells.step[1])
+        return min(max(row, 0), cells.rows - 1), min(max(column, 0), cells.columns - 1)
 
 
 def cell_grid(grid: Grid, device: torch.device) -> Tensor:

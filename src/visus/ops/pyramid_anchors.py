@@ -39,7 +39,7 @@ class PyramidAnchors:
     whole_pixels: bool = False
 
     @property
-    def per_place(self) -> int:
+    def per_cell(self) -> int:
         """The number of anchors at one position."""
         return len(self.octave) * len(self.ratios)
 
@@ -63,7 +63,7 @@ class PyramidAnchors:
             Grid(
                 rows,
                 columns,
-                self.per_place,
+                self.per_cell,
                 (size[0] // rows, size[1] // columns) if self.whole_pixels else (stride, stride),
             )
             for (rows, columns), stride in zip(maps, self.strides, strict=True)

@@ -46,15 +46,15 @@ def prove_network(build: Callable[[], nn.Module], entry: Mapping[str, Any], mode
         for size in dict.fromkeys((published.input, *(figure.input for figure in published.printed))):
             measured[size] = measure(network, size)
     except Exception as error:  # whatever it is: this network cannot be held to anything
-        said = (str(error).splitlines() or [""])[0]
+        message = (str(error).splitlines() or [""])[0]
         where = "x".join(map(str, size))
-        fault = Fault("", "run", f"it does not run at {where}: {type(error).__name__}: {said}")
+        fault = Fault("", "run", f"it does not run at {where}: {type(error).__name__}: {message}")
         return Proof(model, published.id, published.paper, verdicts=_faulty([*faults, fault], published.paper))
-    found = measured[published.input]
+    measurement = measured[published.input]
     verdicts = (
         *_faulty(faults, published.paper),
-        *_totals(published, found),
-        *(verdict for row in published.rows for verdict in _row(published, found, row)),
+        *_totals(published, measurement),
+        *(verdict for row in published.rows for verdict in _row(published, measurement, row)),
         *(_figure(published, measured[figure.input], figure) for figure in published.printed),
     )
     return Proof(model, published.id, published.paper, len(published.rows), verdicts)
@@ -68,25 +68,25 @@ def _faulty(faults: Sequence[Fault], source: str) -> tuple[Verdict, ...]:
     return tuple(Verdict(f.row, f.key, FactOutcome.OURS_IS_WRONG, reason=f.reason, source=source) for f in faults)
 
 
-def _totals(published: Fact, found: Measurement) -> Iterator[Verdict]:
+def _totals(published: Fact, measurement: Measurement) -> Iterator[Verdict]:
     for key, expected in published.totals.items():
-        yield _compared("", key, expected, getattr(found, key), published.paper)
+        yield _compared("", key, expected, getattr(measurement, key), published.paper)
 
 
-def _row(published: Fact, found: Measurement, row: Row) -> Iterator[Verdict]:
+def _row(published: Fact, measurement: Measurement, row: Row) -> Iterator[Verdict]:
     try:
-        _calls(found, row)
+        _calls(measurement, row)
     except _CannotTellError as error:
         yield Verdict(row.name, "at", FactOutcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
         return
     for key, expected in row.values.items():
         try:
-            if key == "stride" and _pools_all(found, row):
+            if key == "stride" and _pools_all(measurement, row):
                 continue  # the only window makes no step
             if key == "branches":
-                yield _branches(found, row, expected, published.paper)
+                yield _branches(measurement, row, expected, published.paper)
             else:
-                yield _compared(row.name, key, expected, _value(found, row, key), published.paper)
+                yield _compared(row.name, key, expected, _value(measurement, row, key), published.paper)
         except (_CannotTellError, ValueError) as error:
             yield Verdict(row.name, key, FactOutcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
 
@@ -123,8 +123,8 @@ def _spread(value: int | Sequence[int], length: int) -> list[int]:
 # --- what the network has
 
 
-def _calls(found: Measurement, row: Row) -> list[Call]:
-    calls = [_call(found, locator) for locator in row.at]
+def _calls(measurement: Measurement, row: Row) -> list[Call]:
+    calls = [_call(measurement, locator) for locator in row.at]
     for inner in row.at:
         for outer in row.at:
             inside = inner.path.startswith(f"{outer.path}." if outer.path else "")
@@ -133,32 +133,34 @@ def _calls(found: Measurement, row: Row) -> list[Call]:
     return calls
 
 
-def _call(found: Measurement, locator: Locator) -> Call:
-    if locator.path not in found.owned:
-        raise _CannotTellError(f"the network has no module {locator.path}{_near(found, locator.path)}")
-    calls = found.calls.get(locator.path, ())
+def _call(measurement: Measurement, locator: Locator) -> Call:
+    if locator.path not in measurement.owned:
+        raise _CannotTellError(f"the network has no module {locator.path}{_near(measurement, locator.path)}")
+    calls = measurement.calls.get(locator.path, ())
     if locator.number > len(calls):
         times = {0: "never", 1: "once", 2: "twice"}.get(len(calls), f"{len(calls)} times")
         raise _CannotTellError(f"the module {locator.path} is called {times}, so there is no call {locator}")
     return calls[locator.number - 1]
 
 
-def _near(found: Measurement, path: str) -> str:
+def _near(measurement: Measurement, path: str) -> str:
     """A remark that lists the modules near a wrong path: the children of its longest existing part."""
     around = path
-    while around not in found.owned:
+    while around not in measurement.owned:
         around = around.rpartition(".")[0]
     prefix = f"{around}." if around else ""
-    inside = [name for name in found.owned if name.startswith(prefix) and "." not in name.removeprefix(prefix) and name]
+    inside = [
+        name for name in measurement.owned if name.startswith(prefix) and "." not in name.removeprefix(prefix) and name
+    ]
     return f"; {around or 'it'} has {', '.join(inside[:12])}{' ...' if len(inside) > 12 else ''}" if inside else ""
 
 
-def _value(found: Measurement, row: Row, key: str) -> Any:
+def _value(measurement: Measurement, row: Row, key: str) -> Any:
     """The network's value for a key of a row: a number, or a list with one number for each axis or side."""
-    calls = _calls(found, row)
+    calls = _calls(measurement, row)
     last = max(calls, key=lambda call: call.ended)
     if key == "params":
-        return found.params_at([locator.path for locator in row.at])
+        return measurement.params_at([locator.path for locator in row.at])
     if key in ("macs", "connections"):
         return sum(getattr(call, key) for call in calls)
     if key == "out":
@@ -169,19 +171,19 @@ def _value(found: Measurement, row: Row, key: str) -> Any:
         if last.sees is None:
             raise _CannotTellError("what the module gives does not come from the image")
         return list(last.sees)
-    window = _window(found, row)
+    window = _window(measurement, row)
     if key == "groups":
         return window.groups
     return list({"kernel": window.kernel, "stride": window.stride, "pad": window.padding}[key])
 
 
-def _pools_all(found: Measurement, row: Row) -> bool:
-    return _window(found, row).whole
+def _pools_all(measurement: Measurement, row: Row) -> bool:
+    return _window(measurement, row).whole
 
 
-def _window(found: Measurement, row: Row) -> Window:
+def _window(measurement: Measurement, row: Row) -> Window:
     """The window of a row, of which there must be one kind."""
-    windows = [window for call in _calls(found, row) for window in call.windows]
+    windows = [window for call in _calls(measurement, row) for window in call.windows]
     fitting = [w for w in windows if (w.kind == "pooling") == ("pool" in row.kind.lower())] or windows
     kinds = {(w.kernel, w.stride, w.padding, w.groups) for w in fitting}
     if len(kinds) != 1:
@@ -190,8 +192,8 @@ def _window(found: Measurement, row: Row) -> Window:
     return fitting[0]
 
 
-def _branches(found: Measurement, row: Row, expected: list[str], source: str) -> Verdict:
-    windows = [window for call in _calls(found, row) for window in call.windows]
+def _branches(measurement: Measurement, row: Row, expected: list[str], source: str) -> Verdict:
+    windows = [window for call in _calls(measurement, row) for window in call.windows]
     block = branches.stated(expected)
     got = branches.measured(windows, groups=any(" g" in step for step in block.steps))
     reason = branches.differences(block, got)
@@ -202,10 +204,14 @@ def _branches(found: Measurement, row: Row, expected: list[str], source: str) ->
 # --- printed figures
 
 
-def _figure(published: Fact, found: Measurement, figure: Printed) -> Verdict:
+def _figure(published: Fact, measurement: Measurement, figure: Printed) -> Verdict:
     exact = published.exact(figure.row, figure.key) if figure.input == published.input else None
     try:
-        got = _value(found, published.row(figure.row), figure.key) if figure.row else getattr(found, figure.key)
+        got = (
+            _value(measurement, published.row(figure.row), figure.key)
+            if figure.row
+            else getattr(measurement, figure.key)
+        )
     except _CannotTellError as error:
         return _verdict(figure, FactOutcome.OURS_IS_WRONG, None, str(error))
     counted = [number * UNITS[figure.unit] for number in (got if isinstance(got, list) else [got])]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operations import Operation, OperatorTrace, TensorTable
-from visus.analysis.operator_window import Pair, operator_window, pair
+from visus.analysis.operator_window import IntPair, operator_window, pair
 from visus.analysis.recorder import without_values
 
 aten = torch.ops.aten
@@ -41,7 +41,7 @@ class Window:
         area: (height, width) of its input, padding left aside.
         weight: the identity of its weight, 0 for a pooling.
         whole: whether it pools its whole input to one value.
-        number: its place in the order of the pass.
+        number: its position in the order of the pass.
         after: the numbers of those whose results come to it without another one in between.
     """
 
@@ -231,11 +231,11 @@ class _Pass:
         self.pads[output] = (earlier[0] + top, earlier[1] + bottom, earlier[2] + left, earlier[3] + right)
 
     def _window(self, packet: Any, args: Sequence[Any], output: Tensor, after: frozenset[int]) -> Window | None:
-        found = self._kind_of_window(packet, args, output)
-        if found is None:
+        window = self._kind_of_window(packet, args, output)
+        if window is None:
             return None
         self.windows += 1
-        return replace(found, number=self.windows, after=after)
+        return replace(window, number=self.windows, after=after)
 
     def _kind_of_window(self, packet: Any, args: Sequence[Any], output: Tensor) -> Window | None:
         if packet in (aten.addmm, aten.mm):
@@ -263,7 +263,9 @@ class _Pass:
         return Window("pooling", kernel, stride, _around(pad, padding), 1, inputs, inputs, area, whole=whole)
 
 
-def _pooling(packet: Any, args: Sequence[Any], image: Tensor, output: Tensor) -> tuple[Pair, Pair, Pair] | None:
+def _pooling(
+    packet: Any, args: Sequence[Any], image: Tensor, output: Tensor
+) -> tuple[IntPair, IntPair, IntPair] | None:
     """Kernel, stride and padding of a pooling; None for any other operator."""
     if (window := operator_window(packet, args)) is not None:
         return window.kernel, window.stride, window.padding

@@ -152,8 +152,8 @@ class Report:
             if models != before:
                 yield from _wrapped(", ".join(models), "  ")
                 before = models
-            said, reason = _explained(verdicts)
-            yield from _wrapped(said, "    ")
+            message, reason = _explained(verdicts)
+            yield from _wrapped(message, "    ")
             yield from _wrapped(reason, "      ", hanging=6)
 
     def _verdict(self, colour: bool) -> str:

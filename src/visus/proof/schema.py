@@ -161,7 +161,7 @@ def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Ro
 
 def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
     texts = at if isinstance(at, list) else [at]
-    found = []
+    locators = []
     for text in texts:
         match = _LOCATOR.match(text) if isinstance(text, str) else None
         if match is None:
@@ -171,8 +171,8 @@ def _locators(name: str, at: Any, faults: list[Fault]) -> tuple[Locator, ...]:
                 else Fault(name, "at", "the row does not say at which module it is: add at: PATH")
             )
             return ()
-        found.append(Locator(match["path"], int(match["number"] or 1)))
-    return tuple(found)
+        locators.append(Locator(match["path"], int(match["number"] or 1)))
+    return tuple(locators)
 
 
 def _is_value(row: str, key: str, value: Any, faults: list[Fault]) -> bool:
@@ -204,25 +204,27 @@ def _printed(
 ) -> Printed | None:
     what = str(values.get("what", ""))
     row, _, key = what.rpartition(".")
-    place = f"printed {what or number}"
+    fault_key = f"printed {what or number}"
     known = {"what", "value", "within", "text", "where", "wrong", "unit", "input"}
     before = len(faults)
-    faults += [Fault(row, place, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known]
+    faults += [
+        Fault(row, fault_key, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known
+    ]
     if row and row not in rows:
-        faults.append(Fault(row, place, f'there is no row "{row}" that says at which module it is'))
+        faults.append(Fault(row, fault_key, f'there is no row "{row}" that says at which module it is'))
     elif key not in (FIGURE_KEYS if row else TOTALS):
         faults.append(
-            Fault(row, place, f'nothing is called "{key}" here: one of {_list(FIGURE_KEYS if row else TOTALS)}')
+            Fault(row, fault_key, f'nothing is called "{key}" here: one of {_list(FIGURE_KEYS if row else TOTALS)}')
         )
     for name in ("value", "within"):
         if not isinstance(values.get(name), int | float) or isinstance(values.get(name), bool):
-            faults.append(Fault(row, place, f"{name}: expected a number, got {values.get(name)!r}"))
-    faults += [Fault(row, place, f"{name} is missing") for name in ("text", "where") if not values.get(name)]
+            faults.append(Fault(row, fault_key, f"{name}: expected a number, got {values.get(name)!r}"))
+    faults += [Fault(row, fault_key, f"{name} is missing") for name in ("text", "where") if not values.get(name)]
     if values.get("unit", "") not in UNITS or (values.get("unit") and key != "macs"):
-        faults.append(Fault(row, place, f"unit: expected MACs or operations, of macs only, got {values['unit']!r}"))
+        faults.append(Fault(row, fault_key, f"unit: expected MACs or operations, of macs only, got {values['unit']!r}"))
     if "input" in values and (row or not _is_counts(values["input"], 3)):
         faults.append(
-            Fault(row, place, f"input: expected [channels, height, width], not of a row, got {values['input']!r}")
+            Fault(row, fault_key, f"input: expected [channels, height, width], not of a row, got {values['input']!r}")
         )
     if len(faults) > before:
         return None

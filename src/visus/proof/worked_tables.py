@@ -79,13 +79,13 @@ class _Part:
         self.is_image = at == "image"
         self.before = at.removeprefix("before ") if isinstance(at, str) and at.startswith("before ") else ""
         self.paths = [at] if isinstance(at, str) else list(at)
-        wanted = [self.before] if self.before else self.paths
-        self.lines = [line for line in summary.lines if any(_within(line.path, path) for path in wanted)]
+        paths = [self.before] if self.before else self.paths
+        self.lines = [line for line in summary.lines if any(_within(line.path, path) for path in paths)]
         if not self.lines and not self.is_image:
             raise UsageError(f"{summary.name} has no layer at {at}")
 
     @property
-    def own(self) -> list[Line]:
+    def counted_lines(self) -> list[Line]:
         """The lines of the part; none for "image" and "before PATH", which only pass values on."""
         return [] if self.is_image or self.before else self.lines
 
@@ -104,7 +104,7 @@ class _Part:
         return shape[-1:] if len(shape) == 3 and shape[:2] == (1, 1) else shape
 
     @property
-    def taken(self) -> tuple[int, ...]:
+    def input_shape(self) -> tuple[int, ...]:
         """The input shape."""
         source = self.first.inputs[0]
         return self.summary.input if source == IMAGE else self.summary.lines[source].output
@@ -112,13 +112,15 @@ class _Part:
     @property
     def weights(self) -> int:
         """The number of parameters without biases."""
-        return sum(line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.own)
+        return sum(
+            line.parameters - (_width(line) if "bias=True" in _biased(line) else 0) for line in self.counted_lines
+        )
 
-    def branch(self, place: int, step: int) -> Line | None:
-        """The ``step``-th convolution (from 0) of the ``place``-th branch (from 1) of an inception block."""
-        path = f"{self.paths[0]}.branch{place}"
-        found = [line for line in self.lines if _within(line.path, path) and line.kind == "Conv2d"]
-        return found[step] if step < len(found) else None
+    def branch(self, number: int, step: int) -> Line | None:
+        """The ``step``-th convolution (from 0) of the ``number``-th branch (from 1) of an inception block."""
+        path = f"{self.paths[0]}.branch{number}"
+        convolutions = [line for line in self.lines if _within(line.path, path) and line.kind == "Conv2d"]
+        return convolutions[step] if step < len(convolutions) else None
 
     def _setting(self, name: str) -> int:
         settings = dict(part.partition("=")[::2] for part in self.first.settings.split(", "))
@@ -228,21 +230,25 @@ def _type(part: _Part) -> str:
 
 
 def _filter(part: _Part) -> str:
-    line, taken = part.first, part.taken
+    line, input_shape = part.first, part.input_shape
     if line.kind == "AdaptiveAvgPool2d":  # to one place: its window is the map
-        return f"Pool {_shape_text(taken, channels=False)}"
+        return f"Pool {_shape_text(input_shape, channels=False)}"
     if line.kernel is None:
-        return f"{taken[0]}x{line.output[-1]}"
+        return f"{input_shape[0]}x{line.output[-1]}"
     window = "x".join(map(str, line.kernel))
-    return f"{window}x{taken[0]} dw" if 1 < line.groups == taken[0] else f"{window}x{taken[0]}x{line.output[0]}"
+    return (
+        f"{window}x{input_shape[0]} dw"
+        if 1 < line.groups == input_shape[0]
+        else f"{window}x{input_shape[0]}x{line.output[0]}"
+    )
 
 
-def _inception(place: int, step: int) -> Cell:
+def _inception(number: int, step: int) -> Cell:
     """The cell with the width of one convolution of an inception block, or of the stem."""
 
     def width(part: _Part) -> str:
-        line = part.branch(place, step)
-        if line is None and place == 2 and len(part.paths) > 1:
+        line = part.branch(number, step)
+        if line is None and number == 2 and len(part.paths) > 1:
             line = [line for line in part.lines if line.kind == "Conv2d"][step]
         return str(line.output[0]) if line is not None else ""
 
@@ -261,7 +267,7 @@ def _keras_shape(part: _Part) -> str:
 
 
 def _parameters(part: _Part) -> int:
-    return sum(line.parameters for line in part.own)
+    return sum(line.parameters for line in part.counted_lines)
 
 
 def _taught_shape(part: _Part) -> str:
@@ -282,10 +288,10 @@ COLUMNS: Mapping[str, _Column] = {
     "#5x5": _Column(_inception(3, 1)),
     "pool proj": _Column(_inception(4, 0)),
     "params": _Column(_kibi),
-    "ops": _Column(lambda part: f"{round(sum(line.macs for line in part.own) / 1e6)}M"),
+    "ops": _Column(lambda part: f"{round(sum(line.macs for line in part.counted_lines) / 1e6)}M"),
     "type / stride": _Column(_of_each(_type)),
     "filter shape": _Column(_of_each(_filter)),
-    "input size": _Column(_of_each(lambda part: _shape_text(part.taken))),
+    "input size": _Column(_of_each(lambda part: _shape_text(part.input_shape))),
     "Keras shape": _Column(_keras_shape),
     "Keras params": _Column(
         lambda part: str(_parameters(part)), lambda parts: f"{sum(_parameters(part) for part in parts):,}"

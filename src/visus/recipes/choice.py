@@ -71,26 +71,33 @@ def training_preprocessing(
         values: what the images hold: their range, and for other than 1 or 3 channels their mean and deviation, which no
             card can know. None: pictures of 8 bits.
     """
-    own = card.preprocessing
+    preprocessing = card.preprocessing
     if recipe.size is not None:
-        own = replace(own, size=recipe.size)
+        preprocessing = replace(preprocessing, size=recipe.size)
     if recipe.fit is not None:
-        own = replace(own, fit=recipe.fit, size=None if recipe.fit == "none" else own.size)
+        preprocessing = replace(
+            preprocessing, fit=recipe.fit, size=None if recipe.fit == "none" else preprocessing.size
+        )
     if values is not None and values.value_range is not None:
-        own = replace(own, value_range=values.value_range)
+        preprocessing = replace(preprocessing, value_range=values.value_range)
     if channels not in (1, 3):
         seen = values or PixelValues(channels)
         return replace(
-            own,
+            preprocessing,
             channels=channels,
             order="RGB",
             scale=255.0,
             mean=seen.mean or (0.5,) * channels,
             std=seen.std or (0.25,) * channels,
         )
-    if channels != own.channels:
-        own = replace(own, channels=channels, mean=(own.mean * 3)[:channels], std=(own.std * 3)[:channels])
-    return own
+    if channels != preprocessing.channels:
+        preprocessing = replace(
+            preprocessing,
+            channels=channels,
+            mean=(preprocessing.mean * 3)[:channels],
+            std=(preprocessing.std * 3)[:channels],
+        )
+    return preprocessing
 
 
 def prediction_preprocessing(training: Preprocessing, recipe: Recipe) -> Preprocessing:
@@ -99,8 +106,8 @@ def prediction_preprocessing(training: Preprocessing, recipe: Recipe) -> Preproc
     A network trained on windows at the file's own resolution (``random_crop``) sees whole files, unscaled; not so where
     the files are scaled to one shorter side first.
     """
-    own = recipe.augmentation
-    windows = own.random_crop and own.short_side is None
+    augmentation = recipe.augmentation
+    windows = augmentation.random_crop and augmentation.short_side is None
     if windows and training.size is not None and recipe.size is not None:
         return replace(training, size=None, fit="none")
     return training

@@ -53,7 +53,7 @@ class PhaseOf:
 
     Args:
         phases: one of PHASES.
-        number: the part's place, from 0.
+        number: the part's index, from 0.
         leads_to: the model of the last part, with edition and backbone.
         changes: of the recipes, which hold for all parts.
 
@@ -109,8 +109,8 @@ class PhaseOf:
     @property
     def model(self) -> str:
         """The model of this part, on the backbone of ``leads_to``."""
-        own = self._sequence[self.number].model
-        return own + self.leads_to.removeprefix(self._final) if own else self.leads_to
+        model = self._sequence[self.number].model
+        return model + self.leads_to.removeprefix(self._final) if model else self.leads_to
 
     @property
     def next(self) -> PhaseOf | None:

@@ -41,7 +41,7 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[np.uint8]) -> Image.Image:
+def draw_box_mistakes(prediction: Detections, target: Detections, image: NDArray[np.uint8]) -> Image.Image:
     """Draws every wrong box and every object that was not hit, in the colour of its kind of error.
 
     A wrong box says what is wrong with it; objects are drawn dashed, those not hit in the colour of "missed". Hits are
@@ -49,26 +49,26 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
 
     Args:
         prediction: with scores, only what is sure enough to be shown.
-        truth: in the same pixels.
+        target: in the same pixels.
         image: [3,H,W] uint8; a reduced copy of the file is fine.
 
     Raises:
         ShapeError: if the image's shape is not that of the file, or the prediction has no scores.
     """
     picture = canvas(image, "detections")
-    check_same_shape(image, truth.size)
-    errors = image_errors(prediction, truth)
-    scale = np.asarray([picture.width / truth.size[1], picture.height / truth.size[0]] * 2)
-    boxes, objects = prediction.boxes * scale, truth.boxes * scale
+    check_same_shape(image, target.size)
+    errors = image_errors(prediction, target)
+    scale = np.asarray([picture.width / target.size[1], picture.height / target.size[0]] * 2)
+    boxes, objects = prediction.boxes * scale, target.boxes * scale
     draw = ImageDraw.Draw(picture)
     line = max(2, text_size(picture) // 7)
-    uncounted = np.zeros(len(truth), bool) if truth.ignored is None else truth.ignored
-    unhit = np.flatnonzero(~errors.found)
+    uncounted = np.zeros(len(target), bool) if target.ignored is None else target.ignored
+    unhit = np.flatnonzero(~errors.was_hit)
     for g in unhit.tolist():
         _dashed(draw, objects[g], UNCOUNTED if uncounted[g] else COLOURS["missed"], line)
-    overlaps = pairwise_iou(prediction.boxes, truth.boxes)
+    overlaps = pairwise_iou(prediction.boxes, target.boxes)
     scores = np.ones(len(prediction)) if prediction.scores is None else prediction.scores
-    places, texts, colours = [], [], []
+    tag_boxes, texts, colours = [], [], []
     for d in np.argsort(-scores, kind="stable").tolist():
         kind, owner = str(errors.kinds[d]), int(errors.objects[d])
         colour = UNCOUNTED if kind == IGNORED else COLOURS[kind]
@@ -77,19 +77,19 @@ def draw_box_mistakes(prediction: Detections, truth: Detections, image: NDArray[
             continue
         name = prediction.classes[int(prediction.labels[d])]
         if kind == "classification":
-            said = f"it is {truth.classes[int(truth.labels[owner])]}"
+            mistake = f"it is {target.classes[int(target.labels[owner])]}"
         elif kind == "localisation":
-            said = f"IoU {overlaps[d, owner]:.2f}"
+            mistake = f"IoU {overlaps[d, owner]:.2f}"
         else:
-            said = WORDS[kind]
-        places.append(boxes[d])
-        texts.append(f"{name} {percent(float(scores[d]))}: {said}")
+            mistake = WORDS[kind]
+        tag_boxes.append(boxes[d])
+        texts.append(f"{name} {percent(float(scores[d]))}: {mistake}")
         colours.append(colour)
     for g in np.flatnonzero(errors.missed).tolist():
-        places.append(objects[g])
-        texts.append(f"{truth.classes[int(truth.labels[g])]}: missed")
+        tag_boxes.append(objects[g])
+        texts.append(f"{target.classes[int(target.labels[g])]}: missed")
         colours.append(COLOURS["missed"])
-    draw_tags(picture, np.asarray(places).reshape(-1, 4), texts, colours)
+    draw_tags(picture, np.asarray(tag_boxes).reshape(-1, 4), texts, colours)
     counts = {kind: int((errors.kinds == kind).sum()) for kind in (HIT, *KINDS)}
     counts["missed"] = int(errors.missed.sum())
     return with_legend(picture, [(f"{count:,} {kind}", COLOURS[kind]) for kind, count in counts.items() if count])

@@ -78,14 +78,14 @@ class Case:
 
     Args:
         id: the sample's name.
-        truth: the target, or None where it is not known.
+        target: the truth about the image; None where it is not known.
         prediction: what the model said; one of the two values or the heat map has an image source.
         heatmap: why it said so, or None.
         note: a line for people, such as "loss 4.21".
     """
 
     id: str
-    truth: Value | None
+    target: Value | None
     prediction: Value
     heatmap: Heatmap | None = None
     note: str = ""
@@ -190,7 +190,7 @@ def figures(content: ReportContent) -> dict[str, Figure]:
     metrics = content.judged_metrics
     rows = class_rows(metrics)
     key = leading_class_score(rows)
-    found = {
+    candidates = {
         "loss": plots.loss_curves(content.results),
         "scores": plots.metric_curves(content.results),
         "learning_rate": plots.learning_rate_curve(content.results),
@@ -200,4 +200,4 @@ def figures(content: ReportContent) -> dict[str, Figure]:
         "precision_recall": plots.precision_recall(recall_curves(metrics)),
         "classes": plots.class_bars({name: row.get(key) for name, row in rows.items()}, metric_name(key)),
     }
-    return {name: figure for name, figure in found.items() if figure is not None}
+    return {name: figure for name, figure in candidates.items() if figure is not None}

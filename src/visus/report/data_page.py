@@ -70,10 +70,10 @@ def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str
     looked = []
     unit = ""
     for split, samples in splits.items():
-        chosen = _evenly(samples, READ) if _is_late(samples, task) else samples
-        if len(chosen) < len(samples):
-            looked.append(f"{len(chosen):,} of {len(samples):,} {split} images")
-        counts[split], unit = _count(chosen, task, classes)
+        read_samples = _evenly(samples, READ) if _is_late(samples, task) else samples
+        if len(read_samples) < len(samples):
+            looked.append(f"{len(read_samples):,} of {len(samples):,} {split} images")
+        counts[split], unit = _count(read_samples, task, classes)
     chart = plots.count_bars(counts, unit)
     if chart is None or not unit:
         return Markup()
@@ -122,8 +122,8 @@ def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:
     total = sum(len(samples) for samples in splits.values())
     note = f"Of {len(sizes):,} of {total:,} images, evenly spaced." if len(sizes) < total else ""
     if len(set(sizes)) == 1:
-        said = element("p", f"Every image is {widths[0]:,} x {heights[0]:,} pixels (width x height).")
-        return section("Image sizes", said, note=note)
+        sentence = element("p", f"Every image is {widths[0]:,} x {heights[0]:,} pixels (width x height).")
+        return section("Image sizes", sentence, note=note)
     rows = [
         [name, f"{int(values.min()):,}", f"{int(np.median(values)):,}", f"{int(values.max()):,}"]
         for name, values in (("width", widths), ("height", heights))

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from visus.structures.drawing.canvas import reduced
+from visus.structures.drawing.canvas import shrink
 
 LONGEST_SIDE = 480
 """Pictures in pages have at most this many pixels a side."""
@@ -131,7 +131,7 @@ def svg(drawing: str, caption: str = "", *, wide: bool = False) -> Markup:
 
 def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -> Markup:
     """A picture of at most ``side`` pixels a side, embedded as PNG or JPEG, whichever is smaller."""
-    small = reduced(image.convert("RGB"), side)
+    small = shrink(image.convert("RGB"), side)
     content = min(
         (_encoded(small, "png", optimize=True), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
     )

@@ -29,7 +29,7 @@ from visus.report.content import (
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
 from visus.structures import Detections, Heatmap
 from visus.structures.comparison import Comparison, DrawOn
-from visus.structures.drawing.canvas import canvas, reduced
+from visus.structures.drawing.canvas import canvas, shrink
 
 HEADLINES = 4
 CONFUSIONS = 8
@@ -91,8 +91,8 @@ def findings_section(findings: Sequence[Mapping[str, Any]]) -> Markup:
         rest = max(more, 0) + len(examples[6:])
         names += f" and {rest:,} more" if names and rest else ""
         badge = element("span", SEVERITIES[finding["severity"]], class_=f"badge {finding['severity']}")
-        said = join([finding["message"], element("div", names, class_="examples") if names else ""])
-        rows.append([badge, said, f"{finding['count']:,}"])
+        message = join([finding["message"], element("div", names, class_="examples") if names else ""])
+        rows.append([badge, message, f"{finding['count']:,}"])
     return section("What was noticed in the data", markup.table(["", "finding", "count"], rows, numbers=[2]))
 
 
@@ -208,19 +208,19 @@ def _points(gain: float | None) -> str:
 
 def _objects(metrics: Mapping[str, Any]) -> Markup:
     """The scores of counted objects."""
-    found = metrics.get("objects")
-    if not found:
+    objects = metrics.get("objects")
+    if not objects:
         return Markup()
-    counts = found["counts"]
+    counts = objects["counts"]
     facts = {
         "images": f"{counts['images']:,}",
         "objects in the truth": f"{counts['objects']:,}",
         "objects found": f"{counts['found']:,}",
-        "too many or too few, an image": "-" if found["count_error"] is None else f"{found['count_error']:.2f}",
+        "too many or too few, an image": "-" if objects["count_error"] is None else f"{objects['count_error']:.2f}",
     }
-    scores = [[name, markup.percentage(found[key])] for key, name in OBJECT_NAMES.items()]
+    scores = [[name, markup.percentage(objects[key])] for key, name in OBJECT_NAMES.items()]
     parts = [element("h3", "Counted objects"), markup.facts(facts), markup.table(["score", ""], scores, numbers=[1])]
-    rows = class_rows(found)
+    rows = class_rows(objects)
     if len(rows) > 1:
         keys = list(next(iter(rows.values())))
         cells = [[name, *(_class_score(row[key]) for key in keys)] for name, row in rows.items()]
@@ -236,7 +236,7 @@ def _class_score(value: object) -> object:
 def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
     if not cases:
         return Markup()
-    compared = [case.prediction.compared(case.truth) for case in cases]
+    compared = [case.prediction.compared(case.target) for case in cases]
     shown = [
         _case_in_words(case, comparison) if comparison.guesses else _drawn_case(case, comparison)
         for case, comparison in zip(cases, compared, strict=True)
@@ -271,12 +271,12 @@ def _drawn_case(case: Case, comparison: Comparison) -> Markup:
     """Target, prediction, differences and heat map side by side, each drawn on the image."""
     pixels = _pixels(case)
     drawings: dict[str, DrawOn] = {}
-    if case.truth is not None:
-        drawings["truth"] = case.truth.draw
+    if case.target is not None:
+        drawings["truth"] = case.target.draw
     drawings |= {"prediction": case.prediction.draw, **comparison.pictures}
     # The kinds of error are a metric's, a floor above the values, so boxes cannot say themselves what is wrong.
-    if isinstance(case.truth, Detections) and isinstance(case.prediction, Detections):
-        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.truth)
+    if isinstance(case.target, Detections) and isinstance(case.prediction, Detections):
+        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.target)
     views = [
         element("figure", element("figcaption", name), markup.picture(draw(pixels), f"{case.id}: {name}"))
         for name, draw in drawings.items()
@@ -295,12 +295,12 @@ def _words(case: Case) -> list[Markup]:
 
 def _pixels(case: Case) -> NDArray[np.uint8]:
     """[3,H,W]: the case's image at the size of the page, so that drawings on it stay legible."""
-    sources = (value.image for value in (case.prediction, case.truth, case.heatmap) if value is not None)
+    sources = (value.image for value in (case.prediction, case.target, case.heatmap) if value is not None)
     source = next((source for source in sources if source is not None), None)
     pixels = None if source is None else source.load()
     if pixels is not None and max(pixels.shape[1:]) <= LONGEST_SIDE:
         return pixels
-    small = reduced(canvas(pixels, case.id), LONGEST_SIDE)
+    small = shrink(canvas(pixels, case.id), LONGEST_SIDE)
     return np.asarray(small).transpose(2, 0, 1)
 
 

@@ -255,15 +255,15 @@ def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
     return figure
 
 
-def anchor_curve(mean_iou: Sequence[float], chosen: int) -> Figure:
-    """Plots the mean IoU of boxes with the nearest of 1, 2 ... anchors, and marks the chosen number."""
+def anchor_curve(mean_iou: Sequence[float], anchor_count: int) -> Figure:
+    """Plots the mean IoU of boxes with the nearest of 1, 2 ... anchors, and marks ``anchor_count``."""
     with _figure(4.6, 3.0) as (figure, axes):
         numbers = range(1, len(mean_iou) + 1)
         axes.plot(numbers, mean_iou, color=_colour(0), marker="o", markersize=3.5)
-        axes.plot(chosen, mean_iou[chosen - 1], color=_colour(0), marker="o", markersize=8)
+        axes.plot(anchor_count, mean_iou[anchor_count - 1], color=_colour(0), marker="o", markersize=8)
         axes.annotate(
-            f"{chosen}: {mean_iou[chosen - 1]:.1%}",
-            (chosen, mean_iou[chosen - 1]),
+            f"{anchor_count}: {mean_iou[anchor_count - 1]:.1%}",
+            (anchor_count, mean_iou[anchor_count - 1]),
             xytext=(6, -14),
             textcoords="offset points",
         )

@@ -10,7 +10,7 @@ from PIL import Image
 from visus.errors import DataError, TaskMismatchError
 from visus.report.markup import LONGEST_SIDE
 from visus.structures import Sample, Value
-from visus.structures.drawing.canvas import canvas, grid, reduced
+from visus.structures.drawing.canvas import canvas, grid, shrink
 
 COLUMNS = 4
 
@@ -36,15 +36,15 @@ def sample_grid(samples: Sequence[Sample], task: str, count: int = 16, seed: int
 def sample_pictures(samples: Sequence[Sample], task: str, count: int, seed: int = 0) -> list[tuple[str, Image.Image]]:
     """(name, picture) of samples chosen by ``seed``, in their order; see :func:`sample_grid`."""
     number = min(count, len(samples))
-    chosen = sorted(np.random.default_rng(seed).choice(len(samples), number, replace=False).tolist())
-    return [(samples[i].id, _drawn(samples[i], task)) for i in chosen]
+    indices = sorted(np.random.default_rng(seed).choice(len(samples), number, replace=False).tolist())
+    return [(samples[i].id, _drawn(samples[i], task)) for i in indices]
 
 
 def _drawn(sample: Sample, task: str) -> Image.Image:
     """A sample drawn with its target; a grey square if it cannot be read, so that faulty data can be shown too."""
     try:
         pixels = sample.image.load(at_least=(LONGEST_SIDE, LONGEST_SIDE))
-        picture = reduced(canvas(pixels, sample.id), LONGEST_SIDE)
+        picture = shrink(canvas(pixels, sample.id), LONGEST_SIDE)
         if task not in sample.targets:
             return picture
         if max(pixels.shape[1:]) > LONGEST_SIDE:

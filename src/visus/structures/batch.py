@@ -39,7 +39,7 @@ class Batch:
 
         memory = torch.channels_last if channels_last else torch.contiguous_format
         images = self.images.to(device, non_blocking=True, memory_format=memory)
-        return replace(self, images=images, targets=_moved(self.targets, device))
+        return replace(self, images=images, targets=_move(self.targets, device))
 
     def first(self, count: int) -> Batch:
         """The batch of the first ``count`` images alone."""
@@ -51,15 +51,15 @@ class Batch:
         )
 
 
-def _moved(tree: Any, device: torch.device) -> Any:
+def _move(tree: Any, device: torch.device) -> Any:
     """Moves every tensor of the targets to a device; anything else stays as it is."""
     import torch
 
     if isinstance(tree, torch.Tensor):
         return tree.to(device, non_blocking=True)
     if isinstance(tree, list):
-        return [_moved(item, device) for item in tree]
-    return _rebuilt(tree, lambda item: _moved(item, device))
+        return [_move(item, device) for item in tree]
+    return _rebuilt(tree, lambda item: _move(item, device))
 
 
 def _first(tree: Any, count: int) -> Any:

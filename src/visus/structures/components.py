@@ -95,13 +95,11 @@ def find_components(
         numbers += table[pieces]
         labels += [label] * int(kept.sum())
     label_ids = np.asarray(labels, np.int64)
-    grown = _grown(numbers, ids, classes, grow) if grow and labels else numbers
+    grown = _grow(numbers, ids, classes, grow) if grow and labels else numbers
     return Components(grown, label_ids, numbers)
 
 
-def _grown(
-    numbers: NDArray[np.int32], ids: NDArray[np.uint8], classes: Sequence[str], grow: float
-) -> NDArray[np.int32]:
+def _grow(numbers: NDArray[np.int32], ids: NDArray[np.uint8], classes: Sequence[str], grow: float) -> NDArray[np.int32]:
     import cv2
 
     height, width = numbers.shape

@@ -35,23 +35,23 @@ class Named(Protocol):
 T = TypeVar("T", bound=Named)
 
 
-def extensions(group: Group, kind: type[T], own: Sequence[str]) -> tuple[T, ...]:
+def extensions(group: Group, kind: type[T], names: Sequence[str]) -> tuple[T, ...]:
     """What installed packages add to a table, ordered by the names of their entry points.
 
     Args:
         group: of entry points.
         kind: what they must hold.
-        own: the names that visus's own table has; an extension cannot replace them.
+        names: those that visus's own table has; an extension cannot replace them.
 
     Raises:
         ExtensionError: if a package cannot be loaded, holds something else, or uses a name that is taken. It names the
             package.
     """
     points = _entry_points(group, tuple(sys.path))
-    found = [(item, point) for point in points for item in _load(point, kind)]
-    taken = {*own}
+    items = [(item, point) for point in points for item in _load(point, kind)]
+    taken = {*names}
     # Several cards of one package may share a name: they are editions of one network.
-    for name, package in dict.fromkeys((item.name, _package(point)) for item, point in found):
+    for name, package in dict.fromkeys((item.name, _package(point)) for item, point in items):
         if name in taken:
             raise ExtensionError(
                 f"the installed package {package} adds {name}, a name that is taken",
@@ -60,7 +60,7 @@ def extensions(group: Group, kind: type[T], own: Sequence[str]) -> tuple[T, ...]
                 remedy=f"rename it, or: pip uninstall {package}",
             )
         taken.add(name)
-    return tuple(item for item, _ in found)
+    return tuple(item for item, _ in items)
 
 
 def load_object(path: str) -> Any:
@@ -77,7 +77,7 @@ def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]: 
 def _load(point: EntryPoint, kind: type[T]) -> tuple[T, ...]:
     try:
         held = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script without a main guard ends the process when it is imported
         raise ExtensionError(
             f"the installed package {_package(point)} cannot be loaded",
             expected=f"{point.value}, as its entry point {point.name} of {point.group} says",

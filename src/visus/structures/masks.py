@@ -26,7 +26,7 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
-    """The masks of N objects of one image; indexing and iterating give one whole mask [H,W] bool after the other.
+    """The masks of N objects of one image; indexing gives whole masks, [H,W] or [n,H,W] bool, as an array would.
 
     Args:
         crops: N arrays [h,w]: bool, or float32 in [0, 1] for the soft masks of a network.
@@ -87,8 +87,10 @@ class Masks:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def __getitem__(self, i: int) -> NDArray[np.bool_]:
-        return self.paste(i)
+    def __getitem__(self, which: int | slice | NDArray[Any]) -> NDArray[np.bool_]:
+        if isinstance(which, int | np.integer):
+            return self.paste(int(which))
+        return self.select(np.arange(len(self))[which]).full()
 
     def __iter__(self) -> Iterator[NDArray[np.bool_]]:
         return (self.paste(i) for i in range(len(self)))
@@ -104,12 +106,12 @@ class Masks:
         """A window of the image, and mask i in it [h,w]; the mask is empty outside."""
         crop = self.crops[i]
         x1, y1, x2, y2 = self.windows[i].tolist()
-        first_row, rows = self._sampled(0, y1, y2, crop.shape[0])
-        first_column, columns = self._sampled(1, x1, x2, crop.shape[1])
+        first_row, rows = self._positions(0, y1, y2, crop.shape[0])
+        first_column, columns = self._positions(1, x1, x2, crop.shape[1])
         window = np.s_[first_row : first_row + len(rows), first_column : first_column + len(columns)]
         if crop.dtype == np.bool_:
             return window, crop[np.floor(rows).astype(np.intp)[:, None], np.floor(columns).astype(np.intp)]
-        return window, _interpolated(crop, rows, columns) >= THRESHOLD
+        return window, _interpolate(crop, rows, columns) >= THRESHOLD
 
     def full(self) -> NDArray[np.bool_]:
         """[N,H,W]: all masks in the whole image."""
@@ -164,36 +166,40 @@ class Masks:
         shared = np.zeros((len(self), len(others)))
         theirs = [others.pasted(j) for j in range(len(others))]
         for i in range(len(self)):
-            own_window, own = self.pasted(i)
-            for j, (window, mask) in enumerate(theirs):
-                common = [_common(a, b) for a, b in zip(own_window, window, strict=True)]
+            window, mask = self.pasted(i)
+            for j, (other_window, other_mask) in enumerate(theirs):
+                common = [_common(a, b) for a, b in zip(window, other_window, strict=True)]
                 if all(part.start < part.stop for part in common):
-                    shared[i, j] = (_part(own, own_window, common) & _part(mask, window, common)).sum()
-        areas = np.asarray([mask.sum() for _, mask in theirs])
+                    shared[i, j] = (_part(mask, window, common) & _part(other_mask, other_window, common)).sum()
+        areas = np.asarray([other_mask.sum() for _, other_mask in theirs])
         union = self.areas()[:, None] + areas[None] - shared
         return np.asarray(shared / np.maximum(union, 1))
 
-    def _sampled(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
+    def _positions(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
         """The first pixel of the image whose centre lies in a window, and the positions [P] in the crop of all that do.
 
         A pixel's position follows :meth:`Placement.undo_map` step by step, so that both round alike.
         """
         scale, offset = self.scale[axis], self.offset[axis]
+        if high <= low:  # a window without an area, as of a degenerate box
+            return 0, np.zeros(0)
         # A pixel more on either side, since rounding may move the window's edges over a centre.
         first = max(int(np.floor((low - offset) / scale)) - 1, 0)
         last = min(int(np.ceil((high - offset) / scale)) + 1, self.size[axis])
         pixels = np.arange(first, max(last, first), dtype=np.float64)
-        places = (pixels + 0.5) * scale + offset - low
+        positions = (pixels + 0.5) * scale + offset - low
         if high - low != count:
-            places = places * (count / (high - low))
-        inside = np.flatnonzero((places >= 0) & (places < count))
-        return (first + int(inside[0]), places[inside]) if len(inside) else (first, places[:0])
+            positions = positions * (count / (high - low))
+        inside = np.flatnonzero((positions >= 0) & (positions < count))
+        return (first + int(inside[0]), positions[inside]) if len(inside) else (first, positions[:0])
 
 
-def _interpolated(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
+def _interpolate(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
     """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside."""
     padded = np.pad(crop, 1)
-    top, left = (np.floor(places - 0.5).astype(np.intp) for places in (rows, columns))  # 0 is the first pixel's centre
+    top, left = (
+        np.floor(positions - 0.5).astype(np.intp) for positions in (rows, columns)
+    )  # 0 is the first pixel's centre
     down, right = (rows - 0.5 - top)[:, None], columns - 0.5 - left
     above = padded[top + 1][:, left + 1] * (1 - right) + padded[top + 1][:, left + 2] * right
     below = padded[top + 2][:, left + 1] * (1 - right) + padded[top + 2][:, left + 2] * right
@@ -204,9 +210,9 @@ def _common(one: slice, other: slice) -> slice:
     return slice(max(one.start, other.start), min(one.stop, other.stop))
 
 
-def _part(mask: NDArray[np.bool_], window: Window, wanted: list[slice]) -> NDArray[np.bool_]:
+def _part(mask: NDArray[np.bool_], window: Window, common: list[slice]) -> NDArray[np.bool_]:
     """Cuts the given rows and columns of the image out of a mask that is stored in its window."""
     rows, columns = (
-        slice(part.start - own.start, part.stop - own.start) for own, part in zip(window, wanted, strict=True)
+        slice(part.start - whole.start, part.stop - whole.start) for whole, part in zip(window, common, strict=True)
     )
     return mask[rows, columns]

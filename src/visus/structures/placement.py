@@ -50,11 +50,11 @@ class Placement:
         File pixels that the network never saw (cropped away) become ``fill``. With ``smooth`` values are
         interpolated (heat maps, scores); without, the nearest is taken (class ids, masks).
         """
-        rows, columns = self._seen(0), self._seen(1)
+        rows, columns = self._positions(0), self._positions(1)
         unseen_rows = (rows < 0) | (rows >= self.network_size[0])
         unseen_columns = (columns < 0) | (columns >= self.network_size[1])
         if smooth:
-            moved = self._interpolated(map_)
+            moved = self._interpolate(map_)
         else:
             nearest_rows = np.clip(np.floor(rows).astype(np.int64), 0, self.network_size[0] - 1)
             nearest_columns = np.clip(np.floor(columns).astype(np.int64), 0, self.network_size[1] - 1)
@@ -63,7 +63,7 @@ class Placement:
         moved[:, unseen_columns] = fill
         return moved
 
-    def _interpolated(self, map_: NDArray[Scalar]) -> NDArray[Scalar]:
+    def _interpolate(self, map_: NDArray[Scalar]) -> NDArray[Scalar]:
         import cv2
 
         height, width = self.file_size
@@ -80,7 +80,7 @@ class Placement:
         values = moved if np.issubdtype(map_.dtype, np.floating) else np.rint(moved)
         return np.asarray(values, map_.dtype)
 
-    def _seen(self, axis: int) -> NDArray[np.float64]:
+    def _positions(self, axis: int) -> NDArray[np.float64]:
         """The positions of the file's pixel centres along one axis of the network's input."""
         return np.asarray((np.arange(self.file_size[axis]) + 0.5) * self.scale[axis] + self.offset[axis], np.float64)
 

@@ -90,7 +90,7 @@ class Value(Protocol):
     def mentions(self) -> list[str]:
         """The names of the classes that the value says are there, each once."""
 
-    def compared(self, truth: Self | None) -> Comparison:
+    def compared(self, target: Self | None) -> Comparison:
         """How a report shows this prediction: beside its target, or alone where no target is known."""
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:

@@ -73,9 +73,9 @@ class Classification(CodecTask):
         """Makes a new metric; each image is scored by itself."""
         return ClassificationMetric(self.classes)
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns 1 for the right class, and minus the predicted probability for a wrong one."""
-        return 1.0 if prediction.index == truth.index else -(prediction.score or 0.0)
+        return 1.0 if prediction.index == target.index else -(prediction.score or 0.0)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the logit of each predicted class, before the softmax (Selvaraju et al. 2017, section 3)."""
@@ -86,5 +86,5 @@ class Classification(CodecTask):
                 expected=f"[{len(prediction)}, {len(self.classes)}]",
                 got=str(list(logits.shape)),
             )
-        chosen = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
-        return logits.gather(1, chosen[:, None])[:, 0]  # [N]
+        class_indices = torch.tensor([cast(Label, value).index for value in prediction], device=logits.device)
+        return logits.gather(1, class_indices[:, None])[:, 0]  # [N]

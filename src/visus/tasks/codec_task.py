@@ -103,9 +103,9 @@ class CodecTask(ABC):
     def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
         """Makes a new metric; a metric over sets or pairs needs ``samples``, all that will be scored."""
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns the primary score of one image, to find the worst images; 1 where the image allows no score."""
-        return quality_by(self.metrics(), self.primary, prediction, truth)
+        return quality_by(self.metrics(), self.primary, prediction, target)
 
     @abstractmethod
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:

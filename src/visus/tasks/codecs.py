@@ -18,7 +18,7 @@ from visus.losses.cross_entropy import cross_entropy
 from visus.models.codecs import ClassifierCodec
 from visus.models.protocols import Codec, Output
 from visus.structures import Batch
-from visus.tasks.mirroring import Part, loses_border, network_output, pieces
+from visus.tasks.mirroring import Rectangle, loses_border, network_output, pieces
 from visus.tasks.options import LossOptions
 
 C = TypeVar("C", bound=Codec)
@@ -247,8 +247,8 @@ def _sum(terms: Mapping[str, Tensor]) -> Tensor:
     return torch.stack(list(terms.values())).sum()
 
 
-def _whole(images: Tensor) -> Part:
-    return Part(0, 0, images.shape[2], images.shape[3])
+def _whole(images: Tensor) -> Rectangle:
+    return Rectangle(0, 0, images.shape[2], images.shape[3])
 
 
 def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:

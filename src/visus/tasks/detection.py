@@ -35,9 +35,9 @@ class Detection(CodecTask):
         """Makes a new metric; each image is scored by itself."""
         return DetectionMetric(self.classes)
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns the mAP at IoU 0.5 of one image, without the analysis of errors."""
-        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, truth)
+        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, target)
 
     def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """Returns [N]: how strongly the network supports the predicted objects.
@@ -49,15 +49,15 @@ class Detection(CodecTask):
         logits, boxes = outputs.class_logits(), outputs.boxes().detach()  # [N, A, K], [N, A, 4]
         answers = cast("Sequence[Detections]", prediction)
         totals = []
-        for image_logits, image_boxes, found in zip(logits, boxes, answers, strict=True):
-            if len(found) == 0:
+        for image_logits, image_boxes, answer in zip(logits, boxes, answers, strict=True):
+            if len(answer) == 0:
                 totals.append(image_logits.amax())
                 continue
-            objects = torch.from_numpy(found.boxes).to(image_boxes)
-            labels = torch.from_numpy(found.labels).to(image_boxes.device)
-            height, width = found.size
+            objects = torch.from_numpy(answer.boxes).to(image_boxes)
+            labels = torch.from_numpy(answer.labels).to(image_boxes.device)
+            height, width = answer.size
             limits = image_boxes.new_tensor([width, height, width, height])
             nearest = box_iou(objects, image_boxes.clamp(min=0).minimum(limits)).argmax(1)  # [objects]
-            weights = torch.ones(len(found)) if found.scores is None else torch.from_numpy(found.scores)
+            weights = torch.ones(len(answer)) if answer.scores is None else torch.from_numpy(answer.scores)
             totals.append((image_logits[nearest, labels] * weights.to(image_logits)).sum())
         return torch.stack(totals)

@@ -43,6 +43,6 @@ class LandmarkTask(CodecTask):
         """Returns [N]: the sum of the logits of the points predicted as visible; of all points if none is."""
         totals = []
         for row, value in zip(outputs.visible, cast("Sequence[Landmarks]", prediction), strict=True):
-            chosen = torch.from_numpy(value.visible).to(row.device)
-            totals.append(row[chosen].sum() if bool(chosen.any()) else row.sum())
+            is_visible = torch.from_numpy(value.visible).to(row.device)
+            totals.append(row[is_visible].sum() if bool(is_visible.any()) else row.sum())
         return torch.stack(totals)

@@ -35,7 +35,7 @@ class Restricted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Rectangle:
     """A rectangle of an image, in pixels."""
 
     top: int
@@ -43,24 +43,24 @@ class Part:
     height: int
     width: int
 
-    def grown(self, margin: int, size: Size) -> Part:
+    def grown(self, margin: int, size: Size) -> Rectangle:
         """Returns the part with ``margin`` more pixels on each side, within an image of ``size``."""
         top, left = max(self.top - margin, 0), max(self.left - margin, 0)
         bottom, right = min(self.top + self.height + margin, size[0]), min(self.left + self.width + margin, size[1])
-        return Part(top, left, bottom - top, right - left)
+        return Rectangle(top, left, bottom - top, right - left)
 
 
-def pieces(size: Size, largest: int, step: int) -> list[Part]:
+def pieces(size: Size, largest: int, step: int) -> list[Rectangle]:
     """Cuts an image into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
     rows, columns = (_edges(side, largest, step) for side in size)
     return [
-        Part(top, left, bottom - top, right - left)
+        Rectangle(top, left, bottom - top, right - left)
         for top, bottom in pairwise(rows)
         for left, right in pairwise(columns)
     ]
 
 
-def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
+def network_output(model: nn.Module, images: Tensor, part: Rectangle) -> Output:
     """Returns the raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:
@@ -74,8 +74,8 @@ def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
     Raises:
         ShapeError: if the outputs are no maps of the expected size.
     """
-    wanted = (part.height, part.width)
-    size, margin = _input(model, wanted)
+    output_size = (part.height, part.width)
+    size, margin = _input(model, output_size)
     rows = _mirrored(part.top - margin[0], size[0], images.shape[2], images.device)
     columns = _mirrored(part.left - margin[1], size[1], images.shape[3], images.device)
     whole = part.top == part.left == 0 and size == images.shape[2:] and not any(margin)
@@ -83,10 +83,10 @@ def network_output(model: nn.Module, images: Tensor, part: Part) -> Output:
     output = outputs if isinstance(outputs, Output) else Output(outputs)
     cut = np.s_[:, :, : part.height, : part.width]
     for logits in (output.logits, *output.auxiliary):
-        if logits.ndim != 4 or logits.shape[2] < wanted[0] or logits.shape[3] < wanted[1]:
+        if logits.ndim != 4 or logits.shape[2] < output_size[0] or logits.shape[3] < output_size[1]:
             raise ShapeError(
                 "a segmentation network must return logits for each pixel",
-                expected=f"[N, K, {wanted[0]}, {wanted[1]}]",
+                expected=f"[N, K, {output_size[0]}, {output_size[1]}]",
                 got=str(list(logits.shape)),
             )
     return Output(output.logits[cut], tuple(logits[cut] for logits in output.auxiliary))
@@ -117,15 +117,15 @@ def loses_border(model: nn.Module) -> bool:
     return any(_input(model, (1, 1))[1])
 
 
-def _input(model: nn.Module, wanted: Size) -> tuple[Size, Size]:
-    """Returns the smallest input whose output covers ``wanted`` pixels, and its lost pixels at the top and left."""
+def _input(model: nn.Module, output_size: Size) -> tuple[Size, Size]:
+    """Returns the smallest input whose output covers ``output_size``, and its lost pixels at the top and left."""
     if not isinstance(model, Restricted):
-        return wanted, (0, 0)
+        return output_size, (0, 0)
     network = cast(Restricted, model)
-    fitting = network.fitting_size(wanted)
+    fitting = network.fitting_size(output_size)
     output = network.output_size(fitting)
     lost = (fitting[0] - output[0], fitting[1] - output[1])
-    size = network.fitting_size((wanted[0] + lost[0], wanted[1] + lost[1]))
+    size = network.fitting_size((output_size[0] + lost[0], output_size[1] + lost[1]))
     return size, (lost[0] // 2, lost[1] // 2)
 
 

@@ -55,7 +55,7 @@ class SigmoidPixelCodec(PixelCodec):
         scores = np.empty(shape, np.float32)
         for rows, probabilities in self.rows_of_pieces(network, batch.images):
             scores[:, :, rows] = probabilities.cpu().numpy()
-        return [MultiLabelMap(self.classes, own >= THRESHOLD, scores=own) for own in scores]
+        return [MultiLabelMap(self.classes, image_scores >= THRESHOLD, scores=image_scores) for image_scores in scores]
 
 
 class MultiLabelSegmentation(CodecTask):

@@ -39,15 +39,15 @@ class LossOptions(BaseModel):
         defaults = LossOptions()
         return [name for name in type(self).model_fields if getattr(self, name) != getattr(defaults, name)]
 
-    def require_only(self, task: str, own: tuple[str, ...]) -> None:
+    def require_only(self, task: str, allowed: tuple[str, ...]) -> None:
         """Raises RecipeError if an option that does not belong to the task differs from its default.
 
         Args:
             task: the name of the task.
-            own: the options that belong to the task.
+            allowed: the options that belong to the task.
         """
         for name in self.changed():
-            if name not in own:
+            if name not in allowed:
                 raise RecipeError(
                     f"{task} has no loss.{name}",
                     expected=f"loss.{name} left at {getattr(LossOptions(), name)}",

@@ -165,9 +165,9 @@ class Segmentation(CodecTask):
         """Makes a new metric; each image is scored by itself."""
         return SegmentationMetric(self.classes)
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns the mean IoU of one image, without the slower scores of contours."""
-        return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, truth)
+        return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, target)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the sum of the logits of the predicted classes over all pixels but those of 255.
@@ -183,5 +183,5 @@ class Segmentation(CodecTask):
         ids = torch.from_numpy(maps.astype(np.int64)).to(logits.device)  # [N, H, W]
         logits, ids = aligned(logits, ids)
         counts = ids != IGNORE
-        chosen = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
-        return chosen.where(counts, 0).sum((1, 2))  # [N]
+        class_logits = logits.gather(1, ids.where(counts, 0)[:, None])[:, 0]  # [N, H, W]
+        return class_logits.where(counts, 0).sum((1, 2))  # [N]

@@ -75,7 +75,7 @@ class Task(Protocol):
             samples: all samples that will be scored, in their order, for scores over sets and pairs; None: unknown.
         """
 
-    def image_quality(self, prediction: Any, truth: Any) -> float:
+    def image_quality(self, prediction: Any, target: Any) -> float:
         """Returns how good one prediction is, at most 1, to find the worst images; 1 where the image allows no score.
 
         It must be cheap, since it is called for each image. It may be below 0 for a wrong prediction of high score.
@@ -85,8 +85,8 @@ class Task(Protocol):
         """Returns [N]: the score of each prediction, which an explanation differentiates."""
 
 
-def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, truth: Any) -> float:
+def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, target: Any) -> float:
     """Returns the primary score of a single image by a new metric; 1 where the image allows no score."""
-    metric.update([prediction], [truth])
+    metric.update([prediction], [target])
     score = metric.compute().get(primary.name)
     return 1.0 if score is None else float(score)

@@ -18,4 +18,4 @@ def require(condition: Any, rule: str, *, got: object = "") -> None:
         got: what was found instead; left out if "".
     """
     if not condition:
-        raise ConformanceError(rule if got == "" else f"{rule}; got {got}")
+        raise ConformanceError(rule if isinstance(got, str) and not got else f"{rule}; got {got}")

@@ -72,6 +72,19 @@ class NetworkCase:
         """[count,C,H,W] uniform in [0, 1)."""
         return torch.rand(count, *self.size, generator=torch.Generator().manual_seed(seed))
 
+    @cached_property
+    def outputs(self) -> Any:
+        """The outputs in eval mode for ``images(2)``; no check changes the weights or the statistics."""
+        with torch.no_grad():
+            return self.network.eval()(self.images(2))
+
+    @cached_property
+    def maps(self) -> dict[int, Tensor]:
+        """The maps in eval mode for ``images(2)``; of a backbone."""
+        with torch.no_grad():
+            maps: dict[int, Tensor] = self.network.eval().features(self.images(2))
+        return maps
+
 
 def shapeless(card: Card, **choices: Any) -> Any:
     """A card's network on the meta device: shapes without values, in eval mode.
@@ -229,11 +242,12 @@ def takes_other_sizes_or_names_the_next_that_fits(case: NetworkCase) -> None:
 
 def answers_finitely_and_leaves_the_images_alone(case: NetworkCase) -> None:
     """The outputs are finite, and the input is as it was before."""
-    images = case.images(2)
+    images = case.images(1)
     before = images.clone()
     with torch.no_grad():
-        outputs = output_tensors(case.network.eval()(images))
+        case.network.eval()(images)
     require(torch.equal(images, before), "a network leaves its input as it is")
+    outputs = output_tensors(case.outputs)
     require(outputs and all(torch.isfinite(leaf).all() for leaf in outputs), "the outputs are finite")
 
 
@@ -242,13 +256,12 @@ def answers_from_its_maps(case: NetworkCase) -> None:
     case.network.eval()
     if not isinstance(case.network, Backbone):
         return
-    images = case.images(2)
-    with torch.no_grad():
-        maps = case.network.features(images)
-        same = any(map_.shape == images.shape and torch.equal(map_, images) for map_ in maps.values())
-        require(not same, "the images are not among the maps")
-        outputs = case.network.from_features(maps, images.shape[-2:])
-        _require_same(case.network(images), outputs, "the outputs follow from the maps")
+    images, maps = case.images(2), case.maps
+    same = any(map_.shape == images.shape and torch.equal(map_, images) for map_ in maps.values())
+    require(not same, "the images are not among the maps")
+    with torch.no_grad():  # from copies, since a network may work in place on what it is given
+        outputs = case.network.from_features({stride: map_.clone() for stride, map_ in maps.items()}, images.shape[-2:])
+    _require_same(case.outputs, outputs, "the outputs follow from the maps")
     channels = {stride: map_.shape[1] for stride, map_ in maps.items()}
     require(channels == dict(case.network.channels), "features has the maps of channels", got=channels)
     require(list(maps) == sorted(maps), "features goes from fine to coarse", got=list(maps))
@@ -267,7 +280,7 @@ def passes_gradients_to_every_parameter(case: NetworkCase) -> None:
         if isinstance(layer, DropPath | SurvivalGate):
             layer.eval()  # a path that is left out has no gradient
     network.zero_grad()
-    with _away_from_zero(network):
+    with _away_from_zero(network), _same_statistics(network):
         # Two images cost twice as much, and only BatchNorm over maps of a pixel needs them.
         outputs = network(case.images(2 if _norms(network) else 1))
         kind = type(case.shapes(torch.empty(1, *case.size, device="meta")))  # in eval mode
@@ -298,18 +311,35 @@ def _away_from_zero(network: nn.Module) -> Iterator[None]:
             nn.init.zeros_(parameter)
 
 
+@contextmanager
+def _same_statistics(network: nn.Module, of_heads: tuple[str, ...] = ("",)) -> Iterator[None]:
+    """BatchNorms whose names begin with ``of_heads`` (all) normalise by their batch and keep their statistics."""
+    named = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [(layer, layer.momentum) for name, layer in named if f"{name}.".startswith(of_heads)]
+    for norm, _ in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in norms:
+            norm.momentum = momentum
+
+
 def answers_an_image_alike_whatever_its_batch_mates(case: NetworkCase) -> None:
     """In eval mode, the maps of an image do not depend on the other images of its batch."""
-    is_deep = len(_norms(case.network)) > 100  # rounding grows from layer to layer: double precision keeps it small
-    dtype = torch.float64 if is_deep else torch.float32
-    images = case.images(2).to(dtype)
-    network = case.network.eval().to(dtype)
-    is_backbone = isinstance(network, Backbone)
-    with torch.no_grad():
-        both = list(network.features(images).values()) if is_backbone else output_tensors(network(images))
-        alone = list(network.features(images[1:]).values()) if is_backbone else output_tensors(network(images[1:]))
-    network.float()
-    for one, other in zip(both, alone, strict=True):
+    network = case.network.eval()
+    answers = network.features if isinstance(network, Backbone) else network
+    images = case.images(2)
+    if len(_norms(network)) > 100:  # rounding grows from layer to layer: double precision keeps it small
+        network.double()
+        with torch.no_grad():
+            both, alone = answers(images.double()), answers(images[1:].double())
+        network.float()
+    else:
+        both = case.maps if isinstance(network, Backbone) else case.outputs
+        with torch.no_grad():
+            alone = answers(images[1:])
+    for one, other in zip(output_tensors(both), output_tensors(alone), strict=True):
         _require_close(one[1:], other, "an image is answered alike whatever its batch mates")
 
 
@@ -320,16 +350,16 @@ def gives_its_state_to_a_fresh_network(case: NetworkCase) -> None:
         with CheapValues():
             fresh = build(case.card).eval()  # what is built and not saved, such as a table of connections, needs values
     fresh.load_state_dict(case.network.state_dict(), assign=True)
-    images = case.images(1)
     with torch.no_grad():
-        _require_same(fresh(images), case.network.eval()(images), "a state makes a fresh network the same network")
+        outputs = fresh(case.images(2))
+    _require_same(outputs, case.outputs, "a state makes a fresh network the same network")
 
 
 def learns_from_a_single_image_or_says_why_not(case: NetworkCase) -> None:
     """One image in train mode has finite outputs, or is refused by a ShapeError with a remedy."""
     case.network.train()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _same_statistics(case.network):
             leaves = output_tensors(case.network(case.images(1)))
     except ShapeError as error:  # BatchNorm over one value a channel
         require(error.remedy, "the refusal of a single image says what to do", got=str(error))
@@ -351,7 +381,7 @@ def keeps_the_statistics_of_what_is_frozen(case: NetworkCase) -> None:
         norm.eval()
     before = {name: value.clone() for name, value in network.named_buffers()}
     if before:
-        with torch.no_grad():
+        with torch.no_grad(), _same_statistics(network, of_heads=heads):
             network(case.images(2))
     learning = {name for name, p in network.named_parameters() if p.requires_grad}
     freezing.apply(1)
@@ -365,7 +395,7 @@ def keeps_the_statistics_of_what_is_frozen(case: NetworkCase) -> None:
     require(not moved, "what is frozen keeps its statistics", got=moved)
 
 
-NETWORK_CHECKS: tuple[Callable[[NetworkCase], None], ...] = (
+SHAPE_CHECKS: tuple[Callable[[NetworkCase], None], ...] = (
     is_a_network_whose_builder_can_be_imported,
     has_exactly_the_cards_parameters,
     has_exactly_the_cards_operations,
@@ -373,6 +403,11 @@ NETWORK_CHECKS: tuple[Callable[[NetworkCase], None], ...] = (
     changes_only_its_head_for_other_classes,
     takes_grey_and_coloured_images,
     takes_other_sizes_or_names_the_next_that_fits,
+)
+"""Those that compute nothing."""
+
+NETWORK_CHECKS: tuple[Callable[[NetworkCase], None], ...] = (
+    *SHAPE_CHECKS,
     answers_finitely_and_leaves_the_images_alone,
     answers_from_its_maps,
     passes_gradients_to_every_parameter,

@@ -26,8 +26,11 @@ IMAGE_SIZE = (48, 64)
 class ValueCase:
     """A kind of answer, by two of its values about one image of :data:`IMAGE_SIZE`.
 
+    A value that says where something is should say so off the middle of the image: what a mirror does not move cannot
+    show whether the value follows it.
+
     Args:
-        target: as the truth about the image: without scores.
+        target: the truth about the image: without scores.
         prediction: as a network's answer.
     """
 
@@ -73,6 +76,21 @@ def _plain(value: Value) -> Any:
     return rounded(value.to_dict())
 
 
+def _equal(left: Any, right: Any) -> bool:
+    """Whether two fields are equal, arrays or not."""
+    return left is right or np.array_equal(left, right)
+
+
+def _is_empty(value: Value) -> bool:
+    """Whether the value says that its image shows nothing."""
+    return value.examined(IMAGE_SIZE, value.classes).empty
+
+
+def _frame(case: ValueCase, value: Value) -> Frame:
+    """The image of the case with a value, for an augmentation."""
+    return Frame(np.moveaxis(case.pixels, 0, -1).copy(), value, 0)
+
+
 def has_all_that_a_value_does(case: ValueCase) -> None:
     """Target and prediction are of one class with every member of :class:`~visus.structures.value.Value`."""
     require(type(case.target) is type(case.prediction), "target and prediction are of one class")
@@ -92,12 +110,17 @@ def is_frozen(case: ValueCase) -> None:
 
 
 def draws_itself_on_its_image(case: ValueCase) -> None:
-    """``draw`` gives a picture that differs from the image and is at least as large; without an image it says so."""
+    """``draw`` gives a picture that differs from the image and is at least as large; without an image it says so.
+
+    An image that is given and the same image from a source give the same picture.
+    """
     for value in case.both:
         picture = value.draw(case.pixels)
         require(isinstance(picture, Image), "draw gives a Pillow image", got=type(picture).__name__)
         large = picture.width >= IMAGE_SIZE[1] and picture.height >= IMAGE_SIZE[0]
         require(large, "the picture is as large as the image or larger", got=picture.size)
+        from_source = np.asarray(value.with_image(_CountedImage(case.pixels)).draw())
+        require(np.array_equal(from_source, np.asarray(picture)), "a source and a given image are drawn alike")
         bare = np.moveaxis(case.pixels, 0, -1)
         require(picture.size != IMAGE_SIZE[::-1] or (np.asarray(picture.convert("RGB")) != bare).any(), "draw draws")
         try:
@@ -132,7 +155,9 @@ def turns_into_plain_data(case: ValueCase) -> None:
     for value in case.both:
         plain = value.to_dict()
         require(json.loads(json.dumps(plain, allow_nan=False)) is not None, "to_dict is ready for JSON")
-        for row in value.rows("folder/a.png"):
+        rows = value.rows("folder/a.png")
+        require(rows or not value.mentions(), "a value that mentions a class has a row")
+        for row in rows:
             require(row.get("image") == "folder/a.png", "each row names its image", got=row.get("image"))
             odd = {key: cell for key, cell in row.items() if not isinstance(cell, str | int | float | bool | None)}
             require(not odd, "each cell is a text, a number, or empty", got=odd)
@@ -146,12 +171,37 @@ def gives_pictures_of_its_size(case: ValueCase) -> None:
             require(picture.size == IMAGE_SIZE[::-1], f"{ending} is as large as the image", got=picture.size)
 
 
+def outlines_lie_in_the_image(case: ValueCase) -> None:
+    """The pieces of ``outlined`` have pixels, lie in the image, and are of one of the classes."""
+    for value in case.both:
+        for piece in value.outlined() or ():
+            left, top = piece.corner
+            height, width = piece.mask.shape
+            inside = 0 <= top <= IMAGE_SIZE[0] - height and 0 <= left <= IMAGE_SIZE[1] - width
+            window = f"{height} x {width} pixels at row {top}, column {left}"
+            require(inside, "a piece of outlined lies in the image", got=window)
+            require(piece.mask.any(), "a piece of outlined has pixels")
+            require(0 <= piece.label < len(value.classes), "a piece of outlined has a class", got=piece.label)
+
+
+def loses_only_masks(case: ValueCase) -> None:
+    """``without_masks`` leaves each field as it is, except fields with "mask" in their name; it loses no class."""
+    for value in case.both:
+        bare = value.without_masks()
+        require(type(bare) is type(value), "without_masks gives a value of the same class", got=type(bare).__name__)
+        names = [field.name for field in fields(value) if "mask" not in field.name]  # type: ignore[arg-type]
+        changed = [name for name in names if not _equal(getattr(bare, name), getattr(value, name))]
+        require(not changed, "without_masks loses nothing but masks", got=f"a change in {', '.join(changed)}")
+        require(bare.mentions() == value.mentions(), "without_masks loses no class", got=bare.mentions())
+        require(bare.pictures().keys() <= value.pictures().keys(), "without_masks adds no picture")
+
+
 def stays_itself_where_nothing_moves(case: ValueCase) -> None:
     """The identity placement and pairs of opposite moves change nothing that the value says."""
     for value in case.both:
         same = value.undo(Placement.identity(IMAGE_SIZE))
         require(_plain(same) == _plain(value), "the identity placement changes nothing", got=_plain(same))
-        frame = Frame(np.moveaxis(case.pixels, 0, -1).copy(), value, 0)
+        frame = _frame(case, value)
         pairs = {
             "two mirrorings": mirror(mirror(frame)),
             "two flips": flip(flip(frame)),
@@ -176,6 +226,23 @@ def comes_home_from_network_pixels(case: ValueCase) -> None:
         require(_plain(home).keys() == _plain(value).keys(), "undo loses nothing that the value says")
 
 
+def is_located_if_it_moves(case: ValueCase) -> None:
+    """``located`` says whether ``moved`` and ``undo`` change the value; judged by its picture on a grey image."""
+    grey = np.full_like(case.pixels, 90)
+    shift = Placement(file_size=IMAGE_SIZE, network_size=IMAGE_SIZE, scale=(1.0, 1.0), offset=(5.0, 7.0))
+    for value in case.both:
+        if _is_empty(value):
+            continue
+        drawn = np.asarray(value.draw(grey))
+        changed = {"undo": value.undo(shift), "moved": mirror(_frame(case, value)).target}
+        for method, other in changed.items():
+            require(other is not None, f"{method} leaves a value")
+            if other is not None:
+                differs = not np.array_equal(np.asarray(other.draw(grey)), drawn)
+                rule = f"{method} changes a value that is located, and no other"
+                require(differs == value.located, rule, got=f"located = {value.located}")
+
+
 def answers_for_one_class(case: ValueCase) -> None:
     """``narrowed`` to a class gives the same kind of value, which mentions no other class."""
     for label in case.prediction.classes:
@@ -183,6 +250,8 @@ def answers_for_one_class(case: ValueCase) -> None:
         require(type(narrow) is type(case.prediction), "narrowed gives a value of the same class")
         others = set(narrow.mentions()) - {label}
         require(not others, f"narrowed to {label} it mentions no other class", got=sorted(others))
+        lost = label in case.prediction.mentions() and label not in narrow.mentions()
+        require(not lost, f"narrowed to {label}, which it mentions, it still mentions it", got="no class")
 
 
 def falls_into_parts(case: ValueCase) -> None:
@@ -190,28 +259,45 @@ def falls_into_parts(case: ValueCase) -> None:
     for value in case.both:
         kinds = {type(part) for part in value.parts()}
         require(kinds == {type(value)}, "each part is a value of the same class", got=kinds)
+        mentioned = {name for part in value.parts() for name in part.mentions()}
+        require(mentioned <= set(value.mentions()), "parts mention no further class", got=sorted(mentioned))
         require(_plain(value.above(0.0)) == _plain(value), "nothing is below a score of 0")
         require(type(value.above(1.0)) is type(value), "above gives a value of the same class")
 
 
 def is_examined_with_its_image(case: ValueCase) -> None:
-    """A target that fits its image has no fault and counts its classes; repairing it changes nothing."""
-    state = case.target.examined(IMAGE_SIZE, case.target.classes)
+    """A target that fits its image has no fault; one of another size has; repairing a faultless one changes nothing."""
+    target = case.target
+    state = target.examined(IMAGE_SIZE, target.classes)
     require(not state.fault, "a target that fits its image has no fault", got=f"{state.fault}: {state.reason}")
-    shape = None if state.counts is None else state.counts.shape
-    require(shape == (len(case.target.classes),), "an examination counts each class", got=shape)
-    require(case.target.class_counts().shape == shape, "class_counts has one number a class")
-    require(case.target.class_amounts().shape == shape, "class_amounts has one number a class")
-    repaired, faults = case.target.repaired()
-    require(not faults and _plain(repaired) == _plain(case.target), "a faultless target is not repaired", got=faults)
+    counted = state.counts is not None and np.array_equal(state.counts, target.class_counts())
+    require(counted, "an examination counts as class_counts does", got=state.counts)
+    if hasattr(target, "size") and not state.empty:
+        fault = target.examined((2, 2), target.classes).fault
+        require(fault == "size-differs", "a target of another size than its image has a fault", got=repr(fault))
+    repaired, faults = target.repaired()
+    require(repaired is target and not faults, "a faultless target is not repaired", got=faults)
+
+
+def counts_its_classes(case: ValueCase) -> None:
+    """``class_counts`` and ``class_amounts`` have a number a class, and agree on which classes there are."""
+    for value in case.both:
+        counts, amounts = value.class_counts(), value.class_amounts()
+        require(counts.shape == (len(value.classes),), "class_counts has one number a class", got=counts.shape)
+        require(amounts.shape == counts.shape, "class_amounts has one number a class", got=amounts.shape)
+        agree = np.array_equal(amounts > 0, counts > 0)
+        require(agree, "class_amounts and class_counts are above 0 for the same classes", got=amounts)
+        require(value.unit or not value.classes, "class_amounts has a unit")
+        require(not value.averaged or amounts.max(initial=0) <= 1, "what is averaged is a share", got=amounts)
 
 
 def is_compared_with_its_target(case: ValueCase) -> None:
     """``compared`` has something for a report with and without a target, and draws what it promises."""
-    for truth in (case.target, None):
-        comparison = case.prediction.compared(truth)
+    for target in (case.target, None):
+        comparison = case.prediction.compared(target)
         for caption, draw in comparison.pictures.items():
             require(isinstance(draw(case.pixels), Image), f"{caption} is drawn on the image")
+    require(case.prediction.compared(case.prediction).right is not False, "a value that equals its target is right")
 
 
 def survives_a_pickle(case: ValueCase) -> None:
@@ -229,11 +315,15 @@ VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
     tells_itself_in_one_line,
     turns_into_plain_data,
     gives_pictures_of_its_size,
+    outlines_lie_in_the_image,
+    loses_only_masks,
     stays_itself_where_nothing_moves,
     comes_home_from_network_pixels,
+    is_located_if_it_moves,
     answers_for_one_class,
     falls_into_parts,
     is_examined_with_its_image,
+    counts_its_classes,
     is_compared_with_its_target,
     survives_a_pickle,
 )

@@ -29,7 +29,7 @@ def require_task(model: str, task: str) -> None:
 def explained(
     network: nn.Module,
     sample: Sample,
-    truth: Detections | None,
+    target: Detections | None,
     preprocessing: Preprocessing,
     *,
     classes: tuple[str, ...] | None,
@@ -51,11 +51,11 @@ def explained(
     from visus.tasks.detection import Detection
 
     (sample,) = with_intensity_range([sample], preprocessing.value_range)
-    if truth is not None:
-        _require_fitting(truth, sample, classes or truth.classes, model)
+    if target is not None:
+        _require_fitting(target, sample, classes or target.classes, model)
     task = Detection(classes or ())
     prepared = Preparer("detection", preprocessing, None, 0)(
-        replace(sample, targets={} if truth is None else {"detection": truth}), 0, 0
+        replace(sample, targets={} if target is None else {"detection": target}), 0, 0
     )
     device = next(network.parameters()).device
     batch = to_device(preprocessing, device)(task.collate([prepared]))
@@ -71,18 +71,18 @@ def explained(
     )
 
 
-def _require_fitting(truth: Detections, sample: Sample, classes: Sequence[str], model: str) -> None:
-    if tuple(truth.classes) != tuple(classes):
+def _require_fitting(target: Detections, sample: Sample, classes: Sequence[str], model: str) -> None:
+    if tuple(target.classes) != tuple(classes):
         raise DataError(
             f"the truth of {sample.id} and {model} have different classes",
             expected=f"the model's {len(classes)}: " + ", ".join(classes),
-            got=f"the truth's {len(truth.classes)}: " + ", ".join(truth.classes),
+            got=f"the truth's {len(target.classes)}: " + ", ".join(target.classes),
             remedy="name and order the classes alike",
         )
-    if tuple(truth.size) != tuple(sample.image.size()):
+    if tuple(target.size) != tuple(sample.image.size()):
         raise DataError(
             f"the truth is not of {sample.id}",
             expected="height x width {} x {}".format(*sample.image.size()),
-            got="{} x {}".format(*truth.size),
+            got="{} x {}".format(*target.size),
             remedy="give boxes in pixels of the file",
         )

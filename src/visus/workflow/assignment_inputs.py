@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def assignment_of_name(
     name: str,
     image: Image,
-    truth: Detections | None,
+    target: Detections | None,
     score: float,
     backbone: str | None,
     preprocessing: Preprocessing | None,
@@ -43,7 +43,7 @@ def assignment_of_name(
 
     card = find(f"{name}+{backbone}" if backbone else name)
     require_task(card.full_name, card.task)
-    classes = None if truth is None else truth.classes
+    classes = None if target is None else target.classes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what YOLO's untrained cells answer decides which of their boxes learns
         network = (
@@ -54,7 +54,7 @@ def assignment_of_name(
     return explained(
         network,
         one_sample(image),
-        truth,
+        target,
         preprocessing or card.preprocessing,
         classes=classes,
         model=card.full_name,
@@ -66,7 +66,7 @@ def assignment_of_name(
 def assignment_of_network(
     network: nn.Module,
     image: Image,
-    truth: Detections | None,
+    target: Detections | None,
     score: float,
     preprocessing: Preprocessing | None,
 ) -> ExplainedTargets:
@@ -86,9 +86,9 @@ def assignment_of_network(
             expected="preprocessing=Preprocessing(size=(300, 300), fit='stretch', ...)",
             got="none",
         )
-    classes = None if truth is None else truth.classes
+    classes = None if target is None else target.classes
     return explained(
-        network, one_sample(image), truth, preprocessing, classes=classes, model=name, score=score, answers=True
+        network, one_sample(image), target, preprocessing, classes=classes, model=name, score=score, answers=True
     )
 
 
@@ -130,7 +130,7 @@ def require_detection(path: str | Path) -> None:
     require_task(info.model, info.task)
 
 
-def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:
+def known_targets(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:
     """The true objects of each image, from the named data set or the run's; None for an image without any truth.
 
     Raises:
@@ -142,7 +142,7 @@ def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path 
     known: dict[Path, Sample] = {}
     for split in dataset.splits.values():
         known.update({entry.image.path.resolve(): entry for entry in split if entry.image.path is not None})
-    truths: list[Detections | None] = []
+    targets: list[Detections | None] = []
     for sample in samples:
         known_sample = known.get(sample.image.path.resolve()) if sample.image.path is not None else None
         if known_sample is None and data is not None:
@@ -153,8 +153,8 @@ def known_truths(model: str | Path, samples: Sequence[Sample], data: str | Path 
                 remedy="name the data set of the image, or leave out --data: then no truth is drawn",
             )
         target: Any = None if known_sample is None else known_sample.target("detection", masks=False)
-        truths.append(target)
-    return truths
+        targets.append(target)
+    return targets
 
 
 def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:

@@ -1,6 +1,6 @@
 """The choices made before a training: one function for each, in order.
 
-Each takes what was decided before it; ``said`` collects a line for people about what was chosen and why.
+Each takes what was decided before it; ``messages`` collects a line for people about what was chosen and why.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def require_machine(request: Request) -> None:
         raise UsageError("a training needs at least one process", expected="1 or more", got=str(request.processes))
 
 
-def open_training_data(request: Request, format: str | None, said: list[str]) -> tuple[Dataset, str]:
+def open_training_data(request: Request, format: str | None, messages: list[str]) -> tuple[Dataset, str]:
     """Opens the data set and chooses its task.
 
     Raises:
@@ -56,22 +56,22 @@ def open_training_data(request: Request, format: str | None, said: list[str]) ->
     task = dataset.choose_task(request.task)
     if not dataset.splits.get("train"):
         raise DataError(f"{dataset.name} has no training images", expected="a split named train")
-    said.append(dataset.describe(task))
+    messages.append(dataset.describe(task))
     separation = dataset.task_options.get("touching")
     if separation:
-        said.append(f"touching objects: {separation}, {SEPARATIONS[separation]} (another with --touching)")
-    said += [finding.message for finding in dataset.findings if finding.kind == "several-objects"]
+        messages.append(f"touching objects: {separation}, {SEPARATIONS[separation]} (another with --touching)")
+    messages += [finding.message for finding in dataset.findings if finding.kind == "several-objects"]
     return dataset, task
 
 
 def look_at(dataset: Dataset, task: str) -> DataFacts:
     """Measures size and colour of an evenly spaced sample of the training images."""
     samples = dataset.split("train")
-    chosen: list[Sample] = [
+    subset: list[Sample] = [
         samples[i] for i in np.linspace(0, len(samples) - 1, min(LOOKED_AT, len(samples)), dtype=int)
     ]
     sizes, grey = [], True
-    for sample in chosen:
+    for sample in subset:
         try:
             pixels = sample.image.load()
         except DataError:
@@ -83,7 +83,7 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
     if not sizes:
         raise DataError(
             f"no image of {dataset.name} can be read",
-            got="; ".join(sample.id for sample in chosen[:5]),
+            got="; ".join(sample.id for sample in subset[:5]),
             remedy="visus data check names each and says why",
         )
     height, width = np.median(np.asarray(sizes), axis=0)
@@ -96,19 +96,19 @@ def look_at(dataset: Dataset, task: str) -> DataFacts:
     )
 
 
-def with_model(request: Request, task: str, facts: DataFacts, said: list[str]) -> Request:
+def with_model(request: Request, task: str, facts: DataFacts, messages: list[str]) -> Request:
     """Adds the model to a request: the named one, or the default for such data."""
     from visus.recipes.choice import choose_model
 
     if request.model is not None:
         return request
     model, backbone = choose_model(task, facts)
-    chosen = request.backbone or backbone or None
-    said.append(f"model chosen: {model}{f' on {chosen}' if chosen else ''} (another with --model)")
-    return replace(request, model=model, backbone=chosen)
+    backbone_name = request.backbone or backbone or None
+    messages.append(f"model chosen: {model}{f' on {backbone_name}' if backbone_name else ''} (another with --model)")
+    return replace(request, model=model, backbone=backbone_name)
 
 
-def with_phase(request: Request, said: list[str]) -> Request:
+def with_phase(request: Request, messages: list[str]) -> Request:
     """Replaces the name of a training in phases by the model and recipe of the request's phase.
 
     Raises:
@@ -119,7 +119,7 @@ def with_phase(request: Request, said: list[str]) -> Request:
         phase = PhaseOf(request.recipe, 0, _card(request).full_name, dict(request.changes))
     if phase is None:
         return request
-    said.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
+    messages.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
     return replace(request, model=phase.model, backbone=None, recipe=phase.recipe, phase=phase)
 
 
@@ -133,13 +133,13 @@ def _card(request: Request) -> Card:
 def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:
     """The card of the request's model; raises TaskMismatchError if the model is for another task."""
     card = _card(request)
-    wanted = task_card(task).model_task
-    if card.task != wanted:
+    model_task = task_card(task).model_task
+    if card.task != model_task:
         raise TaskMismatchError(
             f"{card.name} does not fit the task",
-            expected=f"a model for {wanted}",
+            expected=f"a model for {model_task}",
             got=f"{card.name}, a model for {card.task}",
-            remedy=f"visus models --task {wanted} lists those that fit"
+            remedy=f"visus models --task {model_task} lists those that fit"
             + (f"; or choose --task {card.task}" if card.task in dataset.tasks else ""),
         )
     return card
@@ -152,12 +152,12 @@ def _starts_from(card: Card) -> Card:
     return find(card.backbone) if card.backbone else card
 
 
-def starting_weights(request: Request, card: Card, said: list[str]) -> str:
+def starting_weights(request: Request, card: Card, messages: list[str]) -> str:
     """ "none", "default" or the path of an existing file; "none" if the model has no published weights."""
     weights = _checked_weights(request.weights)
     source = _starts_from(card)
     if weights == "default" and not source.weights:
-        said.append(f"no published weights exist for {source.full_name}: it starts from random ones")
+        messages.append(f"no published weights exist for {source.full_name}: it starts from random ones")
         return "none"
     return weights
 
@@ -220,15 +220,15 @@ def with_pixel_values(dataset: Dataset, recipe: Recipe) -> Dataset:
 def channels_for(weights: str, card: Card, facts: DataFacts) -> int:
     """Of the network's input: those of images that are no pictures; else those of the weights where that is known, else
     colour where the images have any."""
-    own = _starts_from(card).input[0]
+    published_channels = _starts_from(card).input[0]
     if facts.channels not in PICTURE:
         return facts.channels
     if weights == "default":
-        return own
+        return published_channels
     if weights != "none":
         with suppress(WeightsError):  # another kind of file: its first kernels are fitted
             return read_info(Path(weights)).in_channels
-    return own if facts.grey else 3
+    return published_channels if facts.grey else 3
 
 
 def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tuple[Finding, ...]]:
@@ -259,7 +259,7 @@ def with_own_anchors(
     channels: int,
     *,
     pretrained: bool,
-    said: list[str],
+    messages: list[str],
 ) -> Recipe:
     """The recipe with anchors from the training images' boxes; unchanged for models without anchors, and where there
     are fewer different boxes than anchors."""
@@ -274,11 +274,11 @@ def with_own_anchors(
     shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
     different = len(np.unique(shapes, axis=0))
     if different < count:
-        said.append(f"anchors: the published ones, for {different} different boxes are too few for {count} anchors")
+        messages.append(f"anchors: the published ones, for {different} different boxes are too few for {count} anchors")
         return recipe
     clusters = cluster_shapes(shapes, count)
     anchors = [[round(float(width), 2), round(float(height), 2)] for width, height in clusters.anchors]
-    said.append(
+    messages.append(
         f"anchors: {count} found among {len(shapes):,} boxes, mean IoU {clusters.mean_iou:.1%} (visus data anchors)"
     )
     return recipe.with_changes({"model_options.anchors": anchors})

@@ -77,28 +77,28 @@ class _Map:
     Args:
         values: [N,C,H',W'] of the whole image.
         cells: (h, w) of it that belong to one window.
-        places: int64, of the shape that the value has for one window: which of the C*h*w values of a window's part of
-            the map stands where.
+        positions: int64, of the shape that the value has for one window: which of the C*h*w values of a window's part
+            of the map stands where.
         stride: (down, right) pixels of the image between two cells.
     """
 
     values: Tensor
     cells: Size
-    places: Tensor
+    positions: Tensor
     stride: Size
 
     @classmethod
     def plain(cls, values: Tensor, cells: Size, stride: Size, *, flat: bool = False) -> _Map:
         """Of the shape [1,C,h,w] for one window; flat: [1,C] of one cell."""
         depth = values.shape[1]
-        places = torch.arange(depth * cells[0] * cells[1]).reshape((1, depth) if flat else (1, depth, *cells))
-        return cls(values, cells, places, stride)
+        positions = torch.arange(depth * cells[0] * cells[1]).reshape((1, depth) if flat else (1, depth, *cells))
+        return cls(values, cells, positions, stride)
 
     @property
     def is_plain(self) -> bool:
         shape = (1, self.values.shape[1], *self.cells)
-        return tuple(self.places.shape) == shape and bool(
-            (self.places.flatten() == torch.arange(self.places.numel())).all()
+        return tuple(self.positions.shape) == shape and bool(
+            (self.positions.flatten() == torch.arange(self.positions.numel())).all()
         )
 
 
@@ -260,10 +260,12 @@ def _slid(x: _Map, values: Tensor, window: OperatorWindow) -> _Map:
 def _mean(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa: ARG001
     x, dims = args[0], args[1]
     keep = bool(args[2]) if len(args) > 2 else bool(kwargs.get("keepdim", False))
-    axes = sorted(axis % x.places.ndim for axis in dims)
-    if all(x.places.shape[axis] == 1 for axis in axes):  # the mean of one value
-        places = x.places if keep else x.places.reshape([s for i, s in enumerate(x.places.shape) if i not in axes])
-        return _Map(x.values, x.cells, places, x.stride)
+    axes = sorted(axis % x.positions.ndim for axis in dims)
+    if all(x.positions.shape[axis] == 1 for axis in axes):  # the mean of one value
+        positions = (
+            x.positions if keep else x.positions.reshape([s for i, s in enumerate(x.positions.shape) if i not in axes])
+        )
+        return _Map(x.values, x.cells, positions, x.stride)
     if not x.is_plain or axes != [2, 3]:
         raise player.refuse("it takes a mean over axes other than height and width")
     pooled = F.avg_pool2d(x.values, x.cells, stride=1)  # [N, C, h', w']
@@ -282,12 +284,12 @@ def _adaptive_pool(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map
 def _dense(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa: ARG001
     """addmm(bias, x [1,D], weight [D,O]) and mm(x, weight): a convolution whose kernel covers a window's cells."""
     bias, x, weight = args if len(args) == 3 else (None, *args)
-    if not isinstance(x, _Map) or isinstance(weight, _Map) or x.places.ndim != 2:
+    if not isinstance(x, _Map) or isinstance(weight, _Map) or x.positions.ndim != 2:
         raise player.refuse("it multiplies values of the image with one another")
     kernel = weight.t()  # [O, D]
-    if not torch.equal(x.places[0], torch.arange(kernel.shape[1])):
+    if not torch.equal(x.positions[0], torch.arange(kernel.shape[1])):
         kernel = torch.empty_like(kernel)
-        kernel[:, x.places[0].to(weight.device)] = weight.t()
+        kernel[:, x.positions[0].to(weight.device)] = weight.t()
     kernel = kernel.reshape(-1, x.values.shape[1], *x.cells)  # [O, C, h, w]
     result = F.conv2d(x.values, kernel, bias)
     player.count(result, kernel)
@@ -297,17 +299,17 @@ def _dense(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noq
 def _layout(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
     """Reshapes or permutes one window's values; the map keeps its cells."""
     x, rest = args[0], args[1:]
-    places = target(x.places.contiguous(), *rest, **kwargs)
-    if places.numel() != x.places.numel():
+    positions = target(x.positions.contiguous(), *rest, **kwargs)
+    if positions.numel() != x.positions.numel():
         raise player.refuse("it selects parts of the window")
-    return _Map(x.values, x.cells, places, x.stride)
+    return _Map(x.values, x.cells, positions, x.stride)
 
 
 def _slice(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
     """Selects channels, or every n-th cell from the first one on."""
     x, axis = args[0], args[1] if len(args) > 1 else 0
-    places = target(x.places, *args[1:], **kwargs)
-    if places.shape == x.places.shape:
+    positions = target(x.positions, *args[1:], **kwargs)
+    if positions.shape == x.positions.shape:
         return x  # type: ignore[no-any-return]
     _require_plain(player, x)
     step = args[4] if len(args) > 4 else 1
@@ -315,7 +317,7 @@ def _slice(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
     if axis != 1:
         if axis not in (2, 3) or args[2] or args[3] < x.cells[axis - 2]:
             raise player.refuse("it cuts its maps")
-        cells = (places.shape[2], places.shape[3])
+        cells = (positions.shape[2], positions.shape[3])
         stride = _times(stride, (step, 1) if axis == 2 else (1, step))
     return _Map.plain(target(x.values, *args[1:], **kwargs), cells, stride)
 
@@ -340,12 +342,12 @@ def _average_pool_3d(player: _Player, target: Any, args: Any, kwargs: Any) -> _M
 
 def _is_volume(x: _Map) -> bool:
     """Whether a window's value is its map with one more axis, [1,1,C,h,w]."""
-    return x.places.ndim == 5 and replace(x, places=x.places[0]).is_plain
+    return x.positions.ndim == 5 and replace(x, positions=x.positions[0]).is_plain
 
 
 def _volume(values: Tensor, like: _Map) -> _Map:
     plain = _Map.plain(values, like.cells, like.stride)
-    return replace(plain, places=plain.places[None])
+    return replace(plain, positions=plain.positions[None])
 
 
 def _cat(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:  # noqa: ARG001
@@ -368,9 +370,9 @@ def _pointwise(player: _Player, target: Any, args: Any, kwargs: Any) -> _Map:
     maps = [arg for arg in args if isinstance(arg, _Map)]
     first = maps[0]
     for other in maps[1:]:
-        if other.cells != first.cells or other.places.shape != first.places.shape:
+        if other.cells != first.cells or other.positions.shape != first.positions.shape:
             raise player.refuse("a value of the whole window acts on a map (such as squeeze and excitation)")
-        if not torch.equal(other.places, first.places) or other.stride != first.stride:
+        if not torch.equal(other.positions, first.positions) or other.stride != first.stride:
             raise player.refuse("it joins values of different positions")
     constants = [arg for arg in args if isinstance(arg, Tensor) and arg.numel() > 1]
     if constants and not all(c.ndim == 4 and c.shape[2:] == (1, 1) for c in constants):

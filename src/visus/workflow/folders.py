@@ -26,13 +26,13 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def free_name(stem: str, taken: set[str]) -> str:
+def free_name(stem: str, used_names: set[str]) -> str:
     """``stem``, or stem-2, stem-3 ... if that name is taken; adds the result to the names that are taken."""
     name, number = stem, 1
-    while name in taken:
+    while name in used_names:
         number += 1
         name = f"{stem}-{number}"
-    taken.add(name)
+    used_names.add(name)
     return name
 
 

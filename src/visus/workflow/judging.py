@@ -23,11 +23,11 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class JudgedCase:
-    """One image's truth and prediction; both name the source of the pixels.
+    """One image's target and prediction; both name the source of the pixels.
 
     Args:
         sample: the image.
-        truth: what is right.
+        target: the truth about the image.
         prediction: what the model said.
         quality: the primary score of this image alone, in [0, 1]; 1 where there is nothing to find.
         sampled: whether it is one of the evenly spread ones.
@@ -35,7 +35,7 @@ class JudgedCase:
     """
 
     sample: Sample
-    truth: Value
+    target: Value
     prediction: Value
     quality: float
     sampled: bool
@@ -89,13 +89,13 @@ def judge(
         for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
             if answer.error is not None:
                 raise answer.error
-            truth = sample.target(model.task.name)
-            metric.update([answer.value], [truth])
+            target = sample.target(model.task.name)
+            metric.update([answer.value], [target])
             if counting is not None and objects is not None:
-                found, true = counting.compared(sample, answer.value, truth)
-                objects.update([found], [true])
-            badness = 1.0 - model.task.image_quality(answer.value, truth)
-            entry = (badness, -index, truth, answer.value)
+                predicted, true = counting.compared(sample, answer.value, target)
+                objects.update([predicted], [true])
+            badness = 1.0 - model.task.image_quality(answer.value, target)
+            entry = (badness, -index, target, answer.value)
             (heapq.heappushpop if len(worst) == SHOWN else heapq.heappush)(worst, entry)
             if index in spread:
                 ordinary.append(entry)
@@ -122,14 +122,14 @@ def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
 
 
 def _case(model: Model, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
-    badness, _, truth, prediction = entry
+    badness, _, target, prediction = entry
     quality = max(1.0 - badness, 0.0)
     prediction = prediction.above(SHOWN_SCORE)
-    in_words = prediction.compared(truth).guesses  # these say all that a note could
+    in_words = prediction.compared(target).guesses  # these say all that a note could
     note = "" if in_words else f"{model.task.primary.label} of this image: {quality:.1%}"
     return JudgedCase(
         sample=sample,
-        truth=truth.with_image(sample.image),
+        target=target.with_image(sample.image),
         prediction=prediction.with_image(sample.image),
         quality=quality,
         sampled=sampled,

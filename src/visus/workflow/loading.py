@@ -28,13 +28,13 @@ def load_model(path: str | Path, *, device: str = "auto") -> Model:
     from visus.tasks.table import make_task
     from visus.workflow.model import Model
 
-    chosen = choose_device(device)
+    torch_device = choose_device(device)
     _, state = load_state(Path(path))
     card = find(info.model)
     network = build(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
     put_state(network, state, source=str(path))
     # In the memory layout of the training: another one may give other last bits.
     memory = torch.channels_last if info.recipe.get("channels_last") else torch.contiguous_format
-    network.to(device=chosen, memory_format=memory)  # type: ignore[call-overload]
+    network.to(device=torch_device, memory_format=memory)  # type: ignore[call-overload]
     task = make_task(info.task, info.classes)
-    return Model(network=network.eval(), task=task, info=info, device=chosen, path=Path(path))
+    return Model(network=network.eval(), task=task, info=info, device=torch_device, path=Path(path))

@@ -83,10 +83,10 @@ class Model:
         one = not isinstance(images, list | tuple) and not _is_folder(images)
         samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
         values = []
-        for sample, given in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
-            if given.error is not None:
-                raise given.error
-            values.append(given.value.with_image(sample.image))
+        for sample, answer in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
+            if answer.error is not None:
+                raise answer.error
+            values.append(answer.value.with_image(sample.image))
         return values[0] if one else values
 
     def answers(
@@ -191,20 +191,31 @@ class Model:
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
-    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images."""
+    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images.
+
+    Raises:
+        UsageError: if something else is given, such as a Pillow image.
+    """
     from visus.data.reading.opening import open_images
 
-    given = images if isinstance(images, list | tuple) else [images]
+    entries = images if isinstance(images, list | tuple) else [images]
     samples: list[Sample] = []
-    for number, image in enumerate(given):
+    for number, image in enumerate(entries):
         if isinstance(image, str | Path):
             samples += (
                 open_images([Path(image)]) if Path(image).is_dir() else [Sample(str(image), FileImage(Path(image)))]
             )
         elif isinstance(image, np.ndarray):
             samples.append(Sample(f"image {number}", ArrayImage(image)))
-        else:
+        elif hasattr(image, "path") and hasattr(image, "size") and hasattr(image, "load"):
             samples.append(Sample(str(image.path or f"image {number}"), image))
+        else:
+            raise UsageError(
+                f"image {number} is nothing that images are read from",
+                expected="a path, an array [H,W] or [H,W,3], or a source with path, size() and load()",
+                got=type(image).__name__,
+                remedy="give a file, or numpy.asarray(image) of a Pillow image",
+            )
     return samples
 
 

@@ -55,31 +55,31 @@ class Counting:
                 expected="an area and a growth of 0 or more pixels",
                 got=f"min_area={min_area}, grow={grow}",
             )
-        taken = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
-        return cls(min_area, taken if grow is None else grow)
+        default_grow = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
+        return cls(min_area, default_grow if grow is None else grow)
 
-    def found(self, value: SegmentationMap) -> Detections:
+    def find(self, value: SegmentationMap) -> Detections:
         """Finds the objects of a map."""
         return value.objects(min_area=self.min_area, grow=self.grow)
 
-    def compared(self, sample: Sample, prediction: Any, truth: Value) -> tuple[Detections, Detections]:
-        """Finds the predicted and the true objects; pixels that the truth ignores belong to no object.
+    def compared(self, sample: Sample, prediction: Any, target: Value) -> tuple[Detections, Detections]:
+        """Finds the predicted and the true objects; pixels that the target ignores belong to no object.
 
         The true ones are those that the labels tell apart, where they do, else the pieces of the true map.
 
         Raises:
             DataError: if the labels cannot be read.
-            ShapeError: if prediction or truth is no map.
+            ShapeError: if prediction or target is no map.
         """
         # A task of an outsider may answer with other values; objects are pieces of a class map.
-        if not isinstance(prediction, SegmentationMap) or not isinstance(truth, SegmentationMap):
+        if not isinstance(prediction, SegmentationMap) or not isinstance(target, SegmentationMap):
             raise ShapeError(
                 "objects are counted in maps", expected="SegmentationMap", got=f"{type(prediction).__name__}"
             )
-        ids = np.where(truth.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
-        found = self.found(replace(prediction, map=ids))
+        ids = np.where(target.map == IGNORE, IGNORE, prediction.map).astype(np.uint8)
+        predicted = self.find(replace(prediction, map=ids))
         if "detection" in sample.targets:
-            known: Detections = sample.target("detection")
-            if known.masks is not None and known.classes == found.classes:
-                return found, known
-        return found, truth.objects()
+            labelled: Detections = sample.target("detection")
+            if labelled.masks is not None and labelled.classes == predicted.classes:
+                return predicted, labelled
+        return predicted, target.objects()

@@ -97,7 +97,7 @@ class Phase:
 
 def run_phases(
     phases: Sequence[Phase],
-    place: Path | Callable[[Phase, Mapping[str, Artefact]], Path],
+    parent: Path | Callable[[Phase, Mapping[str, Artefact]], Path],
     *,
     artefacts: Mapping[str, Artefact] | None = None,
     quiet: bool = False,
@@ -111,7 +111,7 @@ def run_phases(
 
     Args:
         phases: in order.
-        place: the folder that holds a folder for each phase, under its name; or a function that says where a phase
+        parent: the folder that holds a folder for each phase, under its name; or a function that says where a phase
             works.
         artefacts: of still earlier phases.
         quiet: no progress on standard error.
@@ -126,7 +126,7 @@ def run_phases(
     """
     made = dict(artefacts or {})
     for phase in phases:
-        folder = place / phase.name if isinstance(place, Path) else place(phase, made)
+        folder = parent / phase.name if isinstance(parent, Path) else parent(phase, made)
         artefact = finished(phase.name, folder, made, say)
         made[phase.name] = _run(phase, folder, made, quiet, say) if artefact is None else artefact
     return made

@@ -104,14 +104,14 @@ class Preparation:
         dataset: opened and repaired.
         card: of the model.
         findings: of the checks; none of them stops.
-        said: what was chosen and why, a line each.
+        messages: what was chosen and why, a line each.
     """
 
     plan: Plan
     dataset: Dataset
     card: Card
     findings: tuple[Finding, ...]
-    said: tuple[str, ...] = field(default=())
+    messages: tuple[str, ...] = field(default=())
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -128,25 +128,27 @@ def prepare(request: Request) -> Preparation:
         UsageError: for a device that no machine has, or less than one process.
     """
     decisions.require_machine(request)
-    said: list[str] = []
-    dataset, task = decisions.open_training_data(request, request.format, said)
+    messages: list[str] = []
+    dataset, task = decisions.open_training_data(request, request.format, messages)
     facts = decisions.look_at(dataset, task)
-    request = decisions.with_model(request, task, facts, said)
-    request = decisions.with_phase(request, said)
+    request = decisions.with_model(request, task, facts, messages)
+    request = decisions.with_phase(request, messages)
     card = decisions.fitting_card(request, dataset, task)
-    weights = decisions.starting_weights(request, card, said)
+    weights = decisions.starting_weights(request, card, messages)
     pretrained = weights != "none"
     recipe = decisions.recipe_for(request, card, facts, pretrained=pretrained)
     dataset = decisions.with_pixel_values(dataset, recipe)
     channels = recipe.channels or decisions.channels_for(weights, card, facts)
     recipe.augmentation.require(task, channels)
-    said.append(f"model: {card.full_name}, weights: {weights}")
-    said.append(f"recipe: {recipe.source or 'given'}; {recipe.epochs} epochs of batches of {recipe.batch_size}")
+    messages.append(f"model: {card.full_name}, weights: {weights}")
+    messages.append(f"recipe: {recipe.source or 'given'}; {recipe.epochs} epochs of batches of {recipe.batch_size}")
     dataset, findings = decisions.checked(dataset, task, request.data)
     if request.recipe is None and "anchors" not in recipe.model_options:
         # Of the repaired data: a damaged box must not become an anchor.
-        recipe = decisions.with_own_anchors(recipe, dataset, card, facts, channels, pretrained=pretrained, said=said)
-    said += decisions.repairs(findings)
+        recipe = decisions.with_own_anchors(
+            recipe, dataset, card, facts, channels, pretrained=pretrained, messages=messages
+        )
+    messages += decisions.repairs(findings)
     named = str(request.data) in NAMED and request.format is None
     plan = Plan(
         data=str(request.data) if named else str(Path(request.data).resolve()),
@@ -166,7 +168,7 @@ def prepare(request: Request) -> Preparation:
         channels=channels,
         values=dataset.values,
     )
-    return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, said=tuple(said))
+    return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))
 
 
 def prepare_again(plan: Plan) -> Preparation:
@@ -177,12 +179,12 @@ def prepare_again(plan: Plan) -> Preparation:
         RecipeError, UsageError, WeightsError: if what was changed in the plan does not fit.
     """
     decisions.require_machine(plan)
-    said: list[str] = []
-    dataset, task = decisions.open_training_data(plan, plan.reader, said)
+    messages: list[str] = []
+    dataset, task = decisions.open_training_data(plan, plan.reader, messages)
     card = decisions.fitting_card(plan, dataset, task)
     dataset = decisions.with_pixel_values(dataset, plan.recipe)
     plan.recipe.augmentation.require(task, plan.channels)
-    said.append(f"model: {plan.model}, weights: {plan.weights}")
+    messages.append(f"model: {plan.model}, weights: {plan.weights}")
     dataset, findings = decisions.checked(dataset, task, plan.data)
-    said += decisions.repairs(findings)
-    return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, said=tuple(said))
+    messages += decisions.repairs(findings)
+    return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))

@@ -66,7 +66,7 @@ def write_run_report(
     write_plots(folder.path / "plots", content)
     for number, case in enumerate(content.cases):
         pixels = None if case.prediction.image is None else case.prediction.image.load()
-        for kind, value in (("truth", case.truth), ("prediction", case.prediction)):
+        for kind, value in (("truth", case.target), ("prediction", case.prediction)):
             if value is not None:
                 value.draw(pixels).convert("RGB").save(folder.path / "samples" / f"{number:02d}-{kind}.jpg", quality=90)
 
@@ -98,6 +98,6 @@ def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged
 def _explained(model: Model, judged: Sequence[JudgedCase]) -> list[Case]:
     heatmaps = model.explain([case.sample.image for case in judged], values=[case.prediction for case in judged])
     return [
-        Case(id=case.sample.id, truth=case.truth, prediction=case.prediction, heatmap=heatmap, note=case.note)
+        Case(id=case.sample.id, target=case.target, prediction=case.prediction, heatmap=heatmap, note=case.note)
         for case, heatmap in zip(judged, heatmaps, strict=True)
     ]

@@ -203,9 +203,9 @@ def _new_model(
         progress.say(str(report))
     frequencies = None
     if recipe.loss.class_weights != "none" and task_card(plan.task).weighs_classes:
-        truths: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
+        targets: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
         by_median = recipe.loss.class_weights == "median"
-        frequencies = class_frequencies(truths, len(prepared.classes), where_shown=by_median)
+        frequencies = class_frequencies(targets, len(prepared.classes), where_shown=by_median)
     task = make_task(plan.task, prepared.classes, recipe.loss, frequencies)
     info = ModelInfo(
         task=plan.task,

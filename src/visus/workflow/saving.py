@@ -35,10 +35,10 @@ def save_pictures(folder: Path, stem: str, value: Value, origin: Value | None = 
         DataError: if the image cannot be read again.
         DiskError: if a file cannot be written.
     """
-    taken = {stem}
+    used_names = {stem}
     save_picture(folder / f"{stem}.png", value.draw())
     for label, picture in [*(origin.pictures().items() if origin is not None else ()), *value.pictures().items()]:
-        save_picture(folder / (free_name(f"{stem}.{file_name(label)}", taken) + ".png"), picture)
+        save_picture(folder / (free_name(f"{stem}.{file_name(label)}", used_names) + ".png"), picture)
     return str(folder / f"{stem}.png")
 
 

@@ -80,16 +80,16 @@ def error_lines(metrics: Mapping[str, Any]) -> list[str]:
 
 def object_lines(metrics: Mapping[str, Any]) -> list[str]:
     """The scores of counted objects, if there are any, and one line for each class."""
-    found = metrics.get("objects")
-    if not found:
+    objects = metrics.get("objects")
+    if not objects:
         return []
-    counts = found["counts"]
-    scores = [f"{OBJECT_NAMES[key]} {found[key]:.1%}" for key in OBJECT_NAMES if found[key] is not None]
+    counts = objects["counts"]
+    scores = [f"{OBJECT_NAMES[key]} {objects[key]:.1%}" for key in OBJECT_NAMES if objects[key] is not None]
     lines = [f"objects: {counts['found']:,} found, {counts['objects']:,} in the truth"]
-    if found["count_error"] is not None:
-        lines[0] += f", off by {found['count_error']:.2f} an image"
+    if objects["count_error"] is not None:
+        lines[0] += f", off by {objects['count_error']:.2f} an image"
     lines += [", ".join(scores)] if scores else []
-    return [*lines, *(per_class_lines(found) if len(found["per_class"]) > 1 else [])]
+    return [*lines, *(per_class_lines(objects) if len(objects["per_class"]) > 1 else [])]
 
 
 def speed_lines(speed: Mapping[str, float], device: str) -> list[str]:

@@ -86,7 +86,7 @@ class Slid:
             raise UsageError(f"there is no class {label}", expected=" or ".join(classes), got=label)
         objects = _object_ids(classes)
         best = max(objects, key=lambda k: max(float(level.scores[k].max()) for level in self.levels))
-        chosen = best if label is None else classes.index(label)
+        class_index = best if label is None else classes.index(label)
         values = np.zeros(size, np.float32)
         for level in self.levels:
             middles = (level.boxes[..., :2] + level.boxes[..., 2:]) / 2  # (x, y)
@@ -95,8 +95,8 @@ class Slid:
             high = np.ceil(middles + half).astype(int)
             for y, x in np.ndindex(*level.scores.shape[1:]):
                 part = values[low[y, x, 1] : high[y, x, 1], low[y, x, 0] : high[y, x, 0]]
-                np.maximum(part, level.scores[chosen, y, x], out=part)
-        return Heatmap(values.clip(0, 1), image=self.detections.image, label=classes[chosen])
+                np.maximum(part, level.scores[class_index, y, x], out=part)
+        return Heatmap(values.clip(0, 1), image=self.detections.image, label=classes[class_index])
 
 
 class Slider:
@@ -172,25 +172,27 @@ class Slider:
         )
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        found = multiclass_nms(
+        kept = multiclass_nms(
             boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
         )
-        places, labels, values = (part.numpy() for part in found)
-        return places, labels, values
+        kept_boxes, labels, values = (part.numpy() for part in kept)
+        return kept_boxes, labels, values
 
     def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
         """The boxes of a localizer, merged (OverFeat, section 4.3)."""
         from visus.ops.box_merging import merge_boxes
 
         boxes, labels, totals = [np.zeros((0, 4))], [np.zeros(0, np.int64)], [np.zeros(0)]
-        chosen = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
-        for k in sorted({int(k) for own in chosen for k in own}):
-            own = [level for level, classes in zip(levels, chosen, strict=True) if k in classes]
-            places = np.concatenate([level.found[k].reshape(-1, 4) for level in own if level.found is not None])
-            scores = np.concatenate([level.scores[k].flatten() for level in own])
+        classes_by_level = [np.argsort(-level.scores.max((1, 2)), kind="stable")[:CLASSES_A_LEVEL] for level in levels]
+        for k in sorted({int(k) for labels_of_level in classes_by_level for k in labels_of_level}):
+            levels_of_class = [level for level, classes in zip(levels, classes_by_level, strict=True) if k in classes]
+            class_boxes = np.concatenate(
+                [level.found[k].reshape(-1, 4) for level in levels_of_class if level.found is not None]
+            )
+            scores = np.concatenate([level.scores[k].flatten() for level in levels_of_class])
             best = np.argsort(-scores, kind="stable")[:CANDIDATES]
             best = best[scores[best] > 0]  # a window of which this class was not guessed has no box of it
-            merged = merge_boxes(places[best], scores[best], limit=self.misfit)
+            merged = merge_boxes(class_boxes[best], scores[best], limit=self.misfit)
             boxes.append(merged.boxes)
             labels.append(np.full(len(merged.boxes), k))
             totals.append(merged.totals)
@@ -266,8 +268,8 @@ class Slider:
         if not self.is_localizer:
             return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
         scores, inside = self._located(logits)
-        found = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
-        return SlidLevel(exact, scores, boxes, cell, found)
+        object_boxes = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
+        return SlidLevel(exact, scores, boxes, cell, object_boxes)
 
     def _located(self, vectors: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """A localizer's vectors [1,V,h',w'] -> scores [K,h',w'] and boxes [K,h',w',4] in network pixels of a window.
@@ -281,9 +283,9 @@ class Slider:
         guesses = codec.decode(LocalizerOutput(vectors[0].flatten(1).T, self.window))
         scores = np.zeros((len(self.model.classes), rows * columns), np.float32)
         boxes = np.zeros((len(self.model.classes), rows * columns, 4), np.float32)
-        for place, guess in enumerate(guesses):
-            scores[guess.labels, place] = guess.scores
-            boxes[guess.labels, place] = guess.boxes
+        for index, guess in enumerate(guesses):
+            scores[guess.labels, index] = guess.scores
+            boxes[guess.labels, index] = guess.boxes
         return scores.reshape(-1, rows, columns), boxes.reshape(-1, rows, columns, 4)
 
 

@@ -52,7 +52,9 @@ def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -
         return folder.path
     source = Path(plan.data)
     dataset = source.name if source.is_dir() else source.stem
-    return _run_from(folder.path, plan, plan.phase, train, dataset, quiet=quiet)
+    # The other phases are beside this one, wherever the resuming process works: "runs" is a relative path.
+    beside = replace(plan, out=str(folder.path.parent))
+    return _run_from(folder.path, beside, plan.phase, train, dataset, quiet=quiet)
 
 
 def _run_from(
@@ -79,12 +81,12 @@ def _run_from(
         phases.append(Phase(following.name, load_object(following.function), partial(request_of, plan, following)))
         following = following.next
 
-    def place(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
+    def folder_of(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
         part = parts[phase.name]
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    made = run_phases(phases, place, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    made = run_phases(phases, folder_of, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 
@@ -105,8 +107,8 @@ def train(context: Context) -> Artefact:
         except BaseException:
             RunFolder(folder).discard()
             raise
-        for line in prepared.said:
-            context.say(line)
+        for message in prepared.messages:
+            context.say(message)
         begin(folder, prepared, quiet=context.quiet)
     return _left(context)
 

@@ -172,7 +172,7 @@ def test_padding_counts_the_inputs_pixels() -> None:
     "field", [{"pad": 4}, {"short_side": (256, 512)}, {"central_square": True}, {"corners": True}], ids=str
 )
 def test_what_random_crop_alone_uses_is_refused_without_it(field: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="acts through random_crop"):
+    with pytest.raises(ValueError, match="needs random_crop"):
         Augmentation(**field)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, rot90, scaled, warp
+from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, resize, rot90, warp
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
 
 BRIGHT = 250
@@ -346,7 +346,7 @@ class TestScaling:
         # Pillow's bilinear filter is the same triangle, in 8-bit weights of its own: two levels apart at most.
         pixels = np.random.default_rng(0).integers(0, 256, (*before, 3) if colour else before, dtype=np.uint8)
         expected = np.asarray(Image.fromarray(pixels).resize(after[::-1], Image.Resampling.BILINEAR))
-        difference = np.abs(scaled(pixels, after).astype(int) - expected)
+        difference = np.abs(resize(pixels, after).astype(int) - expected)
         assert difference.max() <= 2
         assert difference.mean() <= 0.6
 
@@ -355,14 +355,14 @@ class TestScaling:
         # Stripes of two pixels on both axes; an axis shrunk to less than half cannot show them.
         rows, columns = np.indices((64, 64))
         pixels = (((rows + columns) % 2) * 255).astype(np.uint8)
-        small = scaled(pixels, after).astype(int)
+        small = resize(pixels, after).astype(int)
         assert np.abs(small - 127).max() <= 70
 
     def test_a_view_may_be_scaled(self) -> None:
         pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         view = pixels[3:33, 5:45]
-        np.testing.assert_array_equal(scaled(view, (15, 20)), scaled(view.copy(), (15, 20)))
-        np.testing.assert_array_equal(scaled(view, (60, 80)), scaled(view.copy(), (60, 80)))
+        np.testing.assert_array_equal(resize(view, (15, 20)), resize(view.copy(), (15, 20)))
+        np.testing.assert_array_equal(resize(view, (60, 80)), resize(view.copy(), (60, 80)))
 
 
 @pytest.mark.parametrize("reduction", [2, 4, 8])

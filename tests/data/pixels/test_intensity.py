@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, scaled, warp
+from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, resize, rot90, warp
 from visus.data.augmentation.preparing import Preparer, normalise
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
@@ -261,7 +261,7 @@ class TestPreparer:
 FIELD = np.random.default_rng(5).normal(0, 3, (40, 56, 2)).astype(np.float32)
 MOVES = {
     "cut and shrunk": lambda frame: Cut.of((40, 56), (3.0, -4.0, 44.0, 50.0), (17, 21)).apply(frame),
-    "grown": lambda frame: Frame(scaled(frame.pixels, (90, 70)), None),
+    "grown": lambda frame: Frame(resize(frame.pixels, (90, 70)), None),
     "mirrored": mirror,
     "flipped": flip,
     "turned": lambda frame: rot90(frame, 1),

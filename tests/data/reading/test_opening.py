@@ -274,6 +274,14 @@ def test_a_folder_of_a_named_sets_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(everything(open_data("./digits"))) == 2
 
 
+def test_a_folder_of_the_name_of_a_set_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "coco" / "a" / "1.jpg")
+    with pytest.raises(DataError, match="not in the cache") as caught:
+        open_data("coco", cache=tmp_path / "cache")
+    assert caught.value.remedy.startswith("write ./coco for the folder coco; or ")
+
+
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(folder: Path) -> None:
         raise PermissionError(13, "Permission denied", str(folder))

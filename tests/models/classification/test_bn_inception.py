@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from networks import shapeless
 from visus.errors import ShapeError
-from visus.models.classification.bn_inception import SLIM_STYLE, Inception, Reduction, StridedPooling
+from visus.models.classification.bn_inception import SLIM_STYLE, BNInceptionModule, Reduction, StridedPooling
 
 
 def test_the_first_convolution_can_be_the_authors_separable_one() -> None:
@@ -22,7 +22,7 @@ def test_the_first_convolution_can_be_the_authors_separable_one() -> None:
 
 def test_weights_begin_as_in_tensorflow_slim() -> None:
     torch.manual_seed(0)
-    module = Inception(576, (224, 64, 96, 96, 128, "avg", 128), SLIM_STYLE)
+    module = BNInceptionModule(576, (224, 64, 96, 96, 128, "avg", 128), SLIM_STYLE)
     expected = {"branch2.0": 0.09, "branch3.0": 0.09, "branch4.1": 0.1}  # nets/inception_v2.py
     for path, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -46,7 +46,7 @@ def test_average_pooling_counts_the_zeros_at_the_border_only_in_caffe() -> None:
 def test_the_last_module_pools_by_the_maximum_and_the_others_by_the_mean() -> None:
     for name in ("bn_inception", "bn_inception@caffe"):
         modules = shapeless(name).inception
-        kinds = {key: type(m.branch4[0]) for key, m in modules.items() if isinstance(m, Inception)}
+        kinds = {key: type(m.branch4[0]) for key, m in modules.items() if isinstance(m, BNInceptionModule)}
         assert {key for key, kind in kinds.items() if kind is nn.MaxPool2d} == {"5b"}  # figure 5
         assert {key for key, m in modules.items() if isinstance(m, Reduction)} == {"3c", "4e"}
 
@@ -77,6 +77,6 @@ def test_images_of_which_nothing_is_left_are_refused() -> None:
     with pytest.raises(ShapeError, match="7x9"):
         network(torch.empty(1, 3, 6, 9, device="meta"))
     network.train()
-    with pytest.raises(ShapeError, match="single value"):
+    with pytest.raises(ShapeError, match="more than one value a channel"):
         network(torch.empty(1, 3, 38, 38, device="meta"))
     assert network(torch.empty(1, 3, 39, 7, device="meta")).shape == (1, 1000)

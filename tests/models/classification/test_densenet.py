@@ -62,7 +62,7 @@ def test_sizes_that_leave_too_little_are_refused() -> None:
     with pytest.raises(ShapeError, match="29x40"):
         network.eval()(torch.empty(1, 3, 28, 40, device="meta"))
     assert network.features(torch.empty(1, 3, 29, 29, device="meta"))[32].shape == (1, 1024, 1, 1)
-    with pytest.raises(ShapeError, match="single value"):
+    with pytest.raises(ShapeError, match="more than one value a channel"):
         network.train()(torch.empty(1, 3, 60, 60, device="meta"))
     assert network.features(torch.empty(1, 3, 61, 60, device="meta"))[32].shape == (1, 1024, 2, 1)
 

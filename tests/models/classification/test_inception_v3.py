@@ -95,6 +95,6 @@ def test_one_image_must_leave_every_batchnorm_two_values() -> None:
             network(torch.empty(1, 3, *size, device="meta"))
     assert len(network(torch.empty(1, 3, 347, 299, device="meta")).auxiliary) == 1
     # A backbone has no auxiliary head.
-    with pytest.raises(ShapeError, match="single value"):
+    with pytest.raises(ShapeError, match="more than one value a channel"):
         network.features(torch.empty(1, 3, 106, 106, device="meta"))
     assert network.features(torch.empty(1, 3, 75, 107, device="meta"))[32].shape == (1, 2048, 1, 2)

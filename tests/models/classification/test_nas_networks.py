@@ -12,13 +12,20 @@ from networks import shapeless
 from visus.analysis.summary import summarize
 from visus.errors import ShapeError
 from visus.layers.drop_path import DropPath
-from visus.models.classification.nas_cells import AuxiliaryHead, Cell, CellNetwork, FactorizedReduction, Plan, figure_2
+from visus.models.classification.nas_cells import (
+    Cell,
+    CellNetwork,
+    CellNetworkAuxiliaryHead,
+    CellPlan,
+    FactorizedReduction,
+    figure_2,
+)
 from visus.models.protocols import Output
 from visus.structures import Batch
 from visus.tasks.classification import Classification
 
 
-def small(plan: Plan | None = None, **choices: object) -> CellNetwork:
+def small(plan: CellPlan | None = None, **choices: object) -> CellNetwork:
     torch.manual_seed(0)
     plan = plan or shapeless("nasnet_a_mobile").cells[2].plan
     reduction = shapeless("nasnet_a_mobile").cells[0].plan
@@ -58,7 +65,7 @@ def test_the_largest_amoebanet_has_the_printed_numbers() -> None:
 
 def test_a_cell_adds_pairs_of_operations() -> None:
     torch.manual_seed(0)
-    plan = Plan(
+    plan = CellPlan(
         (
             (("sep3", 0), ("identity", 1)),
             (("avg3", 2), ("max3", 1)),
@@ -148,7 +155,7 @@ def test_the_auxiliary_head_stands_on_the_last_map_of_stride_16_and_counts_four_
 
 
 def test_the_auxiliary_head_takes_windows_of_five_at_stride_three() -> None:
-    head = AuxiliaryHead(2, 3, side=4, scale=0.25).eval()
+    head = CellNetworkAuxiliaryHead(2, 3, side=4, scale=0.25).eval()
     x = torch.rand(1, 2, 14, 14)  # 224x224 pixels
     pooled: list[Tensor] = []
     head.proj.register_forward_hook(lambda _, given, answer: pooled.append(given[0]))

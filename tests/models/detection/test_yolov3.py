@@ -276,10 +276,10 @@ def finds(answer: Detections, truth: Detections) -> bool:
 def test_the_largest_anchors_answer_on_the_coarsest_map(tiny: YOLOv3) -> None:
     """The masks of yolov3-tiny.cfg: anchors 3, 4, 5 on the map of stride 32."""
     with torch.no_grad():
-        places = tiny(torch.zeros(1, 3, 96, 128)).places
-    assert places.levels[0] == (3, 4, 3)
-    assert places.steps[0].tolist() == [32, 32]
-    assert sorted(places.anchors[:3].tolist()) == [[81, 82], [135, 169], [344, 319]]
+        cell_boxes = tiny(torch.zeros(1, 3, 96, 128)).cell_boxes
+    assert cell_boxes.levels[0] == (3, 4, 3)
+    assert cell_boxes.steps[0].tolist() == [32, 32]
+    assert sorted(cell_boxes.anchors[:3].tolist()) == [[81, 82], [135, 169], [344, 319]]
 
 
 def test_the_released_networks_see_images_where_darknet_puts_them() -> None:

@@ -17,20 +17,20 @@ FRAME_EDGE = "#d4d6dc"
 
 
 @dataclass
-class Places:
+class NodePositions:
     """The drawn nodes' positions: for each node the middle of its right edge."""
 
     right: dict[int, Point] = field(default_factory=dict)
 
 
-class Part(Protocol):
+class DiagramPart(Protocol):
     """A part of a diagram; its line enters at the top and leaves at the bottom, ``axis`` right of its left edge."""
 
     width: float
     height: float
     axis: float
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         """Draws the part with its upper left corner at (x, y)."""
 
 
@@ -45,7 +45,7 @@ class Box:
         self.height = 22 + STRIPE * (len(self.before) + len(self.after))
         self.axis = self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         colour = COLOURS[self.node.kind]
         with sheet.hint(self.node.hint):
             sheet.rectangle(
@@ -58,7 +58,7 @@ class Box:
                 _stripe(sheet, x, y + self.height - 1 - (index + 1) * STRIPE, self.width, remark)
             middle = y + STRIPE * len(self.before) + 15
             sheet.text(x + self.axis, middle, self.label)
-        places.right[self.number] = (x + self.width, y + self.height / 2)
+        positions.right[self.number] = (x + self.width, y + self.height / 2)
 
 
 class Joint:
@@ -69,10 +69,10 @@ class Joint:
         self.width = self.height = 18.0
         self.axis = 9.0
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         with sheet.hint(self.node.hint):
             draw_sign(sheet, x + 9, y + 9, self.node)
-        places.right[self.number] = (x + 18, y + 9)
+        positions.right[self.number] = (x + 18, y + 9)
 
 
 def draw_sign(sheet: Sheet, x: float, y: float, node: Node) -> None:
@@ -92,19 +92,19 @@ def part_of(number: int, node: Node) -> Box | Joint:
     return Joint(number, node) if node.kind == "sum" else Box(number, node)
 
 
-class Row:
+class Stack:
     """Parts one below the other, with arrows between."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[DiagramPart]) -> None:
         self.parts = parts
         self.axis = max((part.axis for part in parts), default=0.0)
         self.width = self.axis + max((part.width - part.axis for part in parts), default=0.0)
         self.height = sum(part.height for part in parts) + GAP * max(len(parts) - 1, 0)
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis = x + self.axis
         for index, part in enumerate(self.parts):
-            part.draw(sheet, axis - part.axis, y, places)
+            part.draw(sheet, axis - part.axis, y, positions)
             y += part.height
             if index < len(self.parts) - 1:
                 sheet.way([(axis, y), (axis, y + GAP)], arrow=not isinstance(self.parts[index + 1], Split))
@@ -122,7 +122,7 @@ class Split:
 
     LANE = 20.0
 
-    def __init__(self, branches: Sequence[Row], number: int, join: Node | None, *, shortcut: bool) -> None:
+    def __init__(self, branches: Sequence[Stack], number: int, join: Node | None, *, shortcut: bool) -> None:
         self.branches, self.number, self.join, self.shortcut = branches, number, join, shortcut
         self.is_sum = join is not None and join.kind == "sum"
         self.top = 14.0 if len(branches) == 1 else 26.0
@@ -167,7 +167,7 @@ class Split:
         spare = max(needed - (right - left), 0.0) / 2
         return left - spare, right + spare
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis, bottom = x + self.axis, y + self.top + self.tall
         join_y = bottom + self.low
         bus = y + 8
@@ -176,7 +176,7 @@ class Split:
             way = x + left + branch.axis
             points = [(axis, y), (axis, bus), (way, bus), (way, start)] if way != axis else [(axis, y), (way, start)]
             sheet.way(points)
-            branch.draw(sheet, x + left, start, places)
+            branch.draw(sheet, x + left, start, positions)
             self._end(sheet, way, bottom, axis, join_y)
         if self.shortcut:
             lane = x + self.lane
@@ -186,7 +186,7 @@ class Split:
             else:
                 points += [(lane, join_y)] if self.join is not None else [(lane, join_y), (axis, join_y)]
             sheet.way(points, radius=10, arrow=self.join is not None)
-        self._draw_join(sheet, x, axis, join_y, places)
+        self._draw_join(sheet, x, axis, join_y, positions)
 
     def _end(self, sheet: Sheet, way: float, bottom: float, axis: float, join_y: float) -> None:
         """Draws the line from the end of a branch to the join."""
@@ -198,14 +198,14 @@ class Split:
         else:
             sheet.way([(way, bottom), (way, join_y)])
 
-    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, places: Places) -> None:
+    def _draw_join(self, sheet: Sheet, x: float, axis: float, y: float, positions: NodePositions) -> None:
         if self.join is None:
             return
         colour = COLOURS[self.join.kind]
         with sheet.hint(self.join.hint):
             if self.is_sum:
                 draw_sign(sheet, axis, y + 9, self.join)
-                places.right[self.number] = (axis + 9, y + 9)
+                positions.right[self.number] = (axis + 9, y + 9)
             else:
                 left, right = self.bar
                 sheet.rectangle(
@@ -215,7 +215,7 @@ class Split:
                 for index, remark in enumerate(visible(self.join.after)):
                     _stripe(sheet, x + left + 8, y + 18 - STRIPE * (index + 1), right - left - 16, remark)
                 sheet.text(x + (left + right) / 2, y + 12.6, self.join.label, size=10)
-                places.right[self.number] = (x + right, y + 9)
+                positions.right[self.number] = (x + right, y + 9)
 
 
 class Frame:
@@ -224,7 +224,7 @@ class Frame:
     SIDE = 12.0
     TOP = 22.0
 
-    def __init__(self, body: Part, name: str, times: int, same: Sequence[Sequence[int]] = ()) -> None:
+    def __init__(self, body: DiagramPart, name: str, times: int, same: Sequence[Sequence[int]] = ()) -> None:
         self.body, self.times, self.same = body, times, same
         self.badge = f"× {times}" if times > 1 else ""
         self.width = max(body.width + 2 * self.SIDE, 96.0)
@@ -236,7 +236,7 @@ class Frame:
         self.bottom = 23.0 if self.badge else 10.0
         self.height = body.height + self.TOP + self.bottom
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         sheet.rectangle(x, y, self.width, self.height, fill=FRAME, stroke=FRAME_EDGE, radius=8)
         axis = x + self.axis
         if self.name:
@@ -245,7 +245,7 @@ class Frame:
             else:
                 sheet.text(x + self.width - 9, y + 13, self.name, size=8.5, colour=SOFT, anchor="end")
         sheet.way([(axis, y), (axis, y + self.TOP)], arrow=_boxed(self.body))
-        self.body.draw(sheet, axis - self.body.axis, y + self.TOP, places)
+        self.body.draw(sheet, axis - self.body.axis, y + self.TOP, positions)
         sheet.way([(axis, y + self.TOP + self.body.height), (axis, y + self.height)], arrow=False)
         if self.badge:
             width = text_width(self.badge, 11, bold=True) + 12
@@ -254,13 +254,13 @@ class Frame:
             sheet.text(left + width / 2, y + self.height - 9, self.badge, colour="#ffffff", bold=True)
         for nodes in self.same:  # of bodies that are not drawn
             for mine, first in zip(nodes, self.same[0], strict=True):
-                if first in places.right:
-                    places.right[mine] = places.right[first]
+                if first in positions.right:
+                    positions.right[mine] = positions.right[first]
 
 
-def _boxed(part: Part) -> bool:
+def _boxed(part: DiagramPart) -> bool:
     """Whether the part begins with a box, so that the line into it ends with an arrow."""
-    return isinstance(part, Row) and bool(part.parts) and not isinstance(part.parts[0], Split)
+    return isinstance(part, Stack) and bool(part.parts) and not isinstance(part.parts[0], Split)
 
 
 def visible(remarks: Sequence[str]) -> list[str]:

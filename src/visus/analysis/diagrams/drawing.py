@@ -53,7 +53,7 @@ def draw(name: str, shape: tuple[int, int, int], lines: Sequence[Line], outputs:
         name: for its head.
         shape: of the image, (channels, height, width).
         lines: of its summary.
-        outputs: the places of the lines whose outputs are the network's.
+        outputs: the indices of the lines whose outputs are the network's.
     """
     nodes = nodes_of(lines, outputs)
     structure = structure_of(nodes)

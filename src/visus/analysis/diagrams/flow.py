@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from visus.analysis.diagrams.blocks import GAP, Box, Frame, Part, Places, Row, Split, name_of, part_of, shape_text
+from visus.analysis.diagrams.blocks import (
+    GAP,
+    Box,
+    DiagramPart,
+    Frame,
+    NodePositions,
+    Split,
+    Stack,
+    name_of,
+    part_of,
+    shape_text,
+)
 from visus.analysis.diagrams.layered import Layers
 from visus.analysis.diagrams.nodes import COLOURS
 from visus.analysis.diagrams.structure import Fork, Item, Repeat, Series, Structure, nodes_in
@@ -22,7 +33,7 @@ WANTED = 1.5  # width to height of a picture
 class _Piece:
     """A part of the main path: its nodes, and its output shape where that differs from the shape before."""
 
-    part: Part
+    part: DiagramPart
     nodes: list[int]
     shape: str = ""
 
@@ -35,11 +46,11 @@ class Image:
         self.width = text_width(f"image {shape}", 11) + 20
         self.height, self.axis = 22.0, self.width / 2
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         colour = COLOURS["image"]
         sheet.rectangle(x, y, self.width, self.height, fill=colour.fill, stroke=colour.stroke, radius=11)
         sheet.text(x + self.axis, y + 15, f"image {self.shape}")
-        places.right[IMAGE] = (x + self.width, y + 11)
+        positions.right[IMAGE] = (x + self.width, y + 11)
 
 
 def draw_flow(structure: Structure, shape: Sequence[int], sheet: Sheet) -> None:
@@ -71,26 +82,26 @@ class _Aside:
         self.dashed = all(structure.nodes[i].only_in_training for series in hanging for i in nodes_in(series))
         rows = [Across.of(series, structure) for series in hanging] if structure.collectors else [None]
         self.rows = [row for row in rows if row is not None]
-        self.parts: list[Part] = []
+        self.parts: list[DiagramPart] = []
         if len(self.rows) < len(rows):
-            self.rows, self.parts = [], [row_of(series, structure) for series in hanging]
+            self.rows, self.parts = [], [stack_of(series, structure) for series in hanging]
         sizes = [(row.width, row.height) for row in self.rows] or [(part.width, part.height) for part in self.parts]
         self.width = max(width for width, _ in sizes)
         self.height = sum(height for _, height in sizes) + ROWS * (len(sizes) - 1)
 
-    def draw(self, sheet: Sheet, start: Point, x: float, y: float, places: Places) -> list[Point]:
+    def draw(self, sheet: Sheet, start: Point, x: float, y: float, positions: NodePositions) -> list[Point]:
         """Draws the branches from (x, y) to the right and down, with lines from ``start``; returns their right ends."""
         ends = []
         for row in self.rows:
             middle = y + row.entry
             sheet.way([start, (x - 14, start[1]), (x - 14, middle), (x, middle)], dashed=self.dashed)
             start = (x - 14, middle - 8)  # the next one goes on from this way
-            ends += row.draw(sheet, x, y, places)
+            ends += row.draw(sheet, x, y, positions)
             y += row.height + ROWS
         for part in self.parts:
             top = x + part.axis
             sheet.way([start, (top, start[1]), (top, y)], dashed=self.dashed)
-            part.draw(sheet, x, y, places)
+            part.draw(sheet, x, y, positions)
             y += part.height + ROWS
             ends.append((x + part.width, y - ROWS - 11))
         return ends
@@ -103,9 +114,9 @@ class Across:
 
     def __init__(self, boxes: Sequence[Box], rows: Sequence[Across]) -> None:
         self.boxes, self.rows = boxes, rows
-        own = sum(box.width for box in boxes) + self.STEP * max(len(boxes) - 1, 0)
+        boxes_width = sum(box.width for box in boxes) + self.STEP * max(len(boxes) - 1, 0)
         below = sum(row.height for row in rows) + ROWS * max(len(rows) - 1, 0)
-        self.width: float = own + (self.STEP + max(row.width for row in rows) if rows else 0.0)
+        self.width: float = boxes_width + (self.STEP + max(row.width for row in rows) if rows else 0.0)
         self.height: float = max([below, *(box.height for box in boxes)])
         self.entry = self.height / 2
 
@@ -120,13 +131,13 @@ class Across:
             return None
         return cls([Box(i, structure.nodes[i]) for i in numbers], [row for row in rows if row is not None])
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> list[Point]:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> list[Point]:
         """Draws the boxes and returns their right ends."""
         middle = y + self.entry
         for index, box in enumerate(self.boxes):
             if index:
                 sheet.way([(x - self.STEP, middle), (x, middle)])
-            box.draw(sheet, x, middle - box.height / 2, places)
+            box.draw(sheet, x, middle - box.height / 2, positions)
             x += box.width + self.STEP
         x -= self.STEP
         if not self.rows:
@@ -135,7 +146,7 @@ class Across:
         bus = x + self.STEP / 2 - 3
         for row in self.rows:
             sheet.way([(x, middle), (bus, middle), (bus, y + row.entry), (x + self.STEP, y + row.entry)])
-            ends += row.draw(sheet, x + self.STEP, y, places)
+            ends += row.draw(sheet, x + self.STEP, y, positions)
             y += row.height + ROWS
         return ends
 
@@ -147,11 +158,11 @@ def _unfolded(repeat: Repeat) -> list[Item]:
 # --- assembling parts
 
 
-def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tuple[Part, list[int]]]:
+def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tuple[DiagramPart, list[int]]]:
     """The parts of a series, each with its nodes; if ``framed``, forks get a frame, as blocks do."""
     nodes = structure.nodes
     items = list(series.items)
-    parts: list[tuple[Part, list[int]]] = []
+    parts: list[tuple[DiagramPart, list[int]]] = []
     index = 0
     while index < len(items):
         item = items[index]
@@ -162,18 +173,18 @@ def parts_of(series: Series, structure: Structure, *, framed: bool) -> list[tupl
             join = -1
             if index < len(items) and isinstance(after := items[index], int) and nodes[after].is_join:
                 join, index = after, index + 1
-            branches = [row_of(branch, structure) for branch in item.branches if branch.items]
+            branches = [stack_of(branch, structure) for branch in item.branches if branch.items]
             shortcut = any(not branch.items for branch in item.branches)
             split = Split(branches, join, nodes[join] if join >= 0 else None, shortcut=shortcut)
             inside = [*nodes_in(item), *([join] if join >= 0 else [])]
             parts.append((Frame(split, name_of([inside], nodes), 1) if framed else split, inside))
         elif isinstance(item, Repeat):
             bodies = [list(nodes_in(body)) for body in item.bodies]
-            body = row_of(item.body, _growing(structure, bodies))
+            body = stack_of(item.body, _growing(structure, bodies))
             inside = [node for body_nodes in bodies for node in body_nodes]
             parts.append((Frame(body, name_of(bodies, nodes), len(bodies), bodies), inside))
         else:
-            layers: Part = Layers(item, structure)
+            layers: DiagramPart = Layers(item, structure)
             parts.append((Frame(layers, name_of([item.nodes], nodes), 1) if framed else layers, list(item.nodes)))
     return parts
 
@@ -188,9 +199,9 @@ def _growing(structure: Structure, bodies: Sequence[Sequence[int]]) -> Structure
     return replace(structure, nodes=nodes)
 
 
-def row_of(series: Series, structure: Structure) -> Row:
+def stack_of(series: Series, structure: Structure) -> Stack:
     """A series as one part, to be drawn inside another part."""
-    return Row([part for part, _ in parts_of(series, structure, framed=False)])
+    return Stack([part for part, _ in parts_of(series, structure, framed=False)])
 
 
 # --- columns
@@ -277,7 +288,7 @@ def _column(pieces: list[_Piece], sides: dict[int, _Aside]) -> _Column:
 
 
 def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structure: Structure, sheet: Sheet) -> None:
-    places = Places()
+    positions = NodePositions()
     x = 0.0
     leaving: Point | None = None
     ends: list[Point] = []
@@ -286,28 +297,28 @@ def _draw_columns(columns: Sequence[_Column], sides: dict[int, _Aside], structur
         if leaving is not None:
             lane, low = x - GUTTER / 2, leaving[1] + 12
             sheet.way([leaving, (leaving[0], low), (lane, low), (lane, -14), (axis, -14), (axis, 0)])
-        found, leaving = _draw_column(column, x, sides, sheet, places)
-        ends += found
+        branch_ends, leaving = _draw_column(column, x, sides, sheet, positions)
+        ends += branch_ends
         x += column.width + GUTTER
     if structure.collectors:
         _draw_collectors(structure, ends, x - GUTTER + ASIDE, sheet)
 
 
 def _draw_column(
-    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, places: Places
+    column: _Column, x: float, sides: dict[int, _Aside], sheet: Sheet, positions: NodePositions
 ) -> tuple[list[Point], Point]:
     """Draws a column; returns the ends of its side branches, and the point where the main path leaves it."""
     axis, y, low = x + column.axis, 0.0, 0.0
     beside = axis + max(piece.part.width - piece.part.axis for piece in column.pieces) + ASIDE
     ends: list[Point] = []
     for index, piece in enumerate(column.pieces):
-        piece.part.draw(sheet, axis - piece.part.axis, y, places)
+        piece.part.draw(sheet, axis - piece.part.axis, y, positions)
         y += piece.part.height
         for node in piece.nodes:
             if node in sides:
                 low = max(y + GAP, low + 2 * ROWS)
-                start = places.right[node] if node != piece.nodes[-1] else (axis, y + 5)
-                ends += sides[node].draw(sheet, start, beside, low, places)
+                start = positions.right[node] if node != piece.nodes[-1] else (axis, y + 5)
+                ends += sides[node].draw(sheet, start, beside, low, positions)
                 low += sides[node].height
         if index < len(column.pieces) - 1:
             sheet.way([(axis, y), (axis, y + GAP)])

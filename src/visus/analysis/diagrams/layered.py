@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
-from visus.analysis.diagrams.blocks import GAP, Places, name_of, part_of, shape_text
+from visus.analysis.diagrams.blocks import GAP, NodePositions, name_of, part_of, shape_text
 from visus.analysis.diagrams.nodes import Node
 from visus.analysis.diagrams.structure import Dag, Structure
 from visus.analysis.diagrams.svg import Point, Sheet
@@ -148,7 +148,7 @@ class Layers:
     def _width(self, slot: Slot) -> float:
         return self.boxes[slot.number].width if slot.number in self.boxes else LANE
 
-    def draw(self, sheet: Sheet, x: float, y: float, places: Places) -> None:
+    def draw(self, sheet: Sheet, x: float, y: float, positions: NodePositions) -> None:
         axis, end = x + self.axis, y + self.height
         for number, line in enumerate(self.lines):
             enters, leaves = number < len(self.entries), number >= len(self.lines) - len(self.exits)
@@ -167,9 +167,9 @@ class Layers:
             sheet.way(points, radius=9 if enters or leaves else 14, arrow=not leaves)
         for i, box in self.boxes.items():
             layer = self.layer_of[i]
-            box.draw(sheet, x + self.centres[Slot(i, layer)] - box.axis, y + self.tops[layer], places)
+            box.draw(sheet, x + self.centres[Slot(i, layer)] - box.axis, y + self.tops[layer], positions)
             for member in self.members[i]:
-                places.right[member] = places.right[i]
+                positions.right[member] = positions.right[i]
 
 
 def _grouped(dag: Dag, structure: Structure) -> tuple[list[Node], dict[int, list[int]]]:

@@ -130,12 +130,12 @@ def nodes_of(lines: Sequence[Line], outputs: Sequence[int]) -> list[Node]:
 
 def _used(lines: Sequence[Line], outputs: Sequence[int]) -> list[Line]:
     """The lines; those whose output is never used have lost their inputs and output."""
-    wanted = set(outputs)
+    used = set(outputs)
     for index in range(len(lines) - 1, -1, -1):
-        if index in wanted or lines[index].only_in_training:
-            wanted.add(index)
-            wanted.update(lines[index].inputs)
-    return [line if index in wanted else replace(line, inputs=(), output=()) for index, line in enumerate(lines)]
+        if index in used or lines[index].only_in_training:
+            used.add(index)
+            used.update(lines[index].inputs)
+    return [line if index in used else replace(line, inputs=(), output=()) for index, line in enumerate(lines)]
 
 
 def _lone(

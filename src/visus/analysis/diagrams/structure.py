@@ -92,29 +92,29 @@ def nodes_in(item: Item | Series) -> Iterator[int]:
 
 def _collectors(nodes: Sequence[Node]) -> list[int]:
     """The concatenations that end a detector: each joins the answers from several maps."""
-    taken = {source for node in nodes for source in node.inputs}
-    ends = [i for i, node in enumerate(nodes) if i not in taken and not node.only_in_training]
-    found = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
-    return found if found == ends else []
+    sources = {source for node in nodes for source in node.inputs}
+    ends = [i for i, node in enumerate(nodes) if i not in sources and not node.only_in_training]
+    concatenations = [i for i in ends if nodes[i].kind == "concatenation" and len(nodes[i].output) == 2]
+    return concatenations if concatenations == ends else []
 
 
 def _main(nodes: Sequence[Node], collectors: Sequence[int]) -> list[int]:
     """The nodes of the main path: all nodes that run outside of training, without the heads of a detector."""
-    chosen = [i for i, node in enumerate(nodes) if not node.only_in_training and i not in collectors]
+    candidates = [i for i, node in enumerate(nodes) if not node.only_in_training and i not in collectors]
     if not collectors:
-        return chosen
+        return candidates
     heads = {source for collector in collectors for source in nodes[collector].inputs}
-    reached: dict[int, set[int]] = {i: {i} & heads for i in chosen}
-    for i in reversed(chosen):
+    reached: dict[int, set[int]] = {i: {i} & heads for i in candidates}
+    for i in reversed(candidates):
         for source in nodes[i].inputs:
             if source in reached:
                 reached[source] |= reached[i]
-    last = max((i for i in chosen if len(reached[i]) > 1), default=chosen[-1])
+    last = max((i for i in candidates if len(reached[i]) > 1), default=candidates[-1])
     leads = {last}
-    for i in reversed(chosen):
+    for i in reversed(candidates):
         if i in leads:
             leads.update(source for source in nodes[i].inputs if source != IMAGE)
-    return [i for i in chosen if i in leads]
+    return [i for i in candidates if i in leads]
 
 
 def _sides(nodes: Sequence[Node], main: set[int]) -> list[tuple[int, list[int]]]:
@@ -135,12 +135,12 @@ def _sides(nodes: Sequence[Node], main: set[int]) -> list[tuple[int, list[int]]]
 class _Graph:
     """A subgraph: the chosen nodes with their predecessors and successors; the others are one source and one sink."""
 
-    def __init__(self, nodes: Sequence[Node], chosen: Sequence[int]) -> None:
-        inside = set(chosen)
-        self.begin = {i for i in chosen if any(s not in inside for s in nodes[i].inputs) or not nodes[i].inputs}
-        self.before = {i: [s for s in nodes[i].inputs if s in inside] for i in chosen}
-        self.after: dict[int, list[int]] = {i: [] for i in chosen}
-        for i in chosen:
+    def __init__(self, nodes: Sequence[Node], members: Sequence[int]) -> None:
+        inside = set(members)
+        self.begin = {i for i in members if any(s not in inside for s in nodes[i].inputs) or not nodes[i].inputs}
+        self.before = {i: [s for s in nodes[i].inputs if s in inside] for i in members}
+        self.after: dict[int, list[int]] = {i: [] for i in members}
+        for i in members:
             for source in self.before[i]:
                 self.after[source].append(i)
 

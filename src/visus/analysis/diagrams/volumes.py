@@ -33,7 +33,7 @@ class _Volume:
         level: how far down in a U.
         rising: whether it stands on the right side of a U.
         times: how often the part comes that ends here; 0 within such a part or outside of any.
-        begins: the place of the first volume of that part.
+        begins: the index of the first volume of that part.
         copied: of a concatenation that stands for a transposed convolution too: the channels that come from afar.
     """
 
@@ -144,24 +144,24 @@ def _descent(main: Series) -> list[int] | None:
 def _both_sides(volumes: Sequence[_Volume], structure: Structure) -> tuple[list[_Volume], list[tuple[int, int]]]:
     """The volumes of a U, and the pairs joined by shortcuts. A concatenation includes the up-convolution before it."""
     nodes = structure.nodes
-    found = list(volumes)
-    places: dict[int, int] = {}
+    all_volumes = list(volumes)
+    volume_of_node: dict[int, int] = {}
     skips = []
     previous = -1
     for i in _descent(structure.main) or []:
-        node, last = nodes[i], found[-1].node
-        far = [source for source in node.inputs if source in places and source != previous]
+        node, last = nodes[i], all_volumes[-1].node
+        far = [source for source in node.inputs if source in volume_of_node and source != previous]
         previous = i
         copied = 0
         if node.kind == "concatenation" and last.kind == "upward" and len(far) == 1:
             copied = nodes[far[0]].output[0]
             label = last.label.rpartition(",")[0]
             node = replace(node, label=f"{label} | copy, {node.output[0]}", paths=[*last.paths, *node.paths])
-            found.pop()
-        found.append(_Volume(node, copied=copied))
-        places[i] = len(found) - 1
-        skips += [(places[source], places[i]) for source in far]
-    return found, skips
+            all_volumes.pop()
+        all_volumes.append(_Volume(node, copied=copied))
+        volume_of_node[i] = len(all_volumes) - 1
+        skips += [(volume_of_node[source], volume_of_node[i]) for source in far]
+    return all_volumes, skips
 
 
 def _set_levels(volumes: Sequence[_Volume]) -> None:

@@ -34,7 +34,7 @@ def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tu
     if preprocessing.fit != "none":
         if size is None:
             raise ShapeError(f"fit={preprocessing.fit} needs a size", expected="size=[height,width]", got="none")
-        return _fitted((0, 0, *file_size), size, preprocessing), size
+        return _fit((0, 0, *file_size), size, preprocessing), size
     if size is not None and file_size != size:
         raise ShapeError(
             "the image does not have the size of the network's input, and nothing scales it",
@@ -71,10 +71,10 @@ def random_window(
     if patch == (0, 0, *file_size):
         window, size = fixed_window(file_size, preprocessing)
         return window, size, "constant"
-    return _fitted(patch, size, preprocessing), size, "constant"
+    return _fit(patch, size, preprocessing), size, "constant"
 
 
-def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
+def _fit(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
     """Cuts or widens the patch to the aspect ratio of the input, to distort nothing; "stretch" leaves it as it is."""
     y0, x0, y1, x1 = patch
     scales = (size[0] / (y1 - y0), size[1] / (x1 - x0))
@@ -107,9 +107,9 @@ def _area_crop(
     """A rectangle of a random share of the area and a random shape (Szegedy et al. 2015, sec. 6); else the centre."""
     height, width = round(canvas[2] - canvas[0]), round(canvas[3] - canvas[1])
     for _ in range(AREA_TRIES):
-        wanted = height * width * random.uniform(*area)
+        pixels = height * width * random.uniform(*area)
         ratio = math.exp(random.uniform(math.log(aspect[0]), math.log(aspect[1])))
-        columns, rows = round(math.sqrt(wanted * ratio)), round(math.sqrt(wanted / ratio))
+        columns, rows = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
         if 0 < columns <= width and 0 < rows <= height:
             return _anywhere(canvas, rows, columns, random)
     ratio = min(max(width / height, aspect[0]), aspect[1])
@@ -155,8 +155,8 @@ def _anywhere(canvas: Window, rows: int, columns: int, random: np.random.Generat
 def _corner(canvas: Window, rows: int, columns: int, random: np.random.Generator) -> Window:
     """A window in one of the canvas's four corners or in its centre, each as often (Zeiler and Fergus 2014, sec. 3)."""
     height, width = round(canvas[2] - canvas[0]) - rows, round(canvas[3] - canvas[1]) - columns
-    places = ((0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2))
-    down, right = places[int(random.integers(len(places)))]
+    positions = ((0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2))
+    down, right = positions[int(random.integers(len(positions)))]
     top, left = round(canvas[0]) + down, round(canvas[1]) + right
     return (top, left, top + rows, left + columns)
 

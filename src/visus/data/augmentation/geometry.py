@@ -104,8 +104,8 @@ class Span:
         ``reduction``: so many of those are one pixel of the span's source.
         """
         covered = np.arange(max(self.start, 0), min(self.stop, self.size))
-        places = np.floor((covered + 0.5 - self.offset) * (reduction / self.scale))
-        return np.asarray(np.clip(places, 0, length - 1), np.int64)
+        indices = np.floor((covered + 0.5 - self.offset) * (reduction / self.scale))
+        return np.asarray(np.clip(indices, 0, length - 1), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ class Cut:
             size: of the result.
             decoded: (height, width) of the file's pixels as they were decoded; None: as the file has them.
         """
-        own = decoded or file_size
+        height, width = decoded or file_size
         reduction = 1
-        while -(-file_size[0] // reduction) > own[0] or -(-file_size[1] // reduction) > own[1]:
+        while -(-file_size[0] // reduction) > height or -(-file_size[1] // reduction) > width:
             reduction *= 2
         y0, x0, y1, x1 = (edge / reduction for edge in window)
-        return cls(file_size, reduction, Span.of(own[0], y0, y1, size[0]), Span.of(own[1], x0, x1, size[1]))
+        return cls(file_size, reduction, Span.of(height, y0, y1, size[0]), Span.of(width, x0, x1, size[1]))
 
     @property
     def placement(self) -> Placement:
@@ -161,7 +161,7 @@ class Cut:
         """
         rows, columns = self.rows, self.columns
         pixels = frame.pixels[rows.first : rows.last, columns.first : columns.last]
-        pixels = scaled(pixels, (rows.stop - rows.start, columns.stop - columns.start))
+        pixels = resize(pixels, (rows.stop - rows.start, columns.stop - columns.start))
         pixels = pixels[max(-rows.start, 0) : rows.size - rows.start, max(-columns.start, 0) :]
         pixels = pixels[:, : columns.size - max(columns.start, 0)]
         margins = (*rows.margins, *columns.margins)
@@ -188,7 +188,7 @@ class Cut:
         return moved
 
 
-def scaled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """[H,W] or [H,W,C] at another (height, width): bilinear, antialiased where it shrinks, as Pillow does."""
     if pixels.shape[:2] == size:
         return pixels
@@ -265,8 +265,8 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
     centred = matrix.copy()
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
 
-    def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
-        def move(part: Pixels) -> Pixels:
+    def move_map(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
+        def move_part(part: Pixels) -> Pixels:
             value = [fill] * 4
             return np.asarray(
                 cv2.warpAffine(
@@ -274,10 +274,10 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
                 )
             )
 
-        return _by_fours(map_, move)
+        return _by_fours(map_, move_part)
 
-    move = Move(frame.size, moved, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
-    return frame.moved(moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
+    move = Move(frame.size, move_map, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
+    return frame.moved(move_map(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 
 def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Frame:
@@ -294,23 +294,23 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     map_x, map_y = columns + offsets[..., 0], rows + offsets[..., 1]
 
-    def moved(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
+    def move_map(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
         value = [fill] * 4
         return _by_fours(
             map_, lambda part: cv2.remap(part, map_x, map_y, kernel, borderMode=_BORDERS[border], borderValue=value)
         )
 
-    def moved_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def move_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
         # The inverse of a smooth field, by fixed-point iteration: p = q - offsets(p).
-        found = points
+        sources = points
         for _ in range(10):
-            x = np.clip(found[..., 0], 0, width - 1).astype(int)
-            y = np.clip(found[..., 1], 0, height - 1).astype(int)
-            found = points - offsets[y, x]
-        return found
+            x = np.clip(sources[..., 0], 0, width - 1).astype(int)
+            y = np.clip(sources[..., 1], 0, height - 1).astype(int)
+            sources = points - offsets[y, x]
+        return sources
 
-    move = Move(frame.size, moved, moved_points, border)
-    return frame.moved(moved(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
+    move = Move(frame.size, move_map, move_points, border)
+    return frame.moved(move_map(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 
 def overlap(windows: NDArray[np.float64], boxes: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -64,23 +64,23 @@ class Mosaic:
             if quarter.target is not None:
                 # Augmentation.require: mosaics are of tasks with boxes alone
                 quarters.append((cast(Detections, quarter.target), (top, left)))
-        target = _joined(quarters, (height, width)) if quarters else first.target
+        target = _join(quarters, (height, width)) if quarters else first.target
         return Prepared(image, target, first.placement, first.id)
 
 
 def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator) -> Frame:
     """A window of a prepared image as an image of ``size``."""
-    own = (part.image.shape[1], part.image.shape[2])
-    largest = min(own[0] / size[0], own[1] / size[1])  # so many of its pixels for one of the quarter's
+    part_size = (part.image.shape[1], part.image.shape[2])
+    largest = min(part_size[0] / size[0], part_size[1] / size[1])  # so many of its pixels for one of the quarter's
     step = random.uniform(min(1.0, largest), largest)
     sides = [side * step for side in size]
-    y, x = (random.uniform(0, max(whole - side, 0)) for whole, side in zip(own, sides, strict=True))
+    y, x = (random.uniform(0, max(whole - side, 0)) for whole, side in zip(part_size, sides, strict=True))
     window = (y, x, y + sides[0], x + sides[1])
     pixels = np.ascontiguousarray(part.image.permute(1, 2, 0).numpy())
-    return Cut.of(own, window, size).apply(Frame(pixels, part.target))
+    return Cut.of(part_size, window, size).apply(Frame(pixels, part.target))
 
 
-def _joined(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
+def _join(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
     """The objects of several images in one of ``size``; each image's upper left corner lies at its (row, column).
 
     Objects keep their masks if every object has one.

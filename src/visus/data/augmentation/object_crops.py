@@ -43,7 +43,7 @@ def object_window(target: SegmentationMap, kind: Kind, random: np.random.Generat
         return (0, 0, *target.size), target
     label, number, components, (x, y, width, height) = objects[int(random.integers(len(objects)))]
     if kind == "overlapping":
-        return _overlapping((y, x, y + height, x + width), random), target
+        return _draw_overlapping((y, x, y + height, x + width), random), target
     rows, columns = ENLARGED * height, ENLARGED * width
     down, right = random.uniform(0, 1 - CROPPED, 2)
     top = y + height / 2 - rows / 2 + down * rows
@@ -54,7 +54,7 @@ def object_window(target: SegmentationMap, kind: Kind, random: np.random.Generat
 
 def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], tuple[int, int, int, int]]]:
     """(class, component's number, the class's components, box x y w h) of each object."""
-    found = []
+    objects = []
     for label in np.unique(ids):
         if label in (0, IGNORE):
             continue
@@ -62,11 +62,11 @@ def _objects(ids: NDArray[np.uint8]) -> list[tuple[int, int, NDArray[np.int32], 
         count, components, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         for number in range(1, count):
             x, y, width, height = boxes[number, :4].tolist()
-            found.append((int(label), number, np.asarray(components, np.int32), (x, y, width, height)))
-    return found
+            objects.append((int(label), number, np.asarray(components, np.int32), (x, y, width, height)))
+    return objects
 
 
-def _overlapping(box: Window, random: np.random.Generator) -> Window:
+def _draw_overlapping(box: Window, random: np.random.Generator) -> Window:
     """Draws boxes near a box until one overlaps it enough; returns the box itself if none does."""
     y0, x0, y1, x1 = box
     sides = np.asarray([y1 - y0, x1 - x0])

@@ -96,13 +96,13 @@ class Preparer:
                 window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
             if augmentation.sides:
                 size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
-        loaded = load_channels(source, preprocessing, _needed(window, size, file_size), sample.id)
+        loaded = load_channels(source, preprocessing, _decoding_size(window, size, file_size), sample.id)
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
         frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
         if preprocessing.channels == 1 and frame.pixels.ndim == 3:
             frame = replace(frame, pixels=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8))
         if augmentation is not None and random is not None:
-            frame = _augmented(frame, augmentation, random)
+            frame = _augment(frame, augmentation, random)
         pixels = np.ascontiguousarray(frame.pixels)
         if np.may_share_memory(pixels, loaded):
             pixels = pixels.copy()  # the data set's own pixels must not be written through a batch
@@ -134,7 +134,7 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return rows.view(count, height, width, channels).permute(0, 3, 1, 2)  # [N, C, H, W]
 
 
-def _augmented(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
+def _augment(frame: Frame, augmentation: Augmentation, random: np.random.Generator) -> Frame:
     """Applies what follows the cut of the window: mirrors, rotations, warps, colours."""
     if random.random() < augmentation.mirror:
         frame = mirror(frame)
@@ -191,7 +191,7 @@ def _random_matrix(
     return np.concatenate([linear, moved[:, None]], axis=1)
 
 
-def _needed(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -> tuple[int, int]:
+def _decoding_size(window: Window, size: tuple[int, int], file_size: tuple[int, int]) -> tuple[int, int]:
     """The smallest (height, width) to decode the whole file at, without losing sharpness in the window."""
     rows, columns = window[2] - window[0], window[3] - window[1]
     return (

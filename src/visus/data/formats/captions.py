@@ -45,11 +45,11 @@ def _read(listing: Listing) -> Reading:
         split = (split_name(row[division]) if division is not None else None) or ALL
         if row[file] in splits.get(split, {}) or row[file] in missing:
             continue
-        found = finder.find(row[file], split)
-        if found is None:
+        image = finder.find(row[file], split)
+        if image is None:
             missing[row[file]] = None
         else:
-            splits.setdefault(split, {})[row[file]] = Sample(listing.name_of(found), FileImage(found))
+            splits.setdefault(split, {})[row[file]] = Sample(listing.name_of(image), FileImage(image))
     count = sum(len(samples) for samples in splits.values())
     if not count:
         raise DataError(

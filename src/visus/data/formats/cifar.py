@@ -111,10 +111,10 @@ def _batch(path: Path, classes: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]
 
 
 def _read(listing: Listing) -> Reading:
-    found = listing.once(_files)
-    if found is None:
+    layout = listing.once(_files)
+    if layout is None:
         raise DataError(f"{listing.source} holds no CIFAR batches", expected="data_batch_1 and batches.meta")
-    splits, meta = found
+    splits, meta = layout
     names = read_pickle(meta)
     named = names.get("fine_label_names", names.get("label_names"))
     if not isinstance(named, list) or not named or not all(isinstance(name, str) for name in named):

@@ -56,14 +56,14 @@ def find_class_list(listing: Listing) -> ClassList | None:
     path = next((by_name[name] for name in CLASS_FILES if name in by_name), None)
     if path is None:
         return None
-    found = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
-    if not found.names or len(set(found.names)) < len(found.names):
+    class_list = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
+    if not class_list.names or len(set(class_list.names)) < len(class_list.names):
         raise DataError(
             f"{path} must name each class once",
             expected="a name a line, with or without its number or colour",
-            got=", ".join(found.names[:8]) or "no name",
+            got=", ".join(class_list.names[:8]) or "no name",
         )
-    return found
+    return class_list
 
 
 def read_lines(path: Path) -> list[str]:
@@ -82,10 +82,10 @@ def _from_lines(path: Path) -> ClassList:
     first = [_COLOUR_FIRST.match(line) for line in lines]
     if lines and all(first):
         rows = [match.groups() for match in first if match]
-        return _coloured(path, [(name, (r, g, b)) for r, g, b, name in rows])
+        return _with_colours(path, [(name, (r, g, b)) for r, g, b, name in rows])
     last = [_COLOUR_LAST.match(line) for line in lines]
     if lines and all(last):
-        return _coloured(path, [(match[1], (match[2], match[3], match[4])) for match in last if match])
+        return _with_colours(path, [(match[1], (match[2], match[3], match[4])) for match in last if match])
     numbered = [_NUMBERED.match(line) for line in lines]
     if lines and all(numbered):
         return ClassList(path, fill_gaps({int(match[1]): match[2].strip() for match in numbered if match}))
@@ -99,14 +99,16 @@ def _from_table(path: Path) -> ClassList:
         raise DataError(f"{path} has no column of names", expected="name", got=", ".join(table.columns))
     channels = [table.find(names) for names in (("r", "red"), ("g", "green"), ("b", "blue"))]
     if all(column is not None for column in channels):
-        return _coloured(path, [(row[name], tuple(row[c] for c in channels if c is not None)) for row in table.rows])
+        return _with_colours(
+            path, [(row[name], tuple(row[c] for c in channels if c is not None)) for row in table.rows]
+        )
     number = table.find(("id", "index", "class_index", "class_id", "value"))
     if number is None:
         return ClassList(path, tuple(row[name] for row in table.rows))
     return ClassList(path, fill_gaps({int(row[number]): row[name] for row in table.rows if row[number].isdecimal()}))
 
 
-def _coloured(path: Path, rows: list[tuple[str, tuple[str, ...]]]) -> ClassList:
+def _with_colours(path: Path, rows: list[tuple[str, tuple[str, ...]]]) -> ClassList:
     colours: list[Colour] = []
     for name, parts in rows:
         if not all(part.isdecimal() and int(part) <= 255 for part in parts):

@@ -56,13 +56,13 @@ class ClassMasksSource:
         """
         height, width = self.image.size()
         masks = np.zeros((len(self.classes), height, width), bool)
-        for place, path in zip(masks, self.files, strict=True):
+        for mask, path in zip(masks, self.files, strict=True):
             if path is not None:
-                place[:] = read_binary(path, self.image)
+                mask[:] = read_binary(path, self.image)
         ignored = None
         for path in self.void:
-            own = read_binary(path, self.image)
-            ignored = own if ignored is None else ignored | own
+            mask = read_binary(path, self.image)
+            ignored = mask if ignored is None else ignored | mask
         if ignored is None or not ignored.any():
             return MultiLabelMap(self.classes, masks)
         return MultiLabelMap(self.classes, masks, ignored=np.broadcast_to(ignored, masks.shape).copy())
@@ -113,7 +113,7 @@ def find_layout(listing: Listing) -> _Layout | None:
         if not inner:
             return _Layout({ALL: images}, {ALL: by_class}) if _fit(listing, images, by_class) else None
         by_split = {split: _class_folders(listing, folder) for split, folder in listing.split_folders(masks).items()}
-        own = {
+        class_folders = {
             split: by_split.get(split)
             or {
                 name: folders[split]
@@ -123,11 +123,11 @@ def find_layout(listing: Listing) -> _Layout | None:
             for split in inner
         }
     else:
-        inside = {split: found for split, f in listing.split_folders().items() if (found := _sides(listing, f))}
+        inside = {split: pair for split, f in listing.split_folders().items() if (pair := _sides(listing, f))}
         inner = {split: images for split, (images, _) in inside.items()}
-        own = {split: _class_folders(listing, masks) for split, (_, masks) in inside.items()}
-    fitting = [split for split in inner if _fit(listing, inner[split], own[split])]
-    return _Layout({s: inner[s] for s in fitting}, {s: own[s] for s in fitting}) if fitting else None
+        class_folders = {split: _class_folders(listing, masks) for split, (_, masks) in inside.items()}
+    fitting = [split for split in inner if _fit(listing, inner[split], class_folders[split])]
+    return _Layout({s: inner[s] for s in fitting}, {s: class_folders[s] for s in fitting}) if fitting else None
 
 
 def _sides(listing: Listing, folder: Path) -> tuple[Path, Path] | None:
@@ -180,21 +180,23 @@ def _read(listing: Listing) -> Reading:
                       f"{split}: {name}")  # fmt: skip
         splits[split] = []
         for path in listing.images(images):
-            own = tuple(files.get(name, {}).get(path.stem) for name in classes)
+            class_files = tuple(files.get(name, {}).get(path.stem) for name in classes)
             shown = listing.name_of(path)
-            if not any(own):
+            if not any(class_files):
                 tally.add("unlabelled-image", "repair", "{count} images have no mask of any class; left out", shown)
                 continue
-            if not all(own):
+            if not all(class_files):
                 message = "{count} images lack the masks of some classes, and are taken to bear none of these"
                 tally.add("class-without-mask", "note", message, shown)
             image = FileImage(path)
             ignored = tuple(files[name][path.stem] for name in void if path.stem in files.get(name, {}))
-            splits[split].append(Sample(shown, image, {MULTILABEL: ClassMasksSource(classes, own, ignored, image)}))
+            splits[split].append(
+                Sample(shown, image, {MULTILABEL: ClassMasksSource(classes, class_files, ignored, image)})
+            )
         stems = {path.stem for path in listing.images(images)}
-        for found in files.values():
-            for stem in sorted(set(found) - stems):
-                alone = listing.name_of(found[stem])
+        for masks in files.values():
+            for stem in sorted(set(masks) - stems):
+                alone = listing.name_of(masks[stem])
                 tally.add("label-without-image", "note", "{count} label images have no image", alone)
     return Reading({MULTILABEL: classes}, splits, tally.findings())
 

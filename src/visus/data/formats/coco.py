@@ -50,12 +50,12 @@ def _find(listing: Listing) -> dict[str, list[Path]]:
     candidates = list(listing.files_with(".json"))
     for folder in (listing.folder("annotations"), *listing.split_folders().values()):
         candidates += listing.files_with(".json", folder=folder) if folder else ()
-    found = [path for path in candidates if _looks_like_coco(path)]
+    paths = [path for path in candidates if _looks_like_coco(path)]
     # Beside instances_*.json COCO publishes captions, keypoints and lists of unlabelled images of the same photos.
-    instances = [path for path in found if path.name.startswith("instances")]
-    found = instances or [path for path in found if not path.name.startswith(("captions", "image_info"))]
+    instances = [path for path in paths if path.name.startswith("instances")]
+    paths = instances or [path for path in paths if not path.name.startswith(("captions", "image_info"))]
     splits: dict[str, list[Path]] = {}
-    for path in found:
+    for path in paths:
         splits.setdefault(_split_of(listing, path), []).append(path)
     return splits
 
@@ -115,13 +115,13 @@ class _Images:
     """Finds the files that a JSON file names."""
 
     def __init__(self, listing: Listing, path: Path, split: str) -> None:
-        root, own = listing.root, path.parent
+        root, annotation_folder = listing.root, path.parent
         parent = root.parent if root.name.lower() == "annotations" else root
         named = [folder for base in (root, parent) for folder in _subfolders(base) if split_name(folder.name) == split]
-        images = [folder for base in (own, root, parent) for folder in _subfolders(base)
+        images = [folder for base in (annotation_folder, root, parent) for folder in _subfolders(base)
                   if folder.name.lower() in IMAGE_FOLDERS]  # fmt: skip
         inner = [folder for base in images for folder in _subfolders(base) if split_name(folder.name) == split]
-        self._folders = list(dict.fromkeys([*named, *inner, own, *images, root, parent]))
+        self._folders = list(dict.fromkeys([*named, *inner, annotation_folder, *images, root, parent]))
 
     def find(self, name: str) -> Path | None:
         for position, folder in enumerate(self._folders):
@@ -164,7 +164,9 @@ def _read(listing: Listing) -> Reading:
         tally.add("class-id-gap", "note", message, count=gaps)
     ids = {name: index for index, name in enumerate(classes)}
     objects = {split: _objects(listing, file, split, classes, ids, tally, reference) for split, file in loaded.items()}
-    used = {split: {int(label) for _, _, item, _ in found for label in item.labels} for split, found in objects.items()}
+    used = {
+        split: {int(label) for _, _, item, _ in entries for label in item.labels} for split, entries in objects.items()
+    }
     for split in loaded:
         missing = {classes[label] for label in used[reference] - used[split]}
         note_missing_classes(tally, split, reference, missing)
@@ -206,7 +208,7 @@ def _objects(
 ) -> list[_Entry]:
     """The objects of every image that exists."""
     finder = _Images(listing, file.path, split)
-    found: list[_Entry] = []
+    entries: list[_Entry] = []
     missing: list[str] = []
     seen: set[Any] = set()
     for image in file.images:
@@ -236,19 +238,21 @@ def _objects(
         if file.points:
             category = min(file.points)
             points = landmarks_of(file.annotations[image["id"]], category, file.points[category], size, name)
-        found.append((listing.name_of(path), source, _image_objects(kept, source, size, classes, tally, name), points))
-    if not found:
+        entries.append(
+            (listing.name_of(path), source, _image_objects(kept, source, size, classes, tally, name), points)
+        )
+    if not entries:
         raise DataError(
             f"no image that {file.path.name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no image",
         )
-    note_missing_images(tally, missing, len(found))
+    note_missing_images(tally, missing, len(entries))
     lost = set(file.annotations) - {image["id"] for image in file.images}
     if lost:
         message = "{count} image ids of annotations name no image; left out"
         tally.add("annotation-without-image", "repair", message, file.path.name, len(lost))
-    return found
+    return entries
 
 
 def _size(image: Mapping[str, Any], source: FileImage) -> tuple[int, int] | None:

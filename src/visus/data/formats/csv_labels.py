@@ -28,14 +28,14 @@ _BOX_COLUMNS = ("xmin", "x_min", "x1", "bbox")
 
 def _tables(listing: Listing) -> tuple[Path, ...]:
     """The tables that have a column of images and one of classes, and no boxes or captions."""
-    found = []
+    paths = []
     for path in listing.files_with(*TABLE_SUFFIXES):
         table = read_table(path, limit=3)
         labels = table.find(LABEL_COLUMNS) is not None or table.find(INDEX_COLUMNS) is not None
         other = table.find(_BOX_COLUMNS) is not None or table.find(CAPTION_COLUMNS) is not None
         if table.find(PATH_COLUMNS) is not None and labels and not other:
-            found.append(path)
-    return tuple(found)
+            paths.append(path)
+    return tuple(paths)
 
 
 def _recognise(listing: Listing) -> bool:
@@ -89,14 +89,14 @@ def _read(listing: Listing) -> Reading:
     rows = _Rows()
     for path, split in _splits_of(paths).items():
         _read_table(read_table(path), split, listing, finder, tally, rows)
-    found = sum(len(entries) for entries in rows.splits.values())
-    if not found:
+    count = sum(len(entries) for entries in rows.splits.values())
+    if not count:
         raise DataError(
             f"no image that {paths[0].name} names exists",
             expected=f"files below {listing.root}",
             got=", ".join(rows.missing[:3]) or "no row with a class",
         )
-    note_missing_images(tally, rows.missing, found)
+    note_missing_images(tally, rows.missing, count)
     # "train" first, whatever order the rows came in: it defines the classes.
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
     if not rows.names:
@@ -128,15 +128,15 @@ def _read_table(table: Table, split: str, listing: Listing, finder: ImageFinder,
                 tally.add("duplicate-row", "repair", "{count} images are listed twice; taken once", row[file])
             continue
         seen[row[file]] = row[label]
-        own = _split_of_row(table, row[division]) if division is not None else split
-        path = finder.find(row[file], own)
+        row_split = _split_of_row(table, row[division]) if division is not None else split
+        path = finder.find(row[file], row_split)
         if path is None:
             rows.missing.append(row[file])
             continue
         if numbered:
             _name_number(table, rows.names, int(row[label]), row[label] if name is None else row[name])
         key = str(int(row[label])) if numbered else row[label]
-        rows.splits.setdefault(own, []).append((listing.name_of(path), FileImage(path), key))
+        rows.splits.setdefault(row_split, []).append((listing.name_of(path), FileImage(path), key))
 
 
 def _name_number(table: Table, names: dict[int, str], number: int, name: str) -> None:
@@ -149,12 +149,12 @@ def _name_number(table: Table, names: dict[int, str], number: int, name: str) ->
 
 
 def _split_of_row(table: Table, value: str) -> str:
-    found = split_name(value)
-    if found is None:
+    split = split_name(value)
+    if split is None:
         raise DataError(
             f"{table.path.name} names an unknown split", expected="train, val or test", got=value or "nothing"
         )
-    return found
+    return split
 
 
 def _read_numbered(
@@ -175,8 +175,8 @@ def _read_numbered(
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     shown = {str(number): f"{name} ({number})" if name in twice else name for number, name in sorted(names.items())}
     entries = {
-        split: [(identity, image, shown.get(key, key)) for identity, image, key in found]
-        for split, found in splits.items()
+        split: [(identity, image, shown.get(key, key)) for identity, image, key in rows]
+        for split, rows in splits.items()
     }
     return read_labelled(entries, tally, tuple(shown.values()))
 

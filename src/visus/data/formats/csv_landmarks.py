@@ -31,24 +31,24 @@ Columns = dict[str, tuple[int, int]]
 
 def point_columns(table: Table) -> Columns:
     """The points of a table: "x1" and "y1" make the point "1", "nose_x" and "nose_y" the point "nose"."""
-    found: Columns = {}
-    for place, column in enumerate(table.columns):
+    points: Columns = {}
+    for index, column in enumerate(table.columns):
         numbered, named = re.fullmatch(r"x_?(\d+)", column), re.fullmatch(r"(.+)_x", column)
         for match, other in ((numbered, column.replace("x", "y", 1)), (named, column[:-1] + "y")):
             if match and other in table.columns:
-                found[match[1]] = (place, table.columns.index(other))
-    return found
+                points[match[1]] = (index, table.columns.index(other))
+    return points
 
 
 def _tables(listing: Listing) -> tuple[Path, ...]:
     """The tables that have a column of images and points, and no classes: with a class, x1,y1,x2,y2 are a box."""
-    found = []
+    paths = []
     for path in listing.files_with(*TABLE_SUFFIXES):
         table = read_table(path, limit=3)
         classes = table.find(LABEL_COLUMNS) is not None or table.find(INDEX_COLUMNS) is not None
         if table.find(PATH_COLUMNS) is not None and point_columns(table) and not classes:
-            found.append(path)
-    return tuple(found)
+            paths.append(path)
+    return tuple(paths)
 
 
 def _recognise(listing: Listing) -> bool:
@@ -70,9 +70,9 @@ def _read(listing: Listing) -> Reading:
         names = tuple(columns)
         pairs = flip_pairs(names)
         file, division = table.find(PATH_COLUMNS), table.find(SPLIT_COLUMNS)
-        own = split_name(path.stem) or ALL
+        table_split = split_name(path.stem) or ALL
         for number, row in enumerate(table.rows, 2):
-            split = (split_name(row[division]) or row[division]) if division is not None else own
+            split = (split_name(row[division]) or row[division]) if division is not None else table_split
             name = row[file] if file is not None else ""
             image = finder.find(name, split)
             if image is None:
@@ -98,14 +98,14 @@ def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -
     """points [K,2] and visible [K]; a point with an empty cell, "nan" or a negative number is absent."""
     points = np.zeros((len(columns), 2), np.float32)
     visible = np.zeros(len(columns), bool)
-    for k, (name, places) in enumerate(columns.items()):
+    for k, (name, indices) in enumerate(columns.items()):
         try:
-            x, y = (float(row[place]) if row[place] else math.nan for place in places)
+            x, y = (float(row[index]) if row[index] else math.nan for index in indices)
         except ValueError:
             raise DataError(
                 f"{table.path}, row {number}: a coordinate of {name} is not a number",
                 expected="pixels, or an empty cell for a point that is not there",
-                got=", ".join(row[place] for place in places),
+                got=", ".join(row[index] for index in indices),
             ) from None
         if math.isfinite(x) and math.isfinite(y) and x >= 0 and y >= 0:
             points[k], visible[k] = (x, y), True

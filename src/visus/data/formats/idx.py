@@ -73,15 +73,15 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def _find(listing: Listing) -> dict[str, dict[str, Path]]:
     """{"images": file, "labels": file} of each split that has both files."""
-    found: dict[str, dict[str, Path]] = {}
-    places = [None] if listing.is_file else [place for place in (listing.root, listing.folder("raw")) if place]
-    for place in places:
-        for path in listing.files(place):
+    splits: dict[str, dict[str, Path]] = {}
+    folders = [None] if listing.is_file else [folder for folder in (listing.root, listing.folder("raw")) if folder]
+    for folder in folders:
+        for path in listing.files(folder):
             match = _NAME.match(path.name)
             if match:
                 split = "test" if match["split"].lower() == "t10k" else split_name(match["split"]) or "train"
-                found.setdefault(split, {}).setdefault(match["kind"].lower(), path)
-    return {split: files for split, files in found.items() if len(files) == 2}
+                splits.setdefault(split, {}).setdefault(match["kind"].lower(), path)
+    return {split: files for split, files in splits.items() if len(files) == 2}
 
 
 def _recognise(listing: Listing) -> bool:

@@ -131,9 +131,9 @@ def _read(listing: Listing) -> Reading:
     tally = Tally()
     note_unpaired(pairs, listing, tally)
     splits = {}
-    for split, found in pairs.splits.items():
+    for split, split_pairs in pairs.splits.items():
         samples = []
-        for pair in found:
+        for pair in split_pairs:
             image = FileImage(pair.image)
             targets: dict[str, TargetSource] = {
                 "detection": InstanceObjects(pair.label, image),

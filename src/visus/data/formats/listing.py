@@ -95,7 +95,7 @@ class Listing:
 
     def images_below(self, folder: Path) -> tuple[Path, ...]:
         """The images of a folder and all folders in it; a folder that is linked twice is read once."""
-        found: list[Path] = []
+        images: list[Path] = []
         seen: set[Path] = set()
         waiting = [folder]
         while waiting:
@@ -104,9 +104,9 @@ class Listing:
             if real in seen:
                 continue
             seen.add(real)
-            found += self.images(current)
+            images += self.images(current)
             waiting += reversed(self.folders(current))
-        return tuple(found)
+        return tuple(images)
 
     def files_with(self, *suffixes: str, folder: Path | None = None) -> tuple[Path, ...]:
         """The files of a folder with one of these suffixes (lower case, with the dot)."""
@@ -119,8 +119,8 @@ class Listing:
 
     def split_folders(self, inside: Path | None = None) -> dict[str, Path]:
         """The folders named after splits, train before val before test."""
-        found = {split: path for path in self.folders(inside) if (split := split_name(path.name))}
-        return {split: found[split] for split in ("train", "val", "test") if split in found}
+        folders = {split: path for path in self.folders(inside) if (split := split_name(path.name))}
+        return {split: folders[split] for split in ("train", "val", "test") if split in folders}
 
     def once(self, function: Callable[[Listing], T]) -> T:
         """The result of ``function(self)``, computed at the first call only."""

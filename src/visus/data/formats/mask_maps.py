@@ -76,9 +76,9 @@ class MapRule:
         else:
             codes = _codes(raw) if self.coloured or raw.ndim == 3 else raw.astype(np.int32)
             known = sorted(self.ids)
-            places = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-            ids = np.asarray([self.ids[value] for value in known], np.int16)[places]
-            ids[np.asarray(known)[places] != codes] = _UNEXPECTED
+            indices = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+            ids = np.asarray([self.ids[value] for value in known], np.int16)[indices]
+            ids[np.asarray(known)[indices] != codes] = _UNEXPECTED
         if ids.min(initial=0) < 0:
             wrong = np.unique(raw[ids < 0], axis=0)[:5]
             raise DataError(
@@ -230,8 +230,8 @@ def _values(paths: Sequence[Path]) -> tuple[set[int], bool]:
                 got=f"values up to {int(raw.max(initial=0))}",
                 remedy="for one number an object give --format instance-maps",
             )
-    found = set(np.flatnonzero(greys).tolist())
-    return (colours | {value * 0x010101 for value in found}, True) if coloured else (found, False)
+    values = set(np.flatnonzero(greys).tolist())
+    return (colours | {value * 0x010101 for value in values}, True) if coloured else (values, False)
 
 
 def _code(colour: tuple[int, int, int]) -> int:

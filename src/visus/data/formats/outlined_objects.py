@@ -89,8 +89,8 @@ class DetectionSource:
     def load_boxes(self) -> Detections:
         """The detections without masks; raises DataError when the size of the image cannot be read."""
         boxes, size = self.objects.in_pixels()
-        found = self.objects
-        return Detections(found.classes, boxes, found.labels, size, ignored=found.ignored)
+        objects = self.objects
+        return Detections(objects.classes, boxes, objects.labels, size, ignored=objects.ignored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,17 +139,17 @@ class ObjectLabelsSource:
 
     def load(self) -> MultiLabelMap:
         """The map; raises DataError when the image's size or an outline cannot be read."""
-        found = self.objects
-        _, size = found.in_pixels()
-        shape = (len(found.classes), *size)
+        objects = self.objects
+        _, size = objects.in_pixels()
+        shape = (len(objects.classes), *size)
         masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-        drawn = found.masks() or Masks.from_planes((), size)
-        for index, label in enumerate(found.labels[: len(drawn)].tolist()):
-            crowd = found.ignored is not None and bool(found.ignored[index])
+        drawn = objects.masks() or Masks.from_planes((), size)
+        for index, label in enumerate(objects.labels[: len(drawn)].tolist()):
+            crowd = objects.ignored is not None and bool(objects.ignored[index])
             window, mask = drawn.pasted(index)
             (ignored if crowd else masks)[label][window] |= mask
         ignored &= ~masks
-        return MultiLabelMap(found.classes, masks, ignored=ignored if ignored.any() else None)
+        return MultiLabelMap(objects.classes, masks, ignored=ignored if ignored.any() else None)
 
 
 def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:

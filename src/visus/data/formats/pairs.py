@@ -56,11 +56,11 @@ def find_pairs(listing: Listing) -> Pairs | None:
     """The pairs of images and label images of a folder, or None if it holds none."""
     if listing.is_file:
         return None
-    ending, places = _places(listing)
+    ending, folders = _folders(listing)
     splits: dict[str, tuple[Pair, ...]] = {}
     images_alone: list[Path] = []
     labels_alone: list[Path] = []
-    for split, (images, labels) in places.items():
+    for split, (images, labels) in folders.items():
         pairs, images_left, labels_left = _match(listing, images, labels)
         images_alone += images_left
         labels_alone += labels_left
@@ -77,7 +77,7 @@ def note_unpaired(pairs: Pairs, listing: Listing, tally: Tally) -> None:
         tally.add("label-without-image", "note", "{count} label images have no image", listing.name_of(path))
 
 
-def _places(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
+def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
     """The folders of images and of labels by split, and the ending of names that distinguishes them."""
     whole = _sides(listing, listing.root)
     if whole:

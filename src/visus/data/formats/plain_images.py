@@ -10,7 +10,7 @@ from visus.data.pixels.images import FileImage
 from visus.structures import Sample
 
 
-def _place(listing: Listing) -> Path | None:
+def _image_folder(listing: Listing) -> Path | None:
     """The folder that holds the images: the given one, or its only subfolder if that is named "images"."""
     if listing.images():
         return listing.root
@@ -21,12 +21,12 @@ def _place(listing: Listing) -> Path | None:
 
 
 def _recognise(listing: Listing) -> bool:
-    return listing.once(_place) is not None
+    return listing.once(_image_folder) is not None
 
 
 def _read(listing: Listing) -> Reading:
-    place = listing.once(_place)
-    images = listing.images() if listing.is_file or place is None else listing.images(place)
+    folder = listing.once(_image_folder)
+    images = listing.images() if listing.is_file or folder is None else listing.images(folder)
     return Reading({}, {"predict": [Sample(listing.name_of(path), FileImage(path)) for path in images]})
 
 

@@ -85,9 +85,9 @@ class Tally:
         )
 
 
-def note_missing_images(tally: Tally, missing: Sequence[str], found: int) -> None:
+def note_missing_images(tally: Tally, missing: Sequence[str], present: int) -> None:
     """Notes annotated images whose files are absent: left out when few; a stop when more than a tenth."""
-    many = len(missing) > found / 9
+    many = len(missing) > present / 9
     for name in missing:
         tally.add(
             "missing-image",

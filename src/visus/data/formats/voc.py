@@ -37,7 +37,7 @@ VOC_CLASSES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Folders:
     """Where the files of one split lie."""
 
     annotations: Path | None
@@ -45,7 +45,7 @@ class _Place:
     masks: Path | None
 
 
-def _place(listing: Listing, folder: Path) -> _Place | None:
+def _folders_in(listing: Listing, folder: Path) -> _Folders | None:
     images = listing.folder(*IMAGE_FOLDERS[::-1], inside=folder)
     annotations = listing.folder(*ANNOTATION_FOLDERS, inside=folder)
     if annotations and not listing.files_with(".xml", folder=annotations):
@@ -55,22 +55,22 @@ def _place(listing: Listing, folder: Path) -> _Place | None:
     masks = listing.folder(MASK_FOLDER, inside=folder) if images else None
     if images is None and annotations is not None:
         images = folder if listing.images(folder) else annotations if listing.images(annotations) else None
-    return _Place(annotations, images, masks) if images and (annotations or masks) else None
+    return _Folders(annotations, images, masks) if images and (annotations or masks) else None
 
 
-def _places(listing: Listing) -> dict[str, _Place]:
+def _folders_by_split(listing: Listing) -> dict[str, _Folders]:
     """The folders of each split; one entry for all if ``ImageSets`` lists the splits or there are none."""
     if listing.is_file:
         return {}
-    whole = _place(listing, listing.root)
+    whole = _folders_in(listing, listing.root)
     if whole:
         return {ALL: whole}
-    parts = {split: _place(listing, folder) for split, folder in listing.split_folders().items()}
-    return {split: place for split, place in parts.items() if place}
+    parts = {split: _folders_in(listing, folder) for split, folder in listing.split_folders().items()}
+    return {split: folders for split, folders in parts.items() if folders}
 
 
 def _recognise(listing: Listing) -> bool:
-    return bool(listing.once(_places))
+    return bool(listing.once(_folders_by_split))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,12 @@ def _lists(listing: Listing) -> dict[str, list[str]]:
     listed: set[str] = set()
     for folder in (listing.folder("main", inside=sets), listing.folder("segmentation", inside=sets), sets):
         files = {path.stem.lower(): path for path in listing.files_with(".txt", folder=folder)} if folder else {}
-        wanted = {"train": "train", "val": "val", "test": "test"}
+        list_names = {"train": "train", "val": "val", "test": "test"}
         if "train" not in files and "trainval" in files:
-            wanted = {"train": "trainval", "test": "test"}
-        found = {split: files[name] for split, name in wanted.items() if name in files}
+            list_names = {"train": "trainval", "test": "test"}
+        paths = {split: files[name] for split, name in list_names.items() if name in files}
         added: set[str] = set()
-        for split, path in found.items():
+        for split, path in paths.items():
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
             names = [line.split()[0] for line in lines if line.strip()]
             lists.setdefault(split, []).extend(name for name in names if name not in listed)
@@ -148,20 +148,20 @@ def _lists(listing: Listing) -> dict[str, list[str]]:
     return {split: lists[split] for split in ("train", "val", "test") if lists.get(split)}
 
 
-def _members(listing: Listing, tally: Tally) -> dict[str, list[tuple[str, Path, _Place]]]:
-    """From split to (name without suffix, image file, place)."""
-    members: dict[str, list[tuple[str, Path, _Place]]] = {}
+def _members(listing: Listing, tally: Tally) -> dict[str, list[tuple[str, Path, _Folders]]]:
+    """From split to (name without suffix, image file, folders)."""
+    members: dict[str, list[tuple[str, Path, _Folders]]] = {}
     missing: list[str] = []
-    for split, place in listing.once(_places).items():
-        images = {path.stem: path for path in listing.images(place.images)}
+    for split, folders in listing.once(_folders_by_split).items():
+        images = {path.stem: path for path in listing.images(folders.images)}
         lists = _lists(listing) if split == ALL else {}
         if not lists:
             lists = {split: sorted(images)}
         for part, names in lists.items():
             stems = [name if name in images else Path(name).stem for name in names]
             missing += [name for name, stem in zip(names, stems, strict=True) if stem not in images]
-            members[part] = [(stem, images[stem], place) for stem in dict.fromkeys(stems) if stem in images]
-    note_missing_images(tally, missing, sum(len(found) for found in members.values()))
+            members[part] = [(stem, images[stem], folders) for stem in dict.fromkeys(stems) if stem in images]
+    note_missing_images(tally, missing, sum(len(entries) for entries in members.values()))
     return members
 
 
@@ -169,23 +169,23 @@ def _read(listing: Listing) -> Reading:
     tally = Tally()
     members = _members(listing, tally)
     annotations = _annotations(listing, members, tally)
-    found = {name for split in annotations.values() for item in split.values() for name in item.names}
+    names = {name for split in annotations.values() for item in split.values() for name in item.names}
     reference = reference_split(members)
     by_split = {split: {name for item in items.values() for name in item.names} for split, items in annotations.items()}
     classes = tuple(sorted(by_split.get(reference, set())))
     for split in members:
         note_missing_classes(tally, split, reference, set(classes) - by_split.get(split, set()))
-    rule = _mask_rule(listing, members, found)
+    rule = _mask_rule(listing, members, names)
     samples: dict[str, list[Sample]] = {}
     for split, entries in members.items():
         samples[split] = []
-        for stem, path, place in entries:
+        for stem, path, folders in entries:
             image = FileImage(path)
             targets: dict[str, Value | TargetSource] = {}
             if stem in annotations[split] and classes:
                 item = annotations[split][stem]
                 targets["detection"] = _detections(item, classes, image, tally, f"{stem}.xml", split, reference)
-            mask = _mask(listing, place, stem)
+            mask = _mask(listing, folders, stem)
             if mask is not None and rule is not None:
                 targets["segmentation"] = MaskSource(mask, image, rule)
             samples[split].append(Sample(listing.name_of(path), image, targets))
@@ -202,18 +202,18 @@ def _read(listing: Listing) -> Reading:
 
 
 def _annotations(
-    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], tally: Tally
+    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Folders]]], tally: Tally
 ) -> dict[str, dict[str, _Annotation]]:
     """The annotation of each split and image name; unreadable XML files are noted and stop a training."""
     annotations: dict[str, dict[str, _Annotation]] = {}
     for split, entries in members.items():
         annotations[split] = {}
-        for stem, _, place in entries:
-            if place.annotations is None:
+        for stem, _, folders in entries:
+            if folders.annotations is None:
                 continue
-            path = place.annotations / f"{stem}.xml"
+            path = folders.annotations / f"{stem}.xml"
             if not path.is_file():
-                if place.masks is None:
+                if folders.masks is None:
                     message = "{count} images have no XML file; left out"
                     tally.add("unlabelled-image", "repair", message, listing.name_of(path))
                 continue
@@ -246,9 +246,9 @@ def _detections(
     if swapped.any():
         message = "{count} boxes have their corners swapped; swapped back"
         tally.add("box-swapped", "repair", message, name, int(swapped.sum()))
-    places = np.flatnonzero(known)
-    repaired, kept = repair_and_tally(np.concatenate([low - 1, high], axis=1)[places], size, tally, name)
-    kept = places[kept]
+    indices = np.flatnonzero(known)
+    repaired, kept = repair_and_tally(np.concatenate([low - 1, high], axis=1)[indices], size, tally, name)
+    kept = indices[kept]
     return Detections(
         classes=classes,
         boxes=repaired,
@@ -267,29 +267,29 @@ def _header_size(image: ImageSource, boxes: np.ndarray[tuple[int, int], np.dtype
         return (max(int(np.nan_to_num(y)), 1), max(int(np.nan_to_num(x)), 1))
 
 
-def _mask(listing: Listing, place: _Place, stem: str) -> Path | None:
-    if place.masks is None:
+def _mask(listing: Listing, folders: _Folders, stem: str) -> Path | None:
+    if folders.masks is None:
         return None
-    masks = listing.once(_mask_files).get(place.masks, {})
+    masks = listing.once(_mask_files).get(folders.masks, {})
     return masks.get(stem)
 
 
 def _mask_files(listing: Listing) -> dict[Path, dict[str, Path]]:
-    folders = {place.masks for place in _places(listing).values() if place.masks is not None}
+    folders = {part.masks for part in _folders_by_split(listing).values() if part.masks is not None}
     return {folder: {path.stem: path for path in listing.images(folder)} for folder in folders}
 
 
 def _mask_rule(
-    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Place]]], found: set[str]
+    listing: Listing, members: Mapping[str, list[tuple[str, Path, _Folders]]], names: set[str]
 ) -> MapRule | None:
     """The rule from mask values to classes: declared in a file, VOC's own twenty, or learnt from the masks."""
     masks = [
-        mask for entries in members.values() for stem, _, place in entries if (mask := _mask(listing, place, stem))
+        mask for entries in members.values() for stem, _, folders in entries if (mask := _mask(listing, folders, stem))
     ]
     if not masks:
         return None
     declared = find_class_list(listing)
-    if declared is None and found and found <= set(VOC_CLASSES):
+    if declared is None and names and names <= set(VOC_CLASSES):
         return MapRule.of_indices((BACKGROUND, *VOC_CLASSES))
     return learn_rule(masks, declared)
 

@@ -114,8 +114,8 @@ def _layout(listing: Listing, tally: Tally) -> _Layout:
         split: tuple((image, labels / f"{image.stem}.txt") for image in listing.images(images))
         for split, (images, labels) in folders.items()
     }
-    places = [listing.root, *(labels for _, labels in folders.values())]
-    named = next((place / name for place in places for name in CLASS_FILES if (place / name).is_file()), None)
+    bases = [listing.root, *(labels for _, labels in folders.values())]
+    named = next((base / name for base in bases for name in CLASS_FILES if (base / name).is_file()), None)
     return _Layout(splits, tuple(read_lines(named)) if named else ())
 
 
@@ -161,16 +161,16 @@ def _images(listing: Listing, path: Path, content: Mapping[str, Any], entry: str
     bases = [base / stated, base] if isinstance(stated, str) else [base]
     # Exports often write "../train/images" for folders that lie beside the YAML file.
     names = [entry, entry.removeprefix("../"), entry.removeprefix("./")]
-    for place in (folder / name for folder in bases for name in names):
-        if place.is_dir():
-            return list(listing.images_below(place))
-        if place.is_file() and place.suffix.lower() == ".txt":
-            found = []
-            for line in read_lines(place):
-                image = next((p for b in (place.parent, *bases) if (p := b / line).is_file()), None)
+    for candidate in (folder / name for folder in bases for name in names):
+        if candidate.is_dir():
+            return list(listing.images_below(candidate))
+        if candidate.is_file() and candidate.suffix.lower() == ".txt":
+            images = []
+            for line in read_lines(candidate):
+                image = next((p for b in (candidate.parent, *bases) if (p := b / line).is_file()), None)
                 if image is not None and image.suffix.lower() in IMAGE_SUFFIXES:
-                    found.append(image)
-            return found
+                    images.append(image)
+            return images
     return []
 
 
@@ -198,23 +198,23 @@ def _read(listing: Listing) -> Reading:
             expected="labels/NAME.txt for images/NAME.jpg",
             got=f"{sum(len(pairs) for pairs in layout_splits.values())} images",
         )
-    highest = max((int(row[0]) for found in rows.values() for _, _, lines in found for row in lines), default=0)
+    highest = max((int(row[0]) for entries in rows.values() for _, _, lines in entries for row in lines), default=0)
     names = layout.names or tuple(f"class_{number}" for number in range(highest + 1))
     objects = {
-        split: [(image, _objects(listing, image, label, lines, names, tally)) for image, label, lines in found]
-        for split, found in rows.items()
+        split: [(image, _objects(listing, image, label, lines, names, tally)) for image, label, lines in entries]
+        for split, entries in rows.items()
     }
     reference = reference_split(objects)
-    used = {split: {int(label) for _, item in found for label in item.labels} for split, found in objects.items()}
+    used = {split: {int(label) for _, item in entries for label in item.labels} for split, entries in objects.items()}
     for split in objects:
         note_missing_classes(tally, split, reference, {names[label] for label in used[reference] - used[split]})
-    items = [item for found in objects.values() for _, item in found if len(item.labels)]
+    items = [item for entries in objects.values() for _, item in entries if len(item.labels)]
     outlined = bool(items) and all(item.outlines is not None and None not in item.outlines for item in items)
     maps = (BACKGROUND, *names)
     samples: dict[str, list[Sample]] = {}
-    for split, found in objects.items():
+    for split, entries in objects.items():
         samples[split] = []
-        for image, item in found:
+        for image, item in entries:
             targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item)}
             if outlined:
                 targets["segmentation"] = ObjectMapSource(item, maps)

@@ -34,7 +34,7 @@ from visus.data.pixels.intensity import PICTURE
 from visus.errors import DataError
 from visus.structures import Sample, TargetSource, TargetState
 
-Progress = Callable[[int, int], None]
+CheckProgress = Callable[[int, int], None]
 """Called with the number of images looked at so far, and of all."""
 
 QUICK_IMAGES = 5_000
@@ -66,7 +66,7 @@ class _Examined:
     targets: Mapping[str, TargetState]
 
 
-def check(dataset: Dataset, task: str | None = None, *, progress: Progress | None = None) -> list[Finding]:
+def check(dataset: Dataset, task: str | None = None, *, progress: CheckProgress | None = None) -> list[Finding]:
     """Decodes every image, reads every target, and returns the findings, the worst first; none if all is well.
 
     Args:
@@ -111,7 +111,7 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
         return dataset
     splits: dict[str, list[Sample]] = {}
     for split, samples in dataset.splits.items():
-        kept = [_repaired(sample) if sample.id in damaged else sample for sample in samples if sample.id not in leave]
+        kept = [_repair(sample) if sample.id in damaged else sample for sample in samples if sample.id not in leave]
         if samples and not kept:
             raise DataError(
                 f"the split {split} of {dataset.name} has no image that can be used",
@@ -123,7 +123,7 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
     return replace(dataset, splits=splits)
 
 
-def _repaired(sample: Sample) -> Sample:
+def _repair(sample: Sample) -> Sample:
     targets = {
         task: target if isinstance(target, TargetSource) else target.repaired()[0]
         for task, target in sample.targets.items()
@@ -131,7 +131,7 @@ def _repaired(sample: Sample) -> Sample:
     return replace(sample, targets=targets)
 
 
-def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Progress | None) -> list[Finding]:
+def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: CheckProgress | None) -> list[Finding]:
     tasks = dataset.tasks if task is None else (dataset.choose_task(task),)
     classes = {name: dataset.classes[name] for name in tasks}
     entries = [(split, sample) for split, samples in dataset.splits.items() for sample in samples]

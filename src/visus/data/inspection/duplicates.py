@@ -135,7 +135,7 @@ def find_copies(portraits: Sequence[Portrait | None], images: Sequence[ImageSour
     candidates, near = alike.compare()
     groups.join_equal(candidates, pool.map(_digest_pixels, (images[index] for index in candidates)))
     return Copies(
-        exact=tuple(group for group in groups.found() if not _is_blank(images[group[0]])),
+        exact=tuple(group for group in groups.as_tuples() if not _is_blank(images[group[0]])),
         near=tuple(sorted(pair for pair in near if groups.first(pair[0]) != groups.first(pair[1]))),
     )
 
@@ -167,7 +167,7 @@ class _Groups:
         for same in by_value.values():
             self.join_all(same)
 
-    def found(self) -> tuple[tuple[int, ...], ...]:
+    def as_tuples(self) -> tuple[tuple[int, ...], ...]:
         members: dict[int, list[int]] = defaultdict(list)
         for index in range(len(self._parents)):
             members[self.first(index)].append(index)

@@ -78,23 +78,23 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return state
     try:
         pixels = source.load((LOOK, LOOK))
-        own = _channels(image, channels)
+        count = _channels(image, channels)
     except DataError as error:
         return ImageState("damaged-image", _reason(error), size)
-    if own != channels:
-        return ImageState("other-channels", f"{own} channels, not {channels}", size)
+    if count != channels:
+        return ImageState("other-channels", f"{count} channels, not {channels}", size)
     if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
         return ImageState("damaged-image", "the end of the file is missing", size)
     return replace(state, portrait=draw_portrait(pixels, size, key))
 
 
-def _channels(image: ImageSource, wanted: int) -> int:
-    """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as wanted."""
-    source = with_header_read(image) if wanted not in PICTURE or may_be_foreign(image) else image
+def _channels(image: ImageSource, expected: int) -> int:
+    """The number of channels of an image; 3 for grey and colour pictures; pages count if as many as expected."""
+    source = with_header_read(image) if expected not in PICTURE or may_be_foreign(image) else image
     if not isinstance(source, OpenedImage):
-        return wanted
-    if source.channels != wanted and source.channels in PICTURE:
-        values = source.load_values(wanted)
+        return expected
+    if source.channels != expected and source.channels in PICTURE:
+        values = source.load_values(expected)
         return values.shape[2] if values.ndim == 3 else 3
     return source.channels
 

@@ -59,7 +59,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
         message = "{count} images of one split are exact copies of images of another; " + (
             "this data set is published with them" if published else "take them out of one of the two"
         )
-        findings.append(_about("leak", "note" if published else "stop", message, leaks))
+        findings.append(_finding("leak", "note" if published else "stop", message, leaks))
     if made:
         message = "{count} images are exact copies of ones that are held back for val or test; left out"
         shown = [_names(pair) for pair in made]
@@ -68,19 +68,19 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
         )
     if conflicts:
         message = "{count} images have exact copies of another class: one of the labels is wrong"
-        findings.append(_about("conflicting-copies", "note", message, conflicts))
+        findings.append(_finding("conflicting-copies", "note", message, conflicts))
     if duplicates:
         message = "{count} images are exact copies of images of the same split"
-        findings.append(_about("duplicate", "note", message, duplicates))
+        findings.append(_finding("duplicate", "note", message, duplicates))
     near = [(entries[one], entries[two]) for one, two in copies.near]
     across = [pair for pair in near if pair[0][0] != pair[1][0]]
     within = [pair for pair in near if pair[0][0] == pair[1][0]]
     if across:
         message = "{count} pairs of images in different splits are the same picture, saved or scaled differently"
-        findings.append(_about("near-leak", "note", message, across))
+        findings.append(_finding("near-leak", "note", message, across))
     if within:
         message = "{count} pairs of images in one split are the same picture, saved or scaled differently"
-        findings.append(_about("near-duplicate", "note", message, within))
+        findings.append(_finding("near-duplicate", "note", message, within))
     return findings
 
 
@@ -93,6 +93,6 @@ def _names(entries: Sequence[_Entry]) -> str:
     return " = ".join(f"{split}: {sample.id}" for split, sample in entries)
 
 
-def _about(kind: str, severity: Severity, message: str, groups: Sequence[Sequence[_Entry]]) -> Finding:
+def _finding(kind: str, severity: Severity, message: str, groups: Sequence[Sequence[_Entry]]) -> Finding:
     names = [sample.id for group in groups for _, sample in group]
     return Finding.about(kind, severity, message, names, [_names(group) for group in groups])

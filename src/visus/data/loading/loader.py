@@ -86,12 +86,14 @@ class Loader:
             MemoryExhaustedError: if a reading process was killed.
             UsageError: if the epoch has no batch of number ``start``, nor ends there.
         """
-        own = self._order.batches(epoch)
-        if not 0 <= start <= len(own):
+        batches = self._order.batches(epoch)
+        if not 0 <= start <= len(batches):
             raise UsageError(
-                "a start lies beyond the last batch of its epoch", expected=f"batch 0..{len(own)}", got=f"batch {start}"
+                "a start lies beyond the last batch of its epoch",
+                expected=f"batch 0..{len(batches)}",
+                got=f"batch {start}",
             )
-        tasks: list[Task] = [(epoch, indices.tolist()) for indices in own[start:]]
+        tasks: list[Task] = [(epoch, indices.tolist()) for indices in batches[start:]]
         if self._workers == 0:
             for task in tasks:
                 yield self._read(task)

@@ -83,6 +83,6 @@ class InOrder:
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:  # noqa: ARG002  (all epochs are alike)
         """The run in batches."""
         size, rank, world = self.share.batch_size, self.share.rank, self.share.world
-        own = np.arange(self.count * rank // world, self.count * (rank + 1) // world)
-        batches = [own[i : i + size] for i in range(0, len(own), size)]
+        indices = np.arange(self.count * rank // world, self.count * (rank + 1) // world)
+        batches = [indices[i : i + size] for i in range(0, len(indices), size)]
         return [batch for batch in batches if len(batch) == size or not self.drop_last]

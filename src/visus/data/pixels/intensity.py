@@ -79,10 +79,10 @@ def survey(
     """
     count = min(LOOKED_AT, len(samples))
     chosen = [samples[i] for i in dict.fromkeys(np.linspace(0, len(samples) - 1, count, dtype=int).tolist())]
-    found = [values for sample in chosen if (values := _values_of(sample.image, channels)) is not _UNREAD]
-    if not found:
+    images = [values for sample in chosen if (values := _values_of(sample.image, channels)) is not _UNREAD]
+    if not images:
         return PixelValues(channels or 3, value_range)
-    counts = [_channels(values) for values in found]
+    counts = [_channels(values) for values in images]
     most = max(dict.fromkeys(counts), key=counts.count)
     if channels is not None and channels != most and not (channels in PICTURE and most in PICTURE):
         raise DataError(
@@ -91,7 +91,7 @@ def survey(
             got=f"{most} in {counts.count(most)} of {len(counts)} images looked at",
             remedy="leave channels away, or write TIFFs with photometric minisblack and one plane a channel",
         )
-    kept = [values for values in found if values is not None and _channels(values) == most]
+    kept = [values for values in images if values is not None and _channels(values) == most]
     if not kept:
         return PixelValues(channels or most)
     ranges = value_range or _widest(kept)
@@ -140,8 +140,8 @@ def _widest(images: Sequence[NDArray[Any]]) -> ValueRange | None:
         return None
     ranges = [range_of(values) for values in images]
     if _channels(images[0]) in PICTURE:
-        return ((0, max(high for own in ranges for _, high in own)),)
-    return tuple((0, max(own[c][1] for own in ranges)) for c in range(len(ranges[0])))
+        return ((0, max(high for channel_ranges in ranges for _, high in channel_ranges)),)
+    return tuple((0, max(channel_ranges[c][1] for channel_ranges in ranges)) for c in range(len(ranges[0])))
 
 
 def _moments(images: Sequence[NDArray[np.uint8]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -184,21 +184,23 @@ def load_channels(
     Raises:
         DataError: if it cannot be read, or has other channels.
     """
-    wanted, ranges = preprocessing.channels, preprocessing.value_range
+    expected, ranges = preprocessing.channels, preprocessing.value_range
     stored = source if isinstance(source, OpenedImage | ArrayImage) else None
     as_shown = stored is None or stored.is_picture or (ranges is None and isinstance(stored, OpenedImage))
-    if stored is None or (as_shown and {wanted, stored.channels} <= PICTURE):
-        pixels, own = source.load(at_least), 3
-        found = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
+    if stored is None or (as_shown and {expected, stored.channels} <= PICTURE):
+        pixels, channels = source.load(at_least), 3
+        pixels = pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
     else:
-        values = stored.load_values(wanted)
-        own = _channels(values)
-        found = scale_values(values, ranges, name) if own == wanted or {own, wanted} <= PICTURE else values
-    if own != wanted and not {own, wanted} <= PICTURE:
+        values = stored.load_values(expected)
+        channels = _channels(values)
+        pixels = (
+            scale_values(values, ranges, name) if channels == expected or {channels, expected} <= PICTURE else values
+        )
+    if channels != expected and not {channels, expected} <= PICTURE:
         raise DataError(
             f"{name} has another number of channels than the network takes",
-            expected=f"{wanted} channels" if wanted not in PICTURE else "a grey or colour picture",
-            got=f"{own} channels" if own not in PICTURE else "a grey or colour picture",
+            expected=f"{expected} channels" if expected not in PICTURE else "a grey or colour picture",
+            got=f"{channels} channels" if channels not in PICTURE else "a grey or colour picture",
             remedy="take images like those that the network was trained on",
         )
-    return found
+    return pixels

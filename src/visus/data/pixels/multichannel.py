@@ -85,11 +85,11 @@ def open_stored(stream: BinaryIO, name: str) -> StoredImage | None:
     stream.seek(0)
     if not head.startswith(_NUMPY) and head[:4] not in _TIFF:
         return None
-    found = _numpy_header(stream, name) if head.startswith(_NUMPY) else _tiff_header(stream)
+    header = _numpy_header(stream, name) if head.startswith(_NUMPY) else _tiff_header(stream)
     stream.seek(0)
-    if found is None:
+    if header is None:
         return None
-    size, channels = found
+    size, channels = header
     if channels > MOST_CHANNELS or size[0] * size[1] * channels > MOST_VALUES:
         raise DataError(
             f"{name} is too large to decode",

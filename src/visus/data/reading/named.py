@@ -58,9 +58,9 @@ class NamedData:
 
 def data_cache() -> Path:
     """The folder of named data sets: ``$VISUS_CACHE/data``, ``$XDG_CACHE_HOME/visus/data``, or in ``~/.cache``."""
-    own = os.environ.get("VISUS_CACHE")
-    if own:
-        return Path(own).expanduser() / "data"
+    visus_cache = os.environ.get("VISUS_CACHE")
+    if visus_cache:
+        return Path(visus_cache).expanduser() / "data"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "visus" / "data"
 
@@ -251,12 +251,12 @@ def _fetch(name: str, data: NamedData, cache: Path) -> None:
             expected=f"{', '.join(missing[:5])} in {cache / data.folder}",
             got="no such files",
             remedy=f"fetch {' and '.join(data.archives)} where there is a network, and "
-            + _place(data, cache)
+            + _instruction(data, cache)
             + "; VISUS_CACHE names another cache folder",
         )
 
 
-def _place(data: NamedData, cache: Path) -> str:
+def _instruction(data: NamedData, cache: Path) -> str:
     if data.format is idx.FORMAT:
         return f"put the files as they are into {cache / data.folder}"
     if data.fetch is None:
@@ -290,9 +290,9 @@ def _read_digits() -> NDArray[np.float64]:
     From the file that scikit-learn carries; importing scikit-learn itself would take longer than a training's first
     epoch.
     """
-    found = importlib.util.find_spec("sklearn")
-    places = list(found.submodule_search_locations or ()) if found else []
-    path = Path(places[0]) / "datasets" / "data" / "digits.csv.gz" if places else None
+    spec = importlib.util.find_spec("sklearn")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    path = Path(folders[0]) / "datasets" / "data" / "digits.csv.gz" if folders else None
     if path is None or not path.is_file():
         raise DataError(
             "the digits of scikit-learn are missing",

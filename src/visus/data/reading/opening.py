@@ -60,7 +60,13 @@ def open_data(
         UsageError: if there is no format of this name, or a task option means nothing for these data and this task.
     """
     if isinstance(source, str) and source in NAMED and format is None:
-        dataset = open_named(source, cache=cache)
+        try:
+            dataset = open_named(source, cache=cache)
+        except DataError as error:
+            if not Path(source).is_dir():
+                raise
+            remedy = f"write ./{source} for the folder {source}; or {error.remedy}"
+            raise DataError(error.problem, expected=error.expected, got=error.got, remedy=remedy) from None
         if Path(source).is_dir():
             shadow = Finding(
                 "named-data-set", "note", f"the named data set, not the folder {source}: write ./{source} for that", 1
@@ -120,11 +126,11 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
     for path in map(Path, paths):
         if path.is_dir():
             listing = Listing(path)
-            found = listing.images_below(path)
-            if not found:
+            files = listing.images_below(path)
+            if not files:
                 raise DataError(f"{path} holds no image", expected="image files", got=_contents(listing))
         elif path.exists():
-            found = (path,)
+            files = (path,)
         else:
             raise DataError(
                 f"there is no file or folder {path}",
@@ -132,7 +138,7 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
                 got="nothing there",
                 remedy="check the path",
             )
-        for file in found:
+        for file in files:
             samples.setdefault(file, Sample(file.as_posix(), FileImage(file)))
     if not samples:
         raise DataError("no images are given", expected="image files or folders")
@@ -179,20 +185,20 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
     listing = Listing(path)
     formats = all_formats()
     for _ in range(_DEEPEST + 1):
-        found = [forced] if forced else [item for item in formats if not item.fallback and item.recognise(listing)]
+        candidates = [forced] if forced else [item for item in formats if not item.fallback and item.recognise(listing)]
         if forced and not forced.recognise(listing):
-            found = []
-        if not found and not forced:
-            found = [item for item in formats if item.fallback and item.recognise(listing)]
-        if len(found) > 1:
+            candidates = []
+        if not candidates and not forced:
+            candidates = [item for item in formats if item.fallback and item.recognise(listing)]
+        if len(candidates) > 1:
             raise DataError(
                 f"{path} can be read in more than one way",
                 expected="one format",
-                got=" or ".join(f"{item.name} ({item.title})" for item in found),
-                remedy=f"choose with --format {found[0].name} or --format {found[1].name}",
+                got=" or ".join(f"{item.name} ({item.title})" for item in candidates),
+                remedy=f"choose with --format {candidates[0].name} or --format {candidates[1].name}",
             )
-        if found:
-            return listing, found[0]
+        if candidates:
+            return listing, candidates[0]
         if len(listing.folders()) != 1 or listing.images():
             break
         listing = Listing(listing.folders()[0])

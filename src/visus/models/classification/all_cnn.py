@@ -6,9 +6,9 @@ pooling (Strided-CNN-C), a further convolution before each pooling (ConvPool-CNN
 instead of the pooling (All-CNN-C).
 
 3x3 poolings and convolutions of stride 2 halve a map, padded where need be; the last 3x3 convolution is not padded,
-which leaves the 6x6 places that the tables average over. ReLU follows every convolution, that of the classes included.
-A share of 0.2 of the pixels is dropped in training, and one of 0.5 after each layer that halves (section 3.2). The
-paper names no way to begin; the weights begin as He et al.'s (2015).
+which leaves the 6x6 positions that the tables average over. ReLU follows every convolution, that of the classes
+included. A share of 0.2 of the pixels is dropped in training, and one of 0.5 after each layer that halves (section
+3.2). The paper names no way to begin; the weights begin as He et al.'s (2015).
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 32x32 images.
 """
@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 
-Convolution = tuple[int, int]
+KernelAndStride = tuple[int, int]
 """(kernel, stride), before the widths of table 1: 96 maps at first, 192 after the first layer that halves."""
 
-Stage = Sequence[Convolution]
+Stage = Sequence[KernelAndStride]
 
 
 class AllCNN(nn.Module):

@@ -18,9 +18,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from visus.models.classification.nas_cells import CellNetwork, Plan
+from visus.models.classification.nas_cells import CellNetwork, CellPlan
 
-NORMAL = Plan(  # figure 6, middle
+NORMAL = CellPlan(  # figure 6, middle
     pairs=(
         (("avg3", 0), ("max3", 0)),
         (("sep3", 1), ("identity", 1)),
@@ -30,7 +30,7 @@ NORMAL = Plan(  # figure 6, middle
     ),
     outputs=(1, 3, 4, 6),
 )
-REDUCTION = Plan(  # figure 6, right
+REDUCTION = CellPlan(  # figure 6, right
     pairs=(
         (("sep3", 1), ("avg3", 0)),
         (("max3", 0), ("sep7", 2)),

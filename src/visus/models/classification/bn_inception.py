@@ -53,7 +53,7 @@ CAFFE: Mapping[str, Row] = {
 }
 
 
-class Style(NamedTuple):
+class BNInceptionStyle(NamedTuple):
     """The choices that the paper leaves open.
 
     Args:
@@ -67,11 +67,11 @@ class Style(NamedTuple):
     zeros_count: bool
 
 
-SLIM_STYLE = Style(epsilon=1e-3, bias=False, zeros_count=False)
-CAFFE_STYLE = Style(epsilon=1e-5, bias=True, zeros_count=True)
+SLIM_STYLE = BNInceptionStyle(epsilon=1e-3, bias=False, zeros_count=False)
+CAFFE_STYLE = BNInceptionStyle(epsilon=1e-5, bias=True, zeros_count=True)
 
 
-class Convolution(nn.Module):
+class BNInceptionConvolution(nn.Module):
     """A convolution that keeps the size / stride, BatchNorm and ReLU. [N,C,H,W] -> [N,O,H/s,W/s].
 
     Args:
@@ -91,7 +91,7 @@ class Convolution(nn.Module):
         *,
         stride: int = 1,
         std: float | None = None,
-        style: Style,
+        style: BNInceptionStyle,
     ) -> None:
         super().__init__()
         self.conv: nn.Module = convolution(in_channels, out_channels, kernel, stride=stride, std=std, bias=style.bias)
@@ -134,25 +134,26 @@ class StridedPooling(nn.MaxPool2d):
         return nn.functional.max_pool2d(x, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
 
 
-class Inception(nn.Module):
+class BNInceptionModule(nn.Module):
     """Four branches side by side. [N,C,H,W] -> [N,sum,H,W]."""
 
-    def __init__(self, in_channels: int, row: Row, style: Style) -> None:
+    def __init__(self, in_channels: int, row: Row, style: BNInceptionStyle) -> None:
         super().__init__()
         ones, reduce, threes, reduce_double, doubles, pool, projection = row
-        self.branch1 = Convolution(in_channels, ones, 1, style=style)
+        self.branch1 = BNInceptionConvolution(in_channels, ones, 1, style=style)
         self.branch2 = nn.Sequential(
-            Convolution(in_channels, reduce, 1, std=0.09, style=style), Convolution(reduce, threes, 3, style=style)
+            BNInceptionConvolution(in_channels, reduce, 1, std=0.09, style=style),
+            BNInceptionConvolution(reduce, threes, 3, style=style),
         )
         self.branch3 = nn.Sequential(
-            Convolution(in_channels, reduce_double, 1, std=0.09, style=style),
-            Convolution(reduce_double, doubles, 3, style=style),
-            Convolution(doubles, doubles, 3, style=style),
+            BNInceptionConvolution(in_channels, reduce_double, 1, std=0.09, style=style),
+            BNInceptionConvolution(reduce_double, doubles, 3, style=style),
+            BNInceptionConvolution(doubles, doubles, 3, style=style),
         )
         average = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=style.zeros_count)
         self.branch4 = nn.Sequential(
             average if pool == "avg" else nn.MaxPool2d(3, stride=1, padding=1),
-            Convolution(in_channels, projection, 1, std=0.1, style=style),
+            BNInceptionConvolution(in_channels, projection, 1, std=0.1, style=style),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -162,17 +163,17 @@ class Inception(nn.Module):
 class Reduction(nn.Module):
     """Two strided branches, and max pooling "passed through". [N,C,H,W] -> [N,sum+C,H/2,W/2]."""
 
-    def __init__(self, in_channels: int, row: Row, style: Style) -> None:
+    def __init__(self, in_channels: int, row: Row, style: BNInceptionStyle) -> None:
         super().__init__()
         _, reduce, threes, reduce_double, doubles, _, _ = row
         self.branch2 = nn.Sequential(
-            Convolution(in_channels, reduce, 1, std=0.09, style=style),
-            Convolution(reduce, threes, 3, stride=2, style=style),
+            BNInceptionConvolution(in_channels, reduce, 1, std=0.09, style=style),
+            BNInceptionConvolution(reduce, threes, 3, stride=2, style=style),
         )
         self.branch3 = nn.Sequential(
-            Convolution(in_channels, reduce_double, 1, std=0.09, style=style),
-            Convolution(reduce_double, doubles, 3, style=style),
-            Convolution(doubles, doubles, 3, stride=2, style=style),
+            BNInceptionConvolution(in_channels, reduce_double, 1, std=0.09, style=style),
+            BNInceptionConvolution(reduce_double, doubles, 3, style=style),
+            BNInceptionConvolution(doubles, doubles, 3, stride=2, style=style),
         )
         self.branch4 = StridedPooling()
 
@@ -201,22 +202,22 @@ class BNInception(nn.Module):
         *,
         classes: int,
         in_channels: int,
-        style: Style,
+        style: BNInceptionStyle,
         first: First = "full",
         behind: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        self.conv1 = Convolution(in_channels, 64, 7, stride=2, style=style)
+        self.conv1 = BNInceptionConvolution(in_channels, 64, 7, stride=2, style=style)
         if first == "separable":
             self.conv1.conv = separable_convolution(in_channels)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.conv2 = Convolution(64, 64, 1, std=0.1, style=style)
-        self.conv3 = Convolution(64, 192, 3, style=style)
+        self.conv2 = BNInceptionConvolution(64, 64, 1, std=0.1, style=style)
+        self.conv3 = BNInceptionConvolution(64, 192, 3, style=style)
         self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.inception = nn.ModuleDict()
         width, widths = 192, {}
         for name, row in rows.items():
-            module = Inception(width, row, style) if row[0] else Reduction(width, row, style)
+            module = BNInceptionModule(width, row, style) if row[0] else Reduction(width, row, style)
             width = row[0] + row[2] + row[4] + (row[6] if row[0] else width)
             self.inception[name] = module if behind is None else nn.Sequential(module, behind(width))
             widths[name] = width

@@ -38,9 +38,9 @@ def _name(name: str) -> str:
         return f"fc.{value}"
     part = "bn" if layer.endswith("_bn") else "conv"
     layer = layer.removesuffix("_bn")
-    found = re.fullmatch(r"inception_(3[a-c]|4[a-e]|5[ab])_(\w+)", layer)
-    if found is not None and found[2] in _BRANCHES:
-        return f"inception.{found[1]}.{_BRANCHES[found[2]]}.{part}.{value}"
+    match = re.fullmatch(r"inception_(3[a-c]|4[a-e]|5[ab])_(\w+)", layer)
+    if match is not None and match[2] in _BRANCHES:
+        return f"inception.{match[1]}.{_BRANCHES[match[2]]}.{part}.{value}"
     if layer in _STEM:
         return f"{_STEM[layer]}.{part}.{value}"
     raise WeightsError(

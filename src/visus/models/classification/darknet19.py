@@ -3,7 +3,7 @@
 Redmon, Farhadi: YOLO9000: better, faster, stronger, CVPR 2017 (arXiv:1612.08242), table 6.
 
 3x3 convolutions, with 1x1 ones between them that halve the channels, and five poolings; a last 1x1 convolution names
-the classes at every place, and their mean is the answer. The layers have the numbers of the authors' darknet19.cfg.
+the classes at every position, and their mean is the answer. The layers have the numbers of the authors' darknet19.cfg.
 
 Letters: N images, C input channels, K classes; sizes in comments are those of 224x224 images.
 """
@@ -40,8 +40,8 @@ class Darknet19(nn.Module):
         for number, widths in enumerate(STAGES):
             if number:
                 layers.append(nn.MaxPool2d(2))
-            for place, width in enumerate(widths):
-                layers.append(LeakyConvolution(before, width, 1 if place % 2 else 3))
+            for index, width in enumerate(widths):
+                layers.append(LeakyConvolution(before, width, 1 if index % 2 else 3))
                 before = width
         self.layers = nn.ModuleList(layers)  # 0 to 22
         self.classifier = nn.Conv2d(before, classes, 1)

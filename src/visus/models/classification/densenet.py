@@ -43,13 +43,13 @@ class DenseBlock(nn.Sequential):
     def __init__(self, layers: int, in_channels: int, growth: int) -> None:
         super().__init__(
             OrderedDict(
-                (f"denselayer{place + 1}", DenseLayer(in_channels + place * growth, growth)) for place in range(layers)
+                (f"denselayer{index + 1}", DenseLayer(in_channels + index * growth, growth)) for index in range(layers)
             )
         )
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
-            x = torch.cat([x, layer(x)], 1)  # [N, c + place * k, H, W]
+            x = torch.cat([x, layer(x)], 1)  # [N, c + index * k, H, W]
         return x
 
 

@@ -44,7 +44,7 @@ STAGES = (  # table 1, stages 2 to 8: t, k, s, channels, layers
 )
 
 
-class Style(NamedTuple):
+class EfficientNetStyle(NamedTuple):
     """The differences of the editions: the padding of convolutions, and BatchNorm's constants."""
 
     pads_as_tensorflow: bool
@@ -74,7 +74,7 @@ class MBConv(nn.Module):
         kernel: int,
         stride: int,
         drop: float,
-        style: Style,
+        style: EfficientNetStyle,
     ) -> None:
         super().__init__()
         width = expansion * in_channels
@@ -99,7 +99,7 @@ def convolution(
     *,
     stride: int = 1,
     groups: int = 1,
-    style: Style,
+    style: EfficientNetStyle,
     is_linear: bool = False,
 ) -> nn.Sequential:
     """A convolution that keeps the size / stride, BatchNorm and, unless linear, SiLU."""
@@ -120,14 +120,16 @@ class EfficientNetFeatures(nn.Sequential):
     [N,C,H,W] -> {2: [N,16w,H/2,W/2], 4: [N,24w,..], 8: [N,40w,..], 16: [N,112w,..], 32: [N,1280w,H/32,W/32]}.
     """
 
-    def __init__(self, in_channels: int, *, width: float, depth: float, drop_connect: float, style: Style) -> None:
+    def __init__(
+        self, in_channels: int, *, width: float, depth: float, drop_connect: float, style: EfficientNetStyle
+    ) -> None:
         channels = round_channels(32 * width)
         layers: list[nn.Module] = [convolution(in_channels, channels, 3, stride=2, style=style)]
         blocks = sum(math.ceil(depth * n) for *_, n in STAGES)
         number = 0
         for t, k, s, c, n in STAGES:
             stage = nn.Sequential()
-            for place in range(math.ceil(depth * n)):
+            for index in range(math.ceil(depth * n)):
                 out_channels = round_channels(c * width)
                 stage.append(
                     MBConv(
@@ -135,7 +137,7 @@ class EfficientNetFeatures(nn.Sequential):
                         out_channels,
                         expansion=t,
                         kernel=k,
-                        stride=s if place == 0 else 1,
+                        stride=s if index == 0 else 1,
                         drop=drop_connect * number / blocks,
                         style=style,
                     )
@@ -194,7 +196,7 @@ class EfficientNet(nn.Module):
         in_channels: int,
         width: float,
         depth: float,
-        style: Style,
+        style: EfficientNetStyle,
         dropout: float,
         drop_connect: float,
     ) -> None:
@@ -247,7 +249,9 @@ def scaled(
     """Builds the network of these coefficients."""
     width, depth = COEFFICIENTS[name]
     is_tensorflow = edition == "paper"
-    style = Style(True, 0.001, 0.01) if is_tensorflow or name in LARGE else Style(False, 1e-5, 0.1)
+    style = (
+        EfficientNetStyle(True, 0.001, 0.01) if is_tensorflow or name in LARGE else EfficientNetStyle(False, 1e-5, 0.1)
+    )
     return EfficientNet(
         classes=classes,
         in_channels=in_channels,

@@ -9,7 +9,7 @@ alpha = 1e-4 over 5, beta = 0.75; weights of variance 1 / fan-in (Caffe's "xavie
 ``torchvision``: BatchNorm after every convolution instead of biases and response normalisation, 3x3 kernels where the
 paper has 5x5, a 2x2 window in the last strided pooling, and a dropout of 0.2. The parameters have torchvision's names.
 
-The auxiliary heads' first dense layer needs 4x4 places. Section 5 makes them of 14x14 by windows of 5x5 at stride 3;
+The auxiliary heads' first dense layer needs 4x4 positions. Section 5 makes them of 14x14 by windows of 5x5 at stride 3;
 maps of other sizes, which the paper does not have, are averaged over 4x4 even windows (as torchvision does at any).
 
 Letters: N images, C input channels, K classes, H x W pixels.
@@ -48,7 +48,7 @@ INCEPTION: Mapping[str, Widths] = {  # table 1
 AUXILIARY_WEIGHT = 0.3  # section 5
 
 
-class Convolution(nn.Module):
+class GoogLeNetConvolution(nn.Module):
     """A convolution that keeps the size / stride, and ReLU. [N,C,H,W] -> [N,c,H/s,W/s].
 
     Args:
@@ -72,10 +72,10 @@ class Convolution(nn.Module):
 
 
 MakeConvolution = Callable[..., nn.Module]
-""":class:`Convolution` of one edition: (in_channels, out_channels, kernel) -> a layer."""
+""":class:`GoogLeNetConvolution` of one edition: (in_channels, out_channels, kernel) -> a layer."""
 
 
-class Inception(nn.Module):
+class InceptionModule(nn.Module):
     """Four branches side by side (figure 2b). [N,C,H,W] -> [N,sum,H,W].
 
     Args:
@@ -113,7 +113,7 @@ class PoolingTo4x4(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, 4)
 
 
-class AuxiliaryHead(nn.Module):
+class GoogLeNetAuxiliaryHead(nn.Module):
     """A classifier on a map in between (section 5). [N,C,H,W] -> [N,K] logits."""
 
     def __init__(
@@ -158,17 +158,17 @@ class GoogLeNet(nn.Module):
         super().__init__()
         self.edition = edition
         is_paper = edition == "paper"
-        conv = partial(Convolution, normalised=not is_paper)
+        conv = partial(GoogLeNetConvolution, normalised=not is_paper)
 
-        def inception(in_channels: int, name: str) -> Inception:
+        def inception(in_channels: int, name: str) -> InceptionModule:
             # 3: torchvision's "known bug", kept because its weights have it
-            return Inception(conv, in_channels, INCEPTION[name], largest=5 if is_paper else 3)
+            return InceptionModule(conv, in_channels, INCEPTION[name], largest=5 if is_paper else 3)
 
         def norm() -> nn.Module:
             return response_normalisation() if is_paper else nn.Identity()
 
-        def auxiliary_head(in_channels: int) -> AuxiliaryHead:
-            return AuxiliaryHead(conv, in_channels, classes, dropout=auxiliary_dropout, as_in_paper=is_paper)
+        def auxiliary_head(in_channels: int) -> GoogLeNetAuxiliaryHead:
+            return GoogLeNetAuxiliaryHead(conv, in_channels, classes, dropout=auxiliary_dropout, as_in_paper=is_paper)
 
         self.conv1 = conv(in_channels, 64, 7, stride=2)
         self.maxpool1 = strided_pooling()

@@ -15,7 +15,7 @@ torchvision's names in both. The released code normalises without a learned scal
 
 From the released code, too: truncated normal weights of 0.1 at the beginning, in the auxiliary head's last layers of
 0.01 and 0.001, in the last layer of 0.01; BatchNorm's epsilon of 0.001; and the share of 0.4 of the auxiliary loss. The
-auxiliary head needs 17x17 places, those of 299x299 images; smaller maps, which the paper does not have, are averaged
+auxiliary head needs 17x17 positions, those of 299x299 images; smaller maps, which the paper does not have, are averaged
 over 5x5 even windows.
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 299x299 images.
@@ -37,7 +37,7 @@ Edition = Literal["paper", "torchvision"]
 Kernel = int | tuple[int, int]
 
 
-class Convolution(nn.Module):
+class InceptionV3Convolution(nn.Module):
     """A convolution without bias, BatchNorm and ReLU; ``valid``: without padding, else as much as keeps the size."""
 
     def __init__(
@@ -54,9 +54,9 @@ class Convolution(nn.Module):
         return self.relu(self.bn(self.conv(x)))
 
 
-def strided(in_channels: int, out_channels: int) -> Convolution:
+def strided(in_channels: int, out_channels: int) -> InceptionV3Convolution:
     """An unpadded 3x3 convolution of stride 2."""
-    return Convolution(in_channels, out_channels, 3, stride=2, valid=True)
+    return InceptionV3Convolution(in_channels, out_channels, 3, stride=2, valid=True)
 
 
 def average_pooling(edition: Edition) -> nn.AvgPool2d:
@@ -68,14 +68,14 @@ class InceptionA(nn.Module):
 
     def __init__(self, in_channels: int, projection: int, edition: Edition) -> None:
         super().__init__()
-        self.branch1x1 = Convolution(in_channels, 64, 1)
-        self.branch5x5_1 = Convolution(in_channels, 48, 1)
-        self.branch5x5_2 = Convolution(48, 64, 5)
-        self.branch3x3dbl_1 = Convolution(in_channels, 64, 1)
-        self.branch3x3dbl_2 = Convolution(64, 96, 3)
-        self.branch3x3dbl_3 = Convolution(96, 96, 3)
+        self.branch1x1 = InceptionV3Convolution(in_channels, 64, 1)
+        self.branch5x5_1 = InceptionV3Convolution(in_channels, 48, 1)
+        self.branch5x5_2 = InceptionV3Convolution(48, 64, 5)
+        self.branch3x3dbl_1 = InceptionV3Convolution(in_channels, 64, 1)
+        self.branch3x3dbl_2 = InceptionV3Convolution(64, 96, 3)
+        self.branch3x3dbl_3 = InceptionV3Convolution(96, 96, 3)
         self.pool = average_pooling(edition)
-        self.branch_pool = Convolution(in_channels, projection, 1)
+        self.branch_pool = InceptionV3Convolution(in_channels, projection, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         fives = self.branch5x5_2(self.branch5x5_1(x))  # [N, 64, 35, 35]
@@ -89,8 +89,8 @@ class ReductionB(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.branch3x3 = strided(288, 384)
-        self.branch3x3dbl_1 = Convolution(288, 64, 1)
-        self.branch3x3dbl_2 = Convolution(64, 96, 3)
+        self.branch3x3dbl_1 = InceptionV3Convolution(288, 64, 1)
+        self.branch3x3dbl_2 = InceptionV3Convolution(64, 96, 3)
         self.branch3x3dbl_3 = strided(96, 96)
         self.pool = nn.MaxPool2d(3, stride=2)
 
@@ -104,17 +104,17 @@ class InceptionC(nn.Module):
 
     def __init__(self, c: int, edition: Edition) -> None:
         super().__init__()
-        self.branch1x1 = Convolution(768, 192, 1)
-        self.branch7x7_1 = Convolution(768, c, 1)
-        self.branch7x7_2 = Convolution(c, c, (1, 7))
-        self.branch7x7_3 = Convolution(c, 192, (7, 1))
-        self.branch7x7dbl_1 = Convolution(768, c, 1)
-        self.branch7x7dbl_2 = Convolution(c, c, (7, 1))
-        self.branch7x7dbl_3 = Convolution(c, c, (1, 7))
-        self.branch7x7dbl_4 = Convolution(c, c, (7, 1))
-        self.branch7x7dbl_5 = Convolution(c, 192, (1, 7))
+        self.branch1x1 = InceptionV3Convolution(768, 192, 1)
+        self.branch7x7_1 = InceptionV3Convolution(768, c, 1)
+        self.branch7x7_2 = InceptionV3Convolution(c, c, (1, 7))
+        self.branch7x7_3 = InceptionV3Convolution(c, 192, (7, 1))
+        self.branch7x7dbl_1 = InceptionV3Convolution(768, c, 1)
+        self.branch7x7dbl_2 = InceptionV3Convolution(c, c, (7, 1))
+        self.branch7x7dbl_3 = InceptionV3Convolution(c, c, (1, 7))
+        self.branch7x7dbl_4 = InceptionV3Convolution(c, c, (7, 1))
+        self.branch7x7dbl_5 = InceptionV3Convolution(c, 192, (1, 7))
         self.pool = average_pooling(edition)
-        self.branch_pool = Convolution(768, 192, 1)
+        self.branch_pool = InceptionV3Convolution(768, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         sevens = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x)))  # [N, 192, 17, 17]
@@ -128,11 +128,11 @@ class ReductionD(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branch3x3_1 = Convolution(768, 192, 1)
+        self.branch3x3_1 = InceptionV3Convolution(768, 192, 1)
         self.branch3x3_2 = strided(192, 320)
-        self.branch7x7x3_1 = Convolution(768, 192, 1)
-        self.branch7x7x3_2 = Convolution(192, 192, (1, 7))
-        self.branch7x7x3_3 = Convolution(192, 192, (7, 1))
+        self.branch7x7x3_1 = InceptionV3Convolution(768, 192, 1)
+        self.branch7x7x3_2 = InceptionV3Convolution(192, 192, (1, 7))
+        self.branch7x7x3_3 = InceptionV3Convolution(192, 192, (7, 1))
         self.branch7x7x3_4 = strided(192, 192)
         self.pool = nn.MaxPool2d(3, stride=2)
 
@@ -147,16 +147,16 @@ class InceptionE(nn.Module):
 
     def __init__(self, in_channels: int, edition: Edition) -> None:
         super().__init__()
-        self.branch1x1 = Convolution(in_channels, 320, 1)
-        self.branch3x3_1 = Convolution(in_channels, 384, 1)
-        self.branch3x3_2a = Convolution(384, 384, (1, 3))
-        self.branch3x3_2b = Convolution(384, 384, (3, 1))
-        self.branch3x3dbl_1 = Convolution(in_channels, 448, 1)
-        self.branch3x3dbl_2 = Convolution(448, 384, 3)
-        self.branch3x3dbl_3a = Convolution(384, 384, (1, 3))
-        self.branch3x3dbl_3b = Convolution(384, 384, (3, 1))
+        self.branch1x1 = InceptionV3Convolution(in_channels, 320, 1)
+        self.branch3x3_1 = InceptionV3Convolution(in_channels, 384, 1)
+        self.branch3x3_2a = InceptionV3Convolution(384, 384, (1, 3))
+        self.branch3x3_2b = InceptionV3Convolution(384, 384, (3, 1))
+        self.branch3x3dbl_1 = InceptionV3Convolution(in_channels, 448, 1)
+        self.branch3x3dbl_2 = InceptionV3Convolution(448, 384, 3)
+        self.branch3x3dbl_3a = InceptionV3Convolution(384, 384, (1, 3))
+        self.branch3x3dbl_3b = InceptionV3Convolution(384, 384, (3, 1))
         self.pool = average_pooling(edition)
-        self.branch_pool = Convolution(in_channels, 192, 1)
+        self.branch_pool = InceptionV3Convolution(in_channels, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         threes = self.branch3x3_1(x)  # [N, 384, 8, 8]
@@ -175,7 +175,10 @@ class InceptionE(nn.Module):
 
 
 class AuxiliaryPooling(nn.Module):
-    """Means of windows of 5x5 at stride 3 from 17x17 places on, else of 5x5 even windows. [N,C,17,17] -> [N,C,5,5]."""
+    """Means of windows of 5x5 at stride 3 from 17x17 positions on, else of 5x5 even windows.
+
+    [N,C,17,17] -> [N,C,5,5].
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if min(x.shape[-2:]) >= 17:
@@ -183,14 +186,16 @@ class AuxiliaryPooling(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, 5)
 
 
-class AuxiliaryHead(nn.Module):
+class InceptionV3AuxiliaryHead(nn.Module):
     """A classifier on the last 17x17 map, BatchNorm after its dense layer too (section 4). [N,768,H,W] -> [N,K]."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.pool = AuxiliaryPooling()
-        self.conv0 = Convolution(768, 128, 1)
-        self.conv1 = Convolution(128, 768, 5, valid=True)  # the dense layer, for it sees all of the 5x5 places
+        self.conv0 = InceptionV3Convolution(768, 128, 1)
+        self.conv1 = InceptionV3Convolution(
+            128, 768, 5, valid=True
+        )  # the dense layer, for it sees all of the 5x5 positions
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(768, classes)
 
@@ -218,11 +223,11 @@ class InceptionV3(nn.Module):
     def __init__(self, *, classes: int, in_channels: int, edition: Edition, dropout: float) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = strided(in_channels, 32)
-        self.Conv2d_2a_3x3 = Convolution(32, 32, 3, valid=True)
-        self.Conv2d_2b_3x3 = Convolution(32, 64, 3)
+        self.Conv2d_2a_3x3 = InceptionV3Convolution(32, 32, 3, valid=True)
+        self.Conv2d_2b_3x3 = InceptionV3Convolution(32, 64, 3)
         self.maxpool1 = nn.MaxPool2d(3, stride=2)
-        self.Conv2d_3b_1x1 = Convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = Convolution(80, 192, 3, valid=True)
+        self.Conv2d_3b_1x1 = InceptionV3Convolution(64, 80, 1)
+        self.Conv2d_4a_3x3 = InceptionV3Convolution(80, 192, 3, valid=True)
         self.maxpool2 = nn.MaxPool2d(3, stride=2)
         self.Mixed_5b = InceptionA(192, 32, edition)
         self.Mixed_5c = InceptionA(256, 64, edition)
@@ -232,7 +237,7 @@ class InceptionV3(nn.Module):
         self.Mixed_6c = InceptionC(160, edition)
         self.Mixed_6d = InceptionC(160, edition)
         self.Mixed_6e = InceptionC(192, edition)
-        self.AuxLogits = AuxiliaryHead(classes)
+        self.AuxLogits = InceptionV3AuxiliaryHead(classes)
         self.Mixed_7a = ReductionD()
         self.Mixed_7b = InceptionE(1280, edition)
         self.Mixed_7c = InceptionE(2048, edition)
@@ -272,7 +277,7 @@ class InceptionV3(nn.Module):
         check_size(images)
         if not self.training:
             return self.from_features(self.stages(images), images.shape[-2:])
-        check_statistics(images, (299, 347))  # what gives the auxiliary head's dense layer two places
+        check_statistics(images, (299, 347))  # what gives the auxiliary head's dense layer two positions
         features = self.stages(images)
         return Output(self.from_features(features, images.shape[-2:]).logits, (self.AuxLogits(features[16]),))
 

@@ -42,7 +42,7 @@ Stages = Sequence[Sequence[nn.Module]]
 SCALES = (0.17, 0.10, 0.20)  # of the residuals of the A, B and C modules
 
 
-class Convolution(nn.Module):
+class InceptionV4Convolution(nn.Module):
     """A convolution without bias, BatchNorm and ReLU."""
 
     def __init__(self, in_channels: int, layer: Layer, *, valid: bool = False) -> None:
@@ -93,8 +93,8 @@ def residual_modules(
 def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequential:
     """Convolutions one after the other; ``valid``: the last one is not padded."""
     blocks = []
-    for place, layer in enumerate(layers):
-        blocks.append(Convolution(in_channels, layer, valid=valid and place == len(layers) - 1))
+    for index, layer in enumerate(layers):
+        blocks.append(InceptionV4Convolution(in_channels, layer, valid=valid and index == len(layers) - 1))
         in_channels = layer[0]
     return nn.Sequential(*blocks)
 
@@ -102,7 +102,7 @@ def chain(in_channels: int, *layers: Layer, valid: bool = False) -> nn.Sequentia
 def pooled(in_channels: int, width: int) -> nn.Sequential:
     """Average pooling over the pixels that there are, and a 1x1 convolution."""
     return nn.Sequential(
-        nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False), Convolution(in_channels, (width, 1))
+        nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False), InceptionV4Convolution(in_channels, (width, 1))
     )
 
 
@@ -116,13 +116,13 @@ def max_pooling() -> nn.MaxPool2d:
 def plain_stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module]]:
     """The stem of Inception-v3 up to 71x71x192, which figure 14 shares: the layers of stride 2, and those of 4."""
     return [
-        Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
-        Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
-        Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+        InceptionV4Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
+        InceptionV4Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
+        InceptionV4Convolution(32, (64, 3)),  # [N, 64, 147, 147]
     ], [
         max_pooling(),  # [N, 64, 73, 73]
-        Convolution(64, (80, 1)),  # [N, 80, 73, 73]
-        Convolution(80, (192, 3), valid=True),  # [N, 192, 71, 71]
+        InceptionV4Convolution(64, (80, 1)),  # [N, 80, 73, 73]
+        InceptionV4Convolution(80, (192, 3), valid=True),  # [N, 192, 71, 71]
     ]
 
 
@@ -130,19 +130,19 @@ def branching_stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module], 
     """Figure 3: the layers of stride 2, those of 4, and the one of 8."""
     return (
         [
-            Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
-            Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
-            Convolution(32, (64, 3)),  # [N, 64, 147, 147]
+            InceptionV4Convolution(in_channels, (32, 3, 2)),  # [N, 32, 149, 149]
+            InceptionV4Convolution(32, (32, 3), valid=True),  # [N, 32, 147, 147]
+            InceptionV4Convolution(32, (64, 3)),  # [N, 64, 147, 147]
         ],
         [
-            Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 73, 73]
+            Parallel(max_pooling(), InceptionV4Convolution(64, (96, 3, 2))),  # [N, 160, 73, 73]
             Parallel(
                 chain(160, (64, 1), (96, 3), valid=True),
                 chain(160, (64, 1), (64, (1, 7)), (64, (7, 1)), (96, 3), valid=True),
             ),  # [N, 192, 71, 71]
         ],
         [
-            Parallel(Convolution(192, (192, 3, 2)), max_pooling()),  # [N, 384, 35, 35]
+            Parallel(InceptionV4Convolution(192, (192, 3, 2)), max_pooling()),  # [N, 384, 35, 35]
         ],
     )
 
@@ -153,7 +153,7 @@ def branching_stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module], 
 def inception_a() -> Parallel:
     """Figure 4. [N,384,35,35] -> the same."""
     return Parallel(
-        Convolution(384, (96, 1)),
+        InceptionV4Convolution(384, (96, 1)),
         chain(384, (64, 1), (96, 3)),
         chain(384, (64, 1), (96, 3), (96, 3)),
         pooled(384, 96),
@@ -163,7 +163,7 @@ def inception_a() -> Parallel:
 def inception_b() -> Parallel:
     """Figure 5. [N,1024,17,17] -> the same."""
     return Parallel(
-        Convolution(1024, (384, 1)),
+        InceptionV4Convolution(1024, (384, 1)),
         chain(1024, (192, 1), (224, (1, 7)), (256, (7, 1))),
         chain(1024, (192, 1), (192, (7, 1)), (224, (1, 7)), (224, (7, 1)), (256, (1, 7))),
         pooled(1024, 128),
@@ -173,7 +173,7 @@ def inception_b() -> Parallel:
 def inception_c() -> Parallel:
     """Figure 6. [N,1536,8,8] -> the same."""
     return Parallel(
-        Convolution(1536, (256, 1)),
+        InceptionV4Convolution(1536, (256, 1)),
         chain(1536, (384, 1)).append(crossed(384)),
         chain(1536, (384, 1), (448, (3, 1)), (512, (1, 3))).append(crossed(512)),
         pooled(1536, 256),
@@ -182,12 +182,16 @@ def inception_c() -> Parallel:
 
 def crossed(in_channels: int) -> Parallel:
     """A row and a column kernel beside each other."""
-    return Parallel(Convolution(in_channels, (256, (1, 3))), Convolution(in_channels, (256, (3, 1))))
+    return Parallel(
+        InceptionV4Convolution(in_channels, (256, (1, 3))), InceptionV4Convolution(in_channels, (256, (3, 1)))
+    )
 
 
 def reduction_a(in_channels: int, k: int, l: int, m: int, n: int) -> Parallel:  # noqa: E741  (the letters of table 1)
     """Figure 7, with the widths of table 1. [N,C,35,35] -> [N,C+m+n,17,17]."""
-    return Parallel(Convolution(in_channels, (n, 3, 2)), chain(in_channels, (k, 1), (l, 3), (m, 3, 2)), max_pooling())
+    return Parallel(
+        InceptionV4Convolution(in_channels, (n, 3, 2)), chain(in_channels, (k, 1), (l, 3), (m, 3, 2)), max_pooling()
+    )
 
 
 def reduction_b_v4() -> Parallel:
@@ -302,7 +306,7 @@ def inception_resnet_v1(*, classes: int, in_channels: int, dropout: Share = 0.2)
     stages = (
         stem_2,  # [N, 64, 147, 147]
         stem_4,  # [N, 192, 71, 71]
-        (Convolution(192, (256, 3, 2)), *residual_modules(5, 256, a, SCALES[0])),  # [N, 256, 35, 35]
+        (InceptionV4Convolution(192, (256, 3, 2)), *residual_modules(5, 256, a, SCALES[0])),  # [N, 256, 35, 35]
         (reduction_a(256, 192, 192, 256, 384), *residual_modules(10, 896, b, SCALES[1])),  # [N, 896, 17, 17]
         (reduction_b(896, 256, 256), *residual_modules(5, 1792, c, SCALES[2])),  # [N, 1792, 8, 8]
     )
@@ -331,7 +335,7 @@ def inception_resnet_v2_released(*, classes: int, in_channels: int, dropout: Sha
     """Inception-ResNet-v2 of the released weights. ``dropout``: before the last layer."""
     stem_2, stem_4 = plain_stem(in_channels)
     one_more = Parallel(
-        Convolution(192, (96, 1)),
+        InceptionV4Convolution(192, (96, 1)),
         chain(192, (48, 1), (64, 5)),
         chain(192, (64, 1), (96, 3), (96, 3)),
         pooled(192, 64),
@@ -345,7 +349,7 @@ def inception_resnet_v2_released(*, classes: int, in_channels: int, dropout: Sha
             reduction_b(1088, 288, 320),
             *residual_modules(9, 2080, V2_C, SCALES[2]),
             ResidualModule(2080, V2_C, scale=1.0, activated=False),
-            Convolution(2080, (1536, 1)),
+            InceptionV4Convolution(2080, (1536, 1)),
         ),  # [N, 1536, 8, 8]
     )
     return InceptionV4(stages, {2: 64, 4: 192, 8: 320, 16: 1088, 32: 1536}, classes=classes, dropout=dropout)

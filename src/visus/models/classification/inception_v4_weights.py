@@ -18,8 +18,8 @@ _TAILS = (  # of a layer's name, the first that fits
     (r"^branch2_3b\.", "2.3.1."),
     (r"^branch(\d)\.", r"\1."),
 )
-_V4_STEM = {"3": "1.", "5": "0."}  # the convolution's place beside a pooling
-_V2_PLACES = {"1a": 0, "2a": 1, "2b": 2, "3b": 4, "4a": 5, "5b": 7, "6a": 18, "7a": 39, "7b": 50}
+_V4_STEM = {"3": "1.", "5": "0."}  # the convolution's index beside a pooling
+_V2_INDICES = {"1a": 0, "2a": 1, "2b": 2, "3b": 4, "4a": 5, "5b": 7, "6a": 18, "7a": 39, "7b": 50}
 _V2_REPEATS = {"repeat": 8, "repeat_1": 19, "repeat_2": 40}
 
 
@@ -35,13 +35,13 @@ def v4_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _v4_name(name: str) -> str:
     if name.startswith("last_linear."):
         return name.replace("last_linear", "classifier")
-    found = re.fullmatch(r"features\.(\d+)\.(.*)", name)
-    if found is None:
+    match = re.fullmatch(r"features\.(\d+)\.(.*)", name)
+    if match is None:
         raise _foreign(name, "inception_v4")
-    place, rest = found.groups()
-    if place in _V4_STEM:
-        rest = rest.replace("conv.", _V4_STEM[place], 1)
-    return f"features.{place}.{_tail(rest)}"
+    index, rest = match.groups()
+    if index in _V4_STEM:
+        rest = rest.replace("conv.", _V4_STEM[index], 1)
+    return f"features.{index}.{_tail(rest)}"
 
 
 def resnet_v2_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -56,12 +56,12 @@ def resnet_v2_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _resnet_v2_name(name: str) -> str:
     if name.startswith("classif."):
         return name.replace("classif", "classifier")
-    if found := re.fullmatch(r"(?:conv2d|mixed)_(\d[ab])\.(.*)", name):
-        return f"features.{_V2_PLACES.get(found[1], found[1])}.{_tail(found[2])}"
-    if found := re.fullmatch(r"(repeat(?:_[12])?)\.(\d+)\.(.*)", name):
-        return f"features.{_V2_REPEATS[found[1]] + int(found[2])}.{_residual_tail(found[3])}"
-    if found := re.fullmatch(r"block8\.(.*)", name):
-        return f"features.49.{_residual_tail(found[1])}"
+    if match := re.fullmatch(r"(?:conv2d|mixed)_(\d[ab])\.(.*)", name):
+        return f"features.{_V2_INDICES.get(match[1], match[1])}.{_tail(match[2])}"
+    if match := re.fullmatch(r"(repeat(?:_[12])?)\.(\d+)\.(.*)", name):
+        return f"features.{_V2_REPEATS[match[1]] + int(match[2])}.{_residual_tail(match[3])}"
+    if match := re.fullmatch(r"block8\.(.*)", name):
+        return f"features.49.{_residual_tail(match[1])}"
     raise _foreign(name, "inception_resnet_v2")
 
 

@@ -27,7 +27,7 @@ def check_batch(images: Tensor, enough: int, *, learns: bool) -> None:
 
     Args:
         images: [N,C,H,W].
-        enough: pixels on one side from which a single image's last map has more than one place.
+        enough: pixels on one side from which a single image's last map has more than one position.
         learns: whether statistics are taken from this batch.
     """
     height, width = images.shape[-2:]

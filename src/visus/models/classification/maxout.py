@@ -51,7 +51,7 @@ class MaxoutDense(nn.Module):
 
 
 class MaxoutMnist(nn.Module):
-    """Three convolutional maxout layers, whose biases differ from place to place. [N,C,28,28] -> [N,K] logits."""
+    """Three convolutional maxout layers, whose biases differ from position to position. [N,C,28,28] -> [N,K] logits."""
 
     channels: Mapping[int, int] = {1: 48, 2: 48, 4: 24}
     head: tuple[str, ...] = ("output",)
@@ -127,7 +127,7 @@ class MaxoutCifar(nn.Module):
 
 
 def untied(in_channels: int, units: int, pieces: int, *, kernel: int, padding: int, side: int) -> nn.Sequential:
-    """A convolution with a bias for each place of its ``side`` x ``side`` map, and maxout."""
+    """A convolution with a bias for each position of its ``side`` x ``side`` map, and maxout."""
     maps = units * pieces
     convolution = nn.Conv2d(in_channels, maps, kernel, padding=padding, bias=False)
     return nn.Sequential(convolution, UntiedBias(maps, side, side), Maxout(pieces))

@@ -31,7 +31,7 @@ STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))  # table 1; e
 SHALLOW = (*STAGES[:3], (512,), STAGES[4])  # section 4.1: without the five layers of 14x14x512
 
 
-class SeparableConvolution(nn.Module):
+class DepthwiseSeparableBlock(nn.Module):
     """Filter each channel, then mix them (figure 3, right). [N,C,H,W] -> [N,c,H/s,W/s]."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, edition: Edition) -> None:
@@ -111,7 +111,7 @@ class MobileNetV1(nn.Module):
     ) -> None:
         super().__init__()
         stages = [[scaled(channels, width) for channels in stage] for stage in (SHALLOW if is_shallow else STAGES)]
-        block = SeparableConvolution if is_separable else FullConvolution
+        block = DepthwiseSeparableBlock if is_separable else FullConvolution
         channels = scaled(32, width)
         self.channels: Mapping[int, int] = {2 ** (k + 1): stage[-1] for k, stage in enumerate(stages)}
         self.conv_stem = convolution(in_channels, channels, 3, stride=2, edition=edition)
@@ -120,8 +120,8 @@ class MobileNetV1(nn.Module):
         self.blocks = nn.Sequential()
         for number, stage in enumerate(stages):
             blocks = nn.Sequential()
-            for place, out_channels in enumerate(stage):
-                stride = 2 if number > 0 and place == 0 else 1
+            for index, out_channels in enumerate(stage):
+                stride = 2 if number > 0 and index == 0 else 1
                 blocks.append(block(channels, out_channels, stride, edition))
                 channels = out_channels
             self.blocks.append(blocks)

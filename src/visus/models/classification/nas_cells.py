@@ -34,7 +34,7 @@ Term = tuple[Operation, int]
 """(operation, the hidden state that it sees)."""
 
 
-class Plan(NamedTuple):
+class CellPlan(NamedTuple):
     """A cell: its five pairs of terms, and the hidden states that are its output."""
 
     pairs: tuple[tuple[Term, Term], ...]
@@ -127,7 +127,7 @@ class Cell(nn.Module):
 
     def __init__(
         self,
-        plan: Plan,
+        plan: CellPlan,
         channels: int,
         previous: nn.Module,
         previous_width: int,
@@ -156,11 +156,11 @@ class Cell(nn.Module):
         return torch.cat([states[k] for k in self.plan.outputs], 1)
 
 
-class AuxiliaryHead(nn.Module):
+class CellNetworkAuxiliaryHead(nn.Module):
     """A classifier on the last map of stride 16. [N,C,H,W] -> [N,K] logits.
 
-    Means over 5x5 at stride 3 give side x side places of a map of the paper's size, for which the last convolution is
-    made; of other sizes, which the papers do not have, as many even windows do.
+    Means over 5x5 at stride 3 give side x side positions of a map of the paper's size, for which the last convolution
+    is made; of other sizes, which the papers do not have, as many even windows do.
     """
 
     def __init__(self, in_channels: int, classes: int, *, side: int, scale: float) -> None:
@@ -185,7 +185,7 @@ class AuxiliaryHead(nn.Module):
         return self.fc(x)  # [N, K]
 
 
-class Position(NamedTuple):
+class CellSettings(NamedTuple):
     """One cell of figure 2.
 
     Args:
@@ -200,20 +200,20 @@ class Position(NamedTuple):
     back: int
 
 
-def figure_2(width: int, cells: int, *, starts_stacks: bool, looks_past: bool) -> list[Position]:
+def figure_2(width: int, cells: int, *, starts_stacks: bool, looks_past: bool) -> list[CellSettings]:
     """The cells of the network from the images on; arguments as of :class:`CellNetwork`.
 
     Two reducing cells of the stem (F/4 and F/2), N cells (F), a reducing cell and N cells (2 F), and the same again
     (4 F). Where a stack starts with its reduction, the reducing cell is the first of the N.
     """
-    positions = [Position(width // 4, True, 1), Position(width // 2, True, 2)]
-    positions += [Position(width, False, 2)] * cells
+    settings = [CellSettings(width // 4, True, 1), CellSettings(width // 2, True, 2)]
+    settings += [CellSettings(width, False, 2)] * cells
     for f in (2 * width, 4 * width):
-        positions.append(Position(f, True, 2))
+        settings.append(CellSettings(f, True, 2))
         if not starts_stacks:
-            positions.append(Position(f, False, 3 if looks_past else 2))
-        positions += [Position(f, False, 2)] * (cells - 1)
-    return positions
+            settings.append(CellSettings(f, False, 3 if looks_past else 2))
+        settings += [CellSettings(f, False, 2)] * (cells - 1)
+    return settings
 
 
 def earlier_input(channels: Sequence[int], strides: Sequence[int], *, back: int, width: int) -> tuple[nn.Module, int]:
@@ -261,8 +261,8 @@ class CellNetwork(nn.Module):
 
     def __init__(
         self,
-        normal: Plan,
-        reduction: Plan,
+        normal: CellPlan,
+        reduction: CellPlan,
         *,
         stem: int,
         width: int,
@@ -278,18 +278,18 @@ class CellNetwork(nn.Module):
         auxiliary_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        positions = figure_2(width, cells, starts_stacks=starts_stacks, looks_past=looks_past)
+        settings = figure_2(width, cells, starts_stacks=starts_stacks, looks_past=looks_past)
         self.conv0 = nn.Sequential(
             nn.Conv2d(in_channels, stem, 3, stride=2, bias=False), nn.BatchNorm2d(stem, eps=0.001)
         )
         self.cells = nn.ModuleList()
-        self._backs = tuple(position.back for position in positions)
+        self._backs = tuple(cell_settings.back for cell_settings in settings)
         channels, strides = [stem], [2]  # of the outputs so far: the first convolution's, then those of the cells
-        for number, (f, reduces, back) in enumerate(positions, start=1):
+        for number, (f, reduces, back) in enumerate(settings, start=1):
             plan = reduction if reduces else normal
             stride = 2 if reduces else 1
             previous, previous_width = earlier_input(channels, strides, back=back, width=f)
-            cell_drop = drop * number / len(positions) if drop_grows else drop
+            cell_drop = drop * number / len(settings) if drop_grows else drop
             self.cells.append(
                 Cell(plan, channels[-1], previous, previous_width, width=f, stride=stride, drop=cell_drop)
             )
@@ -301,7 +301,9 @@ class CellNetwork(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels[-1], classes)
-        self.auxiliary = AuxiliaryHead(self.channels[16], classes, side=auxiliary_side, scale=auxiliary_scale)
+        self.auxiliary = CellNetworkAuxiliaryHead(
+            self.channels[16], classes, side=auxiliary_side, scale=auxiliary_scale
+        )
         self._initialise()
 
     def _initialise(self) -> None:

@@ -38,12 +38,12 @@ def nasnet_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if there is a name that this network does not have.
     """
 
-    def place(kind: str, number: int) -> int:
+    def cell_index(kind: str, number: int) -> int:
         if kind == "reduction_cell":
             return 8 + 7 * number
         return number + (0 if kind == "cell_stem" else 2 + number // 6)
 
-    return {_ours(name, place, "NASNet-A"): value for name, value in values.items()}
+    return {_ours(name, cell_index, "NASNet-A"): value for name, value in values.items()}
 
 
 def pnasnet_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -53,19 +53,21 @@ def pnasnet_from_timm(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if there is a name that this network does not have.
     """
 
-    def place(kind: str, number: int) -> int:
+    def cell_index(kind: str, number: int) -> int:
         return number + (0 if kind == "cell_stem" else 2)
 
-    return {_ours(name.replace("conv_0.", "conv0.", 1), place, "PNASNet-5"): value for name, value in values.items()}
+    return {
+        _ours(name.replace("conv_0.", "conv0.", 1), cell_index, "PNASNet-5"): value for name, value in values.items()
+    }
 
 
-def _ours(name: str, place: Callable[[str, int], int], network: str) -> str:
+def _ours(name: str, cell_index: Callable[[str, int], int], network: str) -> str:
     for theirs, ours in _AROUND:
         if name.startswith(theirs):
             return ours + name.removeprefix(theirs)
     cell = re.match(r"(cell_stem|reduction_cell|cell)_(\d+)\.(.*)", name)
     if cell:
-        prefix, rest = f"cells.{place(cell[1], int(cell[2]))}.", cell[3]
+        prefix, rest = f"cells.{cell_index(cell[1], int(cell[2]))}.", cell[3]
         term = re.match(r"comb_iter_(\d)_(left|right)\.(.*)", rest)
         if term:
             prefix, rest = f"{prefix}pairs.{term[1]}.{0 if term[2] == 'left' else 1}.", term[3]

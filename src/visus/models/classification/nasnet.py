@@ -19,9 +19,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from visus.models.classification.nas_cells import CellNetwork, Plan
+from visus.models.classification.nas_cells import CellNetwork, CellPlan
 
-NORMAL = Plan(  # figure 4, left
+NORMAL = CellPlan(  # figure 4, left
     pairs=(
         (("sep5", 0), ("sep3", 1)),
         (("sep5", 1), ("sep3", 1)),
@@ -31,7 +31,7 @@ NORMAL = Plan(  # figure 4, left
     ),
     outputs=(1, 2, 3, 4, 5, 6),
 )
-REDUCTION = Plan(  # figure 4, right
+REDUCTION = CellPlan(  # figure 4, right
     pairs=(
         (("sep5", 0), ("sep7", 1)),
         (("max3", 0), ("sep7", 1)),

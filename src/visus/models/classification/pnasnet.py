@@ -14,9 +14,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
-from visus.models.classification.nas_cells import CellNetwork, Plan
+from visus.models.classification.nas_cells import CellNetwork, CellPlan
 
-CELL = Plan(  # figure 1, left
+CELL = CellPlan(  # figure 1, left
     pairs=(
         (("sep5", 1), ("max3", 1)),
         (("sep7", 0), ("max3", 0)),

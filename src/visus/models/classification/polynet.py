@@ -21,7 +21,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.models.classification.inception_v4 import Convolution, InceptionV4, Layer, Parallel, chain, max_pooling
+from visus.models.classification.inception_v4 import (
+    InceptionV4,
+    InceptionV4Convolution,
+    Layer,
+    Parallel,
+    chain,
+    max_pooling,
+)
 
 Branches = Sequence[Sequence[Layer]]
 
@@ -89,7 +96,7 @@ class SharedConvolution(nn.Module):
 
     def __init__(self, in_channels: int, layer: Layer, *, uses: int) -> None:
         super().__init__()
-        self.conv = Convolution(in_channels, layer).conv
+        self.conv = InceptionV4Convolution(in_channels, layer).conv
         self.norms = nn.ModuleList(nn.BatchNorm2d(layer[0]) for _ in range(uses))
         self.relu = nn.ReLU(inplace=True)
 
@@ -129,26 +136,28 @@ def stem(in_channels: int) -> tuple[list[nn.Module], list[nn.Module], list[nn.Mo
     """That of Inception-v4, whose 7x1 comes before the 1x7: the layers of stride 2, those of 4, and the one of 8."""
     return (
         [
-            Convolution(in_channels, (32, 3, 2)),  # [N, 32, 165, 165]
-            Convolution(32, (32, 3), valid=True),  # [N, 32, 163, 163]
-            Convolution(32, (64, 3)),  # [N, 64, 163, 163]
+            InceptionV4Convolution(in_channels, (32, 3, 2)),  # [N, 32, 165, 165]
+            InceptionV4Convolution(32, (32, 3), valid=True),  # [N, 32, 163, 163]
+            InceptionV4Convolution(32, (64, 3)),  # [N, 64, 163, 163]
         ],
         [
-            Parallel(max_pooling(), Convolution(64, (96, 3, 2))),  # [N, 160, 81, 81]
+            Parallel(max_pooling(), InceptionV4Convolution(64, (96, 3, 2))),  # [N, 160, 81, 81]
             Parallel(
                 chain(160, (64, 1), (96, 3), valid=True),
                 chain(160, (64, 1), (64, (7, 1)), (64, (1, 7)), (96, 3), valid=True),
             ),  # [N, 192, 79, 79]
         ],
         [
-            Parallel(max_pooling(), Convolution(192, (192, 3, 2))),  # [N, 384, 39, 39]
+            Parallel(max_pooling(), InceptionV4Convolution(192, (192, 3, 2))),  # [N, 384, 39, 39]
         ],
     )
 
 
 def reduction_a() -> Parallel:
     """[N,384,39,39] -> [N,1152,19,19]."""
-    return Parallel(chain(384, (256, 1), (256, 3), (384, 3, 2)), Convolution(384, (384, 3, 2)), max_pooling())
+    return Parallel(
+        chain(384, (256, 1), (256, 3), (384, 3, 2)), InceptionV4Convolution(384, (384, 3, 2)), max_pooling()
+    )
 
 
 def reduction_b() -> Parallel:
@@ -179,7 +188,7 @@ class PolyNet(InceptionV4):
     """
 
     def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
-        scales = (1 - 0.3 * place / (MODULES - 1) for place in range(MODULES))
+        scales = (1 - 0.3 * index / (MODULES - 1) for index in range(MODULES))
         stem_2, stem_4, stem_8 = stem(in_channels)
         stages = (
             stem_2,  # [N, 64, 163, 163]

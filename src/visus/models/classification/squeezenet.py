@@ -6,7 +6,7 @@ model size, 2016 (arXiv:1602.07360), table 1 and figure 2 (left).
 Editions. ``paper`` and ``torchvision`` are the same network with torchvision's names of parameters; for pixels of
 deviation 1 the latter begins as torchvision's, with weights of twice the variance (He et al. 2015). ``caffe`` is the
 authors' release (SqueezeNet_v1.0 of DeepScale/SqueezeNet): its last convolution, of 1x1 pixels, has a border of one
-pixel, so that a frame of biases is averaged too: 15x15 places and not the table's 13x13.
+pixel, so that a frame of biases is averaged too: 15x15 positions and not the table's 13x13.
 
 Table 1 prints an input of 224x224; its first maps of 111x111 need the release's 227x227. Poolings round up, as in
 Caffe.

@@ -41,7 +41,7 @@ KERNELS: Mapping[Configuration, tuple[tuple[int, ...], ...]] = {  # table 1: ker
     "D": ((3, 3), (3, 3), (3, 3, 3), (3, 3, 3), (3, 3, 3)),
     "E": ((3, 3), (3, 3), (3, 3, 3, 3), (3, 3, 3, 3), (3, 3, 3, 3)),
 }
-FIRST_FOUR = ((0, 0), (1, 0), (2, 0), (2, 1))  # A's first four convolutions: stage and place in it
+FIRST_FOUR = ((0, 0), (1, 0), (2, 0), (2, 1))  # A's first four convolutions: stage and index in it
 DENSE = ("classifier.0", "classifier.3", "classifier.6")
 DEVIATION = 0.1  # section 3.1: a variance of 0.01
 
@@ -135,7 +135,7 @@ class VGG(nn.Module):
     def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
         """The first values of this network, from those of a trained A (section 3.1).
 
-        "The first four convolutional layers" are A's; each goes to the layer of the same place in the same stage, which
+        "The first four convolutional layers" are A's; each goes to the layer of the same index in the same stage, which
         are the only ones of their shapes. All other weights are drawn as this network's ``initialisation`` says, with
         biases of 0; so is a last dense layer for other classes.
 
@@ -149,15 +149,15 @@ class VGG(nn.Module):
         if not is_a(state) or self.configuration in ("A", "A-LRN"):
             return None
         theirs, ours = (dict(convolutions(name)) for name in ("A", self.configuration))
-        source = {ours[place]: theirs[place] for place in FIRST_FOUR} | {name: name for name in DENSE}
+        source = {ours[position]: theirs[position] for position in FIRST_FOUR} | {name: name for name in DENSE}
         values: dict[str, Tensor] = {}
         drawn = set()
-        for name, own in self.state_dict().items():
+        for name, parameter in self.state_dict().items():
             layer, _, kind = name.rpartition(".")
             value = state[f"{source[layer]}.{kind}"] if layer in source else None
-            if value is None or (layer in self.head and value.shape != own.shape):
+            if value is None or (layer in self.head and value.shape != parameter.shape):
                 drawn.add(name)
-                value = torch.zeros(own.shape)
+                value = torch.zeros(parameter.shape)
                 if kind == "weight":
                     draw(value, self.initialisation)
             values[name] = value
@@ -173,11 +173,11 @@ def draw(weight: Tensor, initialisation: Initialisation) -> None:
 
 
 def convolutions(configuration: Configuration) -> Iterator[tuple[tuple[int, int], str]]:
-    """((stage, place in it), name) of each convolution."""
+    """((stage, index in it), name) of each convolution."""
     number = 0
     for stage, kernels in enumerate(KERNELS[configuration]):
-        for place in range(len(kernels)):
-            yield (stage, place), f"features.{number}"
+        for index in range(len(kernels)):
+            yield (stage, index), f"features.{number}"
             number += 2  # a convolution and its ReLU
         number += 2 if configuration == "A-LRN" and stage == 0 else 1  # the normalisation, the pooling
 

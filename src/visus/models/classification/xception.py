@@ -49,9 +49,9 @@ class Block(nn.Module):
     def __init__(self, *widths: int, halves: bool, activated: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for place, (before, after) in enumerate(pairwise(widths)):
-            if place > 0 or activated:
-                layers.append(nn.ReLU(inplace=place > 0))
+        for index, (before, after) in enumerate(pairwise(widths)):
+            if index > 0 or activated:
+                layers.append(nn.ReLU(inplace=index > 0))
             layers += [SeparableConvolution(before, after), nn.BatchNorm2d(after)]
         if halves:
             layers.append(nn.MaxPool2d(3, stride=2, padding=1))

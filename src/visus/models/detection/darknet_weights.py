@@ -97,7 +97,7 @@ def _slots(network: nn.Module) -> Iterator[Slot]:
             yield Slot(f"{path}.weight", layer.weight.shape, dense=isinstance(layer, nn.Linear))
 
 
-class Fitted(NamedTuple):
+class FittedWeights(NamedTuple):
     """A file's values for a network.
 
     Args:
@@ -115,7 +115,7 @@ CLASSIFIERS = (1000,)
 """Classes of the classifiers whose files may serve as a backbone's: ImageNet's."""
 
 
-def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: bool) -> Fitted:
+def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: bool) -> FittedWeights:
     """Decides by the length of a file which part of the network it fills: all, or the backbone.
 
     Args:
@@ -135,19 +135,19 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
             order = slots(whole)
             known.append((f"{type(network).__name__}'s", count(order)))
             if known[-1][1] == len(file.values):
-                return Fitted("network", False, state_of(file, order))
+                return FittedWeights("network", False, state_of(file, order))
         behind = tuple(f"{name}." for name in getattr(network, "classifier_modules", ()))
         order = [slot for slot in slots(published) if not slot.name.startswith(behind or ("-",))]
         known.append((f"{type(network).__name__}'s first layers", count(order)))
         if behind and known[-1][1] == len(file.values):
-            return Fitted("network", True, state_of(file, order))
+            return FittedWeights("network", True, state_of(file, order))
     if isinstance(backbone, nn.Module):
         order = slots(getattr(published, "backbone", backbone))
         last = max(getattr(backbone, "channels", {1: 0}).items())[1]
         heads = [0, *((last + 1) * classes for classes in CLASSIFIERS)]
         known.append((f"{type(backbone).__name__}'s", count(order)))
         if len(file.values) - count(order) in heads:
-            return Fitted("backbone", False, state_of(file, order))
+            return FittedWeights("backbone", False, state_of(file, order))
     raise WeightsError(
         f"{path.name} does not fit {type(network).__name__}",
         expected=" or ".join(dict.fromkeys(f"{number:,} values ({what})" for what, number in known)),
@@ -163,11 +163,11 @@ def count(order: Sequence[Slot]) -> int:
 
 def state_of(file: DarknetFile, order: Sequence[Slot]) -> dict[str, Tensor]:
     """Gives the first values of a file their names; ignores the rest, such as another network's classifier."""
-    state, place = {}, 0
+    state, offset = {}, 0
     for slot in order:
         size = math.prod(slot.shape)
-        values = file.values[place : place + size]
-        place += size
+        values = file.values[offset : offset + size]
+        offset += size
         if slot.dense and file.transposed:
             values = values.reshape(slot.shape[1], slot.shape[0]).T
         state[slot.name] = torch.from_numpy(np.array(values, np.float32)).reshape(slot.shape)  # a copy, not the file

@@ -247,8 +247,8 @@ class RetinaNet(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.class_subnet = _subnet(width)
         self.box_subnet = _subnet(width)
-        self.class_logits = _gaussian(nn.Conv2d(width, anchors.per_place * classes, 3, padding=1))
-        self.box_offsets = _gaussian(nn.Conv2d(width, anchors.per_place * 4, 3, padding=1))
+        self.class_logits = _gaussian(nn.Conv2d(width, anchors.per_cell * classes, 3, padding=1))
+        self.box_offsets = _gaussian(nn.Conv2d(width, anchors.per_cell * 4, 3, padding=1))
         nn.init.constant_(self.class_logits.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
     def features(self, images: Tensor) -> dict[int, Tensor]:

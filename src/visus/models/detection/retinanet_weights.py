@@ -35,25 +35,25 @@ def from_torchvision(state: Mapping[str, Tensor], *, epsilon: float = 0.0) -> di
     Raises:
         WeightsError: if a value is none of that network's.
     """
-    found = {_name(theirs): value for theirs, value in state.items()}
-    for name in [name for name in found if name.endswith("running_var")]:
+    converted = {_name(theirs): value for theirs, value in state.items()}
+    for name in [name for name in converted if name.endswith("running_var")]:
         norm = name.removesuffix("running_var")
-        if f"{norm}weight" not in found:
+        if f"{norm}weight" not in converted:
             raise WeightsError(
                 "these are not the weights of torchvision's retinanet_resnet50_fpn", expected=f"{norm}weight"
             )
-        variance = found[name].double()
+        variance = converted[name].double()
         factor = ((variance + _EPSILON) / (variance + epsilon)).sqrt()
-        found[f"{norm}weight"] = (found[f"{norm}weight"].double() * factor).to(found[f"{norm}weight"].dtype)
-        found.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))
-    return found
+        converted[f"{norm}weight"] = (converted[f"{norm}weight"].double() * factor).to(converted[f"{norm}weight"].dtype)
+        converted.setdefault(f"{norm}num_batches_tracked", torch.tensor(0))
+    return converted
 
 
 def _name(theirs: str) -> str:
     match = re.fullmatch(r"head\.(classification|regression)_head\.conv\.(\d)(\.0)?\.(weight|bias)", theirs)
     if match:  # newer: conv.1.0 is the second block's convolution; older: conv.2 is the second convolution
-        kind, place, newer, part = match.groups()
-        return f"{_SUBNETS[kind]}.{2 * int(place) if newer else int(place)}.{part}"
+        kind, index, newer, part = match.groups()
+        return f"{_SUBNETS[kind]}.{2 * int(index) if newer else int(index)}.{part}"
     for pattern, ours in _NAMES:
         if re.fullmatch(pattern, theirs):
             return re.sub(pattern, ours, theirs)

@@ -198,7 +198,7 @@ def _initialise(module: nn.Module) -> None:
 
 
 class L2Norm(nn.Module):
-    """Scales the channels at each place to length 1, then each channel by a learned factor (section 3.1, ParseNet)."""
+    """Scales the channels at each position to length 1, then each channel by a learned factor (section 3.1)."""
 
     def __init__(self, channels: int, scale: float = 20.0) -> None:
         super().__init__()
@@ -347,7 +347,7 @@ def ssd512(
     whole_pixels: bool = False,
     suppression: Method = "greedy",
 ) -> PublishedSSD:
-    """SSD512 on VGG-16: one more map than SSD300 (conv12_2), and boxes at 64 x 64 places of the finest.
+    """SSD512 on VGG-16: one more map than SSD300 (conv12_2), and boxes at 64 x 64 positions of the finest.
 
     The paper says so much (section 3.1); the layers are those of the released code, examples/ssd/ssd_pascal_512.py.
 

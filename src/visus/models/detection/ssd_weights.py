@@ -14,7 +14,7 @@ from torch import Tensor
 
 from visus.errors import WeightsError
 
-# (our stage, its convolutions' places in torchvision's ``features``): conv1_1 ... conv4_3
+# (our stage, its convolutions' indices in torchvision's ``features``): conv1_1 ... conv4_3
 _TO_CONV4_3: dict[str, tuple[int, ...]] = {
     "conv1": (0, 2),
     "conv2": (5, 7),
@@ -34,11 +34,11 @@ def from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if a value is missing or not one of that network's.
     """
     names: dict[str, str] = {}
-    for stage, places in _TO_CONV4_3.items():
-        for number, place in enumerate(places):
-            names[f"backbone.{stage}.{2 * number}"] = f"backbone.features.{place}"
-    for number, place in enumerate((1, 3, 5)):  # after pool4
-        names[f"backbone.conv5.{2 * number}"] = f"backbone.extra.0.{place}"
+    for stage, indices in _TO_CONV4_3.items():
+        for number, index in enumerate(indices):
+            names[f"backbone.{stage}.{2 * number}"] = f"backbone.features.{index}"
+    for number, index in enumerate((1, 3, 5)):  # after pool4
+        names[f"backbone.conv5.{2 * number}"] = f"backbone.extra.0.{index}"
     names["backbone.fc6"] = "backbone.extra.0.7.1"
     names["backbone.fc7"] = "backbone.extra.0.7.3"
     for extra in range(_EXTRAS):
@@ -64,22 +64,22 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if a convolution is missing.
     """
     table = {
-        f"{stage}.{2 * number}.{part}": f"features.{place}.{part}"
-        for stage, places in (_TO_CONV4_3 | _CONV5).items()
-        for number, place in enumerate(places)
+        f"{stage}.{2 * number}.{part}": f"features.{index}.{part}"
+        for stage, indices in (_TO_CONV4_3 | _CONV5).items()
+        for number, index in enumerate(indices)
         for part in ("weight", "bias")
     }
-    dense = {f"classifier.{place}.{part}" for place in (0, 3, 6) for part in ("weight", "bias")}
+    dense = {f"classifier.{index}.{part}" for index in (0, 3, 6) for part in ("weight", "bias")}
     _check({name: value for name, value in state.items() if name not in dense}, set(table.values()), "VGG-16")
-    found = {ours: state[theirs] for ours, theirs in table.items()}
+    converted = {ours: state[theirs] for ours, theirs in table.items()}
     for ours, theirs, sides in (("fc6", "classifier.0", (512, 7, 7)), ("fc7", "classifier.3", (4096, 1, 1))):
         weight, bias = state.get(f"{theirs}.weight"), state.get(f"{theirs}.bias")
         if weight is None or bias is None or not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
             continue
         kernel = weight.reshape(4096, *sides)[::4]
-        found[f"{ours}.weight"] = kernel[:, :, ::3, ::3] if ours == "fc6" else kernel[:, ::4]
-        found[f"{ours}.bias"] = bias[::4]
-    return found
+        converted[f"{ours}.weight"] = kernel[:, :, ::3, ::3] if ours == "fc6" else kernel[:, ::4]
+        converted[f"{ours}.bias"] = bias[::4]
+    return converted
 
 
 def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
@@ -132,8 +132,8 @@ def _caffe_names(stages: Mapping[str, Sequence[int]], prefix: str) -> dict[str, 
     """Our layers of the reduced VGG-16, each with Caffe's name."""
     names = {
         f"{prefix}{stage}.{2 * number}": f"{stage}_{number + 1}"
-        for stage, places in stages.items()
-        for number in range(len(places))
+        for stage, indices in stages.items()
+        for number in range(len(indices))
     }
     return names | {f"{prefix}{layer}": layer for layer in ("fc6", "fc7")}
 
@@ -148,11 +148,11 @@ def _with_parts(names: Mapping[str, str]) -> dict[str, str]:
 
 def _tensors(values: Mapping[str, NDArray[np.float32]], table: Mapping[str, str]) -> dict[str, Tensor]:
     """Copies under our names; what has one axis may stand in the file as [1,1,1,C]."""
-    found = {}
+    tensors = {}
     for ours, theirs in table.items():
         value = torch.from_numpy(np.array(values[theirs], np.float32))
-        found[ours] = value if ours.endswith("weight") else value.flatten()
-    return found
+        tensors[ours] = value if ours.endswith("weight") else value.flatten()
+    return tensors
 
 
 def _check(state: Mapping[str, object], names: set[str], network: str) -> None:

@@ -137,13 +137,13 @@ class YOLOv1Codec(BoxCodec):
         for n, targets in enumerate(encoded):
             cells, _ = encode_boxes(targets.boxes, outputs.size, outputs.cells)  # [G]
             chosen = _first_of_each(cells, ~targets.ignored)  # [M]
-            own = cells[chosen]
+            chosen_cells = cells[chosen]
             with torch.no_grad():
-                predicted = decode_boxes(outputs.raw[n].float(), outputs.size, outputs.cells)[own]  # [M, B, 4]
+                predicted = decode_boxes(outputs.raw[n].float(), outputs.size, outputs.cells)[chosen_cells]  # [M, B, 4]
                 best = _responsible(predicted, targets.boxes[chosen], outputs.size)  # [M]
             matches[n, cells[targets.ignored]] = NEUTRAL
-            matches[n, own] = BACKGROUND
-            matches[n, own, best] = chosen
+            matches[n, chosen_cells] = BACKGROUND
+            matches[n, chosen_cells, best] = chosen
         return matches.flatten(1)
 
     def terms(self, outputs: YOLOv1Output, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
@@ -174,8 +174,8 @@ class YOLOv1Codec(BoxCodec):
 def _first_of_each(cells: Tensor, counts: Tensor) -> Tensor:
     """Indices [M] of the first object of each cell, of those that count: cells [G], counts [G] bool."""
     first: dict[int, int] = {}
-    for number, (cell, own) in enumerate(zip(cells.tolist(), counts.tolist(), strict=True)):
-        if own:
+    for number, (cell, counted) in enumerate(zip(cells.tolist(), counts.tolist(), strict=True)):
+        if counted:
             first.setdefault(cell, number)
     return torch.tensor(list(first.values()), dtype=torch.int64, device=cells.device)
 
@@ -186,7 +186,7 @@ def _responsible(predicted: Tensor, boxes: Tensor, size: tuple[int, int]) -> Ten
     Where none overlaps it, that of the nearest numbers, as in detection_layer.c.
     """
     overlaps = torch.stack(
-        [box_iou(own, box[None])[:, 0] for own, box in zip(predicted, boxes, strict=True)]
+        [box_iou(cell_boxes, box[None])[:, 0] for cell_boxes, box in zip(predicted, boxes, strict=True)]
         or [predicted.new_zeros(0, predicted.shape[1])]
     ).reshape(-1, predicted.shape[1])  # [M, B]
     scale = predicted.new_tensor([size[1], size[0]])
@@ -264,7 +264,7 @@ class YOLOv1(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class TinyBackbone(nn.Module):
+class TinyYOLOv1Backbone(nn.Module):
     """The six convolutions of yolov1-tiny.cfg between its poolings.
 
     [N,C,H,W] -> {1: [N,16,H,W], 2: [N,32,H/2,W/2] ... 32: [N,512,H/32,W/32]}.
@@ -346,4 +346,4 @@ def yolov1_tiny(*, classes: int, in_channels: int, boxes: Boxes = 2, suppression
         nn.Linear(256 * CELLS**2, CELLS**2 * (classes + 5 * boxes)),
     )
     codec = YOLOv1Codec(suppression=suppression)
-    return YOLOv1(TinyBackbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)
+    return YOLOv1(TinyYOLOv1Backbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)

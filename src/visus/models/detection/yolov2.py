@@ -3,8 +3,8 @@
 Redmon, Farhadi: YOLO9000: better, faster, stronger, CVPR 2017 (arXiv:1612.08242), section 2; where the paper has no
 numbers, those of the authors' yolo-voc.cfg and region_layer.c.
 
-The last map of Darknet-19, three more convolutions, and a "passthrough" that lays the places of a map twice as fine on
-top of one another as channels; in every cell each anchor answers with a box, how well it fits, and one class.
+The last map of Darknet-19, three more convolutions, and a "passthrough" that lays the positions of a map twice as fine
+on top of one another as channels; in every cell each anchor answers with a box, how well it fits, and one class.
 
 Editions. ``paper``: the passthrough takes the whole map, 26 x 26 x 512 becoming 13 x 13 x 2048. ``darknet-voc`` and
 ``darknet-coco``: the released networks, which narrow it to 64 channels first, and whose reorganisation reads the map's

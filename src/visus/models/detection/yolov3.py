@@ -178,7 +178,7 @@ class YOLOv3(nn.Module):
         self.backbone = backbone
         self.strides = tuple(strides)
         self.scales = nn.ModuleList(scales)
-        self.anchors = tuple(tuple(own) for own in anchors)
+        self.anchors = tuple(tuple(level) for level in anchors)
         self.channels: Mapping[int, int] = require_maps(backbone, self.strides, "YOLO v3")
         self.head: tuple[str, ...] = tuple(f"scales.{k}.predict" for k in range(len(scales)))
         self.codec = codec
@@ -207,7 +207,7 @@ class YOLOv3(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class TinyBackbone(nn.Module):
+class TinyYOLOv3Backbone(nn.Module):
     """The first 13 layers of yolov3-tiny.cfg. [N,C,H,W] -> {16: [N,256,H/16,W/16], 32: [N,1024,H/32,W/32]}.
 
     Args:
@@ -279,7 +279,7 @@ def yolov3(
             narrowed=narrow,
         )
         scales.append(scale)
-    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    codec = YOLOv3Codec([anchor for level in levels for anchor in level], ignore=ignore, suppression=suppression)
     return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)
 
 
@@ -302,7 +302,7 @@ def yolov3_tiny(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = TinyBackbone(in_channels)
+        backbone = TinyYOLOv3Backbone(in_channels)
     strides = (32, 16)
     levels = shared_out(anchors, len(strides), "YOLO v3's tiny form")
     widths = require_maps(backbone, strides, "YOLO v3's tiny form")
@@ -311,5 +311,5 @@ def yolov3_tiny(
         Scale(widths[32], block=((256, 1),), widened=512, values=values),
         Scale(widths[16], block=(), widened=256, values=values, above=256, narrowed=128),
     )
-    codec = YOLOv3Codec([anchor for own in levels for anchor in own], ignore=ignore, suppression=suppression)
+    codec = YOLOv3Codec([anchor for level in levels for anchor in level], ignore=ignore, suppression=suppression)
     return YOLOv3(backbone, strides=strides, scales=scales, anchors=levels, codec=codec)

@@ -125,14 +125,14 @@ class DeconvNet(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-Convolution = type[nn.Conv2d] | type[nn.ConvTranspose2d]
+ConvolutionClass = type[nn.Conv2d] | type[nn.ConvTranspose2d]
 
 
-def _layer(kind: Convolution, before: int, after: int, size: int, padding: int = 0) -> nn.Sequential:
+def _layer(kind: ConvolutionClass, before: int, after: int, size: int, padding: int = 0) -> nn.Sequential:
     return nn.Sequential(kind(before, after, size, padding=padding), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
 
 
-def _layers(kind: Convolution, before: int, *widths: int) -> nn.Sequential:
+def _layers(kind: ConvolutionClass, before: int, *widths: int) -> nn.Sequential:
     """Makes 3x3 convolutions, or transposed ones, of stride 1, each followed by BatchNorm and ReLU."""
     return nn.Sequential(*(_layer(kind, b, a, 3, padding=1) for b, a in zip((before, *widths), widths, strict=False)))
 

@@ -4,9 +4,9 @@ Long, Shelhamer, Darrell: Fully convolutional networks for semantic segmentation
 borders, crops and the order of AlexNet's layers as in the authors' released networks (voc-fcn32s, -16s, -8s, -8s-atonce
 and -alexnet), which the paper does not draw.
 
-The classifier's dense layers become convolutions; a 1x1 convolution that begins at 0 scores the classes at every place;
-transposed convolutions bring the scores back to the image's pixels. 100 pixels of border around the image keep fc6's
-window inside; what that border adds is cut off at the end, so that images of any size are answered.
+The classifier's dense layers become convolutions; a 1x1 convolution that begins at 0 scores the classes at every
+position; transposed convolutions bring the scores back to the image's pixels. 100 pixels of border around the image
+keep fc6's window inside; what that border adds is cut off at the end, so that images of any size are answered.
 
 The last upsampling is bilinear for good, those before it begin so and learn (section 4.2); the released networks fix
 both.
@@ -128,7 +128,7 @@ class ConvolutionalAlexNet(nn.Module):
 class FCN(nn.Module):
     """Figure 3 on a convolutionalised classifier. [N,C,H,W] -> [N,K,H,W] logits, for images of any size.
 
-    Where a crop begins follows from the centres of the receptive fields: on VGG-16 the place i of fc7 looks at pixel
+    Where a crop begins follows from the centres of the receptive fields: on VGG-16 the position i of fc7 looks at pixel
     32 i + 12.5, and so on; a test works all of them out.
 
     Args:
@@ -264,16 +264,16 @@ def _cells(size: Sequence[int], stride: int) -> tuple[int, int]:
 
 
 def _initial_state(network: nn.Module, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
-    own = network.state_dict()
+    current = network.state_dict()
     names = set(state)
-    finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(own)
+    finer = {f"{name}.{part}" for name in _ADDED for part in ("weight", "bias")} & set(current)
     # An FCN of the same trunk that lacks what the finer one adds; its last upsampling has another stride.
-    if "score_fr.weight" not in names or not finer - names or not names <= set(own):
+    if "score_fr.weight" not in names or not finer - names or not names <= set(current):
         return None
     kept = {name: value for name, value in state.items() if name != "upscore.weight"}
-    if any(own[name].shape != value.shape for name, value in kept.items()):
+    if any(current[name].shape != value.shape for name, value in kept.items()):
         return None  # of other classes: what is kept and what is new is decided as for any other file
-    return {**own, **kept}, frozenset(name for name in own if name not in kept)
+    return {**current, **kept}, frozenset(name for name in current if name not in kept)
 
 
 _ADDED = ("upscore2", "score_pool4", "upscore_pool4", "score_pool3")

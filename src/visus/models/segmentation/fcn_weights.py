@@ -8,8 +8,8 @@ from torch import Tensor
 
 from visus.errors import WeightsError
 
-# Our stages, and the places of their convolutions in torchvision's ``features``.
-_PLACES = {
+# Our stages, and the indices of their convolutions in torchvision's ``features``.
+_INDICES = {
     "conv1": (0, 2),
     "conv2": (5, 7),
     "conv3": (10, 12, 14),
@@ -30,9 +30,9 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         WeightsError: if a layer is missing, or one is of another network.
     """
     table = {
-        f"{stage}.{2 * number}.{part}": f"features.{place}.{part}"
-        for stage, places in _PLACES.items()
-        for number, place in enumerate(places)
+        f"{stage}.{2 * number}.{part}": f"features.{index}.{part}"
+        for stage, indices in _INDICES.items()
+        for number, index in enumerate(indices)
         for part in ("weight", "bias")
     }
     table |= {
@@ -47,11 +47,11 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             got=f"{len(missing)} values missing, {len(foreign)} of another network",
             remedy="choose a file of that network",
         )
-    found = {ours: state[theirs] for ours, theirs in table.items()}
+    converted = {ours: state[theirs] for ours, theirs in table.items()}
     for ours, (_, window) in _DENSE.items():
-        weight = found[f"{ours}.weight"]
-        found[f"{ours}.weight"] = weight.reshape(len(weight), -1, *window)
-    colours = found["conv1.0.weight"]
+        weight = converted[f"{ours}.weight"]
+        converted[f"{ours}.weight"] = weight.reshape(len(weight), -1, *window)
+    colours = converted["conv1.0.weight"]
     if colours.shape[1] == 3:
-        found["conv1.0.weight"] = (colours / colours.new_tensor(_DEVIATIONS)[:, None, None] / 255).flip(1)
-    return found
+        converted["conv1.0.weight"] = (colours / colours.new_tensor(_DEVIATIONS)[:, None, None] / 255).flip(1)
+    return converted

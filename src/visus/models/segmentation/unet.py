@@ -138,7 +138,7 @@ def initialise(part: nn.Module) -> None:
     """Draws weights from N(0, sqrt(2/N)) (section 3; He et al. 2015); N is the number of inputs of one neuron."""
     for layer in part.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            # A 2x2 up-convolution of stride 2 never overlaps: one place of all maps below makes each pixel.
+            # A 2x2 up-convolution of stride 2 never overlaps: one position of all maps below makes each pixel.
             up = isinstance(layer, nn.ConvTranspose2d)
             incoming = layer.in_channels if up else layer.weight[0].numel()
             nn.init.normal_(layer.weight, 0.0, math.sqrt(2 / incoming))
@@ -219,12 +219,14 @@ class BackboneUNet(nn.Module):
         self.up = nn.ModuleList()
         self.expanding = nn.ModuleList()
         for level in range(depth):
-            own = width * 2**level
-            below = self.channels[2**depth] if level == depth - 1 else 2 * own
+            level_width = width * 2**level
+            below = self.channels[2**depth] if level == depth - 1 else 2 * level_width
             learned = upsampling == "learned"
-            self.up.append(nn.ConvTranspose2d(below, own, 2, stride=2) if learned else nn.Upsample(scale_factor=2.0))
-            joined = (own if learned else below) + self.channels.get(2**level, 0)
-            self.expanding.append(two_convolutions(joined, own, padded=True, norm=norm))
+            self.up.append(
+                nn.ConvTranspose2d(below, level_width, 2, stride=2) if learned else nn.Upsample(scale_factor=2.0)
+            )
+            joined = (level_width if learned else below) + self.channels.get(2**level, 0)
+            self.expanding.append(two_convolutions(joined, level_width, padded=True, norm=norm))
         self.output = nn.Conv2d(width, classes, 1)
         for part in (self.up, self.expanding, self.output):
             initialise(part)

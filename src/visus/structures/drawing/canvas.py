@@ -94,7 +94,7 @@ def grid(
         )
     columns = min(columns, len(pictures))
     size, gap = max(12, cell // 22), max(8, cell // 26)
-    shown = [reduced(picture, cell) for picture in pictures]
+    shown = [shrink(picture, cell) for picture in pictures]
     rows = [shown[start : start + columns] for start in range(0, len(shown), columns)]
     room = round(1.8 * size) if captions else 0
     heights = [max(picture.height for picture in row) + room for row in rows]
@@ -143,7 +143,7 @@ def canvas(image: NDArray[np.uint8] | None, what: str) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), how)
 
 
-def reduced(picture: Image.Image, side: int) -> Image.Image:
+def shrink(picture: Image.Image, side: int) -> Image.Image:
     """The picture, its longer side at most ``side`` pixels."""
     factor = side / max(picture.size)
     if factor >= 1:
@@ -262,17 +262,17 @@ def with_legend(picture: Image.Image, entries: Sequence[tuple[str, Colour]]) -> 
     size = text_size(picture)
     row, mark, left = round(1.6 * size), round(0.8 * size), round(0.6 * size)
     width = max(picture.width, 16 * size)
-    places: list[tuple[int, int, str, Colour]] = []
+    marks: list[tuple[int, int, str, Colour]] = []
     x, y = left, 0
     for text, colour in entries:
         shown, font = fitted_text(text, size, width - 2 * left - 1.5 * mark)
         needed = round(1.5 * mark + font.getlength(shown) + 1.2 * size)
         if x > left and x + needed - 1.2 * size > width - left:
             x, y = left, y + row
-        places.append((x, y, shown, colour))
+        marks.append((x, y, shown, colour))
         x += needed
     sheet, draw, _ = _sheet(picture, y + row + size // 2 if entries else 0, size)
-    for x, y, text, colour in places:
+    for x, y, text, colour in marks:
         top = picture.height + size // 4 + y
         middle = top + row / 2
         draw.rectangle((x, middle - mark / 2, x + mark, middle + mark / 2), fill=colour)

@@ -17,7 +17,7 @@ def draw_label(
     index: int,
     scores: NDArray[np.float32] | None = None,
     *,
-    truth: str | None = None,
+    target: str | None = None,
 ) -> Image.Image:
     """The image with its class under it; a prediction has its three most probable classes as bars.
 
@@ -26,7 +26,7 @@ def draw_label(
         classes: the names of the K classes.
         index: the class.
         scores: [K] probabilities, or None in a target.
-        truth: the true class; the caption then says so, in blue for a hit and orange-red for a miss.
+        target: the true class; the caption then says so, in blue for a hit and orange-red for a miss.
 
     Raises:
         ShapeError: if there is no image.
@@ -35,13 +35,13 @@ def draw_label(
     name = classes[index]
     rows: list[tuple[str, float | None, Colour]] = []
     first = colour_of(index)
-    if truth is not None:
-        first = RIGHT if truth == name else WRONG
+    if target is not None:
+        first = RIGHT if target == name else WRONG
     if scores is None:
         rows.append((name, None, first))
     else:
         order = np.argsort(-scores, kind="stable")[:3]
         rows += [(classes[i], float(scores[i]), first if i == index else UNCOUNTED) for i in order]
-    if truth is not None:
-        rows.append(("right" if truth == name else f"wrong, it is {truth}", None, first))
+    if target is not None:
+        rows.append(("right" if target == name else f"wrong, it is {target}", None, first))
     return with_rows(picture, rows)

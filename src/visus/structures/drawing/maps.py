@@ -1,4 +1,4 @@
-"""Pictures of class maps: laid over the image, by themselves, and where a prediction differs from the truth."""
+"""Pictures of class maps: laid over the image, by themselves, and where a prediction differs from the target."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def draw_difference(
     image: NDArray[np.uint8] | None,
     *,
     prediction: NDArray[np.uint8],
-    truth: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     classes: Sequence[str],
 ) -> Image.Image:
     """Draws where a prediction is wrong: right pixels grey, wrong ones in strong colours, ignored ones hatched.
@@ -112,19 +112,19 @@ def draw_difference(
     Args:
         image: [3,H,W] uint8; a reduced copy of the file is fine.
         prediction: [h,w] class ids.
-        truth: [h,w] class ids, 255 to ignore.
+        target: [h,w] class ids, 255 to ignore.
         classes: the names of the K classes.
 
     Raises:
         ShapeError: if the maps differ in size, or there is no image of their shape.
     """
-    if prediction.shape != truth.shape:
+    if prediction.shape != target.shape:
         raise ShapeError(
-            "a prediction must have the size of its target", expected=f"{truth.shape}", got=f"{prediction.shape}"
+            "a prediction must have the size of its target", expected=f"{target.shape}", got=f"{prediction.shape}"
         )
     picture = canvas(image, "a difference")
-    check_same_shape(image, (truth.shape[0], truth.shape[1]))
-    kinds = _kinds(prediction, truth, classes)
+    check_same_shape(image, (target.shape[0], target.shape[1]))
+    kinds = _kinds(prediction, target, classes)
     shares = [float(share) for share in np.bincount(kinds.ravel(), minlength=5) / max(int((kinds < 4).sum()), 1)]
     shown = np.asarray(Image.fromarray(kinds).resize(picture.size, Image.Resampling.NEAREST))
     grey = np.asarray(picture.convert("L")).astype(np.float32)
@@ -150,14 +150,14 @@ def _background(classes: Sequence[str]) -> list[int]:
     return [i for i, name in enumerate(classes) if name.lower() in BACKGROUND_NAMES]
 
 
-def _kinds(prediction: NDArray[np.uint8], truth: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
+def _kinds(prediction: NDArray[np.uint8], target: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
     """[H,W]: 0 right, 1 missed (or simply wrong), 2 too much, 3 another class, 4 not counted."""
-    wrong = prediction != truth
+    wrong = prediction != target
     ground = _background(classes)
     kinds = np.where(wrong, 1, 0).astype(np.uint8)
     if ground:
-        empty, said_empty = np.isin(truth, ground), np.isin(prediction, ground)
+        empty, predicted_empty = np.isin(target, ground), np.isin(prediction, ground)
         kinds[wrong & empty] = 2
-        kinds[wrong & ~empty & ~said_empty] = 3
-    kinds[truth >= len(classes)] = 4
+        kinds[wrong & ~empty & ~predicted_empty] = 3
+    kinds[target >= len(classes)] = 4
     return kinds

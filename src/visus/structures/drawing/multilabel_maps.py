@@ -45,7 +45,7 @@ def draw_masks(
     picture = canvas(image, "a multi-label map")
     check_same_shape(image, (masks.shape[1], masks.shape[2]))
     size = (picture.height, picture.width)
-    planes = [_resized(mask, picture) for mask in masks]
+    planes = [_resize(mask, picture) for mask in masks]
     colours = np.asarray([colour_of(k) for k in range(len(planes))], np.float32).reshape(-1, 3)
     values = np.asarray(picture).astype(np.float32)
     total, layers = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
@@ -59,7 +59,7 @@ def draw_masks(
         values[rim] = colours[k]
     uncounted = np.zeros(size, bool)
     if ignored is not None and len(planes):
-        uncounted = _resized(np.asarray(ignored.all(axis=0)), picture)
+        uncounted = _resize(np.asarray(ignored.all(axis=0)), picture)
         rows, columns = np.indices(size)
         values[uncounted & ((rows + columns) // max(2, text_size(picture) // 4) % 2 == 0)] = UNCOUNTED
     entries = [
@@ -74,5 +74,5 @@ def draw_masks(
     return with_legend(Image.fromarray(values.round().astype(np.uint8)), legend)
 
 
-def _resized(mask: NDArray[np.bool_], picture: Image.Image) -> NDArray[np.bool_]:
+def _resize(mask: NDArray[np.bool_], picture: Image.Image) -> NDArray[np.bool_]:
     return np.asarray(Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST))

@@ -87,7 +87,7 @@ class BaseValue:
         """The names of the classes that :meth:`class_counts` counts."""
         return [name for name, count in zip(self.classes, self.class_counts(), strict=True) if count]
 
-    def compared(self, truth: Self | None) -> Comparison:  # noqa: ARG002 - for values that are told apart
+    def compared(self, target: Self | None) -> Comparison:  # noqa: ARG002 - for values that are told apart
         """A comparison without extra words or pictures."""
         return Comparison()
 

@@ -30,7 +30,7 @@ _MOST_16_BIT = 65535
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections(BaseValue):
-    """The objects of one image, as truth (``scores`` is None) or as prediction. No object at all is normal.
+    """The objects of one image, as a target (``scores`` is None) or as a prediction. No object at all is normal.
 
     Args:
         classes: names of all K classes; ids count from 0, background is not among them.
@@ -259,7 +259,7 @@ class Detections(BaseValue):
         return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
 
 
-def _around(points_a_side: int) -> NDArray[np.float64]:
+def _square_outline(points_a_side: int) -> NDArray[np.float64]:
     """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
     steps = np.linspace(0, 1, points_a_side + 1)[:-1]
     zeros, ones = np.zeros_like(steps), np.ones_like(steps)
@@ -267,4 +267,4 @@ def _around(points_a_side: int) -> NDArray[np.float64]:
     return np.concatenate([np.stack(side, axis=-1) for side in sides])
 
 
-_OUTLINE = _around(8)
+_OUTLINE = _square_outline(8)

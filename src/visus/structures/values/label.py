@@ -25,7 +25,7 @@ GUESSES = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Label(BaseValue):
-    """One class of an image, as truth (``scores`` is None) or as prediction.
+    """One class of an image, as a target (``scores`` is None) or as a prediction.
 
     Args:
         classes: names of all K classes; ids count from 0.
@@ -115,16 +115,16 @@ class Label(BaseValue):
         """The label of this class, with the same scores."""
         return replace(self, index=self.classes.index(label))
 
-    def compared(self, truth: Label | None) -> Comparison:
+    def compared(self, target: Label | None) -> Comparison:
         """The most probable classes in words, and whether the first is right."""
         guesses = tuple(
             Guess(name, share, chosen=name == self.name, scored=self.scores is not None)
             for name, share in self.top(GUESSES)
         )
-        if truth is None:
+        if target is None:
             return Comparison(guesses)
-        right = truth.name == self.name
-        return Comparison(guesses, right, "right" if right else f"wrong: it is {truth.name}")
+        right = target.name == self.name
+        return Comparison(guesses, right, "right" if right else f"wrong: it is {target.name}")
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - of any size
         """Counts its class; faulty if there are fewer classes."""

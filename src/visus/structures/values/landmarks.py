@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks(BaseValue):
-    """K named points of one image, as truth (``scores`` is None) or as prediction.
+    """K named points of one image, as a target (``scores`` is None) or as a prediction.
 
     Args:
         classes: names of the K points.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiLabelMap(BaseValue):
-    """The classes of every pixel of one image, as truth (``scores`` is None) or as prediction.
+    """The classes of every pixel of one image, as a target (``scores`` is None) or as a prediction.
 
     Args:
         classes: names of all K classes; none of them is a background: a pixel may bear no class.

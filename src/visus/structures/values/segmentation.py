@@ -31,7 +31,7 @@ IGNORE = 255
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentationMap(BaseValue):
-    """A class id for every pixel of one image, as truth (``scores`` is None) or as prediction.
+    """A class id for every pixel of one image, as a target (``scores`` is None) or as a prediction.
 
     Args:
         classes: names of all K classes, at most 255; ids count from 0. Background, where there is one, is a class.
@@ -174,13 +174,13 @@ class SegmentationMap(BaseValue):
         """The classes that occur, the largest area first."""
         return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
 
-    def compared(self, truth: SegmentationMap | None) -> Comparison:
+    def compared(self, target: SegmentationMap | None) -> Comparison:
         """ "difference": where the prediction is wrong."""
-        if truth is None:
+        if target is None:
             return Comparison()
         from visus.structures.drawing.maps import draw_difference
 
-        difference = partial(draw_difference, prediction=self.map, truth=truth.map, classes=truth.classes)
+        difference = partial(draw_difference, prediction=self.map, target=target.map, classes=target.classes)
         return Comparison(pictures={"difference": difference})
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:

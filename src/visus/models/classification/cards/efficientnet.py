@@ -71,21 +71,21 @@ def _cards() -> tuple[Card, ...]:
             )
         )
         crop, short, file = _TORCHVISION[name]
-        is_own_size = crop == side
+        is_paper_size = crop == side
         cards.append(
             Card(
                 **shared,  # type: ignore[arg-type]
                 edition="torchvision",
                 title=f"EfficientNet-{name.upper()} with torchvision's ImageNet weights",
                 input=(3, crop, crop),
-                macs=macs if is_own_size else 1_087_529_456,
+                macs=macs if is_paper_size else 1_087_529_456,
                 preprocessing=Preprocessing(size=(crop, crop), crop_fraction=crop / short),
-                fact=f"efficientnet_{name}" if is_own_size else f"efficientnet_{name}_torchvision",
+                fact=f"efficientnet_{name}" if is_paper_size else f"efficientnet_{name}_torchvision",
                 options={"edition": "torchvision"},
                 weights=(file,),
                 note="Pads half a kernel on all sides"
                 + ("." if name in _LARGE else "; BatchNorm of momentum 0.9 and epsilon 1e-5.")
-                + ("" if is_own_size else " Images are larger than the paper's, as the weights are evaluated."),
+                + ("" if is_paper_size else " Images are larger than the paper's, as the weights are evaluated."),
             )
         )
     return tuple(cards)

@@ -14,7 +14,7 @@ _PAPER = (
 _PREPROCESSING = Preprocessing(size=(299, 299), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
-def _card(name: str, edition: str, title: str, figures: str, **own: object) -> Card:
+def _card(name: str, edition: str, title: str, figures: str, **fields: object) -> Card:
     return Card(
         name=name,
         edition=edition,
@@ -27,7 +27,7 @@ def _card(name: str, edition: str, title: str, figures: str, **own: object) -> C
         preprocessing=_PREPROCESSING,
         citation="szegedy2017inception",
         proof_level="L2",
-        **own,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )
 
 

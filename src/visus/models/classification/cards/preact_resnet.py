@@ -18,7 +18,7 @@ _OPEN = "Where a gate's sizes change, its 1x1 convolution strides and widens; th
 
 
 def _card(
-    name: str, edition: str, title: str, part: str, parameters: int, *, builder: str = "", note: str, **own: object
+    name: str, edition: str, title: str, part: str, parameters: int, *, builder: str = "", note: str, **fields: object
 ) -> Card:
     return Card(
         name=name,
@@ -31,12 +31,20 @@ def _card(
         parameters=parameters,
         citation="he2016identity",
         note=note,
-        **{"proof_level": "L2", **own},  # type: ignore[arg-type]
+        **{"proof_level": "L2", **fields},  # type: ignore[arg-type]
     )
 
 
 def _cifar(
-    name: str, edition: str, title: str, part: str, parameters: int, *, builder: str = "", note: str = "", **own: object
+    name: str,
+    edition: str,
+    title: str,
+    part: str,
+    parameters: int,
+    *,
+    builder: str = "",
+    note: str = "",
+    **fields: object,
 ) -> Card:
     return _card(
         name,
@@ -49,7 +57,7 @@ def _cifar(
         input=(3, 32, 32),
         classes=10,
         preprocessing=CIFAR,
-        **own,
+        **fields,
     )
 
 
@@ -69,7 +77,7 @@ def _imagenet(depth: int, parameters: int, macs: int) -> Card:
     )
 
 
-def _order(edition: str, words: str, figure: str, **own: Any) -> Card:
+def _order(edition: str, words: str, figure: str, **fields: Any) -> Card:
     return _cifar(
         "preact_resnet110",
         edition,
@@ -79,11 +87,11 @@ def _order(edition: str, words: str, figure: str, **own: Any) -> Card:
         macs=252_887_680,
         fact="preact_resnet_cifar_110",
         options={"activation": edition},
-        **{"note": _ZEROS, **own},
+        **{"note": _ZEROS, **fields},
     )
 
 
-def _shortcut(edition: str, words: str, builder: str, parameters: int = 1_727_962, **own: Any) -> Card:
+def _shortcut(edition: str, words: str, builder: str, parameters: int = 1_727_962, **fields: Any) -> Card:
     return _cifar(
         "resnet110",
         edition,
@@ -91,7 +99,7 @@ def _shortcut(edition: str, words: str, builder: str, parameters: int = 1_727_96
         "table 1",
         parameters,
         builder=builder,
-        **own,
+        **fields,
     )
 
 

@@ -8,7 +8,7 @@ from visus.models.classification.cards.imagenet import IMAGENET
 _NOTE = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
 
 
-def _card(letter: str, edition: str, parameters: int, macs: int, fact: str, **own: object) -> Card:
+def _card(letter: str, edition: str, parameters: int, macs: int, fact: str, **fields: object) -> Card:
     return Card(
         name=f"prelu_net_{letter}",
         edition=edition,
@@ -25,7 +25,7 @@ def _card(letter: str, edition: str, parameters: int, macs: int, fact: str, **ow
         fact=fact,
         citation="he2015delving",
         note=_NOTE,
-        **own,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )
 
 

@@ -58,7 +58,7 @@ _RESNETS = {
 }
 
 
-def _card(name: str, edition: str, title: str, part: str, parameters: int, **own: object) -> Card:
+def _card(name: str, edition: str, title: str, part: str, parameters: int, **fields: object) -> Card:
     return Card(
         name=name,
         edition=edition,
@@ -73,7 +73,7 @@ def _card(name: str, edition: str, title: str, part: str, parameters: int, **own
         preprocessing=IMAGENET,
         citation="he2016deep",
         proof_level="L2",
-        **own,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )
 
 

@@ -64,7 +64,7 @@ def _level(depth: int) -> ProofLevel:
     return "L3" if depth in _REPRODUCED else "L2"
 
 
-def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str, **own: object) -> Card:
+def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str, **fields: object) -> Card:
     parameters, macs = _COUNTS[depth]
     return Card(
         name=name,
@@ -80,7 +80,7 @@ def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str,
         macs=macs,
         fact=fact,
         citation="he2016deep",
-        **own,  # type: ignore[arg-type]
+        **fields,  # type: ignore[arg-type]
     )
 
 
