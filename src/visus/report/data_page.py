@@ -14,7 +14,8 @@ from visus.report import markup, plots
 from visus.report.markup import Markup, element, section
 from visus.report.pages import findings_section
 from visus.report.samples import sample_pictures
-from visus.structures import Sample, TargetSource, Value
+from visus.structures import Sample, Value
+from visus.structures.sample import is_target_source
 
 PICTURES = 16
 SIDE = 360  # of the pictures, in pixels
@@ -105,7 +106,7 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
 def _is_late(samples: Sequence[Sample], task: str) -> bool:
     """Whether each target lies in a file of its own."""
     first = next((sample.targets[task] for sample in samples if task in sample.targets), None)
-    return isinstance(first, TargetSource)
+    return first is not None and is_target_source(first)
 
 
 def _sizes(splits: dict[str, Sequence[Sample]]) -> Markup:

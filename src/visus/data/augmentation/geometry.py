@@ -168,11 +168,11 @@ class Cut:
         if any(margins):
             value = [frame.fill] * 4
             pixels = _by_fours(pixels, lambda part: cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value))
+        return frame.moved(pixels, Move((rows.size, columns.size), self._map, self._points, border))
+
+    def _points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         (down, right), (scale_y, scale_x) = self.placement.offset, self.placement.scale
-        move = Move(
-            (rows.size, columns.size), self._map, lambda points: points * (scale_x, scale_y) + (right, down), border
-        )
-        return frame.moved(pixels, move)
+        return points * (scale_x, scale_y) + (right, down)
 
     def _map(self, map_: Pixels, fill: int, border: Border) -> Pixels:
         rows = self.rows.nearest(map_.shape[0], self.reduction)

@@ -7,6 +7,7 @@ from pathlib import Path
 from visus.data.pixels.images import reading_raster
 from visus.errors import VisusError
 from visus.structures import TargetSource, TargetState, Value
+from visus.structures.sample import is_target_source
 
 
 def examine_target(
@@ -21,7 +22,7 @@ def examine_target(
         read: read a target that is not in memory. Otherwise only the classes that its source knows beforehand are
             counted.
     """
-    if not isinstance(target, TargetSource):
+    if not is_target_source(target):
         return target.examined(size, classes)
     if not read:
         labels = getattr(target, "labels", None)  # what a source knows of its classes without reading a file

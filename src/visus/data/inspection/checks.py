@@ -32,7 +32,8 @@ from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
 from visus.errors import DataError
-from visus.structures import Sample, TargetSource, TargetState
+from visus.structures import Sample, TargetState
+from visus.structures.sample import is_target_source
 
 CheckProgress = Callable[[int, int], None]
 """Called with the number of images looked at so far, and of all."""
@@ -125,8 +126,7 @@ def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
 
 def _repair(sample: Sample) -> Sample:
     targets = {
-        task: target if isinstance(target, TargetSource) else target.repaired()[0]
-        for task, target in sample.targets.items()
+        task: target if is_target_source(target) else target.repaired()[0] for task, target in sample.targets.items()
     }
     return replace(sample, targets=targets)
 

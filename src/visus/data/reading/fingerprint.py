@@ -13,7 +13,8 @@ import numpy as np
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
 from visus.errors import DataError
-from visus.structures import ImageSource, Masks, Sample, TargetSource
+from visus.structures import ImageSource, Masks, Sample
+from visus.structures.sample import is_target_source
 
 
 def fingerprint(dataset: Dataset) -> str:
@@ -43,7 +44,7 @@ def _of_sample(sample: Sample) -> bytes:
     for task in sorted(sample.targets):
         target = sample.targets[task]
         one.update(task.encode())
-        encoder.add(target if isinstance(target, TargetSource) else target.content())
+        encoder.add(target if is_target_source(target) else target.content())
     return one.digest()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from visus.data.dataset import Dataset, Finding
 from visus.structures import Detections, TargetSource, Value
-from visus.structures.sample import OutlinedSource
+from visus.structures.sample import is_outlined_source, is_target_source
 
 LOCALIZATION = "localization"
 
@@ -34,7 +34,7 @@ class LargestObject:
 
     def load_boxes(self) -> Detections:
         """The same; masks are not read."""
-        return largest(self.source.load_boxes() if isinstance(self.source, OutlinedSource) else self.source.load())
+        return largest(self.source.load_boxes() if is_outlined_source(self.source) else self.source.load())
 
 
 def largest(objects: Detections) -> Detections:
@@ -68,7 +68,7 @@ def with_largest(dataset: Dataset) -> Dataset:
             labels = getattr(source, "labels", None)  # None where a file has to be read first
             if labels is not None and len(labels) > 1:
                 crowded.append(sample.id)
-            held: Value | TargetSource = LargestObject(source) if isinstance(source, TargetSource) else largest(source)
+            held: Value | TargetSource = LargestObject(source) if is_target_source(source) else largest(source)
             changed.append(replace(sample, targets={**sample.targets, LOCALIZATION: held}))
         splits[split] = changed
     findings = dataset.findings
