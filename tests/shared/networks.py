@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from visus.models.building import build
 from visus.models.card import Card
 from visus.models.catalog import find
+from visus.testing import networks
 
 
 def shapeless(model: str | Card, **choices: Any) -> Any:
@@ -16,5 +14,4 @@ def shapeless(model: str | Card, **choices: Any) -> Any:
 
     choices: those of :func:`visus.models.building.build`.
     """
-    with torch.device("meta"):
-        return build(find(model) if isinstance(model, str) else model, **choices).eval()
+    return networks.shapeless(find(model) if isinstance(model, str) else model, **choices)

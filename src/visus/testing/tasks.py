@@ -25,6 +25,7 @@ from visus.data.reading.opening import open_data
 from visus.engine.device_batches import to_device
 from visus.engine.recipe import Recipe
 from visus.models.building import build
+from visus.models.card import Card
 from visus.models.catalog import find
 from visus.recipes.choice import training_preprocessing
 from visus.structures import Batch, Sample
@@ -72,6 +73,11 @@ class TaskCase:
         """Of the task."""
         return task_card(self.name)
 
+    @property
+    def network_card(self) -> Card:
+        """Of the network."""
+        return find(f"{self.model}+{self.backbone}" if self.backbone else self.model)
+
     @cached_property
     def task(self) -> Task:
         """The task, for the data's classes."""
@@ -81,8 +87,9 @@ class TaskCase:
     def network(self) -> nn.Module:
         """The network with random values, for the data's classes."""
         torch.manual_seed(0)
-        card = find(f"{self.model}+{self.backbone}" if self.backbone else self.model)
-        return build(card, classes=len(self.task.classes), in_channels=3, options=self._recipe.model_options)
+        return build(
+            self.network_card, classes=len(self.task.classes), in_channels=3, options=self._recipe.model_options
+        )
 
     @property
     def _recipe(self) -> Recipe:
@@ -95,16 +102,14 @@ class TaskCase:
 
     def prepared(self, *, labelled: bool = True) -> list[Prepared]:
         """The samples as the network's card prepares them, with or without their targets."""
-        card = find(f"{self.model}+{self.backbone}" if self.backbone else self.model)
-        preprocessing = training_preprocessing(card, self._recipe, 3)
+        preprocessing = training_preprocessing(self.network_card, self._recipe, 3)
         prepare = Preparer(self.name, preprocessing, None, 0, masks=self.card.masks)
         samples = self.samples if labelled else [replace(sample, targets={}) for sample in self.samples]
         return [prepare(sample, index, 0) for index, sample in enumerate(samples)]
 
     def batch(self, *, labelled: bool = True) -> Batch:
         """A normalised batch of the samples."""
-        card = find(f"{self.model}+{self.backbone}" if self.backbone else self.model)
-        ready = to_device(training_preprocessing(card, self._recipe, 3), torch.device("cpu"))
+        ready = to_device(training_preprocessing(self.network_card, self._recipe, 3), torch.device("cpu"))
         return ready(self.task.collate(self.prepared(labelled=labelled)))
 
     def trained(self) -> Path:
