@@ -8,6 +8,7 @@ from visus.data.formats.folder_signs import why_no_classes
 from visus.data.formats.labelled import Entry, read_labelled
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import FileImage
 
 
@@ -91,7 +92,7 @@ def _read(listing: Listing) -> Reading:
             images = listing.images_below(folder)
             if not images:
                 tally.add("empty-class", "note", "{count} class folders hold no image", listing.name_of(folder))
-            entries += [(listing.name_of(path), FileImage(path), folder.name) for path in images]
+            entries += [(listing.name_of(path), FileImage(path), printable_name(folder.name)) for path in images]
         for path in listing.images(parent):
             tally.lose(
                 "unlabelled-image",
