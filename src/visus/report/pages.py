@@ -148,6 +148,8 @@ def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
     if "precision_recall" in drawn:
         parts += [element("h3", "Precision and recall"), markup.svg(drawn["precision_recall"])]
     parts += [_classes(metrics), _box_errors(metrics), _objects(metrics)]
+    if "cooccurrence" in drawn:
+        parts += [element("h3", "Classes that occur together"), markup.svg(drawn["cooccurrence"], markup.TOGETHER)]
     shown = [part for part in parts if part]
     return section(f"How good it is on the {content.judged} images", *shown) if shown else Markup()
 
@@ -258,7 +260,10 @@ def _verdict(comparison: Comparison) -> Markup:
     kinds = {True: "right", False: "wrong", None: ""}
     lines: list[Markup] = []
     for guess in comparison.guesses:
-        kind = kinds[comparison.right] if guess.chosen else "other"
+        if guess.chosen:
+            kind = kinds[comparison.right if guess.right is None else guess.right]
+        else:
+            kind = "wrong" if guess.right else "other"  # a class of the target that was not found
         figure = markup.percentage(guess.share) if guess.scored else ""
         bar = element("span", element("i", style=f"width:{100 * guess.share:.1f}%"), class_=f"bar {kind}".strip())
         lines += [element("span", guess.name, class_="name"), element("span", figure, class_="number"), bar]

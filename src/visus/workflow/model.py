@@ -74,8 +74,8 @@ class Model:
             batch_size: images at a time.
 
         Returns:
-            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
-            ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, a list).
+            A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, list).
 
         Raises:
             DataError: if an image cannot be read.
