@@ -75,7 +75,7 @@ class Model:
 
         Returns:
             A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
-            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, list).
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (folder, list).
 
         Raises:
             DataError: if an image cannot be read.
