@@ -32,6 +32,7 @@ from visus.structures.comparison import Comparison, DrawOn
 from visus.structures.drawing.canvas import canvas, shrink
 
 HEADLINES = 4
+MOST_MAPS = 3  # heat maps of one image's labels, the most probable first
 CONFUSIONS = 8
 SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
 FOLDED_FROM = 20  # classes above which their table opens at a click
@@ -252,7 +253,10 @@ def _case_in_words(case: Case, comparison: Comparison) -> Markup:
     pixels = _pixels(case)
     views = [element("figure", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
     if case.heatmap is not None:
-        views.append(element("figure", markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: heat map")))
+        for part in case.heatmap.parts[:MOST_MAPS] or (case.heatmap,):
+            heat = markup.picture(_plain_heat(part, pixels), f"{case.id}: heat map of {part.label}")
+            caption = element("figcaption", part.label) if case.heatmap.parts else Markup()
+            views.append(element("figure", caption, heat))
     return element("div", element("div", *views, class_="views"), _verdict(comparison), *_words(case), class_="case")
 
 
