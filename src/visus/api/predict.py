@@ -20,8 +20,8 @@ class FileAnswer:
 
     Args:
         name: of the file.
-        value: a Label, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could
-            not be read.
+        value: a Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the
+            file could not be read.
         error: why not, then.
         saved: the picture that was written, or None.
     """

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FILE_NAME = "model.safetensors"
 _ENTRY = "visus-model"
-_FORMAT = 2
-"""1: before task options."""
+_FORMAT = 3
+"""1: before task options; 2: before answer settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class ModelInfo:
         data_fingerprint: of the data set that it was trained on.
         visus_version: that wrote the file.
         task_options: how the training data were read for the task, such as {"touching": "border"}.
+        answer_settings: how the outputs are read, chosen on the validation images, such as
+            {"thresholds": {"sea": 0.4}}.
     """
 
     task: str
@@ -53,6 +55,7 @@ class ModelInfo:
     data_fingerprint: str = ""
     visus_version: str = ""
     task_options: Mapping[str, str] = field(default_factory=dict)
+    answer_settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def input_size(self) -> tuple[int, int] | None:

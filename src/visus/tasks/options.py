@@ -21,7 +21,8 @@ class LossOptions(BaseModel):
     label_smoothing: Share = Field(0.0, description="classification: probability taken from the true class")
     class_weights: Literal["none", "balanced", "median"] = Field(
         "none",
-        description="weight classes by inverse frequency (balanced); segmentation: or by median frequency (median)",
+        description="weight classes by inverse frequency (balanced; multi-label classification: images with a class as "
+        "much as those without); segmentation: or by median frequency (median)",
     )
     focal: NonNegative = Field(0.0, description="segmentation: gamma of the focal loss (its paper: 2); 0: none")
     reduction: Literal["mean", "sum"] = Field(

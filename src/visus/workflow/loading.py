@@ -36,5 +36,5 @@ def load_model(path: str | Path, *, device: str = "auto") -> Model:
     # In the memory layout of the training: another one may give other last bits.
     memory = torch.channels_last if info.recipe.get("channels_last") else torch.contiguous_format
     network.to(device=torch_device, memory_format=memory)  # type: ignore[call-overload]
-    task = make_task(info.task, info.classes)
+    task = make_task(info.task, info.classes).with_settings(info.answer_settings)
     return Model(network=network.eval(), task=task, info=info, device=torch_device, path=Path(path))

@@ -74,8 +74,8 @@ class Model:
             batch_size: images at a time.
 
         Returns:
-            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
-            ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, a list).
+            A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (folder, list).
 
         Raises:
             DataError: if an image cannot be read.
@@ -118,7 +118,8 @@ class Model:
             values: explain these answers, one an image; None, or values with places in the image: the network's own.
 
         Returns:
-            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images.
+            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images. Where an image
+            has several labels, its ``parts`` are the heat maps of each.
 
         Raises:
             UsageError: if there is no class of this name.
@@ -187,7 +188,10 @@ class Model:
         heatmaps = grad_cam_of_each(self.network, self.task, batch, answer.parts())
         values = np.max([heatmap.values for heatmap in heatmaps], axis=0)
         names = list(dict.fromkeys(heatmap.label for heatmap in heatmaps))
-        return Heatmap(values, image=sample.image, label=", ".join(names))
+        # Objects are told apart by their places; classes of a whole image only by a map of their own.
+        whole = answer.located or len(heatmaps) < 2
+        parts = () if whole else tuple(replace(heatmap, image=sample.image) for heatmap in heatmaps)
+        return Heatmap(values, image=sample.image, label=", ".join(names), parts=parts)
 
 
 def as_samples(images: Image | Sequence[Image]) -> list[Sample]:

@@ -67,7 +67,8 @@ class Augmentation(BaseModel):
         0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"
     )
     policy: Literal["none", "autoaugment"] = Field(
-        "none", description="classification: AutoAugment's policy for ImageNet, after all other changes"
+        "none",
+        description="classification, also multi-label: AutoAugment's policy for ImageNet, after all other changes",
     )
     zoom_out: Probability = Field(0.0, description="probability of placing the image on a larger canvas (SSD)")
     zoom_out_ratio: Annotated[float, Field(ge=1)] = Field(4.0, description="largest side ratio of that canvas")
