@@ -12,7 +12,7 @@ import yaml
 from visus.data.dataset import Dataset, Finding
 from visus.data.pixels.intensity import PixelValues
 from visus.data.reading.named import NAMED
-from visus.engine.model_file import with_task_options
+from visus.engine.model_card import with_task_options
 from visus.engine.recipe import Recipe
 from visus.errors import RecipeError
 from visus.models.card import Card
