@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from visus.engine.disk import write_text
 from visus.engine.model_card import ModelInfo
 from visus.engine.tensor_file import read_metadata, read_tensors, write_tensors
-from visus.errors import WeightsError
+from visus.errors import UsageError, WeightsError
 from visus.files.plain_values import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from visus.models.card import Card
 
 FILE_NAME = "model.safetensors"
 _ENTRY = "visus-model"
@@ -98,6 +100,34 @@ def put_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str = 
     network.load_state_dict(dict(state))
 
 
+def card_of(info: ModelInfo, source: str) -> Card:
+    """Finds the model that a model file names; loads no torch.
+
+    Raises:
+        WeightsError: if there is no such model or task, or they do not belong together.
+    """
+    from visus.models.catalog import find
+    from visus.structures.task_cards import task_card
+
+    try:
+        card, task = find(info.model), task_card(info.task)
+    except UsageError as error:
+        raise WeightsError(
+            f"{source}: {error.problem}",
+            expected=error.expected,
+            got=error.got,
+            remedy="install the package that adds it, or take a model file that visus wrote",
+        ) from None
+    if card.task != task.model_task:
+        raise WeightsError(
+            f"{source} names a task that its model cannot do",
+            expected=f"{card.full_name}, a model for {card.task}",
+            got=info.task,
+            remedy="take a model file that visus wrote; this one was made or changed by something else",
+        )
+    return card
+
+
 def _file_of(path: Path) -> Path:
     inside = path / FILE_NAME
     if path.is_dir() and not inside.exists():
@@ -133,8 +163,10 @@ def _info(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
             remedy="pip install --upgrade visus",
         )
     try:
-        return ModelInfo.from_dict(card)
+        info = ModelInfo.from_dict(card)
     except WeightsError as error:
         raise WeightsError(
             f"{path}: {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
         ) from None
+    card_of(info, str(path))
+    return info
