@@ -16,7 +16,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, FileImage
 from visus.data.pixels.intensity import with_intensity_range
 from visus.engine.device_batches import to_device
-from visus.engine.model_file import ModelInfo
+from visus.engine.model_card import ModelInfo
 from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
