@@ -149,9 +149,9 @@ class ArrayImage:
         if self.array.dtype not in (np.uint8, np.uint16) or not right or 0 in shape:
             raise ShapeError(
                 "an image array must hold 8 or 16 bits a channel",
-                expected="[H, W], [H, W, 3] or [H, W, C], uint8 or uint16",
+                expected="[H, W], [H, W, 3] or [H, W, C] with C from 2 to H, uint8 or uint16",
                 got=f"{list(shape)} {self.array.dtype}",
-                remedy="scale the values to 0..255 and put the channels last",
+                remedy="scale the values to 0..255, put the channels last, and leave out an axis of length 1",
             )
 
     @property
@@ -304,6 +304,22 @@ def open_raster(stream: BinaryIO, name: str) -> Image.Image:
     return image
 
 
+def decode_picture(image: Image.Image, name: str) -> NDArray[Any]:
+    """The upright pixels of a Pillow image: [H,W] or [H,W,3] uint8; [H,W] uint16 of 16 bits; [H,W] float of mode F.
+
+    Raises:
+        DataError: if it cannot be decoded, or its file was closed.
+    """
+    with _decoding(name):
+        orientation = _orientation(image)
+        image.load()
+        if image.mode.startswith("I"):
+            pixels = as_stored(np.asarray(image), name)
+        else:
+            pixels = np.asarray(image) if image.mode == "F" else _to_bytes(image, name)
+        return _upright(pixels, orientation)
+
+
 @contextmanager
 def reading_raster(path: Path) -> Iterator[Image.Image]:
     """Opens an image file for its raw values, such as a mask; decoding errors inside become DataErrors.
@@ -415,7 +431,8 @@ def _to_bytes(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def _over_white(image: Image.Image) -> NDArray[np.uint8]:
-    layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    unmultiplied = image.convert("LA") if image.mode == "La" else image  # Pillow goes no other way from there
+    layers = np.asarray(unmultiplied.convert("RGBA")).astype(np.uint16)
     alpha = layers[:, :, 3:]
     return ((layers[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
