@@ -38,6 +38,7 @@ def _read(listing: Listing) -> Reading:
     table = read_table(path)
     file, division = table.find(PATH_COLUMNS) or 0, table.find(SPLIT_COLUMNS)
     tally = Tally()
+    tally.read(path)
     finder = ImageFinder(listing)
     splits: dict[str, dict[str, Sample]] = {}
     missing: dict[str, None] = {}
@@ -57,9 +58,9 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(list(missing)[:3]),
         )
-    note_missing_images(tally, list(missing), count)
+    note_missing_images(tally, list(missing))
     ordered = {split: list(splits[split].values()) for split in ("train", "val", "test", ALL) if split in splits}
-    return Reading({}, ordered, tally.findings())
+    return tally.reading({}, ordered)
 
 
 FORMAT = Format("captions", "a CSV file with a column of images and one of captions", _recognise, _read)

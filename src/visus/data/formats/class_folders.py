@@ -51,11 +51,14 @@ def _read(listing: Listing) -> Reading:
                 tally.add("empty-class", "note", "{count} class folders hold no image", listing.name_of(folder))
             entries += [(listing.name_of(path), FileImage(path), folder.name) for path in images]
         for path in listing.images(parent):
-            tally.add(
+            tally.lose(
                 "unlabelled-image",
-                "repair",
-                "{count} images lie outside the class folders; left out",
+                "{count} images lie outside the class folders",
                 listing.name_of(path),
+                unit="image files",
+                split=split,
+                cause="move them into the folders of their classes, or out of the data set",
+                file=path,
             )
         if entries:
             splits[split] = entries

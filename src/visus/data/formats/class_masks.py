@@ -183,12 +183,14 @@ def _read(listing: Listing) -> Reading:
             class_files = tuple(files.get(name, {}).get(path.stem) for name in classes)
             shown = listing.name_of(path)
             if not any(class_files):
-                tally.add("unlabelled-image", "repair", "{count} images have no mask of any class; left out", shown)
+                message = "{count} images have no mask of any class"
+                tally.lose("unlabelled-image", message, shown, unit="image files", split=split, file=path)
                 continue
             if not all(class_files):
                 message = "{count} images lack the masks of some classes, and are taken to bear none of these"
                 tally.add("class-without-mask", "note", message, shown)
             image = FileImage(path)
+            tally.read(*(mask for mask in class_files if mask is not None))
             ignored = tuple(files[name][path.stem] for name in void if path.stem in files.get(name, {}))
             splits[split].append(
                 Sample(shown, image, {MULTILABEL: ClassMasksSource(classes, class_files, ignored, image)})
@@ -198,7 +200,7 @@ def _read(listing: Listing) -> Reading:
             for stem in sorted(set(masks) - stems):
                 alone = listing.name_of(masks[stem])
                 tally.add("label-without-image", "note", "{count} label images have no image", alone)
-    return Reading({MULTILABEL: classes}, splits, tally.findings())
+    return tally.reading({MULTILABEL: classes}, splits)
 
 
 FORMAT = Format(

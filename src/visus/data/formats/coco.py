@@ -146,8 +146,9 @@ def _read(listing: Listing) -> Reading:
                 got=", ".join(listing.name_of(path) for path in paths),
                 remedy="name the file instead of the folder",
             )
-    loaded = {split: _load(files[split][0]) for split in ("train", "val", "test", ALL) if split in files}
     tally = Tally()
+    tally.read(*(path for paths in files.values() for path in paths))
+    loaded = {split: _load(files[split][0]) for split in ("train", "val", "test", ALL) if split in files}
     reference = reference_split(loaded)
     categories = loaded[reference].categories
     if not categories or len(set(categories.values())) < len(categories):
@@ -188,7 +189,7 @@ def _read(listing: Listing) -> Reading:
     tasks |= {MULTILABEL: classes} if outlined and len(classes) > 1 else {}
     named = loaded[reference].points
     tasks |= {"landmarks": named[min(named)]} if named else {}
-    return Reading(tasks, samples, tally.findings())
+    return tally.reading(tasks, samples)
 
 
 def _all_outlined(objects: Mapping[str, list[_Entry]]) -> bool:
@@ -224,8 +225,8 @@ def _objects(
         source = FileImage(path)
         size = _size(image, source)
         if size is None:
-            message = "{count} images have neither a stated nor a readable size; left out"
-            tally.add("unreadable-image", "repair", message, listing.name_of(path))
+            message = "{count} images have neither a stated nor a readable size"
+            tally.lose("unreadable-image", message, listing.name_of(path), unit="image files", split=split, file=path)
             continue
         kept = []
         for item in file.annotations[image["id"]]:
@@ -247,11 +248,12 @@ def _objects(
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no image",
         )
-    note_missing_images(tally, missing, len(entries))
+    note_missing_images(tally, missing, split)
     lost = set(file.annotations) - {image["id"] for image in file.images}
     if lost:
-        message = "{count} image ids of annotations name no image; left out"
-        tally.add("annotation-without-image", "repair", message, file.path.name, len(lost))
+        message = "{count} objects have an image id that names no image"
+        count = sum(len(file.annotations[number]) for number in lost)
+        tally.lose("annotation-without-image", message, file.path.name, count, split=split)
     return entries
 
 

@@ -62,6 +62,7 @@ def _read(listing: Listing) -> Reading:
     names: tuple[str, ...] = ()
     for path in paths:
         table = read_table(path)
+        tally.read(path)
         columns = point_columns(table)
         if names and tuple(columns) != names:
             raise DataError(
@@ -89,9 +90,9 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no row",
         )
-    note_missing_images(tally, missing, count)
+    note_missing_images(tally, missing)
     ordered = {split: splits[split] for split in ("train", "val", "test", ALL) if split in splits}
-    return Reading({"landmarks": names}, ordered, tally.findings())
+    return tally.reading({"landmarks": names}, ordered)
 
 
 def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -88,6 +88,11 @@ class DetectionSource:
     objects: Objects
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all K classes."""
+        return self.objects.classes
+
+    @property
     def labels(self) -> NDArray[np.int64]:
         """[N] class ids, known without reading a file."""
         return self.objects.labels

@@ -49,9 +49,24 @@ PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".npy"}
+    | {".npy", ".jfif", ".pjpeg", ".pjp"}
 )
-"""Suffixes (lower case) by which image files are found in folders."""
+"""Suffixes (lower case) by which image files are found in folders; other files by :func:`starts_like_image`."""
+
+_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"\x93NUMPY")
+
+
+def starts_like_image(path: Path) -> bool:
+    """Whether the first bytes of a file are those of an image that visus reads; False where it cannot be read."""
+    try:
+        if not path.is_file():  # a pipe would never end
+            return False
+        with path.open("rb") as stream:
+            head = stream.read(12)
+    except OSError:
+        return False
+    return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+
 
 _ORIENTATION = 0x0112  # EXIF tag 274; its values 5-8 swap height and width
 _KINDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM/PGM or a NumPy array"

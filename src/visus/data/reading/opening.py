@@ -11,10 +11,11 @@ from pathlib import Path
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
-from visus.data.formats.reading import ALL, Format, Reading
+from visus.data.formats.reading import ALL, Format
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
+from visus.data.reading.accounting import account_for
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
@@ -156,6 +157,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
             expected=chosen.title,
             got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
         )
+    ledger, findings = account_for(reading, listing)
     name = path.resolve().name if path.is_dir() else path.stem
     return Dataset(
         name=name,
@@ -163,13 +165,9 @@ def _open_path(path: Path, format: str | None) -> Dataset:
         root=path,
         classes=reading.classes,
         splits=reading.splits,
-        findings=_order(reading),
+        findings=findings,
+        ledger=ledger,
     )
-
-
-def _order(reading: Reading) -> tuple[Finding, ...]:
-    """The findings, those that stop a training first."""
-    return tuple(sorted(reading.findings, key=lambda finding: ("stop", "repair", "note").index(finding.severity)))
 
 
 def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Format]:
