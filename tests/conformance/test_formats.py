@@ -158,6 +158,14 @@ def instance_maps(root: Path) -> Path:
     return root
 
 
+def labelme(root: Path) -> Path:
+    for k, name in enumerate(images(root)):
+        shape = {"label": "cell", "shape_type": "polygon", "points": [[2 + k, 3], [12 + k, 3], [12 + k, 15]]}
+        content = {"version": "6.3.1", "flags": {}, "shapes": [shape], "imagePath": name, "imageData": None}
+        (root / f"{k}.json").write_text(json.dumps(content))
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -182,6 +190,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "labelme": labelme,
     "captions": captions,
     "images": plain_images,
 }

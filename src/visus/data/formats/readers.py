@@ -13,6 +13,7 @@ from visus.data.formats import (
     idx,
     instance_maps,
     jpeg_npz,
+    labelme,
     masks,
     plain_images,
     voc,
@@ -34,6 +35,7 @@ FORMATS: tuple[Format, ...] = (
     masks.FORMAT,
     class_masks.FORMAT,
     instance_maps.FORMAT,
+    labelme.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
