@@ -166,6 +166,16 @@ def labelme(root: Path) -> Path:
     return root
 
 
+def cvat(root: Path) -> Path:
+    box = '<box label="cell" xtl="{}" ytl="3" xbr="12" ybr="15"/>'
+    entries = [
+        f'<image id="{k}" name="{name}" width="32" height="24">{box.format(2 + k)}</image>'
+        for k, name in enumerate(images(root / "images"))
+    ]
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{''.join(entries)}</annotations>")
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -191,6 +201,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-masks": class_masks,
     "instance-maps": instance_maps,
     "labelme": labelme,
+    "cvat": cvat,
     "captions": captions,
     "images": plain_images,
 }

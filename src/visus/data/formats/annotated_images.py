@@ -106,6 +106,7 @@ class AnnotatedImages:
         self._listing = listing
         self._tally = tally
         self._images: dict[Path, AnnotatedImage] = {}
+        self._single_points: dict[Path, list[Point]] = {}
 
     def open(self, path: Path, split: str, source: str, stated: Size | None = None) -> AnnotatedImage | None:
         """A new image to fill; None, tallied, if its size cannot be read or if it was labelled before.
@@ -141,6 +142,15 @@ class AnnotatedImages:
         """The class names of all objects so far."""
         return {item.label for image in self._images.values() for item in image.objects}
 
+    def tag_names(self) -> set[str]:
+        """The tags of all images so far."""
+        return {tag for image in self._images.values() for tag in image.tags}
+
+    def tell_turned(self, image: AnnotatedImage, label: str) -> None:
+        """Says that a box is turned, so that the box around it is taken."""
+        message = "{count} boxes are turned; the upright boxes around them are taken"
+        self._tally.add("turned-box", "note", message, f"{image.source}: {label}")
+
     def lose_shape(self, image: AnnotatedImage, kind: str, label: str) -> None:
         """Tallies a drawn thing that covers no area. kind: what it is, such as "a line"."""
         self._tally.found("objects")
@@ -162,8 +172,12 @@ class AnnotatedImages:
             "unreadable-object", message, f"{image.source}: {reason[:200]}", split=image.split, label=label
         )
 
+    def add_point(self, image: AnnotatedImage, *points: Point) -> None:
+        """Adds points that were drawn one by one: together they are the points of the image."""
+        self._single_points.setdefault(image.path, []).extend(points)
+
     def add_points(self, image: AnnotatedImage, points: Sequence[Point], area: float = 0) -> None:
-        """Adds the points of one object or of the image; those whose names are there more than once are lost.
+        """Adds the points of one object; those whose names are there more than once are lost.
 
         area: of the object.
         """
@@ -190,6 +204,8 @@ class AnnotatedImages:
             DataError: if there is no image, or no label that allows a task.
         """
         images = list(self._images.values())
+        for path, points in self._single_points.items():
+            self.add_points(self._images[path], points)
         splits = [split for split in ("train", "val", "test", ALL) if any(image.split == split for image in images)]
         if not images:
             return self._tally.reading({}, {})

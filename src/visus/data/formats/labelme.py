@@ -165,7 +165,9 @@ class _Shapes:
             return ellipse(float(corners[0, 0]), float(corners[0, 1]), radius, radius)
         if kind in _NO_AREA:
             return None
-        if kind == "rectangle":
+        if kind == "oriented_rectangle":
+            self._images.tell_turned(self._image, str(shape["label"]))
+        if kind in ("rectangle", "oriented_rectangle"):
             if len(corners) not in (2, 4):
                 raise ValueError(f"a rectangle of {len(corners)} points")
             return None, extent([corners])

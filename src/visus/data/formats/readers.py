@@ -10,6 +10,7 @@ from visus.data.formats import (
     coco,
     csv_labels,
     csv_landmarks,
+    cvat,
     idx,
     instance_maps,
     jpeg_npz,
@@ -36,6 +37,7 @@ FORMATS: tuple[Format, ...] = (
     class_masks.FORMAT,
     instance_maps.FORMAT,
     labelme.FORMAT,
+    cvat.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
