@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,19 @@ from visus.errors import DiskError
 from visus.workflow.folders import file_name, free_name, make_folder
 
 if TYPE_CHECKING:
-    from visus.workflow.model import Image, Model
+    from visus.data.reading.given import Image
+    from visus.workflow.model import Model
 
 
 def explain(
-    model: str | Path | Model, images: Image | Sequence[Image], *, label: str | None = None, device: str = "auto"
+    model: str | Path | Model, images: Image | Iterable[Image], *, label: str | None = None, device: str = "auto"
 ) -> Any:
     """Makes Grad-CAM heat maps of a model's predictions; see :meth:`visus.Model.explain`.
 
     Args:
         model: a run folder, a model file, or a loaded model.
-        images: a file, a folder, an array, or a list of such.
+        images: files, folders, arrays, tensors, Pillow images, bytes, open files, or an iterable of these; see
+            :meth:`visus.Model.predict`.
         label: explain this class instead of the predicted one.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """

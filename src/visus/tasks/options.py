@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class LossOptions(BaseModel):
     """Options of the loss; each belongs to some tasks, and the others refuse it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label_smoothing: Share = Field(0.0, description="classification: probability taken from the true class")
     class_weights: Literal["none", "balanced", "median"] = Field(

@@ -185,7 +185,7 @@ def _new_model(
 ) -> Model:
     """Builds the network, loads its first weights, and makes its task."""
     from visus.data.reading.fingerprint import fingerprint
-    from visus.engine.model_file import ModelInfo
+    from visus.engine.model_card import ModelInfo
     from visus.engine.runtime import seed_generators
     from visus.losses.class_weights import class_frequencies, image_shares
     from visus.models.building import build
