@@ -176,6 +176,17 @@ def cvat(root: Path) -> Path:
     return root
 
 
+def label_studio(root: Path) -> Path:
+    tasks = []
+    for k, name in enumerate(images(root / "images")):
+        value = {"x": 10 + k, "y": 10, "width": 20, "height": 30, "rotation": 0, "rectanglelabels": ["cell"]}
+        result = {"id": "a", "type": "rectanglelabels", "from_name": "box", "to_name": "image", "value": value}
+        annotation = {"id": k, "completed_by": 1, "result": [result], "was_cancelled": False}
+        tasks.append({"id": k, "data": {"image": f"/data/upload/1/{name}"}, "annotations": [annotation]})
+    (root / "project-1-at-2026-01-01.json").write_text(json.dumps(tasks))
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -202,6 +213,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "instance-maps": instance_maps,
     "labelme": labelme,
     "cvat": cvat,
+    "label-studio": label_studio,
     "captions": captions,
     "images": plain_images,
 }

@@ -146,6 +146,11 @@ class AnnotatedImages:
         """The tags of all images so far."""
         return {tag for image in self._images.values() for tag in image.tags}
 
+    def tag(self, tags: Mapping[Path, Sequence[str]]) -> None:
+        """Adds tags to images that were opened. tags: by the path of the image file."""
+        for path, names in tags.items():
+            self._images[path].tags += names
+
     def tell_turned(self, image: AnnotatedImage, label: str) -> None:
         """Says that a box is turned, so that the box around it is taken."""
         message = "{count} boxes are turned; the upright boxes around them are taken"

@@ -14,6 +14,7 @@ from visus.data.formats import (
     idx,
     instance_maps,
     jpeg_npz,
+    label_studio,
     labelme,
     masks,
     plain_images,
@@ -38,6 +39,7 @@ FORMATS: tuple[Format, ...] = (
     instance_maps.FORMAT,
     labelme.FORMAT,
     cvat.FORMAT,
+    label_studio.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
