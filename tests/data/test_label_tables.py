@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from visus.data.dataset import Dataset
+from visus.data.inspection.checks import check
 from visus.data.reading.opening import open_data
 from visus.errors import DataError
 
@@ -274,3 +275,19 @@ def test_rows_without_a_split_are_counted(tmp_path: Path) -> None:
     rows = [f"{name},{label},{value}" for (name, label), value in zip(ROWS.items(), values, strict=True)]
     dataset = opened(tmp_path, "path,label,split", *rows)
     assert {finding.kind: finding.severity for finding in dataset.findings}["row-without-split"] == "stop"
+
+
+# --- classes of one image each
+
+
+def test_classes_of_one_image_each_stop_a_training(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, "image,class", *(f"{n}.png,{n}" for n in range(6)))
+    (finding,) = [finding for finding in check(dataset) if finding.severity == "stop"]
+    assert finding.kind == "single-image-classes"
+    assert finding.message.startswith("6 of 6 classes have one image each")
+
+
+def test_half_of_the_classes_with_one_image_are_learnt(tmp_path: Path) -> None:
+    labels = (0, 1, 2, 3, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9)  # five of ten
+    dataset = opened(tmp_path, "image,class", *(f"{n}.png,{label}" for n, label in enumerate(labels)))
+    assert "single-image-classes" not in [finding.kind for finding in check(dataset)]
