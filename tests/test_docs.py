@@ -25,7 +25,7 @@ from visus.cli.main import app
 from visus.data.formats.readers import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
-from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Label, LabelSet, Landmarks, MultiLabelMap, SegmentationMap
 from visus.structures.task_cards import TASKS as OWN_TASKS
 from visus.structures.task_cards import task_card
 
@@ -197,6 +197,10 @@ def test_the_python_page_has_every_public_name() -> None:
 
 ANSWERS: dict[type, tuple[Any, Any]] = {
     Label: (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
+    LabelSet: (
+        LabelSet.of_scores(("a", "b"), np.asarray([0.9, 0.1], np.float32), np.full(2, 0.5, np.float32)),
+        LabelSet.of_ids(("a", "b"), [0]),
+    ),
     Landmarks: (Landmarks(("a",), np.zeros((1, 2), np.float32), np.ones(1, bool), (8, 8)),) * 2,
     Detections: (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
     SegmentationMap: (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,

@@ -9,9 +9,9 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
@@ -39,7 +39,7 @@ def _read(listing: Listing) -> Reading:
     file, division = table.find(PATH_COLUMNS) or 0, table.find(SPLIT_COLUMNS)
     tally = Tally()
     tally.read(path)
-    finder = ImageFinder(listing)
+    finder = ImageFinder(listing, tally)
     splits: dict[str, dict[str, Sample]] = {}
     missing: dict[str, None] = {}
     for row in table.rows:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from visus.data.formats.boxes import repair_and_tally
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
-from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
+from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.outlined_objects import (
     BACKGROUND,
     MULTILABEL,
@@ -111,31 +112,6 @@ def _load(path: Path) -> _File:
     return loaded
 
 
-class _Images:
-    """Finds the files that a JSON file names."""
-
-    def __init__(self, listing: Listing, path: Path, split: str) -> None:
-        root, annotation_folder = listing.root, path.parent
-        parent = root.parent if root.name.lower() == "annotations" else root
-        named = [folder for base in (root, parent) for folder in _subfolders(base) if split_name(folder.name) == split]
-        images = [folder for base in (annotation_folder, root, parent) for folder in _subfolders(base)
-                  if folder.name.lower() in IMAGE_FOLDERS]  # fmt: skip
-        inner = [folder for base in images for folder in _subfolders(base) if split_name(folder.name) == split]
-        self._folders = list(dict.fromkeys([*named, *inner, annotation_folder, *images, root, parent]))
-
-    def find(self, name: str) -> Path | None:
-        for position, folder in enumerate(self._folders):
-            path = folder / name
-            if path.is_file():
-                self._folders.insert(0, self._folders.pop(position))
-                return path
-        return None
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())
-
-
 def _read(listing: Listing) -> Reading:
     files = listing.once(_find)
     for split, paths in files.items():
@@ -208,7 +184,7 @@ def _objects(
     reference: str,
 ) -> list[_Entry]:
     """The objects of every image that exists."""
-    finder = _Images(listing, file.path, split)
+    finder = ImageFinder(listing, tally, beside=file.path.parent)
     entries: list[_Entry] = []
     missing: list[str] = []
     seen: set[Any] = set()
@@ -218,7 +194,7 @@ def _objects(
             tally.add("duplicate-id", "stop", "{count} image ids are used twice", f"{file.path.name}: {image['id']}")
             continue
         seen.add(image["id"])
-        path = finder.find(name)
+        path = finder.find(name, "" if split == ALL else split)
         if path is None:
             missing.append(name)
             continue

@@ -13,10 +13,10 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     Table,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
@@ -85,7 +85,7 @@ class _Rows:
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_tables)
     tally = Tally()
-    finder = ImageFinder(listing)
+    finder = ImageFinder(listing, tally)
     rows = _Rows()
     tally.read(*paths)
     for path, split in _splits_of(paths).items():

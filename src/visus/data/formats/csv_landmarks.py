@@ -14,10 +14,10 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     Table,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
@@ -57,7 +57,8 @@ def _recognise(listing: Listing) -> bool:
 
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_tables)
-    tally, finder, missing = Tally(), ImageFinder(listing), []
+    tally = Tally()
+    finder, missing = ImageFinder(listing, tally), []
     splits: dict[str, list[Sample]] = {}
     names: tuple[str, ...] = ()
     for path in paths:
