@@ -109,6 +109,7 @@ def make(kind: str, seed: int, sizes: Mapping[str, int] | None = None) -> Datase
     random = np.random.default_rng(seed)
     splits: dict[str, list[Sample]] = {}
     for split, count in (sizes or {"train": 3, "val": 3}).items():
+        count = 2 * count if kind == "classes" else count  # so that all classes are there
         splits[split] = []
         for number in range(count):
             size = SIZES[int(random.integers(len(SIZES)))]
