@@ -299,6 +299,7 @@ def test_data_check(photos: Path, boxes: Path, masks: Path, cli: Callable[..., A
             "classes",
             "splits",
             "made_splits",
+            "account",
             "findings",
             "can_train",
         }

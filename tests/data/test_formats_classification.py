@@ -93,7 +93,7 @@ def test_class_ids_come_from_train_and_are_never_renumbered(tmp_path: Path) -> N
     dataset = open_data(tmp_path)
     assert dataset.classes["classification"] == ("b", "c", "d")
     assert [(s.id, s.target("classification").index) for s in dataset.split("val")] == [("val/c/1.png", 1)]
-    assert kinds(dataset) == {"unknown-class": ("stop", 1), "missing-class": ("note", 2)}
+    assert kinds(dataset) == {"unknown-class": ("stop", 1), "missing-class": ("note", 2), "unused-image": ("note", 1)}
     assert dataset.findings[0].examples == ("val: a",)
 
 
@@ -147,7 +147,7 @@ def test_csv_split_column_and_missing_files(tmp_path: Path) -> None:
     dataset = open_data(tmp_path)
     assert {split: len(found) for split, found in dataset.splits.items()} == {"train": 7, "val": 7, "test": 6}
     assert kinds(dataset) == {
-        "duplicate-row": ("repair", 1),
+        "duplicate-row": ("note", 1),
         "unlabelled-image": ("repair", 1),
         "missing-image": ("repair", 1),
     }
@@ -156,8 +156,8 @@ def test_csv_split_column_and_missing_files(tmp_path: Path) -> None:
 def test_csv_with_most_files_missing_stops(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png")
-    (tmp_path / "x.csv").write_text("path,label\na.png,1\nb.png,2\nc.png,1\n")
-    assert kinds(open_data(tmp_path))["missing-image"] == ("stop", 1)
+    (tmp_path / "x.csv").write_text("path,label\na.png,1\nb.png,2\nc.png,1\nd.png,2\n")
+    assert kinds(open_data(tmp_path))["missing-image"] == ("stop", 2)
     (tmp_path / "x.csv").write_text("path,label\nd.png,1\nc.png,1\n")
     with pytest.raises(DataError, match=r"no image that x\.csv names exists"):
         open_data(tmp_path)

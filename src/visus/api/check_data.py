@@ -34,6 +34,7 @@ class DataCheck:
             "classes": {task: list(names) for task, names in self.dataset.classes.items()},
             "splits": {name: len(samples) for name, samples in self.dataset.splits.items()},
             "made_splits": list(self.dataset.made_splits),
+            "account": self.dataset.ledger.to_dict(),
             "findings": [finding.to_dict() for finding in self.findings],
             "can_train": not self.stops,
         }
@@ -42,6 +43,8 @@ class DataCheck:
         lines = [f"{self.dataset.name}: {self.dataset.describe(self.task)}" if self.task else self.dataset.name]
         if self.task and len(self.dataset.tasks) > 1:
             lines.append(f"its labels allow: {', '.join(self.dataset.tasks)}")
+        if self.dataset.ledger.found:
+            lines.append(str(self.dataset.ledger))
         for finding in sorted(self.findings, key=lambda f: ("stop", "repair", "note").index(f.severity)):
             lines.append(f"[{_MARK[finding.severity]}] {finding.message} ({finding.count})")
             lines += [f"    {example}" for example in finding.examples]

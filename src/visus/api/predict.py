@@ -21,8 +21,8 @@ class FileAnswer:
 
     Args:
         name: of the file.
-        value: a Label, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could
-            not be read.
+        value: a Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the
+            file could not be read.
         error: why not, then.
         saved: the picture that was written, or None.
     """
@@ -114,7 +114,7 @@ def predict_files(
     image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
-    from visus.data.coco_writing import CocoWriter
+    from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
     from visus.workflow.sliding import Slid, Slider

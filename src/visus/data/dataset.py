@@ -64,6 +64,39 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledger:
+    """What went in and what was used, by unit, with the reasons for the difference.
+
+    Args:
+        found: from unit to the number found.
+        left: from unit to kinds of loss, each with its number.
+    """
+
+    found: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def used(self, unit: str) -> int:
+        """How many of the things found are used."""
+        return self.found[unit] - sum(self.left.get(unit, {}).values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: for each unit found, used, and what was left by reason."""
+        return {
+            unit: {"found": count, "used": self.used(unit), "left": dict(self.left.get(unit, {}))}
+            for unit, count in self.found.items()
+        }
+
+    def __str__(self) -> str:
+        parts = []
+        for unit, count in self.found.items():
+            left = self.left.get(unit, {})
+            used = f"{self.used(unit):,} of {count:,} {unit} used"
+            reasons = ", ".join(f"{number:,} {kind}" for kind, number in left.items())
+            parts.append(f"{used} (not used: {reasons})" if left else used)
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Samples in splits, with the classes of each task.
 
@@ -79,6 +112,7 @@ class Dataset:
         values: channels of the images, and what range their values fill.
         task_options: how the data were read for one task, such as {"touching": "gap"} (see ``data.object_separation``);
             empty where the task or the labels leave no choice.
+        ledger: what was found in the files, and what of it is used.
     """
 
     name: str
@@ -90,6 +124,7 @@ class Dataset:
     findings: tuple[Finding, ...] = field(default=())
     values: PixelValues = field(default=PixelValues())
     task_options: Mapping[str, str] = field(default_factory=dict)
+    ledger: Ledger = field(default=Ledger())
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.intensity import with_intensity_range
 from visus.data.reading.given import Image, given_image, given_images
 from visus.engine.device_batches import to_device
-from visus.engine.model_file import ModelInfo
+from visus.engine.model_card import ModelInfo
 from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
@@ -70,9 +70,13 @@ class Model:
             batch_size: images at a time.
 
         Returns:
+            A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (folder, list).
+=======
             A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
             ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, an
             iterable, an array [N,H,W,C]).
+>>>>>>> verbs
 
         Raises:
             DataError: if an image cannot be read, or the values of an array have no known range.
@@ -116,7 +120,8 @@ class Model:
             values: explain these answers, one an image; None, or values with places in the image: the network's own.
 
         Returns:
-            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images.
+            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images. Where an image
+            has several labels, its ``parts`` are the heat maps of each.
 
         Raises:
             UsageError: if there is no class of this name; and what :meth:`predict` raises.
@@ -185,4 +190,7 @@ class Model:
         heatmaps = grad_cam_of_each(self.network, self.task, batch, answer.parts())
         values = np.max([heatmap.values for heatmap in heatmaps], axis=0)
         names = list(dict.fromkeys(heatmap.label for heatmap in heatmaps))
-        return Heatmap(values, image=sample.image, label=", ".join(names))
+        # Objects are told apart by their places; classes of a whole image only by a map of their own.
+        whole = answer.located or len(heatmaps) < 2
+        parts = () if whole else tuple(replace(heatmap, image=sample.image) for heatmap in heatmaps)
+        return Heatmap(values, image=sample.image, label=", ".join(names), parts=parts)

@@ -9,9 +9,9 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
@@ -38,7 +38,8 @@ def _read(listing: Listing) -> Reading:
     table = read_table(path)
     file, division = table.find(PATH_COLUMNS) or 0, table.find(SPLIT_COLUMNS)
     tally = Tally()
-    finder = ImageFinder(listing)
+    tally.read(path)
+    finder = ImageFinder(listing, tally)
     splits: dict[str, dict[str, Sample]] = {}
     missing: dict[str, None] = {}
     for row in table.rows:
@@ -57,9 +58,9 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(list(missing)[:3]),
         )
-    note_missing_images(tally, list(missing), count)
+    note_missing_images(tally, list(missing))
     ordered = {split: list(splits[split].values()) for split in ("train", "val", "test", ALL) if split in splits}
-    return Reading({}, ordered, tally.findings())
+    return tally.reading({}, ordered)
 
 
 FORMAT = Format("captions", "a CSV file with a column of images and one of captions", _recognise, _read)

@@ -24,6 +24,7 @@ from visus.data.formats.mask_maps import check_size, read_raw
 from visus.data.formats.outlined_objects import MULTILABEL
 from visus.data.formats.pairs import LOSSLESS
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import ImageSource, MultiLabelMap, Sample
@@ -140,7 +141,7 @@ def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
     """The class folders by name; none if the folder itself holds masks, which are then maps of all classes."""
     if any(path.suffix.lower() in LOSSLESS for path in listing.files(masks)):
         return {}
-    return {folder.name: folder for folder in listing.folders(masks) if split_name(folder.name) is None}
+    return {printable_name(folder.name): folder for folder in listing.folders(masks) if split_name(folder.name) is None}
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:
@@ -183,12 +184,14 @@ def _read(listing: Listing) -> Reading:
             class_files = tuple(files.get(name, {}).get(path.stem) for name in classes)
             shown = listing.name_of(path)
             if not any(class_files):
-                tally.add("unlabelled-image", "repair", "{count} images have no mask of any class; left out", shown)
+                message = "{count} images have no mask of any class"
+                tally.lose("unlabelled-image", message, shown, unit="image files", split=split, file=path)
                 continue
             if not all(class_files):
                 message = "{count} images lack the masks of some classes, and are taken to bear none of these"
                 tally.add("class-without-mask", "note", message, shown)
             image = FileImage(path)
+            tally.read(*(mask for mask in class_files if mask is not None))
             ignored = tuple(files[name][path.stem] for name in void if path.stem in files.get(name, {}))
             splits[split].append(
                 Sample(shown, image, {MULTILABEL: ClassMasksSource(classes, class_files, ignored, image)})
@@ -198,7 +201,7 @@ def _read(listing: Listing) -> Reading:
             for stem in sorted(set(masks) - stems):
                 alone = listing.name_of(masks[stem])
                 tally.add("label-without-image", "note", "{count} label images have no image", alone)
-    return Reading({MULTILABEL: classes}, splits, tally.findings())
+    return tally.reading({MULTILABEL: classes}, splits)
 
 
 FORMAT = Format(

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from visus.data.formats.boxes import repair_and_tally
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.keypoints import keypoint_names, landmarks_of
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
-from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
+from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.outlined_objects import (
     BACKGROUND,
     MULTILABEL,
@@ -111,31 +112,6 @@ def _load(path: Path) -> _File:
     return loaded
 
 
-class _Images:
-    """Finds the files that a JSON file names."""
-
-    def __init__(self, listing: Listing, path: Path, split: str) -> None:
-        root, annotation_folder = listing.root, path.parent
-        parent = root.parent if root.name.lower() == "annotations" else root
-        named = [folder for base in (root, parent) for folder in _subfolders(base) if split_name(folder.name) == split]
-        images = [folder for base in (annotation_folder, root, parent) for folder in _subfolders(base)
-                  if folder.name.lower() in IMAGE_FOLDERS]  # fmt: skip
-        inner = [folder for base in images for folder in _subfolders(base) if split_name(folder.name) == split]
-        self._folders = list(dict.fromkeys([*named, *inner, annotation_folder, *images, root, parent]))
-
-    def find(self, name: str) -> Path | None:
-        for position, folder in enumerate(self._folders):
-            path = folder / name
-            if path.is_file():
-                self._folders.insert(0, self._folders.pop(position))
-                return path
-        return None
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())
-
-
 def _read(listing: Listing) -> Reading:
     files = listing.once(_find)
     for split, paths in files.items():
@@ -146,8 +122,9 @@ def _read(listing: Listing) -> Reading:
                 got=", ".join(listing.name_of(path) for path in paths),
                 remedy="name the file instead of the folder",
             )
-    loaded = {split: _load(files[split][0]) for split in ("train", "val", "test", ALL) if split in files}
     tally = Tally()
+    tally.read(*(path for paths in files.values() for path in paths))
+    loaded = {split: _load(files[split][0]) for split in ("train", "val", "test", ALL) if split in files}
     reference = reference_split(loaded)
     categories = loaded[reference].categories
     if not categories or len(set(categories.values())) < len(categories):
@@ -188,7 +165,7 @@ def _read(listing: Listing) -> Reading:
     tasks |= {MULTILABEL: classes} if outlined and len(classes) > 1 else {}
     named = loaded[reference].points
     tasks |= {"landmarks": named[min(named)]} if named else {}
-    return Reading(tasks, samples, tally.findings())
+    return tally.reading(tasks, samples)
 
 
 def _all_outlined(objects: Mapping[str, list[_Entry]]) -> bool:
@@ -207,7 +184,7 @@ def _objects(
     reference: str,
 ) -> list[_Entry]:
     """The objects of every image that exists."""
-    finder = _Images(listing, file.path, split)
+    finder = ImageFinder(listing, tally, beside=file.path.parent)
     entries: list[_Entry] = []
     missing: list[str] = []
     seen: set[Any] = set()
@@ -217,15 +194,15 @@ def _objects(
             tally.add("duplicate-id", "stop", "{count} image ids are used twice", f"{file.path.name}: {image['id']}")
             continue
         seen.add(image["id"])
-        path = finder.find(name)
+        path = finder.find(name, "" if split == ALL else split)
         if path is None:
             missing.append(name)
             continue
         source = FileImage(path)
         size = _size(image, source)
         if size is None:
-            message = "{count} images have neither a stated nor a readable size; left out"
-            tally.add("unreadable-image", "repair", message, listing.name_of(path))
+            message = "{count} images have neither a stated nor a readable size"
+            tally.lose("unreadable-image", message, listing.name_of(path), unit="image files", split=split, file=path)
             continue
         kept = []
         for item in file.annotations[image["id"]]:
@@ -247,11 +224,12 @@ def _objects(
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no image",
         )
-    note_missing_images(tally, missing, len(entries))
+    note_missing_images(tally, missing, split)
     lost = set(file.annotations) - {image["id"] for image in file.images}
     if lost:
-        message = "{count} image ids of annotations name no image; left out"
-        tally.add("annotation-without-image", "repair", message, file.path.name, len(lost))
+        message = "{count} objects have an image id that names no image"
+        count = sum(len(file.annotations[number]) for number in lost)
+        tally.lose("annotation-without-image", message, file.path.name, count, split=split)
     return entries
 
 

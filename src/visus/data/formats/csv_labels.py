@@ -13,10 +13,10 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     Table,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
@@ -85,8 +85,9 @@ class _Rows:
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_tables)
     tally = Tally()
-    finder = ImageFinder(listing)
+    finder = ImageFinder(listing, tally)
     rows = _Rows()
+    tally.read(*paths)
     for path, split in _splits_of(paths).items():
         _read_table(read_table(path), split, listing, finder, tally, rows)
     count = sum(len(entries) for entries in rows.splits.values())
@@ -96,7 +97,7 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(rows.missing[:3]) or "no row with a class",
         )
-    note_missing_images(tally, rows.missing, count)
+    note_missing_images(tally, rows.missing)
     # "train" first, whatever order the rows came in: it defines the classes.
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
     if not rows.names:
@@ -118,14 +119,14 @@ def _read_table(table: Table, split: str, listing: Listing, finder: ImageFinder,
     seen: dict[str, str] = {}
     for row in table.rows:
         if not row[label]:
-            tally.add("unlabelled-image", "repair", "{count} images have no class; left out", row[file])
+            tally.lose("unlabelled-image", "{count} images have no class", row[file], unit="image files")
             continue
         if row[file] in seen:
             if seen[row[file]] != row[label]:
                 message = "{count} images are listed with more than one class"
                 tally.add("conflicting-labels", "stop", message, row[file])
             else:
-                tally.add("duplicate-row", "repair", "{count} images are listed twice; taken once", row[file])
+                tally.add("duplicate-row", "note", "{count} images are listed twice; taken once", row[file])
             continue
         seen[row[file]] = row[label]
         row_split = _split_of_row(table, row[division]) if division is not None else split

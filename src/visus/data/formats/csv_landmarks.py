@@ -14,10 +14,10 @@ from visus.data.formats.delimited import (
     PATH_COLUMNS,
     SPLIT_COLUMNS,
     TABLE_SUFFIXES,
-    ImageFinder,
     Table,
     read_table,
 )
+from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
@@ -57,11 +57,13 @@ def _recognise(listing: Listing) -> bool:
 
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_tables)
-    tally, finder, missing = Tally(), ImageFinder(listing), []
+    tally = Tally()
+    finder, missing = ImageFinder(listing, tally), []
     splits: dict[str, list[Sample]] = {}
     names: tuple[str, ...] = ()
     for path in paths:
         table = read_table(path)
+        tally.read(path)
         columns = point_columns(table)
         if names and tuple(columns) != names:
             raise DataError(
@@ -89,9 +91,9 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no row",
         )
-    note_missing_images(tally, missing, count)
+    note_missing_images(tally, missing)
     ordered = {split: splits[split] for split in ("train", "val", "test", ALL) if split in splits}
-    return Reading({"landmarks": names}, ordered, tally.findings())
+    return tally.reading({"landmarks": names}, ordered)
 
 
 def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.pixels.images import IMAGE_SUFFIXES
 from visus.errors import DataError
 
@@ -85,33 +84,3 @@ def read_table(path: Path, *, limit: int | None = None) -> Table:
                 got=f"{len(row)} ({', '.join(row[:6])})",
             )
     return Table(path, columns, tuple(body))
-
-
-class ImageFinder:
-    """Finds the files that a table names: beside the table, in a folder beside it, with or without a suffix.
-
-    Args:
-        listing: the data set's folder.
-    """
-
-    def __init__(self, listing: Listing) -> None:
-        folders = [path for path in listing.root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        first = [path for path in folders if path.name.lower() in IMAGE_FOLDERS]
-        self._folders = [listing.root, *first, *sorted(set(folders) - set(first))]
-        self._hit = 0
-        self._suffix = ""
-
-    def find(self, name: str, split: str = "") -> Path | None:
-        """The file, or None if there is none of this name."""
-        folders = [folder for folder in self._folders if split and split_name(folder.name) == split]
-        folders += [self._folders[self._hit], *self._folders]
-        suffixes = ("",) if Path(name).suffix.lower() in IMAGE_SUFFIXES else (self._suffix, "", *sorted(IMAGE_SUFFIXES))
-        for folder in folders:
-            for suffix in suffixes:
-                path = folder / (name + suffix)
-                if path.is_file():
-                    if folder in self._folders:
-                        self._hit = self._folders.index(folder)
-                    self._suffix = suffix
-                    return path
-        return None

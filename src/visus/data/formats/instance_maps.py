@@ -141,7 +141,13 @@ def _read(listing: Listing) -> Reading:
             }
             samples.append(Sample(listing.name_of(pair.image), image, targets))
         splits[split] = samples
-    return Reading({"detection": (OBJECT,), "segmentation": (BACKGROUND, OBJECT)}, splits, tally.findings())
+    return tally.reading({"detection": (OBJECT,), "segmentation": (BACKGROUND, OBJECT)}, splits)
 
 
-FORMAT = Format("instance-maps", "images and label maps that number each object", _recognise, _read)
+FORMAT = Format(
+    "instance-maps",
+    "images and label maps that number each object",
+    _recognise,
+    _read,
+    force=lambda listing: listing.once(find_pairs) is not None,  # only the content tells numbers from class ids
+)

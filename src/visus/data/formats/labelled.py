@@ -48,7 +48,7 @@ def read_labelled(
                 note_unknown_class(tally, split, name, reference)
         present = {name for _, _, name in entries}
         note_missing_classes(tally, split, reference, {name for _, _, name in splits[reference]} - present)
-    return Reading({"classification": classes}, samples, tally.findings())
+    return tally.reading({"classification": classes}, samples)
 
 
 def note_unknown_class(tally: Tally, split: str, name: str, reference: str) -> None:

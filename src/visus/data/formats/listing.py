@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.formats.text_encoding import printable_name
+from visus.data.pixels.images import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 
 T = TypeVar("T")
@@ -49,6 +50,13 @@ LABEL_FOLDERS = (
 )
 """Folder names (lower case) that hold labels beside a folder of images."""
 
+_NO_IMAGES = frozenset({
+    ".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".py",
+    ".ipynb", ".names", ".data", ".cfg", ".log", ".zip", ".gz", ".tar", ".npz", ".mat", ".parquet", ".pkl", ".pt",
+    ".pth", ".safetensors",
+})  # fmt: skip
+"""Suffixes (lower case) of files that are not looked into to see whether they are images."""
+
 _PASSED_OVER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _YEAR = re.compile(r"(20\d\d|07|12)$")
 
@@ -70,6 +78,7 @@ class Listing:
         self.source = source
         self.root = source if source.is_dir() else source.parent
         self._folders: dict[Path, tuple[tuple[Path, ...], tuple[Path, ...]]] = {}
+        self._looked_at: dict[Path, bool] = {}
         self._computed: dict[Callable[[Listing], Any], Any] = {}
 
     @property
@@ -91,11 +100,26 @@ class Listing:
 
     def images(self, folder: Path | None = None) -> tuple[Path, ...]:
         """The files with an image's suffix in a folder, sorted by name."""
-        return tuple(path for path in self.files(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+        return tuple(path for path in self.files(folder) if self.is_image(path))
+
+    def is_image(self, path: Path) -> bool:
+        """Whether a file is an image: by its suffix, or by its first bytes where the suffix says nothing."""
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES:
+            return True
+        if suffix in _NO_IMAGES:
+            return False
+        if path not in self._looked_at:
+            self._looked_at[path] = starts_like_image(path)
+        return self._looked_at[path]
 
     def images_below(self, folder: Path) -> tuple[Path, ...]:
         """The images of a folder and all folders in it; a folder that is linked twice is read once."""
-        images: list[Path] = []
+        return tuple(path for path in self.files_below(folder) if self.is_image(path))
+
+    def files_below(self, folder: Path) -> tuple[Path, ...]:
+        """The files of a folder and all folders in it; a folder that is linked twice is read once."""
+        files: list[Path] = []
         seen: set[Path] = set()
         waiting = [folder]
         while waiting:
@@ -104,9 +128,9 @@ class Listing:
             if real in seen:
                 continue
             seen.add(real)
-            images += self.images(current)
+            files += self.files(current)
             waiting += reversed(self.folders(current))
-        return tuple(images)
+        return tuple(files)
 
     def files_with(self, *suffixes: str, folder: Path | None = None) -> tuple[Path, ...]:
         """The files of a folder with one of these suffixes (lower case, with the dot)."""
@@ -130,11 +154,9 @@ class Listing:
         return result
 
     def name_of(self, path: Path) -> str:
-        """A path for people, with forward slashes; relative to the root if it lies inside."""
-        try:
-            return path.relative_to(self.root).as_posix()
-        except ValueError:
-            return path.as_posix()
+        """A path for people, with forward slashes and decoded; relative to the root if it lies inside."""
+        inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        return printable_name(inside.as_posix())
 
     def _list(self, folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if folder not in self._folders:

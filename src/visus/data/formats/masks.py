@@ -82,7 +82,7 @@ def _read(listing: Listing) -> Reading:
             target = MaskSource(pair.label, image, rule)
             samples.append(Sample(listing.name_of(pair.image), image, {"segmentation": target}))
         splits[split] = samples
-    return Reading({"segmentation": rule.classes}, splits, tally.findings())
+    return tally.reading({"segmentation": rule.classes}, splits)
 
 
 FORMAT = Format("masks", "images and masks of class ids or colours, paired by their names", _recognise, _read)

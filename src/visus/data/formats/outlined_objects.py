@@ -50,6 +50,16 @@ class Objects:
         height, width = self.image.size()
         return self.boxes * np.asarray([width, height, width, height], np.float32), (height, width)
 
+    def outlines_in_pixels(self) -> tuple[Outline | None, ...] | None:
+        """The N outlines with polygons in pixels; None if no object has one."""
+        if self.outlines is None or self.size is not None:
+            return self.outlines
+        sides = np.asarray(self.image.size()[::-1])
+        return tuple(
+            outline if outline is None or isinstance(outline, dict) else tuple(part * sides for part in outline)
+            for outline in self.outlines
+        )
+
     def masks(self) -> Masks | None:
         """The N masks; an object without an outline fills its box. None if no object has one."""
         if self.outlines is None:
@@ -76,6 +86,11 @@ class DetectionSource:
     """The objects of an image as boxes with classes, and masks where there are outlines."""
 
     objects: Objects
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all K classes."""
+        return self.objects.classes
 
     @property
     def labels(self) -> NDArray[np.int64]:

@@ -70,9 +70,11 @@ def find_pairs(listing: Listing) -> Pairs | None:
 
 
 def note_unpaired(pairs: Pairs, listing: Listing, tally: Tally) -> None:
-    """Notes the files without a partner."""
+    """Notes the files that were read, and those without a partner."""
+    tally.read(*pairs.labels, *pairs.labels_alone)
     for path in pairs.images_alone:
-        tally.add("unlabelled-image", "repair", "{count} images have no label image; left out", listing.name_of(path))
+        message = "{count} images have no label image"
+        tally.lose("unlabelled-image", message, listing.name_of(path), unit="image files", file=path)
     for path in pairs.labels_alone:
         tally.add("label-without-image", "note", "{count} label images have no image", listing.name_of(path))
 

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from visus.data.formats.boxes import repair_and_tally
+from visus.data.formats.boxes import BOX_FAULTS, repair_and_tally
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
@@ -161,7 +161,7 @@ def _members(listing: Listing, tally: Tally) -> dict[str, list[tuple[str, Path, 
             stems = [name if name in images else Path(name).stem for name in names]
             missing += [name for name, stem in zip(names, stems, strict=True) if stem not in images]
             members[part] = [(stem, images[stem], folders) for stem in dict.fromkeys(stems) if stem in images]
-    note_missing_images(tally, missing, sum(len(entries) for entries in members.values()))
+    note_missing_images(tally, missing)
     return members
 
 
@@ -187,6 +187,7 @@ def _read(listing: Listing) -> Reading:
                 targets["detection"] = _detections(item, classes, image, tally, f"{stem}.xml", split, reference)
             mask = _mask(listing, folders, stem)
             if mask is not None and rule is not None:
+                tally.read(mask)
                 targets["segmentation"] = MaskSource(mask, image, rule)
             samples[split].append(Sample(listing.name_of(path), image, targets))
     tasks: dict[str, tuple[str, ...]] = {"detection": classes} if classes else {}
@@ -198,7 +199,7 @@ def _read(listing: Listing) -> Reading:
             expected="XML files or masks named like the images",
             got=f"{sum(len(entries) for entries in members.values())} images",
         )
-    return Reading(tasks, samples, tally.findings())
+    return tally.reading(tasks, samples)
 
 
 def _annotations(
@@ -214,10 +215,11 @@ def _annotations(
             path = folders.annotations / f"{stem}.xml"
             if not path.is_file():
                 if folders.masks is None:
-                    message = "{count} images have no XML file; left out"
-                    tally.add("unlabelled-image", "repair", message, listing.name_of(path))
+                    message = "{count} images have no XML file"
+                    tally.lose("unlabelled-image", message, listing.name_of(path), unit="image files", split=split)
                 continue
             try:
+                tally.read(path)
                 annotations[split][stem] = read_annotation(path)
             except DataError as error:
                 tally.add("unreadable-annotation", "stop", "{count} annotation files cannot be read", error.problem)
@@ -244,8 +246,7 @@ def _detections(
     low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
     swapped = (boxes[:, :2] > boxes[:, 2:]).any(axis=1) & known
     if swapped.any():
-        message = "{count} boxes have their corners swapped; swapped back"
-        tally.add("box-swapped", "repair", message, name, int(swapped.sum()))
+        tally.change("box-swapped", BOX_FAULTS["box-swapped"], name, int(swapped.sum()), split=split)
     indices = np.flatnonzero(known)
     repaired, kept = repair_and_tally(np.concatenate([low - 1, high], axis=1)[indices], size, tally, name)
     kept = indices[kept]

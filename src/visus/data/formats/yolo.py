@@ -223,13 +223,14 @@ def _read(listing: Listing) -> Reading:
             samples[split].append(Sample(listing.name_of(image), item.image, targets))
     tasks = {"detection": names} | ({"segmentation": maps} if outlined else {})
     tasks |= {MULTILABEL: names} if outlined and len(names) > 1 else {}
-    return Reading(tasks, samples, tally.findings())
+    return tally.reading(tasks, samples)
 
 
 def _lines(path: Path, tally: Tally) -> list[list[float]]:
     """The numbers of each line; a line that holds anything else stops a training."""
     if not path.is_file():
         return []
+    tally.read(path)
     rows = []
     for number, line in enumerate(read_lines(path), 1):
         try:

@@ -22,10 +22,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.boxes import BOX_FAULTS
 from visus.data.inspection.annotations import examine_target
 from visus.data.inspection.class_balance import class_findings, count_classes
+from visus.data.inspection.cooccurrence import together_findings
 from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
@@ -34,6 +37,7 @@ from visus.data.pixels.intensity import PICTURE
 from visus.errors import DataError
 from visus.structures import Sample, TargetState
 from visus.structures.sample import is_target_source
+from visus.structures.task_cards import task_card
 
 CheckProgress = Callable[[int, int], None]
 """Called with the number of images looked at so far, and of all."""
@@ -159,6 +163,7 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Chec
         if balance is not None:
             counted.add(name)
             findings += class_findings(dataset, name, balance)
+            findings += _of_several_classes(examined, name, classes[name])
     # The readers note missing classes of the splits that were given; here those of the final splits are told.
     told = bool(counted) and counted == set(tasks)
     reported = [finding for finding in dataset.findings if not (told and finding.kind == "missing-class")]
@@ -243,6 +248,15 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     ]
 
 
+def _of_several_classes(examined: Sequence[_Examined], task: str, classes: tuple[str, ...]) -> list[Finding]:
+    """Findings about the classes that occur together in train, of a task whose classes are those of whole images."""
+    if task_card(task).unit != "images":
+        return []
+    states = [item.targets.get(task) for item in examined if item.split == "train"]
+    counts = [state.counts for state in states if state is not None and state.counts is not None]
+    return together_findings(classes, [np.flatnonzero(numbers).tolist() for numbers in counts])
+
+
 def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
     names: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
@@ -274,7 +288,17 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
     if stated:
         message = "{count} annotations state another size than their image has; their boxes fit all the same"
         findings.append(Finding.about("stated-size", "note", message, stated))
-    empty = [item.sample.id for item in examined if any(state.empty for state in item.targets.values())]
-    if empty:
-        findings.append(Finding.about("no-objects", "note", "{count} images hold no object, which is normal", empty))
+    for kind, message, of_images in (
+        ("no-objects", "{count} images hold no object, which is normal", False),
+        ("no-class", "{count} images show none of the classes, which is normal", True),
+    ):
+        empty = [
+            item.sample.id
+            for item in examined
+            if any(
+                state.empty and (task_card(name).unit == "images") == of_images for name, state in item.targets.items()
+            )
+        ]
+        if empty:
+            findings.append(Finding.about(kind, "note", message, empty))
     return findings

@@ -1,0 +1,244 @@
+"""Judges what readers did not use: how much was lost is a question for one place, whatever the cause.
+
+- *Accounting.* What went in is compared with what the samples hold and with what the reader says that it lost; a
+  difference that nothing explains is a finding of its own.
+- *A share.* Up to a small share may be lost and is left out ("repair"); more stops a training ("stop"). The shares
+  are asked overall, of each split and of each class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from visus.data.dataset import Finding, Ledger, Severity
+from visus.data.formats.class_lists import CLASS_FILES
+from visus.data.formats.listing import Listing
+from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
+from visus.data.pixels.images import FileImage
+from visus.data.reading.foreign_files import recognise_tool
+from visus.structures import Sample
+
+LOST_IMAGES = 0.01
+"""More than this share of the images (rows, label files) of a data set or split must not be lost; one always may be."""
+
+LOST_OBJECTS = 0.05
+"""More than this share of the objects (lines, points) of a data set, split or class must not be lost; one may be."""
+
+CHANGED = 0.5
+"""More than this share of the objects must not be changed: then the numbers are likely of another kind; up to
+:data:`CHANGED_ALWAYS` may be."""
+
+CHANGED_ALWAYS = 3
+
+_SHARES: Mapping[Unit, float] = {
+    "image files": LOST_IMAGES,
+    "label files": LOST_IMAGES,
+    "rows": LOST_IMAGES,
+    "objects": LOST_OBJECTS,
+    "lines": LOST_OBJECTS,
+    "points": LOST_OBJECTS,
+}
+"""From unit to the share that may be lost; columns and keys that are not used are only named."""
+
+
+def too_many(lost: int, total: int, share: float) -> bool:
+    """Whether so many of ``total`` things are lost that something is wrong with the data as a whole."""
+    return lost > max(1, share * total) or (lost > 0 and lost >= total)
+
+
+def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Finding, ...]]:
+    """The ledger of a reading, and its findings with those about what was lost, the worst first."""
+    account = reading.account
+    used = _used(reading.splits)
+    findings = [*reading.findings, *(_judge(loss, account, used) for loss in account.losses)]
+    files = _Files(reading, listing)
+    findings += files.findings()
+    ledger = _ledger(account, used, files)
+    ledger, unexplained = _balanced(ledger, used)
+    findings += unexplained
+    order = ("stop", "repair", "note")
+    return ledger, tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Used:
+    """What the samples hold: images by split, and objects by (split, class name); None where no count is known."""
+
+    images: Counter[str]
+    objects: Counter[tuple[str, str]] | None
+
+
+def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
+    images = Counter({split: len(samples) for split, samples in splits.items()})
+    objects: Counter[tuple[str, str]] = Counter()
+    known = False
+    for split, samples in splits.items():
+        counts: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.int64]]] = {}
+        for sample in samples:
+            target: Any = sample.targets.get("detection")
+            labels = getattr(target, "labels", None)  # known to most sources without reading a file
+            if labels is None:
+                continue
+            known = True
+            total = counts.setdefault(target.classes, np.zeros(len(target.classes), np.int64))
+            np.add.at(total, labels, 1)
+        for classes, total in counts.items():
+            for name, number in zip(classes, total.tolist(), strict=True):
+                objects[split, name] += number
+    return _Used(images, objects if known else None)
+
+
+def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
+    share = _SHARES.get(loss.unit)
+    severity: Severity = "note" if share is None else "repair"
+    ending = ""
+    if share is not None:
+        limit = CHANGED if loss.changed else share
+        for where, lost, total in _groups(loss, account, used):
+            if too_many(lost, total, limit) and (lost > CHANGED_ALWAYS or not loss.changed):
+                severity = "stop"
+                verb = "changed" if loss.changed else "lost"
+                ending = f": {lost:,} of {total:,} {loss.unit}{where} would be {verb}"
+                ending += f"; {loss.cause}" if loss.cause else ""
+                break
+        else:
+            ending = "; repaired" if loss.changed else "; left out"
+    message = loss.message.replace("{count}", f"{loss.count:,}") + ending
+    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
+
+
+def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:
+    """(where, lost, total) of the whole data set, of each split and of each class; totals hold all losses' things."""
+    whole, splits, labels = 0, Counter[str](), Counter[str]()
+    if loss.unit == "image files":
+        splits = Counter(used.images)
+    elif loss.unit == "objects" and used.objects is not None:
+        for (split, label), count in used.objects.items():
+            splits[split] += count
+            labels[label] += count
+    whole = splits.total()
+    for other in account.losses:
+        if other.unit == loss.unit and not other.changed:
+            whole += other.count
+            for (split, label), count in other.groups.items():
+                splits[split] += count
+                labels[label] += count
+    whole = max(whole, account.found.get(loss.unit, 0))
+    lost_in, lost_of = Counter[str](), Counter[str]()
+    for (split, label), count in loss.groups.items():
+        lost_in[split] += count
+        lost_of[label] += count
+    groups = [("", loss.count, whole)]
+    if not loss.changed:
+        groups += [(f" of {s}", n, splits[s]) for s, n in lost_in.items() if s not in ("", ALL)]
+        groups += [(f" of class {c}", n, labels[c]) for c, n in lost_of.items() if c]
+    return groups
+
+
+def _ledger(account: Account, used: _Used, files: _Files) -> Ledger:
+    found: dict[str, int] = {"image files": files.images_found or used.images.total()}
+    left: dict[str, dict[str, int]] = {}
+    for loss in account.losses:
+        if not loss.changed:
+            left.setdefault(loss.unit, {})[loss.kind] = loss.count
+    if files.unused_images:
+        left.setdefault("image files", {})["unused-image"] = len(files.unused_images)
+    missing = left.get("image files", {}).get("missing-image", 0)
+    found["image files"] += missing
+    found |= {str(unit): count for unit, count in account.found.items() if unit != "image files"}
+    if used.objects is not None:
+        found.setdefault("objects", used.objects.total() + sum(left.get("objects", {}).values()))
+    for name, reasons in left.items():
+        found.setdefault(name, sum(reasons.values()))
+    return Ledger(found, left)
+
+
+def _balanced(ledger: Ledger, used: _Used) -> tuple[Ledger, list[Finding]]:
+    """Adds what no reason explains to a ledger, and says it."""
+    counted = {"objects": used.objects.total()} if used.objects is not None else {}
+    left = {unit: dict(reasons) for unit, reasons in ledger.left.items()}
+    findings = []
+    for unit, count in counted.items():
+        difference = ledger.used(unit) - count
+        if difference:
+            left.setdefault(unit, {})["not-accounted"] = difference
+            message = f"{difference:,} {unit} were found, but are neither used nor named in another finding"
+            severity: Severity = "stop" if too_many(abs(difference), ledger.found[unit], LOST_OBJECTS) else "note"
+            findings.append(Finding("not-accounted", severity, message, abs(difference)))
+    return Ledger(ledger.found, left), findings
+
+
+_LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".mat", ".parquet", ".npy", ".npz"})
+_OF_NO_MATTER = frozenset(
+    {".md", ".rst", ".pdf", ".html", ".htm", ".doc", ".docx", ".py", ".ipynb", ".sh", ".log", ".yaml", ".yml"}
+    | {".cfg", ".ini", ".toml", ".zip", ".tar", ".gz", ".cache", ".names", ".data"}
+)
+
+
+def _is_document(path: Path) -> bool:
+    """Whether a file's name says that it describes the data set."""
+    name = path.name.lower()
+    return name in CLASS_FILES or name.startswith(("readme", "license", "licence", "changelog", "citation"))
+
+
+class _Files:
+    """The files of a data set's folder that nothing uses."""
+
+    def __init__(self, reading: Reading, listing: Listing) -> None:
+        self.images_found = 0
+        self.unused_images: list[str] = []
+        self._unread: dict[str, list[str]] = {}
+        self._others: dict[str, list[str]] = {}
+        self._named: set[Path] = set()
+        if listing.is_file:
+            return
+        images = {
+            sample.image.path
+            for samples in reading.splits.values()
+            for sample in samples
+            if isinstance(sample.image, FileImage)
+        }
+        if not images:
+            return
+        self._listing = listing
+        known = images | reading.account.read | reading.account.told
+        self.images_found = len(images)
+        for path in listing.files_below(listing.root):
+            suffix = path.suffix.lower()
+            if path in images:
+                continue
+            if listing.is_image(path):
+                if path in reading.account.told:
+                    self.images_found += 1
+                elif path not in reading.account.read:
+                    self.images_found += 1
+                    self.unused_images.append(listing.name_of(path))
+            elif path in known or suffix in _OF_NO_MATTER or _is_document(path):
+                continue
+            elif suffix in _LABEL_SUFFIXES:
+                self._unread.setdefault(suffix, []).append(listing.name_of(path))
+            else:
+                self._others.setdefault(suffix or "no suffix", []).append(listing.name_of(path))
+
+    def findings(self) -> list[Finding]:
+        """What is said of the files that nothing uses."""
+        findings = []
+        if self.unused_images:
+            message = "{count} image files are in the folder, but no label or list names them; not used"
+            findings.append(Finding.about("unused-image", "note", message, (), self.unused_images))
+        for suffix, names in sorted(self._unread.items()):
+            tool = recognise_tool([self._listing.root / name for name in names[:3]])
+            message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
+            findings.append(Finding.about("file-not-read", "note", message, (), names))
+        if self._others:
+            kinds = ", ".join(f"{len(names):,} {suffix}" for suffix, names in sorted(self._others.items()))
+            names = [name for part in self._others.values() for name in part]
+            message = f"{{count}} files are passed over ({kinds})"
+            findings.append(Finding.about("file-passed-over", "note", message, (), names))
+        return findings
