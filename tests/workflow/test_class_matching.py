@@ -16,7 +16,7 @@ import visus
 from visus.data.dataset import Dataset
 from visus.data.reading.opening import open_data
 from visus.errors import DataError, ShapeError
-from visus.structures import Landmarks, MultiLabelMap
+from visus.structures import LabelSet, Landmarks, MultiLabelMap
 from visus.workflow.class_matching import match_classes, over_classes_with_examples
 
 MODEL = ("ant", "bee", "cat")
@@ -164,13 +164,15 @@ def test_equal_classes_leave_the_samples_as_they_are(tmp_path: Path) -> None:
     assert match_classes(held, "classification", dataset.classes, ("ant", "cat"), "field") is held
 
 
-def test_landmarks_and_maps_of_several_labels_do_not_know_what_the_data_lack() -> None:
+def test_landmarks_and_several_labels_do_not_know_what_the_data_lack() -> None:
     ids = np.asarray([2, 0])
     points = np.float32([[1, 2], [3, 4]])
     marks = Landmarks(("cat", "ant"), points, np.asarray([True, True]), (9, 9), ((0, 1),)).with_classes(MODEL, ids)
     assert marks.visible.tolist() == [True, False, True]
     assert marks.points[[2, 0]].tolist() == points.tolist()
     assert marks.flip_pairs == ((2, 0),)
+    both = LabelSet.of_ids(("cat", "ant"), [1]).with_classes(MODEL, ids)
+    assert both.codes.tolist() == [1, 255, 0]
     planes = np.zeros((2, 2, 2), bool)
     planes[0, 0] = True
     maps = MultiLabelMap(("cat", "ant"), planes).with_classes(MODEL, ids)
