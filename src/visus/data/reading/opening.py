@@ -37,6 +37,7 @@ def open_data(
     format: str | None = None,
     seed: int = 0,
     task_options: Mapping[str, str] | None = None,
+    least_classes: int | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -52,6 +53,8 @@ def open_data(
             "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
             ``data.object_separation``); without it "gap" for instance maps, else "merge". Tasks of objects have
             "crowds": "ignore" objects marked as crowds or difficult, or take them as "objects" (see ``data.crowds``).
+        least_classes: the fewest classes, which a test set for a trained model may lack; None: those that a training of
+            the task needs.
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -86,7 +89,7 @@ def open_data(
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
     dataset = _with_task_options(dataset, task, task_options or {})
     if task is not None:
-        _check_classes(dataset, task)
+        _check_classes(dataset, task, least_classes)
     return _with_values(_split(dataset, task, seed))
 
 
@@ -330,12 +333,13 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
 
 
-def _check_classes(dataset: Dataset, task: str) -> None:
+def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:
     classes, card = dataset.classes[task], task_card(task)
-    if card.names and len(classes) < card.least_classes:
+    least = card.least_classes if least_classes is None else least_classes
+    if card.names and len(classes) < least:
         raise DataError(
             f"{dataset.name} has one class only" if classes else f"{dataset.name} names no {card.names}",
-            expected=f"at least {card.least_classes} {card.names}",
+            expected=f"at least {least} {card.names}",
             got=", ".join(classes) or "none",
             remedy="add a second class; if these images are not labelled, give their own folder instead",
         )
