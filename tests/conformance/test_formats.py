@@ -58,6 +58,12 @@ def csv_landmarks(root: Path) -> Path:
     return root
 
 
+def csv_boxes(root: Path) -> Path:
+    rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
+    (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -202,6 +208,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
     "csv-landmarks": csv_landmarks,
+    "csv-boxes": csv_boxes,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,

@@ -143,8 +143,7 @@ def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[s
     if gaps:
         message = "{count} category ids are not used; class ids count the categories in the order of their ids"
         tally.add("class-id-gap", "note", message, count=gaps)
-    classes = tuple(categories[number] for number in numbers)
-    return classes
+    return tuple(categories[number] for number in numbers)
 
 
 def _read_labels(parts: Mapping[str, ImageObjects], classes: tuple[str, ...], tally: Tally) -> Reading:

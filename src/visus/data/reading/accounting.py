@@ -23,7 +23,7 @@ from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
-from visus.data.reading.class_names import similar_names
+from visus.data.reading.class_names import alike_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -66,7 +66,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += similar_names(reading.classes)
+    findings += alike_names(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
