@@ -18,6 +18,7 @@ from visus.data.formats import (
     labelme,
     masks,
     plain_images,
+    via,
     voc,
     yolo,
 )
@@ -40,6 +41,7 @@ FORMATS: tuple[Format, ...] = (
     labelme.FORMAT,
     cvat.FORMAT,
     label_studio.FORMAT,
+    via.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
