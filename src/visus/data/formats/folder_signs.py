@@ -18,6 +18,7 @@ from visus.data.pixels.images import FileImage
 from visus.errors import VisusError
 
 _LOOKED_AT = 3  # files of each folder that are decoded
+_MOST_PAIRED = 8  # so many folders may be images and kinds of labels; more are classes
 _FLAT = 0.95  # of a map's pixels have one of its few values; photos stay well below
 _FEW_VALUES = 8
 _SPREAD = 6  # grey levels around a value that JPEG blurs it to
@@ -70,6 +71,8 @@ def _paired_in_one_folder(listing: Listing, folders: Sequence[Path]) -> str:
 
 def _paired(listing: Listing, folders: Sequence[Path]) -> str:
     """Whether one folder holds the maps of another's images, under the same names."""
+    if len(folders) > _MOST_PAIRED:
+        return ""
     named = {folder: {_plain(path.stem): path for path in listing.images_below(folder)} for folder in folders}
     for images in folders:
         for labels in folders:
