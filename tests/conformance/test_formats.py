@@ -193,6 +193,16 @@ def label_studio(root: Path) -> Path:
     return root
 
 
+def via(root: Path) -> Path:
+    content = {}
+    for k, name in enumerate(images(root)):
+        shape = {"name": "rect", "x": 2 + k, "y": 3, "width": 10, "height": 12}
+        region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
+        content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
+    (root / "via_region_data.json").write_text(json.dumps(content))
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -221,6 +231,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
+    "via": via,
     "captions": captions,
     "images": plain_images,
 }

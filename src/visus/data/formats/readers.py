@@ -19,6 +19,7 @@ from visus.data.formats import (
     labelme,
     masks,
     plain_images,
+    via,
     voc,
     yolo,
 )
@@ -42,6 +43,7 @@ FORMATS: tuple[Format, ...] = (
     labelme.FORMAT,
     cvat.FORMAT,
     label_studio.FORMAT,
+    via.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
