@@ -60,6 +60,7 @@ def evaluate(
             is given without ``slide``.
         DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know.
     """
+    from visus.data.crowds import has_marked_objects, with_crowds
     from visus.data.formats.reading import ALL
     from visus.data.object_separation import knows_objects, with_objects_separated
     from visus.data.reading.fingerprint import fingerprint
@@ -112,6 +113,8 @@ def evaluate(
             got=f"{plan.data if uses_plan and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
+    if info.task_options.get("crowds") == "objects" and has_marked_objects(dataset):
+        dataset = with_crowds(dataset, "objects")
     if separation and knows_objects(dataset):
         dataset = with_objects_separated(dataset, separation)
     _require_read(dataset)

@@ -76,6 +76,10 @@ def train(
             show_default=False,
         ),
     ] = None,
+    crowds: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     allow_changed_data: Annotated[
         bool, typer.Option("--allow-changed-data", help="With --resume: go on although the data have changed.")
@@ -89,7 +93,7 @@ def train(
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
     from visus.workflow.plan import prepare
-    from visus.workflow.request import Request
+    from visus.workflow.request import Request, given_options
 
     sources = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(sources) != 1:
@@ -134,7 +138,7 @@ def train(
             workers=workers,
             processes=processes,
             deterministic=deterministic,
-            task_options={} if touching is None else {"touching": touching},
+            task_options=given_options(touching=touching, crowds=crowds),
             name=name,
             out=out,
         )

@@ -52,3 +52,8 @@ class Request:
     out: str | Path = "runs"
     phase: PhaseOf | None = None
     allow_changed_data: bool = False
+
+
+def given_options(**options: str | None) -> dict[str, str]:
+    """The task options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}

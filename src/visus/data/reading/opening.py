@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from visus.data.crowds import with_crowds
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
@@ -15,7 +16,7 @@ from visus.data.formats.reading import ALL, Format
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
-from visus.data.reading.accounting import account_for
+from visus.data.reading.accounting import account_for, withheld_tasks
 from visus.data.reading.foreign_files import recognise_tool
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
@@ -50,7 +51,8 @@ def open_data(
         seed: decides splits that the data do not give.
         task_options: choices of how the data are read for this task. Segmentation of data that know their objects has
             "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
-            ``data.object_separation``); without it "gap" for instance maps, else "merge".
+            ``data.object_separation``); without it "gap" for instance maps, else "merge". Tasks of objects have
+            "crowds": "ignore" objects marked as crowds or difficult, or take them as "objects" (see ``data.crowds``).
         least_classes: the fewest classes, which a test set for a trained model may lack; None: those that a training of
             the task needs.
         cache: the folder of named data sets; None: ``named.data_cache()``.
@@ -113,6 +115,8 @@ def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str,
                 got=f"{name}={value}",
                 remedy=f"add --task {knowing}, or leave --{name} away" if knowing else f"leave {name} away",
             )
+    if "crowds" in known:
+        dataset = with_crowds(dataset, options.get("crowds"))
     return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
@@ -163,15 +167,17 @@ def _open_path(path: Path, format: str | None) -> Dataset:
             got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
         )
     ledger, findings = account_for(reading, listing)
+    withheld = withheld_tasks(reading)
     name = path.resolve().name if path.is_dir() else path.stem
     return Dataset(
         name=name,
         format=chosen.name,
         root=path,
-        classes=reading.classes,
+        classes={task: names for task, names in reading.classes.items() if task not in withheld},
         splits=reading.splits,
         findings=(*findings, *_notes_of_opening(path, listing, chosen)),
         ledger=ledger,
+        withheld=withheld,
     )
 
 
