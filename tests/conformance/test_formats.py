@@ -158,6 +158,15 @@ def instance_maps(root: Path) -> Path:
     return root
 
 
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -182,6 +191,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

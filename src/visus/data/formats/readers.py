@@ -14,6 +14,7 @@ from visus.data.formats import (
     instance_maps,
     jpeg_npz,
     masks,
+    object_masks,
     plain_images,
     voc,
     yolo,
@@ -34,6 +35,7 @@ FORMATS: tuple[Format, ...] = (
     masks.FORMAT,
     class_masks.FORMAT,
     instance_maps.FORMAT,
+    object_masks.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
