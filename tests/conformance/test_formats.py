@@ -200,6 +200,12 @@ def via(root: Path) -> Path:
         region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
         content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
     (root / "via_region_data.json").write_text(json.dumps(content))
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
     return root
 
 
@@ -232,6 +238,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "cvat": cvat,
     "label-studio": label_studio,
     "via": via,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

@@ -8,6 +8,7 @@ from visus.data.formats.folder_samples import FolderPart, FolderSamples
 from visus.data.formats.folder_signs import why_no_classes
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
+from visus.data.formats.pairs import find_pairs
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.text_encoding import printable_name
 from visus.structures import Label
@@ -31,6 +32,10 @@ def _why_not(listing: Listing) -> str:
         reason = why_no_classes(listing, _candidates(listing, parent))
         if reason:
             return reason
+    pairs = listing.once(find_pairs)
+    if pairs is not None:
+        pair = next(pair for part in pairs.splits.values() for pair in part)
+        return f"{listing.name_of(pair.label)} is the label image of {listing.name_of(pair.image)}"
     return ""
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
-from visus.data.formats.pairs import FOLDER_ENDINGS
+from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.pixels.images import FileImage
 from visus.errors import VisusError
 

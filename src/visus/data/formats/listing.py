@@ -51,6 +51,9 @@ LABEL_FOLDERS = (
 )
 """Folder names (lower case) that hold labels beside a folder of images."""
 
+FOLDER_ENDINGS = ("annot", "_annot", "_mask", "_masks", "_label", "_labels", "masks", "labels")
+"""What a folder of labels adds to the name of its folder of images: ``train/`` and ``trainannot/``."""
+
 _NO_IMAGES = frozenset({
     ".txt", ".xml", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".py",
     ".ipynb", ".names", ".data", ".cfg", ".log", ".zip", ".gz", ".tar", ".npz", ".mat", ".parquet", ".pkl", ".pt",

@@ -18,6 +18,7 @@ from visus.data.formats import (
     label_studio,
     labelme,
     masks,
+    object_masks,
     plain_images,
     via,
     voc,
@@ -44,6 +45,7 @@ FORMATS: tuple[Format, ...] = (
     cvat.FORMAT,
     label_studio.FORMAT,
     via.FORMAT,
+    object_masks.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
