@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
 from visus.errors import DataError
-from visus.files.regular import LARGEST_TEXT, open_regular
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 
 _HEAD = 4096  # bytes in which the root element of a file must begin
 
@@ -48,7 +48,7 @@ def parse_xml(path: Path) -> Element:
     parser.EndElementHandler = builder.end
     parser.CharacterDataHandler = builder.data
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(read_regular(path, limit=LARGEST_TEXT, expected="a whole XML file"), True)
         root: Element = builder.close()
     except _Refused as error:
         raise DataError(
@@ -57,6 +57,6 @@ def parse_xml(path: Path) -> Element:
             got="<!DOCTYPE or <!ENTITY",
             remedy="remove the declaration",
         ) from error
-    except (OSError, expat.ExpatError, ParseError, ValueError, AssertionError) as error:
+    except (expat.ExpatError, ParseError, ValueError, LookupError, AssertionError) as error:
         raise DataError(f"{path} cannot be read as XML", expected="a whole XML file", got=str(error)) from error
     return root

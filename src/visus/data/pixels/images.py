@@ -39,6 +39,7 @@ from visus.data.pixels.multichannel import (
     scale_values,
 )
 from visus.errors import DataError, ShapeError
+from visus.files.regular import GIB, open_regular
 from visus.structures import ImageSource, ValueRange
 
 MAX_PIXELS = 50_000_000
@@ -53,17 +54,18 @@ IMAGE_SUFFIXES = frozenset(
 )
 """Suffixes (lower case) by which image files are found in folders; other files by :func:`starts_like_image`."""
 
+LARGEST_IMAGE = 16 * GIB
+"""Bytes of an image file."""
+
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"\x93NUMPY")
 
 
 def starts_like_image(path: Path) -> bool:
     """Whether the first bytes of a file are those of an image that visus reads; False where it cannot be read."""
     try:
-        if not path.is_file():  # a pipe would never end
-            return False
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_IMAGE) as stream:
             head = stream.read(12)
-    except OSError:
+    except (DataError, OSError):
         return False
     return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
@@ -365,13 +367,7 @@ def _too_large(name: str, got: str) -> DataError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be opened", expected="an image file", got=error.strerror or str(error)
-        ) from error
-    with stream:
+    with open_regular(path, limit=LARGEST_IMAGE, expected="an image file") as stream:
         yield stream
 
 

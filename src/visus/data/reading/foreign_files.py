@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
+
 _HEAD = 4096  # bytes of a file that are looked at
 
 
@@ -32,9 +35,9 @@ def recognise_tool(paths: Sequence[Path]) -> str:
     """What these files look like and how to bring them here, in one line; "" if nothing matches."""
     for path in paths:
         try:
-            with path.open("rb") as stream:
+            with open_regular(path, limit=LARGEST_TEXT) as stream:
                 head = stream.read(_HEAD)
-        except OSError:
+        except (DataError, OSError):
             continue
         for tool in TOOLS:
             if tool.matches(path, head):
