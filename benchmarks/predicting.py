@@ -62,7 +62,8 @@ def main() -> None:
 
 def write_model(path: Path) -> None:
     """An untrained network as a model file, which every state reads."""
-    from visus.engine.model_file import ModelInfo, save_model
+    from visus.engine.model_card import ModelInfo
+    from visus.engine.model_file import save_model
     from visus.models.building import build
     from visus.models.catalog import find
     from visus.structures import Preprocessing

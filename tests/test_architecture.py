@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "src" / "visus"
 FLOORS = (
     {"errors"},
+    {"files"},
     {"ops", "structures"},
     {"layers", "losses", "metrics", "data"},
     {"models", "analysis"},

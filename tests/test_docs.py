@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +25,7 @@ from visus.cli.main import app
 from visus.data.formats.readers import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
-from visus.structures import Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures import Detections, Label, LabelSet, Landmarks, MultiLabelMap, SegmentationMap
 from visus.structures.task_cards import TASKS as OWN_TASKS
 from visus.structures.task_cards import task_card
 
@@ -150,10 +150,13 @@ def test_every_format_has_a_section() -> None:
     assert sections == {item.name for item in FORMATS}
 
 
-def kinds_of_findings() -> set[str]:
-    """Every text in ``data/`` that looks like the kind of a finding and is no format's name."""
+WRITING = ROOT / "src" / "visus" / "data" / "writing"
+
+
+def kinds(paths: Iterable[Path]) -> set[str]:
+    """Every text in these files that looks like the kind of a finding or of a change and is no format's name."""
     found = set()
-    for path in (ROOT / "src" / "visus" / "data").rglob("*.py"):
+    for path in paths:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         # Names of folders, files and columns are in tables at the top of the readers, not in calls or dicts.
         for node in ast.walk(tree):
@@ -167,8 +170,17 @@ def test_every_kind_of_finding_is_in_the_tables() -> None:
     section = page("data").partition("\n## Findings\n")[2].partition("\n## Image rules\n")[0]
     listed = re.findall(r"^\| `([\w-]+)` \| (?:stop|repair|note)", section, flags=re.M)
     assert len(listed) == len(set(listed))
-    assert kinds_of_findings() - set(listed) == set()
+    readers = [path for path in (ROOT / "src" / "visus" / "data").rglob("*.py") if path.parent != WRITING]
+    assert kinds(readers) - set(listed) == set()
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src" / "visus" / "data").rglob("*.py"))
+    assert [kind for kind in listed if f'"{kind}"' not in source] == []
+
+
+def test_every_kind_of_change_is_in_the_table() -> None:
+    section = page("data").partition("\n## Converting\n")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"^\| `([\w-]+)` \|", section, flags=re.M))
+    assert kinds(WRITING.glob("*.py")) <= listed
+    source = "\n".join(path.read_text(encoding="utf-8") for path in WRITING.glob("*.py"))
     assert [kind for kind in listed if f'"{kind}"' not in source] == []
 
 
@@ -185,6 +197,10 @@ def test_the_python_page_has_every_public_name() -> None:
 
 ANSWERS: dict[type, tuple[Any, Any]] = {
     Label: (Label(("a", "b"), 0, np.asarray([0.9, 0.1], np.float32)), Label(("a", "b"), 0)),
+    LabelSet: (
+        LabelSet.of_scores(("a", "b"), np.asarray([0.9, 0.1], np.float32), np.full(2, 0.5, np.float32)),
+        LabelSet.of_ids(("a", "b"), [0]),
+    ),
     Landmarks: (Landmarks(("a",), np.zeros((1, 2), np.float32), np.ones(1, bool), (8, 8)),) * 2,
     Detections: (Detections.empty(("a",), (8, 8), scored=True), Detections.empty(("a",), (8, 8))),
     SegmentationMap: (SegmentationMap(("a", "b"), np.zeros((8, 8), np.uint8)),) * 2,

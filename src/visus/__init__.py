@@ -16,6 +16,7 @@ _HOMES = {
     "check_data": "visus.api.check_data",
     "compare": "visus.api.compare",
     "cite": "visus.api.cite",
+    "convert_data": "visus.api.convert_data",
     "create": "visus.api.create",
     "draw": "visus.api.draw",
     "evaluate": "visus.api.evaluate",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from visus.api.check_data import check_data as check_data
     from visus.api.cite import cite as cite
     from visus.api.compare import compare as compare
+    from visus.api.convert_data import convert_data as convert_data
     from visus.api.create import create as create
     from visus.api.draw import draw as draw
     from visus.api.evaluate import evaluate as evaluate

@@ -47,7 +47,7 @@ def test_the_choice_is_in_the_run_and_in_the_model(nuclei: tuple[Path, Path], cl
 
 
 def test_a_run_before_the_choice_reads_as_it_did(nuclei: tuple[Path, Path]) -> None:
-    from visus.engine.model_file import ModelInfo
+    from visus.engine.model_card import ModelInfo
     from visus.workflow.plan import Plan
 
     _, run = nuclei

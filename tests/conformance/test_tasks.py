@@ -86,6 +86,7 @@ SHORT = {"batch_size": 4, "size": [32, 32], "fit": "stretch"}
 NARROW_UNET = {**SHORT, "model_options.width": 4, "model_options.depth": 2}
 CASES = {
     "classification": (class_folders, "lenet5@modern", None, {"batch_size": 4}),
+    "multilabel_classification": (boxes, "lenet5@modern", None, {"batch_size": 4}),
     "localization": (boxes, "localizer", "resnet20", {**SHORT, "model_options.width": 8}),
     "landmarks": (points, "landmarks", "resnet20", {**SHORT, "model_options.width": 8}),
     "detection": (boxes, "yolov3_tiny", None, {**SHORT, "size": [64, 64]}),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from visus.structures import VALUES, Detections, Label, Landmarks, MultiLabelMap, SegmentationMap
+from visus.structures import VALUES, Detections, Label, LabelSet, Landmarks, MultiLabelMap, SegmentationMap
 from visus.structures.outlines import Piece
 from visus.testing import VALUE_CHECKS, ConformanceError, ValueCase, check_value
 from visus.testing.values import (
@@ -28,6 +28,18 @@ HEIGHT, WIDTH = IMAGE_SIZE
 def label() -> ValueCase:
     scores = np.asarray([0.2, 0.7, 0.1], np.float32)
     return ValueCase(Label(CLASSES, 2), Label(CLASSES, 1, scores))
+
+
+def label_set() -> ValueCase:
+    present, ignored = np.asarray([False, True, True]), np.asarray([True, False, False])
+    scores = np.asarray([0.2, 0.7, 0.3], np.float32)
+    thresholds = np.asarray([0.5, 0.6, 0.25], np.float32)
+    return ValueCase(LabelSet(CLASSES, present, ignored=ignored), LabelSet.of_scores(CLASSES, scores, thresholds))
+
+
+def no_labels() -> ValueCase:
+    limits = np.full(3, 0.5, np.float32)
+    return ValueCase(LabelSet(CLASSES, np.zeros(3, bool)), LabelSet.of_scores(CLASSES, limits / 2, limits))
 
 
 def landmarks() -> ValueCase:
@@ -84,7 +96,17 @@ def multilabel() -> ValueCase:
     return ValueCase(MultiLabelMap(CLASSES, masks, ignored=ignored), MultiLabelMap(CLASSES, masks, scores=scores))
 
 
-CASES = (label, landmarks, detections, outlined_detections, no_detections, segmentation, multilabel)
+CASES = (
+    label,
+    label_set,
+    no_labels,
+    landmarks,
+    detections,
+    outlined_detections,
+    no_detections,
+    segmentation,
+    multilabel,
+)
 
 
 def test_every_kind_of_answer_is_here() -> None:

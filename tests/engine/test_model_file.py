@@ -12,7 +12,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from visus.engine.model_file import ModelInfo, load_state, put_state, read_info, save_model
+from visus.engine.model_card import ModelInfo
+from visus.engine.model_file import load_state, put_state, read_info, save_model
 from visus.errors import WeightsError
 from visus.structures import Preprocessing
 

@@ -62,7 +62,7 @@ def test_an_unknown_task_is_refused_with_the_names_that_there_are() -> None:
     [
         (Augmentation(iou_crop=True), {"localization", "detection"}),
         (Augmentation(mosaic=0.5), {"detection"}),
-        (Augmentation(policy="autoaugment"), {"classification"}),
+        (Augmentation(policy="autoaugment"), {"classification", "multilabel_classification"}),
     ],
 )
 def test_the_card_says_which_augmentations_a_task_has(change: Augmentation, allowed: set[str]) -> None:

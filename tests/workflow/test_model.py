@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import visus
@@ -72,12 +74,43 @@ def test_pictures_of_every_kind(mode: str, model: visus.Model, tmp_path: Path) -
     found.draw().save(tmp_path / "drawn.png")
 
 
-@pytest.mark.parametrize(
-    "image", [None, Image.new("RGB", (8, 8)), iter([]), [["nested"]]], ids=lambda image: type(image).__name__
-)
+@pytest.mark.parametrize("image", [None, 5, {"a": 1}, [[]], [["nested"]]], ids=lambda image: type(image).__name__)
 def test_what_is_no_image_is_refused(image: Any, model: visus.Model) -> None:
-    with pytest.raises(UsageError, match="nothing that images are read from"):
-        model.predict(image)
+    for verb in (model.predict, model.explain, partial(visus.slide, model)):
+        with pytest.raises(UsageError, match="image 0 is"):
+            verb(image)
+
+
+class Backwards:
+    """A source of someone else's, whose pixels are a view that runs backwards."""
+
+    path = None
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels = pixels
+
+    def size(self) -> tuple[int, int]:
+        return (self.pixels.shape[0], self.pixels.shape[1])
+
+    def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        return self.pixels[..., ::-1].transpose(2, 0, 1)
+
+
+@pytest.mark.filterwarnings("error")  # torch warns of arrays that cannot be written to
+def test_views_and_pictures_in_memory_are_answered_as_their_pixels(model: visus.Model) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    want = model.predict(pixels).scores
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    still = pixels.copy()
+    still.flags.writeable = False
+    given = [bgr[..., ::-1], still, Image.fromarray(pixels), torch.from_numpy(pixels).permute(2, 0, 1), Backwards(bgr)]
+    for answer in model.predict(iter(given), batch_size=1):  # a batch may give other last bits
+        np.testing.assert_array_equal(answer.scores, want)
+        assert answer.draw().size[0] >= 50
+    heatmap = model.explain(pixels).values
+    for image, explained in zip(given, model.explain(one for one in given), strict=True):
+        np.testing.assert_array_equal(explained.values, heatmap)
+        np.testing.assert_array_equal(model.explain(image).values, heatmap)
 
 
 def test_predicting_changes_nothing(model: visus.Model, photos: Path) -> None:

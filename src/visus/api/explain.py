@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.errors import DiskError
-from visus.workflow.folders import free_name, make_folder
+from visus.workflow.folders import file_name, free_name, make_folder
 
 if TYPE_CHECKING:
-    from visus.workflow.model import Image, Model
+    from visus.data.reading.given import Image
+    from visus.workflow.model import Model
 
 
 def explain(
-    model: str | Path | Model, images: Image | Sequence[Image], *, label: str | None = None, device: str = "auto"
+    model: str | Path | Model, images: Image | Iterable[Image], *, label: str | None = None, device: str = "auto"
 ) -> Any:
     """Makes Grad-CAM heat maps of a model's predictions; see :meth:`visus.Model.explain`.
 
     Args:
         model: a run folder, a model file, or a loaded model.
-        images: a file, a folder, an array, or a list of such.
+        images: files, folders, arrays, tensors, Pillow images, bytes, open files, or an iterable of these; see
+            :meth:`visus.Model.predict`.
         label: explain this class instead of the predicted one.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
@@ -38,7 +40,7 @@ def explain_files(
     label: str | None = None,
     device: str = "auto",
 ) -> list[tuple[str, str, str]]:
-    """Writes one heat map for each file; returns (file, what is explained, picture) of each.
+    """Writes a heat map for each file, or one for each of its labels; returns (file, what is explained, picture).
 
     Raises:
         DataError: if a file cannot be read.
@@ -54,11 +56,14 @@ def explain_files(
     for sample in samples:
         heatmap = loaded.explain(sample.image, label=label)
         name = str(sample.image.path or sample.id)
-        picture = folder / f"{free_name(Path(name).stem, used_names)}-why.png"
+        stem = f"{free_name(Path(name).stem, used_names)}-why"
         make_folder(folder)
-        try:
-            heatmap.draw().save(picture)
-        except OSError as error:
-            raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
-        written.append((name, heatmap.label, str(picture)))
+        for part in heatmap.parts or (heatmap,):
+            ending = free_name(f"{stem}-{file_name(part.label)}", used_names) if heatmap.parts else stem
+            picture = folder / f"{ending}.png"
+            try:
+                part.draw().save(picture)
+            except OSError as error:
+                raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
+            written.append((name, part.label, str(picture)))
     return written

@@ -19,9 +19,10 @@ from visus.workflow.folders import free_name, make_folder
 if TYPE_CHECKING:
     from torch import nn
 
+    from visus.data.reading.given import Image
     from visus.explanation.targets import ExplainedTargets
     from visus.structures import Detections, Preprocessing
-    from visus.workflow.model import Image, Model
+    from visus.workflow.model import Model
 
 
 def explain_targets(
@@ -43,7 +44,7 @@ def explain_targets(
     Args:
         model: a run folder or model file, a loaded model, a network, or the name of one ("ssd"): then its form as
             published, untrained.
-        image: a file, an array [H,W], [H,W,3] or [H,W,C], or a source of pixels.
+        image: one image, as for :meth:`visus.Model.predict`.
         truth: its objects, in pixels of the file; of a model with classes, its own classes.
         score: answers below this are not shown, in [0, 1].
         backbone: of a composition that is named.

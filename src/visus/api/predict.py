@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, make_folder
 
 if TYPE_CHECKING:
-    from visus.workflow.model import Image, Model
+    from visus.data.reading.given import Image
+    from visus.workflow.model import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class FileAnswer:
 
     Args:
         name: of the file.
-        value: a Label, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the file could
-            not be read.
+        value: a Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap in file pixels; None if the
+            file could not be read.
         error: why not, then.
         saved: the picture that was written, or None.
     """
@@ -44,16 +45,18 @@ class FileAnswer:
         return values | ({"picture": self.saved} if self.saved else {})
 
 
-def predict(model: str | Path | Model, images: Image | Sequence[Image], *, device: str = "auto") -> Any:
+def predict(model: str | Path | Model, images: Image | Iterable[Image], *, device: str = "auto") -> Any:
     """Predicts one image or several with a trained model; see :meth:`visus.Model.predict`.
 
     Args:
         model: a run folder, a model file, or a loaded model.
-        images: a file, a folder, an array, or a list of such.
+        images: files, folders, arrays, tensors, Pillow images, bytes, open files, or an iterable of these; see
+            :meth:`visus.Model.predict`.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises:
-        DataError: if an image cannot be read.
+        DataError: if an image cannot be read, or the values of an array have no known range.
+        UsageError: if something is given that no image is read from.
     """
     return _loaded(model, device).predict(images)
 
@@ -111,7 +114,7 @@ def predict_files(
     image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
-    from visus.data.coco_writing import CocoWriter
+    from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
     from visus.workflow.sliding import Slid, Slider

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.engine.run_folder import read_metrics
 from visus.errors import UsageError
+from visus.files.regular import is_regular
 
 if TYPE_CHECKING:
     from visus.workflow.model import Model
@@ -32,13 +33,13 @@ class Run:
             UsageError: if the folder holds no trained model.
         """
         folder = Path(path)
-        if not (folder / "model.safetensors").is_file():
+        if not is_regular(folder / "model.safetensors"):
             raise UsageError(
                 f"{path} holds no trained model",
                 expected="a run folder with model.safetensors",
                 got="a folder without one" if folder.is_dir() else "no such folder",
                 remedy="a training that stopped goes on with: visus train --resume " + str(path)
-                if (folder / "config.yaml").is_file()
+                if is_regular(folder / "config.yaml")
                 else "train one with: visus train DATA",
             )
         return cls(folder.resolve() if folder.is_symlink() else folder)
@@ -48,10 +49,11 @@ class Run:
         """The scores in ``metrics.json`` as fractions: {"test": {"accuracy": ...}, "val": ...}.
 
         Empty where the file is missing: the last phase of a training may be no training.
+
+        Raises:
+            DataError: if the file is damaged.
         """
-        file = self.path / "metrics.json"
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return values
+        return read_metrics(self.path)
 
     @property
     def report(self) -> Path:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from visus.workflow.model import Image, Model
+    from visus.data.reading.given import Image
+    from visus.workflow.model import Model
 
 
 def slide(
     model: str | Path | Model,
-    images: Image | Sequence[Image],
+    images: Image | Iterable[Image],
     *,
     score: float = 0.5,
     overlap: float = 0.5,
@@ -33,7 +34,7 @@ def slide(
 
     Args:
         model: a run folder, a model file, or a loaded model, of the task classification or localization.
-        images: a file, a folder, an array, or a list of such.
+        images: as for :meth:`visus.Model.predict`.
         score: windows, or merged boxes, must be surer than this, in [0, 1].
         overlap: classification: of two windows of one class with a higher intersection over union, the surer one stays.
         misfit: localization: boxes that fit worse are not merged (see :func:`~visus.ops.box_merging.misfit`).
@@ -47,7 +48,7 @@ def slide(
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Returns:
-        A :class:`~visus.workflow.sliding.Slid`; a list of them for several images (a folder, a list).
+        A :class:`~visus.workflow.sliding.Slid`; a list of them for several images (a folder, an iterable).
 
     Raises:
         UsageError: if the model is no classifier or localizer, or a number is out of its range.
@@ -56,14 +57,14 @@ def slide(
     """
     from visus.api.load import load
     from visus.data.pixels.intensity import with_intensity_range
-    from visus.workflow.model import as_samples
+    from visus.data.reading.given import given_images
     from visus.workflow.sliding import Slider
 
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     slider = Slider(
         loaded, score=score, overlap=overlap, misfit=misfit, smallest=smallest, scales=scales, shared=shared
     )
-    one = not isinstance(images, list | tuple) and not (isinstance(images, str | Path) and Path(images).is_dir())
-    samples = with_intensity_range(as_samples(images), loaded.info.preprocessing.value_range)
+    given = given_images(images)
+    samples = with_intensity_range(given.samples, loaded.info.preprocessing.value_range)
     answers = [slider(sample) for sample in samples]
-    return answers[0] if one else answers
+    return answers[0] if given.one else answers

@@ -1,4 +1,4 @@
-"""visus data check | show | anchors | list"""
+"""visus data check | show | anchors | convert | list"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 HELP = (
     "Look at data sets: what is wrong (check), what is in them (show), which anchors fit their boxes (anchors), which "
-    "have names (list)."
+    "have names (list). Write them in another format (convert)."
 )
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -40,6 +40,16 @@ where more of them hardly help.
   visus data anchors bccd/
   visus data anchors bccd/ --count 9 --size 416 --save anchors.svg
   visus train bccd/ --model yolov2 --set "model_options.anchors=[[31,35],[96,88],[120,120]]"
+"""
+
+CONVERT_HELP = """Write a data set in another format; what that loses is said before anything is written.
+
+The folder is there whole at the end, or not at all; the data that are read stay as they are.
+
+\b
+  visus data convert bccd/ --to coco --save bccd-coco/
+  visus data convert nuclei/ --to yolo --save nuclei-yolo/ --link
+  visus data convert street/ --to masks --save street-masks/ --dry-run
 """
 
 LIST_HELP = """List the data sets that have a name, and whether they are on this machine.
@@ -121,6 +131,40 @@ def anchors(
         say_json(anchors.to_dict())
     else:
         say(str(anchors))
+
+
+@app.command(help=CONVERT_HELP)
+def convert(
+    data: Annotated[str, typer.Argument(help="Folder, file or name.")],
+    to: Annotated[str, typer.Option(help="Format: coco, yolo, voc, masks, csv or folders.")],
+    save: Annotated[str, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
+    task: Annotated[
+        str | None, typer.Option(help="Whose labels; the first of the data's that the format can hold, if not given.")
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
+    unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+) -> None:
+    from visus.api.convert_data import convert_data
+    from visus.cli.output import note, say, say_json
+
+    result = convert_data(
+        data,
+        to,
+        save,
+        task=task,
+        format=format,
+        link=link,
+        unsplit=unsplit,
+        dry_run=dry_run,
+        tell=lambda found: note(str(found)) if json_ else say(str(found)),
+    )
+    if json_:
+        say_json(result.to_dict())
+    elif result.written:
+        say(f"written: {save}")
 
 
 @app.command("list", help=LIST_HELP)

@@ -4,91 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from visus.engine.disk import write_text
+from visus.engine.model_card import ModelInfo
 from visus.engine.tensor_file import read_metadata, read_tensors, write_tensors
-from visus.errors import WeightsError
-from visus.structures.preprocessing import Preprocessing
+from visus.errors import UsageError, WeightsError
+from visus.files.plain_values import parse_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from visus.models.card import Card
+
 FILE_NAME = "model.safetensors"
 _ENTRY = "visus-model"
-_FORMAT = 2
-"""1: before task options."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """The header of a model file: what its weights are, and how to use them.
-
-    Args:
-        task: the name of its card in ``visus.structures.task_cards``.
-        model: the edition's full name, such as "resnet18@paper".
-        backbone: the full name of a composition's backbone, "" for a network of one piece.
-        classes: names of all K classes in the order of their ids.
-        in_channels: channels of the network's input.
-        options: the builder's keyword arguments beyond classes and channels.
-        preprocessing: from a file's pixels to the network's input.
-        metrics: {"val": {"accuracy": 0.99, ...}, ...}, fractions.
-        recipe: every field of the training's recipe; empty when visus did not train it.
-        data_fingerprint: of the data set that it was trained on.
-        visus_version: that wrote the file.
-        task_options: how the training data were read for the task, such as {"touching": "border"}.
-    """
-
-    task: str
-    model: str
-    classes: tuple[str, ...]
-    in_channels: int
-    preprocessing: Preprocessing
-    backbone: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    data_fingerprint: str = ""
-    visus_version: str = ""
-    task_options: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def input_size(self) -> tuple[int, int] | None:
-        """(height, width) of the network's input; None: the size of each file."""
-        return self.preprocessing.size
-
-    @property
-    def example_size(self) -> tuple[int, int]:
-        """(height, width) of a typical input: the network's, else the training's, else the paper's."""
-        from visus.models.catalog import find
-
-        trained_on = self.recipe.get("size")
-        height, width = trained_on or find(self.model).input[1:]
-        return self.input_size or (height, width)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        return {**asdict(self), "preprocessing": self.preprocessing.to_dict(), "classes": list(self.classes)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelInfo:
-        """Reads the values of :meth:`to_dict`, also those that an earlier version wrote."""
-        return cls(
-            **{
-                **with_task_options(values),
-                "classes": tuple(values["classes"]),
-                "preprocessing": Preprocessing.from_dict(values["preprocessing"]),
-            }
-        )
-
-
-def with_task_options(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns saved fields with "task_options", which replaces the field "touching" of earlier versions."""
-    new = dict(values)
-    touching = new.pop("touching", "")
-    return {**new, "task_options": {"touching": touching}} if touching else new
+_FORMAT = 3
+"""1: before task options; 2: before answer settings."""
 
 
 def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
@@ -138,22 +71,61 @@ def put_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str = 
     network_state = network.state_dict()
     missing = [name for name in network_state if name not in state]
     surplus = [name for name in state if name not in network_state]
+    shared = [name for name in network_state if name in state]
     reshaped = [
         f"{name} {list(state[name].shape)} for {list(network_state[name].shape)}"
-        for name in network_state
-        if name in state and state[name].shape != network_state[name].shape
+        for name in shared
+        if state[name].shape != network_state[name].shape
     ]
-    if missing or surplus or reshaped:
+    retyped = [
+        f"{name} {state[name].dtype} for {network_state[name].dtype}"
+        for name in shared
+        if state[name].dtype != network_state[name].dtype
+    ]
+    if missing or surplus or reshaped or retyped:
         raise WeightsError(
             f"{source} does not fit the network",
-            expected=f"{len(network_state)} tensors of the network's own names and shapes",
+            expected=f"{len(network_state)} tensors of the network's own names, shapes and types",
             got="; ".join(
                 f"{len(names)} {kind}: {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}"
-                for kind, names in (("missing", missing), ("unknown", surplus), ("of another shape", reshaped))
+                for kind, names in (
+                    ("missing", missing),
+                    ("unknown", surplus),
+                    ("of another shape", reshaped),
+                    ("of another type", retyped),
+                )
                 if names
             ),
         )
     network.load_state_dict(dict(state))
+
+
+def card_of(info: ModelInfo, source: str) -> Card:
+    """Finds the model that a model file names; loads no torch.
+
+    Raises:
+        WeightsError: if there is no such model or task, or they do not belong together.
+    """
+    from visus.models.catalog import find
+    from visus.structures.task_cards import task_card
+
+    try:
+        card, task = find(info.model), task_card(info.task)
+    except UsageError as error:
+        raise WeightsError(
+            f"{source}: {error.problem}",
+            expected=error.expected,
+            got=error.got,
+            remedy="install the package that adds it, or take a model file that visus wrote",
+        ) from None
+    if card.task != task.model_task:
+        raise WeightsError(
+            f"{source} names a task that its model cannot do",
+            expected=f"{card.full_name}, a model for {card.task}",
+            got=info.task,
+            remedy="take a model file that visus wrote; this one was made or changed by something else",
+        )
+    return card
 
 
 def _file_of(path: Path) -> Path:
@@ -175,13 +147,26 @@ def _info(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
             expected=f"a {FILE_NAME}",
             got="a checkpoint of a training" if path.suffix == ".ckpt" else "another visus file",
         )
-    card = json.loads(metadata[_ENTRY])
-    version = card.pop("format")
+    card = parse_json(metadata[_ENTRY], str(path), "the card of a model", WeightsError)
+    version = card.pop("format", None) if isinstance(card, dict) else None
+    if type(version) is not int or version < 1:
+        raise WeightsError(
+            f"{path} has a wrong card",
+            expected=f"fields of a model, and format 1 to {_FORMAT}",
+            got=f"format {str(version)[:50]}" if isinstance(card, dict) else type(card).__name__,
+        )
     if version > _FORMAT:
         raise WeightsError(
             f"{path} was written by a newer visus",
             expected=f"format {_FORMAT} or older",
-            got=f"format {version} of visus {card.get('visus_version')}",
+            got=f"format {version} of visus {str(card.get('visus_version'))[:50]}",
             remedy="pip install --upgrade visus",
         )
-    return ModelInfo.from_dict(card)
+    try:
+        info = ModelInfo.from_dict(card)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path}: {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from None
+    card_of(info, str(path))
+    return info

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from visus.data.augmentation.settings import Augmentation, Pixels
 from visus.errors import RecipeError
+from visus.files.plain_values import read_yaml
 from visus.tasks.options import LossOptions
 
 Positive = Annotated[float, Field(gt=0)]
@@ -24,7 +25,7 @@ _WORDS: Mapping[Any, str] = MappingProxyType(
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Optimizer(_Part):
@@ -71,17 +72,17 @@ class Recipe(_Part):
     """All settings of a training."""
 
     source: str = Field("", description="where these values come from: a paper's section, or a measurement")
-    epochs: Annotated[int, Field(ge=1)] = Field(20, description="passes over the training images")
-    batch_size: Annotated[int, Field(ge=1)] = Field(32, description="images a step, over all processes")
-    reference_batch_size: Annotated[int, Field(ge=1)] | None = Field(
+    epochs: Annotated[int, Field(ge=1, le=10**9)] = Field(20, description="passes over the training images")
+    batch_size: Annotated[int, Field(ge=1, le=10**9)] = Field(32, description="images a step, over all processes")
+    reference_batch_size: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
         None, description="the batch size that lr is stated for; lr is scaled in proportion to the real one"
     )
-    accumulate: Annotated[int, Field(ge=1)] = Field(1, description="batches whose gradients make one step")
+    accumulate: Annotated[int, Field(ge=1, le=10**9)] = Field(1, description="batches whose gradients make one step")
     size: tuple[Pixels, Pixels] | None = Field(None, description="input (height, width); none: the model's own")
     fit: Literal["stretch", "crop", "letterbox", "none"] | None = Field(
         None, description="how an image is brought to that size; none: the model's own way"
     )
-    channels: Annotated[int, Field(ge=1)] | None = Field(
+    channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None,
         description="of the input; none: those of the images. Other than 1 or 3: TIFFs of so many grey pages fit too",
     )
@@ -122,7 +123,9 @@ class Recipe(_Part):
     on_nan: Literal["stop", "recover"] = Field(
         "stop", description="at a loss that is not finite: stop, or skip, restore and halve the learning rate"
     )
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="of initial weights, order, augmentation and dropout")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="of initial weights, order, augmentation and dropout"
+    )
 
     @field_validator("value_range", mode="before")
     @classmethod
@@ -182,17 +185,14 @@ class Recipe(_Part):
             raise RecipeError(
                 f"recipe field {name} cannot take this value",
                 expected=_EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be ")),
-                got=repr(first["input"]),
+                got=repr(first["input"])[:200],
                 remedy="see every field with: visus train DATA --show-recipe",
             ) from None
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
         """Loads a recipe from a YAML file; raises RecipeError if the file is not a recipe."""
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"cannot read the recipe {path}", got=str(error)) from None
+        values = read_yaml(path, expected="a recipe: a YAML mapping of fields", error=RecipeError)
         if not isinstance(values, dict):
             raise RecipeError(f"{path} is not a recipe", expected="a YAML mapping of fields", got=type(values).__name__)
         return cls.from_dict(values)
@@ -212,6 +212,7 @@ _EXPECTED = {
     "int_parsing": "a whole number",
     "float_parsing": "a number",
     "bool_parsing": "true or false",
+    "finite_number": "a finite number",
 }
 """Plain words in place of pydantic's error types."""
 

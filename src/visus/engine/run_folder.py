@@ -23,9 +23,12 @@ import yaml
 
 from visus.engine.disk import remove_strays, write_text
 from visus.engine.recipe import Recipe
-from visus.errors import DiskError, RecipeError, UsageError
+from visus.errors import DataError, DiskError, RecipeError, UsageError
+from visus.files.plain_values import read_json, read_yaml
+from visus.files.regular import MIB, is_regular, read_regular
 
 _CONFIG = "config.yaml"
+_ANEW = "remove it, and score the run again with: visus evaluate RUN"
 _PACKAGES = ("visus", "torch", "torchvision", "numpy", "pillow", "opencv-python-headless", "simplejpeg", "safetensors")
 
 
@@ -95,7 +98,7 @@ class RunFolder:
         Raises:
             UsageError: if the folder is no run.
         """
-        if not (path / _CONFIG).is_file():
+        if not is_regular(path / _CONFIG):
             raise UsageError(
                 f"{path} is not a run",
                 expected=f"the folder of a training, with a {_CONFIG}",
@@ -140,7 +143,7 @@ class RunFolder:
         """
         if self._lock is not None:
             return False
-        lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held open: closing it would let go
+        lock = self._opened(".lock", "w")  # held open: closing it would let go
         try:
             # Of this process alone: flock's would live on in loading processes that were forked from a killed one.
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,7 +169,7 @@ class RunFolder:
         """Adds a line to log.txt, with the time."""
         try:
             if self._log is None:
-                self._log = open(self.path / "log.txt", "a", encoding="utf-8")  # noqa: SIM115 - kept for the run
+                self._log = self._opened("log.txt", "a")
             self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
             self._log.flush()
         except OSError as error:
@@ -182,32 +185,84 @@ class RunFolder:
         write_text(self.path / "results.csv", text.getvalue())
 
     def read_results(self) -> list[dict[str, float]]:
-        """Reads the rows of results.csv, without the figures that an epoch lacks; [] before the first epoch."""
+        """Reads the rows of results.csv, without the figures that an epoch lacks; [] before the first epoch.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
         path = self.path / "results.csv"
         if not path.exists():
             return []
-        with open(path, encoding="utf-8", newline="") as file:
-            return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+        text = read_regular(path, limit=64 * MIB, expected="the results.csv of a run")
+        try:
+            rows = list(csv.DictReader(io.StringIO(text.decode("utf-8"), newline=""), strict=True))
+            return [{k: float(v) for k, v in row.items() if v} for row in rows]
+        except (ValueError, TypeError, AttributeError, csv.Error) as error:
+            raise DataError(
+                f"{path} is damaged", expected="one row of figures an epoch", got=str(error)[:200], remedy=_ANEW
+            ) from None
 
     def write_metrics(self, split: str, scores: Mapping[str, Any]) -> None:
-        """Writes a split's scores (fractions) to metrics.json, and keeps those of other splits."""
-        scores_by_split = {**self.read_metrics(), split: scores}
+        """Writes a split's scores (fractions) to metrics.json, and keeps those of other splits, if they are legible."""
+        try:
+            others = self.read_metrics()
+        except DataError as error:  # what a training took hours for is not lost for it
+            self.log(f"{error.problem}; it is written anew")
+            others = {}
+        scores_by_split = {**others, split: scores}
         write_text(self.path / "metrics.json", json.dumps(scores_by_split, indent=2) + "\n")
 
     def read_metrics(self) -> dict[str, Any]:
-        """Reads metrics.json; {} before the first evaluation."""
-        path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """Reads metrics.json; {} before the first evaluation. Raises DataError if it is damaged."""
+        return read_metrics(self.path)
+
+    def read_environment(self) -> dict[str, Any]:
+        """Reads env.json, which tells people about the machine; {} if it is missing or damaged."""
+        try:
+            values = read_json(self.path / "env.json", expected="the env.json of a run")
+        except DataError:
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def read_command(self) -> str:
+        """Reads command.txt, which tells people how the run began; "" if it is missing or damaged."""
+        try:
+            content = read_regular(self.path / "command.txt", limit=MIB)
+        except DataError:
+            return ""
+        return content.decode("utf-8", errors="replace").strip()
+
+    def _opened(self, name: str, mode: str) -> TextIO:
+        """Opens a file of the folder for writing; nothing but a regular file, as a pipe would wait for a reader."""
+        path = self.path / name
+        if path.exists() and not is_regular(path):
+            raise DiskError(f"cannot write {path}", expected="a regular file", got="something else", remedy="remove it")
+        try:
+            return open(path, mode, encoding="utf-8")  # type: ignore[return-value]
+        except OSError as error:
+            raise DiskError(f"cannot write {path}", got=error.strerror or str(error)) from None
 
     def _config(self) -> dict[str, Any]:
         path = self.path / _CONFIG
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise RecipeError(f"cannot read {path}", got=str(error)) from None
+        values = read_yaml(path, expected="the config.yaml of a run", error=RecipeError)
         if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict):
             raise RecipeError(f"{path} is damaged", expected="a YAML mapping with a recipe", got=type(values).__name__)
         return values
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Reads the scores by split of a run's metrics.json; {} if there is none.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    path = folder / "metrics.json"
+    if not path.exists():
+        return {}
+    values = read_json(path, expected="the metrics.json of a run")
+    if not isinstance(values, dict) or not all(isinstance(scores, dict) for scores in values.values()):
+        raise DataError(f"{path} is damaged", expected="the scores of each split", got=str(values)[:100], remedy=_ANEW)
+    return values
 
 
 def new_folder(root: Path, name: str) -> Path:

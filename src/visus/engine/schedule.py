@@ -35,14 +35,21 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
     elif schedule.name == "polynomial":
         shape = schedule.final + (1 - schedule.final) * (1 - done) ** schedule.power
     elif schedule.name == "steps":
-        shape = schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
+        shape = _power(schedule.gamma, sum(epoch >= milestone for milestone in schedule.milestones))
     elif schedule.name == "exponential":
         periods = epoch / schedule.every
         # A period that ends with a step has ended: 2.4 * 5 / 2.4 may be a hair below 5.
-        shape = schedule.gamma ** (math.floor(periods + 1e-9) if schedule.staircase else periods)
+        shape = _power(schedule.gamma, math.floor(periods + 1e-9) if schedule.staircase else periods)
     else:
         shape = plateau if schedule.name == "plateau" else 1.0
     return rising * shape
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return float(base**exponent)
+    except OverflowError:  # of a gamma far above 1; the first step with that rate is then told as a divergence
+        return math.inf
 
 
 @dataclass

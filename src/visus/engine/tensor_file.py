@@ -3,6 +3,9 @@
 Any safetensors reader opens them. They have one more metadata entry, ``sha256``: the digest of the entire file, header
 included, while that entry holds 64 zeros. So the digest covers names, shapes, metadata and values, and one flipped bit
 anywhere is an error. The header can be read and checked without torch.
+
+The digest protects against damage, not against a file that somebody made. So the header of names, types, shapes and
+places is judged by safetensors' own reader before room is made for a value.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from visus.engine.disk import write_atomically
 from visus.errors import WeightsError
+from visus.files.plain_values import parse_json
+from visus.files.regular import GIB, open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +28,8 @@ _OPENING = b'{"__metadata__":{"sha256":"'  # what our header begins with; the di
 _DIGEST_AT = 8 + len(_OPENING)
 _NO_DIGEST = b"0" * 64
 _HEADER_LIMIT = 100 << 20  # as safetensors itself has it
+_FILE_LIMIT = 64 * GIB
+_MOST_SIDES, _LONGEST_SIDE = 16, 1 << 40  # of a shape without values, which no number of bytes holds down
 _BLOCK = 4 << 20
 _DTYPES = {
     "float64": "F64",
@@ -89,7 +95,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         digest = hashlib.sha256(_without_digest(text))
         while block := file.read(_BLOCK):
             digest.update(block)
-    return _parse(path, text, digest.hexdigest())["__metadata__"]  # type: ignore[no-any-return]
+    _require_digest(path, text, digest.hexdigest())
+    return _parse(path, text)["__metadata__"]  # type: ignore[no-any-return]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -101,11 +108,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with _open(path) as file:
         text = _read_header(path, file)
         payload = bytearray(max(path.stat().st_size - len(text), 0))
-        if file.readinto(payload) != len(payload):
+        if file.readinto(payload) != len(payload):  # type: ignore[attr-defined]
             raise _corrupt(path)
     digest = hashlib.sha256(_without_digest(text))
     digest.update(payload)
-    header = _parse(path, text, digest.hexdigest())
+    _require_digest(path, text, digest.hexdigest())
+    header = _parse(path, text)
     metadata = header.pop("__metadata__")
     return dict(_tensors(header, payload)), metadata
 
@@ -131,20 +139,11 @@ def _bytes_of(tensor: Tensor) -> memoryview:
     return tensor.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
-def _open(path: Path) -> BufferedReader:
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder", expected="a file written by visus", got="a folder")
-    try:
-        return open(path, "rb")
-    except FileNotFoundError:
-        raise WeightsError(
-            f"there is no file {path}", expected="a file written by visus", got="no such file", remedy="check the path"
-        ) from None
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}", got=error.strerror or str(error)) from None
+def _open(path: Path) -> BinaryIO:
+    return open_regular(path, limit=_FILE_LIMIT, expected="a file written by visus", error=WeightsError)
 
 
-def _read_header(path: Path, file: BufferedReader) -> bytes:
+def _read_header(path: Path, file: BinaryIO) -> bytes:
     """Reads the length and the text of the header, 8 + length bytes."""
     opening = file.read(_DIGEST_AT)
     if opening[8:] != _OPENING:
@@ -165,10 +164,39 @@ def _without_digest(text: bytes) -> bytes:
     return text[:_DIGEST_AT] + _NO_DIGEST + text[_DIGEST_AT + 64 :]
 
 
-def _parse(path: Path, text: bytes, digest: str) -> dict[str, Any]:
+def _require_digest(path: Path, text: bytes, digest: str) -> None:
     if text[_DIGEST_AT : _DIGEST_AT + 64] != digest.encode():
         raise _corrupt(path)
-    return json.loads(text[8:])  # type: ignore[no-any-return]
+
+
+def _parse(path: Path, text: bytes) -> dict[str, Any]:
+    """The entries of the header, each of which safetensors' own reader finds right: type, shape and place agree."""
+    from safetensors import SafetensorError, safe_open
+
+    expected = "a header of safetensors: type, shape and place of every tensor, and text entries"
+    try:
+        with safe_open(path, "np"):
+            pass
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise _malformed(path, expected, str(error)) from None
+    header: dict[str, Any] = parse_json(text[8:], str(path), expected, WeightsError)
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        if entry["dtype"] not in _NAMES:
+            raise _malformed(path, f"values of the types {', '.join(_NAMES)}", f"{name[:200]}: {entry['dtype']}")
+        if len(entry["shape"]) > _MOST_SIDES or any(side > _LONGEST_SIDE for side in entry["shape"]):
+            raise _malformed(path, "shapes of arrays", f"{name[:200]}: {str(entry['shape'])[:200]}")
+    return header
+
+
+def _malformed(path: Path, expected: str, got: str) -> WeightsError:
+    return WeightsError(
+        f"{path} has a wrong header",
+        expected=expected,
+        got=got[:300],
+        remedy="take a file that visus wrote; this one was made or changed by something else",
+    )
 
 
 def _corrupt(path: Path) -> WeightsError:

@@ -28,6 +28,19 @@ def balanced_weights(frequencies: Tensor) -> Tensor:
     return torch.where(present, weights, 1.0)
 
 
+def positive_weights(shares: Tensor) -> Tensor:
+    """[K] weights (1 - p) / p of the images that show a class: together they count as much as those that do not.
+
+    Args:
+        shares: [K] p in [0, 1], the share of the images that show each class.
+
+    Returns:
+        [K] float32; 1 for classes that no image or every image shows.
+    """
+    p = shares.to(torch.float32)
+    return torch.where((p > 0) & (p < 1), (1 - p) / p, 1.0)
+
+
 def median_weights(frequencies: Tensor) -> Tensor:
     """[K] weights median(f) / f over the classes that occur: median frequency balancing.
 
@@ -82,6 +95,25 @@ def class_frequencies(targets: Iterable[Value], classes: int, *, where_shown: bo
         pixels += shown.sum() * (shown > 0 if where_shown else 1)
     shares = counts / np.maximum(pixels, 1)
     return tuple(float(share) for share in shares)
+
+
+def image_shares(targets: Iterable[Value], classes: int) -> tuple[float, ...]:
+    """The share of the images that show each class, of those of which it is known.
+
+    Args:
+        targets: the truth of the training images, one after the other.
+        classes: K.
+
+    Returns:
+        K shares in [0, 1]; 0 for a class of which nothing is known. Where each image has one class, they sum to 1.
+    """
+    shown: NDArray[np.int64] = np.zeros(classes, np.int64)
+    known: NDArray[np.int64] = np.zeros(classes, np.int64)
+    for target in targets:
+        shown += target.class_counts() > 0
+        ignored = getattr(target, "ignored", None)  # a class of a whole image may be unknown
+        known += 1 if ignored is None else ~ignored
+    return tuple((shown / np.maximum(known, 1)).tolist())
 
 
 def check_frequencies(frequencies: Sequence[float], classes: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Losses of classes that do not exclude one another: a yes or no for each class.
 
-Letters: N images, K classes, H x W pixels.
+Letters: N images, K classes, H x W pixels; "..." is H x W for maps, and nothing for labels of whole images.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor, *, ignore: int) -> Tensor:
-    """Binary cross-entropy of sigmoid probabilities: the mean over all pixels and classes that count.
+def binary_cross_entropy(
+    logits: Tensor, targets: Tensor, *, ignore: int, positive_weights: Tensor | None = None
+) -> Tensor:
+    """Binary cross-entropy of sigmoid probabilities: the mean over all images, pixels and classes that count.
 
     Args:
-        logits: [N,K,H,W].
-        targets: [N,K,H,W] integers: 1 where a pixel bears a class, 0 where not, ``ignore`` where it does not count.
+        logits: [N,K,...].
+        targets: [N,K,...] integers: 1 where the class is there, 0 where not, ``ignore`` where it does not count.
         ignore: marks what does not count.
+        positive_weights: [N,K,...] or what is broadcast to it: how often a place where the class is there counts; None:
+            once.
 
     Returns:
         A scalar >= 0, in float32 at least; 0, with a gradient of zeros, when nothing counts.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     counts = targets != ignore  # [N, K, H, W]
-    losses = functional.binary_cross_entropy_with_logits(logits, (targets == 1).to(logits.dtype), reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(
+        logits, (targets == 1).to(logits.dtype), reduction="none", pos_weight=positive_weights
+    )
     return losses.where(counts, 0).sum() / counts.sum().clamp(min=1)
 
 

@@ -19,9 +19,9 @@ def choose_model(task: str, facts: DataFacts) -> tuple[str, str]:
     Raises:
         TaskMismatchError: if the task is unknown, or its card names no default model.
     """
-    if task == "classification" and facts.small:
-        return "mnist_cnn", ""
     card = task_card(task)
+    if card.model_task == "classification" and facts.small:
+        return "mnist_cnn", ""
     if not card.default_model:
         raise TaskMismatchError(
             f"{task} has no default model",

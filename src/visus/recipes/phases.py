@@ -67,6 +67,12 @@ class PhaseOf:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.phases not in PHASES or not 0 <= self.number < len(PHASES[self.phases]):
+            raise RecipeError(
+                "there is no such part of a training in phases",
+                expected=" or ".join(f"{name}, 0..{len(phases) - 1}" for name, phases in PHASES.items()),
+                got=f"{self.phases[:100]}, {self.number}",
+            )
         named = [phase.model for phase in PHASES[self.phases]]
         if any(named) and self._final not in named:
             raise RecipeError(

@@ -45,6 +45,12 @@ METRIC_NAMES: Mapping[str, str] = {
     "iou": "IoU",
     "dice": "Dice",
     "f1": "F1",
+    "mean_average_precision": "mean average precision",
+    "average_precision": "average precision",
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "subset_accuracy": "all labels of an image right",
+    "hamming_loss": "Hamming loss",
 }
 """Score -> its name for people, those that say most first."""
 
@@ -180,13 +186,14 @@ def recall_curves(metrics: Mapping[str, Any]) -> dict[str, tuple[Sequence[float]
 
 def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The name of the score by which classes are compared; "" if no class has one."""
-    preferred = ("ap50", "iou", "recall", "accuracy")
+    preferred = ("ap50", "average_precision", "iou", "recall", "accuracy")
     keys = [key for row in rows.values() for key, value in row.items() if isinstance(value, float)]
     return next((key for key in preferred if key in keys), keys[0] if keys else "")
 
 
 def figures(content: ReportContent) -> dict[str, Figure]:
-    """Every plot that the content allows: loss, scores, learning_rate, confusion, precision_recall, classes."""
+    """Every plot that the content allows: loss, scores, learning_rate, confusion, cooccurrence, precision_recall,
+    classes."""
     metrics = content.judged_metrics
     rows = class_rows(metrics)
     key = leading_class_score(rows)
@@ -196,6 +203,9 @@ def figures(content: ReportContent) -> dict[str, Figure]:
         "learning_rate": plots.learning_rate_curve(content.results),
         "confusion": plots.confusion_matrix(metrics["confusion"], content.classes)
         if metrics.get("confusion")
+        else None,
+        "cooccurrence": plots.cooccurrence(metrics["cooccurrence"], content.classes)
+        if metrics.get("cooccurrence")
         else None,
         "precision_recall": plots.precision_recall(recall_curves(metrics)),
         "classes": plots.class_bars({name: row.get(key) for name, row in rows.items()}, metric_name(key)),

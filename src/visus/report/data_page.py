@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.dataset import Dataset, Finding
+from visus.data.inspection.cooccurrence import count_together
 from visus.engine.disk import write_text
 from visus.errors import DataError
 from visus.report import markup, plots
-from visus.report.markup import Markup, element, section
+from visus.report.markup import Markup, element, join, section
 from visus.report.pages import findings_section
 from visus.report.samples import sample_pictures
 from visus.structures import Sample, Value
@@ -68,13 +69,15 @@ def _made(dataset: Dataset, split: str) -> str:
 
 def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str, ...]) -> Markup:
     counts: dict[str, dict[str, float]] = {}
+    shown: list[list[int]] = []
     looked = []
     unit = ""
     for split, samples in splits.items():
         read_samples = _evenly(samples, READ) if _is_late(samples, task) else samples
         if len(read_samples) < len(samples):
             looked.append(f"{len(read_samples):,} of {len(samples):,} {split} images")
-        counts[split], unit = _count(read_samples, task, classes)
+        counts[split], unit, ids = _count(read_samples, task, classes)
+        shown += ids
     chart = plots.count_bars(counts, unit)
     if chart is None or not unit:
         return Markup()
@@ -82,12 +85,33 @@ def _contents(splits: dict[str, Sequence[Sample]], task: str, classes: tuple[str
     note = f"Counted in {', '.join(looked)}, evenly spaced." if looked else ""
     numbers = range(1, len(counts) + 1)
     listed = markup.folded("All numbers", markup.table(["class", *counts], rows, numbers=numbers))
-    return section(f"Classes by {unit}", markup.svg(plots.to_svg(chart)), listed, note=note)
+    contents = section(f"Classes by {unit}", markup.svg(plots.to_svg(chart)), listed, note=note)
+    return join([contents, _together(shown, classes)]) if unit == "images" else contents
 
 
-def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tuple[dict[str, float], str]:
-    """The amount of each class, and its unit; unreadable targets are skipped, since the findings name them."""
+def _together(shown: list[list[int]], classes: tuple[str, ...]) -> Markup:
+    """The table of the classes that occur together; empty where no image shows two."""
+    together = count_together(len(classes), shown) if any(len(ids) > 1 for ids in shown) else None
+    if together is None:
+        return Markup()
+    mean = sum(map(len, shown)) / len(shown)
+    note = f"{markup.TOGETHER} An image shows {mean:.1f} classes on average."
+    return section(
+        "Classes that occur together",
+        markup.svg(plots.to_svg(plots.cooccurrence(together.tolist(), classes))),
+        note=note,
+    )
+
+
+def _count(
+    samples: Sequence[Sample], task: str, classes: tuple[str, ...]
+) -> tuple[dict[str, float], str, list[list[int]]]:
+    """The amount of each class, its unit, and the class ids of each image.
+
+    Unreadable targets are skipped, since the findings name them.
+    """
     totals = np.zeros(len(classes))
+    shown = []
     unit = ""
     averaged = 0
     for sample in samples:
@@ -97,10 +121,12 @@ def _count(samples: Sequence[Sample], task: str, classes: tuple[str, ...]) -> tu
             target: Value = sample.target(task)
         except DataError:
             continue
-        totals += target.class_amounts()
+        amounts = target.class_amounts()
+        totals += amounts
+        shown.append(np.flatnonzero(amounts).tolist())
         averaged += target.averaged
         unit = target.unit
-    return dict(zip(classes, (totals / max(averaged, 1)).tolist(), strict=True)), unit
+    return dict(zip(classes, (totals / max(averaged, 1)).tolist(), strict=True)), unit, shown
 
 
 def _is_late(samples: Sequence[Sample], task: str) -> bool:

@@ -16,6 +16,9 @@ from visus.structures.drawing.canvas import shrink
 LONGEST_SIDE = 480
 """Pictures in pages have at most this many pixels a side."""
 
+TOGETHER = "Of the images that show the class of the row: how many also show the class of the column."
+"""Under a table of classes that occur together."""
+
 
 class Markup(str):
     """Text that is HTML already, so that it is not escaped again."""

@@ -32,6 +32,7 @@ from visus.structures.comparison import Comparison, DrawOn
 from visus.structures.drawing.canvas import canvas, shrink
 
 HEADLINES = 4
+MOST_MAPS = 3  # heat maps of one image's labels, the most probable first
 CONFUSIONS = 8
 SCROLLS_FROM = 21  # classes from which a confusion matrix keeps its size
 FOLDED_FROM = 20  # classes above which their table opens at a click
@@ -148,6 +149,8 @@ def _scores(content: ReportContent, drawn: Mapping[str, str]) -> Markup:
     if "precision_recall" in drawn:
         parts += [element("h3", "Precision and recall"), markup.svg(drawn["precision_recall"])]
     parts += [_classes(metrics), _box_errors(metrics), _objects(metrics)]
+    if "cooccurrence" in drawn:
+        parts += [element("h3", "Classes that occur together"), markup.svg(drawn["cooccurrence"], markup.TOGETHER)]
     shown = [part for part in parts if part]
     return section(f"How good it is on the {content.judged} images", *shown) if shown else Markup()
 
@@ -250,7 +253,10 @@ def _case_in_words(case: Case, comparison: Comparison) -> Markup:
     pixels = _pixels(case)
     views = [element("figure", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
     if case.heatmap is not None:
-        views.append(element("figure", markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: heat map")))
+        for part in case.heatmap.parts[:MOST_MAPS] or (case.heatmap,):
+            heat = markup.picture(_plain_heat(part, pixels), f"{case.id}: heat map of {part.label}")
+            caption = element("figcaption", part.label) if case.heatmap.parts else Markup()
+            views.append(element("figure", caption, heat))
     return element("div", element("div", *views, class_="views"), _verdict(comparison), *_words(case), class_="case")
 
 
@@ -258,7 +264,10 @@ def _verdict(comparison: Comparison) -> Markup:
     kinds = {True: "right", False: "wrong", None: ""}
     lines: list[Markup] = []
     for guess in comparison.guesses:
-        kind = kinds[comparison.right] if guess.chosen else "other"
+        if guess.chosen:
+            kind = kinds[comparison.right if guess.right is None else guess.right]
+        else:
+            kind = "wrong" if guess.right else "other"  # a class of the target that was not found
         figure = markup.percentage(guess.share) if guess.scored else ""
         bar = element("span", element("i", style=f"width:{100 * guess.share:.1f}%"), class_=f"bar {kind}".strip())
         lines += [element("span", guess.name, class_="name"), element("span", figure, class_="number"), bar]

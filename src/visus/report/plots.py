@@ -109,14 +109,47 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         ShapeError: if the counts are no square of the classes.
     """
     table = np.asarray(counts, np.int64)
+    wholes = table.sum(1) if table.ndim == 2 else table
+    return _matrix("a confusion matrix", table, wholes, classes, ("true", "predicted"))
+
+
+def cooccurrence(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Figure:
+    """Plots which classes occur together; colours are shares of the images that show the class of the row.
+
+    Args:
+        counts: [K][K] images that show both classes; on the diagonal those that show one.
+        classes: K names.
+
+    Raises:
+        ShapeError: if the counts are no square of the classes.
+    """
+    table = np.asarray(counts, np.int64)
+    wholes = table.diagonal() if table.ndim == 2 else table
+    return _matrix(
+        "a table of classes that occur together",
+        table,
+        wholes,
+        classes,
+        ("of the images that show", "so many also show"),
+    )
+
+
+def _matrix(
+    what: str,
+    table: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    wholes: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
+    classes: Sequence[str],
+    axis_names: tuple[str, str],
+) -> Figure:
+    """Plots a square of counts; colours are shares of each row's whole. axis_names: of the rows and of the columns."""
     number = len(classes)
     if table.shape != (number, number):
         raise ShapeError(
-            "a confusion matrix has a row and a column for every class",
+            f"{what} has a row and a column for every class",
             expected=f"[{number}, {number}]",
             got=f"{list(table.shape)}",
         )
-    shares = table / np.maximum(table.sum(1, keepdims=True), 1)
+    shares = table / np.maximum(wholes[:, np.newaxis], 1)
     cell = 0.52 if number <= SHARES_IN_CELLS else 0.36 if number <= 25 else 0.24 if number <= COUNTS_IN_CELLS else 0.1
     names = [_name(name) for name in classes]
     margin = 0.5 + 0.075 * max(len(name) for name in names)
@@ -150,8 +183,8 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         ticks = range(0, number, step)
         axes.set_xticks(ticks, [names[i] for i in ticks], rotation=0 if max(map(len, names)) < 4 else 90, fontsize=size)
         axes.set_yticks(ticks, [names[i] for i in ticks], fontsize=size)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
+        axes.set_ylabel(axis_names[0])
+        axes.set_xlabel(axis_names[1])
         axes.set_xticks(np.arange(number + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(number + 1) - 0.5, minor=True)
         axes.grid(False)

@@ -12,6 +12,7 @@ from visus.structures.value import VALUES, Value
 from visus.structures.values.detections import Detections
 from visus.structures.values.heatmap import Heatmap
 from visus.structures.values.label import Label
+from visus.structures.values.label_set import LabelSet
 from visus.structures.values.landmarks import Landmarks
 from visus.structures.values.multilabel import MultiLabelMap
 from visus.structures.values.segmentation import IGNORE, SegmentationMap
@@ -25,6 +26,7 @@ __all__ = [
     "Heatmap",
     "ImageSource",
     "Label",
+    "LabelSet",
     "Landmarks",
     "Masks",
     "Move",

@@ -25,12 +25,14 @@ class Guess:
         share: its probability in [0, 1].
         chosen: whether it is the prediction's answer.
         scored: whether the probability is known.
+        right: whether the target has this class, where an answer may name several; None: as right as the answer.
     """
 
     name: str
     share: float
     chosen: bool
     scored: bool = True
+    right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from visus.errors import TaskMismatchError
 from visus.structures.extensions import extensions
 from visus.structures.values.detections import Detections
 from visus.structures.values.label import Label
+from visus.structures.values.label_set import LabelSet
 from visus.structures.values.landmarks import Landmarks
 from visus.structures.values.multilabel import MultiLabelMap
 from visus.structures.values.segmentation import SegmentationMap
@@ -81,6 +82,19 @@ TASKS: tuple[TaskCard, ...] = (
         needs_every_class=True,
         weighs_classes=True,
         augmentations=("policy",),
+        default_model="resnet18",
+    ),
+    TaskCard(
+        name="multilabel_classification",
+        title="any number of classes for an image",
+        value=LabelSet,
+        builder="visus.tasks.multilabel_classification:MultiLabelClassification",
+        unit="images",
+        imbalance=20,
+        weighs_classes=True,
+        augmentations=("policy",),
+        derive="visus.data.reading.shown_classes:with_shown_classes",
+        models="classification",
         default_model="resnet18",
     ),
     TaskCard(

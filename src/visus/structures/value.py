@@ -17,6 +17,7 @@ from visus.structures.placement import Placement
 from visus.structures.target_state import TargetState
 from visus.structures.values.detections import Detections
 from visus.structures.values.label import Label
+from visus.structures.values.label_set import LabelSet
 from visus.structures.values.landmarks import Landmarks
 from visus.structures.values.multilabel import MultiLabelMap
 from visus.structures.values.segmentation import SegmentationMap
@@ -109,5 +110,5 @@ class Value(Protocol):
         """The part of this target that the fingerprint of a data set hashes; the value itself means all its fields."""
 
 
-VALUES: tuple[type[Value], ...] = (Label, Landmarks, Detections, SegmentationMap, MultiLabelMap)
+VALUES: tuple[type[Value], ...] = (Label, LabelSet, Landmarks, Detections, SegmentationMap, MultiLabelMap)
 """The kinds of answer that visus has itself."""

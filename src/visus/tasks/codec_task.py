@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -110,6 +110,14 @@ class CodecTask(ABC):
     @abstractmethod
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the score of each prediction, which an explanation differentiates."""
+
+    def choose_settings(self, judged: Iterable[tuple[Any, Any]]) -> Mapping[str, Any]:  # noqa: ARG002
+        """Returns {}: nothing is chosen on held-out images."""
+        return {}
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:  # noqa: ARG002
+        """Returns the same task: it has no settings."""
+        return self
 
     def _named(self, value: Any) -> Any:
         """Returns a value with the names of its classes, in place of the codec's numbers."""

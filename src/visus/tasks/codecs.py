@@ -97,13 +97,13 @@ class LogitsCodec(ClassifierCodec):
         Raises:
             ShapeError: if the network was built for another number of classes.
         """
-        output = _output(network(batch.images))
+        output = output_of(network(batch.images))
         targets = self.encode(batch.targets, batch.images.device)
-        return _with_auxiliary(network, output, lambda logits: {"cross_entropy": self._cross_entropy(logits, targets)})
+        return with_auxiliary(network, output, lambda logits: {"cross_entropy": self._cross_entropy(logits, targets)})
 
     def terms(self, outputs: Any, encoded: Tensor) -> dict[str, Tensor]:
         """ "cross_entropy" of the output alone."""
-        return {"cross_entropy": self._cross_entropy(_output(outputs).logits, encoded)}
+        return {"cross_entropy": self._cross_entropy(output_of(outputs).logits, encoded)}
 
     def logits(self, outputs: Any) -> Tensor:
         """Returns the network's logits [N,K].
@@ -111,15 +111,7 @@ class LogitsCodec(ClassifierCodec):
         Raises:
             ShapeError: if there are not K logits for each image.
         """
-        logits = _output(outputs).logits
-        if logits.ndim != 2 or logits.shape[1] != self.classes:
-            raise ShapeError(
-                "a classifier must return one value for each image and class",
-                expected=f"[N, {self.classes}]",
-                got=str(list(logits.shape)),
-                remedy=f"build the network with classes={self.classes}",
-            )
-        return logits
+        return class_logits(outputs, self.classes)
 
     def decode(self, outputs: Any) -> Tensor:
         """The softmax [N,K] of the logits."""
@@ -168,7 +160,7 @@ class PixelCodec(ABC):
             ShapeError: if the network does not return K logits for each pixel.
         """
         output = network_output(network, batch.images, _whole(batch.images))
-        return _with_auxiliary(network, output, lambda logits: self.terms(self.logits(logits), batch.targets))
+        return with_auxiliary(network, output, lambda logits: self.terms(self.logits(logits), batch.targets))
 
     def rows_of_pieces(self, network: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Yields the probabilities [N,K,h,W] of the images' rows from top to bottom, one row of pieces at a time."""
@@ -203,7 +195,7 @@ class PixelCodec(ABC):
         Raises:
             ShapeError: if there are not K of them a pixel.
         """
-        logits = _output(outputs).logits
+        logits = output_of(outputs).logits
         if logits.ndim != 4 or logits.shape[1] != len(self.classes):
             raise ShapeError(
                 "a segmentation network must return one logit for each pixel and class",
@@ -227,11 +219,29 @@ def aligned(logits: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     return logits, values
 
 
-def _output(outputs: Any) -> Output:
+def class_logits(outputs: Any, classes: int) -> Tensor:
+    """Returns the logits [N,K] of raw outputs, without those of auxiliary heads.
+
+    Raises:
+        ShapeError: if there are not K logits for each image.
+    """
+    logits = output_of(outputs).logits
+    if logits.ndim != 2 or logits.shape[1] != classes:
+        raise ShapeError(
+            "a classifier must return one value for each image and class",
+            expected=f"[N, {classes}]",
+            got=str(list(logits.shape)),
+            remedy=f"build the network with classes={classes}",
+        )
+    return logits
+
+
+def output_of(outputs: Any) -> Output:
+    """The logits and auxiliary logits of raw outputs."""
     return outputs if isinstance(outputs, Output) else Output(outputs)
 
 
-def _with_auxiliary(
+def with_auxiliary(
     network: nn.Module, output: Output, terms_of: Callable[[Tensor], Mapping[str, Tensor]]
 ) -> dict[str, Tensor]:
     """Returns the terms of the logits, and "auxiliary": those of the auxiliary heads, weighted by the network."""

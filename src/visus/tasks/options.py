@@ -16,12 +16,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class LossOptions(BaseModel):
     """Options of the loss; each belongs to some tasks, and the others refuse it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     label_smoothing: Share = Field(0.0, description="classification: probability taken from the true class")
     class_weights: Literal["none", "balanced", "median"] = Field(
         "none",
-        description="weight classes by inverse frequency (balanced); segmentation: or by median frequency (median)",
+        description="weight classes by inverse frequency (balanced; multi-label classification: images with a class as "
+        "much as those without); segmentation: or by median frequency (median)",
     )
     focal: NonNegative = Field(0.0, description="segmentation: gamma of the focal loss (its paper: 2); 0: none")
     reduction: Literal["mean", "sum"] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +83,19 @@ class Task(Protocol):
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the score of each prediction, which an explanation differentiates."""
+
+    def choose_settings(self, judged: Iterable[tuple[Any, Any]]) -> Mapping[str, Any]:
+        """Returns how the trained network's outputs are to be read, chosen on held-out images; {} for most tasks.
+
+        A model file keeps it, as JSON. A task without such settings does not iterate over ``judged``, which is when
+        the network would answer.
+
+        Args:
+            judged: the prediction and the target of each image, in file pixels.
+        """
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Task:
+        """Returns the task with what :meth:`choose_settings` returned."""
 
 
 def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, target: Any) -> float:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from visus.data.dataset import Dataset
+    from visus.data.reading.given import Image
     from visus.explanation.targets import ExplainedTargets
     from visus.structures import Detections, Preprocessing, Sample
-    from visus.workflow.model import Image
 
 
 def assignment_of_name(
@@ -36,10 +36,10 @@ def assignment_of_name(
     """
     import torch
 
+    from visus.data.reading.given import given_image
     from visus.engine.runtime import choose_device
     from visus.models.building import build
     from visus.models.catalog import find
-    from visus.workflow.model import one_sample
 
     card = find(f"{name}+{backbone}" if backbone else name)
     require_task(card.full_name, card.task)
@@ -53,7 +53,7 @@ def assignment_of_name(
         )
     return explained(
         network,
-        one_sample(image),
+        given_image(image),
         target,
         preprocessing or card.preprocessing,
         classes=classes,
@@ -75,8 +75,8 @@ def assignment_of_network(
     Raises:
         DataError, TaskMismatchError, UsageError: as :func:`visus.explain_targets`.
     """
+    from visus.data.reading.given import given_image
     from visus.explanation.targets import require_anchored
-    from visus.workflow.model import one_sample
 
     name = getattr(network, "name", type(network).__name__)
     require_anchored(network, name)
@@ -88,7 +88,7 @@ def assignment_of_network(
         )
     classes = None if target is None else target.classes
     return explained(
-        network, one_sample(image), target, preprocessing, classes=classes, model=name, score=score, answers=True
+        network, given_image(image), target, preprocessing, classes=classes, model=name, score=score, answers=True
     )
 
 

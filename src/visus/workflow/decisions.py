@@ -29,9 +29,14 @@ LOOKED_AT = 32
 """So many training images are decoded to learn their size and whether they have colour."""
 
 
+MOST_PROCESSES = 1024
+
+
 def require_machine(request: Request) -> None:
-    """Raises UsageError for a device that no machine has, or for no process. Whether this machine has the device is
-    seen when torch is there."""
+    """Raises UsageError for a device that no machine has, or numbers of processes out of range.
+
+    Whether this machine has the device is seen when torch is there.
+    """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", request.device):
         raise UsageError(
             f"there is no device {request.device}",
@@ -39,8 +44,18 @@ def require_machine(request: Request) -> None:
             got=request.device,
             remedy="visus doctor lists the devices of this machine",
         )
-    if request.processes < 1:
-        raise UsageError("a training needs at least one process", expected="1 or more", got=str(request.processes))
+    if not 1 <= request.processes <= MOST_PROCESSES:
+        raise UsageError(
+            "a training needs at least one process",
+            expected=f"a number within 1..{MOST_PROCESSES}",
+            got=str(request.processes),
+        )
+    if request.workers is not None and not 0 <= request.workers <= MOST_PROCESSES:
+        raise UsageError(
+            "so many processes cannot load images",
+            expected=f"workers within 0..{MOST_PROCESSES}, or none for visus to choose",
+            got=str(request.workers),
+        )
 
 
 def open_training_data(request: Request, format: str | None, messages: list[str]) -> tuple[Dataset, str]:

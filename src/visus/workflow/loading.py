@@ -16,25 +16,30 @@ def load_model(path: str | Path, *, device: str = "auto") -> Model:
         WeightsError: if the file is missing, corrupt, foreign, or of another network.
         UsageError: if there is no such device.
     """
-    from visus.engine.model_file import load_state, put_state, read_info
+    from visus.engine.model_file import card_of, load_state, put_state, read_info
 
     info = read_info(Path(path))  # before torch is loaded: a wrong file is an error at once
 
     import torch
 
     from visus.engine.runtime import choose_device
-    from visus.models.building import build
-    from visus.models.catalog import find
+    from visus.models.limited_building import build_for
     from visus.tasks.table import make_task
     from visus.workflow.model import Model
 
     torch_device = choose_device(device)
     _, state = load_state(Path(path))
-    card = find(info.model)
-    network = build(card, classes=len(info.classes), in_channels=info.in_channels, options=info.options)
+    network = build_for(
+        card_of(info, str(path)),
+        state,
+        source=str(path),
+        classes=len(info.classes),
+        in_channels=info.in_channels,
+        options=info.options,
+    )
     put_state(network, state, source=str(path))
     # In the memory layout of the training: another one may give other last bits.
     memory = torch.channels_last if info.recipe.get("channels_last") else torch.contiguous_format
     network.to(device=torch_device, memory_format=memory)  # type: ignore[call-overload]
-    task = make_task(info.task, info.classes)
+    task = make_task(info.task, info.classes).with_settings(info.answer_settings)
     return Model(network=network.eval(), task=task, info=info, device=torch_device, path=Path(path))

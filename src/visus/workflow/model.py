@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from visus.data.augmentation.preparing import Preparer
-from visus.data.pixels.images import ArrayImage, FileImage
 from visus.data.pixels.intensity import with_intensity_range
+from visus.data.reading.given import Image, given_image, given_images
 from visus.engine.device_batches import to_device
-from visus.engine.model_file import ModelInfo
+from visus.engine.model_card import ModelInfo
 from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
-from visus.structures import Detections, Heatmap, ImageSource, Sample, Value
+from visus.structures import Detections, Heatmap, Sample, Value
 from visus.structures.task_cards import task_card
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
@@ -29,10 +28,6 @@ from visus.tasks.task import Task
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
     from visus.explanation.targets import ExplainedTargets
-
-Image = str | Path | NDArray[Any] | ImageSource
-"""A file, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a source of pixels."""
-
 
 SHOWN_SCORE = 0.3
 """Objects below this score count in the scores, but would only clutter a picture."""
@@ -66,28 +61,31 @@ class Model:
         """(height, width) of a typical input, in pixels."""
         return self.info.example_size
 
-    def predict(self, images: Image | Sequence[Image], *, batch_size: int = 16) -> Any:
+    def predict(self, images: Image | Iterable[Image], *, batch_size: int = 16) -> Any:
         """Predicts one image or several.
 
         Args:
-            images: a file, a folder, an array [H,W], [H,W,3] RGB or [H,W,C] of 8 or 16 bits, or a list of such.
+            images: a file, a folder, an array or a tensor, a Pillow image, the bytes of an image file, an open file, or
+                an iterable of these; see :mod:`visus.data.reading.given` for the axes and values of arrays.
             batch_size: images at a time.
 
         Returns:
-            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
-            ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, a list).
+            A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, an
+            iterable, an array [N,H,W,C]).
 
         Raises:
-            DataError: if an image cannot be read.
+            DataError: if an image cannot be read, or the values of an array have no known range.
+            UsageError: if something is given that no image is read from, or has another shape.
         """
-        one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
+        given = given_images(images)
+        samples = with_intensity_range(given.samples, self.info.preprocessing.value_range)
         values = []
         for sample, answer in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
             if answer.error is not None:
                 raise answer.error
             values.append(answer.value.with_image(sample.image))
-        return values[0] if one else values
+        return values[0] if given.one else values
 
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None
@@ -105,7 +103,7 @@ class Model:
 
     def explain(
         self,
-        images: Image | Sequence[Image],
+        images: Image | Iterable[Image],
         *,
         label: str | None = None,
         values: Sequence[Value] | None = None,
@@ -118,20 +116,21 @@ class Model:
             values: explain these answers, one an image; None, or values with places in the image: the network's own.
 
         Returns:
-            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images.
+            A Heatmap that knows where its image is, for ``draw()``; a list of them for several images. Where an image
+            has several labels, its ``parts`` are the heat maps of each.
 
         Raises:
-            UsageError: if there is no class of this name.
+            UsageError: if there is no class of this name; and what :meth:`predict` raises.
         """
         if label is not None and label not in self.classes:
             raise UsageError(f"there is no class {label}", expected=" or ".join(self.classes), got=label)
-        one = not isinstance(images, list | tuple) and not _is_folder(images)
-        samples = with_intensity_range(as_samples(images), self.info.preprocessing.value_range)
+        given = given_images(images)
+        samples = with_intensity_range(given.samples, self.info.preprocessing.value_range)
         heatmaps = [
             self._explain_one(sample, label, None if values is None else values[index])
             for index, sample in enumerate(samples)
         ]
-        return heatmaps[0] if one else heatmaps
+        return heatmaps[0] if given.one else heatmaps
 
     def explain_targets(
         self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
@@ -152,7 +151,7 @@ class Model:
         require_task(self.info.model, self.info.task)
         return explained(
             self.network,
-            one_sample(image),
+            given_image(image),
             truth,
             self.info.preprocessing,
             classes=self.classes,
@@ -187,51 +186,7 @@ class Model:
         heatmaps = grad_cam_of_each(self.network, self.task, batch, answer.parts())
         values = np.max([heatmap.values for heatmap in heatmaps], axis=0)
         names = list(dict.fromkeys(heatmap.label for heatmap in heatmaps))
-        return Heatmap(values, image=sample.image, label=", ".join(names))
-
-
-def as_samples(images: Image | Sequence[Image]) -> list[Sample]:
-    """Makes unlabelled samples of paths, arrays or sources; a folder gives all its images.
-
-    Raises:
-        UsageError: if something else is given, such as a Pillow image.
-    """
-    from visus.data.reading.opening import open_images
-
-    entries = images if isinstance(images, list | tuple) else [images]
-    samples: list[Sample] = []
-    for number, image in enumerate(entries):
-        if isinstance(image, str | Path):
-            samples += (
-                open_images([Path(image)]) if Path(image).is_dir() else [Sample(str(image), FileImage(Path(image)))]
-            )
-        elif isinstance(image, np.ndarray):
-            samples.append(Sample(f"image {number}", ArrayImage(image)))
-        elif hasattr(image, "path") and hasattr(image, "size") and hasattr(image, "load"):
-            samples.append(Sample(str(image.path or f"image {number}"), image))
-        else:
-            raise UsageError(
-                f"image {number} is nothing that images are read from",
-                expected="a path, an array [H,W] or [H,W,3], or a source with path, size() and load()",
-                got=type(image).__name__,
-                remedy="give a file, or numpy.asarray(image) of a Pillow image",
-            )
-    return samples
-
-
-def one_sample(image: Image) -> Sample:
-    """One image (path, array or source) as an unlabelled sample.
-
-    Raises:
-        UsageError: if it names several.
-    """
-    samples = as_samples(image)
-    if len(samples) != 1:
-        raise UsageError(
-            "targets are explained for one image at a time", expected="one image", got=f"{len(samples)} images"
-        )
-    return samples[0]
-
-
-def _is_folder(image: object) -> bool:
-    return isinstance(image, str | Path) and Path(image).is_dir()
+        # Objects are told apart by their places; classes of a whole image only by a map of their own.
+        whole = answer.located or len(heatmaps) < 2
+        parts = () if whole else tuple(replace(heatmap, image=sample.image) for heatmap in heatmaps)
+        return Heatmap(values, image=sample.image, label=", ".join(names), parts=parts)

@@ -13,7 +13,7 @@ from visus.structures import IGNORE, Detections, Sample, SegmentationMap, Value
 from visus.structures.class_names import object_ids
 
 if TYPE_CHECKING:
-    from visus.engine.model_file import ModelInfo
+    from visus.engine.model_card import ModelInfo
 
 PARTED = ("gap", "border", "outline")
 """Ways of keeping touching objects apart that take pixels from them."""

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from visus.engine.disk import write_text
-from visus.errors import DiskError, VisusError
+from visus.errors import DataError, DiskError, VisusError
+from visus.files.plain_values import read_json
+from visus.files.regular import is_regular
 from visus.workflow.folders import free_path
 from visus.workflow.request import Request
 
@@ -135,8 +137,8 @@ def run_phases(
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Reads the manifest of a folder (name, kind, files, made_from, finished); None if it is missing or damaged."""
     try:
-        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        values = read_json(folder / MANIFEST, expected="the manifest of a phase")
+    except DataError:
         return None
     fields = {"name": str, "kind": str, "files": dict, "made_from": dict, "finished": bool}
     fits = isinstance(values, dict) and all(isinstance(values.get(name), kind) for name, kind in fields.items())
@@ -166,7 +168,7 @@ def finished(name: str, folder: Path, artefacts: Mapping[str, Artefact], say: Ca
     if not manifest["finished"]:
         return None
     for file, sha256 in manifest["files"].items():
-        if not (folder / file).is_file() or _sha256(folder / file) != sha256:
+        if not is_regular(folder / file) or _sha256(folder / file) != sha256:
             say(f"phase {name}: {folder / file} is missing or damaged; the phase is run again")
             return None
     say(f"phase {name}: finished before")

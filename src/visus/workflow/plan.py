@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.pixels.intensity import PixelValues
 from visus.data.reading.named import NAMED
-from visus.engine.model_file import with_task_options
+from visus.engine.model_card import with_task_options
 from visus.engine.recipe import Recipe
 from visus.errors import RecipeError
+from visus.files.plain_values import read_yaml
 from visus.models.card import Card
 from visus.recipes.phases import PhaseOf
 from visus.workflow import decisions
@@ -69,30 +71,68 @@ class Plan(Request):
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """The inverse of :meth:`to_dict`, also for earlier versions; raises RecipeError for values of no plan."""
         values = with_task_options(values)
-        known = {*_PLAIN, "task_options", "values", "phase", "recipe"}
-        needed = {"data", "format", "task", "model", "weights", "channels", "recipe"}
-        if not needed <= set(values) or not set(values) <= known:
-            odd = sorted(set(values) - known) or sorted(needed - set(values))
-            raise RecipeError("not the configuration of a training", expected=", ".join(sorted(needed)), got=str(odd))
-        held: dict[str, Any] = {"values": PixelValues.from_dict(values["values"])} if "values" in values else {}
-        held |= {"phase": PhaseOf(**values["phase"])} if values.get("phase") else {}
-        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"]), **held})
+        try:
+            saved = _Saved.model_validate_json(json.dumps(values), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise RecipeError(
+                f"not the configuration of a training: {name[:100]}",
+                expected=first["msg"].removeprefix("Input should be ").lower()[:300],
+                got="nothing" if first["type"] == "missing" else repr(first["input"])[:200],
+                remedy="correct the field, or take the config.yaml of another run",
+            ) from None
+        except TypeError as error:  # a date, or a field whose name is no text
+            raise RecipeError("not the configuration of a training", expected="plain values", got=str(error)) from None
+        plain = {name: getattr(saved, name) for name in saved.model_fields_set}
+        return cls(**{**plain, "recipe": Recipe.from_dict(saved.recipe)})
 
     @classmethod
     def load(cls, path: Path) -> Plan:
         """Reads a plan from a run folder's ``config.yaml``; raises RecipeError if it cannot be read."""
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise RecipeError(
-                f"cannot read the configuration {path}",
-                expected="the config.yaml of a run",
-                got=getattr(error, "strerror", None) or str(error),
-                remedy="ls runs/ shows the runs",
-            ) from None
+        values = read_yaml(path, expected="the config.yaml of a run", error=RecipeError)
         if not isinstance(values, dict):
             raise RecipeError(f"{path} is no configuration", expected="a YAML mapping", got=type(values).__name__)
         return cls.from_dict(values)
+
+
+Name = Annotated[str, Field(max_length=4096)]
+
+
+class _Saved(BaseModel):
+    """The fields of config.yaml. Ranges that a request has too are checked where both are, in ``decisions``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: Name
+    format: Name
+    task: Name
+    model: Name
+    weights: Name
+    channels: Annotated[int, Field(ge=1, le=4096)]
+    recipe: dict[str, Any]
+    device: Name = "auto"
+    workers: int | None = None
+    processes: int = 1
+    deterministic: bool = False
+    name: Name | None = None
+    out: Name = "runs"
+    task_options: dict[str, Name] = {}
+    values: PixelValues = PixelValues()
+    phase: PhaseOf | None = None
+
+    @field_validator("values")
+    @classmethod
+    def _of_so_many_channels(cls, values: PixelValues) -> PixelValues:
+        for part in (values.mean, values.std):
+            if len(part) not in (0, values.channels) or not all(0 <= value <= 1 for value in part):
+                raise ValueError("mean and std must have a number within 0..1 for each channel")
+        if not all(part > 0 for part in values.std):
+            raise ValueError("std must be above 0")
+        for low, high in values.value_range if isinstance(values.value_range, tuple) else ():
+            if not 0 <= low < high <= 65535:
+                raise ValueError("a range must rise within 0..65535")
+        return values
 
 
 @dataclass(frozen=True, slots=True)

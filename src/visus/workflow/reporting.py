@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,12 +56,14 @@ def write_run_report(
         primary=model.task.primary.name,
         recipe=list(plan.recipe.fields()),
         findings=[finding.to_dict() for finding in prepared.findings],
-        env=json.loads((folder.path / "env.json").read_text(encoding="utf-8")),
-        command=(folder.path / "command.txt").read_text(encoding="utf-8").strip(),
+        env=folder.read_environment(),
+        command=folder.read_command(),
         cases=_explained(model, others),
         mistakes=_explained(model, worst),
     )
     write_report(folder.path / "report.html", content)
+    for name in ("plots", "samples"):  # a run that was copied may lack empty folders
+        make_folder(folder.path / name)
     write_plots(folder.path / "plots", content)
     for number, case in enumerate(content.cases):
         pixels = None if case.prediction.image is None else case.prediction.image.load()

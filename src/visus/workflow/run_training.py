@@ -185,9 +185,9 @@ def _new_model(
 ) -> Model:
     """Builds the network, loads its first weights, and makes its task."""
     from visus.data.reading.fingerprint import fingerprint
-    from visus.engine.model_file import ModelInfo
+    from visus.engine.model_card import ModelInfo
     from visus.engine.runtime import seed_generators
-    from visus.losses.class_weights import class_frequencies
+    from visus.losses.class_weights import class_frequencies, image_shares
     from visus.models.building import build
     from visus.models.weights import load_weights
     from visus.recipes.choice import prediction_preprocessing
@@ -204,8 +204,11 @@ def _new_model(
     frequencies = None
     if recipe.loss.class_weights != "none" and task_card(plan.task).weighs_classes:
         targets: Any = (sample.target(plan.task) for sample in prepared.dataset.split("train"))
-        by_median = recipe.loss.class_weights == "median"
-        frequencies = class_frequencies(targets, len(prepared.classes), where_shown=by_median)
+        if task_card(plan.task).unit == "images":
+            frequencies = image_shares(targets, len(prepared.classes))
+        else:
+            by_median = recipe.loss.class_weights == "median"
+            frequencies = class_frequencies(targets, len(prepared.classes), where_shown=by_median)
     task = make_task(plan.task, prepared.classes, recipe.loss, frequencies)
     info = ModelInfo(
         task=plan.task,
@@ -279,6 +282,7 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
     from visus.workflow.reporting import write_run_report
 
     plan = prepared.plan
+    model = _with_settings(model, prepared.dataset.splits.get("val", ()), plan.recipe.batch_size, progress)
     counting = Counting.of(model.info) if plan.task_options.get("touching") in PARTED else None
     metrics: dict[str, Any] = {}
     cases: tuple[JudgedCase, ...] = ()
@@ -293,6 +297,24 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
     write_data_report(folder.path / "data_report.html", prepared.dataset, plan.task, list(prepared.findings))
     write_run_report(folder, prepared, finished, metrics, cases)
     folder.log(f"finished: {', '.join(metrics) or 'nothing held out to judge'}")
+
+
+def _with_settings(model: Model, held_out: Sequence[Sample], batch_size: int, progress: Progress) -> Model:
+    """The model with the answer settings that its task chooses on the validation images."""
+
+    def judged() -> Iterator[tuple[Any, Any]]:
+        answers = model.answers(held_out, batch_size=batch_size, progress=progress)
+        for sample, answer in zip(held_out, answers, strict=True):
+            if answer.error is not None:
+                raise answer.error
+            yield answer.value, sample.target(model.task.name)
+
+    settings = model.task.choose_settings(judged())
+    if not settings:
+        return model
+    return replace(
+        model, task=model.task.with_settings(settings), info=replace(model.info, answer_settings=dict(settings))
+    )
 
 
 def _workers(plan: Plan, runtime: Runtime) -> int:

@@ -8,7 +8,10 @@ from pydantic import ValidationError
 from visus.data.augmentation.settings import Augmentation
 from visus.errors import RecipeError
 
-TASKS = ("classification", "detection", "landmarks", "localization", "multilabel_segmentation", "segmentation")
+TASKS = (
+    *("classification", "detection", "landmarks", "localization"),
+    *("multilabel_classification", "multilabel_segmentation", "segmentation"),
+)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,7 @@ def test_what_cannot_act_is_refused(fields: dict[str, object], said: str) -> Non
         ({"iou_crop": True}, ("detection", "localization"), (1, 3, 5)),
         ({"mosaic": 0.5}, ("detection",), (1, 3, 5)),
         ({"object_window": "centred"}, ("segmentation",), (1, 3, 5)),
-        ({"policy": "autoaugment"}, ("classification",), (1, 3)),
+        ({"policy": "autoaugment"}, ("classification", "multilabel_classification"), (1, 3)),
         ({"saturation": 0.2}, TASKS, (1, 3)),
         ({"hue": 0.1}, TASKS, (1, 3)),
         ({"pca_noise": 0.1}, TASKS, (1, 3)),

@@ -13,7 +13,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Positive = Annotated[float, Field(gt=0)]
-Pixels = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
+Scaling = Annotated[float, Field(gt=0, le=1000)]
 
 _OF_COLOURS = ("saturation", "hue", "pca_noise")
 _OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pad")
@@ -22,19 +23,19 @@ _OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pa
 class Augmentation(BaseModel):
     """Random changes of a training image and its target, drawn per image from (seed, epoch, index)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     crop_area: tuple[Positive, Fraction] | None = Field(
         None, description="cut a rectangle of this share of the area and scale it to the input (Inception crop)"
     )
-    crop_aspect: tuple[Positive, Positive] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
-    pad: Annotated[int, Field(ge=0)] = Field(
+    crop_aspect: tuple[Scaling, Scaling] = Field((3 / 4, 4 / 3), description="width : height of that rectangle")
+    pad: Annotated[int, Field(ge=0, le=16_384)] = Field(
         0, description="pixels of the network's input that are added on every side before random_crop"
     )
     random_crop: bool = Field(
         False, description="cut a window of the input's size at a random place, in the file's own resolution"
     )
-    scale_range: tuple[Positive, Positive] | None = Field(
+    scale_range: tuple[Scaling, Scaling] | None = Field(
         None, description="scale the image by a random factor before random_crop"
     )
     short_side: tuple[Pixels, Pixels] | None = Field(
@@ -57,7 +58,9 @@ class Augmentation(BaseModel):
     border: Literal["constant", "nearest", "mirror"] = Field(
         "constant", description="what fills the pixels that random_crop, rotating, moving, shearing or elastic uncovers"
     )
-    elastic: float = Field(0.0, ge=0, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)")
+    elastic: float = Field(
+        0.0, ge=0, le=1000, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)"
+    )
     brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
     contrast: Fraction = Field(0.0, description="scale the distance from the mean grey by 1 - c .. 1 + c")
     saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
@@ -67,10 +70,11 @@ class Augmentation(BaseModel):
         0.0, description="deviation of a shift along ImageNet's principal components of colour (AlexNet: 0.1)"
     )
     policy: Literal["none", "autoaugment"] = Field(
-        "none", description="classification: AutoAugment's policy for ImageNet, after all other changes"
+        "none",
+        description="classification, also multi-label: AutoAugment's policy for ImageNet, after all other changes",
     )
     zoom_out: Probability = Field(0.0, description="probability of placing the image on a larger canvas (SSD)")
-    zoom_out_ratio: Annotated[float, Field(ge=1)] = Field(4.0, description="largest side ratio of that canvas")
+    zoom_out_ratio: Annotated[float, Field(ge=1, le=100)] = Field(4.0, description="largest side ratio of that canvas")
     iou_crop: bool = Field(
         False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
     )

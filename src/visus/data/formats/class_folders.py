@@ -4,44 +4,87 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visus.data.formats.folder_signs import why_no_classes
 from visus.data.formats.labelled import Entry, read_labelled
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import FileImage
 
 
+def _may_be(listing: Listing) -> bool:
+    """Whether there are folders that could be classes, whatever else speaks against it."""
+    return any(_candidates(listing, parent) for parent in _parents(listing).values())
+
+
 def _recognise(listing: Listing) -> bool:
-    if listing.is_file:
-        return False
-    splits = listing.split_folders()
-    if splits and _splits_rule(listing, splits):
-        return any(_is_classes(listing, folder) for folder in splits.values())
-    lonely = len([folder for folder in listing.folders() if listing.images(folder)]) == 1
-    if lonely and listing.files_with(".csv", ".tsv", ".json", ".xml", ".yaml", ".yml"):
+    lonely = [folder for folder in listing.folders() if listing.images(folder)]
+    if len(lonely) == 1 and listing.files_with(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"):
         return False  # one folder of images and a file that describes them
-    return _is_classes(listing, listing.root)
+    return _may_be(listing) and not listing.once(_why_not)
 
 
-def _splits_rule(listing: Listing, splits: dict[str, Path]) -> bool:
-    """Whether folders named "train", "val" or "test" are splits: if one is "train", or no other folder holds images."""
+def _why_not(listing: Listing) -> str:
+    """Why folders that hold images are no classes, in one line; "" where nothing speaks against it."""
+    for parent in _parents(listing).values():
+        reason = why_no_classes(listing, _candidates(listing, parent))
+        if reason:
+            return reason
+    return ""
+
+
+def _near(listing: Listing) -> str:
+    """Why a listing is no data set of class folders though it looks like one."""
+    if listing.is_file:
+        return ""
+    reason = listing.once(_why_not) if _may_be(listing) else ""
+    if reason:
+        return f"{reason} (--format class-folders takes them as classes all the same)"
+    flat = [path.name for path in listing.split_folders().values() if listing.images(path)]
+    if flat and not any(listing.folders(path) for path in listing.split_folders().values()):
+        return f"{' and '.join(flat)} hold images, but no folder for each class, and no labels were found beside them"
+    return ""
+
+
+def _parents(listing: Listing) -> dict[str, Path]:
+    """The folders that hold the class folders, by split; all of them where there are no splits."""
+    if listing.is_file:
+        return {}
+    splits = listing.split_folders()
+    return splits if splits and _are_splits(listing, splits) else {ALL: listing.root}
+
+
+def _are_splits(listing: Listing, splits: dict[str, Path]) -> bool:
+    """Whether folders named "train", "val" or "test" are splits and not classes.
+
+    They are classes if they hold images and no folder of images, beside other folders of images (cars and a train).
+    They are splits if one is "train", or if no other folder holds images.
+    """
     others = [folder for folder in listing.folders() if folder not in splits.values() and listing.images(folder)]
+    if others and not any(listing.images_below(inner) for path in splits.values() for inner in listing.folders(path)):
+        return False
     return "train" in splits or not others
 
 
-def _is_classes(listing: Listing, parent: Path) -> bool:
-    """Whether the subfolders are classes; a pair such as images and labels is not."""
-    names = {folder.name.lower() for folder in listing.folders(parent)}
+def _candidates(listing: Listing, parent: Path) -> list[Path]:
+    """The folders in a folder that hold images; none where they are a pair such as images and labels."""
+    folders = listing.folders(parent)
+    names = {folder.name.lower() for folder in folders}
     images, labels = names.intersection(IMAGE_FOLDERS), names.intersection(LABEL_FOLDERS)
     if images and (labels or images == names):
-        return False
-    return any(listing.images(folder) for folder in listing.folders(parent) if folder.name.lower() not in images)
+        return []
+    if not any(listing.images(folder) for folder in folders if folder.name.lower() not in images):
+        return []
+    return [folder for folder in folders if listing.images_below(folder)]
 
 
 def _read(listing: Listing) -> Reading:
     tally = Tally()
-    folders = listing.split_folders()
-    if not folders or not _splits_rule(listing, folders):
-        folders = {ALL: listing.root}
+    folders = _parents(listing)
+    if ALL in folders:
+        for split, folder in listing.split_folders().items():
+            message = "{count} folders are called like a split and are taken for classes, since they lie beside classes"
+            tally.add("class-like-split", "note", message, f"{listing.name_of(folder)} ({split})")
     splits: dict[str, list[Entry]] = {}
     for split, parent in folders.items():
         entries: list[Entry] = []
@@ -49,7 +92,7 @@ def _read(listing: Listing) -> Reading:
             images = listing.images_below(folder)
             if not images:
                 tally.add("empty-class", "note", "{count} class folders hold no image", listing.name_of(folder))
-            entries += [(listing.name_of(path), FileImage(path), folder.name) for path in images]
+            entries += [(listing.name_of(path), FileImage(path), printable_name(folder.name)) for path in images]
         for path in listing.images(parent):
             tally.lose(
                 "unlabelled-image",
@@ -65,4 +108,4 @@ def _read(listing: Listing) -> Reading:
     return read_labelled(splits, tally)
 
 
-FORMAT = Format("class-folders", "a folder of images for each class", _recognise, _read)
+FORMAT = Format("class-folders", "a folder of images for each class", _recognise, _read, near=_near, force=_may_be)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visus.data.formats.delimited import LABEL_COLUMNS, read_table
+from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import Listing
+from visus.data.formats.reading import Tally
 from visus.errors import DataError
 
 CLASS_FILES = (
@@ -66,9 +68,9 @@ def find_class_list(listing: Listing) -> ClassList | None:
     return class_list
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are neither blank nor comments."""
-    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+def read_lines(path: Path, tally: Tally | None = None) -> list[str]:
+    """The lines of a text file that are neither blank nor comments; the tally is told where it is not UTF-8."""
+    text = read_text(path, tally)
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 

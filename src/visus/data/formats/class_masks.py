@@ -24,6 +24,7 @@ from visus.data.formats.mask_maps import check_size, read_raw
 from visus.data.formats.outlined_objects import MULTILABEL
 from visus.data.formats.pairs import LOSSLESS
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import ImageSource, MultiLabelMap, Sample
@@ -140,7 +141,7 @@ def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
     """The class folders by name; none if the folder itself holds masks, which are then maps of all classes."""
     if any(path.suffix.lower() in LOSSLESS for path in listing.files(masks)):
         return {}
-    return {folder.name: folder for folder in listing.folders(masks) if split_name(folder.name) is None}
+    return {printable_name(folder.name): folder for folder in listing.folders(masks) if split_name(folder.name) is None}
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:

@@ -144,4 +144,10 @@ def _read(listing: Listing) -> Reading:
     return tally.reading({"detection": (OBJECT,), "segmentation": (BACKGROUND, OBJECT)}, splits)
 
 
-FORMAT = Format("instance-maps", "images and label maps that number each object", _recognise, _read)
+FORMAT = Format(
+    "instance-maps",
+    "images and label maps that number each object",
+    _recognise,
+    _read,
+    force=lambda listing: listing.once(find_pairs) is not None,  # only the content tells numbers from class ids
+)

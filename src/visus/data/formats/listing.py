@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 
@@ -153,11 +154,9 @@ class Listing:
         return result
 
     def name_of(self, path: Path) -> str:
-        """A path for people, with forward slashes; relative to the root if it lies inside."""
-        try:
-            return path.relative_to(self.root).as_posix()
-        except ValueError:
-            return path.as_posix()
+        """A path for people, with forward slashes and decoded; relative to the root if it lies inside."""
+        inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        return printable_name(inside.as_posix())
 
     def _list(self, folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if folder not in self._folders:

@@ -61,6 +61,16 @@ class Objects:
         """The same objects, none of them ignored."""
         return self if self.ignored is None else replace(self, ignored=np.zeros(len(self.labels), bool))
 
+    def outlines_in_pixels(self) -> tuple[Outline | None, ...] | None:
+        """The N outlines with polygons in pixels; None if no object has one."""
+        if self.outlines is None or self.size is not None:
+            return self.outlines
+        sides = np.asarray(self.image.size()[::-1])
+        return tuple(
+            outline if outline is None or isinstance(outline, dict) else tuple(part * sides for part in outline)
+            for outline in self.outlines
+        )
+
     def masks(self) -> Masks | None:
         """The N masks; an object without an outline fills its box. None if no object has one."""
         return None if self.outlines is None else self.drawn()

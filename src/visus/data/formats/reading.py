@@ -97,6 +97,7 @@ class Format:
         read: the data set.
         fallback: asked only when no other format recognises the listing.
         near: why a listing that looks like this format is not quite one, in one line; "" where it does not look so.
+        force: whether a listing may be read that is not recognised, when the format is asked for by its name.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Format:
     read: Callable[[Listing], Reading]
     fallback: bool = False
     near: Callable[[Listing], str] | None = None
+    force: Callable[[Listing], bool] | None = None
 
 
 class Tally:

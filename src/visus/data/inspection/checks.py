@@ -22,18 +22,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from visus.data.dataset import Dataset, Finding
-from visus.data.formats.boxes import BOX_FAULTS
+from visus.data.formats.boxes import BOX_FAULTS, CAUSES, DROPPED
 from visus.data.inspection.annotations import examine_target
 from visus.data.inspection.class_balance import class_findings, count_classes
+from visus.data.inspection.cooccurrence import together_findings
 from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
+from visus.data.inspection.learnable import learnable_findings, missing_parts
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
+from visus.data.reading.accounting import LOST_IMAGES, LOST_OBJECTS, too_many
 from visus.errors import DataError
 from visus.structures import Sample, TargetState
 from visus.structures.sample import is_target_source
+from visus.structures.task_cards import task_card
 
 CheckProgress = Callable[[int, int], None]
 """Called with the number of images looked at so far, and of all."""
@@ -148,17 +154,19 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Chec
         except BaseException:
             pool.shutdown(cancel_futures=True)  # otherwise an interruption would wait for every image
             raise
-    findings = _nothing_to_learn(dataset)
+    findings = missing_parts(dataset)
     findings += _unusable(examined)
     findings += _of_boxes(examined)
     findings += _of_images(examined)
     findings += copy_findings(dataset, entries, copies)
     counted = set()
     for name in tasks:
+        findings += learnable_findings(dataset, name, [(item.split, item.targets.get(name)) for item in examined])
         balance = count_classes(classes[name], [(item.split, item.targets.get(name)) for item in examined])
         if balance is not None:
             counted.add(name)
             findings += class_findings(dataset, name, balance)
+            findings += _of_several_classes(examined, name, classes[name])
     # The readers note missing classes of the splits that were given; here those of the final splits are told.
     told = bool(counted) and counted == set(tasks)
     reported = [finding for finding in dataset.findings if not (told and finding.kind == "missing-class")]
@@ -198,20 +206,6 @@ def _examine(
     return _Examined(split, sample, image, targets)
 
 
-def _nothing_to_learn(dataset: Dataset) -> list[Finding]:
-    """What a training would lack: labels, or images to train on."""
-    count = sum(len(samples) for samples in dataset.splits.values())
-    if not dataset.tasks:
-        labels = "captions, which no task of visus learns from" if dataset.format == "captions" else "no labels"
-        message = f"the {count} images have {labels}: a training needs classes, boxes, points or masks"
-        return [Finding("no-labels", "stop", message, count)]
-    if not dataset.splits.get("train"):
-        present = " and ".join(name for name, samples in dataset.splits.items() if samples) or "none with images"
-        message = f"no images to train on: a training needs a split named train; the splits here: {present}"
-        return [Finding("no-training-images", "stop", message, 1)]
-    return []
-
-
 def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     """Findings about the images that cannot be used, one for each fault."""
     faults: dict[str, list[tuple[str, str]]] = {}
@@ -223,7 +217,7 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
         if state is not None:
             faults.setdefault(state.fault, []).append((item.sample.id, state.reason))
     count = sum(map(len, faults.values()))
-    allowed = max(1, len(examined) // 100)
+    allowed = max(1, int(LOST_IMAGES * len(examined)))
     emptied = [split for split, number in left.items() if number == 0]
     if emptied:
         end = f"; nothing is left of {' and '.join(emptied)}"
@@ -243,22 +237,37 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     ]
 
 
+def _of_several_classes(examined: Sequence[_Examined], task: str, classes: tuple[str, ...]) -> list[Finding]:
+    """Findings about the classes that occur together in train, of a task whose classes are those of whole images."""
+    if task_card(task).unit != "images":
+        return []
+    states = [item.targets.get(task) for item in examined if item.split == "train"]
+    counts = [state.counts for state in states if state is not None and state.counts is not None]
+    return together_findings(classes, [np.flatnonzero(numbers).tolist() for numbers in counts])
+
+
 def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
+    """Findings about boxes that are repaired or dropped only now, since their targets were not read before."""
     names: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
+    boxes = 0
     for item in examined:
-        for state in item.targets.values():
+        for task, state in item.targets.items():
+            if state.counts is not None and task_card(task).unit == "objects":
+                boxes += int(state.counts.sum()) + state.ignored
             for kind, count in state.box_faults:
                 names.setdefault(kind, []).append(item.sample.id)
                 counts[kind] = counts.get(kind, 0) + count
-    return [
-        replace(
-            Finding.about(kind, "repair", message.replace("{count}", str(counts[kind])), names[kind]),
-            count=counts[kind],
-        )
-        for kind, message in BOX_FAULTS.items()
-        if kind in names
-    ]
+    findings = []
+    for kind, message in BOX_FAULTS.items():
+        if kind not in names:
+            continue
+        lost = kind in DROPPED and too_many(counts[kind], boxes, LOST_OBJECTS)
+        end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
+        text = message.replace("{count}", str(counts[kind])) + end
+        found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
+        findings.append(replace(found, count=counts[kind]))
+    return findings
 
 
 def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
@@ -274,7 +283,17 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
     if stated:
         message = "{count} annotations state a slightly other size than their image has; their boxes fit"
         findings.append(Finding.about("stated-size", "note", message, stated))
-    empty = [item.sample.id for item in examined if any(state.empty for state in item.targets.values())]
-    if empty:
-        findings.append(Finding.about("no-objects", "note", "{count} images hold no object, which is normal", empty))
+    for kind, message, of_images in (
+        ("no-objects", "{count} images hold no object, which is normal", False),
+        ("no-class", "{count} images show none of the classes, which is normal", True),
+    ):
+        empty = [
+            item.sample.id
+            for item in examined
+            if any(
+                state.empty and (task_card(name).unit == "images") == of_images for name, state in item.targets.items()
+            )
+        ]
+        if empty:
+            findings.append(Finding.about(kind, "note", message, empty))
     return findings

@@ -6,9 +6,9 @@ Rules, the same for training, checking and serving:
 - More than :data:`MAX_PIXELS` pixels are refused from the header, before anything is decoded.
 - EXIF orientation is applied.
 - Transparent pixels are laid over white.
-- 16-bit greys are scaled from the full range: ``round(value / 257)``, the same for every file, so that brightness stays
-  comparable between files. 16-bit colours keep their upper byte. A data set whose values are known to fill less of the
-  range (:mod:`visus.data.pixels.intensity`) is scaled from what they fill, again the same for every file.
+- 16-bit values are scaled from the full range: ``round(value / 257)``, the same for every file, so that brightness
+  stays comparable between files. A data set whose values are known to fill less of the range
+  (:mod:`visus.data.pixels.intensity`) is scaled from what they fill, again the same for every file.
 - Other TIFFs and NumPy arrays than grey and colour pictures (:mod:`visus.data.pixels.multichannel`) keep their
   channels; as RGB they are shown by their first three, of two the third dark.
 - 1-bit, grey, palette, CMYK, YCbCr and Lab images are converted to RGB.
@@ -69,6 +69,7 @@ def starts_like_image(path: Path) -> bool:
 
 
 _ORIENTATION = 0x0112  # EXIF tag 274; its values 5-8 swap height and width
+_BITS_PER_SAMPLE = 258  # TIFF tag
 _KINDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM/PGM or a NumPy array"
 
 
@@ -149,9 +150,9 @@ class ArrayImage:
         if self.array.dtype not in (np.uint8, np.uint16) or not right or 0 in shape:
             raise ShapeError(
                 "an image array must hold 8 or 16 bits a channel",
-                expected="[H, W], [H, W, 3] or [H, W, C], uint8 or uint16",
+                expected="[H, W], [H, W, 3] or [H, W, C] with C from 2 to H, uint8 or uint16",
                 got=f"{list(shape)} {self.array.dtype}",
-                remedy="scale the values to 0..255 and put the channels last",
+                remedy="scale the values to 0..255, put the channels last, and leave out an axis of length 1",
             )
 
     @property
@@ -217,11 +218,19 @@ class OpenedImage:
         self._name = name
         self._value_range = value_range
         self._stored = open_stored(stream, name)
-        if self._stored is None:
+        if self._stored is not None:
+            return
+        try:
             self._header = open_raster(stream, name)
-            with _decoding(name):
-                self._is_deep = _has_16_bits(self._header)  # first: a PNG's EXIF is read by decoding it
-                self._orientation = _orientation(self._header)
+        except DataError:
+            stream.seek(0)
+            self._stored = open_stored(stream, name, pictures=True)  # a TIFF that is strange to Pillow alone
+            if self._stored is None:
+                raise
+            return
+        with _decoding(name):
+            self._is_deep = _has_16_bits(self._header)  # first: a PNG's EXIF is read by decoding it
+            self._orientation = _orientation(self._header)
 
     @property
     def path(self) -> Path | None:
@@ -252,7 +261,7 @@ class OpenedImage:
         if pages is not None:
             return pages
         if self._is_deep:
-            return _upright(load_deep(data, self._name), self._orientation)
+            return _upright(load_deep(data, self._name)[0], self._orientation)
         pixels = self.load()
         return pixels[0] if pixels.strides[0] == 0 else pixels.transpose(1, 2, 0)
 
@@ -265,8 +274,13 @@ class OpenedImage:
     def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         if self._stored is not None:
             return _channels_first(_shown(self._stored.load(), self._value_range, self._name))
-        if self._value_range is not None and self._is_deep:
+        if self._is_deep and self._value_range is not None:
             return _channels_first(_shown(self.load_values(1), self._value_range, self._name))
+        if self._is_deep:
+            self._stream.seek(0)
+            values, alpha = load_deep(self._stream.read(), self._name)
+            values = values if alpha is None else _deep_over_white(values, alpha)
+            return _channels_first(_upright(scale_values(values, None, self._name), self._orientation))
         with _decoding(self._name):
             pixels = None
             if self._header.format in ("JPEG", "MPO") and self._header.mode in ("L", "RGB"):
@@ -302,6 +316,22 @@ def open_raster(stream: BinaryIO, name: str) -> Image.Image:
     if width * height > MAX_PIXELS:
         raise _too_large(name, f"{height} x {width} = {width * height / 1e6:.0f} million pixels")
     return image
+
+
+def decode_picture(image: Image.Image, name: str) -> NDArray[Any]:
+    """The upright pixels of a Pillow image: [H,W] or [H,W,3] uint8; [H,W] uint16 of 16 bits; [H,W] float of mode F.
+
+    Raises:
+        DataError: if it cannot be decoded, or its file was closed.
+    """
+    with _decoding(name):
+        orientation = _orientation(image)
+        image.load()
+        if image.mode.startswith("I"):
+            pixels = as_stored(np.asarray(image), name)
+        else:
+            pixels = np.asarray(image) if image.mode == "F" else _to_bytes(image, name)
+        return _upright(pixels, orientation)
 
 
 @contextmanager
@@ -415,9 +445,17 @@ def _to_bytes(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def _over_white(image: Image.Image) -> NDArray[np.uint8]:
-    layers = np.asarray(image.convert("RGBA")).astype(np.uint16)
+    unmultiplied = image.convert("LA") if image.mode == "La" else image  # Pillow goes no other way from there
+    layers = np.asarray(unmultiplied.convert("RGBA")).astype(np.uint16)
     alpha = layers[:, :, 3:]
     return ((layers[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _deep_over_white(values: NDArray[np.uint16], alpha: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """[H,W] or [H,W,3] 16-bit values over white. alpha: [H,W], 65535 where nothing shines through."""
+    opacity = alpha.astype(np.uint64)
+    opacity = opacity if values.ndim == 2 else opacity[..., None]
+    return ((values * opacity + 65535 * (65535 - opacity) + 32767) // 65535).astype(np.uint16)
 
 
 def _shown(values: NDArray[Any], value_range: ValueRange | None, name: str) -> NDArray[np.uint8]:
@@ -435,7 +473,9 @@ def _shown(values: NDArray[Any], value_range: ValueRange | None, name: str) -> N
 
 def _has_16_bits(image: Image.Image) -> bool:
     """Whether a picture that is not yet decoded has 16 bits a channel."""
-    codings = [str(part[3]) for part in getattr(image, "tile", ())] if image.format in ("PNG", "TIFF") else []
+    if image.format == "TIFF":
+        return 16 in getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    codings = [str(part[3]) for part in getattr(image, "tile", ())] if image.format == "PNG" else []
     return image.mode.startswith("I;16") or any(";16" in coding for coding in codings)
 
 

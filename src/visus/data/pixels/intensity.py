@@ -203,4 +203,5 @@ def load_channels(
             got=f"{channels} channels" if channels not in PICTURE else "a grey or colour picture",
             remedy="take images like those that the network was trained on",
         )
-    return pixels
+    # A source of others may give a view that runs backwards, which no tensor can.
+    return np.ascontiguousarray(pixels) if min(pixels.strides) < 0 else pixels

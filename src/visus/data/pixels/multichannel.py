@@ -4,6 +4,7 @@ Which axis holds the channels:
 
 - TIFF: the samples of a pixel, or the axis that OME or ImageJ metadata call channels. Of further axes (time, depth) the
   first place is taken. The pages of a plain stack are no channels, unless as many channels as pages are asked for.
+  An array [H,W,C] that was written as H pages of W x C is the image that it was.
 - NumPy [H,W,C] or [C,H,W]: the shorter one of the first and the last axis; the last of two equal ones.
 
 Letters: H x W pixels, C channels.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.pixels.tiff_compression import decompressed
 from visus.errors import DataError
 from visus.structures import ValueRange
 
@@ -32,6 +34,8 @@ MOST_VALUES = 200_000_000
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and big, either byte order
 _NUMPY = b"\x93NUMPY"
+_NARROW = 32  # channels at most that are looked for in the columns of pages
+_NO_DATA = 42113  # GDAL's tag: the value of pixels that were not measured
 _ALPHA = (1, 2)  # TIFF 6.0, section 18: ExtraSamples that say how transparent a pixel is
 _PICTURES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 """Samples of a pixel of ordinary pictures, by TIFF's PhotometricInterpretation: greys, RGB, palette,
@@ -75,8 +79,13 @@ class StoredImage:
         return as_stored(values, self.name)
 
 
-def open_stored(stream: BinaryIO, name: str) -> StoredImage | None:
+def open_stored(stream: BinaryIO, name: str, *, pictures: bool = False) -> StoredImage | None:
     """The header of a multichannel TIFF or a NumPy array; None for a file that Pillow reads.
+
+    Args:
+        stream: of the file.
+        name: what errors call it.
+        pictures: take grey and RGB TIFFs too, for those that Pillow cannot open.
 
     Raises:
         DataError: if it is a NumPy array that is no image, or too large.
@@ -85,7 +94,7 @@ def open_stored(stream: BinaryIO, name: str) -> StoredImage | None:
     stream.seek(0)
     if not head.startswith(_NUMPY) and head[:4] not in _TIFF:
         return None
-    header = _numpy_header(stream, name) if head.startswith(_NUMPY) else _tiff_header(stream)
+    header = _numpy_header(stream, name) if head.startswith(_NUMPY) else _tiff_header(stream, pictures)
     stream.seek(0)
     if header is None:
         return None
@@ -115,14 +124,15 @@ def load_pages(data: bytes, channels: int, name: str) -> NDArray[Any] | None:
             shapes = {page.shape for page in file.pages}
             if len(file.pages) != channels or len(shapes) != 1 or len(next(iter(shapes))) != 2:
                 return None
+        with tifffile.TiffFile(io.BytesIO(decompressed(data, whole_series=True))) as file:
             values = np.stack([page.asarray() for page in file.pages], axis=-1)
     except Exception as error:  # see StoredImage.load
         raise _damaged(name, error) from error
     return as_stored(values, name)
 
 
-def load_deep(data: bytes, name: str) -> NDArray[Any]:
-    """[H,W] or [H,W,3] uint16 of a PNG or TIFF of 16 bits a channel, without the transparency that it may have.
+def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """A PNG or TIFF of 16 bits a channel: [H,W] or [H,W,3] uint16, and [H,W] of its transparency if it has one.
 
     Raises:
         DataError: if it is damaged.
@@ -137,12 +147,15 @@ def load_deep(data: bytes, name: str) -> NDArray[Any]:
             if read is None:
                 raise ValueError("the pixels cannot be decoded")
             values = np.asarray(read)
-            values = values[..., 2::-1] if values.ndim == 3 else values  # OpenCV's order is blue, green, red
+            if values.ndim == 3:
+                values = values[..., [2, 1, 0, 3][: values.shape[2]]]  # OpenCV's order is blue, green, red, alpha
     except Exception as error:  # see StoredImage.load
         raise _damaged(name, error) from error
-    if values.ndim == 3:
-        values = values[..., :3] if values.shape[2] >= 3 else values[..., 0]
-    return as_stored(values, name)
+    values = as_stored(values, name)
+    if values.ndim == 2:
+        return values, None
+    alpha = values[..., -1] if values.shape[2] in (2, 4) else None
+    return np.ascontiguousarray(values[..., :3] if values.shape[2] >= 3 else values[..., 0]), alpha
 
 
 def as_stored(values: NDArray[Any], name: str) -> NDArray[Any]:
@@ -250,12 +263,13 @@ def _channels_last(shape: tuple[int, ...]) -> bool:
     return shape[-1] <= shape[0]
 
 
-def _tiff_header(stream: BinaryIO) -> tuple[tuple[int, int], int] | None:
+def _tiff_header(stream: BinaryIO, pictures: bool) -> tuple[tuple[int, int], int] | None:
     import tifffile
 
     try:
         with tifffile.TiffFile(stream) as file:
-            if not _has_channels(file):
+            picture = pictures and int(file.pages.first.photometric or 0) in (1, 2)  # grey from black on, RGB
+            if not picture and not _has_channels(file):
                 return None
             axes, shape = _axes(file)
     except Exception:  # whatever is wrong with it, Pillow says what
@@ -267,6 +281,8 @@ def _tiff_header(stream: BinaryIO) -> tuple[tuple[int, int], int] | None:
 
 def _has_channels(file: tifffile.TiffFile) -> bool:
     """Whether a TIFF is multichannel: neither a grey or colour picture nor a stack of them."""
+    if _pages_are_rows(file):
+        return True
     page = file.pages.first
     extra = [int(sample) for sample in page.extrasamples or ()]
     alpha = sum(sample in _ALPHA for sample in extra[:1])
@@ -278,22 +294,41 @@ def _has_channels(file: tifffile.TiffFile) -> bool:
     return "C" in axes and shape[axes.index("C")] > 1
 
 
+def _pages_are_rows(file: tifffile.TiffFile) -> bool:
+    """Whether a TIFF holds an array [H,W,C] as H pages of W x C, as tifffile and others write it when nothing says how.
+
+    No picture is so narrow beside its length and the number of pages.
+    """
+    shape = file.pages.first.shape
+    if len(shape) != 2 or shape[1] > _NARROW or 4 * shape[1] > shape[0] or len(file.pages) < 4 * shape[1]:
+        return False
+    return all(page.shape == shape for page in file.pages)
+
+
 def _axes(file: tifffile.TiffFile) -> tuple[str, tuple[int, ...]]:
+    if _pages_are_rows(file):
+        return "YXC", (len(file.pages), *file.pages.first.shape)
     series = file.series[0]
     return series.axes, series.shape
 
 
 def _tiff_values(data: bytes) -> NDArray[Any]:
-    """[H,W] or [H,W,C]: the first entry along every other axis."""
+    """[H,W] or [H,W,C]: the first entry along every other axis. What GDAL calls "no data" is 0 where it is negative."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         axes, _ = _axes(file)
-        if not set(axes) & {"C"}:  # a stack of pages: the first
-            page = file.pages.first
-            values, axes = page.asarray(), page.axes
+        first_only = "C" not in axes  # a stack of pages
+        rows = _pages_are_rows(file)
+    with tifffile.TiffFile(io.BytesIO(decompressed(data, whole_series=not first_only))) as file:
+        first = file.pages.first
+        if first_only:
+            values, axes = first.asarray(), first.axes
         else:
-            values = file.series[0].asarray()
+            values = np.stack([page.asarray() for page in file.pages]) if rows else file.series[0].asarray()
+        no_data = first.tags.get(_NO_DATA)
+    if no_data is not None and np.issubdtype(values.dtype, np.signedinteger):
+        values = np.where(values == _whole(no_data.value), 0, values)
     for axis in [axis for axis in axes if axis not in "CSYX"]:
         values, axes = values.take(0, axis=axes.index(axis)), axes.replace(axis, "")
     order = [axes.index(axis) for axis in ("Y", "X", "C", "S") if axis in axes]
@@ -301,12 +336,22 @@ def _tiff_values(data: bytes) -> NDArray[Any]:
     return np.asarray(values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values)
 
 
+def _whole(text: object) -> int:
+    """The negative number that GDAL's tag states; -1 stands for none: a positive one needs no other place."""
+    try:
+        return min(int(float(str(text).strip("\0 "))), -1)
+    except (ValueError, OverflowError):
+        return -1
+
+
 def _damaged(name: str, error: Exception) -> DataError:
     text = str(error).strip()
     needs_codec = "imagecodecs" in text
     return DataError(
         f"{name} cannot be decoded" if needs_codec else f"{name} is damaged",
-        expected="a compression that tifffile knows: none or Deflate" if needs_codec else "a whole image",
+        expected="a compression that visus knows: none, LZW, Deflate, Zstandard, PackBits"
+        if needs_codec
+        else "a whole image",
         got=text.splitlines()[0] if text else type(error).__name__,
         remedy="pip install imagecodecs, or save it with Deflate"
         if needs_codec

@@ -17,6 +17,7 @@ from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, withheld_tasks
+from visus.data.reading.foreign_files import recognise_tool
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
@@ -25,6 +26,7 @@ from visus.structures.extensions import load_object
 from visus.structures.task_cards import TASKS, TaskCard, task_card
 
 _DEEPEST = 3  # folders that hold nothing but one folder are entered this often
+_DESCRIPTIONS = (".csv", ".tsv", ".json", ".jsonl", ".xml")
 _ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
 
 
@@ -170,7 +172,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
         root=path,
         classes={task: names for task, names in reading.classes.items() if task not in withheld},
         splits=reading.splits,
-        findings=findings,
+        findings=(*findings, *_notes_of_opening(path, listing, chosen)),
         ledger=ledger,
         withheld=withheld,
     )
@@ -186,14 +188,12 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
         UsageError: if there is no format of the name ``format``.
     """
     forced = _by_name(format) if format is not None else None
-    listing = Listing(path)
     formats = all_formats()
-    for _ in range(_DEEPEST + 1):
-        candidates = [forced] if forced else [item for item in formats if not item.fallback and item.recognise(listing)]
-        if forced and not forced.recognise(listing):
-            candidates = []
-        if not candidates and not forced:
-            candidates = [item for item in formats if item.fallback and item.recognise(listing)]
+    levels = _levels(path)
+    for listing in levels:
+        candidates = [item for item in formats if not item.fallback and item.recognise(listing)]
+        if forced:
+            candidates = [forced] if forced.recognise(listing) else []
         if len(candidates) > 1:
             raise DataError(
                 f"{path} can be read in more than one way",
@@ -203,17 +203,53 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
             )
         if candidates:
             return listing, candidates[0]
-        if len(listing.folders()) != 1 or listing.images():
-            break
-        listing = Listing(listing.folders()[0])
-    if forced and _may_force(forced, Listing(path)):
-        return Listing(path), forced
+    for listing in levels:
+        rest = [forced] if forced else [item for item in formats if item.fallback]
+        for item in rest:
+            if (item.fallback and item.recognise(listing)) or (forced and item.force and item.force(listing)):
+                return listing, item
+        if _beside(listing):
+            break  # the folder's files say more about the images in it than nothing
     raise _unrecognised(path, forced)
 
 
-def _may_force(forced: Format, listing: Listing) -> bool:
-    """Whether a forced format may read a folder that it did not recognise, because only the content can decide."""
-    return forced.name == "instance-maps" and _by_name("masks").recognise(listing)
+def _levels(path: Path) -> list[Listing]:
+    """The listing of a path, and those of the only folders in it, as unpacked archives have them."""
+    levels = [Listing(path)]
+    while len(levels) <= _DEEPEST and len(levels[-1].folders()) == 1 and not levels[-1].images():
+        levels.append(Listing(levels[-1].folders()[0]))
+    return levels
+
+
+def _beside(listing: Listing) -> tuple[Path, ...]:
+    """The files that may describe the images in a folder's only folder."""
+    return listing.files_with(*_DESCRIPTIONS)
+
+
+def _nearly(path: Path) -> list[str]:
+    """Why a folder is not quite of the formats that it looks like, a line each."""
+    return [
+        f"{item.name}: {reason}"
+        for listing in _levels(path)
+        for item in all_formats()
+        if item.near is not None and (reason := item.near(listing))
+    ]
+
+
+def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Finding]:
+    """What was passed over to come to a listing: near misses of other formats, and files beside its folder."""
+    notes = []
+    if chosen.fallback and (near := _nearly(path)):
+        message = "the folder looks like a labelled data set, but is not quite one: " + "; ".join(near)
+        notes.append(Finding("nearly-recognised", "note", message, len(near)))
+    outer = [level for level in _levels(path) if level.root in listing.root.parents]
+    beside = [file for level in outer for file in _beside(level)]
+    if beside:
+        message = f"{len(beside)} files beside the folder {listing.root.name} are not read"
+        tool = recognise_tool(beside)
+        message += f": {tool}" if tool else ""
+        notes.append(Finding("file-not-read", "note", message, len(beside), tuple(file.name for file in beside[:20])))
+    return notes
 
 
 def _by_name(name: str) -> Format:
@@ -253,16 +289,22 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         return DataError(
             f"{path} is empty", expected="images and their labels", got="an empty folder", remedy="check the path"
         )
+    near = _nearly(path)
     if forced:
-        return DataError(f"{path} cannot be read as {forced.name}", expected=forced.title, got=_contents(listing))
+        return DataError(
+            f"{path} cannot be read as {forced.name}",
+            expected=forced.title,
+            got="; ".join(line for line in near if line.startswith(forced.name)) or _contents(listing),
+        )
     archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
     return DataError(
         f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
-        got=_contents(listing),
+        got="; ".join([_contents(listing), *near]),
         remedy=f"unpack {archives[0]} first"
         if archives
-        else "arrange it as one of these, such as a folder of images for each class",
+        else recognise_tool([file for level in _levels(path) for file in level.files()])
+        or "arrange it as one of these, such as a folder of images for each class",
     )
 
 

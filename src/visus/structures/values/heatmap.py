@@ -24,6 +24,7 @@ class Heatmap:
         values: [H,W] float32 in [0, 1] in file pixels; all 0 when nothing speaks for the answer.
         image: where the pixels come from, for :meth:`draw`.
         label: the answer that is explained, such as the name of a class.
+        parts: of an answer of several classes, the map of each; this one has the largest of their values.
 
     Raises:
         ShapeError: if the values are no map or leave [0, 1].
@@ -32,6 +33,7 @@ class Heatmap:
     values: NDArray[np.float32]
     image: ImageSource | None = None
     label: str = ""
+    parts: tuple[Heatmap, ...] = ()
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.dtype != np.float32 or 0 in self.values.shape:
@@ -56,7 +58,8 @@ class Heatmap:
     def undo(self, placement: Placement) -> Heatmap:
         """From network pixels to file pixels; pixels that the network never saw become 0."""
         moved = placement.undo_map(self.values, smooth=True).astype(np.float32)
-        return replace(self, values=np.clip(moved, 0, 1), image=None)
+        parts = tuple(part.undo(placement) for part in self.parts)
+        return replace(self, values=np.clip(moved, 0, 1), image=None, parts=parts)
 
     def draw(self, image: NDArray[np.uint8] | None = None) -> Image:
         """The greyed image under the map in colour, with the label and the scale. image: [3,H,W]."""

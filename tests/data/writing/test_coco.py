@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visus.data.coco_writing import CocoWriter
 from visus.data.reading.opening import open_data
+from visus.data.writing.coco import CocoWriter
 from visus.structures import Detections, SegmentationMap
 
 NAMES = ("background", "ring", "dot")

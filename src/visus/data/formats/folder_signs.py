@@ -1,0 +1,124 @@
+"""Signs that folders of images are no classes but images beside their labels.
+
+Folders of photos of the same kind may well hold equal names (``cats/1.jpg``, ``dogs/1.jpg``), so equal names alone
+are no sign: they are one where the files of the one folder look like maps of the other's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
+from visus.data.formats.pairs import FOLDER_ENDINGS
+from visus.data.pixels.images import FileImage
+from visus.errors import VisusError
+
+_LOOKED_AT = 3  # files of each folder that are decoded
+_FLAT = 0.95  # of a map's pixels have one of its few values; photos stay well below
+_FEW_VALUES = 8
+_SPREAD = 6  # grey levels around a value that JPEG blurs it to
+_ENDING = re.compile(r"(?i)[_\-. ]+(masks?|labels?|gt|seg|segmentation|annotations?|matte)([_\-. ]?\d+)?$")
+_LABEL_WORD = re.compile(
+    r"(?i)(labels?|masks?|annot|gt|ground_?truth|truth|targets?|seg|segmentation|semantic|instance)"
+)
+
+
+def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
+    """Why these folders hold no classes, in one line; "" where nothing speaks against it.
+
+    Args:
+        listing: the data set's.
+        folders: what would be the classes.
+    """
+    return _described(listing, folders) or _paired_in_one_folder(listing, folders) or _paired(listing, folders)
+
+
+def _described(listing: Listing, folders: Sequence[Path]) -> str:
+    """Whether most images have a text, XML or JSON file of their own name beside them."""
+    for folder in folders:
+        images = listing.images(folder)
+        for suffix in (".txt", ".xml", ".json"):
+            stems = {path.stem for path in listing.files_with(suffix, folder=folder)}
+            stems |= {Path(stem).stem for stem in stems}  # 1.jpg.json
+            with_file = sum(path.stem in stems for path in images)
+            if images and with_file > len(images) / 2:
+                name = listing.name_of(folder)
+                return (
+                    f"{with_file} of {len(images)} images in {name} have a {suffix} file of their name beside them: "
+                    "these are labels, and the folders are no classes"
+                )
+    return ""
+
+
+def _paired_in_one_folder(listing: Listing, folders: Sequence[Path]) -> str:
+    """Whether folders hold images and, beside each, a map: ``1.png`` and ``1_mask.png``."""
+    for folder in folders:
+        images = {path.stem: path for path in listing.images(folder)}
+        maps = [(path, images.get(_ENDING.sub("", stem))) for stem, path in images.items() if _ENDING.search(stem)]
+        pairs = [(image, label) for label, image in maps if image is not None]
+        if len(pairs) >= 2 and 4 * len(pairs) >= len(images) and _look_like_maps(pairs):
+            image, label = pairs[0]
+            return f"{listing.name_of(label)} looks like the mask of {image.name}: masks lie beside their images"
+    return ""
+
+
+def _paired(listing: Listing, folders: Sequence[Path]) -> str:
+    """Whether one folder holds the maps of another's images, under the same names."""
+    named = {folder: {_plain(path.stem): path for path in listing.images_below(folder)} for folder in folders}
+    for images in folders:
+        for labels in folders:
+            if images == labels or not named[images] or not named[labels]:
+                continue
+            common = named[images].keys() & named[labels].keys()
+            if 2 * len(common) <= min(len(named[images]), len(named[labels])):
+                continue
+            pairs = [(named[images][stem], named[labels][stem]) for stem in sorted(common)]
+            told = images.name.lower() in IMAGE_FOLDERS or images.name.lower() in ("raw", "inputs", "input", "photos")
+            told &= labels.name.lower() in LABEL_FOLDERS or _LABEL_WORD.match(labels.name) is not None
+            told |= labels.name.lower() in {images.name.lower() + ending for ending in FOLDER_ENDINGS}
+            if told or _look_like_maps(pairs):
+                return (
+                    f"{len(common)} files in {images.name} and {labels.name} have the same names, and those in "
+                    f"{labels.name} look like masks: the folders are no classes"
+                )
+    return ""
+
+
+def _plain(stem: str) -> str:
+    """A stem without the endings of masks and of nnU-Net's channels."""
+    return re.sub(r"_000\d$", "", _ENDING.sub("", stem))
+
+
+def _look_like_maps(pairs: Sequence[tuple[Path, Path]]) -> bool:
+    """Whether the second files are maps of few values, and the first are not, of the same size."""
+    chosen = [pairs[i] for i in np.unique(np.linspace(0, len(pairs) - 1, _LOOKED_AT, dtype=int))]
+    try:
+        return all(
+            FileImage(image).size() == FileImage(label).size() and is_flat(label) and not is_flat(image)
+            for image, label in chosen
+        )
+    except VisusError:
+        return False
+
+
+def is_flat(path: Path) -> bool:
+    """Whether nearly all pixels have one of a few values, as in a map of classes or objects.
+
+    Raises:
+        DataError: if the file cannot be decoded.
+    """
+    grey = FileImage(path, value_range=None).load().max(axis=0)
+    counts = np.bincount(grey.ravel(), minlength=256)
+    covered = 0
+    for _ in range(_FEW_VALUES):
+        value = int(counts.argmax())
+        low = max(value - _SPREAD, 0)
+        covered += int(counts[low : value + _SPREAD + 1].sum())
+        counts[low : value + _SPREAD + 1] = 0
+        if covered >= _FLAT * grey.size:
+            return True
+    return False

@@ -1,0 +1,239 @@
+"""Writes COCO annotation files, which visus and other tools can read.
+
+Layout: the page "Data format" of the COCO data set (T.-Y. Lin et al., "Microsoft COCO", 2014). All ids begin at 1:
+evaluators take an annotation with id 0 for none, and count its object as missed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.formats.outlined_objects import Outline, draw_outline
+from visus.data.formats.reading import ALL
+from visus.data.writing.changes import Change, images_left_out, tasks_left_out, when
+from visus.data.writing.contents import Contents
+from visus.data.writing.image_files import ImageFiles
+from visus.data.writing.objects import ImageObjects
+from visus.data.writing.writer import Writer
+from visus.structures import MultiLabelMap
+from visus.structures.class_names import BACKGROUND_NAMES
+from visus.structures.outlines import Piece, coco_outline, run_lengths
+
+_DECIMALS = 4
+_VISIBLE = 2  # COCO's v: 0 not labelled, 1 labelled and hidden, 2 labelled and visible
+
+
+class CocoWriter:
+    """Collects the outlines of answers or labels image by image; keeps no masks and no images.
+
+    A map gives an annotation for every piece of a class that hangs together by edges, but none for classes named
+    background; detections give one for every object. Outlines follow the edges of the pixels and give back the very
+    same pixels: polygons, or COCO's run-length code for what has holes.
+
+    Args:
+        classes: names of all classes of the answers; a category's id is its place among those that are not background,
+            from 1 on, so that it is the class id where background is class 0.
+        background: whether a class named background is a category, too.
+        points: the names of the points of objects.
+        pointed_class: the class whose objects have points; None: none has.
+        about: a line about the data, for the file's "info"; "" for none.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        *,
+        background: bool = False,
+        points: Sequence[str] = (),
+        pointed_class: int | None = None,
+        about: str = "",
+    ) -> None:
+        kept = [i for i, name in enumerate(classes) if background or name.lower() not in BACKGROUND_NAMES]
+        self._category = {i: number for number, i in enumerate(kept, 1)}
+        self._categories: list[dict[str, Any]] = [{"id": self._category[i], "name": classes[i]} for i in kept]
+        for entry in self._categories:
+            if pointed_class is not None and entry["id"] == self._category[pointed_class]:
+                entry |= {"keypoints": list(points), "skeleton": []}
+        self._about = about
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, name: str, size: tuple[int, int], pieces: Iterable[Piece]) -> None:
+        """Adds the answer for an image.
+
+        Args:
+            name: of its file.
+            size: (height, width) in pixels.
+            pieces: what ``Value.outlined`` gives.
+        """
+        number = self._add_image(name, size)
+        for piece in pieces:
+            if piece.label not in self._category:
+                continue
+            (left, top), mask = piece.corner, piece.mask
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            box = [int(left + columns[0]), int(top + rows[0]), len_of(columns), len_of(rows)] if len(rows) else [0] * 4
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": number,
+                    "category_id": self._category[piece.label],
+                    "bbox": box,
+                    "area": int(mask.sum()),
+                    "iscrowd": 0,
+                    "segmentation": _shift_outline(mask, (left, top), size),
+                    **({} if piece.score is None else {"score": round(piece.score, 6)}),
+                }
+            )
+
+    def add_objects(self, name: str, objects: ImageObjects) -> None:
+        """Adds the labels of an image: boxes, outlines as they stand, crowds and points. name: of its file."""
+        number = self._add_image(name, objects.size)
+        for i, (box, outline) in enumerate(zip(objects.boxes, objects.outlines, strict=True)):
+            x1, y1, x2, y2 = box.tolist()
+            crowd = bool(objects.ignored[i])
+            area, segmentation = (x2 - x1) * (y2 - y1), None
+            if outline is not None:
+                area, segmentation = _written(outline, objects.size, crowd)
+            entry: dict[str, Any] = {
+                "id": len(self._annotations) + 1,
+                "image_id": number,
+                "category_id": self._category[int(objects.labels[i])],
+                "bbox": [_round(x1), _round(y1), _round(x2 - x1), _round(y2 - y1)],
+                "area": _round(area),
+                "iscrowd": int(crowd),
+            }
+            if segmentation is not None:
+                entry["segmentation"] = segmentation
+            if objects.points is not None and objects.pointed == i:
+                entry |= _keypoints(objects)
+            self._annotations.append(entry)
+
+    def document(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        info = {"info": {"description": self._about}} if self._about else {}
+        return info | {"images": self._images, "categories": self._categories, "annotations": self._annotations}
+
+    def _add_image(self, name: str, size: tuple[int, int]) -> int:
+        number = len(self._images) + 1
+        self._images.append({"id": number, "file_name": name, "height": size[0], "width": size[1]})
+        return number
+
+
+def len_of(indices: NDArray[np.intp]) -> int:
+    """The number of indices from the first to the last of an ascending array."""
+    return int(indices[-1] - indices[0]) + 1
+
+
+def _shift_outline(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Any:
+    """The outline of a mask that is stored in a window, in pixels of the whole image."""
+    outline = coco_outline(mask)
+    left, top = corner
+    if isinstance(outline, dict):
+        whole = np.zeros(size, bool)
+        whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        return coco_outline(whole)
+    return [[value + (left, top)[i % 2] for i, value in enumerate(polygon)] for polygon in outline]
+
+
+def _round(value: float) -> float | int:
+    """A number with four decimals; a whole one without any."""
+    rounded = round(value, _DECIMALS)
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def _written(outline: Outline, size: tuple[int, int], crowd: bool) -> tuple[float, Any]:
+    """The area in pixels and the value of ``segmentation``; a crowd is always a run-length code, as COCO has it."""
+    mask = draw_outline(outline, size)
+    area = float(mask.sum())
+    if isinstance(outline, dict) or crowd:
+        return area, run_lengths(mask)
+    return area, [[_round(float(value)) for value in part.ravel()] for part in outline]
+
+
+def _keypoints(objects: ImageObjects) -> dict[str, Any]:
+    points = objects.points
+    if points is None:
+        return {}
+    values: list[float | int] = []
+    for (x, y), visible in zip(points.points.tolist(), points.visible.tolist(), strict=True):
+        values += [_round(x), _round(y), _VISIBLE] if visible else [0, 0, 0]
+    return {"keypoints": values, "num_keypoints": int(points.visible.sum())}
+
+
+def _changes(contents: Contents) -> list[Change]:
+    counts, task = contents.counts, contents.task
+    changes = [*images_left_out(contents), *tasks_left_out(contents, contents.kept_tasks)]
+    if task in ("segmentation", "multilabel_segmentation"):
+        changes += when(
+            counts["ignoring"],
+            "ignored-pixels",
+            "coco has no ignored pixels: those of {count} images become background",
+        )
+    if task == "segmentation":
+        first = contents.classes[0] if contents.classes else ""
+        changes += when(
+            first.lower() not in BACKGROUND_NAMES,
+            "background",
+            "no class is called background: it becomes class 0, and the others move up by one",
+        )
+    if task == "landmarks":
+        changes += when(counts["without-point"], "without-point", "{count} images without a visible point keep none")
+        changes += when(
+            counts["points-without-box"],
+            "points-without-box",
+            "the points of {count} images belong to no object of the class that has points: lost",
+        )
+    return changes
+
+
+def _write(contents: Contents, folder: Path, images: ImageFiles) -> None:
+    (folder / "annotations").mkdir()
+    task = contents.task
+    pointed = None
+    if task == "landmarks":
+        pointed = 0 if contents.pointed_class is None else contents.pointed_class
+    names = contents.dataset.classes["landmarks"] if task == "landmarks" else ()
+    for split, samples in contents.splits.items():
+        about = (
+            f"{contents.dataset.name}: {task} labels" + ("" if split == ALL else f", {split}") + ", written by visus"
+        )
+        writer = CocoWriter(
+            contents.classes, background=task != "segmentation", points=names, pointed_class=pointed, about=about
+        )
+        target = folder / "images" / ("" if split == ALL else split)
+        target.mkdir(parents=True)
+        for name, sample in images.named(split, samples):
+            images.place(sample, target / name)
+            if task in ("detection", "landmarks"):
+                writer.add_objects(name, contents.objects(sample))
+            elif task == "segmentation":
+                value = sample.target(task)
+                writer.add(name, value.size, value.outlined())
+            else:
+                masks = sample.target(task)
+                writer.add(name, masks.size, _pieces(masks))
+        file = folder / "annotations" / f"instances{'' if split == ALL else '_' + split}.json"
+        file.write_text(json.dumps(writer.document(), ensure_ascii=False), encoding="utf-8")
+
+
+def _pieces(value: MultiLabelMap) -> Iterable[Piece]:
+    """One piece for every class that an image bears; pieces of a class that lie apart stay one object."""
+    for label, mask in enumerate(value.masks):
+        if mask.any():
+            yield Piece(label, (0, 0), mask, None)
+
+
+WRITER = Writer(
+    "coco",
+    "images, and one COCO JSON file for each split",
+    ("landmarks", "detection", "segmentation", "multilabel_segmentation"),
+    _changes,
+    _write,
+)

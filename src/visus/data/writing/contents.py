@@ -1,0 +1,185 @@
+"""What a data set holds, counted once before it is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from visus.data.dataset import Dataset
+from visus.data.formats.labelled import reference_split
+from visus.data.object_separation import knows_objects
+from visus.data.writing.objects import (
+    OBJECT,
+    ImageObjects,
+    extent,
+    has_hole,
+    outline_extent,
+    outline_parts,
+    read_objects,
+)
+from visus.errors import DataError
+from visus.structures import Landmarks, MultiLabelMap, Sample, SegmentationMap
+
+NOTICEABLE = 0.5
+"""Pixels by which a box must differ from its outline to be counted."""
+
+
+@dataclass(slots=True)
+class Contents:
+    """A data set and a task of it, with counts of what some formats cannot keep.
+
+    Args:
+        dataset: the samples that can be read.
+        task: whose labels are written.
+        classes: the names that are written.
+        used: from split to the ids of the classes that its labels use.
+        unreadable: what is wrong with the labels of each sample that is left out.
+        pointed_class: the class of the objects that have points; None where no box is known.
+        counts: by name, such as "ignored" or "holes"; see ``_look_at_objects`` and its like.
+        longest_side: of all images, in pixels; 0 where sizes do not matter.
+    """
+
+    dataset: Dataset
+    task: str
+    classes: tuple[str, ...]
+    used: dict[str, set[int]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    pointed_class: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    longest_side: int = 0
+
+    @property
+    def splits(self) -> Mapping[str, Sequence[Sample]]:
+        """From split to samples."""
+        return self.dataset.splits
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return sum(map(len, self.splits.values()))
+
+    @property
+    def trained(self) -> set[int]:
+        """The ids of the classes that the training split uses, from which most readers take their classes."""
+        return self.used[reference_split(self.used)]
+
+    @property
+    def kept_tasks(self) -> set[str]:
+        """The tasks whose targets follow from what is written, in a format that keeps outlines and points."""
+        tasks = {self.task, "localization"}
+        if self.task == "landmarks":
+            tasks.add("detection")
+        if "detection" in tasks and knows_objects(self.dataset):
+            tasks |= {"segmentation", "multilabel_segmentation"}
+        return tasks
+
+    def objects(self, sample: Sample) -> ImageObjects:
+        """The objects of a sample, as they are written; raises DataError when they cannot be read."""
+        return read_objects(sample, self.task, self.pointed_class)
+
+
+def contents_of(dataset: Dataset, task: str) -> Contents:
+    """Reads all labels of a task once, and counts.
+
+    Samples without a target for the task are no part of it, and those whose target cannot be read are left out.
+    """
+    boxed = "detection" in dataset.classes
+    classes = dataset.classes[task]
+    if task == "landmarks":
+        classes = dataset.classes["detection"] if boxed else (OBJECT,)
+    contents = Contents(dataset, task, classes)
+    if task == "landmarks" and boxed:
+        contents.pointed_class = _pointed_class(dataset)
+    look = _LOOKS[task]
+    splits: dict[str, list[Sample]] = {}
+    for split, samples in dataset.splits.items():
+        splits[split], contents.used[split] = [], set()
+        for sample in samples:
+            if task not in sample.targets:
+                contents.counts["without-target"] += 1
+                continue
+            try:
+                look(contents, split, sample)
+            except DataError as error:
+                contents.unreadable[sample.id] = error.problem
+            else:
+                splits[split].append(sample)
+    contents.dataset = replace(dataset, splits={name: part for name, part in splits.items() if part})
+    contents.used = {split: contents.used[split] for split in contents.dataset.splits}
+    return contents
+
+
+def _pointed_class(dataset: Dataset) -> int | None:
+    """The class whose objects hold the points most often: one category of COCO has the points."""
+    votes: Counter[int] = Counter()
+    for samples in dataset.splits.values():
+        for sample in samples:
+            if {"landmarks", "detection"} <= sample.targets.keys():
+                try:
+                    objects = read_objects(sample, "landmarks")
+                except DataError:
+                    continue  # it is counted as unreadable
+                if objects.pointed is not None:
+                    votes[int(objects.labels[objects.pointed])] += 1
+    return min(votes, key=lambda label: (-votes[label], label), default=None)
+
+
+def _look_at_label(contents: Contents, split: str, sample: Sample) -> None:
+    contents.used[split].add(int(sample.target("classification").index))
+
+
+def _look_at_objects(contents: Contents, split: str, sample: Sample) -> None:
+    counts = contents.counts
+    objects = contents.objects(sample)
+    contents.longest_side = max(contents.longest_side, *objects.size)
+    contents.used[split] |= set(objects.labels.tolist())
+    counts["objects"] += len(objects)
+    counts["ignored"] += int(objects.ignored.sum())
+    counts["without-object"] += not len(objects)
+    fractional = (objects.boxes != np.round(objects.boxes)).any(axis=1)
+    counts["fractional"] += int(fractional.sum())
+    for box, outline in zip(objects.boxes, objects.outlines, strict=True):
+        if outline is None:
+            counts["boxes-alone"] += 1
+            continue
+        counts["outlines"] += 1
+        counts["holes"] += has_hole(outline, objects.size)
+        counts["parts"] += outline_parts(outline) > 1
+        around = outline_extent(outline, objects.size)
+        counts["other-boxes"] += around is None or bool((np.abs(around - box) > NOTICEABLE).any())
+    if contents.task == "landmarks":
+        points: Landmarks = sample.target("landmarks")
+        counts["without-point"] += not points.visible.any()
+        counts["points-without-box"] += bool(points.visible.any()) and objects.pointed is None
+        if "detection" not in sample.targets:
+            counts["boxes-of-points"] += extent(points) is not None
+
+
+def _look_at_map(contents: Contents, split: str, sample: Sample) -> None:
+    value: SegmentationMap = sample.target("segmentation")
+    present = np.flatnonzero(value.class_counts()).tolist()
+    contents.used[split] |= set(present)
+    contents.counts["ignoring"] += int((value.map == 255).any())
+    contents.counts["without-object"] += present in ([], [0])
+
+
+def _look_at_masks(contents: Contents, split: str, sample: Sample) -> None:
+    value: MultiLabelMap = sample.target("multilabel_segmentation")
+    contents.used[split] |= set(np.flatnonzero(value.masks.any(axis=(1, 2))).tolist())
+    contents.counts["without-object"] += not value.masks.any()
+    contents.counts["sharing"] += bool((value.masks.sum(axis=0) > 1).any())
+    if value.ignored is not None:
+        contents.counts["ignoring"] += 1
+        contents.counts["ignoring-some"] += bool((value.ignored != value.ignored[:1]).any())
+
+
+_LOOKS: Mapping[str, Callable[[Contents, str, Sample], None]] = {
+    "classification": _look_at_label,
+    "detection": _look_at_objects,
+    "landmarks": _look_at_objects,
+    "segmentation": _look_at_map,
+    "multilabel_segmentation": _look_at_masks,
+}

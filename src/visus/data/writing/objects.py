@@ -1,0 +1,188 @@
+"""The objects of an image as annotation files hold them: boxes, outlines as polygons or run lengths, and points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.formats.outlined_objects import Outline, draw_outline
+from visus.errors import TaskMismatchError
+from visus.structures import Detections, Landmarks, Sample
+from visus.structures.outlines import coco_outline, rings
+
+OBJECT = "object"
+"""The class of objects of which only points are known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageObjects:
+    """What is known of the objects of one image.
+
+    Args:
+        size: (height, width) in pixels.
+        boxes: [N,4] float64 xyxy in pixels.
+        labels: [N] class ids.
+        ignored: [N]: objects that count neither as hit nor as miss.
+        outlines: N outlines in pixels; None for an object without. Polygons are united.
+        points: of the object ``pointed``; None where no point is known.
+        pointed: the position of that object, or None.
+    """
+
+    size: tuple[int, int]
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    outlines: tuple[Outline | None, ...]
+    points: Landmarks | None = None
+    pointed: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_objects(sample: Sample, task: str, pointed_class: int | None = None) -> ImageObjects:
+    """The objects of a sample.
+
+    Args:
+        sample: of "detection" data, or of "landmarks" with or without boxes.
+        task: "detection" leaves points out.
+        pointed_class: the class of the objects that have points; None: of any.
+
+    Raises:
+        DataError: if a target cannot be read.
+    """
+    points: Landmarks | None = sample.target("landmarks") if task == "landmarks" else None
+    if "detection" in sample.targets:
+        objects = _of_detections(sample)
+    elif points is not None:
+        box = extent(points)
+        boxes = np.zeros((0, 4)) if box is None else box[None]
+        count = len(boxes)
+        objects = ImageObjects(points.size, boxes, np.zeros(count, np.int64), np.zeros(count, bool), (None,) * count)
+    else:
+        raise TaskMismatchError(f"{sample.id} has neither boxes nor points", got=", ".join(sample.targets))
+    if points is None or not points.visible.any():
+        return objects
+    pointed = _holder(objects, points, pointed_class)
+    return ImageObjects(objects.size, objects.boxes, objects.labels, objects.ignored, objects.outlines, points, pointed)
+
+
+def _of_detections(sample: Sample) -> ImageObjects:
+    held: Any = sample.targets["detection"]
+    known = getattr(held, "objects", None)  # outlines as the annotation file has them, before they are drawn
+    value: Detections = sample.target("detection", masks=known is None)
+    count = len(value)
+    outlines: tuple[Outline | None, ...] = (None,) * count
+    if known is not None:
+        outlines = known.outlines_in_pixels() or outlines
+    elif value.masks is not None:
+        outlines = tuple(outline_of(*value.masks.pasted(i), value.size) for i in range(count))
+    ignored = np.zeros(count, bool) if value.ignored is None else value.ignored
+    return ImageObjects(value.size, value.boxes.astype(np.float64), value.labels, ignored, outlines)
+
+
+def outline_of(window: tuple[slice, slice], mask: NDArray[np.bool_], size: tuple[int, int]) -> Outline | None:
+    """Polygons along the edges of the pixels of a mask in its window; a run-length code where there are holes."""
+    if not mask.any():
+        return None
+    rows, columns = window
+    outline = coco_outline(mask)
+    if isinstance(outline, dict):
+        whole = np.zeros(size, bool)
+        whole[window] = mask
+        return coco_outline(whole)  # type: ignore[return-value]
+    corner = np.asarray([columns.start, rows.start], np.float64)
+    return tuple(np.asarray(ring, np.float64).reshape(-1, 2) + corner for ring in outline)
+
+
+def extent(points: Landmarks) -> NDArray[np.float64] | None:
+    """[4] the box around the visible points, at least a pixel wide and high and within the image; None if there are
+    none."""
+    seen = points.points[points.visible].astype(np.float64)
+    if not len(seen):
+        return None
+    limit = np.asarray(points.size[::-1], np.float64)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    missing = np.maximum(1 - (high - low), 0) / 2
+    low, high = np.clip(low - missing, 0, limit - 1), high + missing
+    return np.concatenate([low, np.clip(np.maximum(high, low + 1), 1, limit)])
+
+
+def _holder(objects: ImageObjects, points: Landmarks, pointed_class: int | None) -> int | None:
+    """The largest object that counts, of those of the class whose boxes hold most of the visible points."""
+    may = ~objects.ignored
+    if pointed_class is not None:
+        may &= objects.labels == pointed_class
+    if not may.any():
+        return None
+    seen = points.points[points.visible]
+    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
+    held = ((seen >= low) & (seen <= high)).all(axis=2).sum(axis=1)
+    areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).prod(axis=1)
+    order = np.lexsort((areas, np.where(may, held, -1)))
+    return int(order[-1])
+
+
+def joined_polygon(outline: Outline, size: tuple[int, int]) -> NDArray[np.float64]:
+    """[P,2] one polygon with the pixels of an outline.
+
+    A single polygon within the image stays as it is. Several rings, holes among them, are joined by lines that are
+    walked there and back: a filled polygon does not show them, a drawn line does.
+
+    Args:
+        outline: polygons or a run-length code, of at least one pixel.
+        size: (height, width) of the image.
+    """
+    if not isinstance(outline, dict) and len(outline) == 1 and _inside(outline[0], size):
+        return outline[0]
+    parts = [ring.astype(np.float64) for ring in rings(draw_outline(outline, size))]
+    if not parts:
+        return np.zeros((0, 2))
+    joined = parts[0]
+    for ring in parts[1:]:
+        gaps = ((ring[:, None] - joined[None]) ** 2).sum(axis=2)
+        start, at = np.unravel_index(int(gaps.argmin()), gaps.shape)
+        ring = np.roll(ring, -int(start), axis=0)
+        joined = np.concatenate([joined[: at + 1], ring, ring[:1], joined[at:]])
+    return joined
+
+
+def _inside(polygon: NDArray[np.float64], size: tuple[int, int]) -> bool:
+    return bool((polygon >= 0).all() and (polygon <= (size[1], size[0])).all())
+
+
+def outline_extent(outline: Outline, size: tuple[int, int]) -> NDArray[np.float64] | None:
+    """[4] the box around an outline, within the image; None around nothing."""
+    if isinstance(outline, dict):
+        mask = draw_outline(outline, size)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return None
+        return np.asarray([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    corners = np.concatenate(outline)
+    limit = np.asarray(size[::-1], np.float64)
+    around = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    return np.asarray(np.clip(around, 0, np.tile(limit, 2)), np.float64)
+
+
+def has_hole(outline: Outline, size: tuple[int, int]) -> bool:
+    """Whether a run-length code leaves pixels free that it encloses; polygons are united and are taken to have none."""
+    if not isinstance(outline, dict):
+        return False
+    from visus.structures.outlines import signed_area
+
+    return any(signed_area(ring) < 0 for ring in rings(draw_outline(outline, size)))
+
+
+def outline_parts(outline: Outline) -> int:
+    """The number of polygons; 1 of a run-length code."""
+    return 1 if isinstance(outline, dict) else len(outline)
+
+
+def drawn(outlines: Sequence[Outline | None], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    """[H,W] of each outline; empty where there is none."""
+    return [np.zeros(size, bool) if outline is None else draw_outline(outline, size) for outline in outlines]
