@@ -200,6 +200,8 @@ def via(root: Path) -> Path:
         region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
         content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
     (root / "via_region_data.json").write_text(json.dumps(content))
+
+
 def object_masks(root: Path) -> Path:
     for k, name in enumerate(images(root / "images")):
         for number in range(2 + k):
