@@ -70,13 +70,17 @@ def check(
         str | None,
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
+    ] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.check_data import check_data
     from visus.cli.output import note, say, say_json
 
-    result = check_data(data, task=task, format=format, crowds=crowds, report=report)
+    result = check_data(data, task=task, format=format, crowds=crowds, accept=accept or (), report=report)
     if json_:
         say_json(result.to_dict())
     else:
