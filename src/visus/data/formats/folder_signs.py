@@ -39,11 +39,11 @@ def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
 
 
 def _described(listing: Listing, folders: Sequence[Path]) -> str:
-    """Whether most images have a text, XML or JSON file of their own name, beside them or in a folder beside theirs."""
+    """Whether most images have a text, XML, JSON or points file of their own name, beside them or in a folder beside theirs."""
     beside = [path for path in listing.folders(folders[0].parent) if not listing.images(path)] if folders else []
     for folder in folders:
         images = listing.images(folder)
-        for suffix in (".txt", ".xml", ".json"):
+        for suffix in (".txt", ".xml", ".json", ".pts"):
             for place in (folder, *beside):
                 stems = {path.stem for path in listing.files_with(suffix, folder=place)}
                 stems |= {Path(stem).stem for stem in stems}  # 1.jpg.json
