@@ -58,6 +58,12 @@ def csv_landmarks(root: Path) -> Path:
     return root
 
 
+def csv_boxes(root: Path) -> Path:
+    rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
+    (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -197,6 +203,15 @@ def via(root: Path) -> Path:
     return root
 
 
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def supervisely(root: Path) -> Path:
     (root / "ds0" / "ann").mkdir(parents=True)
     for k, name in enumerate(images(root / "ds0" / "img")):
@@ -255,6 +270,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
     "csv-landmarks": csv_landmarks,
+    "csv-boxes": csv_boxes,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -273,6 +289,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "kitti": kitti,
     "dota": dota,
     "pts": pts,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

@@ -57,11 +57,8 @@ def json_files(listing: Listing) -> dict[Path, tuple[Path, ...]]:
     """The JSON files of each folder below the root that has any, or the one JSON file that was given."""
     if listing.is_file:
         return {listing.root: listing.files()} if listing.source.suffix.lower() == ".json" else {}
-    files: dict[Path, list[Path]] = {}
-    for path in listing.files_below(listing.root):
-        if path.name[-5:].lower() == ".json":
-            files.setdefault(path.parent, []).append(path)
-    return {folder: tuple(paths) for folder, paths in files.items()}
+    folders = listing.folders_below(listing.root)
+    return {folder: paths for folder in folders if (paths := listing.files_with(".json", folder=folder))}
 
 
 def probes(listing: Listing) -> tuple[Probe, ...]:

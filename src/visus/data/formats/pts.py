@@ -39,7 +39,8 @@ def names_of_68() -> tuple[str, ...]:
 
 
 def _files(listing: Listing) -> tuple[Path, ...]:
-    return tuple(path for path in listing.files_below(listing.root) if path.name[-4:].lower() == ".pts")
+    folders = listing.folders_below(listing.root)
+    return tuple(path for folder in folders for path in listing.files_with(".pts", folder=folder))
 
 
 def _recognise(listing: Listing) -> bool:
