@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from visus.data.formats.own_folders import MARK, is_own_folder, own_files
 from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
@@ -57,6 +58,7 @@ _NO_IMAGES = frozenset({
 })  # fmt: skip
 """Suffixes (lower case) of files that are not looked into to see whether they are images."""
 
+_SHOWN = 6  # folders that a sentence names
 _PASSED_OVER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _YEAR = re.compile(r"(20\d\d|07|12)$")
 
@@ -80,6 +82,7 @@ class Listing:
         self._folders: dict[Path, tuple[tuple[Path, ...], tuple[Path, ...]]] = {}
         self._looked_at: dict[Path, bool] = {}
         self._computed: dict[Callable[[Listing], Any], Any] = {}
+        self._own: list[Path] = []
 
     @property
     def is_file(self) -> bool:
@@ -146,6 +149,19 @@ class Listing:
         folders = {split: path for path in self.folders(inside) if (split := split_name(path.name))}
         return {split: folders[split] for split in ("train", "val", "test") if split in folders}
 
+    def left_out(self) -> str:
+        """What visus itself wrote and is therefore no data, in one sentence; "" where nothing of it was seen."""
+        folders = [self.name_of(path) for path in self._own if path.is_dir()]
+        files = len(self._own) - len(folders)
+        parts = []
+        if folders:
+            shown = ", ".join(folders[:_SHOWN]) + (" ..." if len(folders) > _SHOWN else "")
+            verb = "folders that visus wrote are" if len(folders) > 1 else "folder that visus wrote is"
+            parts.append(f"{len(folders)} {verb} left out: {shown}")
+        if files:
+            parts.append(f"{files} file{'s that visus wrote are' if files > 1 else ' that visus wrote is'} left out")
+        return "; ".join(parts)
+
     def once(self, function: Callable[[Listing], T]) -> T:
         """The result of ``function(self)``, computed at the first call only."""
         if function not in self._computed:
@@ -165,17 +181,24 @@ class Listing:
         if folder not in self._folders:
             files: list[str] = []
             folders: list[str] = []
+            marked = False
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
+                        marked = marked or entry.name == MARK
                         if not entry.name.startswith(".") and entry.name.lower() not in _PASSED_OVER:
                             (folders if entry.is_dir() else files).append(entry.name)
             except OSError as error:
                 raise DataError(
                     f"{folder} cannot be listed", expected="a folder that may be read", got=error.strerror or str(error)
                 ) from error
-            self._folders[folder] = (
-                tuple(folder / name for name in sorted(files)),
-                tuple(folder / name for name in sorted(folders)),
-            )
+            own = own_files(folder) if marked else frozenset()
+            paths = tuple(folder / name for name in sorted(files))
+            places = tuple(folder / name for name in sorted(folders))
+            left_out = [path for path in paths if path.name in own] + [path for path in places if is_own_folder(path)]
+            if left_out:
+                self._own += left_out
+                paths = tuple(path for path in paths if path.name not in own)
+                places = tuple(path for path in places if path not in left_out)
+            self._folders[folder] = (paths, places)
         return self._folders[folder]
