@@ -108,7 +108,7 @@ def show(
     from visus.cli.saving import save_picture
 
     picture = show_data(data, split=split, task=task, format=format, count=count, seed=seed)
-    save_picture(picture, save)
+    save_picture(picture, save, "data show")
     say(save)
 
 
