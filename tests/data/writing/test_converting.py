@@ -108,10 +108,13 @@ def test_brush_masks_that_a_tool_marked_as_crowds_are_not_left_out_in_silence(tm
 
 
 def test_class_folders_keep_names_apart_and_say_what_they_rename(tmp_path: Path) -> None:
-    source = photos(tmp_path / "in", ("train/x/1.png", "train/y/1.png", "val/x/2.png", "val/y/3.png"))
+    names = ("train/x/1.png", "train/x/2.png", "train/x/3.png", "train/y/1.png", "train/y/4.png", "train/y/5.png")
+    source = photos(tmp_path / "in", (*names, "val/x/6.png", "val/y/7.png"))
     result = visus.convert_data(source, "folders", tmp_path / "out")
     assert [(change.kind, change.count) for change in result.changes] == [("image-names", 2)]
-    assert files(tmp_path / "out") == ["train/x/x_1.png", "train/y/y_1.png", "val/x/2.png", "val/y/3.png"]
+    assert files(tmp_path / "out") == sorted(
+        ["train/x/x_1.png", *names[1:3], "train/y/y_1.png", *names[4:], "val/x/6.png", "val/y/7.png"]
+    )
 
 
 def test_links_share_the_file_and_made_splits_can_be_left_away(tmp_path: Path) -> None:
