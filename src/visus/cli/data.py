@@ -146,6 +146,10 @@ def convert(
         str | None, typer.Option(help="Whose labels; the first of the data's that the format can hold, if not given.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    crowds: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
+    ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
     unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
@@ -160,6 +164,7 @@ def convert(
         save,
         task=task,
         format=format,
+        crowds=crowds,
         link=link,
         unsplit=unsplit,
         dry_run=dry_run,
