@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visus.data.formats.csv_multilabel import has_several_labels
 from visus.data.formats.delimited import (
     CAPTION_COLUMNS,
     INDEX_COLUMNS,
@@ -33,7 +34,7 @@ def _tables(listing: Listing) -> tuple[Path, ...]:
         table = read_table(path, limit=3)
         labels = table.find(LABEL_COLUMNS) is not None or table.find(INDEX_COLUMNS) is not None
         other = table.find(_BOX_COLUMNS) is not None or table.find(CAPTION_COLUMNS) is not None
-        if table.find(PATH_COLUMNS) is not None and labels and not other:
+        if table.find(PATH_COLUMNS) is not None and labels and not other and not has_several_labels(path):
             paths.append(path)
     return tuple(paths)
 
@@ -123,7 +124,9 @@ def _read_table(table: Table, split: str, listing: Listing, finder: ImageFinder,
             continue
         if row[file] in seen:
             if seen[row[file]] != row[label]:
-                message = "{count} images are listed with more than one class"
+                message = (
+                    "{count} images are listed with more than one class; if they have several: --format csv-multilabel"
+                )
                 tally.add("conflicting-labels", "stop", message, row[file])
             else:
                 tally.add("duplicate-row", "note", "{count} images are listed twice; taken once", row[file])

@@ -34,11 +34,12 @@ CAPTION_COLUMNS = ("caption", "captions", "sentence", "comment")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a CSV file. columns: names in lower case; rows: as many values each."""
+    """The rows of a CSV file. columns: names in lower case; rows: as many values each; titles: names as written."""
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    titles: tuple[str, ...] = ()
 
     def find(self, names: tuple[str, ...]) -> int | None:
         """The position of the first of these names that is a column; None if none is."""
@@ -83,4 +84,4 @@ def read_table(path: Path, *, limit: int | None = None) -> Table:
                 expected=f"{len(columns)} ({', '.join(columns)})",
                 got=f"{len(row)} ({', '.join(row[:6])})",
             )
-    return Table(path, columns, tuple(body))
+    return Table(path, columns, tuple(body), rows[0] if headed else columns)

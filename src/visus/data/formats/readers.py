@@ -10,6 +10,7 @@ from visus.data.formats import (
     coco,
     csv_labels,
     csv_landmarks,
+    csv_multilabel,
     idx,
     instance_maps,
     jpeg_npz,
@@ -24,6 +25,7 @@ from visus.structures.extensions import extensions
 FORMATS: tuple[Format, ...] = (
     class_folders.FORMAT,
     csv_labels.FORMAT,
+    csv_multilabel.FORMAT,
     csv_landmarks.FORMAT,
     idx.FORMAT,
     cifar.FORMAT,
