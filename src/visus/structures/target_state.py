@@ -20,6 +20,7 @@ class TargetState:
         counts: [K] int64: 1 for the class of the image, objects of each class, or pixels of each class; None if faulty
             or not read.
         empty: whether the image has no object.
+        ignored: objects or pixels that count neither as right nor as wrong; they are not among the counts.
         box_faults: from kinds such as "box-outside" to numbers of boxes.
         stated: the size that the annotation states, where it is not the image's and the boxes fit all the same.
     """
@@ -28,6 +29,7 @@ class TargetState:
     reason: str = ""
     counts: NDArray[np.int64] | None = None
     empty: bool = False
+    ignored: int = 0
     box_faults: tuple[tuple[str, int], ...] = ()
     stated: tuple[int, int] | None = None
 

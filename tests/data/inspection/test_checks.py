@@ -377,7 +377,7 @@ def test_images_without_objects_are_a_note() -> None:
     nothing = Detections.empty(CLASSES, (48, 64))
     found = check(dataset_of({"train": [*good_boxes(), nothing], "val": good_boxes()}, "detection"))
     assert summary(found) == {"no-objects": ("note", 1, ("train/3",))}
-    assert check(dataset_of({"train": [nothing, nothing]}, "detection"))[0].severity == "note"
+    assert check(dataset_of({"train": [nothing, nothing]}, "detection"))[0].kind == "nothing-to-learn"
     ids = np.zeros((48, 64), np.uint8)
     classes = ("background", "dog", "owl")
     found = check(dataset_of({"train": maps(good_map(), ids, classes=classes)}, "segmentation", classes))

@@ -242,8 +242,9 @@ class Detections(BaseValue):
             reach = (repaired.boxes[:, 2:] - np.asarray(size[::-1], np.float32)).max(initial=0)
             if reach > TOLERANCE or self.masks is not None:
                 return TargetState.of_other_size(self.size, size)
-        state = TargetState.of_labels(self.labels, len(classes), may_be_empty=True)
-        return replace(state, box_faults=faults, stated=stated)
+        counted = self.labels if self.ignored is None else self.labels[~self.ignored]
+        state = TargetState.of_labels(counted, len(classes))
+        return replace(state, box_faults=faults, stated=stated, empty=not len(self), ignored=len(self) - len(counted))
 
     def repaired(self) -> tuple[Detections, BoxFaults]:
         """Boxes that lie in their image and have an area, by the rules of :func:`repair_boxes`."""

@@ -149,7 +149,8 @@ class MultiLabelMap(BaseValue):
         if self.size != size:
             return TargetState.of_other_size(self.size, size)
         counts = self.class_counts()
-        return TargetState(counts=counts, empty=not counts.any())
+        ignored = 0 if self.ignored is None else int(self.ignored.sum())
+        return TargetState(counts=counts, empty=not counts.any(), ignored=ignored)
 
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the pixels of each class, without ignored ones."""

@@ -191,7 +191,8 @@ class SegmentationMap(BaseValue):
         if int(values[len(classes) : -1].sum()):
             return TargetState("unexpected-values", f"class ids up to {int(np.flatnonzero(values[:-1]).max())}")
         background = 1 if classes[0].lower() == "background" else 0
-        return TargetState(counts=values[: len(classes)], empty=not int(values[background : len(classes)].sum()))
+        empty = not int(values[background : len(classes)].sum())
+        return TargetState(counts=values[: len(classes)], empty=empty, ignored=int(values[-1]))
 
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the pixels of each class, without ignored ones."""
