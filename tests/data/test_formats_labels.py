@@ -90,6 +90,46 @@ def test_a_column_of_tags(tmp_path: Path, header: str, cells: list[str]) -> None
     assert labels(dataset) == LABELS
 
 
+@pytest.mark.parametrize(
+    ("lines", "classes", "expected"),
+    [
+        (  # fast.ai's table of PASCAL VOC 2007
+            ["fname,labels,is_valid", "1.jpg,chair tvmonitor,True", "2.jpg,person,False", "3.jpg,person chair,False",
+             "4.jpg,tvmonitor,False"],
+            ("chair", "person", "tvmonitor"),
+            {"1": ("chair", "tvmonitor"), "2": ("person",), "3": ("chair", "person"), "4": ("tvmonitor",)},
+        ),
+        (  # NIH ChestX-ray14
+            ["Image Index,Finding Labels,Follow-up #,Patient Age", "1.jpg,Mass|Edema,0,58", "2.jpg,No Finding,1,33",
+             "3.jpg,Edema,2,70", "4.jpg,Mass,0,41"],
+            ("Edema", "Mass", "No Finding"),
+            {"1": ("Edema", "Mass"), "2": ("No Finding",), "3": ("Edema",), "4": ("Mass",)},
+        ),
+        (  # CheXpert: empty and -1 are not known
+            ["Path,Sex,Age,Cardiomegaly,Edema", "v1/a/1.jpg,Male,40,1.0,", "v1/a/2.jpg,Female,61,0.0,1.0",
+             "v1/a/3.jpg,Male,52,-1.0,0.0", "v1/a/4.jpg,Male,9,1.0,1.0"],
+            ("Cardiomegaly", "Edema"),
+            {"1": ("Cardiomegaly",), "2": ("Edema",), "3": (), "4": ("Cardiomegaly", "Edema")},
+        ),
+        (  # Kaggle's Planet: names without suffix
+            ["image_name,tags", "1,haze primary", "2,clear", "3,clear primary", "4,cloudy"],
+            ("clear", "cloudy", "haze", "primary"),
+            {"1": ("haze", "primary"), "2": ("clear",), "3": ("clear", "primary"), "4": ("cloudy",)},
+        ),
+    ],
+    ids=["fastai", "nih", "chexpert", "planet"],
+)  # fmt: skip
+def test_tables_of_known_data_sets(
+    tmp_path: Path, lines: list[str], classes: tuple[str, ...], expected: dict[str, tuple[str, ...]]
+) -> None:
+    dataset = open_data(written(tmp_path, lines))
+    assert dataset.classes == {TASK: classes}
+    assert labels(dataset) == expected
+    assert "stop" not in kinds(dataset).values()
+    if "is_valid" in lines[0]:
+        assert [sample.id for sample in dataset.split("val")] == ["images/1.jpg"]
+
+
 def test_numbers_of_classes_divided_by_spaces(tmp_path: Path) -> None:
     """As the Human Protein Atlas has them: a column called Target with "16 0"."""
     dataset = open_data(written(tmp_path, ["Id,Target", "1,5 0", "2,0", "3,12", "4,12 5"]))
@@ -182,7 +222,7 @@ def test_a_cell_that_says_neither_yes_nor_no_is_a_stop(tmp_path: Path) -> None:
     lines = ["image,sea,boat", "1.jpg,1,0", "2.jpg,7,1", "3.jpg,0,0", "4.jpg,1,1"]
     dataset = open_data(written(tmp_path, lines))
     (finding,) = (finding for finding in dataset.findings if finding.kind == "neither-yes-nor-no")
-    assert (finding.severity, finding.examples) == ("stop", ("row 3, sea: 7",))
+    assert (finding.severity, finding.examples) == ("stop", ("labels.csv, row 3, sea: 7",))
 
 
 def test_rows_that_contradict_one_another_are_a_stop(tmp_path: Path) -> None:
@@ -196,8 +236,8 @@ def test_columns_that_are_no_classes_are_named(tmp_path: Path) -> None:
     lines = ["image,age,is_valid,sea,boat", "1.jpg,71,0,1,0", "2.jpg,9,0,1,1", "3.jpg,23,1,0,0", "4.jpg,5,1,0,1"]
     dataset = open_data(written(tmp_path, lines))
     assert dataset.classes[TASK] == ("sea", "boat")
-    (finding,) = (finding for finding in dataset.findings if finding.kind == "column-not-used")
-    assert "age" in finding.examples
+    (finding,) = (finding for finding in dataset.findings if finding.kind == "unused-column")
+    assert finding.examples == ("labels.csv: age",)
 
 
 def test_a_class_that_train_lacks_is_a_stop(tmp_path: Path) -> None:

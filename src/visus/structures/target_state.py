@@ -8,6 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_NEAR = 0.01  # of a side; 2 pixels always
+
+
+def sizes_differ(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[...]: whether sizes [...,2] differ by more than rounding: 2 pixels, or 1 % of a side."""
+    near = np.maximum(2, _NEAR * np.maximum(first, second))
+    return np.asarray((np.abs(first - second) > near).any(axis=-1))
+
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
@@ -22,7 +30,7 @@ class TargetState:
         empty: whether the image has no object.
         ignored: objects or pixels that count neither as right nor as wrong; they are not among the counts.
         box_faults: from kinds such as "box-outside" to numbers of boxes.
-        stated: the size that the annotation states, where it is not the image's and the boxes fit all the same.
+        stated: the size that the annotation states, where it is not quite the image's.
     """
 
     fault: str = ""

@@ -282,7 +282,7 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
         findings.append(Finding.about("wrong-extension", "note", f"{message}; they are read by their content", names))
     stated = [item.sample.id for item in examined if any(state.stated for state in item.targets.values())]
     if stated:
-        message = "{count} annotations state another size than their image has; their boxes fit all the same"
+        message = "{count} annotations state a slightly other size than their image has; their boxes fit"
         findings.append(Finding.about("stated-size", "note", message, stated))
     for kind, message, of_images in (
         ("no-objects", "{count} images hold no object, which is normal", False),
