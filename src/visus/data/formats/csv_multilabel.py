@@ -113,7 +113,9 @@ def _read_table(described: LabelTable, table_split: str, listing: Listing, tally
 def _of_single_classes(described: LabelTable) -> LabelColumns:
     """The column of classes of a table with a class a row, of which an image may have several."""
     columns = described.classes
-    return LabelColumns(tags=columns and (columns.number if columns.name is None else columns.name))
+    if columns is None:
+        return LabelColumns()
+    return LabelColumns(tags=columns.number if columns.name is None else columns.name)
 
 
 def _yes_and_no(table: Table, labels: LabelColumns, tally: Tally) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
@@ -171,7 +173,7 @@ def _reading(
     exclusive = not several and len(classes) > 1 and _have_one_each(splits)
     values: dict[tuple[frozenset[str], frozenset[str]], Mapping[str, Value]] = {}  # many images share their labels
     samples: dict[str, list[Sample]] = {}
-    shown: dict[str, frozenset[str]] = {}
+    shown: dict[str, set[str]] = {}
     for split, entries in splits.items():
         # A table of this split without the column of a class says nothing of it.
         silent = known - frozenset(columns.get(split) or classes)
@@ -183,7 +185,7 @@ def _reading(
             if key not in values:
                 values[key] = _targets(classes, *key, single=exclusive)
             samples[split].append(Sample(listing.name_of(entry.path), FileImage(entry.path), values[key]))
-        shown[split] = frozenset().union(*(entry.present for entry in entries.values()))
+        shown[split] = set().union(*(entry.present for entry in entries.values()))
     for split in splits:
         note_missing_classes(tally, split, reference, (shown[reference] & known) - shown[split])
     tasks = {MULTILABEL_CLASSIFICATION: classes}
