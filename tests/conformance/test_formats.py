@@ -64,6 +64,12 @@ def csv_landmarks(root: Path) -> Path:
     return root
 
 
+def csv_boxes(root: Path) -> Path:
+    rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
+    (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -193,6 +199,25 @@ def label_studio(root: Path) -> Path:
     return root
 
 
+def via(root: Path) -> Path:
+    content = {}
+    for k, name in enumerate(images(root)):
+        shape = {"name": "rect", "x": 2 + k, "y": 3, "width": 10, "height": 12}
+        region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
+        content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
+    (root / "via_region_data.json").write_text(json.dumps(content))
+    return root
+
+
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -209,6 +234,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv": csv_labels,
     "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
+    "csv-boxes": csv_boxes,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -221,6 +247,8 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
+    "via": via,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

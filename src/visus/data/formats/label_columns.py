@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from visus.data.formats.delimited import Table, squeeze
@@ -11,10 +11,10 @@ from visus.data.formats.label_cells import Split, looks_like_yes_and_no, tag_spl
 from visus.data.formats.listing import split_name
 from visus.data.formats.table_columns import ClassColumns
 
-_WORDS = re.compile(r".*(tags?|keywords|attributes)")
+_WORDS = re.compile(r".*(tags?|keywords)|attributes")
 """What a column of tags is called; a space divides them."""
 
-_PLURAL = re.compile(r".*(tags?|keywords|attributes|labels|classes|categories|labelnames|classnames|findings)")
+_PLURAL = re.compile(r".*(tags?|keywords|labels|classes|categories|labelnames|classnames|findings)|attributes")
 """What a column of several labels is called."""
 
 _COUNTS = re.compile(r"(n|num|number|count|total)_.*")
@@ -56,8 +56,8 @@ def label_columns(table: Table, taken: Collection[int], single: ClassColumns | N
         return None if found is None else LabelColumns({}, position, *found)
     free = [i for i, name in enumerate(table.columns) if name and i not in taken]
     names = {i: squeeze(table.columns[i]) for i in free if not _COUNTS.fullmatch(table.columns[i])}
-    tags = next((i for i in names if _PLURAL.fullmatch(names[i])), None)
-    if tags is not None and not looks_like_yes_and_no(_lower(table, tags)):
+    tags = next((i for i in names if _PLURAL.fullmatch(names[i]) and _may_be_tags(table.column(i))), None)
+    if tags is not None:
         found = tag_split(table.column(tags), words=_WORDS.fullmatch(names[tags]) is not None)
         return LabelColumns({}, tags, *(found or (None, "")))
     classes = {
@@ -66,6 +66,11 @@ def label_columns(table: Table, taken: Collection[int], single: ClassColumns | N
         if not _is_flag_of_split(table.columns[i]) and looks_like_yes_and_no(_lower(table, i))
     }
     return LabelColumns(classes) if len(classes) > 1 else None
+
+
+def _may_be_tags(cells: Sequence[str]) -> bool:
+    """Whether cells hold neither yes and no nor JSON objects, such as those of the VGG Image Annotator."""
+    return not looks_like_yes_and_no([cell.lower() for cell in cells]) and not any(cell[:1] == "{" for cell in cells)
 
 
 def _lower(table: Table, position: int) -> list[str]:
