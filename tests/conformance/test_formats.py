@@ -52,6 +52,12 @@ def csv_labels(root: Path) -> Path:
     return root
 
 
+def csv_multilabel(root: Path) -> Path:
+    rows = [f"images/{name},{k % 2},{k // 2},1" for k, name in enumerate(images(root / "images"))]
+    (root / "labels.csv").write_text("image,cat,dog,sofa\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def csv_landmarks(root: Path) -> Path:
     rows = [f"images/{name},{3 + k},5,{20 + k},7" for k, name in enumerate(images(root / "images"))]
     (root / "points.csv").write_text("image,left_x,left_y,right_x,right_y\n" + "\n".join(rows) + "\n")
@@ -269,6 +275,7 @@ def plain_images(root: Path) -> Path:
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
+    "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
     "idx": idx,

@@ -12,6 +12,7 @@ from visus.data.formats import (
     csv_boxes,
     csv_labels,
     csv_landmarks,
+    csv_multilabel,
     cvat,
     dota,
     idx,
@@ -35,6 +36,7 @@ from visus.structures.extensions import extensions
 FORMATS: tuple[Format, ...] = (
     class_folders.FORMAT,
     csv_labels.FORMAT,
+    csv_multilabel.FORMAT,
     csv_landmarks.FORMAT,
     csv_boxes.FORMAT,
     idx.FORMAT,

@@ -242,7 +242,8 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
 
 def _of_several_classes(examined: Sequence[_Examined], task: str, classes: tuple[str, ...]) -> list[Finding]:
     """Findings about the classes that occur together in train, of a task whose classes are those of whole images."""
-    if task_card(task).unit != "images":
+    card = task_card(task)
+    if card.unit != "images" or card.least_classes > 1:  # the latter's images have one class each
         return []
     states = [item.targets.get(task) for item in examined if item.split == "train"]
     counts = [state.counts for state in states if state is not None and state.counts is not None]
