@@ -199,6 +199,24 @@ def label_studio(root: Path) -> Path:
     return root
 
 
+def via(root: Path) -> Path:
+    content = {}
+    for k, name in enumerate(images(root)):
+        shape = {"name": "rect", "x": 2 + k, "y": 3, "width": 10, "height": 12}
+        region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
+        content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
+    (root / "via_region_data.json").write_text(json.dumps(content))
+
+
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -228,6 +246,8 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
+    "via": via,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

@@ -51,14 +51,15 @@ def read_labelled(
     return tally.reading({"classification": classes}, samples)
 
 
-def note_unknown_class(tally: Tally, split: str, name: str, reference: str) -> None:
-    """Notes one image or object whose class is missing in the training data."""
+def note_unknown_class(tally: Tally, split: str, name: str, reference: str, count: int = 1) -> None:
+    """Notes images or objects whose class is missing in the training data."""
     tally.add(
         "unknown-class",
         "stop",
         f"{{count}} labels outside {reference} name classes that {reference} does not have, and class ids come "
         f"from {reference}",
         f"{split}: {name}",
+        count,
     )
 
 

@@ -19,7 +19,9 @@ from visus.data.formats import (
     label_studio,
     labelme,
     masks,
+    object_masks,
     plain_images,
+    via,
     voc,
     yolo,
 )
@@ -44,6 +46,8 @@ FORMATS: tuple[Format, ...] = (
     labelme.FORMAT,
     cvat.FORMAT,
     label_studio.FORMAT,
+    via.FORMAT,
+    object_masks.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )
