@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.csv_labels import lose_row, note_columns, note_tables_without_labels
-from visus.data.formats.delimited import TABLE_SUFFIXES, Table, read_table, shorten
+from visus.data.formats.delimited import TABLE_SUFFIXES, Table, is_whole, read_table, shorten
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, tables_of
 from visus.data.formats.label_text import read_text
@@ -239,15 +239,15 @@ def _class_list(
             continue
         lines = csv.reader(io.StringIO(read_text(path)))
         rows = [(row[0].strip(), row[1].strip()) for row in lines if len(row) == 2]
-        numbered = {name: number for name, number in rows if number.isdecimal()} or {
-            name: number for number, name in rows if number.isdecimal()
+        numbered = {name: number for name, number in rows if is_whole(number)} or {
+            name: number for number, name in rows if is_whole(number)
         }
         if sorted(map(int, numbered.values())) == list(range(len(numbered))) and numbered:
             order = tuple(sorted(numbered, key=lambda name: int(numbered[name])))
             if labels <= set(order):
                 tally.read(path)
                 return {}, order
-            if all(label.isdecimal() and int(label) < len(order) for label in labels):
+            if all(is_whole(label) and int(label) < len(order) for label in labels):
                 tally.read(path)
                 return {label: order[int(label)] for label in labels}, order
         codes = dict(rows)
