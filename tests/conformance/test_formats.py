@@ -70,6 +70,12 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def hugging_face(root: Path) -> Path:
+    rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -278,6 +284,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,

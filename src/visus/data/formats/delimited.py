@@ -86,6 +86,11 @@ def shorten(cell: str) -> str:
     return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ... ({len(cell):,} characters)"
 
 
+def is_whole(cell: str) -> bool:
+    """Whether a cell holds a whole number from 0 on, of a length that class numbers have."""
+    return cell.isdecimal() and len(cell) < 10
+
+
 def is_number(cell: str) -> bool:
     """Whether a cell holds a number; "nan" is one."""
     try:
