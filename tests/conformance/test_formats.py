@@ -58,6 +58,12 @@ def csv_landmarks(root: Path) -> Path:
     return root
 
 
+def csv_boxes(root: Path) -> Path:
+    rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
+    (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -158,6 +164,53 @@ def instance_maps(root: Path) -> Path:
     return root
 
 
+def labelme(root: Path) -> Path:
+    for k, name in enumerate(images(root)):
+        shape = {"label": "cell", "shape_type": "polygon", "points": [[2 + k, 3], [12 + k, 3], [12 + k, 15]]}
+        content = {"version": "6.3.1", "flags": {}, "shapes": [shape], "imagePath": name, "imageData": None}
+        (root / f"{k}.json").write_text(json.dumps(content))
+    return root
+
+
+def cvat(root: Path) -> Path:
+    box = '<box label="cell" xtl="{}" ytl="3" xbr="12" ybr="15"/>'
+    entries = [
+        f'<image id="{k}" name="{name}" width="32" height="24">{box.format(2 + k)}</image>'
+        for k, name in enumerate(images(root / "images"))
+    ]
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{''.join(entries)}</annotations>")
+    return root
+
+
+def label_studio(root: Path) -> Path:
+    tasks = []
+    for k, name in enumerate(images(root / "images")):
+        value = {"x": 10 + k, "y": 10, "width": 20, "height": 30, "rotation": 0, "rectanglelabels": ["cell"]}
+        result = {"id": "a", "type": "rectanglelabels", "from_name": "box", "to_name": "image", "value": value}
+        annotation = {"id": k, "completed_by": 1, "result": [result], "was_cancelled": False}
+        tasks.append({"id": k, "data": {"image": f"/data/upload/1/{name}"}, "annotations": [annotation]})
+    (root / "project-1-at-2026-01-01.json").write_text(json.dumps(tasks))
+    return root
+
+
+def via(root: Path) -> Path:
+    content = {}
+    for k, name in enumerate(images(root)):
+        shape = {"name": "rect", "x": 2 + k, "y": 3, "width": 10, "height": 12}
+        region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
+        content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
+    (root / "via_region_data.json").write_text(json.dumps(content))
+
+
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -173,6 +226,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
     "csv-landmarks": csv_landmarks,
+    "csv-boxes": csv_boxes,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -182,6 +236,11 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "labelme": labelme,
+    "cvat": cvat,
+    "label-studio": label_studio,
+    "via": via,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

@@ -16,7 +16,7 @@ from visus.data.formats.coco_objects import ImageObjects, read_image_objects
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.keypoints import keypoint_names
 from visus.data.formats.labelled import Entry as LabelledEntry
-from visus.data.formats.labelled import note_alike_names, note_missing_classes, read_labelled, reference_split
+from visus.data.formats.labelled import note_missing_classes, read_labelled, reference_split
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.reading import ALL, Format, Reading, Tally
@@ -139,7 +139,7 @@ def _categories(file: CocoFile, files: Mapping[str, CocoFile]) -> dict[Key, str]
 
 
 def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[str, ...]:
-    """The names in the order of their ids; gaps and names that are nearly alike are noted."""
+    """The names in the order of their ids; gaps are noted."""
     numbers = sorted(key for key in categories if isinstance(key, int))
     if len(numbers) < len(categories):
         got = ", ".join(str(key) for key in categories if not isinstance(key, int))
@@ -148,9 +148,7 @@ def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[s
     if gaps:
         message = "{count} category ids are not used; class ids count the categories in the order of their ids"
         tally.add("class-id-gap", "note", message, count=gaps)
-    classes = tuple(categories[number] for number in numbers)
-    note_alike_names(tally, classes)
-    return classes
+    return tuple(categories[number] for number in numbers)
 
 
 def _read_labels(parts: Mapping[str, ImageObjects], classes: tuple[str, ...], tally: Tally) -> Reading:

@@ -13,14 +13,12 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
 from visus.errors import DataError
-from visus.files.regular import read_regular
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
-MOST_BYTES = 1 << 30
-"""The largest XML file that is read."""
-
+_HEAD = 4096  # bytes in which the root element of a file must begin
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,100}\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _KNOWN = frozenset({"utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii"})
 """Encodings that the parser decodes itself."""
@@ -40,6 +38,17 @@ class XmlTarget(Protocol[T_co]):
 
     def close(self) -> T_co:
         """What was made of the file, after its end."""
+
+
+def root_tag(path: Path) -> str:
+    """The name of a file's root element, as its first bytes say it; "" if they say none or it cannot be read."""
+    try:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
+            head = stream.read(_HEAD)
+    except (DataError, OSError):
+        return ""
+    match = re.search(rb"<([A-Za-z_][\w.:-]*)", re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL))
+    return match[1].decode() if match else ""
 
 
 class _Refused(Exception):
@@ -74,7 +83,7 @@ def walk_xml(path: Path, make_target: Callable[[], XmlTarget[T]]) -> T:
     parser.EndElementHandler = target.end
     parser.CharacterDataHandler = target.data
     try:
-        data = read_regular(path, limit=MOST_BYTES, expected="an XML file")
+        data = read_regular(path, limit=LARGEST_TEXT, expected="an XML file")
         declared = _DECLARED.match(data)
         if declared and declared[1].decode().lower() not in _KNOWN:
             parser.Parse(data.decode(declared[1].decode()), True)

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from visus.data.formats.class_lists import find_class_list
-from visus.data.formats.labelled import note_alike_names, note_missing_classes, reference_split
+from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing
-from visus.data.formats.mask_maps import MapRule, MaskSource, learn_rule
+from visus.data.formats.mask_maps import MapRule, MaskSource
+from visus.data.formats.mask_rules import learn_rule
 from visus.data.formats.object_table import ObjectTable, settle_objects
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.outlined_objects import BACKGROUND, Objects
@@ -45,7 +46,6 @@ def _read(listing: Listing) -> Reading:
     by_split = {split: {name for item in items.values() for name in item.names} - {""}
                 for split, items in annotations.items()}  # fmt: skip
     classes = tuple(sorted(by_split.get(reference, set())))
-    note_alike_names(tally, classes)
     for split in members:
         note_missing_classes(tally, split, reference, set(classes) - by_split.get(split, set()))
     tally.found("objects", sum(len(item.names) for items in annotations.values() for item in items.values()))
@@ -172,7 +172,7 @@ def _mask_rule(listing: Listing, members: Mapping[str, Sequence[Member]], names:
     declared = find_class_list(listing)
     if declared is None and names and names <= set(VOC_CLASSES):
         return MapRule.of_indices((BACKGROUND, *VOC_CLASSES))
-    return learn_rule(masks, declared)
+    return learn_rule(masks, declared).rule  # the checks name the masks that do not fit it
 
 
 FORMAT = Format("voc", "PASCAL VOC: XML files with boxes, or SegmentationClass masks", _recognise, _read)

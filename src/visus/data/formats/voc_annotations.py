@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visus.data.formats.safe_xml import MOST_BYTES, walk_xml
+from visus.data.formats.safe_xml import walk_xml
 from visus.errors import DataError
-from visus.files.regular import read_regular
+from visus.files.regular import LARGEST_TEXT, read_regular
 
 ROOT = "annotation"
 _TRUE = frozenset({"1", "true", "yes"})
@@ -52,7 +52,7 @@ def read_annotation(path: Path) -> VocAnnotation:
     Raises:
         DataError: if it is no XML, declares entities, or is the XML of something else.
     """
-    quick = _read_plain(read_regular(path, limit=MOST_BYTES, expected="an XML file"))
+    quick = _read_plain(read_regular(path, limit=LARGEST_TEXT, expected="an XML file"))
     if quick is not None:
         return quick
     target = walk_xml(path, _Target)

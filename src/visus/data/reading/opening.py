@@ -37,6 +37,7 @@ def open_data(
     format: str | None = None,
     seed: int = 0,
     task_options: Mapping[str, str] | None = None,
+    least_classes: int | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -52,6 +53,8 @@ def open_data(
             "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
             ``data.object_separation``); without it "gap" for instance maps, else "merge". Tasks of objects have
             "crowds": "ignore" objects marked as crowds or difficult, or take them as "objects" (see ``data.crowds``).
+        least_classes: the fewest classes, which a test set for a trained model may lack; None: those that a training of
+            the task needs.
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -86,7 +89,7 @@ def open_data(
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
     dataset = _with_task_options(dataset, task, task_options or {})
     if task is not None:
-        _check_classes(dataset, task)
+        _check_classes(dataset, task, least_classes)
     return _with_values(_split(dataset, task, seed))
 
 
@@ -318,7 +321,13 @@ def _with_values(dataset: Dataset) -> Dataset:
 
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
     """The data set without the samples that have no target for the task."""
-    left_out = [s.id for samples in dataset.splits.values() for s in samples if task not in s.targets]
+    left_out = [
+        sample.id
+        for samples in dataset.splits.values()
+        if not (hasattr(samples, "covers") and samples.covers(task))
+        for sample in samples
+        if task not in sample.targets
+    ]
     if not left_out:
         return dataset
     kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
@@ -330,12 +339,13 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
 
 
-def _check_classes(dataset: Dataset, task: str) -> None:
+def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:
     classes, card = dataset.classes[task], task_card(task)
-    if card.names and len(classes) < card.least_classes:
+    least = card.least_classes if least_classes is None else least_classes
+    if card.names and len(classes) < least:
         raise DataError(
             f"{dataset.name} has one class only" if classes else f"{dataset.name} names no {card.names}",
-            expected=f"at least {card.least_classes} {card.names}",
+            expected=f"at least {least} {card.names}",
             got=", ".join(classes) or "none",
             remedy="add a second class; if these images are not labelled, give their own folder instead",
         )
@@ -349,8 +359,9 @@ def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
     if "predict" in splits:
         return dataset
     if ALL in splits or set(splits) == {"train"}:
-        pool = [sample for samples in splits.values() for sample in samples]
-        made = split_samples(pool, task, FRACTIONS, seed)
+        pool = [samples for samples in splits.values() if samples]
+        whole = pool[0] if len(pool) == 1 else [sample for samples in pool for sample in samples]
+        made = split_samples(whole, task, FRACTIONS, seed)
     elif "train" in splits and "test" in splits and "val" not in splits:
         made = split_samples(splits["train"], task, {"val": FRACTIONS["val"]}, seed)
     else:

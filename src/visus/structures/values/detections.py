@@ -115,6 +115,10 @@ class Detections(BaseValue):
             ignored=None if self.ignored is None else self.ignored[which],
         )
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Detections:
+        """The same objects, whose labels are the ids of the classes of the same names."""
+        return replace(self, classes=classes, labels=ids[self.labels])
+
     def above(self, score: float) -> Detections:
         """Only the objects with at least this score; a target is returned whole."""
         return self if self.scores is None else self.select(self.scores >= score)
