@@ -163,7 +163,7 @@ def test_bad_input_is_told_before_torch_is_loaded(
         (["evaluate", "flipped.safetensors", "--data", "photos"], 5, ("corrupt",)),
         (["evaluate", "nowhere", "--data", "photos"], 5, ("nowhere",)),
         (["evaluate", str(run), "--data", str(boxes)], 2, ("the model's task", "classification", "detection")),
-        (["evaluate", str(run), "--data", "lacks"], 4, ("blue, green, red", "the data's 2: blue, green")),
+        (["evaluate", str(run), "--data", "lacks"], 4, ("cannot be judged", "train does not have", "test: red")),
         (["evaluate", str(run), "--split", "holiday"], 4, ("train or val or test", "holiday")),
         (["explain", "flipped.safetensors", "photos"], 5, ("corrupt",)),
         (["data", "check", "nowhere"], 4, ("no file or folder nowhere",)),

@@ -89,7 +89,7 @@ def test_evaluations_agree(task: str, trained: Callable[[str], Any], cli: Callab
     run = trained(task)
     written = json.loads((run.path / "metrics.json").read_text())
     default = answer(cli("evaluate", run.path, "--json", "--device", "cpu"))
-    assert set(default) == {"data", "split", "images", "metrics", "speed", "device"}
+    assert set(default) == {"data", "split", "images", "metrics", "speed", "device", "notes"}
     parts = {"network", "decoding"} | ({"suppression"} if task == "detection" else set())
     assert set(default["speed"]) == parts
     assert all(rate > 0 for rate in default["speed"].values())

@@ -167,6 +167,35 @@ def object_masks(root: Path) -> Path:
     return root
 
 
+def labelme(root: Path) -> Path:
+    for k, name in enumerate(images(root)):
+        shape = {"label": "cell", "shape_type": "polygon", "points": [[2 + k, 3], [12 + k, 3], [12 + k, 15]]}
+        content = {"version": "6.3.1", "flags": {}, "shapes": [shape], "imagePath": name, "imageData": None}
+        (root / f"{k}.json").write_text(json.dumps(content))
+    return root
+
+
+def cvat(root: Path) -> Path:
+    box = '<box label="cell" xtl="{}" ytl="3" xbr="12" ybr="15"/>'
+    entries = [
+        f'<image id="{k}" name="{name}" width="32" height="24">{box.format(2 + k)}</image>'
+        for k, name in enumerate(images(root / "images"))
+    ]
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{''.join(entries)}</annotations>")
+    return root
+
+
+def label_studio(root: Path) -> Path:
+    tasks = []
+    for k, name in enumerate(images(root / "images")):
+        value = {"x": 10 + k, "y": 10, "width": 20, "height": 30, "rotation": 0, "rectanglelabels": ["cell"]}
+        result = {"id": "a", "type": "rectanglelabels", "from_name": "box", "to_name": "image", "value": value}
+        annotation = {"id": k, "completed_by": 1, "result": [result], "was_cancelled": False}
+        tasks.append({"id": k, "data": {"image": f"/data/upload/1/{name}"}, "annotations": [annotation]})
+    (root / "project-1-at-2026-01-01.json").write_text(json.dumps(tasks))
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -192,6 +221,9 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-masks": class_masks,
     "instance-maps": instance_maps,
     "object-masks": object_masks,
+    "labelme": labelme,
+    "cvat": cvat,
+    "label-studio": label_studio,
     "captions": captions,
     "images": plain_images,
 }

@@ -11,7 +11,7 @@ import pytest
 from visus.engine import training_reporter
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
-from visus.engine.session import TrainingPosition
+from visus.engine.training_position import TrainingPosition
 from visus.engine.training_reporter import TrainingReporter
 from visus.errors import DivergedError
 
@@ -40,7 +40,8 @@ class Told:
 def session_at(epoch: int = 1, batch: int = 0, step: int = 7, means: Any = None, **position: Any) -> Any:
     monitor = SimpleNamespace(means=lambda: means or {"loss": 0.5}, current=lambda: {"loss": 0.25})
     reached = TrainingPosition(epoch=epoch, batch=batch, step=step, **position)
-    return SimpleNamespace(position=reached, world=2, loss_monitor=monitor, steppers=[SimpleNamespace(rate=0.01)])
+    steppers = [SimpleNamespace(rate=0.01)]
+    return SimpleNamespace(position=reached, world=2, loss_monitor=monitor, steppers=steppers, recipe_changes=[])
 
 
 @pytest.fixture

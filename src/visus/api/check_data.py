@@ -56,7 +56,12 @@ class DataCheck:
 
 
 def check_data(
-    data: str | Path, *, task: str | None = None, format: str | None = None, report: str | Path | None = None
+    data: str | Path,
+    *,
+    task: str | None = None,
+    format: str | None = None,
+    crowds: str | None = None,
+    report: str | Path | None = None,
 ) -> DataCheck:
     """Reads every image and label of a data set and lists all errors.
 
@@ -64,6 +69,7 @@ def check_data(
         data: folder, file or name.
         task: one of the data's, such as "segmentation"; None: the data's own.
         format: the reader, when two could read it.
+        crowds: what becomes of objects that are marked as crowds or difficult, as in :func:`train`.
         report: also write an HTML page to this file.
 
     Raises:
@@ -72,7 +78,7 @@ def check_data(
     from visus.data.inspection.checks import check
     from visus.data.reading.opening import open_data
 
-    dataset = open_data(data, task=task, format=format)
+    dataset = open_data(data, task=task, format=format, task_options={"crowds": crowds} if crowds else {})
     task_name = dataset.choose_task(task) if dataset.tasks or task else None
     findings = tuple(check(dataset, task_name))
     if report is not None and task_name is not None:

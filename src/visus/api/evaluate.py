@@ -33,10 +33,13 @@ def evaluate(
 ) -> Evaluation:
     """Scores a trained model on labelled images.
 
+    Classes are matched by their names: other data may order them otherwise, and may lack some. Means over classes are
+    then over those with examples, and ``notes`` name the others.
+
     Args:
         model: a run folder, a model file, or a loaded model.
         data: folder, file or name of the data; None: what the run was trained on.
-        split: "train", "val" or "test"; None: test if there is one, else val, else the only one.
+        split: "train", "val", "test", or "all" for all images; None: test if there is one, else val, else the only one.
         batch_size: images at a time; None: as in training.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         report: also write an HTML report to this file.
@@ -55,11 +58,15 @@ def evaluate(
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
             a model that is not one for segmentation, or sliding of one that is not for localization; if ``smallest``
             is given without ``slide``.
-        DataError: if the data cannot be read, has no such split, or has other classes than the model.
+        DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know.
     """
+    from visus.data.crowds import has_marked_objects, with_crowds
+    from visus.data.formats.reading import ALL
     from visus.data.object_separation import knows_objects, with_objects_separated
+    from visus.data.reading.fingerprint import fingerprint
     from visus.data.reading.opening import open_data
     from visus.engine.progress import choose_progress
+    from visus.workflow.class_matching import match_classes, over_classes_with_examples
     from visus.workflow.object_counting import PARTED, Counting
     from visus.workflow.plan import Plan
 
@@ -97,6 +104,7 @@ def evaluate(
             task=info.task,
             format=plan.reader if uses_plan and plan else None,
             task_options={"touching": ""},
+            least_classes=1,
         )
     except TaskMismatchError as error:
         raise TaskMismatchError(
@@ -105,12 +113,25 @@ def evaluate(
             got=f"{plan.data if uses_plan and plan else data}, with labels for {error.expected or 'no task'}",
             remedy="name other data, or take a model for this task",
         ) from None
+    if info.task_options.get("crowds") == "objects" and has_marked_objects(dataset):
+        dataset = with_crowds(dataset, "objects")
     if separation and knows_objects(dataset):
         dataset = with_objects_separated(dataset, separation)
-    _require_classes(dataset, info.classes, info.task)
+    _require_read(dataset)
+    notes: list[str] = []
     split_name = split or next((name for name in ("test", "val") if name in dataset.splits), next(iter(dataset.splits)))
+    trained_on = uses_plan or fingerprint(dataset) == info.data_fingerprint
+    if split_name in dataset.made_splits and not trained_on:
+        whole = sum(map(len, dataset.splits.values()))
+        notes.append(
+            f"{dataset.name} has no split {split_name} of its own: it is {len(dataset.split(split_name))} of {whole} "
+            "images; --split all judges them all"
+        )
+    if split_name == ALL:
+        dataset = dataset.with_splits({ALL: [sample for part in dataset.splits.values() for sample in part]})
     progress = choose_progress(quiet=quiet)
     samples = _usable(dataset, split_name, info.task, trained_on=uses_plan, progress=progress)
+    samples = match_classes(samples, info.task, dataset.classes, info.classes, dataset.name)
 
     from visus.api.load import load
     from visus.workflow.judging import judge
@@ -121,13 +142,21 @@ def evaluate(
     size = batch_size or int(info.recipe.get("batch_size", 16))
     slider = Slider(loaded, score=0.0, smallest=smallest) if slide else None
     judged = judge(loaded, samples, batch_size=size, progress=progress, counting=counting, slider=slider)
+    metrics = judged.metrics
+    if judged.absent and not trained_on:
+        metrics = over_classes_with_examples(metrics, judged.absent)
+        notes.append(
+            f"no example of {', '.join(judged.absent)}; classes are matched by their names, and means over classes are "
+            "over those with examples"
+        )
     result = Evaluation(
         data=dataset.name,
         split=split_name,
         images=len(samples),
-        metrics=judged.metrics,
+        metrics=metrics,
         speed=judged.speed,
         device=str(loaded.device),
+        notes=tuple(notes),
     )
     if report is not None:
         from visus.workflow.reporting import write_evaluation_report
@@ -148,6 +177,19 @@ def _info(model: str | Path | Model) -> Any:
 
         return read_info(Path(model))
     return model.info
+
+
+def _require_read(dataset: Dataset) -> None:
+    """Raises DataError if the reader found what must stop: part of the truth would be missing without a word."""
+    stops = [finding for finding in dataset.findings if finding.severity == "stop"]
+    if stops:
+        examples = [example for finding in stops for example in finding.examples[:5]]
+        raise DataError(
+            f"{dataset.name} cannot be judged: {stops[0].message}",
+            expected="data without a finding that stops a training",
+            got="; ".join([*(finding.message for finding in stops[1:]), *examples]),
+            remedy="visus data check lists each case",
+        )
 
 
 def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progress: Progress) -> Sequence[Sample]:
@@ -176,15 +218,3 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
     for reason in reasons if lost else ():
         progress.say(f"repaired: {reason}")
     return kept
-
-
-def _require_classes(dataset: Dataset, classes: Sequence[str], task: str) -> None:
-    """Raises DataError unless the data has the model's classes, in its order."""
-    theirs = dataset.classes[task]
-    if tuple(theirs) != tuple(classes):
-        raise DataError(
-            f"{dataset.name} and the model have different classes",
-            expected=f"the model's {len(classes)}: " + ", ".join(classes),
-            got=f"the data's {len(theirs)}: " + ", ".join(theirs),
-            remedy="name and order the classes alike, or train on this data",
-        )

@@ -10,7 +10,7 @@ from visus.api.run import Run
 from visus.engine.recipe import Recipe, named_changes
 from visus.workflow import training_phases
 from visus.workflow.plan import prepare
-from visus.workflow.request import Request
+from visus.workflow.request import Request, given_options
 
 
 def train(
@@ -31,6 +31,7 @@ def train(
     processes: int = 1,
     deterministic: bool = False,
     touching: str | None = None,
+    crowds: str | None = None,
     name: str | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
@@ -55,6 +56,8 @@ def train(
         touching: segmentation of data that know their objects: how touching ones stay apart: "gap" (background between
             them), "border" (a class of its own there), "outline" (a class around every object) or "merge"; None: "gap"
             for instance maps, else "merge".
+        crowds: what becomes of objects that are marked as crowds or difficult: "ignore", or take them as "objects" like
+            all others; None: "ignore".
         name: of the run folder; None: "<data>-<model>".
         out: the folder of run folders.
         quiet: no progress on standard error.
@@ -83,7 +86,7 @@ def train(
         workers=workers,
         processes=processes,
         deterministic=deterministic,
-        task_options={} if touching is None else {"touching": touching},
+        task_options=given_options(touching=touching, crowds=crowds),
         name=name,
         out=out,
     )

@@ -66,13 +66,17 @@ def check(
         str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    crowds: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
+    ] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.check_data import check_data
     from visus.cli.output import note, say, say_json
 
-    result = check_data(data, task=task, format=format, report=report)
+    result = check_data(data, task=task, format=format, crowds=crowds, report=report)
     if json_:
         say_json(result.to_dict())
     else:

@@ -20,7 +20,7 @@ HELP = """Judge a trained model on labelled images.
 
 def evaluate(
     run: Annotated[str, typer.Argument(help="Run folder or model file.")],
-    split: Annotated[str | None, typer.Option(help="train, val or test; test if there is one.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, val, test or all; test if there is one.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data than the run was trained on.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",

@@ -76,6 +76,10 @@ def train(
             show_default=False,
         ),
     ] = None,
+    crowds: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Train again from a run's config.yaml.")] = None,
     show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and exit.")] = False,
@@ -86,7 +90,7 @@ def train(
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
     from visus.workflow.plan import prepare
-    from visus.workflow.request import Request
+    from visus.workflow.request import Request, given_options
 
     sources = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(sources) != 1:
@@ -118,7 +122,7 @@ def train(
             workers=workers,
             processes=processes,
             deterministic=deterministic,
-            task_options={} if touching is None else {"touching": touching},
+            task_options=given_options(touching=touching, crowds=crowds),
             name=name,
             out=out,
         )

@@ -113,6 +113,7 @@ class Dataset:
         task_options: how the data were read for one task, such as {"touching": "gap"} (see ``data.object_separation``);
             empty where the task or the labels leave no choice.
         ledger: what was found in the files, and what of it is used.
+        withheld: from a task that the labels nearly allow to the reason why they do not.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Dataset:
     values: PixelValues = field(default=PixelValues())
     task_options: Mapping[str, str] = field(default_factory=dict)
     ledger: Ledger = field(default=Ledger())
+    withheld: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -143,7 +145,8 @@ class Dataset:
             return self.tasks[0]
         if task not in self.tasks:
             raise TaskMismatchError(
-                f"the labels of {self.name} do not allow {task}",
+                f"the labels of {self.name} do not allow {task}"
+                + (f": {self.withheld[task]}" if task in self.withheld else ""),
                 expected=" or ".join(self.tasks),
                 got=task,
                 remedy="choose one of these with --task, or add labels of that kind",

@@ -14,6 +14,7 @@ from torch import Tensor
 from visus.engine.disk import sync_folder
 from visus.engine.tensor_file import read_tensors, write_tensors
 from visus.errors import WeightsError
+from visus.files.plain_values import parse_json
 
 LAST, PREVIOUS, BEST, CORRUPT = "last.ckpt", "previous.ckpt", "best.ckpt", "corrupt.ckpt"
 _ENTRY = "visus-checkpoint"
@@ -99,4 +100,7 @@ def _read(path: Path) -> Snapshot:
             expected="a checkpoint of a training",
             got="another file of visus, such as a model file",
         )
-    return Snapshot(tensors, json.loads(metadata[_ENTRY]))
+    state = parse_json(metadata[_ENTRY], str(path), "the state of a training", WeightsError)
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} is not a checkpoint", expected="the state of a training", got=type(state).__name__)
+    return Snapshot(tensors, state)

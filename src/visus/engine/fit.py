@@ -158,6 +158,7 @@ def _judge(
 ) -> Mapping[str, Any]:
     """Returns the scores of the finished epoch; {} if the epoch is not evaluated."""
     session.settle()
+    session.require_finite()  # the last step has no loss after it that would show it
     epoch, recipe = session.position.epoch + 1, session.recipe
     if validation is None or (epoch % recipe.evaluate_every and epoch < recipe.epochs):
         return {}

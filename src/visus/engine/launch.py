@@ -100,7 +100,7 @@ def _supervise(group: list[subprocess.Popen[bytes]]) -> int:
     while None in [process.poll() for process in group]:
         codes = [process.returncode for process in group if process.returncode]
         if codes and not first:
-            first = codes[0]
+            first = min(codes)  # a signal, which is below 0, before what the others say of it
             rank = next(i for i, process in enumerate(group) if process.returncode == first)
             _say_end(rank, len(group), first)
             deadline = time.monotonic() + _GRACE

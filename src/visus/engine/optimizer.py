@@ -1,10 +1,13 @@
-"""Makes the optimiser of a recipe: its update rule, and the learning rate and weight decay of each parameter."""
+"""Makes and restores the optimiser of a recipe: its update rule, and each parameter's rate, decay and state."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from torch import nn, optim
+import torch
+from torch import Tensor, nn, optim
 
 from visus.engine.recipe import Optimizer, Recipe
 from visus.engine.rmsprop import TensorFlowRMSprop
@@ -103,3 +106,53 @@ def head_parameters(network: nn.Module) -> list[str]:
             remedy="--set freeze=none optimizer.backbone_lr=1",
         )
     return names
+
+
+def restore_optimizer(
+    optimizer: optim.Optimizer, tensors: Mapping[str, Tensor], plain: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Restores the state of an optimiser.
+
+    Args:
+        optimizer: over the same parameters.
+        tensors: by "parameter's index/name".
+        plain: the other values by parameter's index and name.
+
+    Raises:
+        ValueError: if they are not what such an optimiser holds for these parameters.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    scalars = _scalar_states(optimizer)
+    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain.items()}
+    for path, value in tensors.items():
+        place, _, name = path.partition("/")
+        index = int(place) if place.isdecimal() else -1
+        if not 0 <= index < len(parameters):
+            raise ValueError(f"a state of parameter {place[:20]}, where there are {len(parameters)}")
+        parameter = parameters[index]
+        if value.shape != (() if scalars.get(name) else parameter.shape):
+            raise ValueError(f"{name[:50]} {list(value.shape)} of a parameter {list(parameter.shape)}")
+        if value.ndim:
+            # In the parameter's own memory layout, in which the optimiser would have made it: other strides can take
+            # other instructions, and the last bit may differ.
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        state.setdefault(index, {})[name] = value
+    if any(index >= len(parameters) for index in state):
+        raise ValueError(f"states of more than {len(parameters)} parameters")
+    for index, values in state.items():
+        if not scalars.keys() <= values.keys():
+            got = ", ".join(sorted(values))[:100]
+            raise ValueError(f"parameter {index} has {got or 'no state'}, not {', '.join(sorted(scalars))}")
+        if any(isinstance(v, Tensor) and not v.is_floating_point() for v in values.values()):
+            raise ValueError(f"parameter {index} has a state of whole numbers")
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _scalar_states(optimizer: optim.Optimizer) -> dict[str, bool]:
+    """What an optimiser of this kind remembers of a parameter, seen after a step on one number: which are scalars."""
+    parameter = nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.zeros(1)
+    known = inspect.signature(type(optimizer)).parameters
+    probe = type(optimizer)([parameter], **{k: v for k, v in optimizer.defaults.items() if k in known})
+    probe.step()
+    return {name: isinstance(value, Tensor) and value.ndim == 0 for name, value in probe.state[parameter].items()}

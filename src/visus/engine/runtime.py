@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from visus.engine.launch import GROUP_FILE, watch_parent
-from visus.errors import UsageError
+from visus.errors import InterruptedRunError, UsageError
 
 _TIMEOUT = timedelta(seconds=120)  # a process that is silent for longer is lost
+_LOST_PEER = ("gloo", "Connection closed by peer", "Connection reset by peer", "Broken pipe")
+"""What the messages say with which an exchange fails because another process is gone."""
 _PATIENCE = timedelta(days=7)  # for work that only the first process does
 
 
@@ -109,6 +112,14 @@ def open_runtime(device: str = "auto", *, deterministic: bool = False, threads: 
         yield Runtime(torch_device, rank, world, control)
         if control is not None:
             dist.monitored_barrier(control, timeout=_PATIENCE)
+    except RuntimeError as error:
+        if world > 1 and is_lost_peer(error):
+            raise InterruptedRunError.by_signal(
+                signal.SIGTERM,
+                "another process of this training has ended, and so this one ends too",
+                remedy="see what that process, or the system, said of its end",
+            ) from None
+        raise
     finally:
         if world > 1:
             # What still refers to the group would end its threads while the interpreter is going down, which aborts.
@@ -178,6 +189,11 @@ def set_generator_states(states: Tensor, device: torch.device) -> None:
         torch.cuda.set_rng_state(rest, device)
     elif device.type == "mps" and len(rest):
         torch.mps.set_rng_state(rest)
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone, which is no fault of this one."""
+    return isinstance(error, dist.DistError) or any(mark in str(error) for mark in _LOST_PEER)
 
 
 def _join_group(device: torch.device, rank: int, world: int) -> dist.ProcessGroup:

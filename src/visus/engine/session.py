@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from visus.engine.checkpoint import Checkpoints, Snapshot
+from visus.engine.checkpoint import BEST, Checkpoints, Snapshot
 from visus.engine.ema import WeightAverage
 from visus.engine.filters import limit_filters
 from visus.engine.freezing import Freezing
 from visus.engine.loss_monitor import LossMonitor
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
+from visus.engine.model_file import put_state
 from visus.engine.modes import Modes
+from visus.engine.optimizer import restore_optimizer
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
-from visus.engine.schedule import Plateau, rate
+from visus.engine.schedule import rate
+from visus.engine.training_position import TrainingPosition, changed_fields, checked_state, position_of
 from visus.engine.update import Stepper
 from visus.errors import DivergedError, WeightsError
 from visus.structures import Batch
@@ -36,31 +39,6 @@ class FollowsTraining(Protocol):
     training_share: float
 
 
-@dataclass
-class TrainingPosition:
-    """How far a training is, as plain values for JSON.
-
-    Attributes:
-        epoch: the present epoch, from 0; the recipe's number of epochs when all are done.
-        batch: the batches of this epoch that are done, of this process.
-        step: the optimiser steps that are done in the whole training.
-        history: one row of figures for each finished epoch.
-        best_score, best_epoch: the best validation's score and epoch (from 0); None before the first validation.
-        halvings: how often on_nan=recover halved the learning rate.
-        skipped: [epoch, batch] of the steps that on_nan=recover leaves out.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    best_score: float | None = None
-    best_epoch: int | None = None
-    plateau: Plateau = field(default_factory=Plateau)
-    halvings: int = 0
-    skipped: list[list[int]] = field(default_factory=list)
-
-
 class Session:
     """The state of a training: weights, averaged weights, optimisers, random generators, position.
 
@@ -72,6 +50,9 @@ class Session:
         batches: the number of batches an epoch, of this process.
         store: keeps the checkpoints; None: no checkpoint is made.
         classes: the names of the classes, which checkpoints keep.
+
+    Attributes:
+        recipe_changes: the fields of the recipe that differ from those of the restored checkpoint.
     """
 
     def __init__(
@@ -92,6 +73,7 @@ class Session:
         self.recipe = recipe
         self.world = runtime.world
         self.position = TrainingPosition()
+        self.recipe_changes: list[str] = []
         self.loss_monitor = LossMonitor(runtime.device, recipe, raises=runtime.world == 1)
         self.steppers = [
             Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1) for update in updates
@@ -202,6 +184,26 @@ class Session:
         self.loss_monitor.settle()
         self.agree()
 
+    def require_finite(self) -> None:
+        """Checks the weights after a step whose result no loss has shown yet; all processes must call it.
+
+        Raises:
+            DivergedError: if a weight is not finite.
+        """
+        floats = {name: value for name, value in self.network.state_dict().items() if value.is_floating_point()}
+        finite = torch.stack([torch.isfinite(value).all() for value in floats.values()]).tolist() if floats else []
+        (any_wrong,) = self._runtime.agree(int(not all(finite)))
+        if any_wrong:
+            name = next(
+                (name for name, is_finite in zip(floats, finite, strict=True) if not is_finite), "another process"
+            )
+            raise DivergedError(
+                f"the weights are not finite after step {self.position.step}: {name}",
+                expected="finite weights",
+                got="NaN or infinity, from a gradient or a learning rate that is too large though the loss was finite",
+                remedy="--set clip_norm=1.0, or lower optimizer.lr; the last checkpoint before it is intact",
+            )
+
     def save(self) -> None:
         """Saves a checkpoint; all processes must call it.
 
@@ -211,16 +213,9 @@ class Session:
         """
         self.settle()
         generators = self._runtime.gather(generator_states(self._runtime.device))
+        self.require_finite()
         if self._store is None or not self._runtime.is_first:
             return
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                raise DivergedError(
-                    f"the weights are not finite after step {self.position.step}: {name}",
-                    expected="finite weights",
-                    got="NaN or infinity, from a gradient that is not finite though the loss was",
-                    remedy="--set clip_norm=1.0, or lower optimizer.lr; the last checkpoint before it is intact",
-                )
         self._store.save(self._snapshot(generators))
 
     def save_best(self, scores: Mapping[str, Any]) -> None:
@@ -269,7 +264,7 @@ class Session:
         keeps_best = self.recipe.keep == "best" and self.position.best_epoch is not None
         best = self._store.load_best() if self._store is not None and keeps_best else None
         if best is not None:
-            self.network.load_state_dict(_part(best.tensors, "model/"))
+            put_state(self.network, _part(best.tensors, "model/"), source=f"the checkpoint {BEST}")
         elif self.average:
             self.network.load_state_dict(self.average.network.state_dict())
 
@@ -323,27 +318,36 @@ class Session:
         return Snapshot(tensors, state)
 
     def _restore(self, snapshot: Snapshot) -> None:
-        state = snapshot.state
+        state = checked_state(snapshot.state)
         try:
-            self.network.load_state_dict(_part(snapshot.tensors, "model/"))
+            put_state(self.network, _part(snapshot.tensors, "model/"), source="the checkpoint")
             if self.average:
-                self.average.network.load_state_dict(_part(snapshot.tensors, "average/"))
-        except RuntimeError as error:
+                put_state(self.average.network, _part(snapshot.tensors, "average/"), source="the checkpoint")
+        except WeightsError as error:
             raise WeightsError(
                 "the checkpoint is of another network or recipe",
                 expected="the network that the run was started with",
-                got=str(error).splitlines()[-1].strip(),
+                got=error.got,
                 remedy="resume with the run's own config.yaml, or start a new run",
             ) from None
-        updates = state["updates"] if "updates" in state else state["turns"]  # the key of earlier versions
-        for number, (stepper, saved) in enumerate(zip(self.steppers, updates, strict=True)):
-            _restore_optimizer(stepper.optimizer, _part(snapshot.tensors, f"optimizer/{number}/"), saved["optimizer"])
-            if stepper.scaler and saved["scaler"]:
-                stepper.scaler.load_state_dict(saved["scaler"])
         random_states = snapshot.tensors.get(f"generators/{self._runtime.rank}")
-        if random_states is not None and state["world"] == self._runtime.world:
-            set_generator_states(random_states, self._runtime.device)
-        self.position = TrainingPosition(**{**state["position"], "plateau": Plateau(**state["position"]["plateau"])})
+        try:
+            for number, (stepper, saved) in enumerate(zip(self.steppers, state["updates"], strict=True)):
+                tensors = _part(snapshot.tensors, f"optimizer/{number}/")
+                restore_optimizer(stepper.optimizer, tensors, saved["optimizer"])
+                if stepper.scaler and saved["scaler"]:
+                    stepper.scaler.load_state_dict(saved["scaler"])
+            if random_states is not None and state["world"] == self._runtime.world:
+                set_generator_states(random_states, self._runtime.device)
+        except (ValueError, KeyError, RuntimeError, TypeError) as error:
+            raise WeightsError(
+                "the checkpoint does not hold the state of this training",
+                expected="what its optimiser and random generators wrote",
+                got=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+                remedy="resume with the run's own config.yaml, or start a new run",
+            ) from None
+        self.position = position_of(state)
+        self.recipe_changes = changed_fields(state.get("recipe", {}), self.recipe.model_dump(mode="json"))
         self._set_rate(max(self.position.step - 1, 0))  # which the epoch's row tells, if no step is left in it
         first = self._runtime.is_first
         self.loss_monitor.restart(state["sums"] if first else None, state["images"] if first else 0)
@@ -351,17 +355,3 @@ class Session:
 
 def _part(tensors: Any, prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain.items()}
-    for path, value in tensors.items():
-        index, _, name = path.partition("/")
-        parameter = parameters[int(index)]
-        if value.shape == parameter.shape:
-            # In the parameter's own memory layout, in which the optimiser would have made it: other strides can take
-            # other instructions, and the last bit may differ.
-            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

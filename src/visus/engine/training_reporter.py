@@ -102,6 +102,8 @@ class TrainingReporter:
         """Reports that the training goes on from a checkpoint."""
         position = session.position
         self._say(f"goes on at epoch {position.epoch + 1}, batch {position.batch}, step {position.step}")
+        if session.recipe_changes:
+            self._say(f"config.yaml has changed since that checkpoint: {', '.join(session.recipe_changes)}")
         if self._run:
             self._run.write_results(position.history)
 

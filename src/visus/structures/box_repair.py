@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,15 +14,59 @@ BoxFaults = tuple[tuple[str, int], ...]
 """Kinds of fault, such as "box-outside", each with its number of boxes; none for boxes without fault."""
 
 
-def repair_boxes(
-    boxes: NDArray[np.float64], size: tuple[float, float], *, tolerance: float = TOLERANCE
-) -> tuple[NDArray[np.float32], NDArray[np.int64], BoxFaults]:
-    """Boxes that lie in their image and have an area.
+@dataclass(frozen=True, slots=True, eq=False)
+class RepairedBoxes:
+    """What became of N boxes.
+
+    Args:
+        boxes: [M,4] float32 within their images.
+        kept: [M] int64, the positions of these among the N.
+        faults: from kind to [N] bool, the boxes that have this fault; only kinds that occur.
+    """
+
+    boxes: NDArray[np.float32]
+    kept: NDArray[np.int64]
+    faults: dict[str, NDArray[np.bool_]]
+
+
+def repair(boxes: NDArray[np.float64], limits: NDArray[np.float64], *, tolerance: float = TOLERANCE) -> RepairedBoxes:
+    """Boxes of one or of many images that lie in their image and have an area.
 
     In this order: boxes with a value that is no number are dropped ("box-not-a-number"); corners in the wrong order are
     swapped back ("box-swapped"); boxes without width or height are dropped ("box-degenerate"); boxes that reach outside
     are clipped ("box-outside", and "box-mostly-outside" when more than half of the area went); what lies wholly
     outside is dropped as degenerate.
+
+    Args:
+        boxes: [N,4] xyxy, spanning [x1,x2), in the unit of ``limits``.
+        limits: [2] (width, height) of the image, or [N,2] where each box has its own.
+        tolerance: how far a box may reach outside without being counted, in the same unit; it is clipped all the same.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    finite = np.asarray(np.isfinite(boxes).all(axis=1))
+    sure = np.where(finite[:, None], boxes, 0)
+    low, high = np.minimum(sure[:, :2], sure[:, 2:]), np.maximum(sure[:, :2], sure[:, 2:])
+    clipped_low, clipped_high = np.clip(low, 0, limits), np.clip(high, 0, limits)
+    area = (high - low).prod(axis=1)
+    inside = (clipped_high - clipped_low).prod(axis=1)
+    sound = finite & (inside > 0)
+    reach = np.maximum(clipped_low - low, high - clipped_high).max(axis=1, initial=0)
+    faults = {
+        "box-not-a-number": ~finite,
+        "box-swapped": finite & (sure[:, :2] > sure[:, 2:]).any(axis=1),
+        "box-outside": sound & (reach > tolerance),
+        "box-mostly-outside": sound & (inside < 0.5 * area),
+        "box-degenerate": finite & ~sound,
+    }
+    repaired = np.concatenate([clipped_low, clipped_high], axis=1)[sound]
+    occurring = {kind: which for kind, which in faults.items() if which.any()}
+    return RepairedBoxes(repaired.astype(np.float32), np.flatnonzero(sound), occurring)
+
+
+def repair_boxes(
+    boxes: NDArray[np.float64], size: tuple[float, float], *, tolerance: float = TOLERANCE
+) -> tuple[NDArray[np.float32], NDArray[np.int64], BoxFaults]:
+    """The boxes of one image, by the rules of :func:`repair`.
 
     Args:
         boxes: [N,4] xyxy, spanning [x1,x2), in the unit of ``size``.
@@ -30,25 +76,5 @@ def repair_boxes(
     Returns:
         boxes [M,4] float32 within the image; kept [M] int64: their positions among the N; and the faults.
     """
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    kept = np.flatnonzero(np.isfinite(boxes).all(axis=1))
-    no_numbers = len(boxes) - len(kept)
-    boxes = boxes[kept]
-    low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
-    swapped = int((boxes[:, :2] > boxes[:, 2:]).any(axis=1).sum())
-    limit = np.asarray([size[1], size[0]], np.float64)
-    clipped_low, clipped_high = np.clip(low, 0, limit), np.clip(high, 0, limit)
-    area = (high - low).prod(axis=1)
-    inside = (clipped_high - clipped_low).prod(axis=1)
-    sound = inside > 0
-    reach = np.maximum(clipped_low - low, high - clipped_high).max(axis=1, initial=0)
-    faults = {
-        "box-not-a-number": no_numbers,
-        "box-swapped": swapped,
-        "box-outside": int((sound & (reach > tolerance)).sum()),
-        "box-mostly-outside": int((sound & (inside < 0.5 * area)).sum()),
-        "box-degenerate": int((~sound).sum()),
-    }
-    repaired = np.concatenate([clipped_low, clipped_high], axis=1)[sound]
-    counted = tuple((kind, count) for kind, count in faults.items() if count)
-    return repaired.astype(np.float32), kept[sound], counted
+    result = repair(boxes, np.asarray([size[1], size[0]], np.float64), tolerance=tolerance)
+    return result.boxes, result.kept, tuple((kind, int(which.sum())) for kind, which in result.faults.items())

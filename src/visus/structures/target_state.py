@@ -8,6 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_NEAR = 0.01  # of a side; 2 pixels always
+
+
+def sizes_differ(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[...]: whether sizes [...,2] differ by more than rounding: 2 pixels, or 1 % of a side."""
+    near = np.maximum(2, _NEAR * np.maximum(first, second))
+    return np.asarray((np.abs(first - second) > near).any(axis=-1))
+
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
@@ -20,14 +28,16 @@ class TargetState:
         counts: [K] int64: 1 for the class of the image, objects of each class, or pixels of each class; None if faulty
             or not read.
         empty: whether the image has no object.
+        ignored: objects or pixels that count neither as right nor as wrong; they are not among the counts.
         box_faults: from kinds such as "box-outside" to numbers of boxes.
-        stated: the size that the annotation states, where it is not the image's and the boxes fit all the same.
+        stated: the size that the annotation states, where it is not quite the image's.
     """
 
     fault: str = ""
     reason: str = ""
     counts: NDArray[np.int64] | None = None
     empty: bool = False
+    ignored: int = 0
     box_faults: tuple[tuple[str, int], ...] = ()
     stated: tuple[int, int] | None = None
 

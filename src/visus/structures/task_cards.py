@@ -38,7 +38,7 @@ class TaskCard:
         needs_every_class: whether a class that another split has and train lacks stops a training.
         weighs_classes: whether the loss can weight classes by how frequent they are in the training targets.
         masks: whether a training reads the masks of objects.
-        options: choices of how data are opened that this task knows: "touching".
+        options: choices of how data are opened that this task knows: "touching", "crowds".
         augmentations: fields of ``Augmentation`` that not every task's targets allow and this one's do.
         derive: "package.module:function" from a ``Dataset`` to one that has this task too, where the labels of another
             task imply its targets; "" where only labels of its own will do.
@@ -103,6 +103,7 @@ TASKS: tuple[TaskCard, ...] = (
         value=Detections,
         builder="visus.tasks.localization:Localization",
         unit="objects",
+        options=("crowds",),
         augmentations=("iou_crop",),
         derive="visus.data.reading.largest_object:with_largest",
         default_model="localizer",
@@ -124,6 +125,7 @@ TASKS: tuple[TaskCard, ...] = (
         value=Detections,
         builder="visus.tasks.detection:Detection",
         unit="objects",
+        options=("crowds",),
         augmentations=("iou_crop", "mosaic"),
         default_model="yolov3",
         default_backbone="mobilenet_v2",
@@ -136,7 +138,7 @@ TASKS: tuple[TaskCard, ...] = (
         unit="pixels",
         imbalance=100,
         weighs_classes=True,
-        options=("touching",),
+        options=("touching", "crowds"),
         augmentations=("object_window",),
         default_model="unet@padded",
     ),
@@ -147,6 +149,7 @@ TASKS: tuple[TaskCard, ...] = (
         builder="visus.tasks.multilabel_segmentation:MultiLabelSegmentation",
         unit="pixels",
         imbalance=100,
+        options=("crowds",),
         models="segmentation",
         default_model="unet@padded",
     ),

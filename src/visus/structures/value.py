@@ -85,6 +85,9 @@ class Value(Protocol):
     def narrowed(self, label: str) -> Self:
         """The value for one class alone, for the question "why this class?". label: one of the classes."""
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Self:
+        """This target in other classes. ids: [K] the id that each class has among ``classes``; -1: it is not used."""
+
     def parts(self) -> list[Self]:
         """The values to explain one by one, the surest first; most kinds are explained as a whole."""
 

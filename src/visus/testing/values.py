@@ -300,6 +300,17 @@ def is_compared_with_its_target(case: ValueCase) -> None:
     require(case.prediction.compared(case.prediction).right is not False, "a value that equals its target is right")
 
 
+def keeps_its_classes_under_other_ids(case: ValueCase) -> None:
+    """A target in classes of another order and number names the same ones, so that data are judged by names."""
+    classes = (*reversed(case.target.classes), "visus: no such class")
+    ids = np.arange(len(case.target.classes))[::-1].copy()
+    if not case.target.classes:
+        return
+    matched = case.target.with_classes(classes, ids)
+    require(tuple(matched.classes) == classes, "a target in other classes has these classes")
+    require(set(matched.mentions()) == set(case.target.mentions()), "a target in other classes names the same ones")
+
+
 def survives_a_pickle(case: ValueCase) -> None:
     """A value goes through a pipe between processes unchanged."""
     for value in case.both:
@@ -325,6 +336,7 @@ VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
     is_examined_with_its_image,
     counts_its_classes,
     is_compared_with_its_target,
+    keeps_its_classes_under_other_ids,
     survives_a_pickle,
 )
 """The battery, a check each."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from visus.engine.progress import Progress
 from visus.errors import DataError
 from visus.metrics.objects import ObjectMetric
@@ -44,11 +46,19 @@ class JudgedCase:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The scores of a split as fractions, the images to show (worst first), and the speed in images a second."""
+    """The results of judging a model on a split.
+
+    Args:
+        metrics: the scores, as fractions.
+        cases: the images to show, the worst first.
+        speed: in images a second.
+        absent: the classes without an example; empty where the targets count none.
+    """
 
     metrics: dict[str, Any]
     cases: tuple[JudgedCase, ...]
     speed: dict[str, float]
+    absent: tuple[str, ...] = ()
 
 
 def judge(
@@ -85,12 +95,14 @@ def judge(
     else:
         answers = slider.answers(samples, progress)
     watch, counted = Stopwatch(model.network), 0
+    examples = np.zeros(len(model.classes), np.int64)
     with watch:
         for index, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
             if answer.error is not None:
                 raise answer.error
             target = sample.target(model.task.name)
             metric.update([answer.value], [target])
+            examples += target.class_counts()
             if counting is not None and objects is not None:
                 predicted, true = counting.compared(sample, answer.value, target)
                 objects.update([predicted], [true])
@@ -109,7 +121,13 @@ def judge(
     scores = metric.compute()
     if objects is not None:
         scores["objects"] = objects.compute()
-    return Judged(metrics=scores, cases=cases, speed=_speed(watch.seconds, counted))
+    absent = tuple(name for name, count in zip(model.classes, examples, strict=True) if not count)
+    return Judged(
+        metrics=scores,
+        cases=cases,
+        speed=_speed(watch.seconds, counted),
+        absent=absent if examples.any() else (),
+    )
 
 
 def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:

@@ -71,12 +71,8 @@ class Model:
 
         Returns:
             A Label, LabelSet, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is,
-            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (folder, list).
-=======
-            A Label, Landmarks, Detections, SegmentationMap or MultiLabelMap, which knows where its image is, for
-            ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, an
+            for ``draw()`` (``value.image.load()`` gives its pixels); a list of them for several images (a folder, an
             iterable, an array [N,H,W,C]).
->>>>>>> verbs
 
         Raises:
             DataError: if an image cannot be read, or the values of an array have no known range.

@@ -50,3 +50,8 @@ class Request:
     name: str | None = None
     out: str | Path = "runs"
     phase: PhaseOf | None = None
+
+
+def given_options(**options: str | None) -> dict[str, str]:
+    """The task options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}

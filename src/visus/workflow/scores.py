@@ -21,6 +21,7 @@ class Evaluation:
         speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself;
             without the reading of files, and without the first batch where there are more.
         device: that answered.
+        notes: what else is to be known, such as classes without an example, a sentence each.
     """
 
     data: str
@@ -29,16 +30,18 @@ class Evaluation:
     metrics: dict[str, Any]
     speed: dict[str, float] = field(default_factory=dict, compare=False)
     device: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"notes": list(self.notes)}
 
     def __str__(self) -> str:
         head = f"{self.split} of {self.data}, {self.images:,} images"
         return "\n".join(
             [
                 head,
+                *(f"note: {note}" for note in self.notes),
                 *score_lines(self.metrics),
                 *per_class_lines(self.metrics),
                 *error_lines(self.metrics),

@@ -377,7 +377,7 @@ def test_images_without_objects_are_a_note() -> None:
     nothing = Detections.empty(CLASSES, (48, 64))
     found = check(dataset_of({"train": [*good_boxes(), nothing], "val": good_boxes()}, "detection"))
     assert summary(found) == {"no-objects": ("note", 1, ("train/3",))}
-    assert check(dataset_of({"train": [nothing, nothing]}, "detection"))[0].severity == "note"
+    assert check(dataset_of({"train": [nothing, nothing]}, "detection"))[0].kind == "nothing-to-learn"
     ids = np.zeros((48, 64), np.uint8)
     classes = ("background", "dog", "owl")
     found = check(dataset_of({"train": maps(good_map(), ids, classes=classes)}, "segmentation", classes))
@@ -388,8 +388,8 @@ def test_images_without_objects_are_a_note() -> None:
 
 
 def test_a_stated_size_that_only_the_boxes_outlive() -> None:
-    """A wrong size beside right boxes is a note; boxes that do not lie in the image are not usable."""
-    fits, reaches = boxes((1, 2, 30, 40), size=(480, 640)), boxes((100, 200, 300, 400), size=(480, 640))
+    """A size that is off by rounding is a note; of another size it is unknown whether the boxes lie on the image."""
+    fits, reaches = boxes((1, 2, 30, 40), size=(49, 64)), boxes((1, 2, 30, 40), size=(480, 640))
     found = check(dataset_of({"train": [*good_boxes(), fits]}, "detection"))
     assert summary(found) == {"stated-size": ("note", 1, ("train/3",))}
     dataset = dataset_of({"train": [*good_boxes(), reaches]}, "detection")

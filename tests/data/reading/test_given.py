@@ -243,7 +243,7 @@ def test_bytes_that_are_no_image_and_closed_files_are_data_errors():
     for given in (closed, shut):
         with pytest.raises(DataError):
             given_image(given)
-    with pytest.raises(UsageError, match="one image is taken at a time"):
+    with pytest.raises(UsageError, match="only one image at a time is taken"):
         given_image([PIXELS, PIXELS])
 
 

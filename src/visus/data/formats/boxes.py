@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.reading import Tally
-from visus.structures.box_repair import TOLERANCE, repair_boxes
+from visus.structures.box_repair import TOLERANCE, RepairedBoxes, repair
 
 BOX_FAULTS: Mapping[str, str] = {
     "box-not-a-number": "{count} boxes hold a value that is no number",
@@ -32,6 +31,8 @@ CAUSES: Mapping[str, str] = {
 }
 """Kind of fault -> its likely cause."""
 
+_SHOWN = 20  # places that are named one by one
+
 
 def repair_and_tally(
     boxes: NDArray[np.float64],
@@ -43,9 +44,9 @@ def repair_and_tally(
     labels: Sequence[str] = (),
     tolerance: float = TOLERANCE,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Repairs boxes so that they lie in their image and have an area, and tallies what was wrong.
+    """Repairs the boxes of one image so that they lie in it and have an area, and tallies what was wrong.
 
-    The rules are those of :func:`visus.structures.box_repair.repair_boxes`.
+    The rules are those of :func:`visus.structures.box_repair.repair`.
 
     Args:
         boxes: [N,4] xyxy, spanning [x1,x2), in the unit of ``size``.
@@ -59,25 +60,70 @@ def repair_and_tally(
     Returns:
         boxes [M,4] float32 within the image, and kept [M] int64: their positions among the N.
     """
-    repaired, kept, faults = repair_boxes(boxes, size, tolerance=tolerance)
-    if faults:
-        dropped = Counter(labels[i] for i in set(range(len(labels))) - set(kept.tolist()))
-        for kind, count in faults:
-            if kind not in DROPPED:
-                tally.change(kind, BOX_FAULTS[kind], name, count, split=split, cause=CAUSES[kind])
-                continue
-            for label, part in _divided(dropped, count):
-                tally.lose(kind, BOX_FAULTS[kind], name, part, split=split, label=label, cause=CAUSES[kind])
-    return repaired, kept
+    result = repair(boxes, np.asarray([size[1], size[0]], np.float64), tolerance=tolerance)
+    classes = tuple(dict.fromkeys(labels)) or ("",)
+    ids = np.asarray([classes.index(label) for label in labels] or [0] * len(boxes), np.int64)
+    tally_faults(result, tally, lambda _: name, split=split, labels=ids, classes=classes)
+    return result.boxes, result.kept
 
 
-def _divided(dropped: Counter[str], count: int) -> list[tuple[str, int]]:
-    """The classes of ``count`` dropped boxes, which are taken out of ``dropped``; "" where they are not known."""
-    parts = []
-    for label in list(dropped):
-        part = min(dropped[label], count)
-        if part:
-            parts.append((label, part))
-            dropped[label] -= part
-            count -= part
-    return [*parts, ("", count)] if count else parts
+def tally_faults(
+    result: RepairedBoxes,
+    tally: Tally,
+    name_of: Callable[[int], str],
+    *,
+    split: str,
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+) -> None:
+    """Tallies what was wrong with N boxes.
+
+    Args:
+        result: of the repair.
+        tally: counts what was dropped and what was changed.
+        name_of: the file of the box at a position, as the findings name it.
+        split: of the images.
+        labels: [N] class ids.
+        classes: the names of the classes.
+    """
+    for kind, which in result.faults.items():
+        positions = np.flatnonzero(which)
+        if kind not in DROPPED:
+            for position in positions[:_SHOWN].tolist():
+                tally.change(kind, BOX_FAULTS[kind], name_of(position), split=split, cause=CAUSES[kind])
+            rest = len(positions) - _SHOWN
+            if rest > 0:
+                tally.change(kind, BOX_FAULTS[kind], "", rest, split=split, cause=CAUSES[kind])
+        else:
+            lose_objects(tally, kind, BOX_FAULTS[kind], positions, name_of, split=split, labels=labels,
+                         classes=classes, cause=CAUSES[kind])  # fmt: skip
+
+
+def lose_objects(
+    tally: Tally,
+    kind: str,
+    message: str,
+    positions: NDArray[np.int64],
+    name_of: Callable[[int], str],
+    *,
+    split: str,
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    cause: str,
+) -> None:
+    """Tallies the loss of the objects at some positions, by class, with the first files.
+
+    Args:
+        tally: counts them.
+        kind, message, cause: see ``Tally.lose``.
+        positions: [M] of the lost among N objects.
+        name_of: the file of the object at a position.
+        split: of the images.
+        labels: [N] class ids.
+        classes: the names of the classes.
+    """
+    for position in positions[:_SHOWN].tolist():
+        label = classes[labels[position]]
+        tally.lose(kind, message, name_of(position), split=split, label=label, cause=cause)
+    for label, count in zip(*np.unique(labels[positions[_SHOWN:]], return_counts=True), strict=True):
+        tally.lose(kind, message, "", int(count), split=split, label=classes[label], cause=cause)

@@ -6,40 +6,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visus.data.formats.delimited import (
-    CAPTION_COLUMNS,
-    INDEX_COLUMNS,
-    LABEL_COLUMNS,
-    PATH_COLUMNS,
-    SPLIT_COLUMNS,
-    TABLE_SUFFIXES,
-    Table,
-    read_table,
-)
+from visus.data.formats.delimited import INDEX_COLUMNS, LABEL_COLUMNS, TABLE_SUFFIXES, Table, read_table, shorten
 from visus.data.formats.image_finder import ImageFinder
+from visus.data.formats.label_tables import LabelTable, by_split, find_tables, tables_near, tables_of
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.table_splits import SplitRule, find_splits, note_splits
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
-_BOX_COLUMNS = ("xmin", "x_min", "x1", "bbox")
-
-
-def _tables(listing: Listing) -> tuple[Path, ...]:
-    """The tables that have a column of images and one of classes, and no boxes or captions."""
-    paths = []
-    for path in listing.files_with(*TABLE_SUFFIXES):
-        table = read_table(path, limit=3)
-        labels = table.find(LABEL_COLUMNS) is not None or table.find(INDEX_COLUMNS) is not None
-        other = table.find(_BOX_COLUMNS) is not None or table.find(CAPTION_COLUMNS) is not None
-        if table.find(PATH_COLUMNS) is not None and labels and not other:
-            paths.append(path)
-    return tuple(paths)
-
 
 def _recognise(listing: Listing) -> bool:
-    return bool(listing.once(_tables))
+    return bool(tables_of(listing, "labels"))
 
 
 def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
@@ -58,86 +37,124 @@ def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
     return {}
 
 
-def _splits_of(paths: tuple[Path, ...]) -> dict[Path, str]:
-    """The split that the file name of each table means; a single table has no split."""
-    if len(paths) == 1:
-        return {paths[0]: split_name(paths[0].stem) or ALL}
-    named = {path: next((s for part in path.stem.split("_") if (s := split_name(part))), "") for path in paths}
-    if "" in named.values() or len(set(named.values())) < len(paths):
-        raise DataError(
-            f"{paths[0].parent} holds several tables of images and classes",
-            expected="one table, or train.csv, val.csv and test.csv",
-            got=", ".join(path.name for path in paths),
-            remedy="name the table instead of the folder",
-        )
-    return {path: named[path] for path in sorted(paths, key=lambda p: ("train", "val", "test").index(named[p]))}
-
-
 @dataclass(slots=True)
 class _Rows:
     """The entries of the tables by split; classes are numbers where the tables give numbers."""
 
     splits: dict[str, list[Entry]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _read(listing: Listing) -> Reading:
-    paths = listing.once(_tables)
+    tables = tables_of(listing, "labels")
     tally = Tally()
-    finder = ImageFinder(listing, tally)
     rows = _Rows()
-    tally.read(*paths)
-    for path, split in _splits_of(paths).items():
-        _read_table(read_table(path), split, listing, finder, tally, rows)
-    count = sum(len(entries) for entries in rows.splits.values())
-    if not count:
+    for split, (described, *_) in by_split(listing, tables).items():
+        tally.read(described.path)
+        _read_table(described, split, listing, tally, rows)
+    if not any(rows.splits.values()):
         raise DataError(
-            f"no image that {paths[0].name} names exists",
+            f"no image that {tables[0].path.name} names exists",
             expected=f"files below {listing.root}",
-            got=", ".join(rows.missing[:3]) or "no row with a class",
+            got=", ".join(shorten(name) for name, _ in rows.missing[:3]) or "no row with a class",
         )
-    note_missing_images(tally, rows.missing)
+    for name, split in rows.missing:
+        note_missing_images(tally, [shorten(name)], split)
+    note_tables_without_labels(listing, tally)
     # "train" first, whatever order the rows came in: it defines the classes.
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
     if not rows.names:
         return read_labelled(ordered, tally)
-    return _read_numbered(ordered, rows.names, _class_list(listing, paths), tally)
+    return _read_numbered(ordered, rows.names, _class_list(listing, tuple(table.path for table in tables)), tally)
 
 
-def _read_table(table: Table, split: str, listing: Listing, finder: ImageFinder, tally: Tally, rows: _Rows) -> None:
-    file, name = table.find(PATH_COLUMNS), table.find(LABEL_COLUMNS)
-    number, division = table.find(INDEX_COLUMNS), table.find(SPLIT_COLUMNS)
-    numbered = number is not None and all(row[number].isdecimal() for row in table.rows)
-    label = number if numbered else name
-    if file is None or label is None:
-        raise DataError(
-            f"{table.path} has no usable column of classes",
-            expected=f"one of {', '.join(LABEL_COLUMNS)}, or whole numbers in one of {', '.join(INDEX_COLUMNS)}",
-            got=", ".join(table.columns),
-        )
-    seen: dict[str, str] = {}
+def _read_table(described: LabelTable, table_split: str, listing: Listing, tally: Tally, rows: _Rows) -> None:
+    table = read_table(described.path, tally=tally)
+    label, numbered = _class_column(table, described)
+    file, name = described.image, described.classes.name if described.classes else None
+    rule = find_splits(table, described.used())
+    note_columns(tally, table, described, rule)
+    finder = ImageFinder(listing, tally, beside=table.path.parent)
+    seen: dict[Path, str] = {}
     for row in table.rows:
+        split = rule.split_of(row) if rule.columns else table_split
+        if not row[file] or not split:
+            lose_row(tally, table, row, without="an image" if not row[file] else "a split")
+            continue
+        path = finder.find(row[file], split)
         if not row[label]:
-            tally.lose("unlabelled-image", "{count} images have no class", row[file], unit="image files")
+            tally.lose("unlabelled-image", "{count} images have no class", shorten(row[file]), unit="image files",
+                       split=split, cause="write their classes into the table", file=path)  # fmt: skip
             continue
-        if row[file] in seen:
-            if seen[row[file]] != row[label]:
-                message = "{count} images are listed with more than one class"
-                tally.add("conflicting-labels", "stop", message, row[file])
-            else:
-                tally.add("duplicate-row", "note", "{count} images are listed twice; taken once", row[file])
-            continue
-        seen[row[file]] = row[label]
-        row_split = _split_of_row(table, row[division]) if division is not None else split
-        path = finder.find(row[file], row_split)
         if path is None:
-            rows.missing.append(row[file])
+            rows.missing.append((row[file], split))
             continue
+        if path in seen:
+            _note_repetition(tally, shorten(row[file]), seen[path], row[label])
+            continue
+        seen[path] = row[label]
         if numbered:
             _name_number(table, rows.names, int(row[label]), row[label] if name is None else row[name])
         key = str(int(row[label])) if numbered else row[label]
-        rows.splits.setdefault(row_split, []).append((listing.name_of(path), FileImage(path), key))
+        rows.splits.setdefault(split, []).append((listing.name_of(path), FileImage(path), key))
+
+
+def _class_column(table: Table, described: LabelTable) -> tuple[int, bool]:
+    """The position of the column of classes, and whether it holds numbers."""
+    columns = described.classes
+    name, number = (columns.name, columns.number) if columns else (None, None)
+    numbered = number is not None and all(row[number].isdecimal() or not row[number] for row in table.rows)
+    label = number if numbered else name
+    if label is None:
+        raise DataError(
+            f"{table.path} has no usable column of classes",
+            expected=f"one of {', '.join(LABEL_COLUMNS)}, or whole numbers in one of {', '.join(INDEX_COLUMNS)}",
+            got=", ".join(map(shorten, table.columns[:12])),
+        )
+    return label, numbered
+
+
+def note_columns(tally: Tally, table: Table, described: LabelTable, rule: SplitRule) -> None:
+    """Tells which columns of a table are used as splits, which column was guessed, and which are not used."""
+    note_splits(tally, table, rule)
+    if described.classes and described.classes.guessed:
+        position = described.classes.name or 0
+        message = (
+            "{count} columns are taken as classes, because only their values repeat; call the column label to be sure"
+        )
+        tally.add("column-guessed", "note", message, f"{table.path.name}: {table.columns[position]}")
+    tally.found("columns", len(table.columns))
+    used = described.used() | set(rule.columns)
+    for position, column in enumerate(table.columns):
+        if position not in used:
+            message = "{count} columns are not used"
+            tally.lose("unused-column", message, f"{table.path.name}: {shorten(column) or 'no name'}", unit="columns")
+
+
+def lose_row(tally: Tally, table: Table, row: tuple[str, ...], without: str) -> None:
+    """Tallies a row that names no image or no split. without: what it lacks, in words."""
+    shown = shorten(", ".join(row))
+    cause = "fill the empty cells, or remove the rows"
+    kind = "row-without-" + without.split()[-1]
+    tally.lose(kind, f"{{count}} rows name not {without}", f"{table.path.name}: {shown}", unit="rows", cause=cause)
+
+
+def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
+    """Tells of tables that name images only, such as those of a test set whose classes are kept secret."""
+    for described in listing.once(find_tables):
+        submission = "submission" in described.path.stem.lower()
+        if described.kind == "images" or (submission and described.kind in ("labels", "boxes")):
+            tally.read(described.path)
+            message = "{count} tables name images without their labels, such as a test set's; not used"
+            tally.add("table-without-labels", "note", message, listing.name_of(described.path))
+
+
+def _note_repetition(tally: Tally, name: str, first: str, second: str) -> None:
+    if first != second:
+        tally.add("conflicting-labels", "stop", "{count} images are listed with more than one class", name)
+    else:
+        tally.add("duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name)
 
 
 def _name_number(table: Table, names: dict[int, str], number: int, name: str) -> None:
@@ -147,15 +164,6 @@ def _name_number(table: Table, names: dict[int, str], number: int, name: str) ->
             expected="one name a number",
             got=f"{names[number]} and {name}",
         )
-
-
-def _split_of_row(table: Table, value: str) -> str:
-    split = split_name(value)
-    if split is None:
-        raise DataError(
-            f"{table.path.name} names an unknown split", expected="train, val or test", got=value or "nothing"
-        )
-    return split
 
 
 def _read_numbered(
@@ -182,4 +190,4 @@ def _read_numbered(
     return read_labelled(entries, tally, tuple(shown.values()))
 
 
-FORMAT = Format("csv", "a CSV file with a column of images and one of classes", _recognise, _read)
+FORMAT = Format("csv", "a CSV file with a column of images and one of classes", _recognise, _read, near=tables_near)

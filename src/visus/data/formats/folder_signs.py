@@ -17,6 +17,7 @@ from visus.data.pixels.images import FileImage
 from visus.errors import VisusError
 
 _LOOKED_AT = 3  # files of each folder that are decoded
+_MOST_PAIRED = 8  # so many folders may be images and kinds of labels; more are classes
 _FLAT = 0.95  # of a map's pixels have one of its few values; photos stay well below
 _FEW_VALUES = 8
 _SPREAD = 6  # grey levels around a value that JPEG blurs it to
@@ -37,19 +38,21 @@ def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
 
 
 def _described(listing: Listing, folders: Sequence[Path]) -> str:
-    """Whether most images have a text, XML or JSON file of their own name beside them."""
+    """Whether most images have a text, XML or JSON file of their own name, beside them or in a folder beside theirs."""
+    beside = [path for path in listing.folders(folders[0].parent) if not listing.images(path)] if folders else []
     for folder in folders:
         images = listing.images(folder)
         for suffix in (".txt", ".xml", ".json"):
-            stems = {path.stem for path in listing.files_with(suffix, folder=folder)}
-            stems |= {Path(stem).stem for stem in stems}  # 1.jpg.json
-            with_file = sum(path.stem in stems for path in images)
-            if images and with_file > len(images) / 2:
-                name = listing.name_of(folder)
-                return (
-                    f"{with_file} of {len(images)} images in {name} have a {suffix} file of their name beside them: "
-                    "these are labels, and the folders are no classes"
-                )
+            for place in (folder, *beside):
+                stems = {path.stem for path in listing.files_with(suffix, folder=place)}
+                stems |= {Path(stem).stem for stem in stems}  # 1.jpg.json
+                with_file = sum(path.stem in stems for path in images)
+                if images and with_file > len(images) / 2:
+                    where = "beside them" if place == folder else f"in {listing.name_of(place)}"
+                    return (
+                        f"{with_file} of {len(images)} images in {listing.name_of(folder)} have a {suffix} file of "
+                        f"their name {where}: these are labels, and the folders are no classes"
+                    )
     return ""
 
 
@@ -67,6 +70,8 @@ def _paired_in_one_folder(listing: Listing, folders: Sequence[Path]) -> str:
 
 def _paired(listing: Listing, folders: Sequence[Path]) -> str:
     """Whether one folder holds the maps of another's images, under the same names."""
+    if len(folders) > _MOST_PAIRED:
+        return ""
     named = {folder: {_plain(path.stem): path for path in listing.images_below(folder)} for folder in folders}
     for images in folders:
         for labels in folders:

@@ -69,3 +69,14 @@ def note_missing_classes(tally: Tally, split: str, reference: str, missing: set[
     for name in sorted(missing):
         tally.add("missing-class", "note", f"{{count}} classes of {reference} have no example in another split",
                   f"{split}: {name}")  # fmt: skip
+
+
+def note_alike_names(tally: Tally, classes: Sequence[str]) -> None:
+    """Notes names of classes that differ in capitals and spaces only: they may be one class."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault("".join(name.lower().split()), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            message = "{count} groups of classes have nearly the same name: each name is a class of its own"
+            tally.add("classes-alike", "note", message, " and ".join(names))

@@ -158,8 +158,11 @@ class Listing:
 
     def name_of(self, path: Path) -> str:
         """A path for people, with forward slashes and decoded; relative to the root if it lies inside."""
-        inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path
-        return printable_name(inside.as_posix())
+        try:
+            name = path.relative_to(self.root).as_posix()
+        except ValueError:
+            name = path.as_posix()
+        return printable_name(name)
 
     def _list(self, folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         if folder not in self._folders:

@@ -60,12 +60,25 @@ class Objects:
             for outline in self.outlines
         )
 
+    @property
+    def bare(self) -> NDArray[np.bool_]:
+        """[N]: the objects without an outline."""
+        if self.outlines is None:
+            return np.ones(len(self.labels), bool)
+        return np.asarray([outline is None for outline in self.outlines], bool)
+
+    def without_marks(self) -> Objects:
+        """The same objects, none of them ignored."""
+        return self if self.ignored is None else replace(self, ignored=np.zeros(len(self.labels), bool))
+
     def masks(self) -> Masks | None:
         """The N masks; an object without an outline fills its box. None if no object has one."""
-        if self.outlines is None:
-            return None
+        return None if self.outlines is None else self.drawn()
+
+    def drawn(self) -> Masks:
+        """The N masks; an object without an outline fills its box."""
         _, size = self.in_pixels()
-        return Masks.from_planes(self._planes(self.outlines), size)
+        return Masks.from_planes(self._planes(self.outlines or (None,) * len(self.labels)), size)
 
     def _planes(self, outlines: Sequence[Outline | None]) -> Iterator[NDArray[np.bool_]]:
         """[H,W] of each object, one at a time."""
@@ -107,12 +120,27 @@ class DetectionSource:
         objects = self.objects
         return Detections(objects.classes, boxes, objects.labels, size, ignored=objects.ignored)
 
+    @property
+    def stated_size(self) -> tuple[int, int] | None:
+        """(height, width) to which the boxes were held; None where they are in fractions, or there are none."""
+        return self.objects.size if len(self.labels) else None
+
+    @property
+    def ignored(self) -> NDArray[np.bool_] | None:
+        """[N]: the objects that do not count, known without reading a file."""
+        return self.objects.ignored
+
+    def without_marks(self) -> DetectionSource:
+        """The same objects, none of them ignored."""
+        return replace(self, objects=self.objects.without_marks())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectMapSource:
     """The objects of an image as a map: background is class 0, object class k becomes k + 1.
 
-    Larger objects are drawn first, so that what lies on them stays visible; ignored objects (crowds) become 255.
+    Larger objects are drawn first, so that what lies on them stays visible; ignored objects (crowds) become 255, and so
+    do the boxes of objects without an outline.
 
     separation: how touching objects stay apart, one of ``data.object_separation.SEPARATIONS``; a border is the last of
     the classes.
@@ -125,10 +153,11 @@ class ObjectMapSource:
     def load(self) -> SegmentationMap:
         """The map; raises DataError when the image's size or an outline cannot be read."""
         _, size = self.objects.in_pixels()
-        masks = self.objects.masks() or Masks.from_planes((), size)
+        masks = self.objects.drawn()
         ids = self.objects.labels + 1
         if self.objects.ignored is not None:
             ids = np.where(self.objects.ignored, IGNORE, ids)
+        ids = np.where(self.objects.bare, IGNORE, ids)
         drawn, numbers = np.zeros(size, np.uint8), np.zeros(size, np.int32)
         for index in np.argsort(-masks.areas(), kind="stable").tolist():
             window, mask = masks.pasted(index)
@@ -142,12 +171,16 @@ class ObjectMapSource:
         """The same map with another way to separate touching objects."""
         return replace(self, separation=how, classes=classes)
 
+    def without_marks(self) -> ObjectMapSource:
+        """The same map with no object ignored that has an outline."""
+        return replace(self, objects=self.objects.without_marks())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ObjectLabelsSource:
     """The objects of an image as one mask for each class; a pixel of several objects has all their classes.
 
-    Where a class is covered by ignored objects (crowds) only, it does not count.
+    Where a class is covered by ignored objects (crowds) or objects without an outline only, it does not count.
     """
 
     objects: Objects
@@ -158,13 +191,17 @@ class ObjectLabelsSource:
         _, size = objects.in_pixels()
         shape = (len(objects.classes), *size)
         masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-        drawn = objects.masks() or Masks.from_planes((), size)
-        for index, label in enumerate(objects.labels[: len(drawn)].tolist()):
+        drawn, bare = objects.drawn(), objects.bare
+        for index, label in enumerate(objects.labels.tolist()):
             crowd = objects.ignored is not None and bool(objects.ignored[index])
             window, mask = drawn.pasted(index)
-            (ignored if crowd else masks)[label][window] |= mask
+            (ignored if crowd or bare[index] else masks)[label][window] |= mask
         ignored &= ~masks
         return MultiLabelMap(objects.classes, masks, ignored=ignored if ignored.any() else None)
+
+    def without_marks(self) -> ObjectLabelsSource:
+        """The same masks with no object ignored that has an outline."""
+        return replace(self, objects=self.objects.without_marks())
 
 
 def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)) -> NDArray[np.bool_]:
@@ -194,21 +231,23 @@ def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.boo
     from faster_coco_eval.core import mask as coco_masks
 
     height, width = size
-    counts = outline["counts"]
     stated = [int(value) for value in outline["size"]]
     if stated != [height, width]:
         raise DataError("a run-length code does not fit its image", expected=f"{[height, width]}", got=f"{stated}")
-    if isinstance(counts, str | bytes):
-        # The text is checked here first: the C code trusts it, and writes past the mask if it lies.
-        runs = _decompress(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
-    else:
-        runs = [int(run) for run in counts]
+    runs = run_lengths(outline["counts"])  # checked here: the C code trusts it, and writes past the mask if it lies
     if any(run < 0 for run in runs) or sum(runs) != height * width:
         raise DataError(
             "a run-length code is damaged", expected=f"runs that sum to {height * width}", got=f"{sum(runs)}"
         )
     drawn = coco_masks.decode(coco_masks.frPyObjects({"size": stated, "counts": runs}, height, width))
     return np.asarray(drawn, bool)
+
+
+def run_lengths(counts: str | bytes | list[int]) -> list[int]:
+    """The run lengths of a code, zeros first; raises DataError where its text is damaged."""
+    if isinstance(counts, str | bytes):
+        return _decompress(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    return [int(run) for run in counts]
 
 
 def _decompress(text: bytes) -> list[int]:

@@ -37,6 +37,8 @@ class Loss:
         count: how many.
         groups: from (split, class name) to how many of them; "" where it is not known.
         examples: the first places, such as file names.
+        tasks: the tasks that cannot use them, where others can; () for things that nothing uses. Where too many are
+            lost for such a task, the data do not offer it.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Loss:
     count: int = 0
     groups: dict[tuple[str, str], int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Tally:
         label: str = "",
         cause: str = "",
         file: Path | None = None,
+        tasks: tuple[str, ...] = (),
     ) -> None:
         """Notes ``count`` things that were found and are not used, for one reason.
 
@@ -162,8 +166,9 @@ class Tally:
             label: the class's name; "" if not known.
             cause: the likely cause and what to do, shown where so many are lost that a training stops.
             file: a file that is not used at all because of this.
+            tasks: see :class:`Loss`.
         """
-        self._note(Loss(kind, unit, message, cause=cause), example, count, split, label)
+        self._note(Loss(kind, unit, message, cause=cause, tasks=tasks), example, count, split, label)
         if file is not None:
             self._told.add(file)
 

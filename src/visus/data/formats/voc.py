@@ -23,7 +23,7 @@ from visus.data.formats.mask_maps import MapRule, MaskSource
 from visus.data.formats.mask_rules import learn_rule
 from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
-from visus.data.formats.safe_xml import parse_xml
+from visus.data.formats.safe_xml import parse_xml, root_tag
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Sample, TargetSource, Value
@@ -49,14 +49,20 @@ class _Folders:
 def _folders_in(listing: Listing, folder: Path) -> _Folders | None:
     images = listing.folder(*IMAGE_FOLDERS[::-1], inside=folder)
     annotations = listing.folder(*ANNOTATION_FOLDERS, inside=folder)
-    if annotations and not listing.files_with(".xml", folder=annotations):
+    if annotations and not _holds_xml(listing, annotations):
         annotations = None
-    if annotations is None and listing.files_with(".xml", folder=folder):
+    if annotations is None and _holds_xml(listing, folder):
         annotations = folder
     masks = listing.folder(MASK_FOLDER, inside=folder) if images else None
     if images is None and annotations is not None:
         images = folder if listing.images(folder) else annotations if listing.images(annotations) else None
     return _Folders(annotations, images, masks) if images and (annotations or masks) else None
+
+
+def _holds_xml(listing: Listing, folder: Path) -> bool:
+    """Whether a folder holds XML files; one whose root is ``annotations`` is CVAT's."""
+    files = listing.files_with(".xml", folder=folder)
+    return bool(files) and root_tag(files[0]) != "annotations"
 
 
 def _folders_by_split(listing: Listing) -> dict[str, _Folders]:

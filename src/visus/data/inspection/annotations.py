@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from visus.data.pixels.images import reading_raster
 from visus.errors import VisusError
 from visus.structures import TargetSource, TargetState, Value
 from visus.structures.sample import is_target_source
+from visus.structures.target_state import sizes_differ
 
 
 def examine_target(
@@ -25,6 +28,9 @@ def examine_target(
     if not is_target_source(target):
         return target.examined(size, classes)
     if not read:
+        stated = getattr(target, "stated_size", None)
+        if stated is not None and sizes_differ(np.asarray(stated), np.asarray(size)):
+            return TargetState.of_other_size(stated, size)
         labels = getattr(target, "labels", None)  # what a source knows of its classes without reading a file
         return TargetState() if labels is None else TargetState.of_labels(labels, len(classes), may_be_empty=True)
     try:

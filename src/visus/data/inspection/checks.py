@@ -25,15 +25,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visus.data.dataset import Dataset, Finding
-from visus.data.formats.boxes import BOX_FAULTS
+from visus.data.formats.boxes import BOX_FAULTS, CAUSES, DROPPED
 from visus.data.inspection.annotations import examine_target
 from visus.data.inspection.class_balance import class_findings, count_classes
 from visus.data.inspection.cooccurrence import together_findings
 from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
+from visus.data.inspection.learnable import learnable_findings, missing_parts
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
+from visus.data.reading.accounting import LOST_IMAGES, LOST_OBJECTS, too_many
 from visus.errors import DataError
 from visus.structures import Sample, TargetState
 from visus.structures.sample import is_target_source
@@ -152,13 +154,14 @@ def _check(dataset: Dataset, task: str | None, *, thorough: bool, progress: Chec
         except BaseException:
             pool.shutdown(cancel_futures=True)  # otherwise an interruption would wait for every image
             raise
-    findings = _nothing_to_learn(dataset)
+    findings = missing_parts(dataset)
     findings += _unusable(examined)
     findings += _of_boxes(examined)
     findings += _of_images(examined)
     findings += copy_findings(dataset, entries, copies)
     counted = set()
     for name in tasks:
+        findings += learnable_findings(dataset, name, [(item.split, item.targets.get(name)) for item in examined])
         balance = count_classes(classes[name], [(item.split, item.targets.get(name)) for item in examined])
         if balance is not None:
             counted.add(name)
@@ -203,20 +206,6 @@ def _examine(
     return _Examined(split, sample, image, targets)
 
 
-def _nothing_to_learn(dataset: Dataset) -> list[Finding]:
-    """What a training would lack: labels, or images to train on."""
-    count = sum(len(samples) for samples in dataset.splits.values())
-    if not dataset.tasks:
-        labels = "captions, which no task of visus learns from" if dataset.format == "captions" else "no labels"
-        message = f"the {count} images have {labels}: a training needs classes, boxes, points or masks"
-        return [Finding("no-labels", "stop", message, count)]
-    if not dataset.splits.get("train"):
-        present = " and ".join(name for name, samples in dataset.splits.items() if samples) or "none with images"
-        message = f"no images to train on: a training needs a split named train; the splits here: {present}"
-        return [Finding("no-training-images", "stop", message, 1)]
-    return []
-
-
 def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     """Findings about the images that cannot be used, one for each fault."""
     faults: dict[str, list[tuple[str, str]]] = {}
@@ -228,7 +217,7 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
         if state is not None:
             faults.setdefault(state.fault, []).append((item.sample.id, state.reason))
     count = sum(map(len, faults.values()))
-    allowed = max(1, len(examined) // 100)
+    allowed = max(1, int(LOST_IMAGES * len(examined)))
     emptied = [split for split, number in left.items() if number == 0]
     if emptied:
         end = f"; nothing is left of {' and '.join(emptied)}"
@@ -258,21 +247,27 @@ def _of_several_classes(examined: Sequence[_Examined], task: str, classes: tuple
 
 
 def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
+    """Findings about boxes that are repaired or dropped only now, since their targets were not read before."""
     names: dict[str, list[str]] = {}
     counts: dict[str, int] = {}
+    boxes = 0
     for item in examined:
-        for state in item.targets.values():
+        for task, state in item.targets.items():
+            if state.counts is not None and task_card(task).unit == "objects":
+                boxes += int(state.counts.sum()) + state.ignored
             for kind, count in state.box_faults:
                 names.setdefault(kind, []).append(item.sample.id)
                 counts[kind] = counts.get(kind, 0) + count
-    return [
-        replace(
-            Finding.about(kind, "repair", message.replace("{count}", str(counts[kind])), names[kind]),
-            count=counts[kind],
-        )
-        for kind, message in BOX_FAULTS.items()
-        if kind in names
-    ]
+    findings = []
+    for kind, message in BOX_FAULTS.items():
+        if kind not in names:
+            continue
+        lost = kind in DROPPED and too_many(counts[kind], boxes, LOST_OBJECTS)
+        end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
+        text = message.replace("{count}", str(counts[kind])) + end
+        found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
+        findings.append(replace(found, count=counts[kind]))
+    return findings
 
 
 def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
@@ -286,7 +281,7 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
         findings.append(Finding.about("wrong-extension", "note", f"{message}; they are read by their content", names))
     stated = [item.sample.id for item in examined if any(state.stated for state in item.targets.values())]
     if stated:
-        message = "{count} annotations state another size than their image has; their boxes fit all the same"
+        message = "{count} annotations state a slightly other size than their image has; their boxes fit"
         findings.append(Finding.about("stated-size", "note", message, stated))
     for kind, message, of_images in (
         ("no-objects", "{count} images hold no object, which is normal", False),

@@ -12,6 +12,9 @@ from visus.data.dataset import Dataset, Finding, Severity
 from visus.structures import TargetState
 from visus.structures.task_cards import task_card
 
+LEAST_SINGLE = 5
+"""From so many classes of one image on, they stop a training if they are more than half of the classes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassBalance:
@@ -79,8 +82,23 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     if lacking and card.names != "identities":
         message = "{count} classes of train have no example in another split"
         findings.append(Finding.about("missing-class", "note", message, (), _shown(lacking)))
+    if card.needs_every_class:
+        findings += _single_findings(balance.classes, sum(labelled.values()))
     findings += _balance_findings(task, balance.classes, labelled["train"])
     return findings
+
+
+def _single_findings(classes: tuple[str, ...], counts: NDArray[np.int64] | int) -> list[Finding]:
+    """The stop where most classes have one image in all: what was read as classes are numbers or names of images."""
+    single = np.flatnonzero(np.asarray(counts) == 1)
+    used = np.count_nonzero(counts)
+    if len(single) < LEAST_SINGLE or 2 * len(single) <= used:
+        return []
+    message = (
+        f"{len(single):,} of {used:,} classes have one image each, in all splits together: they may be coordinates, "
+        "measures or names of images, and cannot be learnt"
+    )
+    return [Finding("single-image-classes", "stop", message, len(single), tuple(classes[int(i)] for i in single[:20]))]
 
 
 def _balance_findings(task: str, classes: tuple[str, ...], counts: NDArray[np.int64]) -> list[Finding]:

@@ -21,6 +21,7 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.images import FileImage
+from visus.data.reading.class_names import similar_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -56,14 +57,38 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     """The ledger of a reading, and its findings with those about what was lost, the worst first."""
     account = reading.account
     used = _used(reading.splits)
-    findings = [*reading.findings, *(_judge(loss, account, used) for loss in account.losses)]
+    withheld = withheld_tasks(reading)
+    findings = [
+        *reading.findings,
+        *(_judge(loss, account, used) for loss in account.losses if not withheld.keys() & loss.tasks),
+    ]
     files = _Files(reading, listing)
     findings += files.findings()
+    findings += similar_names(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
     order = ("stop", "repair", "note")
     return ledger, tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+def withheld_tasks(reading: Reading) -> dict[str, str]:
+    """The tasks for which too much of the data cannot be used, each with the reason."""
+    account = reading.account
+    used = _used(reading.splits) if any(loss.tasks for loss in account.losses) else None
+    withheld: dict[str, str] = {}
+    for loss in account.losses:
+        share = _SHARES.get(loss.unit)
+        if used is None or share is None or not loss.tasks:
+            continue
+        for where, lost, total in _groups(loss, account, used):
+            if too_many(lost, total, share):
+                message = loss.message.replace("{count}", f"{loss.count:,}")
+                first = f"; the first is in {loss.examples[0]}" if loss.examples else ""
+                reason = f"{message} ({lost:,} of {total:,}{where}){first}"
+                withheld |= dict.fromkeys(loss.tasks, f"{reason}; {loss.cause}" if loss.cause else reason)
+                break
+    return withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
                 break
         else:
             ending = "; repaired" if loss.changed else "; left out"
+            ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
     return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
 
@@ -124,7 +150,7 @@ def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, i
             labels[label] += count
     whole = splits.total()
     for other in account.losses:
-        if other.unit == loss.unit and not other.changed:
+        if other.unit == loss.unit and not other.changed and not other.tasks:
             whole += other.count
             for (split, label), count in other.groups.items():
                 splits[split] += count
@@ -145,7 +171,7 @@ def _ledger(account: Account, used: _Used, files: _Files) -> Ledger:
     found: dict[str, int] = {"image files": files.images_found or used.images.total()}
     left: dict[str, dict[str, int]] = {}
     for loss in account.losses:
-        if not loss.changed:
+        if not loss.changed and not loss.tasks:
             left.setdefault(loss.unit, {})[loss.kind] = loss.count
     if files.unused_images:
         left.setdefault("image files", {})["unused-image"] = len(files.unused_images)

@@ -94,7 +94,7 @@ def given_image(image: Image) -> Sample:
     """
     samples = given_images(image).samples
     if len(samples) != 1:
-        raise UsageError("one image is taken at a time", expected="one image", got=f"{len(samples)} images")
+        raise UsageError("only one image at a time is taken", expected="one image", got=f"{len(samples)} images")
     return samples[0]
 
 

@@ -32,6 +32,11 @@ class LargestObject:
         """
         return self.load_boxes()
 
+    def without_marks(self) -> LargestObject:
+        """The same with no object marked as crowd or difficult."""
+        unmarked = getattr(self.source, "without_marks", None)
+        return self if unmarked is None else replace(self, source=unmarked())
+
     def load_boxes(self) -> Detections:
         """The same; masks are not read."""
         return largest(self.source.load_boxes() if is_outlined_source(self.source) else self.source.load())

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from visus.data.crowds import with_crowds
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
@@ -15,7 +16,7 @@ from visus.data.formats.reading import ALL, Format
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
-from visus.data.reading.accounting import account_for
+from visus.data.reading.accounting import account_for, withheld_tasks
 from visus.data.reading.foreign_files import recognise_tool
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
@@ -36,6 +37,7 @@ def open_data(
     format: str | None = None,
     seed: int = 0,
     task_options: Mapping[str, str] | None = None,
+    least_classes: int | None = None,
     cache: Path | None = None,
 ) -> Dataset:
     """The data set of a name, a folder or a file.
@@ -49,7 +51,10 @@ def open_data(
         seed: decides splits that the data do not give.
         task_options: choices of how the data are read for this task. Segmentation of data that know their objects has
             "touching": how touching ones stay apart, "gap", "border", "outline" or "merge" (see
-            ``data.object_separation``); without it "gap" for instance maps, else "merge".
+            ``data.object_separation``); without it "gap" for instance maps, else "merge". Tasks of objects have
+            "crowds": "ignore" objects marked as crowds or difficult, or take them as "objects" (see ``data.crowds``).
+        least_classes: the fewest classes, which a test set for a trained model may lack; None: those that a training of
+            the task needs.
         cache: the folder of named data sets; None: ``named.data_cache()``.
 
     Returns:
@@ -84,7 +89,7 @@ def open_data(
         dataset = _with_targets(dataset, task) if task_card(task).supervised else dataset
     dataset = _with_task_options(dataset, task, task_options or {})
     if task is not None:
-        _check_classes(dataset, task)
+        _check_classes(dataset, task, least_classes)
     return _with_values(_split(dataset, task, seed))
 
 
@@ -110,6 +115,8 @@ def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str,
                 got=f"{name}={value}",
                 remedy=f"add --task {knowing}, or leave --{name} away" if knowing else f"leave {name} away",
             )
+    if "crowds" in known:
+        dataset = with_crowds(dataset, options.get("crowds"))
     return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
@@ -160,15 +167,17 @@ def _open_path(path: Path, format: str | None) -> Dataset:
             got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
         )
     ledger, findings = account_for(reading, listing)
+    withheld = withheld_tasks(reading)
     name = path.resolve().name if path.is_dir() else path.stem
     return Dataset(
         name=name,
         format=chosen.name,
         root=path,
-        classes=reading.classes,
+        classes={task: names for task, names in reading.classes.items() if task not in withheld},
         splits=reading.splits,
         findings=(*findings, *_notes_of_opening(path, listing, chosen)),
         ledger=ledger,
+        withheld=withheld,
     )
 
 
@@ -324,12 +333,13 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
 
 
-def _check_classes(dataset: Dataset, task: str) -> None:
+def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:
     classes, card = dataset.classes[task], task_card(task)
-    if card.names and len(classes) < card.least_classes:
+    least = card.least_classes if least_classes is None else least_classes
+    if card.names and len(classes) < least:
         raise DataError(
             f"{dataset.name} has one class only" if classes else f"{dataset.name} names no {card.names}",
-            expected=f"at least {card.least_classes} {card.names}",
+            expected=f"at least {least} {card.names}",
             got=", ".join(classes) or "none",
             remedy="add a second class; if these images are not labelled, give their own folder instead",
         )

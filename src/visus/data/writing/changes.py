@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from visus.data.formats.labelled import class_order
+from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.writing.contents import Contents
+from visus.data.writing.objects import OBJECT
 
 _SHOWN = 5  # names in a line
 
@@ -40,12 +42,18 @@ def when(count: int, kind: str, message: str) -> list[Change]:
     return [Change(kind, message, count)] if count else []
 
 
-def tasks_left_out(contents: Contents, kept: Iterable[str]) -> list[Change]:
-    """The labels of tasks that are not written. kept: the tasks whose labels are."""
-    lost = [task for task in contents.dataset.tasks if task not in kept]
-    return [
-        Change("other-labels", f"the labels for {task} are not written; --task {task} writes them", 1) for task in lost
-    ]
+def tasks_left_out(contents: Contents, kept: Iterable[str], able: Iterable[str]) -> list[Change]:
+    """The labels of tasks that are not written.
+
+    Args:
+        contents: of the data set.
+        kept: the tasks whose labels are written, or follow from what is.
+        able: the tasks whose labels the format can hold.
+    """
+    lost = [task for task in contents.dataset.tasks if task not in {*kept, "localization"}]
+    other = [task for task in lost if task in able]
+    remedy = f"; --task {other[0]} writes these" if other else ""
+    return when(len(lost), "other-labels", f"labels for {', '.join(lost)} are not written{remedy}")
 
 
 def images_left_out(contents: Contents) -> list[Change]:
@@ -73,6 +81,37 @@ def classes_as_found(contents: Contents) -> list[Change]:
     kept = tuple(name for name in names if name not in lost)
     moved = sum(name != other for name, other in zip(kept, class_order(set(kept)), strict=True))
     return changes + when(moved, "class-order", "{count} classes get another id: the format orders them by name")
+
+
+def maps_as_objects(contents: Contents, format: str) -> list[Change]:
+    """What class maps lose in a format of outlined objects."""
+    if contents.task not in ("segmentation", "multilabel_segmentation"):
+        return []
+    message = f"{format} has no ignored pixels: those of {{count}} images become background"
+    changes = when(contents.counts["ignoring"], "ignored-pixels", message)
+    if contents.task == "segmentation":
+        names = contents.classes
+        apart = tuple(name for name in names if name not in contents.object_classes)
+        if names != (*apart, *contents.object_classes) or apart != (BACKGROUND,):
+            message = "background becomes class 0, and the other {count} classes follow in their order"
+            changes.append(Change("background", message, len(contents.object_classes)))
+    return changes
+
+
+def points_of_objects(contents: Contents) -> list[Change]:
+    """What becomes of points in a format whose objects bear them."""
+    counts = contents.counts
+    changes = when(counts["without-point"], "without-point", "{count} images without a visible point keep no points")
+    changes += when(
+        counts["boxes-of-points"],
+        "boxes-of-points",
+        f"{{count}} boxes of the class {OBJECT} are made around the visible points, because objects bear the points",
+    )
+    return changes + when(
+        counts["points-without-box"],
+        "points-without-box",
+        "the points of {count} images belong to no object of the class that has points: lost",
+    )
 
 
 def ignored_left_out(contents: Contents, format: str) -> list[Change]:

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from visus.data.formats.outlined_objects import Outline, draw_outline
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, images_left_out, tasks_left_out, when
+from visus.data.writing.changes import Change, images_left_out, maps_as_objects, points_of_objects, tasks_left_out
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.objects import ImageObjects
 from visus.data.writing.writer import Writer
-from visus.structures import MultiLabelMap
 from visus.structures.class_names import BACKGROUND_NAMES
 from visus.structures.outlines import Piece, coco_outline, run_lengths
+
+TASKS = ("landmarks", "detection", "segmentation", "multilabel_segmentation")
+"""Whose labels the format can hold."""
 
 _DECIMALS = 4
 _VISIBLE = 2  # COCO's v: 0 not labelled, 1 labelled and hidden, 2 labelled and visible
@@ -168,72 +170,37 @@ def _keypoints(objects: ImageObjects) -> dict[str, Any]:
 
 
 def _changes(contents: Contents) -> list[Change]:
-    counts, task = contents.counts, contents.task
-    changes = [*images_left_out(contents), *tasks_left_out(contents, contents.kept_tasks)]
-    if task in ("segmentation", "multilabel_segmentation"):
-        changes += when(
-            counts["ignoring"],
-            "ignored-pixels",
-            "coco has no ignored pixels: those of {count} images become background",
-        )
-    if task == "segmentation":
-        first = contents.classes[0] if contents.classes else ""
-        changes += when(
-            first.lower() not in BACKGROUND_NAMES,
-            "background",
-            "no class is called background: it becomes class 0, and the others move up by one",
-        )
-    if task == "landmarks":
-        changes += when(counts["without-point"], "without-point", "{count} images without a visible point keep none")
-        changes += when(
-            counts["points-without-box"],
-            "points-without-box",
-            "the points of {count} images belong to no object of the class that has points: lost",
-        )
-    return changes
+    changes = [*images_left_out(contents), *tasks_left_out(contents, contents.kept_tasks, TASKS)]
+    return [*changes, *maps_as_objects(contents, "coco"), *points_of_objects(contents)]
 
 
 def _write(contents: Contents, folder: Path, images: ImageFiles) -> None:
     (folder / "annotations").mkdir()
-    task = contents.task
-    pointed = None
-    if task == "landmarks":
-        pointed = 0 if contents.pointed_class is None else contents.pointed_class
-    names = contents.dataset.classes["landmarks"] if task == "landmarks" else ()
+    posed = contents.task == "landmarks"
+    names = contents.dataset.classes["landmarks"] if posed else ()
     for split, samples in contents.splits.items():
-        about = (
-            f"{contents.dataset.name}: {task} labels" + ("" if split == ALL else f", {split}") + ", written by visus"
-        )
+        about = f"{contents.dataset.name}: {contents.task} labels{'' if split == ALL else ', ' + split}"
         writer = CocoWriter(
-            contents.classes, background=task != "segmentation", points=names, pointed_class=pointed, about=about
+            contents.object_classes,
+            background=True,
+            points=names,
+            pointed_class=(contents.pointed_class or 0) if posed else None,
+            about=f"{about}, written by visus",
         )
         target = folder / "images" / ("" if split == ALL else split)
         target.mkdir(parents=True)
         for name, sample in images.named(split, samples):
             images.place(sample, target / name)
-            if task in ("detection", "landmarks"):
-                writer.add_objects(name, contents.objects(sample))
-            elif task == "segmentation":
-                value = sample.target(task)
-                writer.add(name, value.size, value.outlined())
-            else:
-                masks = sample.target(task)
-                writer.add(name, masks.size, _pieces(masks))
+            writer.add_objects(name, contents.objects(sample))
         file = folder / "annotations" / f"instances{'' if split == ALL else '_' + split}.json"
         file.write_text(json.dumps(writer.document(), ensure_ascii=False), encoding="utf-8")
-
-
-def _pieces(value: MultiLabelMap) -> Iterable[Piece]:
-    """One piece for every class that an image bears; pieces of a class that lie apart stay one object."""
-    for label, mask in enumerate(value.masks):
-        if mask.any():
-            yield Piece(label, (0, 0), mask, None)
 
 
 WRITER = Writer(
     "coco",
     "images, and one COCO JSON file for each split",
-    ("landmarks", "detection", "segmentation", "multilabel_segmentation"),
+    TASKS,
     _changes,
     _write,
+    as_objects=True,
 )

@@ -14,14 +14,13 @@ from visus.data.object_separation import knows_objects
 from visus.data.writing.objects import (
     OBJECT,
     ImageObjects,
-    extent,
-    has_hole,
+    is_compound,
+    object_classes,
     outline_extent,
-    outline_parts,
     read_objects,
 )
 from visus.errors import DataError
-from visus.structures import Landmarks, MultiLabelMap, Sample, SegmentationMap
+from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap
 
 NOTICEABLE = 0.5
 """Pixels by which a box must differ from its outline to be counted."""
@@ -76,15 +75,25 @@ class Contents:
             tasks |= {"segmentation", "multilabel_segmentation"}
         return tasks
 
+    @property
+    def object_classes(self) -> tuple[str, ...]:
+        """The names of the classes of :meth:`objects`."""
+        return object_classes(self.classes, self.task)
+
     def objects(self, sample: Sample) -> ImageObjects:
         """The objects of a sample, as they are written; raises DataError when they cannot be read."""
         return read_objects(sample, self.task, self.pointed_class)
 
 
-def contents_of(dataset: Dataset, task: str) -> Contents:
+def contents_of(dataset: Dataset, task: str, *, as_objects: bool = False) -> Contents:
     """Reads all labels of a task once, and counts.
 
     Samples without a target for the task are no part of it, and those whose target cannot be read are left out.
+
+    Args:
+        dataset: what is to be written.
+        task: one of its tasks.
+        as_objects: whether class maps will be written as objects, so that these are counted, too.
     """
     boxed = "detection" in dataset.classes
     classes = dataset.classes[task]
@@ -103,6 +112,8 @@ def contents_of(dataset: Dataset, task: str) -> Contents:
                 continue
             try:
                 look(contents, split, sample)
+                if as_objects and task in ("segmentation", "multilabel_segmentation"):
+                    _count_objects(contents, contents.objects(sample))
             except DataError as error:
                 contents.unreadable[sample.id] = error.problem
             else:
@@ -131,11 +142,9 @@ def _look_at_label(contents: Contents, split: str, sample: Sample) -> None:
     contents.used[split].add(int(sample.target("classification").index))
 
 
-def _look_at_objects(contents: Contents, split: str, sample: Sample) -> None:
+def _count_objects(contents: Contents, objects: ImageObjects) -> None:
     counts = contents.counts
-    objects = contents.objects(sample)
     contents.longest_side = max(contents.longest_side, *objects.size)
-    contents.used[split] |= set(objects.labels.tolist())
     counts["objects"] += len(objects)
     counts["ignored"] += int(objects.ignored.sum())
     counts["without-object"] += not len(objects)
@@ -146,31 +155,31 @@ def _look_at_objects(contents: Contents, split: str, sample: Sample) -> None:
             counts["boxes-alone"] += 1
             continue
         counts["outlines"] += 1
-        counts["holes"] += has_hole(outline, objects.size)
-        counts["parts"] += outline_parts(outline) > 1
+        counts["joined"] += is_compound(outline, objects.size)
         around = outline_extent(outline, objects.size)
         counts["other-boxes"] += around is None or bool((np.abs(around - box) > NOTICEABLE).any())
+
+
+def _look_at_objects(contents: Contents, split: str, sample: Sample) -> None:
+    objects = contents.objects(sample)
+    contents.used[split] |= set(objects.labels.tolist())
+    _count_objects(contents, objects)
     if contents.task == "landmarks":
         points: Landmarks = sample.target("landmarks")
-        counts["without-point"] += not points.visible.any()
-        counts["points-without-box"] += bool(points.visible.any()) and objects.pointed is None
-        if "detection" not in sample.targets:
-            counts["boxes-of-points"] += extent(points) is not None
+        contents.counts["without-point"] += not points.visible.any()
+        contents.counts["points-without-box"] += bool(points.visible.any()) and objects.pointed is None
+        contents.counts["boxes-of-points"] += "detection" not in sample.targets and bool(points.visible.any())
 
 
 def _look_at_map(contents: Contents, split: str, sample: Sample) -> None:
     value: SegmentationMap = sample.target("segmentation")
-    present = np.flatnonzero(value.class_counts()).tolist()
-    contents.used[split] |= set(present)
-    contents.counts["ignoring"] += int((value.map == 255).any())
-    contents.counts["without-object"] += present in ([], [0])
+    contents.used[split] |= set(np.flatnonzero(value.class_counts()).tolist())
+    contents.counts["ignoring"] += int((value.map == IGNORE).any())
 
 
 def _look_at_masks(contents: Contents, split: str, sample: Sample) -> None:
     value: MultiLabelMap = sample.target("multilabel_segmentation")
     contents.used[split] |= set(np.flatnonzero(value.masks.any(axis=(1, 2))).tolist())
-    contents.counts["without-object"] += not value.masks.any()
-    contents.counts["sharing"] += bool((value.masks.sum(axis=0) > 1).any())
     if value.ignored is not None:
         contents.counts["ignoring"] += 1
         contents.counts["ignoring-some"] += bool((value.ignored != value.ignored[:1]).any())

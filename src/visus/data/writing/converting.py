@@ -77,7 +77,7 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
             got="; ".join(finding.message for finding in stops),
             remedy="see visus data check, and correct them first",
         )
-    contents = contents_of(dataset, chosen)
+    contents = contents_of(dataset, chosen, as_objects=writer.as_objects)
     lost = len(contents.unreadable)
     if not contents.images or lost > max(1, LOST_IMAGES * (contents.images + lost)):
         examples = [f"{name}: {problem}" for name, problem in list(contents.unreadable.items())[:3]]

@@ -10,6 +10,9 @@ from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles, folder_names
 from visus.data.writing.writer import Writer
 
+TASKS = ("classification",)
+"""Whose labels the format can hold."""
+
 
 def _names(contents: Contents) -> dict[str, str]:
     return folder_names(contents.classes, beside_splits=ALL in contents.splits)
@@ -19,7 +22,7 @@ def _changes(contents: Contents) -> list[Change]:
     renamed = [name for name, folder in _names(contents).items() if name != folder]
     return [
         *images_left_out(contents),
-        *tasks_left_out(contents, {contents.task}),
+        *tasks_left_out(contents, {contents.task}, TASKS),
         *classes_as_found(contents),
         *when(
             len(renamed),
@@ -39,6 +42,4 @@ def _write(contents: Contents, folder: Path, images: ImageFiles) -> None:
             images.place(sample, target / name)
 
 
-WRITER = Writer(
-    "folders", "a folder of images for each class, in a folder for each split", ("classification",), _changes, _write
-)
+WRITER = Writer("folders", "a folder of images for each class, in a folder for each split", TASKS, _changes, _write)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from visus.data.formats.outlined_objects import Outline, draw_outline
 from visus.errors import TaskMismatchError
 from visus.structures import Detections, Landmarks, Sample
-from visus.structures.outlines import coco_outline, rings
+from visus.structures.class_names import BACKGROUND_NAMES
+from visus.structures.outlines import Piece, coco_outline, rings
 
 OBJECT = "object"
 """The class of objects of which only points are known."""
@@ -47,14 +48,19 @@ class ImageObjects:
 def read_objects(sample: Sample, task: str, pointed_class: int | None = None) -> ImageObjects:
     """The objects of a sample.
 
+    Of a class map every edge-connected piece of a class is one, but none of classes named background; of class masks
+    that share pixels all pixels of a class are one.
+
     Args:
-        sample: of "detection" data, or of "landmarks" with or without boxes.
-        task: "detection" leaves points out.
+        sample: with a target for the task.
+        task: "detection", "landmarks" (points of objects, with or without boxes), or one of the two of segmentation.
         pointed_class: the class of the objects that have points; None: of any.
 
     Raises:
         DataError: if a target cannot be read.
     """
+    if task in ("segmentation", "multilabel_segmentation"):
+        return _of_map(sample, task)
     points: Landmarks | None = sample.target("landmarks") if task == "landmarks" else None
     if "detection" in sample.targets:
         objects = _of_detections(sample)
@@ -69,6 +75,31 @@ def read_objects(sample: Sample, task: str, pointed_class: int | None = None) ->
         return objects
     pointed = _holder(objects, points, pointed_class)
     return ImageObjects(objects.size, objects.boxes, objects.labels, objects.ignored, objects.outlines, points, pointed)
+
+
+def object_classes(classes: Sequence[str], task: str) -> tuple[str, ...]:
+    """The classes that objects are of: those of a map without the ones named background."""
+    return tuple(name for name in classes if task != "segmentation" or name.lower() not in BACKGROUND_NAMES)
+
+
+def _of_map(sample: Sample, task: str) -> ImageObjects:
+    value = sample.target(task)
+    if task == "segmentation":
+        pieces = list(value.outlined())
+    else:
+        pieces = [Piece(label, (0, 0), mask, None) for label, mask in enumerate(value.masks) if mask.any()]
+    kept = object_classes(value.classes, task)
+    ids = {label: kept.index(name) for label, name in enumerate(value.classes) if name in kept}
+    boxes, outlines = [], []
+    for piece in pieces:
+        (left, top), (height, width) = piece.corner, piece.mask.shape
+        outline = outline_of(np.s_[top : top + height, left : left + width], piece.mask, value.size)
+        box = None if outline is None else outline_extent(outline, value.size)
+        boxes.append(np.zeros(4) if box is None else box)
+        outlines.append(outline)
+    labels = np.asarray([ids[piece.label] for piece in pieces], np.int64)
+    placed = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return ImageObjects(value.size, placed, labels, np.zeros(len(labels), bool), tuple(outlines))
 
 
 def _of_detections(sample: Sample) -> ImageObjects:
@@ -169,20 +200,8 @@ def outline_extent(outline: Outline, size: tuple[int, int]) -> NDArray[np.float6
     return np.asarray(np.clip(around, 0, np.tile(limit, 2)), np.float64)
 
 
-def has_hole(outline: Outline, size: tuple[int, int]) -> bool:
-    """Whether a run-length code leaves pixels free that it encloses; polygons are united and are taken to have none."""
-    if not isinstance(outline, dict):
-        return False
-    from visus.structures.outlines import signed_area
-
-    return any(signed_area(ring) < 0 for ring in rings(draw_outline(outline, size)))
-
-
-def outline_parts(outline: Outline) -> int:
-    """The number of polygons; 1 of a run-length code."""
-    return 1 if isinstance(outline, dict) else len(outline)
-
-
-def drawn(outlines: Sequence[Outline | None], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """[H,W] of each outline; empty where there is none."""
-    return [np.zeros(size, bool) if outline is None else draw_outline(outline, size) for outline in outlines]
+def is_compound(outline: Outline, size: tuple[int, int]) -> bool:
+    """Whether an outline has several parts, or holes."""
+    if isinstance(outline, dict):
+        return len(rings(draw_outline(outline, size))) > 1
+    return len(outline) > 1

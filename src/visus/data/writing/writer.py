@@ -21,6 +21,7 @@ class Writer:
         tasks: whose labels it can hold; where several are there, the first of these is written.
         changes: what is lost or changed, from the contents of the data set.
         write: writes the samples of all splits into an empty folder.
+        as_objects: whether class maps are written as objects.
         spaces: whether the names of images may hold spaces.
     """
 
@@ -29,4 +30,5 @@ class Writer:
     tasks: tuple[str, ...]
     changes: Callable[[Contents], list[Change]]
     write: Callable[[Contents, Path, ImageFiles], None]
+    as_objects: bool = False
     spaces: bool = True

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from visus.data.writing import coco, folders
+from visus.data.writing import coco, folders, masks, tables, voc, yolo
 from visus.data.writing.writer import Writer
 from visus.errors import UsageError
 
-WRITERS: tuple[Writer, ...] = (coco.WRITER, folders.WRITER)
+WRITERS: tuple[Writer, ...] = (
+    coco.WRITER,
+    yolo.WRITER,
+    voc.WRITER,
+    masks.WRITER,
+    tables.WRITER,
+    folders.WRITER,
+)
 """All formats that data sets can be written in."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.errors import ShapeError
 from visus.structures.box_repair import BoxFaults
 from visus.structures.comparison import Comparison
 from visus.structures.image_source import ImageSource
@@ -77,6 +78,21 @@ class BaseValue:
 
     def narrowed(self, label: str) -> Self:  # noqa: ARG002 - for values that name classes
         """The same value."""
+        return self
+
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Self:  # noqa: ARG002
+        """The same target, if it names no classes.
+
+        Raises:
+            ShapeError: if it does: how it holds their ids is not known here.
+        """
+        if self.classes and classes != self.classes:
+            raise ShapeError(
+                f"{type(self).__name__} cannot be told in other classes",
+                expected=", ".join(self.classes),
+                got=", ".join(classes),
+                remedy="name and order the classes alike",
+            )
         return self
 
     def parts(self) -> list[Self]:

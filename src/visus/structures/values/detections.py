@@ -16,7 +16,7 @@ from visus.structures.masks import Masks
 from visus.structures.move import Move
 from visus.structures.outlines import Piece
 from visus.structures.placement import Placement
-from visus.structures.target_state import TargetState
+from visus.structures.target_state import TargetState, sizes_differ
 from visus.structures.values.base import BaseValue
 
 if TYPE_CHECKING:
@@ -114,6 +114,10 @@ class Detections(BaseValue):
             masks=None if self.masks is None else self.masks.select(which),
             ignored=None if self.ignored is None else self.ignored[which],
         )
+
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Detections:
+        """The same objects, whose labels are the ids of the classes of the same names."""
+        return replace(self, classes=classes, labels=ids[self.labels])
 
     def above(self, score: float) -> Detections:
         """Only the objects with at least this score; a target is returned whole."""
@@ -237,13 +241,15 @@ class Detections(BaseValue):
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Counts the objects of each class; faulty if they cannot lie on an image of this size."""
         repaired, faults = self.repaired()
-        stated = self.size if self.size != size else None
+        stated = self.size if self.size != size and len(self) else None
         if stated is not None:
             reach = (repaired.boxes[:, 2:] - np.asarray(size[::-1], np.float32)).max(initial=0)
-            if reach > TOLERANCE or self.masks is not None:
+            other = sizes_differ(np.asarray(stated), np.asarray(size))
+            if other or reach > TOLERANCE or self.masks is not None:
                 return TargetState.of_other_size(self.size, size)
-        state = TargetState.of_labels(self.labels, len(classes), may_be_empty=True)
-        return replace(state, box_faults=faults, stated=stated)
+        counted = self.labels if self.ignored is None else self.labels[~self.ignored]
+        state = TargetState.of_labels(counted, len(classes))
+        return replace(state, box_faults=faults, stated=stated, empty=not len(self), ignored=len(self) - len(counted))
 
     def repaired(self) -> tuple[Detections, BoxFaults]:
         """Boxes that lie in their image and have an area, by the rules of :func:`repair_boxes`."""

@@ -115,6 +115,10 @@ class Label(BaseValue):
         """The label of this class, with the same scores."""
         return replace(self, index=self.classes.index(label))
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Label:
+        """The label of the class of the same name."""
+        return Label(classes, int(ids[self.index]), image=self.image)
+
     def compared(self, target: Label | None) -> Comparison:
         """The most probable classes in words, and whether the first is right."""
         guesses = tuple(

@@ -96,6 +96,14 @@ class LabelSet(BaseValue):
             codes[self.ignored] = IGNORE
         return codes
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> LabelSet:
+        """The classes of the same names; nothing is known of one that the data do not have."""
+        present, ignored = np.zeros(len(classes), bool), np.ones(len(classes), bool)
+        used = ids >= 0
+        present[ids[used]] = self.present[used]
+        ignored[ids[used]] = False if self.ignored is None else self.ignored[used]
+        return LabelSet(classes, present, ignored=ignored if ignored.any() else None, image=self.image)
+
     @property
     def labels(self) -> tuple[int, ...]:
         """The ids of the present classes, rising; ignored ones are left out."""

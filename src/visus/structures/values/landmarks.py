@@ -77,6 +77,14 @@ class Landmarks(BaseValue):
         scores = None if self.scores is None else self.scores[order]
         return replace(self, points=self.points[order], visible=self.visible[order], scores=scores)
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Landmarks:
+        """The points of the same names; a point that it does not have is not visible."""
+        known = ids >= 0
+        points, visible = np.zeros((len(classes), 2), np.float32), np.zeros(len(classes), bool)
+        points[ids[known]], visible[ids[known]] = self.points[known], self.visible[known]
+        pairs = tuple((int(ids[a]), int(ids[b])) for a, b in self.flip_pairs if ids[a] >= 0 and ids[b] >= 0)
+        return Landmarks(classes, points, visible, self.size, pairs, image=self.image)
+
     def undo(self, placement: Placement) -> Landmarks:
         """From network pixels to file pixels; points may lie outside."""
         scale = np.asarray(placement.scale[::-1])

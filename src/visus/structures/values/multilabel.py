@@ -78,6 +78,14 @@ class MultiLabelMap(BaseValue):
         """(height, width) in pixels."""
         return (self.masks.shape[1], self.masks.shape[2])
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> MultiLabelMap:
+        """The same map; a class that it does not have is ignored, as nothing is known of it."""
+        codes = np.full((len(classes), *self.size), IGNORE, np.uint8)
+        for index, plane in zip(ids, self.codes, strict=True):
+            if index >= 0:
+                codes[index] = plane
+        return replace(MultiLabelMap.of_codes(classes, codes), image=self.image)
+
     def areas(self) -> dict[str, int]:
         """The number of pixels of each class, ignored ones left out; a pixel counts for every class that it bears."""
         masks = self.masks if self.ignored is None else self.masks & ~self.ignored
@@ -149,7 +157,8 @@ class MultiLabelMap(BaseValue):
         if self.size != size:
             return TargetState.of_other_size(self.size, size)
         counts = self.class_counts()
-        return TargetState(counts=counts, empty=not counts.any())
+        ignored = 0 if self.ignored is None else int(self.ignored.sum())
+        return TargetState(counts=counts, empty=not counts.any(), ignored=ignored)
 
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the pixels of each class, without ignored ones."""

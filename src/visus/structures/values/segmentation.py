@@ -77,6 +77,12 @@ class SegmentationMap(BaseValue):
         """(height, width) in pixels."""
         return (self.map.shape[0], self.map.shape[1])
 
+    def with_classes(self, classes: tuple[str, ...], ids: NDArray[np.int64]) -> SegmentationMap:
+        """The same map, with the ids of the classes of the same names."""
+        table = np.full(256, IGNORE, np.uint8)
+        table[: len(ids)] = np.where(ids < 0, IGNORE, ids)
+        return SegmentationMap(classes, table[self.map], image=self.image)
+
     def fractions(self) -> dict[str, float]:
         """The share of each class in the pixels that are not ignored; all 0 when every pixel is ignored."""
         counts = self.class_counts()
@@ -191,7 +197,8 @@ class SegmentationMap(BaseValue):
         if int(values[len(classes) : -1].sum()):
             return TargetState("unexpected-values", f"class ids up to {int(np.flatnonzero(values[:-1]).max())}")
         background = 1 if classes[0].lower() == "background" else 0
-        return TargetState(counts=values[: len(classes)], empty=not int(values[background : len(classes)].sum()))
+        empty = not int(values[background : len(classes)].sum())
+        return TargetState(counts=values[: len(classes)], empty=empty, ignored=int(values[-1]))
 
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the pixels of each class, without ignored ones."""

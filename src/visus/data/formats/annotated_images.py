@@ -1,0 +1,362 @@
+"""What labelling tools store of an image - objects, points and tags -, and the samples that follow from it.
+
+Readers of tools fill :class:`AnnotatedImages`; which tasks their labels allow is decided here, for all of them:
+boxes or outlines give detection; outlines of all objects also give segmentation; points whose names differ give
+landmarks; tags of whole images give classification, of one class or of several.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.formats.boxes import repair_and_tally
+from visus.data.formats.drawn_shapes import Box
+from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
+from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.outlined_objects import (
+    BACKGROUND,
+    MULTILABEL,
+    DetectionSource,
+    ObjectLabelsSource,
+    ObjectMapSource,
+    Objects,
+    Outline,
+)
+from visus.data.formats.reading import ALL, Reading, Tally
+from visus.data.pixels.images import FileImage
+from visus.errors import DataError
+from visus.structures import Label, LabelSet, Landmarks, Sample, TargetSource, Value
+from visus.structures.values.landmarks import flip_pairs
+
+Size = tuple[int, int]
+"""(height, width)"""
+
+Point = tuple[str, float, float, bool]
+"""Name, x, y, whether it is visible."""
+
+
+@dataclass(slots=True)
+class DrawnObject:
+    """One object.
+
+    Args:
+        label: the name of its class.
+        box: xyxy in pixels.
+        outline: None where only a box was drawn.
+        ignored: whether it counts neither as hit nor as miss.
+    """
+
+    label: str
+    box: Box
+    outline: Outline | None = None
+    ignored: bool = False
+
+
+@dataclass(slots=True)
+class PointSet:
+    """The named points of one object or image: from name to (x, y, whether it is visible). area: of the object."""
+
+    points: Mapping[str, tuple[float, float, bool]]
+    area: float = 0
+
+
+@dataclass(slots=True)
+class AnnotatedImage:
+    """One image with all that was labelled in it.
+
+    Args:
+        path: of the image file.
+        split: its split.
+        size: of the image, from its header.
+        source: the file that labels it, for messages.
+    """
+
+    path: Path
+    split: str
+    size: Size
+    source: str
+    objects: list[DrawnObject] = field(default_factory=list)
+    points: list[PointSet] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+
+
+def split_of(listing: Listing, folder: Path) -> str:
+    """The split that the folders between the root and ``folder`` name; "all" if none does."""
+    try:
+        parts = folder.relative_to(listing.root).parts
+    except ValueError:
+        return ALL
+    return next((split for part in parts if (split := split_name(part))), ALL)
+
+
+class AnnotatedImages:
+    """The images of a data set that a labelling tool wrote.
+
+    Args:
+        listing: the data set's folder.
+        tally: is told what is lost.
+    """
+
+    def __init__(self, listing: Listing, tally: Tally) -> None:
+        self._listing = listing
+        self._tally = tally
+        self._images: dict[Path, AnnotatedImage] = {}
+        self._single_points: dict[Path, list[Point]] = {}
+
+    def open(self, path: Path, split: str, source: str, stated: Size | None = None) -> AnnotatedImage | None:
+        """A new image to fill; None, tallied, if its size cannot be read or if it was labelled before.
+
+        Args:
+            path: of the image file.
+            split: its split.
+            source: the file that labels it.
+            stated: the size that the labels state, if they do; another one than the image's is a stop.
+        """
+        name = self._listing.name_of(path)
+        if path in self._images:
+            message = "{count} images are labelled more than once"
+            self._tally.add("conflicting-labels", "stop", message, f"{name}: {self._images[path].source} and {source}")
+            return None
+        try:
+            size = FileImage(path).size()
+        except DataError:
+            message = "{count} images cannot be read"
+            self._tally.lose("unreadable-image", message, name, unit="image files", split=split, file=path)
+            return None
+        if stated is not None and stated != size:
+            message = "{count} images have another size than their labels state"
+            if stated == size[::-1]:
+                message += "; were they labelled before they were turned upright?"
+            numbers = f"{source}: {stated[0]} x {stated[1]} (height x width), the image {size[0]} x {size[1]}"
+            self._tally.add("size-differs", "stop", message, numbers)
+        image = AnnotatedImage(path, split, size, source)
+        self._images[path] = image
+        return image
+
+    def labels(self) -> set[str]:
+        """The class names of all objects so far."""
+        return {item.label for image in self._images.values() for item in image.objects}
+
+    def tag_names(self) -> set[str]:
+        """The tags of all images so far."""
+        return {tag for image in self._images.values() for tag in image.tags}
+
+    def tag(self, tags: Mapping[Path, Sequence[str]]) -> None:
+        """Adds tags to images that were opened. tags: by the path of the image file."""
+        for path, names in tags.items():
+            self._images[path].tags += names
+
+    def tell_turned(self, image: AnnotatedImage, label: str) -> None:
+        """Says that a box is turned, so that the box around it is taken."""
+        message = "{count} boxes are turned; the upright boxes around them are taken"
+        self._tally.add("turned-box", "note", message, f"{image.source}: {label}")
+
+    def lose_shape(self, image: AnnotatedImage, kind: str, label: str) -> None:
+        """Tallies a drawn thing that covers no area. kind: what it is, such as "a line"."""
+        self._tally.found("objects")
+        self._tally.lose(
+            "shape-without-area",
+            "{count} shapes have no area (lines and the like)",
+            f"{image.source}: {label} ({kind})",
+            split=image.split,
+            label=label,
+            cause="draw the objects as boxes, polygons or masks",
+        )
+
+    def lose_unreadable(self, image: AnnotatedImage, error: Exception, label: str = "") -> None:
+        """Tallies an object that cannot be understood, and why."""
+        reason = (error.got if isinstance(error, DataError) else "") or f"{type(error).__name__}: {error}"
+        self._tally.found("objects")
+        message = "{count} objects cannot be understood"
+        self._tally.lose(
+            "unreadable-object", message, f"{image.source}: {reason[:200]}", split=image.split, label=label
+        )
+
+    def add_point(self, image: AnnotatedImage, *points: Point) -> None:
+        """Adds points that were drawn one by one: together they are the points of the image."""
+        self._single_points.setdefault(image.path, []).extend(points)
+
+    def add_points(self, image: AnnotatedImage, points: Sequence[Point], area: float = 0) -> None:
+        """Adds the points of one object; those whose names are there more than once are lost.
+
+        area: of the object.
+        """
+        counts = Counter(name for name, *_ in points)
+        for name, count in counts.items():
+            if count > 1:
+                message = "{count} points have a name that others of the same image or object have, too"
+                cause = "give each point of an object a name of its own; points that are to be counted are not learnt"
+                self._tally.found("points", count)
+                self._tally.lose("point-name-twice", message, f"{image.source}: {name}", count, unit="points",
+                                 split=image.split, cause=cause)  # fmt: skip
+        single = {name: (x, y, visible) for name, x, y, visible in points if counts[name] == 1}
+        if single:
+            image.points.append(PointSet(single, area))
+
+    def reading(self, classes: Sequence[str] = (), tags: Sequence[str] = ()) -> Reading:
+        """The samples of all images.
+
+        Args:
+            classes: the classes of objects in their order, where the tool declares them.
+            tags: the same of tags.
+
+        Raises:
+            DataError: if there is no image, or no label that allows a task.
+        """
+        images = list(self._images.values())
+        for path, points in self._single_points.items():
+            self.add_points(self._images[path], points)
+        splits = [split for split in ("train", "val", "test", ALL) if any(image.split == split for image in images)]
+        if not images:
+            return self._tally.reading({}, {})
+        reference = reference_split(dict.fromkeys(splits))
+        targets: dict[Path, dict[str, Value | TargetSource]] = {image.path: {} for image in images}
+        tasks: dict[str, tuple[str, ...]] = {}
+        tasks |= self._add_objects(images, reference, tuple(classes), targets)
+        tasks |= self._add_points(images, targets)
+        tasks |= self._add_tags(images, reference, tuple(tags), targets)
+        if not tasks:
+            account = self._tally.reading({}, {}).account
+            raise DataError(
+                f"no image of {self._listing.source} has a label that a task can learn",
+                expected="boxes, outlines, named points or tags of images",
+                got="; ".join(loss.message.replace("{count}", str(loss.count)) for loss in account.losses)
+                or f"{len(images)} images, none with a label",
+            )
+        samples = {
+            split: [
+                Sample(self._listing.name_of(image.path), FileImage(image.path), targets[image.path])
+                for image in images
+                if image.split == split
+            ]
+            for split in splits
+        }
+        return self._tally.reading(tasks, samples)
+
+    def _classes(self, names: Mapping[str, set[str]], reference: str, declared: tuple[str, ...]) -> tuple[str, ...]:
+        """The classes in their order. names: those that each split uses."""
+        classes = declared or class_order(names[reference])
+        for split, used in names.items():
+            note_missing_classes(self._tally, split, reference, (names[reference] & set(classes)) - used)
+        return classes
+
+    def _add_objects(
+        self,
+        images: Sequence[AnnotatedImage],
+        reference: str,
+        declared: tuple[str, ...],
+        targets: dict[Path, dict[str, Value | TargetSource]],
+    ) -> dict[str, tuple[str, ...]]:
+        names: dict[str, set[str]] = {image.split: set() for image in images}
+        for image in images:
+            names[image.split].update(item.label for item in image.objects)
+        if not any(names.values()):
+            return {}
+        if declared and len(set(declared)) < len(declared):
+            raise DataError("a class is declared twice", expected="different names", got=", ".join(declared))
+        classes = self._classes(names, reference, declared)
+        ids = {name: index for index, name in enumerate(classes)}
+        made = {image.path: self._objects(image, ids, classes, reference) for image in images}
+        self._tally.found("objects", sum(sum(item.label in ids for item in image.objects) for image in images))
+        bare = [(image.source, item.label) for image in images for item in image.objects
+                if item.outline is None and not item.ignored]  # fmt: skip
+        drawn = sum(item.outline is not None for image in images for item in image.objects)
+        outlined = drawn > 0 and not bare
+        if drawn and bare:
+            message = f"{{count}} of {drawn + len(bare):,} objects have no outline, so segmentation is not offered"
+            source, label = bare[0]
+            self._tally.add("object-without-outline", "note", message, f"{source}: {label}", len(bare))
+        maps = (BACKGROUND, *classes)
+        several = len(classes) > 1
+        for path, objects in made.items():
+            targets[path]["detection"] = DetectionSource(objects)
+            if outlined:
+                targets[path]["segmentation"] = ObjectMapSource(objects, maps)
+                if several:
+                    targets[path][MULTILABEL] = ObjectLabelsSource(objects)
+        tasks = {"detection": classes}
+        if outlined:
+            tasks |= {"segmentation": maps} | ({MULTILABEL: classes} if several else {})
+        return tasks
+
+    def _objects(
+        self, image: AnnotatedImage, ids: Mapping[str, int], classes: tuple[str, ...], reference: str
+    ) -> Objects:
+        for item in image.objects:
+            if item.label not in ids:
+                note_unknown_class(self._tally, image.split, item.label, reference)
+        items = [item for item in image.objects if item.label in ids]
+        boxes = np.asarray([item.box for item in items], np.float64).reshape(-1, 4)
+        labels = [item.label for item in items]
+        repaired, kept = repair_and_tally(
+            boxes, image.size, self._tally, image.source, split=image.split, labels=labels
+        )
+        outlines = tuple(items[i].outline for i in kept)
+        return Objects(
+            image=FileImage(image.path),
+            classes=classes,
+            boxes=repaired,
+            labels=np.asarray([ids[labels[i]] for i in kept], np.int64),
+            ignored=np.asarray([items[i].ignored for i in kept], bool),
+            outlines=outlines if any(outline is not None for outline in outlines) else None,
+            size=image.size,
+        )
+
+    def _add_points(
+        self, images: Sequence[AnnotatedImage], targets: dict[Path, dict[str, Value | TargetSource]]
+    ) -> dict[str, tuple[str, ...]]:
+        names = tuple(dict.fromkeys(name for image in images for part in image.points for name in part.points))
+        if not names:
+            return {}
+        pairs = flip_pairs(names)
+        found = 0
+        for image in images:
+            if not image.points:
+                continue
+            best = max(image.points, key=lambda part: part.area)
+            found += len(best.points)
+            rest = sum(len(part.points) for part in image.points) - len(best.points)
+            if rest:
+                message = "{count} points are not those of the largest object of their image; not used"
+                self._tally.add("points-of-other-objects", "note", message, image.source, rest)
+            points, visible = np.zeros((len(names), 2), np.float32), np.zeros(len(names), bool)
+            for k, name in enumerate(names):
+                x, y, seen = best.points.get(name, (0.0, 0.0, False))
+                if seen and np.isfinite([x, y]).all():
+                    points[k], visible[k] = (x, y), True
+            if visible.any():
+                landmarks = Landmarks(names, points, visible, image.size, flip_pairs=pairs)
+                targets[image.path]["landmarks"] = landmarks
+        self._tally.found("points", found)
+        return {"landmarks": names}
+
+    def _add_tags(
+        self,
+        images: Sequence[AnnotatedImage],
+        reference: str,
+        declared: tuple[str, ...],
+        targets: dict[Path, dict[str, Value | TargetSource]],
+    ) -> dict[str, tuple[str, ...]]:
+        names: dict[str, set[str]] = {image.split: set() for image in images}
+        for image in images:
+            names[image.split].update(image.tags)
+        if not any(names.values()):
+            return {}
+        classes = self._classes(names, reference, declared)
+        ids = {name: index for index, name in enumerate(classes)}
+        several = any(len(set(image.tags)) > 1 for image in images)
+        for image in images:
+            for name in image.tags:
+                if name not in ids:
+                    note_unknown_class(self._tally, image.split, name, reference)
+            present = sorted({ids[name] for name in image.tags if name in ids})
+            if several:
+                targets[image.path]["multilabel_classification"] = LabelSet.of_ids(classes, present)
+            elif present:
+                targets[image.path]["classification"] = Label(classes, present[0])
+        return {"multilabel_classification" if several else "classification": classes}

@@ -1,0 +1,119 @@
+"""Writes tables, a row an image or an object: classes, boxes, or points."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from visus.data.formats.reading import ALL
+from visus.data.writing.changes import (
+    Change,
+    classes_as_found,
+    ignored_left_out,
+    images_left_out,
+    tasks_left_out,
+    when,
+)
+from visus.data.writing.contents import Contents
+from visus.data.writing.image_files import ImageFiles
+from visus.data.writing.writer import Writer
+from visus.structures import Landmarks, Sample
+
+TASKS = ("classification", "detection", "landmarks")
+"""Whose labels the format can hold."""
+
+_DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The labels of a task as a table.
+
+    Args:
+        columns: their names, between those of the path and the split.
+        rows: of one image, in these columns.
+    """
+
+    columns: Callable[[Contents], list[str]]
+    rows: Callable[[Contents, Sample], Iterator[list[str]]]
+
+
+def _changes(contents: Contents) -> list[Change]:
+    counts, task = contents.counts, contents.task
+    changes = [*images_left_out(contents), *tasks_left_out(contents, {task, "localization"}, TASKS)]
+    if task == "detection":
+        changes += classes_as_found(contents)
+        changes += ignored_left_out(contents, "csv")
+        changes += when(counts["outlines"], "outlines", "a table of boxes has no outlines: {count} are lost")
+    return changes
+
+
+def _write(contents: Contents, folder: Path, images: ImageFiles) -> None:
+    (folder / "images").mkdir()
+    rows: list[list[str]] = []
+    table = _TABLES[contents.task]
+    for split, samples in contents.splits.items():
+        for name, sample in images.named(split, samples):
+            images.place(sample, folder / "images" / name)
+            where = [] if split == ALL else [split]
+            rows += [[f"images/{name}", *row, *where] for row in table.rows(contents, sample)]
+    split_column = [] if ALL in contents.splits else ["split"]
+    _save(folder / "labels.csv", [["path", *table.columns(contents), *split_column], *rows])
+    if contents.task == "classification":
+        classes = [[str(index), name] for index, name in enumerate(contents.classes)]
+        _save(folder / "classes.csv", [["class_index", "label"], *classes])
+
+
+def _save(path: Path, rows: Iterable[list[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def _class_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
+    index = sample.target(contents.task).index
+    yield [contents.classes[index], str(index)]
+
+
+def _box_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
+    """A row an object; one with empty cells for an image without any."""
+    objects = contents.objects(sample)
+    shown = np.flatnonzero(~objects.ignored).tolist()
+    for i in shown:
+        yield [*map(_number, objects.boxes[i].tolist()), contents.classes[int(objects.labels[i])]]
+    if not shown:
+        yield [""] * 5
+
+
+def _point_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
+    points: Landmarks = sample.target(contents.task)
+    cells: list[str] = []
+    for place, seen in zip(points.points.tolist(), points.visible.tolist(), strict=True):
+        cells += map(_number, place) if seen else ["", ""]
+    yield cells
+
+
+def _point_columns(contents: Contents) -> list[str]:
+    return [f"{name}_{axis}" for name in contents.dataset.classes["landmarks"] for axis in "xy"]
+
+
+def _number(value: float) -> str:
+    return f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".")
+
+
+_TABLES: Mapping[str, _Table] = {
+    "classification": _Table(lambda _: ["label", "class_index"], _class_rows),
+    "detection": _Table(lambda _: ["xmin", "ymin", "xmax", "ymax", "class"], _box_rows),
+    "landmarks": _Table(_point_columns, _point_rows),
+}
+
+WRITER = Writer(
+    "csv",
+    "images, and a table with a row for each image, box or set of points",
+    TASKS,
+    _changes,
+    _write,
+)
