@@ -61,7 +61,7 @@ def test_one_smoothed_mask_of_twelve_is_named_and_left_out(tmp_path: Path) -> No
     dataset = open_data(data_set(tmp_path, masks))
     assert dataset.classes["segmentation"] == ("background", "foreground")
     found = finding(dataset, "unexpected-values")
-    assert (found.severity, found.count, found.examples) == ("repair", 1, ("003.png: 30, 127",))
+    assert (found.severity, found.count, found.examples) == ("repair", 1, ("masks/003.png: 30, 127",))
     assert values(dataset, "000") == [0, 1]
     assert sum(map(len, dataset.splits.values())) == 11
 
@@ -125,7 +125,7 @@ def test_a_slip_among_class_numbers_costs_its_mask_only(tmp_path: Path) -> None:
     masks[6][30, 30] = 200
     dataset = open_data(data_set(tmp_path, masks))
     assert dataset.classes["segmentation"] == ("class_0", "class_1", "class_2", "class_3")
-    assert finding(dataset, "unexpected-values").examples == ("006.png: 200",)
+    assert finding(dataset, "unexpected-values").examples == ("masks/006.png: 200",)
 
 
 def test_the_share_that_is_ignored_is_told(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Learned:
 
     Args:
         rule: from values to class ids.
-        unfit: masks that are to be left out, each with the finding's kind and message, and what is wrong in it.
+        unfit: masks that are to be left out, each with the finding's kind, its message and the wrong values.
         remarks: findings as (kind, severity, message).
     """
 
@@ -122,7 +122,7 @@ class _Values:
             except DataError as error:
                 first_error = first_error or error
                 reason = f"{{count}} masks cannot be read ({error.got or error.problem})"
-                self.unreadable[path] = ("unreadable-target", reason, path.name)
+                self.unreadable[path] = ("unreadable-target", reason, "")
         if first_error is not None and not found:
             raise first_error
         self.coloured = any(coloured for _, coloured in found.values())
@@ -153,7 +153,7 @@ class _Values:
             if wrong:
                 shown = ", ".join(self._name(value) for value in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
                 message = "{count} masks hold values that no class has"
-                unfit[path] = ("unexpected-values", message, f"{path.name}: {shown}")
+                unfit[path] = ("unexpected-values", message, shown)
         none_fits = len(unfit) == len(self.held) + len(self.unreadable)
         blurred = not self.coloured and _blurred(kept)
         if len(kept) > MOST_VALUES or (strays and none_fits) or blurred:
