@@ -20,6 +20,8 @@ _BLOCK = 16 * MIB
 LARGEST_TEXT = 2 * GIB
 """Bytes of a label file or table. COCO's largest has half a gigabyte."""
 
+LARGEST_IMAGE = 16 * GIB
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),

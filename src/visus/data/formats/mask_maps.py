@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.class_lists import ClassList
-from visus.data.pixels.images import LARGEST_IMAGE, reading_raster
+from visus.data.pixels.images import reading_raster
 from visus.data.pixels.multichannel import label_values
 from visus.errors import DataError
-from visus.files.regular import read_regular
+from visus.files.regular import LARGEST_IMAGE, read_regular
 from visus.structures import IGNORE, ImageSource, SegmentationMap
 
 _UNEXPECTED = -1

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.pixels.images import LARGEST_IMAGE, ArrayImage, BytesImage, OpenedImage, with_header_read
+from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.errors import DataError
-from visus.files.regular import read_regular
+from visus.files.regular import LARGEST_IMAGE, read_regular
 from visus.structures import ImageSource
 
 LOOK = 64
