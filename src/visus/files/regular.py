@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO, Protocol
 
 from visus.errors import DataError, VisusError
 
@@ -29,6 +29,13 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
 
 
 def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> int:
@@ -85,7 +92,7 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     return content
 
 
-def read_at_most(stream: IO[bytes], limit: int) -> bytes | None:
+def read_at_most(stream: Readable, limit: int) -> bytes | None:
     """Reads a stream to its end; None if it has more than ``limit`` bytes. Room is made for what is there only."""
     blocks, left = [], limit + 1
     while left and (block := stream.read(min(left, _BLOCK))):
