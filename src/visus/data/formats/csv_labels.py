@@ -160,7 +160,8 @@ def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
 
 def _note_repetition(tally: Tally, name: str, first: str, second: str) -> None:
     if first != second:
-        tally.add("conflicting-labels", "stop", "{count} images are listed with more than one class", name)
+        message = "{count} images are listed with more than one class; if they show several: --format csv-multilabel"
+        tally.add("conflicting-labels", "stop", message, name)
     else:
         tally.add("duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name)
 
