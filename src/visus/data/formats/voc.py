@@ -17,6 +17,7 @@ import numpy as np
 
 from visus.data.formats.boxes import BOX_FAULTS, repair_and_tally
 from visus.data.formats.class_lists import find_class_list
+from visus.data.formats.label_text import read_text
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
 from visus.data.formats.mask_maps import MapRule, MaskSource
@@ -147,7 +148,7 @@ def _lists(listing: Listing) -> dict[str, list[str]]:
         paths = {split: files[name] for split, name in list_names.items() if name in files}
         added: set[str] = set()
         for split, path in paths.items():
-            lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            lines = read_text(path).splitlines()
             names = [line.split()[0] for line in lines if line.strip()]
             lists.setdefault(split, []).extend(name for name in names if name not in listed)
             added.update(names)
