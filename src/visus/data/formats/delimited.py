@@ -14,7 +14,7 @@ from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import split_name
 from visus.data.formats.reading import Tally
 from visus.data.formats.text_encoding import decode_text
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv")

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.formats.reading import Tally
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 
 _ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "label"})
 
