@@ -17,7 +17,7 @@ from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, withheld_tasks
-from visus.data.reading.foreign_files import recognise_tool
+from visus.data.reading.foreign_files import recognise_tool, recognise_tool_below
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError
@@ -306,8 +306,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         got="; ".join([_contents(listing), *near]),
         remedy=f"unpack {archives[0]} first"
         if archives
-        else recognise_tool([file for level in _levels(path) for file in level.files()])
-        or "arrange it as one of these, such as a folder of images for each class",
+        else recognise_tool_below(listing) or "arrange it as one of these, such as a folder of images for each class",
     )
 
 
