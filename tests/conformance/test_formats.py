@@ -52,6 +52,12 @@ def csv_labels(root: Path) -> Path:
     return root
 
 
+def csv_multilabel(root: Path) -> Path:
+    rows = [f"images/{name},{k % 2},{k // 2},1" for k, name in enumerate(images(root / "images"))]
+    (root / "labels.csv").write_text("image,cat,dog,sofa\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def csv_landmarks(root: Path) -> Path:
     rows = [f"images/{name},{3 + k},5,{20 + k},7" for k, name in enumerate(images(root / "images"))]
     (root / "points.csv").write_text("image,left_x,left_y,right_x,right_y\n" + "\n".join(rows) + "\n")
@@ -61,6 +67,12 @@ def csv_landmarks(root: Path) -> Path:
 def csv_boxes(root: Path) -> Path:
     rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
     (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def hugging_face(root: Path) -> Path:
+    rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
 
 
@@ -161,6 +173,15 @@ def instance_maps(root: Path) -> Path:
         for number in range(2 + k):
             mask[3 : 3 + 4 + k, 1 + 5 * number : 5 + 5 * number] = number + 1
         save(root / "labels" / name, mask)
+    return root
+
+
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
     return root
 
 
@@ -269,8 +290,10 @@ def plain_images(root: Path) -> Path:
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
+    "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -290,6 +313,10 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "dota": dota,
     "pts": pts,
     "object-masks": object_masks,
+    "object-masks": object_masks,
+    "labelme": labelme,
+    "cvat": cvat,
+    "label-studio": label_studio,
     "captions": captions,
     "images": plain_images,
 }

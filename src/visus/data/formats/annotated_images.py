@@ -297,7 +297,8 @@ class AnnotatedImages:
         entries: dict[str, list[Entry]] = {split: [] for split in splits}
         for image in images:
             objects = self._objects(image, ids, classes, reference_split(entries))
-            entries[image.split].append((self._listing.name_of(image.path), objects, targets[image.path]))
+            name = self._listing.name_of(image.path)
+            entries[image.split].append((name, objects.image, objects, targets[image.path]))
         return read_objects(entries, classes, self._tally, others, mark="ignored")
 
     def _objects(

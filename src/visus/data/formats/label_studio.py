@@ -23,7 +23,7 @@ from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.outlined_objects import Outline
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.run_lengths import decode_brush
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what the server puts before the name of an uploaded file

@@ -24,6 +24,9 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
 from visus.data.reading.class_names import alike_names
+from visus.data.pixels.image_kinds import ADVICE, suffix_of
+from visus.data.pixels.images import FileImage
+from visus.data.reading.class_names import similar_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -138,7 +141,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
             ending = "; repaired" if loss.changed else "; left out"
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
-    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
+    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
 
 
 def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:
@@ -264,6 +267,22 @@ class _Files:
             self._unread.setdefault(suffix, []).append(name)
         else:
             self._others.setdefault(suffix or "no suffix", []).append(name)
+        for path in listing.files_below(listing.root):
+            suffix = path.suffix.lower()
+            if path in images:
+                continue
+            if listing.is_image(path):
+                if path in reading.account.told:
+                    self.images_found += 1
+                elif path not in reading.account.read:
+                    self.images_found += 1
+                    self.unused_images.append(listing.name_of(path))
+            elif path in known or _is_document(path) or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE):
+                continue
+            elif suffix in _LABEL_SUFFIXES:
+                self._unread.setdefault(suffix, []).append(listing.name_of(path))
+            else:
+                self._others.setdefault(suffix_of(path) or "no suffix", []).append(listing.name_of(path))
 
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
@@ -276,7 +295,10 @@ class _Files:
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))
         if self._others:
-            kinds = ", ".join(f"{len(names):,} {suffix}" for suffix, names in sorted(self._others.items()))
+            kinds = "; ".join(
+                f"{len(names):,} {suffix}" + (f": {ADVICE[suffix]}" if suffix in ADVICE else "")
+                for suffix, names in sorted(self._others.items())
+            )
             names = [name for part in self._others.values() for name in part]
             tool = recognise_tool([self._listing.root / part[0] for part in self._others.values()])
             message = f"{{count}} files are passed over ({kinds})" + (f": {tool}" if tool else "")
