@@ -176,15 +176,6 @@ def instance_maps(root: Path) -> Path:
     return root
 
 
-def object_masks(root: Path) -> Path:
-    for k, name in enumerate(images(root / "images")):
-        for number in range(2 + k):
-            mask = np.zeros((24, 32), np.uint8)
-            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
-            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
-    return root
-
-
 def labelme(root: Path) -> Path:
     for k, name in enumerate(images(root)):
         shape = {"label": "cell", "shape_type": "polygon", "points": [[2 + k, 3], [12 + k, 3], [12 + k, 15]]}
@@ -313,10 +304,6 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "dota": dota,
     "pts": pts,
     "object-masks": object_masks,
-    "object-masks": object_masks,
-    "labelme": labelme,
-    "cvat": cvat,
-    "label-studio": label_studio,
     "captions": captions,
     "images": plain_images,
 }

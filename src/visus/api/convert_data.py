@@ -83,8 +83,8 @@ def convert_data(
         save: a folder that does not exist or is empty; it is there whole at the end, or not at all.
         task: whose labels are written; None: the first of the data's that the format can hold.
         format: the reader, when two could read the data.
-        crowds: what becomes of objects that are marked as crowds or difficult: "ignore" keeps the marks where the format
-            has them and leaves the objects out where not; "objects" writes them like all others.
+        crowds: what becomes of objects that are marked as crowds or difficult: "ignore" keeps the marks where the
+            format has them and leaves the objects out where not; "objects" writes them like all others.
         link: make hard links to the image files in place of copies, where the disk allows it.
         unsplit: leave away the splits that visus made because the data give none.
         dry_run: only find out what is lost; write nothing.

@@ -257,25 +257,4 @@ def _class_list(
     return {}, ()
 
 
-def _entries(listing: Listing, part: _Part, classes: tuple[str, ...], tally: Tally, split: str) -> list[Entry]:
-    ids = {name: index for index, name in enumerate(classes)}
-    labels = np.asarray([ids.get(label, -1) for label in part.labels], np.int64)
-    for label in part.labels:
-        if label not in ids:
-            note_unknown_class(tally, split, label, "train")
-            tally.lose("object-of-unknown-class", "{count} objects are of classes that train lacks", label, split=split)
-    known = labels >= 0
-    table = ObjectTable(
-        images=[FileImage(path) for path in part.images],
-        names=[listing.name_of(path) for path in part.images],
-        sizes=np.asarray(part.sizes, np.int64).reshape(-1, 2),
-        owners=np.asarray(part.owners, np.int64)[known],
-        boxes=np.concatenate([np.zeros((0, 4)), *part.boxes])[known],
-        labels=labels[known],
-        ignored=np.asarray(part.ignored, bool)[known],
-    )
-    settled = settle_objects(table, classes, tally, split)
-    return [(name, objects.image, objects, {}) for name, objects in zip(table.names, settled.objects, strict=True)]
-
-
 FORMAT = Format("csv-boxes", "a CSV file with a box in each row", _recognise, _read)

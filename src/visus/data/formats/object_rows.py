@@ -94,4 +94,4 @@ def _entries(rows: ObjectRows, classes: tuple[str, ...], tally: Tally, split: st
         ignored=np.asarray(rows.ignored, bool)[known],
     )
     settled = settle_objects(table, classes, tally, split)
-    return [(name, objects, {}) for name, objects in zip(rows.names, settled.objects, strict=True)]
+    return [(name, objects.image, objects, {}) for name, objects in zip(rows.names, settled.objects, strict=True)]

@@ -60,10 +60,6 @@ FORMATS: tuple[Format, ...] = (
     dota.FORMAT,
     pts.FORMAT,
     object_masks.FORMAT,
-    object_masks.FORMAT,
-    labelme.FORMAT,
-    cvat.FORMAT,
-    label_studio.FORMAT,
     captions.FORMAT,
     plain_images.FORMAT,
 )

@@ -22,11 +22,9 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
-from visus.data.reading.class_names import alike_names
-from visus.data.pixels.image_kinds import ADVICE, suffix_of
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import similar_names
+from visus.data.reading.class_names import alike_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -261,28 +259,17 @@ class _Files:
             self.images_found += path not in account.read
             if path not in account.read and path not in account.told:
                 self.unused_images.append(name)
-        elif path in account.read or path in account.told or suffix in _OF_NO_MATTER or _is_document(path):
+        elif (
+            path in account.read
+            or path in account.told
+            or _is_document(path)
+            or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE)
+        ):
             return
         elif suffix in _LABEL_SUFFIXES:
             self._unread.setdefault(suffix, []).append(name)
         else:
-            self._others.setdefault(suffix or "no suffix", []).append(name)
-        for path in listing.files_below(listing.root):
-            suffix = path.suffix.lower()
-            if path in images:
-                continue
-            if listing.is_image(path):
-                if path in reading.account.told:
-                    self.images_found += 1
-                elif path not in reading.account.read:
-                    self.images_found += 1
-                    self.unused_images.append(listing.name_of(path))
-            elif path in known or _is_document(path) or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE):
-                continue
-            elif suffix in _LABEL_SUFFIXES:
-                self._unread.setdefault(suffix, []).append(listing.name_of(path))
-            else:
-                self._others.setdefault(suffix_of(path) or "no suffix", []).append(listing.name_of(path))
+            self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
