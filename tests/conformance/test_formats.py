@@ -71,6 +71,13 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def csv_pixels(root: Path) -> Path:
+    rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
+    header = "label," + ",".join(f"pixel{i}" for i in range(64))
+    (root / "digits.csv").write_text(header + "\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def hugging_face(root: Path) -> Path:
     rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
     (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -295,6 +302,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "csv-pixels": csv_pixels,
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,

@@ -24,7 +24,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import alike_names
+from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -67,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += alike_names(reading.classes)
+    findings += name_findings(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
