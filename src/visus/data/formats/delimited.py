@@ -14,7 +14,7 @@ from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import split_name
 from visus.data.formats.reading import Tally
 from visus.data.formats.text_encoding import decode_text
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -84,6 +84,11 @@ def squeeze(column: str) -> str:
 def shorten(cell: str) -> str:
     """A cell as messages show it."""
     return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ... ({len(cell):,} characters)"
+
+
+def is_whole(cell: str) -> bool:
+    """Whether a cell holds a whole number from 0 on, of a length that class numbers have."""
+    return cell.isdecimal() and len(cell) < 10
 
 
 def is_number(cell: str) -> bool:

@@ -28,7 +28,8 @@ from visus.data.formats.outlined_objects import (
     Outline,
 )
 from visus.data.formats.reading import ALL, Format, Reading, Tally
-from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
+from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Sample, TargetSource, Value
 

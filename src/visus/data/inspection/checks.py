@@ -226,11 +226,14 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     else:
         end = "; left out"
     return [
-        Finding.about(
-            kind,
-            "stop" if emptied or count > allowed else "repair",
-            f"{message} ({faults[kind][0][1]}){end}",
-            [name for name, _ in faults[kind]],
+        replace(
+            Finding.about(
+                kind,
+                "stop" if emptied or count > allowed else "repair",
+                f"{message} ({faults[kind][0][1]}){end}",
+                [name for name, _ in faults[kind]],
+            ),
+            acceptable=not emptied and count > allowed,
         )
         for kind, message in _UNUSABLE.items()
         if kind in faults
@@ -267,7 +270,7 @@ def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
         end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
         text = message.replace("{count}", str(counts[kind])) + end
         found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
-        findings.append(replace(found, count=counts[kind]))
+        findings.append(replace(found, count=counts[kind], acceptable=lost))
     return findings
 
 
