@@ -103,7 +103,7 @@ def with_objects_separated(dataset: Dataset, how: str | None) -> Dataset:
                 remedy="leave --touching away",
             )
         return dataset
-    way = how or ("gap" if dataset.format == "instance-maps" else "merge")
+    way = how or ("gap" if dataset.format in ("instance-maps", "object-masks") else "merge")
     options = {**dataset.task_options, "touching": way}
     if way == "merge":
         return replace(dataset, task_options=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Tally
 from visus.errors import DataError
+from visus.structures import IGNORE
 
 CLASS_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "labelmap.txt", "label_map.txt", "label_colors.txt",
-    "classes.csv", "class_dict.csv",
+    "classes.csv", "class_dict.csv", "_classes.csv", "dataset.json", "objectinfo150.txt",
 )  # fmt: skip
 """Names (lower case) of files that declare the classes of masks."""
 
@@ -49,23 +51,60 @@ class ClassList:
 
 
 def find_class_list(listing: Listing) -> ClassList | None:
-    """The classes that a file beside the data declares, or None.
+    """The classes that a file beside the data, or in the folder of a split, declares; or None.
 
     Raises:
         DataError: if such a file is there and cannot be understood.
     """
-    by_name = {path.name.lower(): path for path in listing.files(listing.root)}
-    path = next((by_name[name] for name in CLASS_FILES if name in by_name), None)
-    if path is None:
+    for folder in (listing.root, *listing.split_folders().values()):
+        by_name = {path.name.lower(): path for path in listing.files(None if folder == listing.root else folder)}
+        for name in CLASS_FILES:
+            class_list = _from_file(by_name[name]) if name in by_name else None
+            if class_list is None:
+                continue
+            if not class_list.names or len(set(class_list.names)) < len(class_list.names):
+                raise DataError(
+                    f"{class_list.path} must name each class once",
+                    expected="a name a line, with or without its number or colour",
+                    got=", ".join(class_list.names[:8]) or "no name",
+                )
+            return class_list
+    return None
+
+
+def _from_file(path: Path) -> ClassList | None:
+    """The classes of a file; None for one that has the name of a class list but is something else."""
+    name = path.name.lower()
+    if name == "dataset.json":
+        return _from_nnunet(path)
+    if name == "objectinfo150.txt":
+        return _from_ade20k(path)
+    if name == "_classes.csv" and read_table(path).find(("pixel value",)) is None:
+        return None  # a table of the classes that each image has
+    return _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
+
+
+def _from_nnunet(path: Path) -> ClassList | None:
+    """nnU-Net's ``labels``: numbers by name (version 2) or names by number (version 1); None for regions or others."""
+    try:
+        labels = json.loads(read_text(path))["labels"]
+        pairs = [(int(k), v) if str(k).isdecimal() else (int(v), k) for k, v in labels.items()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    class_list = _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
-    if not class_list.names or len(set(class_list.names)) < len(class_list.names):
-        raise DataError(
-            f"{path} must name each class once",
-            expected="a name a line, with or without its number or colour",
-            got=", ".join(class_list.names[:8]) or "no name",
-        )
-    return class_list
+    if not all(isinstance(name, str) and 0 <= number < IGNORE for number, name in pairs):
+        return None
+    return ClassList(path, fill_gaps(dict(pairs)))
+
+
+def _from_ade20k(path: Path) -> ClassList:
+    """ADE20K's table of its 150 classes (Idx, Ratio, Train, Val, Stuff, Name); 0 is what has no class."""
+    rows = [line.split("\t") for line in read_lines(path)[1:]]
+    names = {int(row[0]): row[-1].split(",")[0].strip() for row in rows if row[0].isdecimal()}
+    used: set[str] = set()
+    for number, name in sorted(names.items()):
+        names[number] = f"{name} ({number})" if name in used else name
+        used.add(name)
+    return ClassList(path, fill_gaps({0: "void"} | names))
 
 
 def read_lines(path: Path, tally: Tally | None = None) -> list[str]:
@@ -104,7 +143,7 @@ def _from_table(path: Path) -> ClassList:
         return _with_colours(
             path, [(row[name], tuple(row[c] for c in channels if c is not None)) for row in table.rows]
         )
-    number = table.find(("id", "index", "class_index", "class_id", "value"))
+    number = table.find(("id", "index", "class_index", "class_id", "value", "pixel value"))
     if number is None:
         return ClassList(path, tuple(row[name] for row in table.rows))
     return ClassList(path, fill_gaps({int(row[number]): row[name] for row in table.rows if row[number].isdecimal()}))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from visus.data.formats.class_lists import VOID_NAMES
 from visus.data.formats.labelled import reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
-from visus.data.formats.mask_maps import check_size, read_raw
+from visus.data.formats.mask_maps import alpha_of, check_size, read_raw
 from visus.data.formats.outlined_objects import MULTILABEL
 from visus.data.formats.pairs import LOSSLESS
 from visus.data.formats.reading import ALL, Format, Reading, Tally
@@ -76,6 +76,9 @@ def read_binary(path: Path, image: ImageSource) -> NDArray[np.bool_]:
         DataError: if it cannot be read, holds several values besides 0, or is not of its image's size.
     """
     raw = read_raw(path)
+    alpha = alpha_of(path) if path.suffix.lower() == ".png" else None
+    if alpha is not None and alpha[1]:  # of one colour: how opaque the pixels are tells them apart
+        raw = alpha[0]
     check_size(path, (raw.shape[0], raw.shape[1]), image)
     values = raw if raw.ndim == 2 else raw.max(axis=2)
     present = np.unique(values)
@@ -145,8 +148,10 @@ def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:
-    """Whether most files in the class folders have the name of an image."""
+    """Whether most files in the class folders have the name of an image, and the folders themselves have not."""
     stems = {path.stem for path in listing.images(images)}
+    if 2 * sum(name in stems for name in classes) > len(classes):
+        return False  # a folder of masks for each image
     files = [path for folder in classes.values() for path in _mask_files(listing, folder)]
     return bool(files) and sum(path.stem in stems for path in files) > len(files) / 2
 

@@ -1,11 +1,13 @@
 """Instance label maps: 0 is background, k marks the pixels of object k; all objects are of one class.
 
-They look like class masks; what tells them apart is that their numbers count objects: in every map they run from 1 to k
-without a gap, k differs from map to map, and nearly every number is one connected piece.
+They look like class masks; what tells them apart is that their numbers count objects. Nearly every number is one
+connected piece, and either they run from 1 to k without a gap in every map, where k differs from map to map, or there
+are many numbers with gaps (objects were deleted, or the maps are cut out of a larger one), each in few maps.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.class_lists import find_class_list
+from visus.data.formats.known_masks import known_rule
 from visus.data.formats.listing import Listing
 from visus.data.formats.mask_maps import check_size, read_raw
 from visus.data.formats.outlined_objects import BACKGROUND
@@ -29,36 +32,53 @@ OBJECT = "object"
 _LOOKED_AT = 40  # maps, evenly spread
 _DIFFERENT_COUNTS = 3  # class masks mostly have one highest id, or two
 _MANY_OBJECTS = 5  # two maps alone must have different counts, and one this many
+_MANY_NUMBERS = 20  # with gaps: so many different ones,
+_SELDOM = 0.1  # and half of them in no more than this share of the maps, or in one
 _ONE_PIECE = 0.9  # share of numbers that are connected
 
 
 def holds_instances(listing: Listing) -> bool:
     """Whether a folder's label images hold object numbers and not class ids, judged from a sample of them."""
     pairs = listing.once(find_pairs)
-    if pairs is None or find_class_list(listing) is not None:
+    if pairs is None or find_class_list(listing) is not None or known_rule(pairs) is not None:
         return False
     labels = pairs.labels
+    chosen = labels[:: max(1, len(labels) // _LOOKED_AT)][:_LOOKED_AT]
     counts: set[int] = set()
-    pieces = numbers = 0
-    for path in labels[:: max(1, len(labels) // _LOOKED_AT)][:_LOOKED_AT]:
-        try:
-            raw = read_raw(path)
-        except DataError:
-            continue  # its reader will name it
-        if raw.ndim != 2:
+    presence: Counter[int] = Counter()
+    maps, without_gap = 0, True
+    for path in chosen:
+        _, ids = _numbers(path)
+        if ids is None:
             return False
-        ids = np.unique(raw)
-        ids = ids[ids > 0]
-        if len(ids) and int(ids[-1]) != len(ids):
-            return False
+        without_gap &= not len(ids) or int(ids[-1]) == len(ids)
         counts.add(len(ids))
-        numbers += len(ids)
-        pieces += sum(_is_one_piece(raw == value) for value in ids)
+        presence.update(ids.tolist())
+        maps += 1
     differ = len(counts) >= _DIFFERENT_COUNTS or (len(counts) == len(labels) == 2 and max(counts) >= _MANY_OBJECTS)
-    return differ and pieces >= _ONE_PIECE * numbers
+    usual = sorted(presence.values())[len(presence) // 2] if presence else 0
+    many = len(presence) >= _MANY_NUMBERS and usual <= max(1, _SELDOM * maps) and maps > 1
+    if not (without_gap and differ) and not many:
+        return False
+    pieces = 0
+    for path in chosen:
+        raw, found = _numbers(path)
+        pieces += sum(is_one_piece(raw == value) for value in (found if found is not None else ()))
+    return pieces >= _ONE_PIECE * presence.total()
 
 
-def _is_one_piece(mask: NDArray[np.bool_]) -> bool:
+def _numbers(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """A map and its numbers: none where it cannot be read (its reader will say so), None where it has colours."""
+    try:
+        raw = read_raw(path)
+    except DataError:
+        return np.zeros((1, 1), np.uint8), np.zeros(0, np.uint8)
+    ids = np.unique(raw)
+    return raw, ids[ids > 0] if raw.ndim == 2 else None
+
+
+def is_one_piece(mask: NDArray[np.bool_]) -> bool:
+    """Whether the pixels of a mask, of which there is one at least, are connected."""
     import cv2
 
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

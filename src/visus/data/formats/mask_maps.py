@@ -1,18 +1,8 @@
-"""Reads mask files: their stored values, and the rule that turns these into class ids.
-
-Rules where no file declares the classes:
-
-- only 0 and 255: two classes, "background" and "foreground";
-- grey or palette values: the value is the class id, named ``class_0`` ...; 255 is ignored; palettes are read as
-  indices, never as brightness;
-- colours: each colour is a class, in the order of its value as #rrggbb, black first.
-
-Declared classes whose name means void (``class_lists.VOID_NAMES``) are ignored, and the ids behind them close up.
-"""
+"""Reads mask files: their stored values, and maps of class ids by a rule (:mod:`visus.data.formats.mask_rules`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +12,9 @@ from numpy.typing import NDArray
 
 from visus.data.formats.class_lists import ClassList
 from visus.data.pixels.images import reading_raster
+from visus.data.pixels.multichannel import label_values
 from visus.errors import DataError
 from visus.structures import IGNORE, ImageSource, SegmentationMap
-
-MOST_VALUES = 64
-"""More distinct values than this without declared classes: a photo or a blurred mask rather than ids."""
 
 _UNEXPECTED = -1
 
@@ -39,11 +27,13 @@ class MapRule:
         classes: names of all K classes.
         ids: by stored value: a class id, or 255 to ignore. A colour's value is red * 65536 + green * 256 + blue.
         coloured: whether the values are colours.
+        from_alpha: whether the values are how opaque a pixel is, in masks of one colour.
     """
 
     classes: tuple[str, ...]
     ids: Mapping[int, int]
     coloured: bool = False
+    from_alpha: bool = False
 
     @classmethod
     def of_indices(cls, names: tuple[str, ...], void: Iterable[int] = ()) -> MapRule:
@@ -74,7 +64,7 @@ class MapRule:
             table[known] = [self.ids[value] for value in known]
             ids = table[raw]
         else:
-            codes = _codes(raw) if self.coloured or raw.ndim == 3 else raw.astype(np.int32)
+            codes = codes_of(raw) if self.coloured or raw.ndim == 3 else raw
             known = sorted(self.ids)
             indices = np.minimum(np.searchsorted(known, codes), len(known) - 1)
             ids = np.asarray([self.ids[value] for value in known], np.int16)[indices]
@@ -93,11 +83,19 @@ class MapRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskSource:
-    """A mask file, read when it is needed."""
+    """A mask file, read when it is needed.
+
+    Args:
+        path: of the mask.
+        image: for its size.
+        rule: from stored values to class ids.
+        others: further masks of the image; a pixel has the highest of its values.
+    """
 
     path: Path
     image: ImageSource
     rule: MapRule
+    others: tuple[Path, ...] = ()
 
     def load(self) -> SegmentationMap:
         """The map.
@@ -105,9 +103,17 @@ class MaskSource:
         Raises:
             DataError: if it cannot be read, holds unknown values, or is not of its image's size.
         """
-        ids = self.rule.apply(read_raw(self.path, coloured=self.rule.coloured), str(self.path))
-        check_size(self.path, (ids.shape[0], ids.shape[1]), self.image)
+        ids = self._ids(self.path)
+        for path in self.others:
+            more = self._ids(path)
+            ids = np.where(more == IGNORE, ids, np.maximum(ids, more))
         return SegmentationMap(self.rule.classes, ids)
+
+    def _ids(self, path: Path) -> NDArray[np.uint8]:
+        raw = read_raw(path, coloured=self.rule.coloured, from_alpha=self.rule.from_alpha)
+        ids = self.rule.apply(raw, str(path))
+        check_size(path, (ids.shape[0], ids.shape[1]), self.image)
+        return ids
 
 
 def check_size(path: Path, size: tuple[int, int], image: ImageSource) -> None:
@@ -122,18 +128,26 @@ def check_size(path: Path, size: tuple[int, int], image: ImageSource) -> None:
         )
 
 
-def read_raw(path: Path, *, coloured: bool = False) -> NDArray[Any]:
+def read_raw(path: Path, *, coloured: bool = False, from_alpha: bool = False) -> NDArray[Any]:
     """The stored values of a mask: [H,W] integers, or [H,W,3] uint8 where colours differ from greys.
 
+    Floating-point values are taken where all are whole. What is no number, or marked as "no data" by GDAL outside of
+    0..254, is 255.
+
     Args:
-        path: PNG, TIFF, BMP, GIF or PGM. 1-bit files give 0 and 255; palettes give indices; alpha is let go.
+        path: PNG, TIFF, BMP, GIF, PGM or a NumPy array. 1-bit files give 0 and 255; palettes give indices.
         coloured: give a palette's colours instead of its indices.
+        from_alpha: give how opaque each pixel is, 0..255, instead of its colour.
 
     Raises:
-        DataError: if it cannot be read, is lossy (JPEG), or holds floating-point values.
+        DataError: if it cannot be read, is lossy (JPEG), or holds fractions.
     """
+    if path.suffix.lower() in (".npy", ".tif", ".tiff") and path.is_file():
+        values = label_values(path.read_bytes(), str(path))
+        if values is not None:
+            return _whole_numbers(values, path)
     with reading_raster(path) as image:
-        if image.format in ("JPEG", "MPO"):
+        if image.format in ("JPEG", "MPO") or image.info.get("compression") in ("jpeg", "tiff_jpeg"):
             raise DataError(
                 f"{path} is a JPEG, which blurs the values of a mask",
                 expected="a lossless format such as PNG",
@@ -142,8 +156,8 @@ def read_raw(path: Path, *, coloured: bool = False) -> NDArray[Any]:
             )
         image.load()
         mode = image.mode
-        if mode == "F":
-            raise DataError(f"{path} holds floating-point values", expected="whole numbers", got="32-bit float")
+        if from_alpha:
+            return np.asarray(image.convert("RGBA"))[:, :, 3]
         if mode == "1":
             return np.asarray(image.convert("L"))
         if mode == "L" or mode.startswith("I") or (mode == "P" and not coloured):
@@ -156,89 +170,54 @@ def read_raw(path: Path, *, coloured: bool = False) -> NDArray[Any]:
     return raw
 
 
-def learn_rule(paths: Sequence[Path], declared: ClassList | None, known: MapRule | None = None) -> MapRule:
-    """The rule for these masks.
-
-    Args:
-        paths: all mask files; read to the last one only where nothing declares their classes.
-        declared: what a file beside the data says, if there is one.
-        known: the rule of a well-known data set, taken if the masks hold no other values.
+def alpha_of(path: Path) -> tuple[NDArray[np.uint8], bool] | None:
+    """How opaque each pixel of a mask is, [H,W], and whether all have one colour; None for a file without transparency.
 
     Raises:
-        DataError: if a mask cannot be read, or the values look like no ids.
+        DataError: if it cannot be read.
     """
-    if declared is not None and declared.colours is not None and not _all_indices(paths[:8], len(declared.names)):
-        return MapRule.of_colours(declared)
-    if declared is not None and len(declared.names) != 2:
-        return MapRule.of_indices(declared.names, declared.void)
-    values, coloured = _values(paths)
-    if not coloured and values <= {0, 255}:
-        names = declared.names if declared is not None else ("background", "foreground")
-        return MapRule(names, {0: 0, 255: 1})
-    if declared is not None:
-        return MapRule.of_indices(declared.names, declared.void)
-    if known is not None and not coloured and values <= known.ids.keys():
-        return known
-    if len(values) > MOST_VALUES:
+    with reading_raster(path) as image:
+        if image.mode not in ("RGBA", "LA", "PA"):
+            return None
+        pixels = np.asarray(image.convert("RGBA"))
+    return pixels[:, :, 3], bool((pixels[:, :, :3] == pixels[:1, :1, :3]).all())
+
+
+def _whole_numbers(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """[H,W] integers of values of any type.
+
+    Raises:
+        DataError: if there are several values a pixel, or fractions.
+    """
+    if values.ndim != 2:
         raise DataError(
-            f"the masks of {paths[0].parent} do not look like class ids",
-            expected=f"at most {MOST_VALUES} different values, or a classes.txt that declares more",
-            got=f"{len(values)} different values",
-            remedy="save the masks without smoothing, or name the classes in a classes.txt beside the data",
+            f"{path} holds {values.shape[2]} values a pixel",
+            expected="one number a pixel",
+            got=f"an array {list(values.shape)}",
+            remedy="save the class id of each pixel; classes that share pixels are a folder of masks each",
         )
-    if coloured:
-        ordered = sorted(values)
-        return MapRule(
-            tuple(f"#{value:06x}" for value in ordered), {value: i for i, value in enumerate(ordered)}, coloured=True
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if np.issubdtype(values.dtype, np.integer):
+        return values
+    values = np.where(np.isfinite(values), values, IGNORE)
+    whole = np.rint(values)
+    if (whole != values).any():
+        raise DataError(
+            f"{path} holds fractions",
+            expected="whole numbers, one for each class",
+            got=f"{values.min():.4g} .. {values.max():.4g}",
+            remedy="save the class ids, not the probabilities; without smoothing",
         )
-    highest = max(values - {IGNORE}, default=0)
-    if highest == 1:
-        return MapRule.of_indices(("background", "foreground"))
-    return MapRule.of_indices(tuple(f"class_{index}" for index in range(highest + 1)))
-
-
-def _all_indices(paths: Sequence[Path], count: int) -> bool:
-    """Whether all masks hold numbers below the number of classes, although colours are declared."""
-    for path in paths:
-        with reading_raster(path) as image:
-            if image.mode != "L":
-                return False
-        raw = read_raw(path)
-        if bool(((raw >= count) & (raw != IGNORE)).any()):
-            return False
-    return True
-
-
-def _values(paths: Sequence[Path]) -> tuple[set[int], bool]:
-    """All values that occur in the masks, and whether they are colours."""
-    greys = np.zeros(256, bool)
-    colours: set[int] = set()
-    coloured = False
-    for path in paths:
-        raw = read_raw(path)
-        if raw.ndim == 3:
-            coloured = True
-            codes = np.unique(_codes(raw))
-            if len(colours) <= MOST_VALUES:
-                colours.update(codes.tolist())
-        elif raw.dtype == np.uint8:
-            greys |= np.bincount(raw.ravel(), minlength=256) > 0
-        else:
-            raise DataError(
-                f"{path} holds more than 8 bits a pixel",
-                expected="class ids 0..254, 255 to ignore",
-                got=f"values up to {int(raw.max(initial=0))}",
-                remedy="for one number an object give --format instance-maps",
-            )
-    values = set(np.flatnonzero(greys).tolist())
-    return (colours | {value * 0x010101 for value in values}, True) if coloured else (values, False)
+    return np.asarray(whole, np.int64)
 
 
 def _code(colour: tuple[int, int, int]) -> int:
     return (colour[0] << 16) | (colour[1] << 8) | colour[2]
 
 
-def _codes(raw: NDArray[Any]) -> NDArray[np.int32]:
+def codes_of(raw: NDArray[Any]) -> NDArray[np.int32]:
+    """[H,W] one number for each colour of [H,W,3] or grey of [H,W]; see :class:`MapRule`."""
     wide = raw.astype(np.int32)
     if wide.ndim == 2:
         return wide * 0x010101

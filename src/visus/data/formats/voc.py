@@ -19,7 +19,8 @@ from visus.data.formats.boxes import BOX_FAULTS, repair_and_tally
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.labelled import note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
-from visus.data.formats.mask_maps import MapRule, MaskSource, learn_rule
+from visus.data.formats.mask_maps import MapRule, MaskSource
+from visus.data.formats.mask_rules import learn_rule
 from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.formats.safe_xml import parse_xml, root_tag
@@ -298,7 +299,7 @@ def _mask_rule(
     declared = find_class_list(listing)
     if declared is None and names and names <= set(VOC_CLASSES):
         return MapRule.of_indices((BACKGROUND, *VOC_CLASSES))
-    return learn_rule(masks, declared)
+    return learn_rule(masks, declared).rule  # the checks name the masks that do not fit it
 
 
 FORMAT = Format("voc", "PASCAL VOC: XML files with boxes, or SegmentationClass masks", _recognise, _read)

@@ -131,6 +131,48 @@ def load_pages(data: bytes, channels: int, name: str) -> NDArray[Any] | None:
     return as_stored(values, name)
 
 
+def label_values(data: bytes, name: str) -> NDArray[Any] | None:
+    """The values of a label image of any type, [H,W] or [H,W,C]; None for one of at most 8 bits that Pillow reads.
+
+    Whatever GDAL's tag calls "no data" outside of 0..254 becomes 255.
+
+    Args:
+        data: of a NumPy array, or of a TIFF with more than 8 bits.
+        name: what errors call it.
+
+    Raises:
+        DataError: if it is damaged.
+    """
+    try:
+        if data.startswith(_NUMPY):
+            values = np.load(io.BytesIO(data), allow_pickle=False)
+            values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
+            values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+            no_data = None
+        elif data[:4] in _TIFF:
+            import tifffile
+
+            with tifffile.TiffFile(io.BytesIO(data)) as file:
+                page = file.pages.first
+                if page.bitspersample <= 8:
+                    return None
+                no_data = page.tags.get(_NO_DATA)
+            values = _tiff_values(data, dark=False)
+        else:
+            return None
+    except Exception as error:  # see StoredImage.load
+        raise _damaged(name, error) from error
+    if values.ndim not in (2, 3) or values.dtype.kind not in "buif":
+        raise DataError(
+            f"{name} holds no label image", expected="an array [H, W] of whole numbers", got=str(values.dtype)
+        )
+    if no_data is not None:
+        number = _number(no_data.value)
+        if number is not None and not 0 <= number < 255:
+            values = np.where(values == number, np.asarray(255).astype(values.dtype), values)
+    return np.asarray(values)
+
+
 def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """A PNG or TIFF of 16 bits a channel: [H,W] or [H,W,3] uint16, and [H,W] of its transparency if it has one.
 
@@ -312,8 +354,11 @@ def _axes(file: tifffile.TiffFile) -> tuple[str, tuple[int, ...]]:
     return series.axes, series.shape
 
 
-def _tiff_values(data: bytes) -> NDArray[Any]:
-    """[H,W] or [H,W,C]: the first entry along every other axis. What GDAL calls "no data" is 0 where it is negative."""
+def _tiff_values(data: bytes, *, dark: bool = True) -> NDArray[Any]:
+    """[H,W] or [H,W,C]: the first entry along every other axis.
+
+    dark: whether what GDAL's tag calls "no data" is 0 where it is negative.
+    """
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -327,8 +372,9 @@ def _tiff_values(data: bytes) -> NDArray[Any]:
         else:
             values = np.stack([page.asarray() for page in file.pages]) if rows else file.series[0].asarray()
         no_data = first.tags.get(_NO_DATA)
-    if no_data is not None and np.issubdtype(values.dtype, np.signedinteger):
-        values = np.where(values == _whole(no_data.value), 0, values)
+    number = _number(no_data.value) if no_data is not None and dark else None
+    if number is not None and number < 0:
+        values = np.where(values == number, np.asarray(0, values.dtype), values)
     for axis in [axis for axis in axes if axis not in "CSYX"]:
         values, axes = values.take(0, axis=axes.index(axis)), axes.replace(axis, "")
     order = [axes.index(axis) for axis in ("Y", "X", "C", "S") if axis in axes]
@@ -336,12 +382,12 @@ def _tiff_values(data: bytes) -> NDArray[Any]:
     return np.asarray(values.reshape(*values.shape[:2], -1) if values.ndim > 2 else values)
 
 
-def _whole(text: object) -> int:
-    """The negative number that GDAL's tag states; -1 stands for none: a positive one needs no other place."""
+def _number(text: object) -> float | None:
+    """The number that GDAL's tag states, or None."""
     try:
-        return min(int(float(str(text).strip("\0 "))), -1)
-    except (ValueError, OverflowError):
-        return -1
+        return float(str(text).strip("\0 "))
+    except ValueError:
+        return None
 
 
 def _damaged(name: str, error: Exception) -> DataError:
