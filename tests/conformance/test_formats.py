@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.io import savemat
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import FORMATS
@@ -99,6 +100,16 @@ def cifar(root: Path) -> Path:
         content = {"data": rows, "labels": [number % 2 for number in range(COUNT)], "batch_label": name}
         (root / name).write_bytes(pickle.dumps(content, protocol=2))
     (root / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "car"]}, protocol=2))
+    return root
+
+
+def svhn(root: Path) -> Path:
+    for split in ("train", "test"):
+        digits = np.random.default_rng(len(split)).integers(0, 256, (32, 32, 3, COUNT), np.uint8)
+        labels = np.arange(1, COUNT + 1, dtype=np.uint8)[:, None]
+        savemat(root / f"{split}_32x32.mat", {"X": digits, "y": labels})
+        data = (root / f"{split}_32x32.mat").read_bytes()
+        (root / f"{split}_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + data[116:])  # without the time
     return root
 
 
@@ -295,6 +306,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
+    "svhn": svhn,
     "jpeg-npz": jpeg_npz,
     "coco": coco,
     "voc": voc,

@@ -88,9 +88,9 @@ def _recognise(listing: Listing) -> bool:
 
 def _first_row(path: Path) -> Row:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             row = json.loads(stream.readline(1 << 20))
-    except (OSError, ValueError, RecursionError):
+    except (DataError, OSError, ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
 
@@ -280,7 +280,7 @@ def _read_packed(path: Path) -> _File:
         ) from error
     try:
         if path.suffix.lower() == ".arrow":
-            table = pyarrow.ipc.open_stream(path.read_bytes()).read_all()
+            table = pyarrow.ipc.open_stream(read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")).read_all()
         else:
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()

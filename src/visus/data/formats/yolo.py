@@ -31,6 +31,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
+from visus.files.plain_values import read_yaml
 from visus.structures import Sample, TargetSource, Value
 
 CLASS_FILES = ("classes.txt", "obj.names", "labels.txt", "names.txt")
@@ -55,11 +56,9 @@ def _yaml(listing: Listing) -> Path | None:
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig", errors="replace"))
-    except (OSError, yaml.YAMLError):
+        content = read_yaml(path, expected="a YAML file that names folders and classes")
+    except DataError:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -85,7 +84,7 @@ def _holds_boxes(listing: Listing, folder: Path) -> bool:
     for path in files[:20]:
         try:
             lines = read_lines(path)
-        except OSError:
+        except DataError:
             continue
         if lines:
             return all(len(line.split()) >= 5 and _is_number(line.split()[0]) for line in lines)
@@ -200,7 +199,7 @@ def _read(listing: Listing) -> Reading:
             got=f"{sum(len(pairs) for pairs in layout_splits.values())} images",
         )
     highest = max((int(row[0]) for entries in rows.values() for _, _, lines in entries for row in lines), default=0)
-    names = layout.names or tuple(f"class_{number}" for number in range(highest + 1))
+    names = layout.names or fill_gaps({highest: f"class_{highest}"})
     objects = {
         split: [(image, _objects(listing, image, label, lines, names, tally)) for image, label, lines in entries]
         for split, entries in rows.items()

@@ -287,6 +287,7 @@ class _Files:
                 for suffix, names in sorted(self._others.items())
             )
             names = [name for part in self._others.values() for name in part]
-            message = f"{{count}} files are passed over ({kinds})"
+            tool = recognise_tool([self._listing.root / part[0] for part in self._others.values()])
+            message = f"{{count}} files are passed over ({kinds})" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-passed-over", "note", message, (), names))
         return findings
