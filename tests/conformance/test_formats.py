@@ -71,6 +71,13 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def wider_face(root: Path) -> Path:
+    names = images(root / "WIDER_train" / "images" / "0--Parade")
+    faces = [f"0--Parade/{name}\n1\n{2 + k} 3 10 12 0 0 0 0 0 0\n" for k, name in enumerate(names)]
+    (root / "wider_face_train_bbx_gt.txt").write_text("".join(faces))
+    return root
+
+
 def csv_pixels(root: Path) -> Path:
     rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
     header = "label," + ",".join(f"pixel{i}" for i in range(64))
@@ -303,6 +310,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
     "csv-pixels": csv_pixels,
+    "wider-face": wider_face,
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,

@@ -31,6 +31,7 @@ from visus.data.formats import (
     svhn,
     via,
     voc,
+    wider_face,
     yolo,
 )
 from visus.data.formats.reading import Format
@@ -62,6 +63,7 @@ FORMATS: tuple[Format, ...] = (
     create_ml.FORMAT,
     kitti.FORMAT,
     dota.FORMAT,
+    wider_face.FORMAT,
     pts.FORMAT,
     object_masks.FORMAT,
     captions.FORMAT,
