@@ -58,6 +58,12 @@ def csv_landmarks(root: Path) -> Path:
     return root
 
 
+def csv_boxes(root: Path) -> Path:
+    rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
+    (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def idx(root: Path) -> Path:
     for stem in ("train", "t10k"):
         grey = np.stack([pixels(number)[:, :24, 0] for number in range(COUNT)])
@@ -158,15 +164,6 @@ def instance_maps(root: Path) -> Path:
     return root
 
 
-def object_masks(root: Path) -> Path:
-    for k, name in enumerate(images(root / "images")):
-        for number in range(2 + k):
-            mask = np.zeros((24, 32), np.uint8)
-            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
-            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
-    return root
-
-
 def labelme(root: Path) -> Path:
     for k, name in enumerate(images(root)):
         shape = {"label": "cell", "shape_type": "polygon", "points": [[2 + k, 3], [12 + k, 3], [12 + k, 15]]}
@@ -196,6 +193,25 @@ def label_studio(root: Path) -> Path:
     return root
 
 
+def via(root: Path) -> Path:
+    content = {}
+    for k, name in enumerate(images(root)):
+        shape = {"name": "rect", "x": 2 + k, "y": 3, "width": 10, "height": 12}
+        region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
+        content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
+    (root / "via_region_data.json").write_text(json.dumps(content))
+    return root
+
+
+def object_masks(root: Path) -> Path:
+    for k, name in enumerate(images(root / "images")):
+        for number in range(2 + k):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
+            save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
 def captions(root: Path) -> Path:
     rows = [f"images/{name},A picture of noise number {k}." for k, name in enumerate(images(root / "images"))]
     (root / "captions.csv").write_text("image,caption\n" + "\n".join(rows) + "\n")
@@ -211,6 +227,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
     "csv-landmarks": csv_landmarks,
+    "csv-boxes": csv_boxes,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -220,10 +237,11 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
-    "object-masks": object_masks,
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
+    "via": via,
+    "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,
 }

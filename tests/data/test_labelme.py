@@ -139,8 +139,25 @@ def test_what_is_lost_is_counted(tmp_path: Path) -> None:
     assert dataset.ledger.found == {"image files": 5, "label files": 5, "objects": 5}
 
 
-def test_labels_of_another_size_are_a_stop(tmp_path: Path) -> None:
-    write(draw(tmp_path, ["0.jpg"]) / "0.json", [BOX], imageHeight=96, imageWidth=128)
+@pytest.mark.parametrize(
+    ("size", "box", "finding"),
+    [
+        ((96, 128), [5, 2.5, 15, 12.5], ("images-scaled", "note")),  # the image was made half as large afterwards
+        ((20, 25), [10, 5, 30, 25], ("stated-size-wrong", "note")),  # the box fits the image only
+        ((96, 64), [10, 5, 30, 25], ("size-differs", "stop")),
+    ],
+)
+def test_labels_of_another_size(
+    tmp_path: Path, size: tuple[int, int], box: list[float], finding: tuple[str, str]
+) -> None:
+    write(draw(tmp_path, ["0.jpg"]) / "0.json", [BOX], imageHeight=size[0], imageWidth=size[1])
+    assert objects(tmp_path) == {"0.jpg": [["cat", *box]]}
+    assert finding in kinds(open_data(tmp_path)).items()
+
+
+def test_a_mask_cannot_be_scaled(tmp_path: Path) -> None:
+    only(tmp_path, "outlines")
+    draw(tmp_path, ["outlines.jpg"], (96, 128))
     assert kinds(open_data(tmp_path))["size-differs"] == "stop"
 
 

@@ -99,11 +99,15 @@ def convert_data(
     from visus.data.writing import converting
 
     folder = Path(save)
-    dataset = open_data(data, task=task, format=format)
+    as_labelled = {"touching": ""}  # a gap between touching objects is for networks, not for labels
+    dataset = open_data(data, task=task, format=format, task_options=as_labelled)
+    chosen = converting.choose_task(dataset, to, task)
+    if chosen not in (task, *dataset.tasks[:1]):  # opened for its first task, it lacks images without a label for that
+        dataset = open_data(data, task=chosen, format=format, task_options=as_labelled)
     converting.check_target(folder, dataset.root)
     if unsplit:
         dataset = converting.without_made_splits(dataset)
-    conversion = converting.prepare(dataset, to, task=task)
+    conversion = converting.prepare(dataset, to, task=chosen)
     notes = [finding.message for finding in dataset.findings if finding.severity == "repair"]
     if dataset.made_splits:
         made = " and ".join(dataset.made_splits)

@@ -93,16 +93,29 @@ def train(
     return Run(training_phases.execute(prepare(request), quiet=quiet))
 
 
-def resume(run: str | Path, *, device: str | None = None, workers: int | None = None, quiet: bool = False) -> Run:
+def resume(
+    run: str | Path,
+    *,
+    device: str | None = None,
+    workers: int | None = None,
+    allow_changed_data: bool = False,
+    quiet: bool = False,
+) -> Run:
     """Continues a training that stopped, from its last checkpoint; the result is the same as without the stop.
 
     Args:
         run: the run folder.
         device: another device than before; None: the same.
         workers: another number of loading processes; the result does not depend on it.
+        allow_changed_data: go on although the data have changed since the training began; the run's log says what.
         quiet: no progress on standard error.
 
     Raises:
+        DataError: if the data have changed, with what and how much, and that is not allowed; or their classes have
+            become more or fewer.
         UsageError: if the folder is no run, or another process is training in it.
     """
-    return Run(training_phases.resume(Path(run), device=device, workers=workers, quiet=quiet))
+    path = training_phases.resume(
+        Path(run), device=device, workers=workers, quiet=quiet, allow_changed_data=allow_changed_data
+    )
+    return Run(path)

@@ -33,7 +33,7 @@ or a name (visus data list). Without --model, the model, its weights and the rec
 """
 
 
-_WITH_RESUME = {"device", "workers", "quiet", "json_"}
+_WITH_RESUME = {"device", "workers", "allow_changed_data", "quiet", "json_"}
 _WITH_CONFIG = {"set_", "epochs", "batch_size", "seed", "device", "name", "out", "workers", "show_recipe", "dry_run"}
 _WITH_CONFIG |= {"quiet", "json_"}
 
@@ -81,6 +81,9 @@ def train(
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
+    allow_changed_data: Annotated[
+        bool, typer.Option("--allow-changed-data", help="With --resume: go on although the data have changed.")
+    ] = False,
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Train again from a run's config.yaml.")] = None,
     show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Two batches through everything, then exit.")] = False,
@@ -104,8 +107,21 @@ def train(
         _require_only(context, _WITH_RESUME, "resume")
         from visus.api.train import resume as go_on
 
-        done = go_on(resume, device=None if device == "auto" else device, workers=workers, quiet=quiet)
+        done = go_on(
+            resume,
+            device=None if device == "auto" else device,
+            workers=workers,
+            allow_changed_data=allow_changed_data,
+            quiet=quiet,
+        )
     else:
+        if allow_changed_data:
+            raise UsageError(
+                "--allow-changed-data needs --resume",
+                expected="both",
+                got="--allow-changed-data alone",
+                remedy="add --resume RUN, or leave out --allow-changed-data",
+            )
         if config is not None:
             _require_only(context, _WITH_CONFIG, "config")
         changes = _changes(set_, epochs=epochs, batch_size=batch_size, seed=seed)

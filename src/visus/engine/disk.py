@@ -46,7 +46,11 @@ def write_atomically(path: Path, fill: Callable[[BinaryIO], None], *, size: int 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a small UTF-8 file atomically; raises DiskError as :func:`write_atomically` does."""
-    data = text.encode("utf-8")
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a small file atomically; raises DiskError as :func:`write_atomically` does."""
     write_atomically(path, lambda file: _write_all(file, data), size=len(data))
 
 

@@ -91,7 +91,7 @@ def read_arrays(
             NotImplementedError,
         ) as bad:
             raise error(
-                f"{path} is damaged",
+                f"cannot read {path}",
                 expected=expected,
                 got=(str(bad).splitlines() or [type(bad).__name__])[0][:200],
                 remedy="fetch it again",

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import WeightsError
+from visus.files.regular import GIB, read_regular
 
 Part = int | memoryview
 """A field's value: a number, or the bytes of a message, a text or packed numbers."""
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types
 _LAYERS = {100: (1, 7), 2: (4, 6)}  # field of the net: (field of a layer's name, of its blobs)
+_LARGEST = 8 * GIB
 _LEGACY_SHAPE = (1, 2, 3, 4)  # num, channels, height, width
 
 
@@ -38,10 +40,7 @@ def read_caffe(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises:
         WeightsError: if there is no such file, it is truncated or no Caffe file, or no layer of it has arrays.
     """
-    try:
-        content = memoryview(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights file {path}", got=str(error), remedy="check the path") from None
+    content = memoryview(read_regular(path, limit=_LARGEST, expected="a .caffemodel", error=WeightsError))
     arrays: dict[str, NDArray[np.float32]] = {}
     try:
         for field, layer in _fields(content):

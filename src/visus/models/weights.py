@@ -1,32 +1,27 @@
 """Loads weights from files into networks: published files and a user's own.
 
-Loading never runs code: safetensors, numpy arrays without pickles, or ``torch.load(weights_only=True)``; a published
-file is read only when its SHA-256 is the one on the card.
+Loading never runs code (see :mod:`visus.models.weight_files`); a published file is read only when its
+SHA-256 is the one on the card.
 """
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from visus.errors import WeightsError
 from visus.models import catalog
-from visus.models.caffe_file import read_caffe
 from visus.models.card import ARRAY_FILES, Card, Conversion, Part
 from visus.models.detection.darknet_weights import fit, is_darknet
 from visus.models.fetching import DownloadProgress, fetch
 from visus.models.on_meta import build_on_meta
 from visus.models.protocols import WarmStart
+from visus.models.weight_files import Values, read_values, require_weights_file, size_limit
 from visus.structures.extensions import load_object
 
 State = dict[str, Tensor]
@@ -43,6 +38,8 @@ class LoadReport:
         left_random: the names that the file has no fitting values for, because the number of classes differs or the
             file is that of a backbone.
         adapted: the names of first kernels that were fitted to another number of channels.
+        taken_off: the wrappings and prefixes that were around the file's tensors, such as "model_state_dict" and
+            "_orig_mod.*".
     """
 
     source: Path
@@ -50,9 +47,12 @@ class LoadReport:
     loaded: int
     left_random: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
+    taken_off: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.part}: {self.loaded} tensors kept from {self.source.name}"
+        if self.taken_off:
+            text += f" ({' > '.join(self.taken_off)} taken off)"
         if self.left_random:
             text += f"; new, with random values: {', '.join(sorted({n.rpartition('.')[0] for n in self.left_random}))}"
         if self.adapted:
@@ -87,6 +87,7 @@ def load_weights(
             then unchanged.
         DiskError: if the file cannot be stored in the cache.
     """
+    values = Values({})
     if card.backbone and (prefix_backbone or source == "default") and not card.weights:
         card, prefix_backbone = catalog.find(card.backbone), True
     if source == "default":
@@ -102,61 +103,23 @@ def load_weights(
         if is_darknet(path):
             conversion, state = _darknet(path, network, card, prefix_backbone)
         else:
-            state = _converted(_read(path), conversion, path)
+            values = read_values(path, network)
+            state = _converted(values.by_name, conversion, path)
     else:
         path = Path(source)
-        recognised = _darknet if is_darknet(path) else _recognised
-        conversion, state = recognised(path, network, card, prefix_backbone)
+        if is_darknet(path):
+            require_weights_file(path, size_limit(network))
+            conversion, state = _darknet(path, network, card, prefix_backbone)
+        else:
+            values = read_values(path, network)
+            conversion, state = _recognised(values.by_name, path, network, card, prefix_backbone)
     part = "backbone" if prefix_backbone else conversion.part
     target = _backbone_of(network, card) if part == "backbone" else network
     drawn: frozenset[str] = frozenset()
     if isinstance(target, WarmStart) and (initial := target.initial_state_from(state)) is not None:
         state, drawn = initial
     left_random, adapted, loaded = _apply(target, state, path, is_partial=conversion.is_partial)
-    return LoadReport(path, part, loaded - len(drawn), (*left_random, *sorted(drawn)), adapted)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """Reads the values of a file by name, as tensors or arrays."""
-    if not path.is_file():
-        raise WeightsError(f"there is no weights file {path}", remedy="check the path, or use --weights none")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        if path.suffix == ".caffemodel":
-            return read_caffe(path)
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return dict(arrays)
-        return _state_of(torch.load(path, map_location="cpu", weights_only=True), path)
-    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from None
-    except (EOFError, ValueError, RuntimeError, OSError, KeyError, AttributeError, TypeError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _state_of(content: Any, path: Path) -> State:
-    """Finds the state in a ``.pth`` file: the state itself, or "state_dict" or "model" of a checkpoint."""
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise WeightsError(
-            f"{path} does not hold the weights of a network",
-            expected="tensors by name",
-            got=type(content).__name__,
-            remedy="save network.state_dict()",
-        )
-    return {str(name).removeprefix("module."): value for name, value in content.items()}
-
-
-def _unreadable(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"cannot read the weights file {path}",
-        expected=".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only",
-        got=(str(error).splitlines() or [type(error).__name__])[0][:200],
-        remedy="download the file again: it is truncated, or not a file of weights",
-    )
+    return LoadReport(path, part, loaded - len(drawn), (*left_random, *sorted(drawn)), adapted, values.taken_off)
 
 
 def _converted(values: Mapping[str, Any], conversion: Conversion, path: Path) -> State:
@@ -190,9 +153,10 @@ def _conversions(card: Card) -> tuple[Conversion, ...]:
     return tuple(dict.fromkeys([*ours, *(conversion for conversion in named if conversion.convert)]))
 
 
-def _recognised(path: Path, network: nn.Module, card: Card, for_backbone: bool) -> tuple[Conversion, State]:
+def _recognised(
+    values: Mapping[str, Any], path: Path, network: nn.Module, card: Card, for_backbone: bool
+) -> tuple[Conversion, State]:
     """The conversion of a person's file and the part that it fills, whose names fit best, and its state."""
-    values = _read(path)
     candidates: list[tuple[Conversion, State]] = []
     problems: list[WeightsError] = []
     suffix = path.suffix if path.suffix in ARRAY_FILES else ""
@@ -257,6 +221,14 @@ def _apply(
             got=f"{_some(missing)} missing, {_some(foreign)} unknown",
             remedy="choose a file of this network and edition, or use --weights none",
         )
+    for name, value in state.items():
+        if current[name].is_floating_point() and not value.is_floating_point():
+            raise WeightsError(
+                f"{path.name} does not fit: {name} holds whole numbers",
+                expected=str(current[name].dtype),
+                got=str(value.dtype),
+                remedy="save the weights as real numbers, or use --weights none",
+            )
     different = [name for name in state if state[name].shape != current[name].shape]
     adapted = []
     for name in different:

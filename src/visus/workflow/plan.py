@@ -205,6 +205,7 @@ def prepare(request: Request) -> Preparation:
         name=request.name,
         out=str(request.out),
         phase=request.phase,
+        allow_changed_data=request.allow_changed_data,
         channels=channels,
         values=dataset.values,
     )

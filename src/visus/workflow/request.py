@@ -32,6 +32,7 @@ class Request:
         name: of the run folder.
         out: the folder that holds run folders.
         phase: which part of a training in phases this is; None: a training of one piece, or the first part.
+        allow_changed_data: go on with a training whose data have changed; never saved.
     """
 
     data: str | Path
@@ -50,6 +51,7 @@ class Request:
     name: str | None = None
     out: str | Path = "runs"
     phase: PhaseOf | None = None
+    allow_changed_data: bool = False
 
 
 def given_options(**options: str | None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from visus.engine.run_folder import RunFolder, new_folder
 from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
+from visus.workflow.changed_data import recorded_fingerprint, write_record
 from visus.workflow.plan import Plan, Preparation
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
     setup = {key: value for key, value in prepared.plan.to_dict().items() if key != "recipe"}
     folder = RunFolder.begin(path, prepared.plan.recipe, setup=setup)
     try:
+        write_record(path, prepared)
         carry_on(folder, prepared, quiet=quiet)
     except BaseException:
         if not folder.has_begun:
@@ -184,7 +186,6 @@ def _new_model(
     folder: RunFolder, prepared: Preparation, training: Preprocessing, runtime: Runtime, progress: Progress
 ) -> Model:
     """Builds the network, loads its first weights, and makes its task."""
-    from visus.data.reading.fingerprint import fingerprint
     from visus.engine.model_card import ModelInfo
     from visus.engine.runtime import seed_generators
     from visus.losses.class_weights import class_frequencies, image_shares
@@ -219,7 +220,7 @@ def _new_model(
         preprocessing=prediction_preprocessing(training, recipe),
         options=recipe.model_options,
         recipe=recipe.model_dump(mode="json"),
-        data_fingerprint=fingerprint(prepared.dataset),
+        data_fingerprint=recorded_fingerprint(folder.path, prepared),
         task_options=plan.task_options,
         visus_version=_version(),
     )

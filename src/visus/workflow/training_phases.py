@@ -13,6 +13,7 @@ from visus.engine.progress import choose_progress
 from visus.engine.run_folder import RunFolder, folder_name, new_folder
 from visus.recipes.phases import PhaseOf
 from visus.structures.extensions import load_object
+from visus.workflow.changed_data import require_same_data
 from visus.workflow.phases import Artefact, Context, Phase, finished, made_from, read_manifest, run_phases, silent
 from visus.workflow.plan import Plan, Preparation, prepare, prepare_again
 from visus.workflow.request import Request
@@ -37,7 +38,9 @@ def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
     return _run_from(path, plan, plan.phase, partial(_begin_first, prepared), dataset, quiet=quiet)
 
 
-def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -> Path:
+def resume(
+    run: Path, *, device: str | None, workers: int | None, quiet: bool, allow_changed_data: bool = False
+) -> Path:
     """Continues a training that stopped; see :func:`visus.resume`.
 
     Returns:
@@ -45,10 +48,15 @@ def resume(run: Path, *, device: str | None, workers: int | None, quiet: bool) -
     """
     folder = RunFolder.open(run)
     plan = Plan.load(folder.path / "config.yaml")
-    plan = replace(plan, device=device or plan.device, workers=plan.workers if workers is None else workers)
+    plan = replace(
+        plan,
+        device=device or plan.device,
+        workers=plan.workers if workers is None else workers,
+        allow_changed_data=allow_changed_data,
+    )
     # One of several processes ends with its phase: the process that launched them goes on.
     if plan.phase is None or "WORLD_SIZE" in os.environ:
-        carry_on(folder, prepare_again(plan), quiet=quiet)
+        _go_on(folder, plan, quiet=quiet)
         return folder.path
     source = Path(plan.data)
     dataset = source.name if source.is_dir() else source.stem
@@ -99,11 +107,15 @@ def train(context: Context) -> Artefact:
     request, folder = _request(context), context.folder
     if (folder / "config.yaml").is_file():
         plan = Plan.load(folder / "config.yaml")
-        plan = replace(plan, device=request.device, workers=request.workers)
-        carry_on(RunFolder.open(folder), prepare_again(plan), quiet=context.quiet)
+        allowed = request.allow_changed_data
+        plan = replace(plan, device=request.device, workers=request.workers, allow_changed_data=allowed)
+        _go_on(RunFolder.open(folder), plan, quiet=context.quiet)
     else:
         try:
             prepared = prepare(request)
+            runs = [artefact.folder for artefact in context.artefacts.values() if artefact.kind == "run"]
+            if runs:
+                _require_same_data(RunFolder(folder), prepared, quiet=context.quiet, earlier=runs[-1])
         except BaseException:
             RunFolder(folder).discard()
             raise
@@ -111,6 +123,18 @@ def train(context: Context) -> Artefact:
             context.say(message)
         begin(folder, prepared, quiet=context.quiet)
     return _left(context)
+
+
+def _go_on(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
+    """Continues the run in a folder with the data that it began with."""
+    prepared = prepare_again(plan)
+    _require_same_data(folder, prepared, quiet=quiet)
+    carry_on(folder, prepared, quiet=quiet)
+
+
+def _require_same_data(folder: RunFolder, prepared: Preparation, *, quiet: bool, earlier: Path | None = None) -> None:
+    allowed, progress = prepared.plan.allow_changed_data, choose_progress(quiet=quiet)
+    require_same_data(folder, prepared, allowed=allowed, progress=progress, earlier=earlier)
 
 
 def _begin_first(prepared: Preparation, context: Context) -> Artefact:
@@ -150,6 +174,7 @@ def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> 
         name=plan.name,
         out=plan.out,
         phase=part,
+        allow_changed_data=plan.allow_changed_data,
     )
 
 

@@ -250,6 +250,12 @@ def test_annotations_without_boxes_are_classes_of_images(tmp_path: Path) -> None
     assert dataset.tasks == ("classification",)
     labels = {Path(s.id).stem: s.target("classification").index for part in dataset.splits.values() for s in part}
     assert labels == {str(i): i % 2 for i in range(10)}
+    more = [{"image_id": 1 + i // 2, "category_id": 1 + i % 2} for i in range(7)]  # three images of both, one cat
+    dataset = open_data(write(tmp_path, annotations=more))
+    assert dataset.tasks == ("multilabel_classification",)
+    sets = {Path(s.id).stem: s.target("multilabel_classification").present.tolist() for part in dataset.splits.values()
+            for s in part}  # fmt: skip
+    assert [sets[str(i)] for i in range(5)] == [[True, True]] * 3 + [[True, False], [False, False]]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_rounding_and_images_without_objects_are_no_matter(tmp_path: Path) -> No
     assert severities(write(tmp_path / "a", [(64, 48)] * 4, [(63, 47)] * 4, [[5, 5, 20, 20]])) == {
         "stated-size": "note"
     }
-    assert severities(write(tmp_path / "b", [(64, 48)] * 4, [(99, 9)] * 4, [])) == {"no-objects": "note"}
+    assert severities(write(tmp_path / "b", [(64, 48)] * 4, [(99, 9)] * 4, []))["no-objects"] == "note"
 
 
 def test_missing_and_damaged_sizes_are_read_from_the_image(tmp_path: Path) -> None:

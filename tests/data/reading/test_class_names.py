@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visus.data.reading.class_names import similar_names
+from visus.data.reading.class_names import alike_names
 from visus.data.reading.opening import open_data
 
 
 def test_names_that_differ_only_in_upper_case_spaces_or_hyphens() -> None:
-    (finding,) = similar_names({"detection": ("Cat", "cat", "dog", "traffic light", "traffic_light")})
-    assert (finding.kind, finding.severity, finding.count) == ("similar-class-names", "note", 2)
-    assert finding.message.endswith(": Cat, cat; traffic light, traffic_light")
-    assert similar_names({"detection": ("cat", "dog"), "segmentation": ("background", "cat", "dog")}) == []
-    assert similar_names({}) == []
+    (finding,) = alike_names({"detection": ("Cat", "cat", "dog", "traffic light", "traffic_light")})
+    assert (finding.kind, finding.severity, finding.count) == ("classes-alike", "note", 2)
+    assert finding.message.endswith(": Cat and cat; traffic light and traffic_light")
+    assert alike_names({"detection": ("cat", "dog"), "segmentation": ("background", "cat", "dog")}) == []
+    assert alike_names({}) == []
 
 
 def test_every_reader_tells_it(tmp_path: Path) -> None:
@@ -24,4 +24,4 @@ def test_every_reader_tells_it(tmp_path: Path) -> None:
         (tmp_path / kind).mkdir()
         pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / kind / "1.png")
-    assert "similar-class-names" in [finding.kind for finding in open_data(tmp_path).findings]
+    assert "classes-alike" in [finding.kind for finding in open_data(tmp_path).findings]

@@ -18,7 +18,7 @@ SIZES = ((24, 32), (40, 24), (31, 37))
 NAMES = ("no", "Straße, groß", "猫 cat", 'a "b" <c> & d', "10", "9", "never used")
 """In no order; words that YAML takes for truth values, quotes, commas, spaces; the last has no label."""
 
-POINTS = ("left eye", "right eye", "nose", "ein öhr")
+POINTS = ("left eye", "right eye", "nose", "ein Öhr")
 
 
 def shape(random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.bool_]:

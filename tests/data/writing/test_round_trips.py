@@ -131,6 +131,13 @@ def rename(labels: Labels) -> None:
             thing.name = portable(thing.name)
 
 
+def rename_points(labels: Labels) -> None:
+    """Titles of columns have small letters, and "_" for spaces."""
+    labels.classes = tuple(name.lower().replace(" ", "_") for name in labels.classes)
+    for picture in labels.pictures():
+        picture.points = {n.lower().replace(" ", "_"): place for n, place in (picture.points or {}).items()}
+
+
 def unignore(labels: Labels) -> None:
     for picture in labels.pictures():
         picture.ignored = None
@@ -150,6 +157,7 @@ EFFECTS: dict[str, Callable[[Labels], None]] = {
     "ignored-pixels": unignore,
     "joined-outlines": nothing,
     "class-names": rename,
+    "point-names": rename_points,
     "other-labels": nothing,
     "rounding": nothing,
     "fractions": nothing,

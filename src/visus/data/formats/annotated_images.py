@@ -18,16 +18,10 @@ from visus.data.formats.boxes import repair_and_tally
 from visus.data.formats.drawn_shapes import Box
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.outlined_objects import (
-    BACKGROUND,
-    MULTILABEL,
-    DetectionSource,
-    ObjectLabelsSource,
-    ObjectMapSource,
-    Objects,
-    Outline,
-)
+from visus.data.formats.object_targets import Entry, read_objects
+from visus.data.formats.outlined_objects import Objects, Outline
 from visus.data.formats.reading import ALL, Reading, Tally
+from visus.data.formats.stated_sizes import settle_sizes
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Label, LabelSet, Landmarks, Sample, TargetSource, Value
@@ -74,15 +68,33 @@ class AnnotatedImage:
         split: its split.
         size: of the image, from its header.
         source: the file that labels it, for messages.
+        stated: the size that the labels state, if they do.
     """
 
     path: Path
     split: str
     size: Size
     source: str
+    stated: Size | None = None
     objects: list[DrawnObject] = field(default_factory=list)
     points: list[PointSet] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+
+    def extent(self) -> tuple[float, float]:
+        """How far (x, y) the objects and points reach; 0 without any."""
+        places = [item.box[2:] for item in self.objects]
+        places += [place[:2] for part in self.points for place in part.points.values() if place[2]]
+        return (max((x for x, _ in places), default=0), max((y for _, y in places), default=0))
+
+    def scale(self, factor: float) -> None:
+        """Multiplies the places of all objects and points."""
+        for item in self.objects:
+            x1, y1, x2, y2 = item.box
+            item.box = (x1 * factor, y1 * factor, x2 * factor, y2 * factor)
+            if item.outline is not None and not isinstance(item.outline, dict):
+                item.outline = tuple(polygon * factor for polygon in item.outline)
+        for part in self.points:
+            part.points = {name: (x * factor, y * factor, seen) for name, (x, y, seen) in part.points.items()}
 
 
 def split_of(listing: Listing, folder: Path) -> str:
@@ -115,7 +127,7 @@ class AnnotatedImages:
             path: of the image file.
             split: its split.
             source: the file that labels it.
-            stated: the size that the labels state, if they do; another one than the image's is a stop.
+            stated: the size that the labels state, if they do.
         """
         name = self._listing.name_of(path)
         if path in self._images:
@@ -128,13 +140,7 @@ class AnnotatedImages:
             message = "{count} images cannot be read"
             self._tally.lose("unreadable-image", message, name, unit="image files", split=split, file=path)
             return None
-        if stated is not None and stated != size:
-            message = "{count} images have another size than their labels state"
-            if stated == size[::-1]:
-                message += "; were they labelled before they were turned upright?"
-            numbers = f"{source}: {stated[0]} x {stated[1]} (height x width), the image {size[0]} x {size[1]}"
-            self._tally.add("size-differs", "stop", message, numbers)
-        image = AnnotatedImage(path, split, size, source)
+        image = AnnotatedImage(path, split, size, source, stated)
         self._images[path] = image
         return image
 
@@ -206,7 +212,7 @@ class AnnotatedImages:
             tags: the same of tags.
 
         Raises:
-            DataError: if there is no image, or no label that allows a task.
+            DataError: if no label allows a task.
         """
         images = list(self._images.values())
         for path, points in self._single_points.items():
@@ -214,13 +220,15 @@ class AnnotatedImages:
         splits = [split for split in ("train", "val", "test", ALL) if any(image.split == split for image in images)]
         if not images:
             return self._tally.reading({}, {})
+        self._settle_sizes(images)
         reference = reference_split(dict.fromkeys(splits))
         targets: dict[Path, dict[str, Value | TargetSource]] = {image.path: {} for image in images}
-        tasks: dict[str, tuple[str, ...]] = {}
-        tasks |= self._add_objects(images, reference, tuple(classes), targets)
-        tasks |= self._add_points(images, targets)
-        tasks |= self._add_tags(images, reference, tuple(tags), targets)
-        if not tasks:
+        others = self._add_points(images, targets) | self._add_tags(images, reference, tuple(tags), targets)
+        names = {split: {item.label for image in images if image.split == split for item in image.objects}
+                 for split in splits}  # fmt: skip
+        if any(names.values()):
+            return self._with_objects(images, splits, self._classes(names, reference, tuple(classes)), targets, others)
+        if not others:
             account = self._tally.reading({}, {}).account
             raise DataError(
                 f"no image of {self._listing.source} has a label that a task can learn",
@@ -236,7 +244,24 @@ class AnnotatedImages:
             ]
             for split in splits
         }
-        return self._tally.reading(tasks, samples)
+        return self._tally.reading(others, samples)
+
+    def _settle_sizes(self, images: Sequence[AnnotatedImage]) -> None:
+        """Holds the stated sizes to those of the images; labels of images that were scaled later are scaled."""
+        stated = np.asarray([image.stated or (0, 0) for image in images], np.int64)
+        if not stated.any():
+            return
+        extents = np.asarray([image.extent() for image in images], np.float64)
+        names = [image.source for image in images]
+        settled = settle_sizes([FileImage(image.path) for image in images], stated, extents, self._tally, names)
+        for image, size in zip(images, settled.sizes.tolist(), strict=True):
+            has_mask = any(isinstance(item.outline, dict) for item in image.objects)
+            if tuple(size) != image.size or (has_mask and settled.factor != 1):
+                numbers = "{} x {}, the image {} x {} (height x width)".format(*(image.stated or size), *image.size)
+                message = "{count} images have another size than their labels state"
+                self._tally.add("size-differs", "stop", message, f"{image.source}: {numbers}")
+            elif settled.factor != 1:
+                image.scale(settled.factor)
 
     def _classes(self, names: Mapping[str, set[str]], reference: str, declared: tuple[str, ...]) -> tuple[str, ...]:
         """The classes in their order. names: those that each split uses."""
@@ -245,44 +270,24 @@ class AnnotatedImages:
             note_missing_classes(self._tally, split, reference, (names[reference] & set(classes)) - used)
         return classes
 
-    def _add_objects(
+    def _with_objects(
         self,
         images: Sequence[AnnotatedImage],
-        reference: str,
-        declared: tuple[str, ...],
-        targets: dict[Path, dict[str, Value | TargetSource]],
-    ) -> dict[str, tuple[str, ...]]:
-        names: dict[str, set[str]] = {image.split: set() for image in images}
-        for image in images:
-            names[image.split].update(item.label for item in image.objects)
-        if not any(names.values()):
-            return {}
-        if declared and len(set(declared)) < len(declared):
-            raise DataError("a class is declared twice", expected="different names", got=", ".join(declared))
-        classes = self._classes(names, reference, declared)
+        splits: Sequence[str],
+        classes: tuple[str, ...],
+        targets: Mapping[Path, dict[str, Value | TargetSource]],
+        others: Mapping[str, tuple[str, ...]],
+    ) -> Reading:
+        """The reading of images with objects. targets: of the tasks ``others``."""
+        if len(set(classes)) < len(classes):
+            raise DataError("a class is declared twice", expected="different names", got=", ".join(classes))
         ids = {name: index for index, name in enumerate(classes)}
-        made = {image.path: self._objects(image, ids, classes, reference) for image in images}
-        self._tally.found("objects", sum(sum(item.label in ids for item in image.objects) for image in images))
-        bare = [(image.source, item.label) for image in images for item in image.objects
-                if item.outline is None and not item.ignored]  # fmt: skip
-        drawn = sum(item.outline is not None for image in images for item in image.objects)
-        outlined = drawn > 0 and not bare
-        if drawn and bare:
-            message = f"{{count}} of {drawn + len(bare):,} objects have no outline, so segmentation is not offered"
-            source, label = bare[0]
-            self._tally.add("object-without-outline", "note", message, f"{source}: {label}", len(bare))
-        maps = (BACKGROUND, *classes)
-        several = len(classes) > 1
-        for path, objects in made.items():
-            targets[path]["detection"] = DetectionSource(objects)
-            if outlined:
-                targets[path]["segmentation"] = ObjectMapSource(objects, maps)
-                if several:
-                    targets[path][MULTILABEL] = ObjectLabelsSource(objects)
-        tasks = {"detection": classes}
-        if outlined:
-            tasks |= {"segmentation": maps} | ({MULTILABEL: classes} if several else {})
-        return tasks
+        self._tally.found("objects", sum(item.label in ids for image in images for item in image.objects))
+        entries: dict[str, list[Entry]] = {split: [] for split in splits}
+        for image in images:
+            objects = self._objects(image, ids, classes, reference_split(entries))
+            entries[image.split].append((self._listing.name_of(image.path), objects, targets[image.path]))
+        return read_objects(entries, classes, self._tally, others, mark="ignored")
 
     def _objects(
         self, image: AnnotatedImage, ids: Mapping[str, int], classes: tuple[str, ...], reference: str

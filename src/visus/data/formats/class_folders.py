@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visus.data.formats.folder_samples import FolderPart, FolderSamples
 from visus.data.formats.folder_signs import why_no_classes
-from visus.data.formats.labelled import Entry, read_labelled
+from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.pairs import find_pairs
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.text_encoding import printable_name
-from visus.data.pixels.images import FileImage
+from visus.structures import Label
 
 
 def _may_be(listing: Listing) -> bool:
@@ -19,7 +20,7 @@ def _may_be(listing: Listing) -> bool:
 
 
 def _recognise(listing: Listing) -> bool:
-    lonely = [folder for folder in listing.folders() if listing.images(folder)]
+    lonely = [folder for folder in listing.folders() if listing.image_names(folder)]
     if len(lonely) == 1 and listing.files_with(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"):
         return False  # one folder of images and a file that describes them
     return _may_be(listing) and not listing.once(_why_not)
@@ -65,8 +66,9 @@ def _are_splits(listing: Listing, splits: dict[str, Path]) -> bool:
     They are classes if they hold images and no folder of images, beside other folders of images (cars and a train).
     They are splits if one is "train", or if no other folder holds images.
     """
-    others = [folder for folder in listing.folders() if folder not in splits.values() and listing.images(folder)]
-    if others and not any(listing.images_below(inner) for path in splits.values() for inner in listing.folders(path)):
+    others = [folder for folder in listing.folders() if folder not in splits.values() and listing.image_names(folder)]
+    inner = [folder for path in splits.values() for folder in listing.folders(path)]
+    if others and not any(listing.has_images_below(folder) for folder in inner):
         return False
     return "train" in splits or not others
 
@@ -78,9 +80,9 @@ def _candidates(listing: Listing, parent: Path) -> list[Path]:
     images, labels = names.intersection(IMAGE_FOLDERS), names.intersection(LABEL_FOLDERS)
     if images and (labels or images == names):
         return []
-    if not any(listing.images(folder) for folder in folders if folder.name.lower() not in images):
+    if not any(listing.image_names(folder) for folder in folders if folder.name.lower() not in images):
         return []
-    return [folder for folder in folders if listing.images_below(folder)]
+    return [folder for folder in folders if listing.has_images_below(folder)]
 
 
 def _read(listing: Listing) -> Reading:
@@ -90,14 +92,14 @@ def _read(listing: Listing) -> Reading:
         for split, folder in listing.split_folders().items():
             message = "{count} folders are called like a split and are taken for classes, since they lie beside classes"
             tally.add("class-like-split", "note", message, f"{listing.name_of(folder)} ({split})")
-    splits: dict[str, list[Entry]] = {}
+    found: dict[str, dict[str, list[Path]]] = {}
     for split, parent in folders.items():
-        entries: list[Entry] = []
         for folder in listing.folders(parent):
-            images = listing.images_below(folder)
-            if not images:
+            inner = list(listing.folders_with_images(folder))
+            if inner:
+                found.setdefault(split, {}).setdefault(printable_name(folder.name), []).extend(inner)
+            else:
                 tally.add("empty-class", "note", "{count} class folders hold no image", listing.name_of(folder))
-            entries += [(listing.name_of(path), FileImage(path), printable_name(folder.name)) for path in images]
         for path in listing.images(parent):
             tally.lose(
                 "unlabelled-image",
@@ -108,9 +110,23 @@ def _read(listing: Listing) -> Reading:
                 cause="move them into the folders of their classes, or out of the data set",
                 file=path,
             )
-        if entries:
-            splits[split] = entries
-    return read_labelled(splits, tally)
+    reference = reference_split(found)
+    classes = class_order(set(found[reference]))
+    targets = {name: {"classification": Label(classes, index)} for index, name in enumerate(classes)}
+    splits: dict[str, FolderSamples] = {}
+    for split, kinds in found.items():
+        parts = []
+        for name, places in kinds.items():
+            for folder in places:
+                files = listing.image_names(folder)
+                if name in targets:
+                    shown = folder.relative_to(listing.root).as_posix()
+                    parts.append(FolderPart(folder, shown, files, classes.index(name), targets[name]))
+                else:
+                    note_unknown_class(tally, split, name, reference, len(files))
+        splits[split] = FolderSamples(parts)
+        note_missing_classes(tally, split, reference, set(classes) - set(kinds))
+    return tally.reading({"classification": classes}, splits)
 
 
 FORMAT = Format("class-folders", "a folder of images for each class", _recognise, _read, near=_near, force=_may_be)

@@ -15,11 +15,16 @@ from visus.data.formats.coco_columns import CocoFile, Key, key_of, load_coco
 from visus.data.formats.coco_objects import ImageObjects, read_image_objects
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.keypoints import keypoint_names
-from visus.data.formats.labelled import note_alike_names, note_missing_classes, read_labelled, reference_split
+from visus.data.formats.labelled import Entry as LabelledEntry
+from visus.data.formats.labelled import note_missing_classes, read_labelled, reference_split
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.errors import DataError
+from visus.structures import LabelSet, Sample
+
+LABEL_SET = "multilabel_classification"
+"""The task of images with several classes each."""
 
 _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
@@ -143,36 +148,33 @@ def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[s
     if gaps:
         message = "{count} category ids are not used; class ids count the categories in the order of their ids"
         tally.add("class-id-gap", "note", message, count=gaps)
-    classes = tuple(categories[number] for number in numbers)
-    note_alike_names(tally, classes)
-    return classes
+    return tuple(categories[number] for number in numbers)
 
 
 def _read_labels(parts: Mapping[str, ImageObjects], classes: tuple[str, ...], tally: Tally) -> Reading:
     """Annotations without boxes and outlines are the classes of whole images."""
     entries = {
-        split: [(name, image, {classes[label] for label in labels}) for name, image, labels in part.labelled()]
-        for split, part in parts.items()
+        split: [(name, image, set(labels)) for name, image, labels in part.labelled()] for split, part in parts.items()
     }
-    several = [name for items in entries.values() for name, _, labels in items if len(labels) > 1]
-    if several:
-        raise DataError(
-            "the annotations hold neither boxes nor outlines, and images have several classes",
-            expected="objects with bbox or segmentation, or one class for each image",
-            got=f"{len(several)} images with several classes, the first {several[0]}",
-            remedy="write the classes of each image into a table, a column for each class",
-        )
-    for split, items in entries.items():
-        for name, _, labels in items:
-            if not labels:
-                tally.lose("unlabelled-image", "{count} images have no class", name, unit="image files", split=split,
-                           cause="give each image its class")  # fmt: skip
     tally.add("classes-of-images", "note", "the annotations hold no boxes: they are the classes of whole images")
-    single = {
-        split: [(name, image, next(iter(labels))) for name, image, labels in items if labels]
-        for split, items in entries.items()
-    }
-    return read_labelled({split: items for split, items in single.items() if items}, tally, classes)
+    if any(len(labels) > 1 for items in entries.values() for _, _, labels in items):
+        samples = {
+            split: [
+                Sample(name, image, {LABEL_SET: LabelSet.of_ids(classes, sorted(labels))})
+                for name, image, labels in items
+            ]
+            for split, items in entries.items()
+        }
+        return tally.reading({LABEL_SET: classes}, samples)
+    single: dict[str, list[LabelledEntry]] = {}
+    for split, items in entries.items():
+        for name, image, labels in items:
+            if labels:
+                single.setdefault(split, []).append((name, image, classes[next(iter(labels))]))
+            else:
+                tally.lose("unlabelled-image", "{count} images have no class", name, unit="image files", split=split,
+                           cause="give each image its class", file=image.path)  # fmt: skip
+    return read_labelled(single, tally, classes)
 
 
 FORMAT = Format("coco", "COCO JSON with images, annotations and categories", _recognise, _read)

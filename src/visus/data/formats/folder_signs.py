@@ -22,6 +22,7 @@ _FLAT = 0.95  # of a map's pixels have one of its few values; photos stay well b
 _FEW_VALUES = 8
 _SPREAD = 6  # grey levels around a value that JPEG blurs it to
 _ENDING = re.compile(r"(?i)[_\-. ]+(masks?|labels?|gt|seg|segmentation|annotations?|matte)([_\-. ]?\d+)?$")
+_ENDING_WORDS = ("mask", "label", "gt", "seg", "annotation", "matte")
 _LABEL_WORD = re.compile(
     r"(?i)(labels?|masks?|annot|gt|ground_?truth|truth|targets?|seg|segmentation|semantic|instance)"
 )
@@ -39,11 +40,13 @@ def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
 
 def _described(listing: Listing, folders: Sequence[Path]) -> str:
     """Whether most images have a text, XML or JSON file of their own name, beside them or in a folder beside theirs."""
-    beside = [path for path in listing.folders(folders[0].parent) if not listing.images(path)] if folders else []
+    beside = [path for path in listing.folders(folders[0].parent) if not listing.image_names(path)] if folders else []
     for folder in folders:
-        images = listing.images(folder)
         for suffix in (".txt", ".xml", ".json"):
             for place in (folder, *beside):
+                if suffix not in listing.suffixes(place):
+                    continue
+                images = listing.images(folder)
                 stems = {path.stem for path in listing.files_with(suffix, folder=place)}
                 stems |= {Path(stem).stem for stem in stems}  # 1.jpg.json
                 with_file = sum(path.stem in stems for path in images)
@@ -59,6 +62,9 @@ def _described(listing: Listing, folders: Sequence[Path]) -> str:
 def _paired_in_one_folder(listing: Listing, folders: Sequence[Path]) -> str:
     """Whether folders hold images and, beside each, a map: ``1.png`` and ``1_mask.png``."""
     for folder in folders:
+        together = "\n".join(listing.image_names(folder)).lower()
+        if not any(word in together for word in _ENDING_WORDS):
+            continue
         images = {path.stem: path for path in listing.images(folder)}
         maps = [(path, images.get(_ENDING.sub("", stem))) for stem, path in images.items() if _ENDING.search(stem)]
         pairs = [(image, label) for label, image in maps if image is not None]

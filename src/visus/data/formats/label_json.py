@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from visus.data.formats.listing import Listing
+from visus.data.formats.text_encoding import decode_text
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 
 _HEAD = 1 << 20  # bytes of a file that are looked at to recognise it
 _FILES = 3  # so many JSON files of a folder are looked at
@@ -44,9 +46,10 @@ def load_json(path: Path, expected: str) -> Any:
     Raises:
         DataError: if it cannot be read or is no JSON.
     """
+    content = read_regular(path, limit=LARGEST_TEXT, expected=expected)
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(decode_text(content)[0])
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON", expected=expected, got=str(error)) from error
 
 
@@ -54,11 +57,8 @@ def json_files(listing: Listing) -> dict[Path, tuple[Path, ...]]:
     """The JSON files of each folder below the root that has any, or the one JSON file that was given."""
     if listing.is_file:
         return {listing.root: listing.files()} if listing.source.suffix.lower() == ".json" else {}
-    files: dict[Path, list[Path]] = {}
-    for path in listing.files_below(listing.root):
-        if path.name[-5:].lower() == ".json":
-            files.setdefault(path.parent, []).append(path)
-    return {folder: tuple(paths) for folder, paths in files.items()}
+    folders = listing.folders_below(listing.root)
+    return {folder: paths for folder in folders if (paths := listing.files_with(".json", folder=folder))}
 
 
 def probes(listing: Listing) -> tuple[Probe, ...]:
@@ -71,14 +71,14 @@ def probes(listing: Listing) -> tuple[Probe, ...]:
 
 def _probe(path: Path) -> Probe | None:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             head = stream.read(_HEAD + 1)
-    except OSError:
+    except (DataError, OSError):
         return None
     content = None
     if len(head) <= _HEAD:
         try:
-            content = json.loads(head)
+            content = json.loads(decode_text(head)[0])
         except (ValueError, RecursionError):
             content = None
     return Probe(path, head, content)

@@ -9,7 +9,7 @@ a task one is taken: the one marked as ground truth, else the first that was fin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ class _Reader:
             self._tell_several(source)  # the small form repeats a task for each annotator
             return
         self._seen.add(key)
-        image = self._images.open(found, split, source, _stated(results))
+        image = self._images.open(found, split, source)
         if image is not None:
             self._read_results(image, results)
 
@@ -248,14 +248,6 @@ def _results_of_columns(task: dict[str, Any]) -> list[dict[str, Any]]:
         elif isinstance(value, list):
             results += [{"from_name": name, "value": item, **item} for item in value if isinstance(item, dict)]
     return [result | {"id": number} for number, result in enumerate(results)]
-
-
-def _stated(results: Sequence[dict[str, Any]]) -> Size | None:
-    for result in results:
-        height, width = result.get("original_height"), result.get("original_width")
-        if isinstance(height, int) and isinstance(width, int):
-            return (height, width)
-    return None
 
 
 def _image_names(data: Mapping[str, Any], uploaded: str) -> Iterator[str]:

@@ -114,6 +114,8 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
     pixels = [column for column in table.columns if re.fullmatch(r"(pixel|px|p)_?\d+|\d+x\d+", column)]
     if len(pixels) >= 16:
         return LabelTable(path, "pixels", split, reason=f"it holds pixels in {len(pixels)} columns")
+    if table.find(("regionshapeattributes",)) is not None:
+        return _other(path, "it is VIA's", split)
     image, found = _image_column(listing, table)
     if image is None:
         return _other(path, f"none of its columns names images: {_columns(table)}", split)

@@ -51,14 +51,15 @@ def read_labelled(
     return tally.reading({"classification": classes}, samples)
 
 
-def note_unknown_class(tally: Tally, split: str, name: str, reference: str) -> None:
-    """Notes one image or object whose class is missing in the training data."""
+def note_unknown_class(tally: Tally, split: str, name: str, reference: str, count: int = 1) -> None:
+    """Notes images or objects whose class is missing in the training data."""
     tally.add(
         "unknown-class",
         "stop",
         f"{{count}} labels outside {reference} name classes that {reference} does not have, and class ids come "
         f"from {reference}",
         f"{split}: {name}",
+        count,
     )
 
 
@@ -69,14 +70,3 @@ def note_missing_classes(tally: Tally, split: str, reference: str, missing: set[
     for name in sorted(missing):
         tally.add("missing-class", "note", f"{{count}} classes of {reference} have no example in another split",
                   f"{split}: {name}")  # fmt: skip
-
-
-def note_alike_names(tally: Tally, classes: Sequence[str]) -> None:
-    """Notes names of classes that differ in capitals and spaces only: they may be one class."""
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault("".join(name.lower().split()), []).append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            message = "{count} groups of classes have nearly the same name: each name is a class of its own"
-            tally.add("classes-alike", "note", message, " and ".join(names))

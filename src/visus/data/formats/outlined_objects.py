@@ -50,16 +50,6 @@ class Objects:
         height, width = self.image.size()
         return self.boxes * np.asarray([width, height, width, height], np.float32), (height, width)
 
-    def outlines_in_pixels(self) -> tuple[Outline | None, ...] | None:
-        """The N outlines with polygons in pixels; None if no object has one."""
-        if self.outlines is None or self.size is not None:
-            return self.outlines
-        sides = np.asarray(self.image.size()[::-1])
-        return tuple(
-            outline if outline is None or isinstance(outline, dict) else tuple(part * sides for part in outline)
-            for outline in self.outlines
-        )
-
     @property
     def bare(self) -> NDArray[np.bool_]:
         """[N]: the objects without an outline."""
@@ -70,6 +60,16 @@ class Objects:
     def without_marks(self) -> Objects:
         """The same objects, none of them ignored."""
         return self if self.ignored is None else replace(self, ignored=np.zeros(len(self.labels), bool))
+
+    def outlines_in_pixels(self) -> tuple[Outline | None, ...] | None:
+        """The N outlines with polygons in pixels; None if no object has one."""
+        if self.outlines is None or self.size is not None:
+            return self.outlines
+        sides = np.asarray(self.image.size()[::-1])
+        return tuple(
+            outline if outline is None or isinstance(outline, dict) else tuple(part * sides for part in outline)
+            for outline in self.outlines
+        )
 
     def masks(self) -> Masks | None:
         """The N masks; an object without an outline fills its box. None if no object has one."""

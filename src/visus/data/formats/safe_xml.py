@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from xml.parsers import expat
 
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 
 _HEAD = 4096  # bytes in which the root element of a file must begin
 
@@ -16,9 +17,9 @@ _HEAD = 4096  # bytes in which the root element of a file must begin
 def root_tag(path: Path) -> str:
     """The name of a file's root element, as its first bytes say it; "" if they say none or it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             head = stream.read(_HEAD)
-    except OSError:
+    except (DataError, OSError):
         return ""
     match = re.search(rb"<([A-Za-z_][\w.:-]*)", re.sub(rb"<!--.*?-->", b"", head, flags=re.DOTALL))
     return match[1].decode() if match else ""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
+from visus.data.formats.object_targets import IGNORED
 from visus.structures import TargetState
 from visus.structures.task_cards import TaskCard, task_card
 
@@ -55,7 +56,9 @@ def learnable_findings(dataset: Dataset, task: str, states: Iterable[tuple[str, 
         total += state.counts
         images[split] = images.get(split, 0) + 1
         ignored += state.ignored
-    findings = _ignored(card, ignored, sum(int(total.sum()) for total in counts.values()))
+    counted = sum(int(total.sum()) for total in counts.values())
+    told = any(finding.kind == IGNORED for finding in dataset.findings)  # the reader counted the objects of each class
+    findings = [] if told and card.unit == "objects" else _ignored(card, ignored, counted)
     for split, kind, lack in (("train", "nothing-to-learn", "learn"), ("val", "nothing-to-find", "find")):
         if images.get(split) and (what := _lacks(card, classes, counts[split])):
             message = f"there is nothing to {lack} in {split}: its {images[split]:,} images hold {what}"

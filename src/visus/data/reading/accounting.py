@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visus.data.dataset import Finding, Ledger, Severity
 from visus.data.formats.class_lists import CLASS_FILES
+from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.image_kinds import ADVICE, suffix_of
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import similar_names
+from visus.data.reading.class_names import alike_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -65,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += similar_names(reading.classes)
+    findings += alike_names(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
@@ -105,18 +107,18 @@ def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
     objects: Counter[tuple[str, str]] = Counter()
     known = False
     for split, samples in splits.items():
-        counts: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.int64]]] = {}
+        if isinstance(samples, FolderSamples):
+            continue
+        found: dict[tuple[str, ...], list[NDArray[np.int64]]] = {}
         for sample in samples:
             target: Any = sample.targets.get("detection")
             labels = getattr(target, "labels", None)  # known to most sources without reading a file
-            if labels is None:
-                continue
+            if labels is not None:
+                found.setdefault(target.classes, []).append(labels)
+        for classes, parts in found.items():
             known = True
-            total = counts.setdefault(target.classes, np.zeros(len(target.classes), np.int64))
-            np.add.at(total, labels, 1)
-        for classes, total in counts.items():
-            for name, number in zip(classes, total.tolist(), strict=True):
-                objects[split, name] += number
+            counts = np.bincount(np.concatenate(parts), minlength=len(classes))
+            objects.update({(split, name): number for name, number in zip(classes, counts.tolist(), strict=True)})
     return _Used(images, objects if known else None)
 
 
@@ -222,36 +224,52 @@ class _Files:
         self.unused_images: list[str] = []
         self._unread: dict[str, list[str]] = {}
         self._others: dict[str, list[str]] = {}
-        self._named: set[Path] = set()
         if listing.is_file:
             return
+        folders = {
+            part.folder
+            for samples in reading.splits.values()
+            if isinstance(samples, FolderSamples)
+            for part in samples.parts
+        }
         images = {
             sample.image.path
             for samples in reading.splits.values()
+            if not isinstance(samples, FolderSamples)
             for sample in samples
             if isinstance(sample.image, FileImage)
         }
-        if not images:
+        if not images and not folders:
             return
         self._listing = listing
-        known = images | reading.account.read | reading.account.told
         self.images_found = len(images)
-        for path in listing.files_below(listing.root):
-            suffix = path.suffix.lower()
-            if path in images:
-                continue
-            if listing.is_image(path):
-                if path in reading.account.told:
-                    self.images_found += 1
-                elif path not in reading.account.read:
-                    self.images_found += 1
-                    self.unused_images.append(listing.name_of(path))
-            elif path in known or _is_document(path) or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE):
-                continue
-            elif suffix in _LABEL_SUFFIXES:
-                self._unread.setdefault(suffix, []).append(listing.name_of(path))
-            else:
-                self._others.setdefault(suffix_of(path) or "no suffix", []).append(listing.name_of(path))
+        for folder in listing.folders_below(listing.root):
+            if folder in folders:
+                self.images_found += len(listing.image_names(folder))
+                if listing.suffixes(folder) <= IMAGE_SUFFIXES:
+                    continue
+            for path in listing.files(folder):
+                if path not in images and not (folder in folders and listing.is_image(path)):
+                    self._sort(path, reading.account)
+
+    def _sort(self, path: Path, account: Account) -> None:
+        """Puts a file that is no sample's image to those that are told."""
+        suffix, name = path.suffix.lower(), self._listing.name_of(path)
+        if self._listing.is_image(path):
+            self.images_found += path not in account.read
+            if path not in account.read and path not in account.told:
+                self.unused_images.append(name)
+        elif (
+            path in account.read
+            or path in account.told
+            or _is_document(path)
+            or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE)
+        ):
+            return
+        elif suffix in _LABEL_SUFFIXES:
+            self._unread.setdefault(suffix, []).append(name)
+        else:
+            self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from visus.data.dataset import Finding
 
 
-def similar_names(classes: Mapping[str, tuple[str, ...]]) -> list[Finding]:
+def alike_names(classes: Mapping[str, tuple[str, ...]]) -> list[Finding]:
     """The note about classes whose names differ in upper case and spaces only, such as "Cat" and "cat".
 
     classes: from task to the names of its classes.
@@ -15,6 +15,6 @@ def similar_names(classes: Mapping[str, tuple[str, ...]]) -> list[Finding]:
     alike: dict[str, dict[str, None]] = {}
     for name in dict.fromkeys(name for names in classes.values() for name in names):
         alike.setdefault("".join(name.casefold().replace("_", " ").replace("-", " ").split()), {})[name] = None
-    groups = [", ".join(names) for names in alike.values() if len(names) > 1]
-    message = "{count} classes have names that differ only in upper case, spaces or hyphens: " + "; ".join(groups[:3])
-    return [Finding.about("similar-class-names", "note", message, (), groups)] if groups else []
+    groups = [" and ".join(names) for names in alike.values() if len(names) > 1]
+    message = "{count} groups of classes differ only in upper case, spaces or hyphens: " + "; ".join(groups[:3])
+    return [Finding.about("classes-alike", "note", message, (), groups)] if groups else []

@@ -27,32 +27,53 @@ def fingerprint(dataset: Dataset) -> str:
     Raises:
         DataError: if a label file cannot be read.
     """
+    return fingerprint_with_parts(dataset)[0]
+
+
+def fingerprint_with_parts(dataset: Dataset) -> tuple[str, list[tuple[bytes, bytes]]]:
+    """The fingerprint, and the digests of each sample's image and targets: splits by name, samples in their order.
+
+    Raises:
+        DataError: if a label file cannot be read.
+    """
     total = hashlib.sha256()
     _Encoder(total.update).add(dict(dataset.classes))
+    parts = []
     for split in sorted(dataset.splits):
         total.update(f"split {split}".encode())
         for sample in dataset.splits[split]:
-            total.update(_of_sample(sample))
-    return total.hexdigest()
+            whole, image, targets = _of_sample(sample)
+            total.update(whole)
+            parts.append((image, targets))
+    return total.hexdigest(), parts
 
 
-def _of_sample(sample: Sample) -> bytes:
-    one = hashlib.sha256()
-    encoder = _Encoder(one.update)
-    encoder.add(sample.id)
-    encoder.add_image(sample.image)
+def _of_sample(sample: Sample) -> tuple[bytes, bytes, bytes]:
+    """The digests of a whole sample, of its image, and of its targets."""
+    whole, image, targets = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+
+    def write_to(part: hashlib._Hash) -> _Encoder:
+        def write(data: bytes) -> None:
+            whole.update(data)
+            part.update(data)
+
+        return _Encoder(write)
+
+    _Encoder(whole.update).add(sample.id)
+    write_to(image).add_image(sample.image)
+    encoder = write_to(targets)
     for task in sorted(sample.targets):
         target = sample.targets[task]
-        one.update(task.encode())
+        encoder.write(task.encode())
         encoder.add(target if is_target_source(target) else target.content())
-    return one.digest()
+    return whole.digest(), image.digest(), targets.digest()
 
 
 class _Encoder:
     """Writes values as bytes from which they could be told apart: each with its type and its length."""
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
-        self._write = write
+        self.write = write
 
     def add_image(self, image: ImageSource) -> None:
         """An image: the bytes of one in memory, the size of a file in bytes."""
@@ -71,34 +92,34 @@ class _Encoder:
             value = value.full()
         if isinstance(value, np.ndarray):
             little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-            self._write(f"array {little.dtype.str} {little.shape} ".encode())
-            self._write(little.tobytes())
+            self.write(f"array {little.dtype.str} {little.shape} ".encode())
+            self.write(little.tobytes())
         elif isinstance(value, str | bytes):
             data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-            self._write(f"{type(value).__name__} {len(data)} ".encode())
-            self._write(data)
+            self.write(f"{type(value).__name__} {len(data)} ".encode())
+            self.write(data)
         elif isinstance(value, Path):  # a label file, such as a mask
             self.add(_content(value))
         elif isinstance(value, tuple) and all(isinstance(item, str) for item in value):
-            self._write(f"names {value!r} ".encode())
+            self.write(f"names {value!r} ".encode())
         elif isinstance(value, Mapping):
-            self._write(f"mapping {len(value)} ".encode())
+            self.write(f"mapping {len(value)} ".encode())
             for key, item in value.items():
                 self.add(key)
                 self.add(item)
         elif isinstance(value, tuple | list):
-            self._write(f"sequence {len(value)} ".encode())
+            self.write(f"sequence {len(value)} ".encode())
             for item in value:
                 self.add(item)
         elif isinstance(value, FileImage | BytesImage | ArrayImage):
-            self._write(b"image ")  # the sample's own, written already
+            self.write(b"image ")  # the sample's own, written already
         elif is_dataclass(value) and not isinstance(value, type):
-            self._write(f"{type(value).__name__} ".encode())
+            self.write(f"{type(value).__name__} ".encode())
             for field in fields(value):
                 self.add(getattr(value, field.name))
         elif value is None or isinstance(value, bool | int | float | np.generic):
             plain = value.item() if isinstance(value, np.generic) else value
-            self._write(f"{type(plain).__name__} {plain!r} ".encode())
+            self.write(f"{type(plain).__name__} {plain!r} ".encode())
         else:  # a target source of another kind
             self.add(value.load())
 

@@ -335,7 +335,13 @@ def _with_values(dataset: Dataset) -> Dataset:
 
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
     """The data set without the samples that have no target for the task."""
-    left_out = [s.id for samples in dataset.splits.values() for s in samples if task not in s.targets]
+    left_out = [
+        sample.id
+        for samples in dataset.splits.values()
+        if not (hasattr(samples, "covers") and samples.covers(task))
+        for sample in samples
+        if task not in sample.targets
+    ]
     if not left_out:
         return dataset
     kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
@@ -367,8 +373,9 @@ def _split(dataset: Dataset, task: str | None, seed: int) -> Dataset:
     if "predict" in splits:
         return dataset
     if ALL in splits or set(splits) == {"train"}:
-        pool = [sample for samples in splits.values() for sample in samples]
-        made = split_samples(pool, task, FRACTIONS, seed)
+        pool = [samples for samples in splits.values() if samples]
+        whole = pool[0] if len(pool) == 1 else [sample for samples in pool for sample in samples]
+        made = split_samples(whole, task, FRACTIONS, seed)
     elif "train" in splits and "test" in splits and "val" not in splits:
         made = split_samples(splits["train"], task, {"val": FRACTIONS["val"]}, seed)
     else:

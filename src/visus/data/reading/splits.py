@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import overload
 
+from visus.data.formats.folder_samples import FolderSamples
 from visus.structures import Sample
 
 FRACTIONS: Mapping[str, float] = {"test": 0.15, "val": 0.15}
@@ -32,20 +35,34 @@ def split_indices(
     members: dict[Hashable, list[int]] = {}
     for index, stratum in enumerate(strata):
         members.setdefault(stratum, []).append(index)
+    order = sorted(members, key=repr)
+    shares = _shares([len(members[stratum]) for stratum in order], fractions)
     result: dict[str, list[int]] = {split: [] for split in ("train", *fractions)}
-    before = 0
-    for stratum in sorted(members, key=repr):
+    for stratum, share in zip(order, shares, strict=True):
         shuffled = sorted(members[stratum], key=lambda index: _key(seed, names[index], index))
-        after = before + len(shuffled)
-        for split, fraction in fractions.items():
-            # Shares are rounded over the running total, so that what small strata cannot give is carried on.
-            share = round(fraction * after) - round(fraction * before)
-            share = min(share, len(shuffled) - 1)
-            result[split] += shuffled[:share]
-            shuffled = shuffled[share:]
+        for split in fractions:
+            result[split] += shuffled[: share[split]]
+            shuffled = shuffled[share[split] :]
         result["train"] += shuffled
-        before = after
     return {split: sorted(indices) for split, indices in result.items()}
+
+
+def _shares(counts: Sequence[int], fractions: Mapping[str, float]) -> list[dict[str, int]]:
+    """How many images of each stratum each held-back split gets, from the strata's counts.
+
+    Shares are rounded over the running total, so that what small strata cannot give is carried on.
+    """
+    shares: list[dict[str, int]] = []
+    before = 0
+    for count in counts:
+        left, share = count, {}
+        for split, fraction in fractions.items():
+            wanted = round(fraction * (before + count)) - round(fraction * before)
+            share[split] = min(wanted, left - 1)
+            left -= share[split]
+        shares.append(share)
+        before += count
+    return shares
 
 
 def _key(seed: int, name: str, index: int) -> tuple[bytes, int]:
@@ -54,15 +71,67 @@ def _key(seed: int, name: str, index: int) -> tuple[bytes, int]:
 
 def split_samples(
     samples: Sequence[Sample], task: str | None, fractions: Mapping[str, float], seed: int
-) -> dict[str, list[Sample]]:
+) -> Mapping[str, Sequence[Sample]]:
     """Samples divided into "train" and the splits of ``fractions``; see :func:`split_indices`.
 
     Strata are the classes (classification), or the rarest class in each image (detection, where targets say it without
     reading files). Segmentation maps are not read for this: they are divided by file.
     """
+    if isinstance(samples, FolderSamples):
+        division = _Division(samples, fractions, seed)
+        return {split: _Chosen(division, split) for split in ("train", *fractions)}
     strata = _strata(samples, task)
     indices = split_indices([sample.id for sample in samples], strata, fractions, seed)
     return {split: [samples[index] for index in chosen] for split, chosen in indices.items()}
+
+
+class _Division:
+    """The splits of class folders; which image goes where is computed when the first is asked for."""
+
+    def __init__(self, samples: FolderSamples, fractions: Mapping[str, float], seed: int) -> None:
+        self.samples = samples
+        self._fractions, self._seed = fractions, seed
+        self._indices: dict[str, list[int]] | None = None
+        counts = Counter(samples.labels().tolist())
+        shares = _shares([counts[label] for label in sorted(counts, key=repr)], fractions)
+        self.lengths = {split: sum(share[split] for share in shares) for split in fractions}
+        self.lengths["train"] = len(samples) - sum(self.lengths.values())
+
+    def indices(self, split: str) -> list[int]:
+        """The positions of a split's samples, rising."""
+        if self._indices is None:
+            self._indices = split_indices(
+                self.samples.ids(), self.samples.labels().tolist(), self._fractions, self._seed
+            )
+        return self._indices[split]
+
+
+class _Chosen(Sequence[Sample]):
+    """The samples of one split of a division."""
+
+    def __init__(self, division: _Division, split: str) -> None:
+        self._division, self._split = division, split
+
+    def __len__(self) -> int:
+        return self._division.lengths[self._split]
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        chosen = self._division.indices(self._split)[index]
+        samples = self._division.samples
+        return [samples[i] for i in chosen] if isinstance(chosen, list) else samples[chosen]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self._division.samples[i] for i in self._division.indices(self._split))
+
+    def covers(self, task: str) -> bool:
+        """Whether every sample has a target for a task."""
+        return self._division.samples.covers(task)
 
 
 def _strata(samples: Sequence[Sample], task: str | None) -> list[int]:

@@ -160,6 +160,10 @@ def _count_objects(contents: Contents, objects: ImageObjects) -> None:
         counts["other-boxes"] += around is None or bool((np.abs(around - box) > NOTICEABLE).any())
 
 
+def _look_at_label_set(contents: Contents, split: str, sample: Sample) -> None:
+    contents.used[split] |= set(np.flatnonzero(sample.target("multilabel_classification").present).tolist())
+
+
 def _look_at_objects(contents: Contents, split: str, sample: Sample) -> None:
     objects = contents.objects(sample)
     contents.used[split] |= set(objects.labels.tolist())
@@ -187,6 +191,7 @@ def _look_at_masks(contents: Contents, split: str, sample: Sample) -> None:
 
 _LOOKS: Mapping[str, Callable[[Contents, str, Sample], None]] = {
     "classification": _look_at_label,
+    "multilabel_classification": _look_at_label_set,
     "detection": _look_at_objects,
     "landmarks": _look_at_objects,
     "segmentation": _look_at_map,

@@ -68,7 +68,7 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
         DataError: if the data hold an error that stops a training, or too many labels cannot be read.
     """
     writer = writer_named(to)
-    chosen = _choose_task(dataset, writer, task)
+    chosen = choose_task(dataset, to, task)
     stops = [finding for finding in dataset.findings if finding.severity == "stop"]
     if stops:
         raise DataError(
@@ -91,7 +91,14 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
     return Conversion(contents, writer, images, (*writer.changes(contents), *_renamed(contents, images)))
 
 
-def _choose_task(dataset: Dataset, writer: Writer, task: str | None) -> str:
+def choose_task(dataset: Dataset, to: str, task: str | None = None) -> str:
+    """The task asked for, or the first that a format can hold.
+
+    Raises:
+        UsageError: if there is no such format.
+        TaskMismatchError: if the labels or the format do not allow the task.
+    """
+    writer = writer_named(to)
     if task is None:
         fitting = [name for name in writer.tasks if name in dataset.classes]
         if fitting:

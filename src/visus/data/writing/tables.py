@@ -1,29 +1,28 @@
-"""Writes tables, a row an image or an object: classes, boxes, or points."""
+"""Writes tables, a row an image or an object: one class, several (a column a class, 1 or 0), boxes, or points."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
     classes_as_found,
-    ignored_left_out,
     images_left_out,
+    named,
     tasks_left_out,
     when,
 )
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.writer import Writer
-from visus.structures import Landmarks, Sample
+from visus.structures import LabelSet, Landmarks, Sample
 
-TASKS = ("classification", "detection", "landmarks")
+TASKS = ("classification", "multilabel_classification", "detection", "landmarks")
 """Whose labels the format can hold."""
 
 _DECIMALS = 4
@@ -45,9 +44,13 @@ class _Table:
 def _changes(contents: Contents) -> list[Change]:
     counts, task = contents.counts, contents.task
     changes = [*images_left_out(contents), *tasks_left_out(contents, {task, "localization"}, TASKS)]
+    if task == "landmarks":
+        names = contents.dataset.classes[task]
+        renamed = [name for name, title in zip(names, _point_titles(names), strict=True) if name != title]
+        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {named(renamed)}"
+        changes += when(len(renamed), "point-names", message)
     if task == "detection":
         changes += classes_as_found(contents)
-        changes += ignored_left_out(contents, "csv")
         changes += when(counts["outlines"], "outlines", "a table of boxes has no outlines: {count} are lost")
     return changes
 
@@ -81,11 +84,15 @@ def _class_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
 def _box_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
     """A row an object; one with empty cells for an image without any."""
     objects = contents.objects(sample)
-    shown = np.flatnonzero(~objects.ignored).tolist()
-    for i in shown:
-        yield [*map(_number, objects.boxes[i].tolist()), contents.classes[int(objects.labels[i])]]
-    if not shown:
-        yield [""] * 5
+    for box, label, ignored in zip(objects.boxes.tolist(), objects.labels, objects.ignored, strict=True):
+        marks = [str(int(ignored))] if contents.counts["ignored"] else []
+        yield [*map(_number, box), contents.classes[int(label)], *marks]
+    if not len(objects):
+        yield [""] * len(_box_columns(contents))
+
+
+def _box_columns(contents: Contents) -> list[str]:
+    return ["xmin", "ymin", "xmax", "ymax", "class", *(["ignored"] if contents.counts["ignored"] else [])]
 
 
 def _point_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
@@ -97,7 +104,25 @@ def _point_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
 
 
 def _point_columns(contents: Contents) -> list[str]:
-    return [f"{name}_{axis}" for name in contents.dataset.classes["landmarks"] for axis in "xy"]
+    return [f"{title}_{axis}" for title in _point_titles(contents.dataset.classes["landmarks"]) for axis in "xy"]
+
+
+def _point_titles(names: Sequence[str]) -> list[str]:
+    """The names in small letters, with "_" for all that is neither letter nor digit; no two alike."""
+    titles: list[str] = []
+    for name in names:
+        title = re.sub(r"[\W_]+", "_", name.lower()).strip("_") or "point"
+        while title in titles:
+            title += "_2"
+        titles.append(title)
+    return titles
+
+
+def _label_set_rows(contents: Contents, sample: Sample) -> Iterator[list[str]]:
+    """1 for a class that the image shows, else 0; empty where it is not known."""
+    labels: LabelSet = sample.target(contents.task)
+    unknown = [False] * len(labels.classes) if labels.ignored is None else labels.ignored.tolist()
+    yield ["" if skip else str(int(shown)) for shown, skip in zip(labels.present.tolist(), unknown, strict=True)]
 
 
 def _number(value: float) -> str:
@@ -106,7 +131,8 @@ def _number(value: float) -> str:
 
 _TABLES: Mapping[str, _Table] = {
     "classification": _Table(lambda _: ["label", "class_index"], _class_rows),
-    "detection": _Table(lambda _: ["xmin", "ymin", "xmax", "ymax", "class"], _box_rows),
+    "multilabel_classification": _Table(lambda contents: list(contents.classes), _label_set_rows),
+    "detection": _Table(_box_columns, _box_rows),
     "landmarks": _Table(_point_columns, _point_rows),
 }
 

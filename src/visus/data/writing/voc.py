@@ -1,8 +1,8 @@
 """Writes PASCAL VOC: an XML file an image, lists of images, and masks where there are outlines.
 
 Layout and coordinates: M. Everingham, J. Winn, "The PASCAL Visual Object Classes Challenge 2012 Development Kit".
-Pixels count from 1 and the last one is included, so [x1, x2) becomes xmin = x1 + 1, xmax = x2. Fractions of a pixel stay. What
-the labels do not know (pose, truncated) is not written.
+Pixels count from 1 and the last one is included, so [x1, x2) becomes xmin = x1 + 1, xmax = x2. Fractions of a pixel
+stay. What the labels do not know (pose, truncated) is not written.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visus.errors import WeightsError
+from visus.files.regular import GIB, read_regular
 from visus.layers.locally_connected import LocallyConnected
 
 
@@ -29,6 +30,9 @@ class Slot(NamedTuple):
     name: str
     shape: torch.Size
     dense: bool = False
+
+
+_LARGEST = 8 * GIB
 
 
 class DarknetFile(NamedTuple):
@@ -58,10 +62,7 @@ def read_darknet(path: Path) -> DarknetFile:
     Raises:
         WeightsError: if there is no such file, or it is no whole one.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights file {path}", got=str(error), remedy="check the path") from None
+    content = read_regular(path, limit=_LARGEST, expected="Darknet's .weights", error=WeightsError)
     major, minor, revision = (int(part) for part in np.frombuffer(content[:12].ljust(12, b"\0"), "<i4"))
     is_long = major * 10 + minor >= 2 and major < 1000 and minor < 1000
     start = 20 if is_long else 16

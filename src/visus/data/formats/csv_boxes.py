@@ -1,0 +1,305 @@
+"""CSV files with a box in each row: of TensorFlow and Roboflow, VoTT, RetinaNet, OpenImages and Kaggle.
+
+Several rows may be of one image; a row without numbers is an image without objects. Boxes are corners, a corner and a
+size, or a centre and a size, in pixels from 0 or in fractions of the image.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visus.data.formats.csv_labels import lose_row, note_columns, note_tables_without_labels
+from visus.data.formats.delimited import TABLE_SUFFIXES, Table, read_table, shorten
+from visus.data.formats.image_finder import ImageFinder
+from visus.data.formats.label_tables import LabelTable, by_split, tables_of
+from visus.data.formats.label_text import read_text
+from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
+from visus.data.formats.listing import Listing
+from visus.data.formats.object_table import ObjectTable, settle_objects
+from visus.data.formats.object_targets import Entry, read_objects
+from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.table_columns import BoxColumns
+from visus.data.formats.table_splits import find_splits
+from visus.data.pixels.images import FileImage
+from visus.errors import DataError
+
+ONLY_CLASS = "object"
+"""The class of boxes in a table without a column of classes."""
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_KEY = re.compile(r"""['"]?[A-Za-z_]\w*['"]?\s*:""")  # 'x': in the text of a dictionary
+_NOTHING = frozenset({"", "nan", "na", "n/a", "null", "none"})
+_YES = frozenset({"1", "1.0", "true", "yes"})
+
+
+@dataclass(slots=True)
+class _Part:
+    """The images of one split and their boxes, in the order of the rows."""
+
+    images: dict[Path, int] = field(default_factory=dict)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    boxes: list[NDArray[np.float64]] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    ignored: list[bool] = field(default_factory=list)
+
+
+def _recognise(listing: Listing) -> bool:
+    return bool(tables_of(listing, "boxes"))
+
+
+def _read(listing: Listing) -> Reading:
+    tables = tables_of(listing, "boxes")
+    tally = Tally()
+    parts: dict[str, _Part] = {}
+    missing: dict[str, str] = {}
+    for split, (described, *_) in by_split(listing, tables).items():
+        _read_table(described, split, listing, tally, parts, missing)
+    if not parts:
+        raise DataError(
+            f"no image that {tables[0].path.name} names exists",
+            expected=f"files below {listing.root}",
+            got=", ".join(map(shorten, list(missing)[:3])) or "no row",
+        )
+    for name, split in missing.items():
+        note_missing_images(tally, [shorten(name)], split)
+    note_tables_without_labels(listing, tally)
+    parts = {split: parts[split] for split in ("train", "val", "test", ALL) if split in parts}
+    classes = _classes(listing, tables, parts, tally)
+    lost = sum(map(tally.count, ("object-without-image", "object-without-class")))
+    tally.found("objects", lost + sum(len(part.labels) for part in parts.values()))
+    return read_objects({split: _entries(listing, part, classes, tally, split) for split, part in parts.items()},
+                        classes, tally)  # fmt: skip
+
+
+def _read_table(
+    described: LabelTable,
+    table_split: str,
+    listing: Listing,
+    tally: Tally,
+    parts: dict[str, _Part],
+    missing: dict[str, str],
+) -> None:
+    table = read_table(described.path, tally=tally)
+    tally.read(table.path)
+    columns = described.boxes
+    if columns is None:
+        raise DataError(f"{table.path} has no columns of boxes", expected="xmin, ymin, xmax, ymax")
+    rule = find_splits(table, described.used())
+    note_columns(tally, table, described, rule)
+    finder = ImageFinder(listing, tally, beside=table.path.parent)
+    found: dict[tuple[str, str], Path | None] = {}
+    rows: list[tuple[tuple[str, ...], str, Path]] = []
+    for row in table.rows:
+        split = rule.split_of(row) if rule.columns else table_split
+        name = row[described.image]
+        if not name or not split:
+            lose_row(tally, table, row, without="an image" if not name else "a split")
+            continue
+        if (name, split) not in found:
+            found[name, split] = finder.find(name, split)
+        path = found[name, split]
+        if path is None:
+            missing[name] = split
+            message = "{count} objects belong to images that are missing"
+            tally.lose("object-without-image", message, shorten(name), split=split, cause="add the images")
+        else:
+            rows.append((row, split, path))
+    boxes = _boxes(columns, [row for row, _, _ in rows], [path for _, _, path in rows], tally, table)
+    sizes = _sizes(columns, [row for row, _, _ in rows])
+    position = _label_position(described)
+    for (row, split, path), own, size in zip(rows, boxes, sizes, strict=True):
+        part = parts.setdefault(split, _Part())
+        if path not in part.images:
+            part.images[path] = len(part.images)
+            part.sizes.append(size)
+        if not len(own):
+            continue
+        label = ONLY_CLASS if position is None else row[position]
+        if not label:
+            tally.lose("object-without-class", "{count} boxes have no class", shorten(row[described.image]), len(own),
+                       split=split, cause="write their classes into the table")  # fmt: skip
+            continue
+        part.owners += [part.images[path]] * len(own)
+        part.boxes.append(own)
+        part.labels += [label] * len(own)
+        part.ignored += [columns.ignored is not None and row[columns.ignored].lower() in _YES] * len(own)
+    if position is None:
+        message = "{count} tables have no column of classes: all boxes are of one class, object"
+        tally.add("one-class", "note", message, table.path.name)
+
+
+def _label_position(described: LabelTable) -> int | None:
+    classes = described.classes
+    return None if classes is None else classes.number if classes.name is None else classes.name
+
+
+def _boxes(
+    columns: BoxColumns, rows: Sequence[tuple[str, ...]], paths: Sequence[Path], tally: Tally, table: Table
+) -> list[NDArray[np.float64]]:
+    """The [K,4] boxes xyxy of each row, in the table's unit; K is 0 where its cells are empty."""
+    if columns.form == "cell":
+        counts, numbers = _cells(rows, columns.columns[0])
+    else:
+        cells = [[row[position] for row in rows] for position in columns.columns]
+        numbers = np.stack([_numbers(column) for column in cells], axis=1).reshape(-1, 4)
+        empty = np.asarray([all(cell.lower() in _NOTHING for cell in four) for four in zip(*cells, strict=True)], bool)
+        counts = np.where(empty, 0, 1)
+        numbers = numbers[~empty]
+    if columns.form == "cell":
+        bracketed = any(row[columns.columns[0]].startswith(("[", "(", "{")) for row in rows)
+        form = _form_of_cells(numbers, np.repeat(np.arange(len(rows)), counts), paths, bracketed=bracketed)
+        said = "x, y, width, height" if form == "size" else "x and y of two corners"
+        tally.add("boxes-in-cells", "note", f"the boxes are read as {said}", table.path.name)
+    else:
+        form = columns.form
+    first, second = numbers[:, :2], numbers[:, 2:]
+    if form == "centre":
+        numbers = np.concatenate([first - second / 2, first + second / 2], axis=1)
+    elif form == "size":
+        numbers = np.concatenate([first, first + second], axis=1)
+    return np.split(numbers, np.cumsum(counts)[:-1]) if len(rows) else []
+
+
+def _numbers(cells: Sequence[str]) -> NDArray[np.float64]:
+    """[N]; NaN where a cell holds no number."""
+    try:
+        return np.asarray([float(cell or "nan") for cell in cells], np.float64)
+    except ValueError:
+        return np.asarray([_number(cell) for cell in cells], np.float64)
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell.replace(",", "."))  # a decimal comma
+    except ValueError:
+        return float("nan")
+
+
+def _cells(rows: Sequence[tuple[str, ...]], position: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The number of boxes of each row, and all boxes [N,4]; NaN of a cell with another number of numbers."""
+    counts, boxes = [], []
+    for row in rows:
+        numbers = [float(number) for number in _NUMBER.findall(_KEY.sub("", row[position]))]
+        if len(numbers) % 4:
+            numbers = [float("nan")] * 4
+        counts.append(len(numbers) // 4)
+        boxes.append(numbers)
+    flat = [number for numbers in boxes for number in numbers]
+    return np.asarray(counts, np.int64), np.asarray(flat, np.float64).reshape(-1, 4)
+
+
+def _form_of_cells(
+    boxes: NDArray[np.float64], owners: NDArray[np.int64], paths: Sequence[Path], *, bracketed: bool
+) -> str:
+    """Whether the four numbers of cells are a corner and a size, or two corners: what fits more of the images.
+
+    Where both fit all, lists in brackets are a corner and a size, as Kaggle writes them, and bare numbers two corners.
+
+    Args:
+        boxes: [N,4].
+        owners: [N] the rows of the boxes.
+        paths: of the rows' images.
+        bracketed: whether the cells are in brackets.
+    """
+    sizes: dict[Path, tuple[int, int]] = {}
+    for row in np.unique(owners).tolist():
+        if paths[row] not in sizes:
+            try:
+                sizes[paths[row]] = FileImage(paths[row]).size()
+            except DataError:
+                sizes[paths[row]] = (0, 0)  # the check names it
+    limits = np.asarray([sizes[paths[row]][::-1] for row in owners.tolist()], np.float64).reshape(-1, 2)
+    if (boxes <= 1.01).all():
+        limits = np.ones_like(limits)
+    as_size = (boxes[:, :2] + boxes[:, 2:] <= limits + 1).all(axis=1)
+    as_corners = (boxes[:, 2:] > boxes[:, :2]).all(axis=1) & (boxes[:, 2:] <= limits + 1).all(axis=1)
+    if as_size.sum() == as_corners.sum():
+        return "size" if bracketed else "corners"
+    return "size" if as_size.sum() > as_corners.sum() else "corners"
+
+
+def _sizes(columns: BoxColumns, rows: Sequence[tuple[str, ...]]) -> list[tuple[int, int]]:
+    """(height, width) that each row states; 0 where it states none."""
+    if columns.size is None:
+        return [(0, 0)] * len(rows)
+    both = np.stack([_numbers([row[position] for row in rows]) for position in columns.size], axis=1)
+    both = np.where(np.isfinite(both) & (both > 1) & (both < 1e6), both, 0).astype(np.int64)
+    return [(height, width) for height, width in both.tolist()]
+
+
+def _classes(listing: Listing, tables: Sequence[LabelTable], parts: dict[str, _Part], tally: Tally) -> tuple[str, ...]:
+    """The classes in their order; labels become the names that a list of classes gives to them."""
+    reference = reference_split(parts)
+    used = {label for part in parts.values() for label in part.labels}
+    names, order = _class_list(listing, {table.path for table in tables}, used, tally)
+    if names:
+        for part in parts.values():
+            part.labels = [names[label] for label in part.labels]
+    by_part = {split: set(part.labels) for split, part in parts.items()}
+    classes = order or class_order(by_part[reference])
+    for split, present in by_part.items():
+        note_missing_classes(tally, split, reference, (by_part[reference] & set(classes)) - present)
+    return classes
+
+
+def _class_list(
+    listing: Listing, used: set[Path], labels: set[str], tally: Tally
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """From label to name, and all names in their order, from a table of two columns that lists classes; else nothing.
+
+    RetinaNet's rows are a name and its number, OpenImages' a code and a name.
+    """
+    for path in listing.files_with(*TABLE_SUFFIXES):
+        if path in used or not labels or "class" not in path.stem.lower():
+            continue
+        lines = csv.reader(io.StringIO(read_text(path)))
+        rows = [(row[0].strip(), row[1].strip()) for row in lines if len(row) == 2]
+        numbered = {name: number for name, number in rows if number.isdecimal()} or {
+            name: number for number, name in rows if number.isdecimal()
+        }
+        if sorted(map(int, numbered.values())) == list(range(len(numbered))) and numbered:
+            order = tuple(sorted(numbered, key=lambda name: int(numbered[name])))
+            if labels <= set(order):
+                tally.read(path)
+                return {}, order
+            if all(label.isdecimal() and int(label) < len(order) for label in labels):
+                tally.read(path)
+                return {label: order[int(label)] for label in labels}, order
+        codes = dict(rows)
+        if labels <= codes.keys() and len({codes[label] for label in labels}) == len(labels):
+            tally.read(path)
+            return {label: codes[label] for label in labels}, ()
+    return {}, ()
+
+
+def _entries(listing: Listing, part: _Part, classes: tuple[str, ...], tally: Tally, split: str) -> list[Entry]:
+    ids = {name: index for index, name in enumerate(classes)}
+    labels = np.asarray([ids.get(label, -1) for label in part.labels], np.int64)
+    for label in part.labels:
+        if label not in ids:
+            note_unknown_class(tally, split, label, "train")
+            tally.lose("object-of-unknown-class", "{count} objects are of classes that train lacks", label, split=split)
+    known = labels >= 0
+    table = ObjectTable(
+        images=[FileImage(path) for path in part.images],
+        names=[listing.name_of(path) for path in part.images],
+        sizes=np.asarray(part.sizes, np.int64).reshape(-1, 2),
+        owners=np.asarray(part.owners, np.int64)[known],
+        boxes=np.concatenate([np.zeros((0, 4)), *part.boxes])[known],
+        labels=labels[known],
+        ignored=np.asarray(part.ignored, bool)[known],
+    )
+    settled = settle_objects(table, classes, tally, split)
+    return [(name, objects, {}) for name, objects in zip(table.names, settled.objects, strict=True)]
+
+
+FORMAT = Format("csv-boxes", "a CSV file with a box in each row", _recognise, _read)
