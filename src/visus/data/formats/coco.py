@@ -139,7 +139,7 @@ def _categories(file: CocoFile, files: Mapping[str, CocoFile]) -> dict[Key, str]
 
 
 def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[str, ...]:
-    """The names in the order of their ids; gaps and names that are nearly alike are noted."""
+    """The names in the order of their ids; gaps are noted."""
     numbers = sorted(key for key in categories if isinstance(key, int))
     if len(numbers) < len(categories):
         got = ", ".join(str(key) for key in categories if not isinstance(key, int))

@@ -64,7 +64,7 @@ class ImageObjects:
                 category = min(points)
                 found = self._landmarks(index, category, points[category])
                 targets = {"landmarks": found} if found is not None else {}
-            entries.append((name, item, targets))
+            entries.append((name, item.image, item, targets))
         return entries
 
     def _landmarks(self, index: int, category: int, names: tuple[str, ...]) -> Landmarks | None:

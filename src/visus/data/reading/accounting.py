@@ -139,7 +139,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
             ending = "; repaired" if loss.changed else "; left out"
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
-    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
+    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
 
 
 def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:

@@ -139,7 +139,13 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
             listing = Listing(path)
             files = listing.images_below(path)
             if not files:
-                raise DataError(f"{path} holds no image", expected="image files", got=_contents(listing))
+                own = listing.left_out()
+                raise DataError(
+                    f"{path} holds no image",
+                    expected="image files",
+                    got="; ".join(filter(None, [_contents(listing), own])),
+                    remedy="give one of them itself" if own else "",
+                )
         elif path.exists():
             files = (path,)
         else:
@@ -258,6 +264,8 @@ def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Find
         message = "the folder looks like a labelled data set, but is not quite one: " + "; ".join(near)
         notes.append(Finding("nearly-recognised", "note", message, len(near)))
     outer = [level for level in _levels(path) if level.root in listing.root.parents]
+    own = filter(None, (level.left_out() for level in (*outer, listing)))
+    notes += [Finding("own-folder", "note", sentence, 1) for sentence in own]
     beside = [file for level in outer for file in _beside(level)]
     if beside:
         message = f"{len(beside)} files beside the folder {listing.root.name} are not read"
@@ -302,7 +310,10 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
     listing = Listing(path)
     if not listing.is_file and not listing.files() and not listing.folders():
         return DataError(
-            f"{path} is empty", expected="images and their labels", got="an empty folder", remedy="check the path"
+            f"{path} is empty",
+            expected="images and their labels",
+            got=listing.left_out() or "an empty folder",
+            remedy="check the path",
         )
     near = _nearly(path) + _unread_images(path)
     if forced:
@@ -317,7 +328,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
     return DataError(
         f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
-        got="; ".join([_contents(listing), *near]),
+        got="; ".join(filter(None, [_contents(listing), listing.left_out(), *near])),
         remedy=f"unpack {archives[0]} first"
         if archives
         else recognise_tool([file for level in _levels(path) for file in level.files()])
