@@ -2,7 +2,7 @@
 
 Arrays of each split: ``train_images`` and ``train_labels`` (or ``x_train`` and ``y_train``), also ``val`` and ``test``;
 or ``images`` and ``labels`` without a split. Images are [N,H,W], [N,H,W,3] or [N,H,W,C] of 8 or 16 bits. Labels are
-numbers [N] or [N,1]: one class an image; or 0 and 1, [N,K]: several classes an image, or one where each row has a single
+numbers [N] or [N,1]: one class an image; or 0 and 1, [N,K]: several classes an image, or one where each row has one
 1. Classes are named by their numbers, unless a class list lies beside.
 """
 
