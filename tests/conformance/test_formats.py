@@ -133,6 +133,13 @@ def jpeg_npz(root: Path) -> Path:
     return path
 
 
+def arrays_npz(root: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 255, (12, 24, 32, 3), dtype=np.uint8)
+    numbers = np.arange(12, dtype=np.uint8)[:, None] % 2
+    np.savez(root / "data.npz", train_images=pixels, train_labels=numbers)
+    return root
+
+
 def coco(root: Path) -> Path:
     entries = [
         {"id": k, "file_name": name, "height": 24, "width": 32} for k, name in enumerate(images(root / "images"))
@@ -316,6 +323,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "cifar": cifar,
     "svhn": svhn,
     "jpeg-npz": jpeg_npz,
+    "arrays-npz": arrays_npz,
     "coco": coco,
     "voc": voc,
     "yolo": yolo,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO, Protocol
 
 from visus.errors import DataError, VisusError
 
@@ -64,6 +64,13 @@ def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[V
     return status.st_size
 
 
+class Readable(Protocol):
+    """What gives bytes, such as an open file or an unpacker."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+
+
 def open_regular(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> BinaryIO:
     """Opens a regular file to read its bytes; arguments and errors as :func:`file_size`."""
     file_size(path, limit=limit, expected=expected, error=error)
@@ -85,7 +92,7 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     return content
 
 
-def read_at_most(stream: IO[bytes], limit: int) -> bytes | None:
+def read_at_most(stream: Readable, limit: int) -> bytes | None:
     """Reads a stream to its end; None if it has more than ``limit`` bytes. Room is made for what is there only."""
     blocks, left = [], limit + 1
     while left and (block := stream.read(min(left, _BLOCK))):

@@ -25,6 +25,7 @@ from visus.data.formats.object_rows import ObjectRows, read_object_rows
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import BytesImage, FileImage
 from visus.errors import DataError, MissingExtraError
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 from visus.structures import ImageSource, Sample
 
 _FILE_KEYS = ("filename", "image", "img", "path", "filepath", "imagepath", "imagefile")
@@ -280,9 +281,8 @@ def _read_packed(path: Path) -> _File:
         ) from error
     try:
         if path.suffix.lower() == ".arrow":
-            table = pyarrow.ipc.open_stream(
-                read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
-            ).read_all()
+            content = read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
+            table = pyarrow.ipc.open_stream(content).read_all()
         else:
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.data.formats import (
+    arrays_npz,
     captions,
     cifar,
     class_folders,
@@ -49,6 +50,7 @@ FORMATS: tuple[Format, ...] = (
     cifar.FORMAT,
     svhn.FORMAT,
     jpeg_npz.FORMAT,
+    arrays_npz.FORMAT,
     coco.FORMAT,
     voc.FORMAT,
     yolo.FORMAT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from visus.data.formats.safe_xml import walk_xml
 from visus.errors import DataError
-from visus.files.regular import LARGEST_TEXT, read_regular
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 
 ROOT = "annotation"
 _TRUE = frozenset({"1", "true", "yes"})

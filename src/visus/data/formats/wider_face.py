@@ -1,6 +1,6 @@
 """WIDER FACE: text files that name an image, the number of its faces, and a line for each face.
 
-Layout: the readme of the data set's annotations (S. Yang et al., "WIDER FACE", 2016): ``wider_face_train_bbx_gt.txt`` with
+Layout: the readme of the annotations (S. Yang et al., "WIDER FACE", 2016): ``wider_face_train_bbx_gt.txt`` with
 ``x y width height blur expression illumination invalid occlusion pose``, in pixels from 0. An image without faces has
 a line of zeros all the same. Faces marked as invalid are ignored: neither hit nor miss.
 """

@@ -164,7 +164,7 @@ def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, i
         lost_in[split] += count
         lost_of[label] += count
     groups = [("", loss.count, whole)]
-    if not loss.changed:
+    if not loss.changed and loss.unit in ("image files", "objects"):  # of others only the sum is known
         groups += [(f" of {s}", n, splits[s]) for s, n in lost_in.items() if s not in ("", ALL)]
         groups += [(f" of class {c}", n, labels[c]) for c, n in lost_of.items() if c]
     return groups
