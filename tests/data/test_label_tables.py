@@ -147,12 +147,16 @@ def test_rows_that_name_nothing_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "what"),
-    [(" ".join(["17"] * 3000), "pixels as text"), ("aGVsbG8v" * 500, r"images as text \(base64\)")],
+    ("cell", "problem"),
+    [
+        (" ".join(["17"] * 3001), "the pixels are those of no square image"),
+        (" ".join(["1700"] * 3025), "the pixels are no numbers of a byte"),
+        ("aGVsbG8v" * 500, "a cell of 4,000 characters is neither pixels nor an image as base64"),
+    ],
 )
-def test_a_cell_that_holds_an_image_is_shown_short(cell: str, what: str, tmp_path: Path) -> None:
+def test_a_cell_that_holds_no_image_is_shown_short(cell: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "training.csv").write_text("left_eye_x,left_eye_y,Image\n" + f"10.5,20.5,{cell}\n" * 4)
-    with pytest.raises(DataError, match=f"its column image holds {what}, not names of files") as caught:
+    with pytest.raises(DataError, match=rf"training\.csv, row 2: {problem}") as caught:
         open_data(tmp_path)
     assert len(str(caught.value)) < 1000
 
