@@ -281,9 +281,8 @@ def _read_packed(path: Path) -> _File:
         ) from error
     try:
         if path.suffix.lower() == ".arrow":
-            table = pyarrow.ipc.open_stream(
-                read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
-            ).read_all()
+            content = read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
+            table = pyarrow.ipc.open_stream(content).read_all()
         else:
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()

@@ -21,7 +21,7 @@ from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, withheld_tasks
-from visus.data.reading.foreign_files import recognise_tool
+from visus.data.reading.foreign_files import recognise_tool, recognise_tool_below
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError, VisusError
@@ -353,8 +353,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         got="; ".join(filter(None, [_contents(listing), listing.left_out(), *near])),
         remedy=f"unpack {archives[0]} first"
         if archives
-        else recognise_tool([file for level in _levels(path) for file in level.files()])
-        or "arrange it as one of these, such as a folder of images for each class",
+        else recognise_tool_below(listing) or "arrange it as one of these, such as a folder of images for each class",
     )
 
 
@@ -369,7 +368,7 @@ def _with_values(dataset: Dataset) -> Dataset:
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
     """The data set without the samples that have no target for the task."""
     left_out = [
-        sample.id
+        sample
         for samples in dataset.splits.values()
         if not (hasattr(samples, "covers") and samples.covers(task))
         for sample in samples
@@ -377,13 +376,17 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     ]
     if not left_out:
         return dataset
+    told = [sample.id for sample in left_out if sample.targets]  # of the others the reader has told
     kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
     kept = {split: samples for split, samples in kept.items() if samples}
     if not kept:
         raise DataError(f"no image of {dataset.name} has a target for {task}", got=f"{len(left_out)} images without")
-    message = f"{len(left_out)} images have no target for {task}; left out"
-    finding = Finding("no-target", "note", message, len(left_out), tuple(left_out[:20]))
-    return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
+    findings = list(dataset.findings)
+    if told:
+        findings.append(
+            Finding.about("no-target", "note", f"{{count}} images have no target for {task}; left out", told)
+        )
+    return replace(dataset, splits=kept, findings=tuple(findings))
 
 
 def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:
