@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.data.formats import (
+    arrays_npz,
     captions,
     cifar,
     class_folders,
@@ -13,6 +14,7 @@ from visus.data.formats import (
     csv_labels,
     csv_landmarks,
     csv_multilabel,
+    csv_pixels,
     cvat,
     dota,
     hugging_face,
@@ -27,8 +29,10 @@ from visus.data.formats import (
     plain_images,
     pts,
     supervisely,
+    svhn,
     via,
     voc,
+    wider_face,
     yolo,
 )
 from visus.data.formats.reading import Format
@@ -40,10 +44,13 @@ FORMATS: tuple[Format, ...] = (
     csv_multilabel.FORMAT,
     csv_landmarks.FORMAT,
     csv_boxes.FORMAT,
+    csv_pixels.FORMAT,
     hugging_face.FORMAT,
     idx.FORMAT,
     cifar.FORMAT,
+    svhn.FORMAT,
     jpeg_npz.FORMAT,
+    arrays_npz.FORMAT,
     coco.FORMAT,
     voc.FORMAT,
     yolo.FORMAT,
@@ -58,6 +65,7 @@ FORMATS: tuple[Format, ...] = (
     create_ml.FORMAT,
     kitti.FORMAT,
     dota.FORMAT,
+    wider_face.FORMAT,
     pts.FORMAT,
     object_masks.FORMAT,
     captions.FORMAT,
