@@ -150,6 +150,10 @@ def convert(
         str | None,
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
+    ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
     unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
@@ -165,6 +169,7 @@ def convert(
         task=task,
         format=format,
         crowds=crowds,
+        accept=accept or (),
         link=link,
         unsplit=unsplit,
         dry_run=dry_run,
