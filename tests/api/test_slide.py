@@ -135,7 +135,7 @@ def test_by_the_command_line(cli, trained, tmp_path: Path) -> None:
     assert all(0 <= x <= 80 for entry in first["objects"] for x in entry["box"][::2])
     assert "error" in second
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("scene.png", "scene.scores.png", "predictions.csv", "predictions.json")
+        *("scene.png", "scene.scores.png", "predictions.csv", "predictions.json", ".visus")
     }
     told = cli("predict", trained("detection").path, tmp_path / "scene.png", "--slide", "--device", "cpu")
     assert told.code == 2

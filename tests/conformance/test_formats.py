@@ -52,6 +52,12 @@ def csv_labels(root: Path) -> Path:
     return root
 
 
+def csv_multilabel(root: Path) -> Path:
+    rows = [f"images/{name},{k % 2},{k // 2},1" for k, name in enumerate(images(root / "images"))]
+    (root / "labels.csv").write_text("image,cat,dog,sofa\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def csv_landmarks(root: Path) -> Path:
     rows = [f"images/{name},{3 + k},5,{20 + k},7" for k, name in enumerate(images(root / "images"))]
     (root / "points.csv").write_text("image,left_x,left_y,right_x,right_y\n" + "\n".join(rows) + "\n")
@@ -61,6 +67,12 @@ def csv_landmarks(root: Path) -> Path:
 def csv_boxes(root: Path) -> Path:
     rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
     (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def hugging_face(root: Path) -> Path:
+    rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
 
 
@@ -200,6 +212,7 @@ def via(root: Path) -> Path:
         region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
         content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
     (root / "via_region_data.json").write_text(json.dumps(content))
+    return root
 
 
 def object_masks(root: Path) -> Path:
@@ -208,6 +221,49 @@ def object_masks(root: Path) -> Path:
             mask = np.zeros((24, 32), np.uint8)
             mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
             save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
+def supervisely(root: Path) -> Path:
+    (root / "ds0" / "ann").mkdir(parents=True)
+    for k, name in enumerate(images(root / "ds0" / "img")):
+        points = {"exterior": [[2 + k, 3], [11, 14]], "interior": []}
+        item = {"classTitle": "cell", "geometryType": "rectangle", "points": points, "tags": []}
+        content = {"size": {"height": 24, "width": 32}, "tags": [], "objects": [item]}
+        (root / "ds0" / "ann" / f"{name}.json").write_text(json.dumps(content))
+    (root / "meta.json").write_text(json.dumps({"classes": [{"title": "cell", "shape": "rectangle"}], "tags": []}))
+    return root
+
+
+def create_ml(root: Path) -> Path:
+    entries = []
+    for k, name in enumerate(images(root)):
+        place = {"x": 12 + k, "y": 10, "width": 8, "height": 6}
+        entries.append({"image": name, "annotations": [{"label": "cell", "coordinates": place}]})
+    (root / "annotations.json").write_text(json.dumps(entries))
+    return root
+
+
+def kitti(root: Path) -> Path:
+    (root / "training" / "label_2").mkdir(parents=True)
+    for k, name in enumerate(images(root / "training" / "image_2")):
+        line = f"Car 0.00 0 -1.57 {2 + k}.00 3.00 12.00 15.00 1.5 1.6 3.7 1.0 1.7 9.0 -1.6\n"
+        (root / "training" / "label_2" / f"{Path(name).stem}.txt").write_text(line)
+    return root
+
+
+def dota(root: Path) -> Path:
+    (root / "train" / "labelTxt").mkdir(parents=True)
+    for k, name in enumerate(images(root / "train" / "images")):
+        line = f"imagesource:GoogleEarth\ngsd:0.1\n{2 + k} 3 12 3 12 15 {2 + k} 15 plane 0\n"
+        (root / "train" / "labelTxt" / f"{Path(name).stem}.txt").write_text(line)
+    return root
+
+
+def pts(root: Path) -> Path:
+    for k, name in enumerate(images(root)):
+        points = f"version: 1\nn_points: 2\n{{\n{3 + k} 5\n20 7.5\n}}\n"
+        (root / f"{Path(name).stem}.pts").write_text(points)
     return root
 
 
@@ -225,8 +281,10 @@ def plain_images(root: Path) -> Path:
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
+    "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
     "jpeg-npz": jpeg_npz,
@@ -240,6 +298,11 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "cvat": cvat,
     "label-studio": label_studio,
     "via": via,
+    "supervisely": supervisely,
+    "create-ml": create_ml,
+    "kitti": kitti,
+    "dota": dota,
+    "pts": pts,
     "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,

@@ -245,6 +245,31 @@ def test_idx(zipped: bool, inside: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.split("test")[1].image.load()[2], images[1])
 
 
+def write_idx(folder: Path, prefix: str, *kinds: str) -> None:
+    arrays = {"images-idx3": np.zeros((2, 3, 4)), "labels-idx1": np.asarray([1, 0])}
+    for kind in kinds:
+        (folder / f"{prefix}train-{kind}-ubyte").write_bytes(idx_bytes(arrays[kind]))
+
+
+def test_idx_files_of_two_sets_are_not_mixed(tmp_path: Path) -> None:
+    write_idx(tmp_path, "kmnist-", "images-idx3")
+    write_idx(tmp_path, "", "labels-idx1")
+    with pytest.raises(DataError, match=r"kmnist-train-images-idx3-ubyte has no file of labels") as caught:
+        open_data(tmp_path)
+    assert caught.value.expected == "kmnist-train-labels-idx1-ubyte"
+    assert caught.value.got == "train-labels-idx1-ubyte"
+
+
+def test_several_idx_sets_in_one_folder_are_refused(tmp_path: Path) -> None:
+    for prefix in ("emnist-digits-", "emnist-letters-"):
+        write_idx(tmp_path, prefix, "images-idx3", "labels-idx1")
+    with pytest.raises(DataError, match="holds 2 data sets"):
+        open_data(tmp_path)
+    for path in tmp_path.glob("emnist-digits-*"):
+        path.unlink()
+    assert len(open_data(tmp_path).split("train")) == 2
+
+
 def test_damaged_idx_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x-images-idx3-ubyte"
     whole = idx_bytes(np.zeros((2, 3, 4)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.errors import DiskError
-from visus.workflow.folders import file_name, free_name, make_folder
+from visus.workflow.folders import file_name, free_name, output_folder
 
 if TYPE_CHECKING:
     from visus.data.reading.given import Image
@@ -57,13 +57,13 @@ def explain_files(
         heatmap = loaded.explain(sample.image, label=label)
         name = str(sample.image.path or sample.id)
         stem = f"{free_name(Path(name).stem, used_names)}-why"
-        make_folder(folder)
-        for part in heatmap.parts or (heatmap,):
-            ending = free_name(f"{stem}-{file_name(part.label)}", used_names) if heatmap.parts else stem
-            picture = folder / f"{ending}.png"
-            try:
-                part.draw().save(picture)
-            except OSError as error:
-                raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
-            written.append((name, part.label, str(picture)))
+        with output_folder(folder, "explain"):  # not before there is something to write
+            for part in heatmap.parts or (heatmap,):
+                ending = free_name(f"{stem}-{file_name(part.label)}", used_names) if heatmap.parts else stem
+                picture = folder / f"{ending}.png"
+                try:
+                    part.draw().save(picture)
+                except OSError as error:
+                    raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
+                written.append((name, part.label, str(picture)))
     return written

@@ -14,7 +14,7 @@ from visus.workflow.assignment_inputs import (
     known_targets,
     require_detection,
 )
-from visus.workflow.folders import free_name, make_folder
+from visus.workflow.folders import free_name, output_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -145,10 +145,11 @@ def explain_target_files(
     for sample, target in zip(samples, targets, strict=True):
         explanation = explain_targets(asked, sample.image, target, score=score, device=device, **form)
         name = str(sample.image.path or sample.id)
-        picture = make_folder(folder) / f"{free_name(Path(name).stem, used_names)}-targets.png"
-        try:
-            explanation.draw().save(picture)
-        except OSError as error:
-            raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
+        picture = folder / f"{free_name(Path(name).stem, used_names)}-targets.png"
+        with output_folder(folder, "explain"):
+            try:
+                explanation.draw().save(picture)
+            except OSError as error:
+                raise DiskError(f"cannot write {picture}", got=error.strerror or str(error)) from None
         rows.append({"image": name, "file": str(picture), "text": str(explanation), **explanation.to_dict()})
     return rows

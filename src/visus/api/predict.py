@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.errors import DataError, ShapeError, UsageError
-from visus.workflow.folders import free_name, make_folder
+from visus.workflow.folders import free_name, output_folder
 
 if TYPE_CHECKING:
     from visus.data.reading.given import Image
@@ -121,46 +122,48 @@ def predict_files(
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None
-    folder = None if save is None else make_folder(Path(save))
-    results: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
-    outlines: CocoWriter | None = None
-    used_names: set[str] = set()
-    answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
-    for sample, answer in zip(samples, answers, strict=True):
-        name = str(sample.image.path or sample.id)
-        if answer.error is not None:
-            result = FileAnswer(name, None, error=answer.error.problem)
-            rows.append({"image": name, "error": result.error})
-        else:
-            slid = answer.value if isinstance(answer.value, Slid) else None
-            answered: Any = (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
-            value: Any = answered if counting is None else counting.find(answered)
-            result = FileAnswer(name, value)
+    with nullcontext() if save is None else output_folder(Path(save), "predict") as folder:
+        results: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = []
+        outlines: CocoWriter | None = None
+        used_names: set[str] = set()
+        answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
+        for sample, answer in zip(samples, answers, strict=True):
+            name = str(sample.image.path or sample.id)
+            if answer.error is not None:
+                result = FileAnswer(name, None, error=answer.error.problem)
+                rows.append({"image": name, "error": result.error})
+            else:
+                slid = answer.value if isinstance(answer.value, Slid) else None
+                answered: Any = (
+                    (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
+                )
+                value: Any = answered if counting is None else counting.find(answered)
+                result = FileAnswer(name, value)
+                if folder is not None:
+                    stem = free_name(Path(name).stem, used_names)
+                    try:
+                        saved = save_pictures(folder, stem, value, None if counting is None else answered)
+                    except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
+                        result = FileAnswer(name, None, error=error.problem)
+                        rows.append({"image": name, "error": result.error})
+                    else:
+                        result = replace(result, saved=saved)
+                        if slid is not None:
+                            save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
+                        rows += value.rows(name)
+                        pieces = value.outlined()
+                        if pieces is not None:
+                            outlines = outlines or CocoWriter(value.classes)
+                            outlines.add(name, value.size, pieces)
             if folder is not None:
-                stem = free_name(Path(name).stem, used_names)
-                try:
-                    saved = save_pictures(folder, stem, value, None if counting is None else answered)
-                except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
-                    result = FileAnswer(name, None, error=error.problem)
-                    rows.append({"image": name, "error": result.error})
-                else:
-                    result = replace(result, saved=saved)
-                    if slid is not None:
-                        save_picture(folder / f"{stem}.scores.png", slid.heatmap().draw())
-                    rows += value.rows(name)
-                    pieces = value.outlined()
-                    if pieces is not None:
-                        outlines = outlines or CocoWriter(value.classes)
-                        outlines.add(name, value.size, pieces)
+                results.append(result.to_dict())
+            yield result
         if folder is not None:
-            results.append(result.to_dict())
-        yield result
-    if folder is not None:
-        write(folder / "predictions.csv", table(rows))
-        write_json(folder / "predictions.json", {"predictions": results})
-        if outlines is not None:
-            write_json(folder / "coco.json", outlines.document(), indent=None)
+            write(folder / "predictions.csv", table(rows))
+            write_json(folder / "predictions.json", {"predictions": results})
+            if outlines is not None:
+                write_json(folder / "coco.json", outlines.document(), indent=None)
 
 
 def _loaded(model: str | Path | Model, device: str) -> Model:

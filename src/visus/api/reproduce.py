@@ -124,12 +124,13 @@ def reproduce(
     from visus.experiments.figure import draw
     from visus.experiments.running import run_experiment
     from visus.experiments.step_epochs import ExperimentData
-    from visus.workflow.folders import make_folder
+    from visus.workflow.folders import make_folder, output_folder
 
     experiment = EXPERIMENTS[name]
     images = ExperimentData.of(open_data(data or experiment.data), experiment.reduction)
     folder = Path(out) / f"reproduce-{name}"
-    make_folder(folder / "trainings")
+    with output_folder(folder, "reproduce"):
+        make_folder(folder / "trainings")
     with _stoppable(), open_runtime(device) as runtime:
         outcome, setting = run_experiment(
             experiment,

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visus.errors import DiskError, UsageError
+from visus.workflow.folders import output_folder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def save_picture(picture: Image, file: str) -> None:
-    """Writes a picture; the file's suffix chooses the format.
+def save_picture(picture: Image, file: str, verb: str) -> None:
+    """Writes a picture, and marks it as visus's own; the file's suffix chooses the format.
 
     Raises:
         UsageError: if the suffix names no format.
@@ -20,8 +21,8 @@ def save_picture(picture: Image, file: str) -> None:
     """
     path = Path(file)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
+        with output_folder(path.parent, verb):
+            picture.save(path)
     except ValueError:
         raise UsageError(f"unknown picture format: {file}", expected=".png or .jpg", got=path.suffix) from None
     except OSError as error:

@@ -21,6 +21,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from visus.data.formats.own_folders import MARK, mark_text
 from visus.engine.disk import remove_strays, write_text
 from visus.engine.recipe import Recipe
 from visus.errors import DataError, DiskError, RecipeError, UsageError
@@ -87,6 +88,7 @@ class RunFolder:
         config = {**(setup or {}), "recipe": recipe.model_dump(mode="json")}
         write_text(path / _CONFIG, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
         write_text(path / "command.txt", shlex.join(sys.argv if command is None else command) + "\n")
+        write_text(path / MARK, mark_text("train"))
         write_text(path / "env.json", json.dumps(environment(), indent=2) + "\n")
         _point(path.parent / "latest", path)
         return run

@@ -12,7 +12,7 @@ from pathlib import Path
 from visus.data.dataset import Dataset
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.data.reading.fingerprint import fingerprint
 from visus.data.reading.opening import choose_format, open_data
 from visus.errors import VisusError

@@ -32,6 +32,14 @@ def test_what_the_findings_say() -> None:
     assert together_findings(CLASSES, [[0], [1], []]) == []
 
 
+@pytest.mark.parametrize("shown", [[[0, 1], [0, 1]], [[2], [2], [2]]])
+def test_where_every_image_shows_the_same_there_is_nothing_to_learn(shown: list[list[int]]) -> None:
+    (finding,) = together_findings(CLASSES, shown)
+    assert (finding.kind, finding.severity) == ("nothing-to-learn", "stop")
+    assert finding.examples == tuple(CLASSES[index] for index in shown[0])
+    assert not [finding for finding in together_findings(CLASSES, [*shown, []]) if finding.severity == "stop"]
+
+
 @pytest.mark.parametrize("task", ["classification", "multilabel_classification"])
 def test_the_check_tells_it_of_labels_that_may_be_several(task: str) -> None:
     random = np.random.default_rng(0)

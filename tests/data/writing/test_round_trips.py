@@ -247,9 +247,9 @@ def test_a_change_that_does_not_happen_is_found(made: Made, tmp_path: Path, monk
 
 
 KINDS = {
-    "boxes": ("detection", ("coco", "yolo", "voc")),
-    "whole boxes": ("detection", ("coco", "yolo", "voc")),
-    "outlines": ("detection", ("coco", "yolo", "voc")),
+    "boxes": ("detection", ("coco", "yolo", "voc", "csv")),
+    "whole boxes": ("detection", ("coco", "yolo", "voc", "csv")),
+    "outlines": ("detection", ("coco", "yolo", "voc", "csv")),
     "classes": ("classification", ("folders", "csv")),
     "maps": ("segmentation", ("masks", "voc", "coco", "yolo")),
     "class masks": ("multilabel_segmentation", ("masks", "coco", "yolo")),

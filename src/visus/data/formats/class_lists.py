@@ -79,7 +79,7 @@ def _from_file(path: Path) -> ClassList | None:
         return _from_nnunet(path)
     if name == "objectinfo150.txt":
         return _from_ade20k(path)
-    if name == "_classes.csv" and read_table(path).find(("pixel value",)) is None:
+    if name == "_classes.csv" and read_table(path).find(("pixel_value",)) is None:
         return None  # a table of the classes that each image has
     return _from_table(path) if path.suffix.lower() == ".csv" else _from_lines(path)
 
@@ -143,7 +143,7 @@ def _from_table(path: Path) -> ClassList:
         return _with_colours(
             path, [(row[name], tuple(row[c] for c in channels if c is not None)) for row in table.rows]
         )
-    number = table.find(("id", "index", "class_index", "class_id", "value", "pixel value"))
+    number = table.find(("id", "index", "class_index", "class_id", "value", "pixel_value"))
     if number is None:
         return ClassList(path, tuple(row[name] for row in table.rows))
     return ClassList(path, fill_gaps({int(row[number]): row[name] for row in table.rows if row[number].isdecimal()}))

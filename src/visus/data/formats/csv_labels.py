@@ -6,7 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from visus.data.formats.delimited import INDEX_COLUMNS, LABEL_COLUMNS, TABLE_SUFFIXES, Table, read_table, shorten
+from visus.data.formats.delimited import (
+    INDEX_COLUMNS,
+    LABEL_COLUMNS,
+    TABLE_SUFFIXES,
+    Table,
+    is_whole,
+    read_table,
+    shorten,
+)
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, find_tables, tables_near, tables_of
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
@@ -29,7 +37,7 @@ def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
         if path in used or number is None or name is None:
             continue
         table = read_table(path)
-        if not all(row[number].isdecimal() for row in table.rows):
+        if not all(is_whole(row[number]) for row in table.rows):
             continue
         names = {int(row[number]): row[name] for row in table.rows}
         if sorted(names) == list(range(len(table.rows))):
@@ -104,7 +112,7 @@ def _class_column(table: Table, described: LabelTable) -> tuple[int, bool]:
     """The position of the column of classes, and whether it holds numbers."""
     columns = described.classes
     name, number = (columns.name, columns.number) if columns else (None, None)
-    numbered = number is not None and all(row[number].isdecimal() or not row[number] for row in table.rows)
+    numbered = number is not None and all(is_whole(row[number]) or not row[number] for row in table.rows)
     label = number if numbered else name
     if label is None:
         raise DataError(
@@ -152,7 +160,8 @@ def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
 
 def _note_repetition(tally: Tally, name: str, first: str, second: str) -> None:
     if first != second:
-        tally.add("conflicting-labels", "stop", "{count} images are listed with more than one class", name)
+        message = "{count} images are listed with more than one class; if they show several: --format csv-multilabel"
+        tally.add("conflicting-labels", "stop", message, name)
     else:
         tally.add("duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name)
 

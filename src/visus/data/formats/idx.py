@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.reading import Format, Reading
+from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
 from visus.structures import Label, Sample
@@ -71,26 +71,64 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
 
 
-def _find(listing: Listing) -> dict[str, dict[str, Path]]:
-    """{"images": file, "labels": file} of each split that has both files."""
-    splits: dict[str, dict[str, Path]] = {}
+Sets = dict[str, dict[str, dict[str, Path]]]
+"""From the prefix of a set's file names ("emnist-letters-") to splits, to "images" and "labels", to the file."""
+
+
+def _find(listing: Listing) -> Sets:
+    """All IDX files whose names say what they hold, by set."""
+    sets: Sets = {}
     folders = [None] if listing.is_file else [folder for folder in (listing.root, listing.folder("raw")) if folder]
     for folder in folders:
         for path in listing.files(folder):
             match = _NAME.match(path.name)
             if match:
                 split = "test" if match["split"].lower() == "t10k" else split_name(match["split"]) or "train"
+                splits = sets.setdefault(match["prefix"].lower(), {})
                 splits.setdefault(split, {}).setdefault(match["kind"].lower(), path)
-    return {split: files for split, files in splits.items() if len(files) == 2}
+    return sets
 
 
 def _recognise(listing: Listing) -> bool:
     return bool(listing.once(_find))
 
 
+def _chosen_set(listing: Listing) -> dict[str, dict[str, Path]]:
+    """The splits of the only set of a folder.
+
+    Raises:
+        DataError: if there are several, or images without their labels.
+    """
+    sets = listing.once(_find)
+    alone = [
+        path for splits in sets.values() for files in splits.values() if len(files) == 1 for path in files.values()
+    ]
+    if alone:
+        kind = "labels" if "-labels" in alone[0].name.lower() else "images"
+        ends = {"images": "labels-idx1-ubyte", "labels": "images-idx3-ubyte"}
+        raise DataError(
+            f"{alone[0]} has no file of {ends[kind].partition('-')[0]}",
+            expected=re.sub(rf"{kind}[-.]idx[13]-ubyte", ends[kind], alone[0].name, flags=re.I),
+            got=", ".join(path.name for path in alone[1:4]) or "no other file",
+            remedy="files of one set begin alike; put each set into a folder of its own, or fetch the missing file",
+        )
+    if len(sets) > 1:
+        names = [next(iter(splits.values()))["images"].name for splits in sets.values()]
+        raise DataError(
+            f"{listing.root} holds {len(sets)} data sets",
+            expected="the files of one set",
+            got=", ".join(names[:6]),
+            remedy="put each set into a folder of its own",
+        )
+    return next(iter(sets.values()))
+
+
 def _read(listing: Listing) -> Reading:
     arrays: dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
-    for split, files in listing.once(_find).items():
+    tally = Tally()
+    for split, files in _chosen_set(listing).items():
+        tally.read(*files.values())
+        tally.found("label files")
         images, labels = read_idx(files["images"]), read_idx(files["labels"])
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
             raise DataError(
@@ -111,7 +149,7 @@ def _read(listing: Listing) -> Reading:
         ]
         for split, (images, labels) in sorted(arrays.items(), key=lambda item: ("train", "val", "test").index(item[0]))
     }
-    return Reading({"classification": classes}, splits)
+    return tally.reading({"classification": classes}, splits)
 
 
 FORMAT = Format("idx", "IDX files as of MNIST (…-images-idx3-ubyte, …-labels-idx1-ubyte)", _recognise, _read)

@@ -19,6 +19,7 @@ from visus.data.formats.delimited import (
     squeeze,
 )
 from visus.data.formats.image_finder import ImageFinder
+from visus.data.formats.label_columns import LabelColumns, label_columns
 from visus.data.formats.listing import LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.table_columns import (
@@ -34,8 +35,9 @@ from visus.data.formats.table_splits import find_splits
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
-Kind = Literal["labels", "boxes", "points", "captions", "pixels", "images", "other"]
-"""What the rows of a table hold: classes, boxes, points or captions of images; pixels as text; images only; neither."""
+Kind = Literal["labels", "label sets", "boxes", "points", "captions", "pixels", "images", "other"]
+"""What the rows of a table hold: a class or several classes, boxes, points or captions of images; pixels as text;
+images only; neither."""
 
 _HEAD = 1000  # rows by which a table is judged
 _LOOKED_FOR = 20  # rows whose images are looked for
@@ -54,6 +56,7 @@ class LabelTable:
         image: the position of the column of image files; -1 where there is none.
         found: whether images of its first rows are there.
         classes: the columns of classes, if any.
+        labels: the columns of several classes an image, if the kind is "label sets".
         boxes: the columns of boxes, if the kind is "boxes".
         points: the columns of points, if the kind is "points".
         reason: why the kind is "other", for people.
@@ -65,6 +68,7 @@ class LabelTable:
     image: int = -1
     found: bool = False
     classes: ClassColumns | None = None
+    labels: LabelColumns | None = None
     boxes: BoxColumns | None = None
     points: Columns = field(default_factory=dict)
     reason: str = ""
@@ -72,6 +76,7 @@ class LabelTable:
     def used(self) -> set[int]:
         """The positions of the columns that mean something."""
         used = {self.image} | (self.classes.positions if self.classes else set())
+        used |= self.labels.positions if self.labels else set()
         if self.boxes:
             used |= {*self.boxes.columns, *(self.boxes.size or ())}
             used |= set() if self.boxes.ignored is None else {self.boxes.ignored}
@@ -129,7 +134,10 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
         classes = None
     as_points = boxes and not classes and set(points) == {"1", "2"} and boxes.form == "corners"
     if boxes and not as_points and not (points and _is_image_size(listing, table, image, boxes)):
-        return LabelTable(path, "boxes", split, image, found, classes, boxes)
+        return LabelTable(path, "boxes", split, image, found, classes, boxes=boxes)
+    labels = None if points else label_columns(table, {image} | _split_columns(table), classes)
+    if labels:
+        return LabelTable(path, "label sets", split, image, found, labels=labels)
     if classes:
         return LabelTable(path, "labels", split, image, found, classes)
     if points:

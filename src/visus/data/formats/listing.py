@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from visus.data.formats.own_folders import MARK, is_own_folder, own_files
 from visus.data.formats.text_encoding import printable_name
-from visus.data.pixels.images import IMAGE_SUFFIXES, starts_like_image
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ _NO_IMAGES = frozenset({
 })  # fmt: skip
 """Suffixes (lower case) of files that are not looked into to see whether they are images."""
 
+_SHOWN = 6  # folders that a sentence names
 _PASSED_OVER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _PASSED_OVER_ENDS = frozenset(name[-3:] for name in _PASSED_OVER)
 _YEAR = re.compile(r"(20\d\d|07|12)$")
@@ -85,6 +87,7 @@ class Listing:
         self._folders: dict[Path, _Entries] = {}
         self._looked_at: dict[Path, bool] = {}
         self._computed: dict[Callable[[Listing], Any], Any] = {}
+        self._own: list[Path] = []
 
     @property
     def is_file(self) -> bool:
@@ -179,6 +182,19 @@ class Listing:
         folders = {split: path for path in self.folders(inside) if (split := split_name(path.name))}
         return {split: folders[split] for split in ("train", "val", "test") if split in folders}
 
+    def left_out(self) -> str:
+        """What visus itself wrote and is therefore no data, in one sentence; "" where nothing of it was seen."""
+        folders = [self.name_of(path) for path in self._own if path.is_dir()]
+        files = len(self._own) - len(folders)
+        parts = []
+        if folders:
+            shown = ", ".join(folders[:_SHOWN]) + (" ..." if len(folders) > _SHOWN else "")
+            verb = "folders that visus wrote are" if len(folders) > 1 else "folder that visus wrote is"
+            parts.append(f"{len(folders)} {verb} left out: {shown}")
+        if files:
+            parts.append(f"{files} file{'s that visus wrote are' if files > 1 else ' that visus wrote is'} left out")
+        return "; ".join(parts)
+
     def once(self, function: Callable[[Listing], T]) -> T:
         """The result of ``function(self)``, computed at the first call only."""
         if function not in self._computed:
@@ -206,7 +222,14 @@ class Listing:
                 raise DataError(
                     f"{folder} cannot be listed", expected="a folder that may be read", got=error.strerror or str(error)
                 ) from error
-            self._folders[folder] = _Entries(folder, _shown(files), _shown(folders))
+            own = own_files(folder) if MARK in files else frozenset()
+            file_names, folder_names = _shown(files), _shown(folders)
+            own_folders = {name for name in folder_names if is_own_folder(folder / name)}
+            if own or own_folders:
+                self._own += [folder / name for name in (*file_names, *folder_names) if name in own | own_folders]
+                file_names = [name for name in file_names if name not in own]
+                folder_names = [name for name in folder_names if name not in own_folders]
+            self._folders[folder] = _Entries(folder, file_names, folder_names)
         return self._folders[folder]
 
 

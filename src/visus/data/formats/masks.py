@@ -39,7 +39,8 @@ def _read(listing: Listing) -> Reading:
         samples = []
         for pair in split_pairs:
             if pair.label in learned.unfit:
-                kind, message, example = learned.unfit[pair.label]
+                kind, message, values = learned.unfit[pair.label]
+                example = listing.name_of(pair.label) + (f": {values}" if values else "")
                 tally.lose(
                     kind,
                     message,

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from visus.data.pixels.image_kinds import HEAD, kind_of
 from visus.data.pixels.tiff_compression import decompressed
 from visus.errors import DataError
 from visus.structures import ValueRange
@@ -182,6 +184,9 @@ def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None
     try:
         if data[:4] in _TIFF:
             values = _tiff_values(data)
+        elif kind_of(data[:HEAD]) == "JPEG 2000":
+            with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
+                values = np.asarray(image)
         else:
             import cv2
 

@@ -22,7 +22,8 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
+from visus.data.pixels.images import FileImage
 from visus.data.reading.class_names import alike_names
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
@@ -138,7 +139,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
             ending = "; repaired" if loss.changed else "; left out"
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
-    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
+    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
 
 
 def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:
@@ -258,12 +259,17 @@ class _Files:
             self.images_found += path not in account.read
             if path not in account.read and path not in account.told:
                 self.unused_images.append(name)
-        elif path in account.read or path in account.told or suffix in _OF_NO_MATTER or _is_document(path):
+        elif (
+            path in account.read
+            or path in account.told
+            or _is_document(path)
+            or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE)
+        ):
             return
         elif suffix in _LABEL_SUFFIXES:
             self._unread.setdefault(suffix, []).append(name)
         else:
-            self._others.setdefault(suffix or "no suffix", []).append(name)
+            self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
@@ -276,7 +282,10 @@ class _Files:
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))
         if self._others:
-            kinds = ", ".join(f"{len(names):,} {suffix}" for suffix, names in sorted(self._others.items()))
+            kinds = "; ".join(
+                f"{len(names):,} {suffix}" + (f": {ADVICE[suffix]}" if suffix in ADVICE else "")
+                for suffix, names in sorted(self._others.items())
+            )
             names = [name for part in self._others.values() for name in part]
             message = f"{{count}} files are passed over ({kinds})"
             findings.append(Finding.about("file-passed-over", "note", message, (), names))

@@ -14,6 +14,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
 from visus.data.object_separation import with_objects_separated
+from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, withheld_tasks
@@ -138,7 +139,13 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
             listing = Listing(path)
             files = listing.images_below(path)
             if not files:
-                raise DataError(f"{path} holds no image", expected="image files", got=_contents(listing))
+                own = listing.left_out()
+                raise DataError(
+                    f"{path} holds no image",
+                    expected="image files",
+                    got="; ".join(filter(None, [_contents(listing), own])),
+                    remedy="give one of them itself" if own else "",
+                )
         elif path.exists():
             files = (path,)
         else:
@@ -239,6 +246,17 @@ def _nearly(path: Path) -> list[str]:
     ]
 
 
+def _unread_images(path: Path) -> list[str]:
+    """What to do with files that may be images but cannot be read here, a line for each suffix."""
+    listing = Listing(path)
+    counts = Counter(suffix_of(file) for file in ((path,) if listing.is_file else listing.files_below(path)))
+    return [
+        f"{count:,} {suffix} files are no images that can be read here: {ADVICE[suffix]}"
+        for suffix, count in counts.most_common()
+        if suffix in ADVICE
+    ]
+
+
 def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Finding]:
     """What was passed over to come to a listing: near misses of other formats, and files beside its folder."""
     notes = []
@@ -246,6 +264,8 @@ def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Find
         message = "the folder looks like a labelled data set, but is not quite one: " + "; ".join(near)
         notes.append(Finding("nearly-recognised", "note", message, len(near)))
     outer = [level for level in _levels(path) if level.root in listing.root.parents]
+    own = filter(None, (level.left_out() for level in (*outer, listing)))
+    notes += [Finding("own-folder", "note", sentence, 1) for sentence in own]
     beside = [file for level in outer for file in _beside(level)]
     if beside:
         message = f"{len(beside)} files beside the folder {listing.root.name} are not read"
@@ -290,20 +310,25 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
     listing = Listing(path)
     if not listing.is_file and not listing.files() and not listing.folders():
         return DataError(
-            f"{path} is empty", expected="images and their labels", got="an empty folder", remedy="check the path"
+            f"{path} is empty",
+            expected="images and their labels",
+            got=listing.left_out() or "an empty folder",
+            remedy="check the path",
         )
-    near = _nearly(path)
+    near = _nearly(path) + _unread_images(path)
     if forced:
         return DataError(
             f"{path} cannot be read as {forced.name}",
             expected=forced.title,
             got="; ".join(line for line in near if line.startswith(forced.name)) or _contents(listing),
         )
-    archives = [file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES]
+    archives = [
+        file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES and suffix_of(file) not in ADVICE
+    ]
     return DataError(
         f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
-        got="; ".join([_contents(listing), *near]),
+        got="; ".join(filter(None, [_contents(listing), listing.left_out(), *near])),
         remedy=f"unpack {archives[0]} first"
         if archives
         else recognise_tool([file for level in _levels(path) for file in level.files()])
