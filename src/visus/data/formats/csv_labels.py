@@ -18,6 +18,7 @@ from visus.data.formats.delimited import (
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, find_tables, tables_near, tables_of
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
+from visus.data.formats.listed_splits import LISTED, with_listed_splits
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.formats.table_splits import SplitRule, find_splits, note_splits
@@ -69,6 +70,11 @@ def _read(listing: Listing) -> Reading:
         )
     for name, split in rows.missing:
         note_missing_images(tally, [shorten(name)], split)
+    unsplit = rows.splits.pop(ALL, [])
+    paths = [path for _, image, _ in unsplit if (path := image.path)]
+    for entry, split in zip(unsplit, with_listed_splits(listing, tally, paths, [ALL] * len(paths)), strict=True):
+        if split:
+            rows.splits.setdefault(split, []).append(entry)
     note_tables_without_labels(listing, tally)
     # "train" first, whatever order the rows came in: it defines the classes.
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
@@ -152,7 +158,8 @@ def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
     """Tells of tables that name images only, such as those of a test set whose classes are kept secret."""
     for described in listing.once(find_tables):
         submission = "submission" in described.path.stem.lower()
-        if described.kind == "images" or (submission and described.kind in ("labels", "boxes")):
+        listed = described.kind == "images" and tally.count(LISTED)
+        if (described.kind == "images" and not listed) or (submission and described.kind in ("labels", "boxes")):
             tally.read(described.path)
             message = "{count} tables name images without their labels, such as a test set's; not used"
             tally.add("table-without-labels", "note", message, listing.name_of(described.path))
