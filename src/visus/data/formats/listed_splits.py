@@ -1,4 +1,4 @@
-"""Splits that tables of their own list: CelebA's ``list_eval_partition.csv``, ``train.csv`` and ``test.csv`` of names."""
+"""Splits that tables of names list: CelebA's ``list_eval_partition.csv``, ``train.csv`` and ``test.csv``."""
 
 from __future__ import annotations
 
