@@ -30,8 +30,8 @@ def _recognise(listing: Listing) -> bool:
     return bool(tables_of(listing, "labels"))
 
 
-def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
-    """The number and name of every class, from a second table that lists only classes."""
+def _class_list(listing: Listing, used: tuple[Path, ...], tally: Tally) -> dict[int, str]:
+    """The number and name of every class, from a second table that lists only classes; it is tallied as read."""
     for path in listing.files_with(*TABLE_SUFFIXES):
         head = read_table(path, limit=3)
         number, name = head.find(INDEX_COLUMNS), head.find(LABEL_COLUMNS)
@@ -42,6 +42,7 @@ def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
             continue
         names = {int(row[number]): row[name] for row in table.rows}
         if sorted(names) == list(range(len(table.rows))):
+            tally.read(path)
             return names
     return {}
 
@@ -80,7 +81,9 @@ def _read(listing: Listing) -> Reading:
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
     if not rows.names:
         return read_labelled(ordered, tally)
-    return _read_numbered(ordered, rows.names, _class_list(listing, tuple(table.path for table in tables)), tally)
+    return _read_numbered(
+        ordered, rows.names, _class_list(listing, tuple(table.path for table in tables), tally), tally
+    )
 
 
 def _read_table(described: LabelTable, table_split: str, listing: Listing, tally: Tally, rows: _Rows) -> None:
