@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.io import savemat
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import FORMATS
@@ -70,6 +71,20 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def wider_face(root: Path) -> Path:
+    names = images(root / "WIDER_train" / "images" / "0--Parade")
+    faces = [f"0--Parade/{name}\n1\n{2 + k} 3 10 12 0 0 0 0 0 0\n" for k, name in enumerate(names)]
+    (root / "wider_face_train_bbx_gt.txt").write_text("".join(faces))
+    return root
+
+
+def csv_pixels(root: Path) -> Path:
+    rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
+    header = "label," + ",".join(f"pixel{i}" for i in range(64))
+    (root / "digits.csv").write_text(header + "\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def hugging_face(root: Path) -> Path:
     rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
     (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -92,6 +107,16 @@ def cifar(root: Path) -> Path:
         content = {"data": rows, "labels": [number % 2 for number in range(COUNT)], "batch_label": name}
         (root / name).write_bytes(pickle.dumps(content, protocol=2))
     (root / "batches.meta").write_bytes(pickle.dumps({"label_names": ["plane", "car"]}, protocol=2))
+    return root
+
+
+def svhn(root: Path) -> Path:
+    for split in ("train", "test"):
+        digits = np.random.default_rng(len(split)).integers(0, 256, (32, 32, 3, COUNT), np.uint8)
+        labels = np.arange(1, COUNT + 1, dtype=np.uint8)[:, None]
+        savemat(root / f"{split}_32x32.mat", {"X": digits, "y": labels})
+        data = (root / f"{split}_32x32.mat").read_bytes()
+        (root / f"{split}_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + data[116:])  # without the time
     return root
 
 
@@ -291,9 +316,12 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "csv-pixels": csv_pixels,
+    "wider-face": wider_face,
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
+    "svhn": svhn,
     "jpeg-npz": jpeg_npz,
     "arrays-npz": arrays_npz,
     "coco": coco,

@@ -94,6 +94,17 @@ def test_two_columns_that_could_be_classes_are_named(tmp_path: Path) -> None:
     assert "which column holds the classes, animal or place? Call it label" in finding.message
 
 
+def test_a_spreadsheet_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", 2)
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    (finding,) = [finding for finding in open_data(tmp_path).findings if finding.kind == "nearly-recognised"]
+    assert "labels.xlsx: save the spreadsheet as CSV" in finding.message
+
+
+def test_ages_are_no_classes_although_they_repeat(tmp_path: Path) -> None:
+    assert opened(tmp_path, "image,age", *(f"{n}.png,{30 + n % 2}" for n in range(8))).tasks == ()
+
+
 @pytest.mark.parametrize("column", ["age", "price", "y", "target", "label"])
 def test_measures_are_no_classes(column: str, tmp_path: Path) -> None:
     dataset = opened(tmp_path, f"image,{column}", *(f"{n}.png,{30.5 + 2 * n}" for n in range(8)))
@@ -147,12 +158,16 @@ def test_rows_that_name_nothing_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "what"),
-    [(" ".join(["17"] * 3000), "pixels as text"), ("aGVsbG8v" * 500, r"images as text \(base64\)")],
+    ("cell", "problem"),
+    [
+        (" ".join(["17"] * 3001), "the pixels are those of no square image"),
+        (" ".join(["1700"] * 3025), "the pixels are no numbers of a byte"),
+        ("aGVsbG8v" * 500, "a cell of 4,000 characters is neither pixels nor an image as base64"),
+    ],
 )
-def test_a_cell_that_holds_an_image_is_shown_short(cell: str, what: str, tmp_path: Path) -> None:
+def test_a_cell_that_holds_no_image_is_shown_short(cell: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "training.csv").write_text("left_eye_x,left_eye_y,Image\n" + f"10.5,20.5,{cell}\n" * 4)
-    with pytest.raises(DataError, match=f"its column image holds {what}, not names of files") as caught:
+    with pytest.raises(DataError, match=rf"training\.csv, row 2: {problem}") as caught:
         open_data(tmp_path)
     assert len(str(caught.value)) < 1000
 
@@ -254,6 +269,8 @@ def test_columns_of_splits_are_used(
         ("subset", ("A", "B", "A", "B", "A", "B")),
         ("is_valid", ("x", "y", "x", "y", "x", "z")),
         ("valid", ("1", "1", "1", "0", "1", "1")),
+        ("usage", ("Public", "Private", "Public", "Private", "Public", "Private")),
+        ("cv", ("1", "2", "1", "2", "1", "2")),
     ],
 )
 def test_columns_that_look_like_splits_are_named(column: str, values: tuple[str, ...], tmp_path: Path) -> None:

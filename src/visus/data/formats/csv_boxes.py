@@ -237,7 +237,10 @@ def _class_list(
     for path in listing.files_with(*TABLE_SUFFIXES):
         if path in used or not labels or "class" not in path.stem.lower():
             continue
-        lines = csv.reader(io.StringIO(read_text(path)))
+        try:
+            lines = list(csv.reader(io.StringIO(read_text(path))))
+        except csv.Error:  # no list of classes
+            continue
         rows = [(row[0].strip(), row[1].strip()) for row in lines if len(row) == 2]
         numbered = {name: number for name, number in rows if is_whole(number)} or {
             name: number for number, name in rows if is_whole(number)

@@ -67,7 +67,7 @@ def _read(listing: Listing) -> Reading:
             if image is None:
                 missing.append(shorten(name))
                 continue
-            points, visible = _points(table, row, described.points, number)
+            points, visible = points_of_row(table, row, described.points, number)
             found.splits.append(row_split)
             found.files.append(image)
             found.points.append(points)
@@ -139,7 +139,7 @@ def _in_pixels(
     return np.where(visible[:, :, None], points, 0).astype(np.float32), visible
 
 
-def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:
+def points_of_row(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:
     """points [K,2] and visible [K]; a point with an empty cell, "nan" or a negative number is absent."""
     points = np.zeros((len(columns), 2))
     visible = np.zeros(len(columns), bool)

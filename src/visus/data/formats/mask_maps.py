@@ -14,6 +14,7 @@ from visus.data.formats.class_lists import ClassList
 from visus.data.pixels.images import reading_raster
 from visus.data.pixels.multichannel import label_values
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, read_regular
 from visus.structures import IGNORE, ImageSource, SegmentationMap
 
 _UNEXPECTED = -1
@@ -160,7 +161,7 @@ def read_raw(path: Path, *, coloured: bool = False, from_alpha: bool = False) ->
         DataError: if it cannot be read, is lossy (JPEG), or holds fractions.
     """
     if path.suffix.lower() in (".npy", ".tif", ".tiff") and path.is_file():
-        values = label_values(path.read_bytes(), str(path))
+        values = label_values(read_regular(path, limit=LARGEST_IMAGE, expected="a mask"), str(path))
         if values is not None:
             return _whole_numbers(values, path)
     with reading_raster(path) as image:

@@ -24,6 +24,7 @@ from visus.data.pixels import dicom
 from visus.data.pixels.image_kinds import HEAD, is_readable, kind_of
 from visus.data.pixels.tiff_compression import decompressed
 from visus.errors import DataError
+from visus.files.arrays import read_array
 from visus.structures import ValueRange
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class StoredImage:
         """
         try:
             if self.data.startswith(_NUMPY):
-                values = np.load(io.BytesIO(self.data), allow_pickle=False)
+                values = read_array(io.BytesIO(self.data), len(self.data))
                 values = np.moveaxis(values, 0, -1) if values.ndim == 3 and not _channels_last(values.shape) else values
             elif kind_of(self.data[:HEAD]) == "DICOM":
                 values = dicom.load_values(self.data, self.name)
@@ -153,7 +154,7 @@ def label_values(data: bytes, name: str) -> NDArray[Any] | None:
     """
     try:
         if data.startswith(_NUMPY):
-            values = np.load(io.BytesIO(data), allow_pickle=False)
+            values = read_array(io.BytesIO(data), len(data))
             values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
             values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
             no_data = None

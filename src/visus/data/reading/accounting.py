@@ -24,7 +24,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import alike_names
+from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -67,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += alike_names(reading.classes)
+    findings += name_findings(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
@@ -164,7 +164,7 @@ def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, i
         lost_in[split] += count
         lost_of[label] += count
     groups = [("", loss.count, whole)]
-    if not loss.changed:
+    if not loss.changed and loss.unit in ("image files", "objects"):  # of others only the sum is known
         groups += [(f" of {s}", n, splits[s]) for s, n in lost_in.items() if s not in ("", ALL)]
         groups += [(f" of class {c}", n, labels[c]) for c, n in lost_of.items() if c]
     return groups
@@ -287,6 +287,7 @@ class _Files:
                 for suffix, names in sorted(self._others.items())
             )
             names = [name for part in self._others.values() for name in part]
-            message = f"{{count}} files are passed over ({kinds})"
+            tool = recognise_tool([self._listing.root / part[0] for part in self._others.values()])
+            message = f"{{count}} files are passed over ({kinds})" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-passed-over", "note", message, (), names))
         return findings
