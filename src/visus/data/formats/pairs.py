@@ -280,12 +280,13 @@ def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
 
 def _by_content(listing: Listing) -> dict[str, tuple[Path, Path]]:
     """A folder of any name and one whose name speaks of labels, if their files' names agree and these are flat maps."""
-    folders = [folder for folder in listing.folders() if listing.images(folder)]
-    for labels in folders:
-        if not _LABEL_WORD.search(labels.name) or not all(map(_is_map, listing.images(labels)[:2])):
+    folders = listing.folders()
+    for labels in [folder for folder in folders if _LABEL_WORD.search(folder.name)]:
+        files = listing.images(labels)[:2]
+        if not files or not all(map(_is_map, files)):
             continue
         for images in folders:
-            if images != labels and not _LABEL_WORD.search(images.name) and _agree(listing, images, labels):
+            if not _LABEL_WORD.search(images.name) and listing.images(images) and _agree(listing, images, labels):
                 return {ALL: (images, labels)}
     return {}
 
