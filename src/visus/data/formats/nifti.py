@@ -55,7 +55,8 @@ def _volumes(listing: Listing) -> dict[str, list[_Volume]]:
         return {ALL: [_Volume(listing.source, None)]} if suffix_of(listing.source) in _SUFFIXES else {}
     images: dict[str, dict[str, Path]] = {}
     labels: dict[str, dict[str, Path]] = {}
-    for path in listing.files_below(listing.root):
+    holding = (folder for folder in listing.folders_below(listing.root) if listing.suffixes(folder) & {".nii", ".gz"})
+    for path in (path for folder in holding for path in listing.files(folder)):
         if suffix_of(path) not in _SUFFIXES:
             continue
         *folders, _ = path.relative_to(listing.root).parts

@@ -356,7 +356,7 @@ def _holds_labels(listing: Listing, folder: Path) -> bool:
     suffixes = LOSSLESS | _LOSSY
     inside = [folder, *listing.folders(folder)]
     inside += [deeper for part in inside[1:] for deeper in listing.folders(part)]  # train/aachen
-    return any(path.suffix.lower() in suffixes for part in inside for path in listing.files(part))
+    return any(not listing.suffixes(part).isdisjoint(suffixes) for part in inside)
 
 
 def _beside(listing: Listing) -> dict[str, _Sides]:
@@ -382,7 +382,7 @@ def _beside(listing: Listing) -> dict[str, _Sides]:
 def _may_lie_beside(listing: Listing, folder: Path) -> bool:
     """Whether a few files of a folder, or of the first folders in it, look like images with labels beside them."""
     for part in (folder, *listing.folders(folder)[:3]):
-        images = listing.images(part)[:_SAMPLED]
+        images = [part / name for name in listing.image_names(part)[:_SAMPLED]]
         if any(_BESIDE.search(path.stem) for path in images):
             return True
         suffixes: dict[str, set[str]] = {}
