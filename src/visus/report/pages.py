@@ -258,6 +258,49 @@ def _case_in_words(case: Case, comparison: Comparison) -> Markup:
             pictures.append((part.label, heat))
     many = len(pictures) > 2  # only then it is not plain which is which
     views = [element("figure", element("figcaption", name) if many else "", shown) for name, shown in pictures]
+    return element(
+        "div",
+        element("div", *views, class_="views many" if many else "views"),
+        _verdict(comparison),
+        *_words(case),
+        class_="case",
+    )
+
+
+def _verdict(comparison: Comparison) -> Markup:
+    kinds = {True: "right", False: "wrong", None: ""}
+    lines: list[Markup] = []
+    for guess in comparison.guesses:
+        if guess.chosen:
+            kind = kinds[comparison.right if guess.right is None else guess.right]
+        else:
+            kind = "wrong" if guess.right else "other"  # a class of the target that was not found
+        figure = markup.percentage(guess.share) if guess.scored else ""
+        bar = element("span", element("i", style=f"width:{100 * guess.share:.1f}%"), class_=f"bar {kind}".strip())
+        lines += [element("span", guess.name, class_="name"), element("span", figure, class_="number"), bar]
+    if comparison.verdict:
+        lines.append(element("span", comparison.verdict, class_=f"truth {kinds[comparison.right]}".strip()))
+    return element("div", *lines, class_="verdict")
+
+
+def _drawn_case(case: Case, comparison: Comparison) -> Markup:
+    """Target, prediction, differences and heat map side by side, each drawn on the image."""
+    pixels = _pixels(case)
+    drawings: dict[str, DrawOn] = {}
+    if case.target is not None:
+        drawings["truth"] = case.target.draw
+    drawings |= {"prediction": case.prediction.draw, **comparison.pictures}
+    # The kinds of error are a metric's, a floor above the values, so boxes cannot say themselves what is wrong.
+    if isinstance(case.target, Detections) and isinstance(case.prediction, Detections):
+        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.target)
+    views = [
+        element("figure", element("figcaption", name), markup.picture(draw(pixels), f"{case.id}: {name}"))
+        for name, draw in drawings.items()
+    ]
+    if case.heatmap is not None:
+        name = f"what speaks for {case.heatmap.label}" if case.heatmap.label else "heat map"
+        heat = markup.picture(_plain_heat(case.heatmap, pixels), f"{case.id}: {name}")
+        views.append(element("figure", element("figcaption", name), heat))
     return element("div", element("div", *views, class_="views"), *_words(case), class_="case")
 
 
