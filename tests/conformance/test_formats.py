@@ -247,6 +247,18 @@ def via(root: Path) -> Path:
     return root
 
 
+def nifti(root: Path) -> Path:
+    nibabel = pytest.importorskip("nibabel")
+    for k in range(3):
+        values = np.random.default_rng(k).integers(0, 900, (32, 24, 4)).astype(np.int16)
+        labels = np.zeros(values.shape, np.uint8)
+        labels[4 : 9 + k, 3:9] = 1
+        for name, array in ((f"images/{k}.nii", values), (f"labels/{k}.nii", labels)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), root / name)
+    return root
+
+
 def object_masks(root: Path) -> Path:
     for k, name in enumerate(images(root / "images")):
         for number in range(2 + k):
@@ -330,6 +342,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "nifti": nifti,
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
