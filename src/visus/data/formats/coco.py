@@ -21,6 +21,7 @@ from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 from visus.structures import LabelSet, Sample
 
 LABEL_SET = "multilabel_classification"
@@ -31,9 +32,9 @@ _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
 def _looks_like_coco(path: Path) -> bool:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             head = stream.read(_HEAD)
-    except OSError:
+    except (DataError, OSError):
         return False
     return (b'"images"' in head and b'"file_name"' in head) or (b'"category_id"' in head and b'"image_id"' in head)
 

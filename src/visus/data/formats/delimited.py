@@ -16,6 +16,7 @@ from visus.data.formats.reading import Tally
 from visus.data.formats.text_encoding import decode_text
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -122,7 +123,7 @@ def read_table(path: Path, *, limit: int | None = None, tally: Tally | None = No
 
 
 def _head(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_regular(path, limit=LARGEST_TEXT, expected="a table") as stream:
         data = stream.read(_HEAD)
     if len(data) == _HEAD and b"\n" in data:
         data = data[: data.rindex(b"\n") + 1]

@@ -24,7 +24,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import alike_names
+from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -67,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += alike_names(reading.classes)
+    findings += name_findings(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
@@ -103,7 +103,7 @@ class _Used:
 
 
 def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
-    images = Counter({split: len(samples) for split, samples in splits.items()})
+    images = Counter({split: _labelled(samples) for split, samples in splits.items()})
     objects: Counter[tuple[str, str]] = Counter()
     known = False
     for split, samples in splits.items():
@@ -120,6 +120,13 @@ def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
             counts = np.bincount(np.concatenate(parts), minlength=len(classes))
             objects.update({(split, name): number for name, number in zip(classes, counts.tolist(), strict=True)})
     return _Used(images, objects if known else None)
+
+
+def _labelled(samples: Sequence[Sample]) -> int:
+    """How many samples have a target; all of them, where none has one."""
+    if isinstance(samples, FolderSamples):
+        return len(samples)
+    return sum(bool(sample.targets) for sample in samples) or len(samples)
 
 
 def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
@@ -164,7 +171,7 @@ def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, i
         lost_in[split] += count
         lost_of[label] += count
     groups = [("", loss.count, whole)]
-    if not loss.changed:
+    if not loss.changed and loss.unit in ("image files", "objects"):  # of others only the sum is known
         groups += [(f" of {s}", n, splits[s]) for s, n in lost_in.items() if s not in ("", ALL)]
         groups += [(f" of class {c}", n, labels[c]) for c, n in lost_of.items() if c]
     return groups
