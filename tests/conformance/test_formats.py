@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.io import savemat
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import FORMATS
@@ -52,6 +53,12 @@ def csv_labels(root: Path) -> Path:
     return root
 
 
+def csv_multilabel(root: Path) -> Path:
+    rows = [f"images/{name},{k % 2},{k // 2},1" for k, name in enumerate(images(root / "images"))]
+    (root / "labels.csv").write_text("image,cat,dog,sofa\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def csv_landmarks(root: Path) -> Path:
     rows = [f"images/{name},{3 + k},5,{20 + k},7" for k, name in enumerate(images(root / "images"))]
     (root / "points.csv").write_text("image,left_x,left_y,right_x,right_y\n" + "\n".join(rows) + "\n")
@@ -61,6 +68,26 @@ def csv_landmarks(root: Path) -> Path:
 def csv_boxes(root: Path) -> Path:
     rows = [f"images/{name},32,24,cell,{2 + k},3,{12 + k},15" for k, name in enumerate(images(root / "images"))]
     (root / "boxes.csv").write_text("filename,width,height,class,xmin,ymin,xmax,ymax\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def wider_face(root: Path) -> Path:
+    names = images(root / "WIDER_train" / "images" / "0--Parade")
+    faces = [f"0--Parade/{name}\n1\n{2 + k} 3 10 12 0 0 0 0 0 0\n" for k, name in enumerate(names)]
+    (root / "wider_face_train_bbx_gt.txt").write_text("".join(faces))
+    return root
+
+
+def csv_pixels(root: Path) -> Path:
+    rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
+    header = "label," + ",".join(f"pixel{i}" for i in range(64))
+    (root / "digits.csv").write_text(header + "\n" + "\n".join(rows) + "\n")
+    return root
+
+
+def hugging_face(root: Path) -> Path:
+    rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
 
 
@@ -83,6 +110,16 @@ def cifar(root: Path) -> Path:
     return root
 
 
+def svhn(root: Path) -> Path:
+    for split in ("train", "test"):
+        digits = np.random.default_rng(len(split)).integers(0, 256, (32, 32, 3, COUNT), np.uint8)
+        labels = np.arange(1, COUNT + 1, dtype=np.uint8)[:, None]
+        savemat(root / f"{split}_32x32.mat", {"X": digits, "y": labels})
+        data = (root / f"{split}_32x32.mat").read_bytes()
+        (root / f"{split}_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + data[116:])  # without the time
+    return root
+
+
 def jpeg_npz(root: Path) -> Path:
     files = []
     for number in range(COUNT):
@@ -94,6 +131,13 @@ def jpeg_npz(root: Path) -> Path:
     path = root / "packed.npz"
     np.savez(path, data=np.concatenate(files), offsets=offsets, labels=labels, classes=np.asarray(["cat", "dog"]))
     return path
+
+
+def arrays_npz(root: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 255, (12, 24, 32, 3), dtype=np.uint8)
+    numbers = np.arange(12, dtype=np.uint8)[:, None] % 2
+    np.savez(root / "data.npz", train_images=pixels, train_labels=numbers)
+    return root
 
 
 def coco(root: Path) -> Path:
@@ -200,6 +244,19 @@ def via(root: Path) -> Path:
         region = {"shape_attributes": shape, "region_attributes": {"class": "cell"}}
         content[f"{name}100"] = {"filename": name, "size": 100, "regions": [region], "file_attributes": {}}
     (root / "via_region_data.json").write_text(json.dumps(content))
+    return root
+
+
+def nifti(root: Path) -> Path:
+    nibabel = pytest.importorskip("nibabel")
+    for k in range(3):
+        values = np.random.default_rng(k).integers(0, 900, (32, 24, 4)).astype(np.int16)
+        labels = np.zeros(values.shape, np.uint8)
+        labels[4 : 9 + k, 3:9] = 1
+        for name, array in ((f"images/{k}.nii", values), (f"labels/{k}.nii", labels)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), root / name)
+    return root
 
 
 def object_masks(root: Path) -> Path:
@@ -208,6 +265,49 @@ def object_masks(root: Path) -> Path:
             mask = np.zeros((24, 32), np.uint8)
             mask[3 : 7 + k, 1 + 5 * number : 5 + 5 * number] = 255
             save(root / "masks" / Path(name).stem / f"{number}.png", mask)
+    return root
+
+
+def supervisely(root: Path) -> Path:
+    (root / "ds0" / "ann").mkdir(parents=True)
+    for k, name in enumerate(images(root / "ds0" / "img")):
+        points = {"exterior": [[2 + k, 3], [11, 14]], "interior": []}
+        item = {"classTitle": "cell", "geometryType": "rectangle", "points": points, "tags": []}
+        content = {"size": {"height": 24, "width": 32}, "tags": [], "objects": [item]}
+        (root / "ds0" / "ann" / f"{name}.json").write_text(json.dumps(content))
+    (root / "meta.json").write_text(json.dumps({"classes": [{"title": "cell", "shape": "rectangle"}], "tags": []}))
+    return root
+
+
+def create_ml(root: Path) -> Path:
+    entries = []
+    for k, name in enumerate(images(root)):
+        place = {"x": 12 + k, "y": 10, "width": 8, "height": 6}
+        entries.append({"image": name, "annotations": [{"label": "cell", "coordinates": place}]})
+    (root / "annotations.json").write_text(json.dumps(entries))
+    return root
+
+
+def kitti(root: Path) -> Path:
+    (root / "training" / "label_2").mkdir(parents=True)
+    for k, name in enumerate(images(root / "training" / "image_2")):
+        line = f"Car 0.00 0 -1.57 {2 + k}.00 3.00 12.00 15.00 1.5 1.6 3.7 1.0 1.7 9.0 -1.6\n"
+        (root / "training" / "label_2" / f"{Path(name).stem}.txt").write_text(line)
+    return root
+
+
+def dota(root: Path) -> Path:
+    (root / "train" / "labelTxt").mkdir(parents=True)
+    for k, name in enumerate(images(root / "train" / "images")):
+        line = f"imagesource:GoogleEarth\ngsd:0.1\n{2 + k} 3 12 3 12 15 {2 + k} 15 plane 0\n"
+        (root / "train" / "labelTxt" / f"{Path(name).stem}.txt").write_text(line)
+    return root
+
+
+def pts(root: Path) -> Path:
+    for k, name in enumerate(images(root)):
+        points = f"version: 1\nn_points: 2\n{{\n{3 + k} 5\n20 7.5\n}}\n"
+        (root / f"{Path(name).stem}.pts").write_text(points)
     return root
 
 
@@ -225,21 +325,33 @@ def plain_images(root: Path) -> Path:
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "class-folders": class_folders,
     "csv": csv_labels,
+    "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "csv-pixels": csv_pixels,
+    "wider-face": wider_face,
+    "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
+    "svhn": svhn,
     "jpeg-npz": jpeg_npz,
+    "arrays-npz": arrays_npz,
     "coco": coco,
     "voc": voc,
     "yolo": yolo,
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "nifti": nifti,
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,
     "via": via,
+    "supervisely": supervisely,
+    "create-ml": create_ml,
+    "kitti": kitti,
+    "dota": dota,
+    "pts": pts,
     "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,

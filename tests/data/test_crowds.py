@@ -32,6 +32,16 @@ def coco(root: Path, crowds: int, tools_write: Any = 1) -> Path:
     return root
 
 
+def voc(root: Path, difficult: int) -> Path:
+    for i in range(COUNT):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8)).save(root / f"{i:02}.png")
+        (root / f"{i:02}.xml").write_text(
+            f"<annotation><object><name>cat</name><difficult>{int(i < difficult)}</difficult><bndbox><xmin>11</xmin>"
+            "<ymin>11</ymin><xmax>30</xmax><ymax>25</ymax></bndbox></object></annotation>"
+        )
+    return root
+
+
 def ignored(dataset: Dataset) -> int:
     targets = [sample.target("detection") for part in dataset.splits.values() for sample in part]
     return sum(int(target.ignored.sum()) for target in targets if target.ignored is not None)
@@ -42,7 +52,7 @@ def told(dataset: Dataset) -> tuple[str, int, str]:
     return found.severity, found.count, found.message
 
 
-@pytest.mark.parametrize("write", [coco])
+@pytest.mark.parametrize("write", [coco, voc])
 def test_crowds_are_counted_and_a_stop_where_they_are_most(write: Any, tmp_path: Path) -> None:
     dataset = open_data(write(tmp_path, 2))
     severity, count, message = told(dataset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class DataCheck:
             lines.append(str(self.dataset.ledger))
         for finding in sorted(self.findings, key=lambda f: ("stop", "repair", "note").index(f.severity)):
             lines.append(f"[{_MARK[finding.severity]}] {finding.message} ({finding.count})")
+            lines += [f"    to go on without them: --accept {finding.kind}"] if finding.acceptable else []
             lines += [f"    {example}" for example in finding.examples]
             if finding.count > len(finding.examples) > 0:
                 lines.append(f"    and {finding.count - len(finding.examples)} more")
@@ -61,6 +63,7 @@ def check_data(
     task: str | None = None,
     format: str | None = None,
     crowds: str | None = None,
+    accept: Sequence[str] = (),
     report: str | Path | None = None,
 ) -> DataCheck:
     """Reads every image and label of a data set and lists all errors.
@@ -70,17 +73,20 @@ def check_data(
         task: one of the data's, such as "segmentation"; None: the data's own.
         format: the reader, when two could read it.
         crowds: what becomes of objects that are marked as crowds or difficult, as in :func:`train`.
+        accept: findings of which more may be lost than is usual, such as "missing-image"; they stop no more.
         report: also write an HTML page to this file.
 
     Raises:
         DataError: if the data cannot be opened at all.
+        UsageError: if what is accepted is no such finding.
     """
+    from visus.data.inspection.acceptance import accepted
     from visus.data.inspection.checks import check
     from visus.data.reading.opening import open_data
 
     dataset = open_data(data, task=task, format=format, task_options={"crowds": crowds} if crowds else {})
     task_name = dataset.choose_task(task) if dataset.tasks or task else None
-    findings = tuple(check(dataset, task_name))
+    findings = tuple(accepted(check(dataset, task_name), accept))
     if report is not None and task_name is not None:
         from visus.report.data_page import write_data_report
 

@@ -69,6 +69,7 @@ def convert_data(
     *,
     task: str | None = None,
     format: str | None = None,
+    crowds: str | None = None,
     link: bool = False,
     unsplit: bool = False,
     dry_run: bool = False,
@@ -82,6 +83,8 @@ def convert_data(
         save: a folder that does not exist or is empty; it is there whole at the end, or not at all.
         task: whose labels are written; None: the first of the data's that the format can hold.
         format: the reader, when two could read the data.
+        crowds: what becomes of objects that are marked as crowds or difficult: "ignore" keeps the marks where the
+            format has them and leaves the objects out where not; "objects" writes them like all others.
         link: make hard links to the image files in place of copies, where the disk allows it.
         unsplit: leave away the splits that visus made because the data give none.
         dry_run: only find out what is lost; write nothing.
@@ -99,11 +102,12 @@ def convert_data(
     from visus.data.writing import converting
 
     folder = Path(save)
-    as_labelled = {"touching": ""}  # a gap between touching objects is for networks, not for labels
-    dataset = open_data(data, task=task, format=format, task_options=as_labelled)
+    options = {"touching": ""}  # a gap between touching objects is for networks, not for labels
+    options |= {"crowds": crowds} if crowds else {}
+    dataset = open_data(data, task=task, format=format, task_options=options)
     chosen = converting.choose_task(dataset, to, task)
     if chosen not in (task, *dataset.tasks[:1]):  # opened for its first task, it lacks images without a label for that
-        dataset = open_data(data, task=chosen, format=format, task_options=as_labelled)
+        dataset = open_data(data, task=chosen, format=format, task_options=options)
     converting.check_target(folder, dataset.root)
     if unsplit:
         dataset = converting.without_made_splits(dataset)

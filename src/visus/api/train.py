@@ -32,6 +32,7 @@ def train(
     deterministic: bool = False,
     touching: str | None = None,
     crowds: str | None = None,
+    accept: Sequence[str] = (),
     name: str | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
@@ -58,6 +59,8 @@ def train(
             for instance maps, else "merge".
         crowds: what becomes of objects that are marked as crowds or difficult: "ignore", or take them as "objects" like
             all others; None: "ignore".
+        accept: findings of ``check_data`` of which more may be lost than is usual, such as "missing-image"; what they
+            name is left out.
         name: of the run folder; None: "<data>-<model>".
         out: the folder of run folders.
         quiet: no progress on standard error.
@@ -87,6 +90,7 @@ def train(
         processes=processes,
         deterministic=deterministic,
         task_options=given_options(touching=touching, crowds=crowds),
+        accept=tuple(accept),
         name=name,
         out=out,
     )

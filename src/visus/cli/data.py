@@ -73,13 +73,17 @@ def check(
         str | None,
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
+    ] = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.check_data import check_data
     from visus.cli.output import note, say, say_json
 
-    result = check_data(data, task=task, format=format, crowds=crowds, report=report)
+    result = check_data(data, task=task, format=format, crowds=crowds, accept=accept or (), report=report)
     if json_:
         say_json(result.to_dict())
     else:
@@ -145,6 +149,10 @@ def convert(
         str | None, typer.Option(help="Whose labels; the first of the data's that the format can hold, if not given.")
     ] = None,
     format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    crowds: Annotated[
+        str | None,
+        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
+    ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
     unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
@@ -159,6 +167,7 @@ def convert(
         save,
         task=task,
         format=format,
+        crowds=crowds,
         link=link,
         unsplit=unsplit,
         dry_run=dry_run,

@@ -80,6 +80,10 @@ def train(
         str | None,
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     allow_changed_data: Annotated[
         bool, typer.Option("--allow-changed-data", help="With --resume: go on although the data have changed.")
@@ -139,6 +143,7 @@ def train(
             processes=processes,
             deterministic=deterministic,
             task_options=given_options(touching=touching, crowds=crowds),
+            accept=tuple(accept or ()),
             name=name,
             out=out,
         )

@@ -31,6 +31,7 @@ class Finding:
         count: how often it was seen.
         examples: the first file names (at most 20).
         samples: the ids of all samples concerned, where a repair leaves samples out; not part of :meth:`to_dict`.
+        acceptable: whether a person may accept it although it is a stop, since only the share that is lost is too much.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Finding:
     count: int
     examples: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
+    acceptable: bool = False
 
     @classmethod
     def about(
@@ -60,6 +62,7 @@ class Finding:
             "message": self.message,
             "count": self.count,
             "examples": list(self.examples),
+            "acceptable": self.acceptable,
         }
 
 

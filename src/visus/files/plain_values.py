@@ -26,19 +26,22 @@ MOST = 1_000_000
 """Values in all; a few lines of YAML can stand for billions, by aliases of aliases."""
 
 
-def read_yaml(path: Path, *, expected: str, error: type[VisusError] = DataError) -> Any:
+def read_yaml(path: Path, *, expected: str, error: type[VisusError] = DataError, as_text: bool = False) -> Any:
     """Reads a YAML file.
 
     Args:
         path: of a small file.
         expected: what it should be, for the message.
         error: the class of the error that is raised.
+        as_text: keep single values as they are written: YAML makes truth values of the words no and yes.
 
     Raises:
         VisusError: of the class ``error``, if it cannot be read, is no YAML, or holds more than the limits allow.
     """
     content = read_regular(path, limit=LARGEST, expected=expected, error=error)
-    return _parsed(lambda: yaml.safe_load(content.decode("utf-8-sig")), str(path), expected, error)
+    loader = yaml.BaseLoader if as_text else yaml.SafeLoader
+    # Neither loader makes anything but mappings, lists, text and numbers.
+    return _parsed(lambda: yaml.load(content.decode("utf-8-sig"), loader), str(path), expected, error)
 
 
 def read_json(path: Path, *, expected: str, error: type[VisusError] = DataError) -> Any:

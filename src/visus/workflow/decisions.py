@@ -246,14 +246,17 @@ def channels_for(weights: str, card: Card, facts: DataFacts) -> int:
     return published_channels if facts.grey else 3
 
 
-def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tuple[Finding, ...]]:
-    """Repairs a data set and returns it with its findings; raises DataError if a finding stops a training.
+def checked(request: Request, dataset: Dataset, task: str) -> tuple[Dataset, tuple[Finding, ...]]:
+    """Repairs a data set and returns it with its findings.
 
-    ``data``: what the person called the data set.
+    Raises:
+        DataError: if a finding stops a training that the request does not accept.
+        UsageError: if it accepts what is no finding of these data.
     """
+    from visus.data.inspection.acceptance import accepted
     from visus.data.inspection.checks import check_before_training, repair
 
-    findings = tuple(check_before_training(dataset, task))
+    findings = tuple(accepted(check_before_training(dataset, task), request.accept))
     stops = [finding for finding in findings if finding.severity == "stop"]
     if stops:
         raise DataError(
@@ -261,7 +264,8 @@ def checked(dataset: Dataset, task: str, data: str | Path) -> tuple[Dataset, tup
             + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
             expected="data without a finding that stops a training",
             got="; ".join(stops[0].examples[:5]) or stops[0].kind,
-            remedy=f"visus data check {data} lists every finding",
+            remedy=f"visus data check {request.data} lists every finding"
+            + (f"; --accept {stops[0].kind} trains without them" if stops[0].acceptable else ""),
         )
     return repair(dataset, list(findings)), findings
 

@@ -65,6 +65,7 @@ class Plan(Request):
         plain = {name: getattr(self, name) for name in _PLAIN}
         phase = None if self.phase is None else self.phase.to_dict()
         options, recipe = dict(self.task_options), self.recipe.model_dump(mode="json")
+        plain |= {"accept": list(self.accept)} if self.accept else {}
         return {**plain, "task_options": options, "values": self.values.to_dict(), "phase": phase, "recipe": recipe}
 
     @classmethod
@@ -118,6 +119,7 @@ class _Saved(BaseModel):
     name: Name | None = None
     out: Name = "runs"
     task_options: dict[str, Name] = {}
+    accept: tuple[Name, ...] = ()
     values: PixelValues = PixelValues()
     phase: PhaseOf | None = None
 
@@ -182,7 +184,7 @@ def prepare(request: Request) -> Preparation:
     recipe.augmentation.require(task, channels)
     messages.append(f"model: {card.full_name}, weights: {weights}")
     messages.append(f"recipe: {recipe.source or 'given'}; {recipe.epochs} epochs of batches of {recipe.batch_size}")
-    dataset, findings = decisions.checked(dataset, task, request.data)
+    dataset, findings = decisions.checked(request, dataset, task)
     if request.recipe is None and "anchors" not in recipe.model_options:
         # Of the repaired data: a damaged box must not become an anchor.
         recipe = decisions.with_own_anchors(
@@ -202,6 +204,7 @@ def prepare(request: Request) -> Preparation:
         processes=request.processes,
         deterministic=request.deterministic,
         task_options=dataset.task_options,
+        accept=request.accept,
         name=request.name,
         out=str(request.out),
         phase=request.phase,
@@ -226,6 +229,6 @@ def prepare_again(plan: Plan) -> Preparation:
     dataset = decisions.with_pixel_values(dataset, plan.recipe)
     plan.recipe.augmentation.require(task, plan.channels)
     messages.append(f"model: {plan.model}, weights: {plan.weights}")
-    dataset, findings = decisions.checked(dataset, task, plan.data)
+    dataset, findings = decisions.checked(plan, dataset, task)
     messages += decisions.repairs(findings)
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))

@@ -426,7 +426,7 @@ def test_mask_files_that_do_not_fit(tmp_path: Path) -> None:
     assert summary(found) == {
         "size-differs": ("stop", 1, ("images/2.png",)),
         "unexpected-values": ("stop", 1, ("images/3.png",)),
-        "unreadable-target": ("stop", 1, ("images/5.png",)),
+        "unreadable-target": ("repair", 1, ("masks/5.png",)),
     }
 
 

@@ -48,8 +48,8 @@ def boxes_of(random: np.random.Generator, size: tuple[int, int], count: int, who
 
 
 def objects(random: np.random.Generator, size: tuple[int, int], labels: NDArray[np.int64], kind: str) -> Detections:
-    """Objects of these classes; about a quarter are ignored. kind: "boxes", "whole boxes" or "outlines"."""
-    ignored = random.random(len(labels)) < 0.25
+    """Objects of these classes; some are ignored, where not every class is there. kind: "boxes" and its like."""
+    ignored = random.random(len(labels)) < (0.4 if len(labels) < len(NAMES) - 1 else 0)
     if kind != "outlines":
         boxes = boxes_of(random, size, len(labels), kind == "whole boxes")
         return Detections(NAMES, boxes, labels, size, ignored=ignored)
@@ -62,7 +62,7 @@ def objects(random: np.random.Generator, size: tuple[int, int], labels: NDArray[
 
 def points(random: np.random.Generator, size: tuple[int, int], box: NDArray[np.float32] | None) -> Landmarks:
     """Points within a box, or anywhere; some are not visible."""
-    low, high = (np.zeros(2), np.asarray(size[::-1])) if box is None else (box[:2], box[2:])
+    low, high = (np.ones(2), np.asarray(size[::-1])) if box is None else (np.maximum(box[:2], 1), box[2:])
     places = random.uniform(low, high, (len(POINTS), 2)).astype(np.float32)
     visible = random.random(len(POINTS)) < 0.7
     visible[0] = True

@@ -94,11 +94,27 @@ def test_coco_ids_begin_at_one_and_crowds_stay(tmp_path: Path) -> None:
     assert found == [(1, 2, [1, 2, 5, 4], 20, 0), (2, 1, [3.25, 2, 5, 6.5], 32.5, 0), (3, 1, [0, 0, 16, 12], 192, 1)]
 
 
+def test_brush_masks_that_a_tool_marked_as_crowds_are_not_left_out_in_silence(tmp_path: Path) -> None:
+    marked = [{"id": k, "image_id": 0, "category_id": 4, "bbox": [k, 2, 5, 4], "iscrowd": 1} for k in (1, 2)]
+    source = boxed(tmp_path / "in", annotations=marked)
+    with pytest.raises(DataError, match="--crowds objects"):
+        visus.convert_data(source, "yolo", tmp_path / "out")
+    kept = visus.convert_data(source, "coco", tmp_path / "kept")  # a format that has the marks keeps them
+    assert "ignored" not in {change.kind for change in kept.changes}
+    visus.convert_data(source, "yolo", tmp_path / "out", crowds="objects")
+    lines = (tmp_path / "out" / "labels" / "train" / "a.txt").read_text().splitlines()
+    # 16 x 12 pixels: centres (1 + 2.5) / 16 and (2 + 2.5) / 16, 4 / 12; sides 5 / 16, 4 / 12
+    assert lines == ["0 0.218750 0.333333 0.312500 0.333333", "0 0.281250 0.333333 0.312500 0.333333"]
+
+
 def test_class_folders_keep_names_apart_and_say_what_they_rename(tmp_path: Path) -> None:
-    source = photos(tmp_path / "in", ("train/x/1.png", "train/y/1.png", "val/x/2.png", "val/y/3.png"))
+    names = ("train/x/1.png", "train/x/2.png", "train/x/3.png", "train/y/1.png", "train/y/4.png", "train/y/5.png")
+    source = photos(tmp_path / "in", (*names, "val/x/6.png", "val/y/7.png"))
     result = visus.convert_data(source, "folders", tmp_path / "out")
     assert [(change.kind, change.count) for change in result.changes] == [("image-names", 2)]
-    assert files(tmp_path / "out") == ["train/x/x_1.png", "train/y/y_1.png", "val/x/2.png", "val/y/3.png"]
+    assert files(tmp_path / "out") == sorted(
+        ["train/x/x_1.png", *names[1:3], "train/y/y_1.png", *names[4:], "val/x/6.png", "val/y/7.png"]
+    )
 
 
 def test_links_share_the_file_and_made_splits_can_be_left_away(tmp_path: Path) -> None:

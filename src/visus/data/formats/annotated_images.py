@@ -119,6 +119,7 @@ class AnnotatedImages:
         self._tally = tally
         self._images: dict[Path, AnnotatedImage] = {}
         self._single_points: dict[Path, list[Point]] = {}
+        self._questions: dict[str, dict[Path, list[str]]] = {}
 
     def open(self, path: Path, split: str, source: str, stated: Size | None = None) -> AnnotatedImage | None:
         """A new image to fill; None, tallied, if its size cannot be read or if it was labelled before.
@@ -152,10 +153,19 @@ class AnnotatedImages:
         """The tags of all images so far."""
         return {tag for image in self._images.values() for tag in image.tags}
 
-    def tag(self, tags: Mapping[Path, Sequence[str]]) -> None:
-        """Adds tags to images that were opened. tags: by the path of the image file."""
-        for path, names in tags.items():
-            self._images[path].tags += names
+    def answer(self, image: AnnotatedImage, question: str, *answers: str) -> None:
+        """Notes answers to a question about an image; the question with most answers is taken for the tags."""
+        self._questions.setdefault(question, {}).setdefault(image.path, []).extend(answers)
+
+    def _settle_questions(self) -> None:
+        """Takes the answers to one question as the tags of the images."""
+        asked = sorted(self._questions.items(), key=lambda item: -len(item[1]))
+        for path, answers in asked[0][1].items() if asked else ():
+            self._images[path].tags += answers
+        if len(asked) > 1:
+            names = [name or "tags without a value" for name, _ in asked]
+            message = f"{{count}} questions about whole images are not used; {names[0]} is the class of an image"
+            self._tally.lose("question-not-used", message, ", ".join(names[1:]), len(names) - 1, unit="columns")
 
     def tell_turned(self, image: AnnotatedImage, label: str) -> None:
         """Says that a box is turned, so that the box around it is taken."""
@@ -215,6 +225,7 @@ class AnnotatedImages:
             DataError: if no label allows a task.
         """
         images = list(self._images.values())
+        self._settle_questions()
         for path, points in self._single_points.items():
             self.add_points(self._images[path], points)
         splits = [split for split in ("train", "val", "test", ALL) if any(image.split == split for image in images)]
@@ -286,7 +297,8 @@ class AnnotatedImages:
         entries: dict[str, list[Entry]] = {split: [] for split in splits}
         for image in images:
             objects = self._objects(image, ids, classes, reference_split(entries))
-            entries[image.split].append((self._listing.name_of(image.path), objects, targets[image.path]))
+            name = self._listing.name_of(image.path)
+            entries[image.split].append((name, objects.image, objects, targets[image.path]))
         return read_objects(entries, classes, self._tally, others, mark="ignored")
 
     def _objects(

@@ -21,6 +21,7 @@ from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 from visus.structures import LabelSet, Sample
 
 LABEL_SET = "multilabel_classification"
@@ -31,9 +32,9 @@ _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
 
 def _looks_like_coco(path: Path) -> bool:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             head = stream.read(_HEAD)
-    except OSError:
+    except (DataError, OSError):
         return False
     return (b'"images"' in head and b'"file_name"' in head) or (b'"category_id"' in head and b'"image_id"' in head)
 
@@ -139,7 +140,7 @@ def _categories(file: CocoFile, files: Mapping[str, CocoFile]) -> dict[Key, str]
 
 
 def _classes(categories: Mapping[Key, str], path: Path, tally: Tally) -> tuple[str, ...]:
-    """The names in the order of their ids; gaps and names that are nearly alike are noted."""
+    """The names in the order of their ids; gaps are noted."""
     numbers = sorted(key for key in categories if isinstance(key, int))
     if len(numbers) < len(categories):
         got = ", ".join(str(key) for key in categories if not isinstance(key, int))

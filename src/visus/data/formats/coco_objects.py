@@ -64,7 +64,7 @@ class ImageObjects:
                 category = min(points)
                 found = self._landmarks(index, category, points[category])
                 targets = {"landmarks": found} if found is not None else {}
-            entries.append((name, item, targets))
+            entries.append((name, item.image, item, targets))
         return entries
 
     def _landmarks(self, index: int, category: int, names: tuple[str, ...]) -> Landmarks | None:
@@ -109,7 +109,8 @@ def read_image_objects(
         rows = _with_boxes(file, rows, owners, labels, classes, ids, split, tally)
     sizes = file.sizes[[position for position in positions if positions[position] is not None]].reshape(-1, 2)
     boxes = file.boxes[rows]
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no finite box is told further on
+        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     _note_corners(boxes, sizes[owners[rows]], tally, file.path.name)
     table = ObjectTable(
         images=images,

@@ -10,22 +10,20 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.csv_labels import lose_row, note_columns, note_tables_without_labels
-from visus.data.formats.delimited import TABLE_SUFFIXES, Table, read_table, shorten
+from visus.data.formats.delimited import TABLE_SUFFIXES, Table, is_whole, read_table, shorten
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, tables_of
 from visus.data.formats.label_text import read_text
-from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
+from visus.data.formats.listed_splits import with_listed_splits
 from visus.data.formats.listing import Listing
-from visus.data.formats.object_table import ObjectTable, settle_objects
-from visus.data.formats.object_targets import Entry, read_objects
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.object_rows import ObjectRows, read_object_rows
+from visus.data.formats.reading import Format, Reading, Tally, note_missing_images
 from visus.data.formats.table_columns import BoxColumns
 from visus.data.formats.table_splits import find_splits
 from visus.data.pixels.images import FileImage
@@ -40,18 +38,6 @@ _NOTHING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _YES = frozenset({"1", "1.0", "true", "yes"})
 
 
-@dataclass(slots=True)
-class _Part:
-    """The images of one split and their boxes, in the order of the rows."""
-
-    images: dict[Path, int] = field(default_factory=dict)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    owners: list[int] = field(default_factory=list)
-    boxes: list[NDArray[np.float64]] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    ignored: list[bool] = field(default_factory=list)
-
-
 def _recognise(listing: Listing) -> bool:
     return bool(tables_of(listing, "boxes"))
 
@@ -59,7 +45,7 @@ def _recognise(listing: Listing) -> bool:
 def _read(listing: Listing) -> Reading:
     tables = tables_of(listing, "boxes")
     tally = Tally()
-    parts: dict[str, _Part] = {}
+    parts: dict[str, ObjectRows] = {}
     missing: dict[str, str] = {}
     for split, (described, *_) in by_split(listing, tables).items():
         _read_table(described, split, listing, tally, parts, missing)
@@ -72,12 +58,8 @@ def _read(listing: Listing) -> Reading:
     for name, split in missing.items():
         note_missing_images(tally, [shorten(name)], split)
     note_tables_without_labels(listing, tally)
-    parts = {split: parts[split] for split in ("train", "val", "test", ALL) if split in parts}
-    classes = _classes(listing, tables, parts, tally)
-    lost = sum(map(tally.count, ("object-without-image", "object-without-class")))
-    tally.found("objects", lost + sum(len(part.labels) for part in parts.values()))
-    return read_objects({split: _entries(listing, part, classes, tally, split) for split, part in parts.items()},
-                        classes, tally)  # fmt: skip
+    tally.found("objects", sum(map(tally.count, ("object-without-image", "object-without-class"))))
+    return read_object_rows(parts, tally, _declared(listing, tables, parts, tally))
 
 
 def _read_table(
@@ -85,7 +67,7 @@ def _read_table(
     table_split: str,
     listing: Listing,
     tally: Tally,
-    parts: dict[str, _Part],
+    parts: dict[str, ObjectRows],
     missing: dict[str, str],
 ) -> None:
     table = read_table(described.path, tally=tally)
@@ -113,14 +95,20 @@ def _read_table(
             tally.lose("object-without-image", message, shorten(name), split=split, cause="add the images")
         else:
             rows.append((row, split, path))
+    listed = with_listed_splits(listing, tally, [path for _, _, path in rows], [split for _, split, _ in rows])
+    rows = [(row, split, path) for (row, _, path), split in zip(rows, listed, strict=True) if split]
+    tally.found("objects", listed.count(""))
+    if "" in listed:
+        message = "{count} objects are on images without a split"
+        tally.lose("object-without-split", message, table.path.name, listed.count(""))
     boxes = _boxes(columns, [row for row, _, _ in rows], [path for _, _, path in rows], tally, table)
     sizes = _sizes(columns, [row for row, _, _ in rows])
     position = _label_position(described)
+    owners: dict[tuple[Path, str], int] = {}
     for (row, split, path), own, size in zip(rows, boxes, sizes, strict=True):
-        part = parts.setdefault(split, _Part())
-        if path not in part.images:
-            part.images[path] = len(part.images)
-            part.sizes.append(size)
+        part = parts.setdefault(split, ObjectRows())
+        if (path, split) not in owners:
+            owners[path, split] = part.add_image(FileImage(path), listing.name_of(path), size)
         if not len(own):
             continue
         label = ONLY_CLASS if position is None else row[position]
@@ -128,10 +116,8 @@ def _read_table(
             tally.lose("object-without-class", "{count} boxes have no class", shorten(row[described.image]), len(own),
                        split=split, cause="write their classes into the table")  # fmt: skip
             continue
-        part.owners += [part.images[path]] * len(own)
-        part.boxes.append(own)
-        part.labels += [label] * len(own)
-        part.ignored += [columns.ignored is not None and row[columns.ignored].lower() in _YES] * len(own)
+        ignored = columns.ignored is not None and row[columns.ignored].lower() in _YES
+        part.add_objects(owners[path, split], own, [label] * len(own), ignored=ignored)
     if position is None:
         message = "{count} tables have no column of classes: all boxes are of one class, object"
         tally.add("one-class", "note", message, table.path.name)
@@ -236,19 +222,16 @@ def _sizes(columns: BoxColumns, rows: Sequence[tuple[str, ...]]) -> list[tuple[i
     return [(height, width) for height, width in both.tolist()]
 
 
-def _classes(listing: Listing, tables: Sequence[LabelTable], parts: dict[str, _Part], tally: Tally) -> tuple[str, ...]:
-    """The classes in their order; labels become the names that a list of classes gives to them."""
-    reference = reference_split(parts)
-    used = {label for part in parts.values() for label in part.labels}
+def _declared(
+    listing: Listing, tables: Sequence[LabelTable], parts: dict[str, ObjectRows], tally: Tally
+) -> tuple[str, ...]:
+    """The classes in their order, if a list declares them; labels become the names that it gives to them."""
+    used = {label for rows in parts.values() for label in rows.labels}
     names, order = _class_list(listing, {table.path for table in tables}, used, tally)
     if names:
-        for part in parts.values():
-            part.labels = [names[label] for label in part.labels]
-    by_part = {split: set(part.labels) for split, part in parts.items()}
-    classes = order or class_order(by_part[reference])
-    for split, present in by_part.items():
-        note_missing_classes(tally, split, reference, (by_part[reference] & set(classes)) - present)
-    return classes
+        for rows in parts.values():
+            rows.labels = [names[label] for label in rows.labels]
+    return order
 
 
 def _class_list(
@@ -261,17 +244,20 @@ def _class_list(
     for path in listing.files_with(*TABLE_SUFFIXES):
         if path in used or not labels or "class" not in path.stem.lower():
             continue
-        lines = csv.reader(io.StringIO(read_text(path)))
+        try:
+            lines = list(csv.reader(io.StringIO(read_text(path))))
+        except csv.Error:  # no list of classes
+            continue
         rows = [(row[0].strip(), row[1].strip()) for row in lines if len(row) == 2]
-        numbered = {name: number for name, number in rows if number.isdecimal()} or {
-            name: number for number, name in rows if number.isdecimal()
+        numbered = {name: number for name, number in rows if is_whole(number)} or {
+            name: number for number, name in rows if is_whole(number)
         }
         if sorted(map(int, numbered.values())) == list(range(len(numbered))) and numbered:
             order = tuple(sorted(numbered, key=lambda name: int(numbered[name])))
             if labels <= set(order):
                 tally.read(path)
                 return {}, order
-            if all(label.isdecimal() and int(label) < len(order) for label in labels):
+            if all(is_whole(label) and int(label) < len(order) for label in labels):
                 tally.read(path)
                 return {label: order[int(label)] for label in labels}, order
         codes = dict(rows)
@@ -279,27 +265,6 @@ def _class_list(
             tally.read(path)
             return {label: codes[label] for label in labels}, ()
     return {}, ()
-
-
-def _entries(listing: Listing, part: _Part, classes: tuple[str, ...], tally: Tally, split: str) -> list[Entry]:
-    ids = {name: index for index, name in enumerate(classes)}
-    labels = np.asarray([ids.get(label, -1) for label in part.labels], np.int64)
-    for label in part.labels:
-        if label not in ids:
-            note_unknown_class(tally, split, label, "train")
-            tally.lose("object-of-unknown-class", "{count} objects are of classes that train lacks", label, split=split)
-    known = labels >= 0
-    table = ObjectTable(
-        images=[FileImage(path) for path in part.images],
-        names=[listing.name_of(path) for path in part.images],
-        sizes=np.asarray(part.sizes, np.int64).reshape(-1, 2),
-        owners=np.asarray(part.owners, np.int64)[known],
-        boxes=np.concatenate([np.zeros((0, 4)), *part.boxes])[known],
-        labels=labels[known],
-        ignored=np.asarray(part.ignored, bool)[known],
-    )
-    settled = settle_objects(table, classes, tally, split)
-    return [(name, objects, {}) for name, objects in zip(table.names, settled.objects, strict=True)]
 
 
 FORMAT = Format("csv-boxes", "a CSV file with a box in each row", _recognise, _read)

@@ -14,8 +14,9 @@ from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import split_name
 from visus.data.formats.reading import Tally
 from visus.data.formats.text_encoding import decode_text
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -55,6 +56,7 @@ class Table:
         columns: names in lower case, words joined by "_".
         rows: as many values each.
         headed: whether the file has a header; without one the columns are named after what they hold.
+        titles: the names as they are written in the header.
         fault: why nothing could be read, where only the head was asked for.
     """
 
@@ -62,6 +64,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     headed: bool = True
+    titles: tuple[str, ...] = ()
     fault: str = ""
 
     def find(self, names: Iterable[str]) -> int | None:
@@ -82,6 +85,11 @@ def squeeze(column: str) -> str:
 def shorten(cell: str) -> str:
     """A cell as messages show it."""
     return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ... ({len(cell):,} characters)"
+
+
+def is_whole(cell: str) -> bool:
+    """Whether a cell holds a whole number from 0 on, of a length that class numbers have."""
+    return cell.isdecimal() and len(cell) < 10
 
 
 def is_number(cell: str) -> bool:
@@ -115,7 +123,7 @@ def read_table(path: Path, *, limit: int | None = None, tally: Tally | None = No
 
 
 def _head(path: Path) -> str:
-    with path.open("rb") as stream:
+    with open_regular(path, limit=LARGEST_TEXT, expected="a table") as stream:
         data = stream.read(_HEAD)
     if len(data) == _HEAD and b"\n" in data:
         data = data[: data.rindex(b"\n") + 1]
@@ -152,6 +160,7 @@ def _parse(path: Path, text: str, limit: int | None) -> Table:
         rows = [tuple(_unquoted(cell) for cell in row) for row in rows]
     headed = not any(_names_image(cell) for cell in rows[0])
     columns = tuple(map(_column_name, rows[0])) if headed else _columns_by_values(rows)
+    titles = rows[0] if headed else columns
     body = rows[1:] if headed else rows
     fitted = [row if len(row) == len(columns) else _fitted(row, len(columns)) for row in body]
     if limit is None:
@@ -163,7 +172,7 @@ def _parse(path: Path, text: str, limit: int | None) -> Table:
                     got=f"{len(row)} ({', '.join(map(shorten, row[:6]))})",
                     remedy="put values that hold the delimiter in double quotes" if len(row) > len(columns) else "",
                 )
-    return Table(path, columns, tuple(row for row in fitted if len(row) == len(columns)), headed)
+    return Table(path, columns, tuple(row for row in fitted if len(row) == len(columns)), headed, titles)
 
 
 def _unquoted(cell: str) -> str:

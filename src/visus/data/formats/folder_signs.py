@@ -39,10 +39,10 @@ def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
 
 
 def _described(listing: Listing, folders: Sequence[Path]) -> str:
-    """Whether most images have a text, XML or JSON file of their own name, beside them or in a folder beside theirs."""
+    """Whether most images have a file of labels of their own name, beside them or in a folder beside theirs."""
     beside = [path for path in listing.folders(folders[0].parent) if not listing.image_names(path)] if folders else []
     for folder in folders:
-        for suffix in (".txt", ".xml", ".json"):
+        for suffix in (".txt", ".xml", ".json", ".pts"):
             for place in (folder, *beside):
                 if suffix not in listing.suffixes(place):
                     continue

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.formats.reading import Tally
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 
 _ANNOTATION_FOLDERS = frozenset({"annotations", "annotation", "labels", "label"})
 
@@ -82,7 +82,7 @@ class ImageFinder:
 
     def _images_in(self, folder: Path) -> dict[str, Path]:
         """The images of a folder by name, and by name without suffix where that is not another file's name."""
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # False for names that are too long, too
             return {}
         paths = self._listing.images(folder)
         names = {path.stem: path for path in reversed(paths)}
@@ -129,8 +129,10 @@ def trailing_parts(name: str) -> tuple[str, ...]:
     """The folders and the file of a path or URL of any machine, such as ("a", "1.png") of "..\\\\a\\\\1.png"."""
     text = name.strip()
     if "://" in text:
-        address = urlsplit(text)
-        text = unquote(address.path)
+        try:
+            text = unquote(urlsplit(text).path)
+        except ValueError:  # no address after all
+            return ()
     elif "?d=" in text:  # a local file of Label Studio: /data/local-files/?d=photos/1.png
         text = unquote(text.partition("?d=")[2])
     parts = text.replace("\\", "/").split("/")

@@ -23,7 +23,7 @@ from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.outlined_objects import Outline
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.run_lengths import decode_brush
-from visus.data.pixels.images import IMAGE_SUFFIXES
+from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what the server puts before the name of an uploaded file
@@ -69,17 +69,9 @@ class _Reader:
         self._tally = Tally()
         self._images = AnnotatedImages(listing, self._tally)
         self._seen: set[tuple[Path, Any]] = set()
-        self._questions: dict[str, dict[Path, list[str]]] = {}
 
     def reading(self) -> Reading:
-        """The samples of all files; of several questions about the images, the one with most answers is the class."""
-        answers = sorted(self._questions.items(), key=lambda item: -len(item[1]))
-        if answers:
-            self._images.tag(answers[0][1])
-        if len(answers) > 1:
-            names = [name for name, _ in answers[1:]]
-            message = f"{{count}} questions about whole images are not used; {answers[0][0]} is the class of an image"
-            self._tally.lose("question-not-used", message, ", ".join(names), len(names), unit="columns")
+        """The samples of all files."""
         return self._images.reading()
 
     def read(self, path: Path) -> None:
@@ -167,7 +159,7 @@ class _Reader:
             if geometry is None:
                 if choices:
                     question = str(parts[0].get("from_name") or "choices")
-                    self._questions.setdefault(question, {})[image.path] = choices
+                    self._images.answer(image, question, *choices)
                 elif labels:
                     self._images.lose_unreadable(image, ValueError(f"a region of the type {parts[0].get('type')}"))
                 continue

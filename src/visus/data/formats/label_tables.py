@@ -19,6 +19,7 @@ from visus.data.formats.delimited import (
     squeeze,
 )
 from visus.data.formats.image_finder import ImageFinder
+from visus.data.formats.label_columns import LabelColumns, label_columns
 from visus.data.formats.listing import LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.table_columns import (
@@ -28,18 +29,21 @@ from visus.data.formats.table_columns import (
     box_columns,
     class_columns,
     guess_class_column,
+    pixel_columns,
     point_columns,
 )
 from visus.data.formats.table_splits import find_splits
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
-Kind = Literal["labels", "boxes", "points", "captions", "pixels", "images", "other"]
-"""What the rows of a table hold: classes, boxes, points or captions of images; pixels as text; images only; neither."""
+Kind = Literal["labels", "label sets", "boxes", "points", "captions", "pixels", "images", "other"]
+"""What the rows of a table hold: a class or several classes, boxes, points or captions of images; pixels as text;
+images only; neither."""
 
 _HEAD = 1000  # rows by which a table is judged
 _LOOKED_FOR = 20  # rows whose images are looked for
 _LONG = 1024  # characters; no path is as long
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _VAGUE = frozenset({"id", "name", "url", "uri", "src"})
 
 
@@ -54,8 +58,10 @@ class LabelTable:
         image: the position of the column of image files; -1 where there is none.
         found: whether images of its first rows are there.
         classes: the columns of classes, if any.
+        labels: the columns of several classes an image, if the kind is "label sets".
         boxes: the columns of boxes, if the kind is "boxes".
-        points: the columns of points, if the kind is "points".
+        points: the columns of points, if the kind is "points" or "pixels".
+        pixels: the columns of pixels, or of one cell that holds all, if the kind is "pixels".
         reason: why the kind is "other", for people.
     """
 
@@ -65,13 +71,16 @@ class LabelTable:
     image: int = -1
     found: bool = False
     classes: ClassColumns | None = None
+    labels: LabelColumns | None = None
     boxes: BoxColumns | None = None
     points: Columns = field(default_factory=dict)
+    pixels: tuple[int, ...] = ()
     reason: str = ""
 
     def used(self) -> set[int]:
         """The positions of the columns that mean something."""
-        used = {self.image} | (self.classes.positions if self.classes else set())
+        used = {self.image, *self.pixels} | (self.classes.positions if self.classes else set())
+        used |= self.labels.positions if self.labels else set()
         if self.boxes:
             used |= {*self.boxes.columns, *(self.boxes.size or ())}
             used |= set() if self.boxes.ignored is None else {self.boxes.ignored}
@@ -108,12 +117,9 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
     split = _split_of(listing, path)
     if not table.columns or not table.rows:
         return _other(path, table.fault or "it has no rows", split)
-    long = next((i for i in range(len(table.columns)) if all(len(row[i]) > _LONG for row in table.rows[:3])), None)
-    if long is not None:
-        return LabelTable(path, "pixels", split, reason=_of_long_cell(table, long))
-    pixels = [column for column in table.columns if re.fullmatch(r"(pixel|px|p)_?\d+|\d+x\d+", column)]
-    if len(pixels) >= 16:
-        return LabelTable(path, "pixels", split, reason=f"it holds pixels in {len(pixels)} columns")
+    if pixels := pixel_columns(table):
+        classes, points = class_columns(table, set(pixels)), point_columns(table, set(pixels))
+        return LabelTable(path, "pixels", split, classes=classes, points={} if classes else points, pixels=pixels)
     if table.find(("regionshapeattributes",)) is not None:
         return _other(path, "it is VIA's", split)
     image, found = _image_column(listing, table)
@@ -129,7 +135,10 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
         classes = None
     as_points = boxes and not classes and set(points) == {"1", "2"} and boxes.form == "corners"
     if boxes and not as_points and not (points and _is_image_size(listing, table, image, boxes)):
-        return LabelTable(path, "boxes", split, image, found, classes, boxes)
+        return LabelTable(path, "boxes", split, image, found, classes, boxes=boxes)
+    labels = None if points else label_columns(table, {image} | _split_columns(table), classes)
+    if labels:
+        return LabelTable(path, "label sets", split, image, found, labels=labels)
     if classes:
         return LabelTable(path, "labels", split, image, found, classes)
     if points:
@@ -214,13 +223,6 @@ def _is_image_size(listing: Listing, table: Table, image: int, boxes: BoxColumns
     return looked_at > 0
 
 
-def _of_long_cell(table: Table, position: int) -> str:
-    cell = table.rows[0][position]
-    numbers = re.fullmatch(r"[\d\s,.\[\]]+", cell[:_LONG]) is not None
-    what = "pixels as text" if numbers else "images as text (base64)" if " " not in cell else "long text"
-    return f"its column {table.columns[position]} holds {what}, not names of files: {shorten(cell)}"
-
-
 def _of_unknown(table: Table, image: int, guesses: Sequence[int]) -> str:
     if guesses:
         names = " or ".join(table.columns[i] for i in guesses)
@@ -234,8 +236,9 @@ def _of_unknown(table: Table, image: int, guesses: Sequence[int]) -> str:
 
 def tables_near(listing: Listing) -> str:
     """Why the tables of a folder are not read, in one line; "" where none is there."""
-    tables = [table for table in listing.once(find_tables) if table.kind in ("other", "pixels")]
-    return "; ".join(f"{listing.name_of(table.path)}: {table.reason}" for table in tables[:3])
+    reasons = [(table.path, table.reason) for table in listing.once(find_tables) if table.kind == "other"]
+    reasons += [(path, "save the spreadsheet as CSV") for path in listing.files_with(*_SPREADSHEETS)]
+    return "; ".join(f"{listing.name_of(path)}: {reason}" for path, reason in reasons[:3])
 
 
 def by_split(listing: Listing, tables: Sequence[LabelTable]) -> Mapping[str, list[LabelTable]]:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from visus.data.formats.reading import ALL, Reading, Tally
 from visus.structures import ImageSource, Label, Sample
 
+_DIGITS = 19  # longer ones are no class numbers, and thousands of them cannot be converted
+
 Entry = tuple[str, ImageSource, str]
 """(id, image, name of its class)."""
 
 
 def class_order(names: set[str]) -> tuple[str, ...]:
     """Names in the order of their ids: numbers by value, everything else by spelling."""
-    if all(name.isdecimal() for name in names):
+    if all(name.isdecimal() and len(name) < _DIGITS for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 

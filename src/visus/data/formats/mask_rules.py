@@ -33,13 +33,11 @@ from visus.structures import IGNORE
 MOST_VALUES = 64
 """More distinct values than this without declared classes: a photo or a blurred mask rather than ids."""
 
-IGNORED = 0.5
-"""If no file declares the classes, more than this share of all pixels must not be ignored."""
-
 _NUMBERS = 4  # class ids use at least every fourth number up to the highest; greys lie further apart
 _FEW_MASKS = 0.01  # of all masks, and always one, hold a stray value
 _BETWEEN = 0.8  # of a smoothed value's pixels lie between lower and higher ones
 _LOOKED_AT = 24  # masks that are looked at again for smoothed edges
+_ENOUGH = 4096  # values of one mask: it is a photo, which its first values say as well
 _MANY_CLASSES = 6  # from here on numbers without names may well be those of objects
 
 
@@ -49,7 +47,7 @@ class Learned:
 
     Args:
         rule: from values to class ids.
-        unfit: masks that are to be left out, each with the finding's kind and message, and what is wrong in it.
+        unfit: masks that are to be left out, each with the finding's kind, its message and the wrong values.
         remarks: findings as (kind, severity, message).
     """
 
@@ -107,7 +105,6 @@ class _Values:
 
     Attributes:
         masks: from value to the number of masks that hold it.
-        pixels: from value to the number of its pixels.
         held: from mask to its values.
         coloured: whether the values are colours.
         from_alpha: whether they are how opaque pixels are.
@@ -117,27 +114,24 @@ class _Values:
     def __init__(self, paths: Sequence[Path]) -> None:
         self.unreadable: dict[Path, tuple[str, str, str]] = {}
         self.from_alpha = _differ_in_alpha(paths)
-        counted: dict[Path, tuple[NDArray[np.int64], NDArray[np.int64], bool]] = {}
+        found: dict[Path, tuple[NDArray[np.int64], bool]] = {}
         first_error: DataError | None = None
         for path in paths:
             try:
-                counted[path] = _count(read_raw(path, from_alpha=self.from_alpha))
+                found[path] = _distinct(read_raw(path, from_alpha=self.from_alpha))
             except DataError as error:
                 first_error = first_error or error
                 reason = f"{{count}} masks cannot be read ({error.got or error.problem})"
-                self.unreadable[path] = ("unreadable-target", reason, path.name)
-        if first_error is not None and not counted:
+                self.unreadable[path] = ("unreadable-target", reason, "")
+        if first_error is not None and not found:
             raise first_error
-        self.coloured = any(coloured for _, _, coloured in counted.values())
+        self.coloured = any(coloured for _, coloured in found.values())
         self.held: dict[Path, NDArray[np.int64]] = {}
         self.masks: Counter[int] = Counter()
-        self.pixels: Counter[int] = Counter()
-        for path, (values, numbers, coloured) in counted.items():
+        for path, (values, coloured) in found.items():
             codes = values * 0x010101 if self.coloured and not coloured else values
             self.held[path] = codes
             self.masks.update(codes.tolist())
-            for code, number in zip(codes.tolist(), numbers.tolist(), strict=True):
-                self.pixels[code] += number
 
     def declared_rule(self, declared: ClassList) -> MapRule:
         """The rule of declared names: two for black and white, as many as there are greys, or the values' own."""
@@ -159,7 +153,7 @@ class _Values:
             if wrong:
                 shown = ", ".join(self._name(value) for value in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
                 message = "{count} masks hold values that no class has"
-                unfit[path] = ("unexpected-values", message, f"{path.name}: {shown}")
+                unfit[path] = ("unexpected-values", message, shown)
         none_fits = len(unfit) == len(self.held) + len(self.unreadable)
         blurred = not self.coloured and _blurred(kept)
         if len(kept) > MOST_VALUES or (strays and none_fits) or blurred:
@@ -197,15 +191,7 @@ class _Values:
         return rule, self._remarks(rule.ids)
 
     def _remarks(self, ids: Mapping[int, int]) -> tuple[tuple[str, Any, str], ...]:
-        """What is to be said of the ignored pixels, and of numbers that may be those of objects."""
-        remarks: list[tuple[str, Any, str]] = []
-        ignored = sum(number for value, number in self.pixels.items() if value < 0 or ids.get(value) == IGNORE)
-        share = ignored / max(1, self.pixels.total())
-        if share:
-            message = f"{share:.1%} of the masks' pixels are 255 and count for no class"
-            if share > IGNORED:
-                message += "; if 255 is a class, name the classes in a classes.txt beside the data"
-            remarks.append(("ignored-pixels", "stop" if share > IGNORED else "note", message))
+        """What is to be said of numbers that may be those of objects."""
         numbers = [value for value in self.masks if value > 0 and ids.get(value) != IGNORE]
         seldom = sum(self.masks[value] <= len(self.held) / 2 for value in numbers)
         if len(numbers) >= _MANY_CLASSES and seldom > len(numbers) / 2:
@@ -213,8 +199,8 @@ class _Values:
                 f"the masks hold {len(numbers)} numbers without names, most of them in some of the masks only: if they "
                 "number objects, add --format instance-maps; if they are classes, name them in a classes.txt"
             )
-            remarks.append(("numbers-of-objects", "note", message))
-        return tuple(remarks)
+            return (("numbers-of-objects", "note", message),)
+        return ()
 
     def _strays(self) -> set[int]:
         """Values that do not belong: smoothed ones, and single ones in few masks."""
@@ -295,15 +281,10 @@ def _differ_in_alpha(paths: Sequence[Path]) -> bool:
     return differ
 
 
-def _count(raw: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
-    """The values of a mask, how many pixels have each, and whether they are colours."""
+def _distinct(raw: NDArray[Any]) -> tuple[NDArray[np.int64], bool]:
+    """The values of a mask, and whether they are colours."""
     if raw.ndim == 2 and raw.dtype == np.uint8:  # several times as fast as sorting
-        table = np.bincount(raw.ravel(), minlength=256)
-        values = np.flatnonzero(table).astype(np.int64)
-        numbers = table[values].astype(np.int64)
+        values = np.flatnonzero(np.bincount(raw.ravel(), minlength=256))
     else:
-        codes = codes_of(raw) if raw.ndim == 3 else raw
-        values, numbers = np.unique(codes.astype(np.int64), return_counts=True)
-    if len(values) > 4096:  # a photo; its first colours say that as well as all would
-        values, numbers = values[:4096], numbers[:4096]
-    return values, numbers, raw.ndim == 3
+        values = np.unique(codes_of(raw) if raw.ndim == 3 else raw)
+    return values[:_ENOUGH].astype(np.int64), raw.ndim == 3

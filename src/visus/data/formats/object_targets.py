@@ -16,13 +16,17 @@ from visus.data.formats.outlined_objects import (
     Objects,
 )
 from visus.data.formats.reading import Reading, Tally
-from visus.structures import Sample, TargetSource, Value
+from visus.structures import ImageSource, Sample, TargetSource, Value
 
 IGNORED = "ignored-objects"
 """The finding that counts objects which their labels mark as not to be counted."""
 
-Entry = tuple[str, Objects, Mapping[str, Value | TargetSource]]
-"""The sample's id, its objects, and its targets for other tasks."""
+_MARKED_BY = {
+    "crowds": "a tool marked ordinary objects so (CVAT's and Datumaro's brush masks, supervision's masks with holes)",
+}
+
+Entry = tuple[str, ImageSource, Objects | None, Mapping[str, Value | TargetSource]]
+"""The sample's id, its image, its objects (None where nobody looked for objects), and its targets for other tasks."""
 
 
 def read_objects(
@@ -51,25 +55,29 @@ def read_objects(
     samples: dict[str, list[Sample]] = {}
     for split, entries in splits.items():
         samples[split] = part = []
-        for name, item, more in entries:
-            targets: dict[str, Value | TargetSource] = {"detection": DetectionSource(item), **more}
-            if outlined:
-                targets["segmentation"] = ObjectMapSource(item, maps)
-            if several:
-                targets[MULTILABEL] = ObjectLabelsSource(item)
-            part.append(Sample(name, item.image, targets))
-    tasks = {"detection": classes} | ({"segmentation": maps} if outlined else {})
+        for name, image, item, more in entries:
+            targets: dict[str, Value | TargetSource] = dict(more)
+            if item is not None:
+                targets = {"detection": DetectionSource(item), **more}
+                if outlined:
+                    targets["segmentation"] = ObjectMapSource(item, maps)
+                if several:
+                    targets[MULTILABEL] = ObjectLabelsSource(item)
+            part.append(Sample(name, image, targets))
+    tasks = ({"detection": classes} if classes else {}) | ({"segmentation": maps} if outlined else {})
     tasks |= {MULTILABEL: classes} if several else {}
     return tally.reading(tasks | dict(others or {}), samples)
 
 
 def _note_bare_objects(splits: Mapping[str, Sequence[Entry]], classes: tuple[str, ...], tally: Tally) -> bool:
     """Counts objects without outline; returns whether any object has one."""
-    if not any(item.outlines is not None for entries in splits.values() for _, item, _ in entries):
+    if not any(item and item.outlines is not None for entries in splits.values() for _, _, item, _ in entries):
         return False
     tasks = ("segmentation", MULTILABEL) if len(classes) > 1 else ("segmentation",)
     for split, entries in splits.items():
-        for name, item, _ in entries:
+        for name, _, item, _ in entries:
+            if item is None:
+                continue
             bare = item.labels if item.outlines is None else item.labels[item.bare]
             for label, count in Counter(bare.tolist()).items():
                 tally.lose("object-without-outline", "{count} objects have no outline", name, count, split=split,
@@ -83,7 +91,7 @@ def note_ignored(splits: Mapping[str, Sequence[Entry]], classes: tuple[str, ...]
 
     mark: what the format calls them, such as "crowds".
     """
-    items = [(name, item) for entries in splits.values() for name, item, _ in entries]
+    items = [(name, item) for entries in splits.values() for name, _, item, _ in entries if item is not None]
     marked = [
         (name, item.labels[item.ignored]) for name, item in items if item.ignored is not None and item.ignored.any()
     ]
@@ -96,9 +104,7 @@ def note_ignored(splits: Mapping[str, Sequence[Entry]], classes: tuple[str, ...]
     message = f"{count:,} of {int(total.sum()):,} objects are marked as {mark} and ignored"
     most = [name for name, part, whole in zip(classes, ignored, total, strict=True) if 2 * part > whole]
     if most:
-        message += (
-            f", most objects of {', '.join(most[:5])}{' ...' if len(most) > 5 else ''}: some tools (CVAT, Datumaro, "
-            f"supervision) mark ordinary masks so; if these are single objects, take them with --crowds objects"
-        )
+        message += f", most objects of {', '.join(most[:5])}{' ...' if len(most) > 5 else ''}"
+        message += f": if {_MARKED_BY.get(mark, 'they are ordinary objects')}, take them with --crowds objects"
     for name, labels in marked:
         tally.add(IGNORED, "stop" if most else "note", message, name, len(labels))

@@ -197,6 +197,10 @@ class Tally:
         """The number of cases of a kind."""
         return self._counts.get(kind, 0) + (self._losses[kind].count if kind in self._losses else 0)
 
+    def examples(self, kind: str) -> list[str]:
+        """The first places of a kind."""
+        return [*self._examples.get(kind, ()), *(self._losses[kind].examples if kind in self._losses else ())]
+
     def findings(self) -> tuple[Finding, ...]:
         """One finding a kind of :meth:`add`, in the order in which the kinds were first noted."""
         return tuple(

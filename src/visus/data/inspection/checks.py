@@ -226,11 +226,14 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     else:
         end = "; left out"
     return [
-        Finding.about(
-            kind,
-            "stop" if emptied or count > allowed else "repair",
-            f"{message} ({faults[kind][0][1]}){end}",
-            [name for name, _ in faults[kind]],
+        replace(
+            Finding.about(
+                kind,
+                "stop" if emptied or count > allowed else "repair",
+                f"{message} ({faults[kind][0][1]}){end}",
+                [name for name, _ in faults[kind]],
+            ),
+            acceptable=not emptied and count > allowed,
         )
         for kind, message in _UNUSABLE.items()
         if kind in faults
@@ -239,7 +242,8 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
 
 def _of_several_classes(examined: Sequence[_Examined], task: str, classes: tuple[str, ...]) -> list[Finding]:
     """Findings about the classes that occur together in train, of a task whose classes are those of whole images."""
-    if task_card(task).unit != "images":
+    card = task_card(task)
+    if card.unit != "images" or card.least_classes > 1:  # the latter's images have one class each
         return []
     states = [item.targets.get(task) for item in examined if item.split == "train"]
     counts = [state.counts for state in states if state is not None and state.counts is not None]
@@ -266,7 +270,7 @@ def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
         end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
         text = message.replace("{count}", str(counts[kind])) + end
         found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
-        findings.append(replace(found, count=counts[kind]))
+        findings.append(replace(found, count=counts[kind], acceptable=lost))
     return findings
 
 

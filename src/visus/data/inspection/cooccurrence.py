@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.dataset import Finding
+from visus.data.dataset import MOST_EXAMPLES, Finding
 
 MOST_CLASSES = 200
 """Of more classes no pairs are counted."""
@@ -31,16 +31,21 @@ def count_together(classes: int, shown: Iterable[Sequence[int]]) -> NDArray[np.i
 
 
 def together_findings(classes: Sequence[str], shown: Sequence[Sequence[int]]) -> list[Finding]:
-    """The findings about the training images of a task that allows several classes an image; none where none has two.
+    """The findings about the training images of a task that allows several classes an image.
 
     Args:
         classes: all K names.
         shown: the class ids of each training image.
     """
+    count = len(shown)
+    single = np.bincount([index for ids in shown for index in ids], minlength=len(classes))
+    if count and single.any() and np.isin(single, (0, count)).all():
+        message = "every image of train shows the same classes: there is nothing to tell apart"
+        names = tuple(name for name, images in zip(classes, single, strict=True) if images)
+        return [Finding("nothing-to-learn", "stop", message, count, names[:MOST_EXAMPLES])]
     together = count_together(len(classes), shown)
     if together is None or not (np.triu(together, 1) > 0).any():
         return []
-    count, single = len(shown), together.diagonal()
     findings = []
     always = [name for name, images in zip(classes, single, strict=True) if images == count]
     if always:

@@ -9,24 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.inspection.duplicates import LOOK, Portrait, digest, draw_portrait
+from visus.data.pixels.image_kinds import HEAD, KINDS, kind_of
 from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.data.pixels.intensity import PICTURE, may_be_foreign
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, open_regular, read_regular
 from visus.structures import ImageSource
 
 _END = 4096  # bytes; what follows the end mark of a whole JPEG or PNG is shorter
 
-_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg", ".jpe"),
-    "PNG": (".png",),
-    "WebP": (".webp",),
-    "BMP": (".bmp", ".dib"),
-    "TIFF": (".tif", ".tiff"),
-    "GIF": (".gif",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "NumPy array": (".npy",),
-}
-_ALL_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+_ALL_SUFFIXES = frozenset(suffix for suffixes in KINDS.values() for suffix in suffixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,8 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return _examine_pixels(image)
     try:
         length, head, end = _read_ends(image)
+    except DataError as error:
+        return ImageState("unreadable-image", _reason(error))
     except OSError as error:
         return ImageState("unreadable-image", error.strerror or str(error))
     if length == 0:
@@ -70,7 +64,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         source = with_header_read(image) if decode else image
         size = source.size()
     except DataError as error:
-        return ImageState("damaged-image" if _content(head) else "unreadable-image", _reason(error))
+        return ImageState("damaged-image" if kind_of(head) else "unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
     state = ImageState(size=size, kind=_contradiction(image.path, head), portrait=Portrait(size, key, exact=False))
     cut_off = _lacks_its_end(head, end)
@@ -83,7 +77,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return ImageState("damaged-image", _reason(error), size)
     if count != channels:
         return ImageState("other-channels", f"{count} channels, not {channels}", size)
-    if cut_off and _content(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
+    if cut_off and kind_of(head) == "PNG" and not _has_end_chunk(image):  # Pillow forgives a lost end
         return ImageState("damaged-image", "the end of the file is missing", size)
     return replace(state, portrait=draw_portrait(pixels, size, key))
 
@@ -105,7 +99,7 @@ def encoded_bytes(image: ImageSource) -> int:
         return len(image.data)
     try:
         return image.path.stat().st_size if image.path is not None else 0
-    except OSError:
+    except (DataError, OSError):
         return 0
 
 
@@ -123,42 +117,33 @@ def _examine_pixels(image: ImageSource) -> ImageState:
 def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
     """Length, first bytes and last bytes of an encoded image."""
     if isinstance(image, BytesImage):
-        return len(image.data), image.data[:16], image.data[-_END:]
+        return len(image.data), image.data[:HEAD], image.data[-_END:]
     if image.path is None:
         return 0, b"", b""
-    with image.path.open("rb") as stream:
-        head = stream.read(16)
+    with open_regular(image.path, limit=LARGEST_IMAGE, expected="an image file") as stream:
+        head = stream.read(HEAD)
         length = stream.seek(0, os.SEEK_END)
         stream.seek(max(length - _END, 0))
         return length, head, stream.read(_END)
 
 
-def _content(head: bytes) -> str:
-    """The kind of an image by its first bytes, or ""."""
-    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP"}
-    starts |= dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF") | {b"\x93NUMPY": "NumPy array"}
-    starts |= {b"P%d" % number: "PPM" for number in range(1, 7)}
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
-    return next((kind for start, kind in starts.items() if head.startswith(start)), "")
-
-
 def _contradiction(path: Path | None, head: bytes) -> str:
     suffix = path.suffix.lower() if path is not None else ""
-    kind = _content(head)
-    return kind if kind and suffix in _ALL_SUFFIXES and suffix not in _SUFFIXES[kind] else ""
+    kind = kind_of(head)
+    return kind if kind and suffix in _ALL_SUFFIXES and suffix not in KINDS[kind] else ""
 
 
 def _lacks_its_end(head: bytes, end: bytes) -> bool:
     """Whether a JPEG or PNG ends without its end mark (ITU T.81, B.1.1.3; PNG specification, 11.2.5)."""
-    kind = _content(head)
+    kind = kind_of(head)
     return (kind == "JPEG" and b"\xff\xd9" not in end) or (kind == "PNG" and b"IEND" not in end)
 
 
 def _has_end_chunk(image: ImageSource) -> bool:
     """Whether a PNG has its end mark, with other data appended after it."""
-    data = image.data if isinstance(image, BytesImage) else image.path.read_bytes() if image.path else b""
-    return b"IEND" in data
+    if isinstance(image, BytesImage):
+        return b"IEND" in image.data
+    return image.path is not None and b"IEND" in read_regular(image.path, limit=LARGEST_IMAGE)
 
 
 def _reason(error: DataError) -> str:

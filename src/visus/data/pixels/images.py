@@ -2,7 +2,8 @@
 
 Rules, the same for training, checking and serving:
 
-- A file is judged by its content, never by its suffix; only the formats of :data:`PILLOW_FORMATS` are opened.
+- A file is judged by its content, never by its suffix; only the kinds of
+  :mod:`visus.data.pixels.image_kinds` are opened.
 - More than :data:`MAX_PIXELS` pixels are refused from the header, before anything is decoded.
 - EXIF orientation is applied.
 - Transparent pixels are laid over white.
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from visus.data.pixels.image_kinds import ADVICE, HEAD, KINDS, PILLOW_FORMATS, is_readable, kind_of
 from visus.data.pixels.multichannel import (
     MOST_CHANNELS,
     as_stored,
@@ -39,38 +41,15 @@ from visus.data.pixels.multichannel import (
     scale_values,
 )
 from visus.errors import DataError, ShapeError
+from visus.files.regular import LARGEST_IMAGE, open_regular
 from visus.structures import ImageSource, ValueRange
 
 MAX_PIXELS = 50_000_000
 """The largest image that is decoded, as height x width."""
 
-PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-"""What Pillow may open; PPM includes PGM and PBM. Rare formats stay shut: their decoders are where the holes are."""
-
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"}
-    | {".npy", ".jfif", ".pjpeg", ".pjp"}
-)
-"""Suffixes (lower case) by which image files are found in folders; other files by :func:`starts_like_image`."""
-
-_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"\x93NUMPY")
-
-
-def starts_like_image(path: Path) -> bool:
-    """Whether the first bytes of a file are those of an image that visus reads; False where it cannot be read."""
-    try:
-        if not path.is_file():  # a pipe would never end
-            return False
-        with path.open("rb") as stream:
-            head = stream.read(12)
-    except OSError:
-        return False
-    return head.startswith(_STARTS) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
-
-
 _ORIENTATION = 0x0112  # EXIF tag 274; its values 5-8 swap height and width
 _BITS_PER_SAMPLE = 258  # TIFF tag
-_KINDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM/PGM or a NumPy array"
+_KINDS = "JPEG, PNG, WebP, BMP, TIFF, GIF, PPM/PGM, AVIF, JPEG 2000 or a NumPy array"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +275,17 @@ def open_raster(stream: BinaryIO, name: str) -> Image.Image:
     Raises:
         DataError: if it is empty, no image of a known kind, or too large.
     """
+    kind = kind_of(stream.read(HEAD))
+    stream.seek(0)
+    if not is_readable(kind):
+        raise DataError(
+            f"{name} is a {kind} file",
+            expected=_KINDS,
+            got=f"a {kind} file",
+            remedy=ADVICE[KINDS[kind][0]],
+        )
     try:
-        image = Image.open(stream, formats=PILLOW_FORMATS)
+        image = _open_heif(stream) if kind == "HEIF" else Image.open(stream, formats=PILLOW_FORMATS)
     except MemoryError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -334,6 +322,13 @@ def decode_picture(image: Image.Image, name: str) -> NDArray[Any]:
         return _upright(pixels, orientation)
 
 
+def _open_heif(stream: BinaryIO) -> Image.Image:
+    from pillow_heif import HeifImageFile
+
+    image: Image.Image = HeifImageFile(stream)
+    return image
+
+
 @contextmanager
 def reading_raster(path: Path) -> Iterator[Image.Image]:
     """Opens an image file for its raw values, such as a mask; decoding errors inside become DataErrors.
@@ -365,13 +360,7 @@ def _too_large(name: str, got: str) -> DataError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be opened", expected="an image file", got=error.strerror or str(error)
-        ) from error
-    with stream:
+    with open_regular(path, limit=LARGEST_IMAGE, expected="an image file") as stream:
         yield stream
 
 

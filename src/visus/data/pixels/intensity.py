@@ -20,7 +20,8 @@ from visus.structures import ImageSource, Preprocessing, Sample, ValueRange
 LOOKED_AT = 16
 """So many images are read to learn channels and ranges."""
 
-_FOREIGN = frozenset({".tif", ".tiff", ".npy", ".png"})  # suffixes of what may hold other values than 8-bit pictures
+_FOREIGN = frozenset({".tif", ".tiff", ".npy", ".png", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".dcm", ".dicom", ""})
+"""Suffixes of what may hold other values than 8-bit pictures; DICOM files often have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.images import IMAGE_SUFFIXES, FileImage
-from visus.data.reading.class_names import alike_names
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
+from visus.data.pixels.images import FileImage
+from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -66,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += alike_names(reading.classes)
+    findings += name_findings(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
@@ -102,7 +103,7 @@ class _Used:
 
 
 def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
-    images = Counter({split: len(samples) for split, samples in splits.items()})
+    images = Counter({split: _labelled(samples) for split, samples in splits.items()})
     objects: Counter[tuple[str, str]] = Counter()
     known = False
     for split, samples in splits.items():
@@ -119,6 +120,13 @@ def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
             counts = np.bincount(np.concatenate(parts), minlength=len(classes))
             objects.update({(split, name): number for name, number in zip(classes, counts.tolist(), strict=True)})
     return _Used(images, objects if known else None)
+
+
+def _labelled(samples: Sequence[Sample]) -> int:
+    """How many samples have a target; all of them, where none has one."""
+    if isinstance(samples, FolderSamples):
+        return len(samples)
+    return sum(bool(sample.targets) for sample in samples) or len(samples)
 
 
 def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
@@ -138,7 +146,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
             ending = "; repaired" if loss.changed else "; left out"
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
-    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples))
+    return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
 
 
 def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:
@@ -163,7 +171,7 @@ def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, i
         lost_in[split] += count
         lost_of[label] += count
     groups = [("", loss.count, whole)]
-    if not loss.changed:
+    if not loss.changed and loss.unit in ("image files", "objects"):  # of others only the sum is known
         groups += [(f" of {s}", n, splits[s]) for s, n in lost_in.items() if s not in ("", ALL)]
         groups += [(f" of class {c}", n, labels[c]) for c, n in lost_of.items() if c]
     return groups
@@ -258,12 +266,17 @@ class _Files:
             self.images_found += path not in account.read
             if path not in account.read and path not in account.told:
                 self.unused_images.append(name)
-        elif path in account.read or path in account.told or suffix in _OF_NO_MATTER or _is_document(path):
+        elif (
+            path in account.read
+            or path in account.told
+            or _is_document(path)
+            or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE)
+        ):
             return
         elif suffix in _LABEL_SUFFIXES:
             self._unread.setdefault(suffix, []).append(name)
         else:
-            self._others.setdefault(suffix or "no suffix", []).append(name)
+            self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
@@ -276,8 +289,12 @@ class _Files:
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))
         if self._others:
-            kinds = ", ".join(f"{len(names):,} {suffix}" for suffix, names in sorted(self._others.items()))
+            kinds = "; ".join(
+                f"{len(names):,} {suffix}" + (f": {ADVICE[suffix]}" if suffix in ADVICE else "")
+                for suffix, names in sorted(self._others.items())
+            )
             names = [name for part in self._others.values() for name in part]
-            message = f"{{count}} files are passed over ({kinds})"
+            tool = recognise_tool([self._listing.root / part[0] for part in self._others.values()])
+            message = f"{{count}} files are passed over ({kinds})" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-passed-over", "note", message, (), names))
         return findings

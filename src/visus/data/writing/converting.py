@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from visus.data.dataset import Dataset
+from visus.data.dataset import Dataset, Finding
+from visus.data.formats.object_targets import IGNORED
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import Change, named, when
 from visus.data.writing.contents import Contents, contents_of
@@ -70,13 +71,7 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
     writer = writer_named(to)
     chosen = choose_task(dataset, to, task)
     stops = [finding for finding in dataset.findings if finding.severity == "stop"]
-    if stops:
-        raise DataError(
-            f"{dataset.name} has errors, and what is written now would lose what they hide",
-            expected="data that can be trained on",
-            got="; ".join(finding.message for finding in stops),
-            remedy="see visus data check, and correct them first",
-        )
+    _refuse(dataset, [finding for finding in stops if finding.kind != IGNORED])
     contents = contents_of(dataset, chosen, as_objects=writer.as_objects)
     lost = len(contents.unreadable)
     if not contents.images or lost > max(1, LOST_IMAGES * (contents.images + lost)):
@@ -87,8 +82,22 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
             got="; ".join(examples) or "no image with a label",
             remedy="see visus data check",
         )
+    changes = writer.changes(contents)
+    if any(change.kind == "ignored" for change in changes):  # else the marks are kept, as the labels have them
+        _refuse(dataset, stops)
     images = ImageFiles.of(contents.splits, spaces=writer.spaces)
-    return Conversion(contents, writer, images, (*writer.changes(contents), *_renamed(contents, images)))
+    return Conversion(contents, writer, images, (*changes, *_renamed(contents, images)))
+
+
+def _refuse(dataset: Dataset, stops: Sequence[Finding]) -> None:
+    """Raises DataError if there are findings that stop a training."""
+    if stops:
+        raise DataError(
+            f"{dataset.name} has errors, and what is written now would lose what they hide",
+            expected="data that can be trained on",
+            got="; ".join(finding.message for finding in stops),
+            remedy="see visus data check, and correct them first",
+        )
 
 
 def choose_task(dataset: Dataset, to: str, task: str | None = None) -> str:

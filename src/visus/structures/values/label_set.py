@@ -202,7 +202,7 @@ class LabelSet(BaseValue):
             reason = f"{len(self.classes)} classes, but there are {len(classes)}"
             return TargetState("unreadable-target", reason)
         counts = self.class_counts()
-        return TargetState(counts=counts, empty=not counts.any())
+        return TargetState(counts=counts, empty=not counts.any(), ignored=len(self._unknown()))
 
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: 1 for each present class that is not ignored."""
