@@ -71,6 +71,13 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def wider_face(root: Path) -> Path:
+    names = images(root / "WIDER_train" / "images" / "0--Parade")
+    faces = [f"0--Parade/{name}\n1\n{2 + k} 3 10 12 0 0 0 0 0 0\n" for k, name in enumerate(names)]
+    (root / "wider_face_train_bbx_gt.txt").write_text("".join(faces))
+    return root
+
+
 def csv_pixels(root: Path) -> Path:
     rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
     header = "label," + ",".join(f"pixel{i}" for i in range(64))
@@ -240,6 +247,18 @@ def via(root: Path) -> Path:
     return root
 
 
+def nifti(root: Path) -> Path:
+    nibabel = pytest.importorskip("nibabel")
+    for k in range(3):
+        values = np.random.default_rng(k).integers(0, 900, (32, 24, 4)).astype(np.int16)
+        labels = np.zeros(values.shape, np.uint8)
+        labels[4 : 9 + k, 3:9] = 1
+        for name, array in ((f"images/{k}.nii", values), (f"labels/{k}.nii", labels)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), root / name)
+    return root
+
+
 def object_masks(root: Path) -> Path:
     for k, name in enumerate(images(root / "images")):
         for number in range(2 + k):
@@ -310,6 +329,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
     "csv-pixels": csv_pixels,
+    "wider-face": wider_face,
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
@@ -322,6 +342,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "nifti": nifti,
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,

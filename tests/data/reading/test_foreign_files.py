@@ -45,7 +45,6 @@ BEGINNINGS: dict[str, tuple[str, bytes]] = {
     "masks of Cellpose": ("a_seg.npy", b"\x93NUMPY"),
     "tracks of MOT or MOTS": ("gt.txt", b"1,1,912,484,97,109,1,1,1\n"),
     "annotations of VisDrone": ("0001.txt", b"684,8,273,116,0,0,0,0\n"),
-    "boxes of WIDER FACE": ("wider_face_train_bbx_gt.txt", b"0--Parade/a.jpg\n1\n449 330 122 149 0 0 0 0 0 0\n"),
     "boxes of SVHN": ("digitStruct.mat", b"MATLAB 7.3 MAT-file"),
     "a MATLAB file": ("cars_annos.mat", b"MATLAB 5.0 MAT-file"),
     "an HDF5 file": ("d.h5", b"\x89HDF\r\n"),

@@ -62,7 +62,7 @@ def objects(random: np.random.Generator, size: tuple[int, int], labels: NDArray[
 
 def points(random: np.random.Generator, size: tuple[int, int], box: NDArray[np.float32] | None) -> Landmarks:
     """Points within a box, or anywhere; some are not visible."""
-    low, high = (np.zeros(2), np.asarray(size[::-1])) if box is None else (box[:2], box[2:])
+    low, high = (np.ones(2), np.asarray(size[::-1])) if box is None else (np.maximum(box[:2], 1), box[2:])
     places = random.uniform(low, high, (len(POINTS), 2)).astype(np.float32)
     visible = random.random(len(POINTS)) < 0.7
     visible[0] = True

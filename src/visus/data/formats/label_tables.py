@@ -43,6 +43,7 @@ images only; neither."""
 _HEAD = 1000  # rows by which a table is judged
 _LOOKED_FOR = 20  # rows whose images are looked for
 _LONG = 1024  # characters; no path is as long
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _VAGUE = frozenset({"id", "name", "url", "uri", "src"})
 
 
@@ -235,8 +236,9 @@ def _of_unknown(table: Table, image: int, guesses: Sequence[int]) -> str:
 
 def tables_near(listing: Listing) -> str:
     """Why the tables of a folder are not read, in one line; "" where none is there."""
-    tables = [table for table in listing.once(find_tables) if table.kind == "other"]
-    return "; ".join(f"{listing.name_of(table.path)}: {table.reason}" for table in tables[:3])
+    reasons = [(table.path, table.reason) for table in listing.once(find_tables) if table.kind == "other"]
+    reasons += [(path, "save the spreadsheet as CSV") for path in listing.files_with(*_SPREADSHEETS)]
+    return "; ".join(f"{listing.name_of(path)}: {reason}" for path, reason in reasons[:3])
 
 
 def by_split(listing: Listing, tables: Sequence[LabelTable]) -> Mapping[str, list[LabelTable]]:

@@ -25,6 +25,7 @@ from visus.data.formats import (
     label_studio,
     labelme,
     masks,
+    nifti,
     object_masks,
     plain_images,
     pts,
@@ -32,6 +33,7 @@ from visus.data.formats import (
     svhn,
     via,
     voc,
+    wider_face,
     yolo,
 )
 from visus.data.formats.reading import Format
@@ -56,6 +58,7 @@ FORMATS: tuple[Format, ...] = (
     masks.FORMAT,
     class_masks.FORMAT,
     instance_maps.FORMAT,
+    nifti.FORMAT,
     labelme.FORMAT,
     cvat.FORMAT,
     label_studio.FORMAT,
@@ -64,6 +67,7 @@ FORMATS: tuple[Format, ...] = (
     create_ml.FORMAT,
     kitti.FORMAT,
     dota.FORMAT,
+    wider_face.FORMAT,
     pts.FORMAT,
     object_masks.FORMAT,
     captions.FORMAT,

@@ -32,6 +32,13 @@ _PIXEL = re.compile(r"(pixel|px|p)_?\d+|\d+x\d+")
 _LEAST_PIXELS = 16
 _PIXELS = re.compile(r"\[?\s*\d+(?:[\s,]+\d+){63}")  # 64 numbers and more
 _LONGEST_PATH = 1024
+_MEASURES = frozenset({
+    "age", "price", "weight", "score", "count", "size", "area", "year", "month", "day", "date", "time", "angle",
+    "depth", "temperature", "length", "distance", "number", "index", "order", "frame", "confidence", "probability",
+    "width", "height",
+})  # fmt: skip
+"""Columns that are no classes although their values may repeat."""
+
 _LONGEST_NAME = 200  # characters; longer cells are text, not names of classes
 _IGNORED = ("iscrowd", "isgroupof", "difficult", "ignore", "ignored", "crowd")
 
@@ -202,7 +209,9 @@ def guess_class_column(table: Table, taken: Collection[int]) -> list[int]:
     for position, column in enumerate(table.columns):
         values = [row[position] for row in table.rows if row[position]]
         different = set(values)
-        if position in taken or not column or squeeze(column) in SPLIT_COLUMNS or len(values) < len(table.rows) / 2:
+        if position in taken or not column or squeeze(column) in (*SPLIT_COLUMNS, *_MEASURES):
+            continue
+        if len(values) < len(table.rows) / 2:
             continue
         if not 2 <= len(different) <= len(values) / 2 or max(map(len, different)) > _LONGEST_NAME:
             continue

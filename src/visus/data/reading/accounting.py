@@ -103,7 +103,7 @@ class _Used:
 
 
 def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
-    images = Counter({split: len(samples) for split, samples in splits.items()})
+    images = Counter({split: _labelled(samples) for split, samples in splits.items()})
     objects: Counter[tuple[str, str]] = Counter()
     known = False
     for split, samples in splits.items():
@@ -120,6 +120,13 @@ def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
             counts = np.bincount(np.concatenate(parts), minlength=len(classes))
             objects.update({(split, name): number for name, number in zip(classes, counts.tolist(), strict=True)})
     return _Used(images, objects if known else None)
+
+
+def _labelled(samples: Sequence[Sample]) -> int:
+    """How many samples have a target; all of them, where none has one."""
+    if isinstance(samples, FolderSamples):
+        return len(samples)
+    return sum(bool(sample.targets) for sample in samples) or len(samples)
 
 
 def _judge(loss: Loss, account: Account, used: _Used) -> Finding:

@@ -119,7 +119,6 @@ TOOLS: tuple[Tool, ...] = (
          "write the boxes as COCO, a file for each sequence; frames count from 1"),
     Tool("annotations of VisDrone", _both(_called(r".*\.txt"), _holds(rb"\A\d+,\d+,\d+,\d+,[01],\d+,\d,\d")),
          "convert them to YOLO or COCO"),
-    Tool("boxes of WIDER FACE", _called(r"wider_face_\w+_bbx_gt\.txt"), "convert them to COCO or VOC"),
     Tool("boxes of SVHN", _called(r"digitstruct\.mat"),
          "read this HDF5 file with h5py and write the boxes as COCO; or take the cropped digits, train_32x32.mat"),
     Tool("a MATLAB file", _begins(b"MATLAB "),

@@ -368,7 +368,7 @@ def _with_values(dataset: Dataset) -> Dataset:
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
     """The data set without the samples that have no target for the task."""
     left_out = [
-        sample.id
+        sample
         for samples in dataset.splits.values()
         if not (hasattr(samples, "covers") and samples.covers(task))
         for sample in samples
@@ -376,13 +376,17 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     ]
     if not left_out:
         return dataset
+    told = [sample.id for sample in left_out if sample.targets]  # of the others the reader has told
     kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
     kept = {split: samples for split, samples in kept.items() if samples}
     if not kept:
         raise DataError(f"no image of {dataset.name} has a target for {task}", got=f"{len(left_out)} images without")
-    message = f"{len(left_out)} images have no target for {task}; left out"
-    finding = Finding("no-target", "note", message, len(left_out), tuple(left_out[:20]))
-    return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
+    findings = list(dataset.findings)
+    if told:
+        findings.append(
+            Finding.about("no-target", "note", f"{{count}} images have no target for {task}; left out", told)
+        )
+    return replace(dataset, splits=kept, findings=tuple(findings))
 
 
 def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:
