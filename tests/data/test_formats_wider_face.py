@@ -50,7 +50,7 @@ def test_faces_of_two_splits(tmp_path: Path) -> None:
 
 
 def test_missing_images_stop(tmp_path: Path) -> None:
-    text = FACES + "9--None/a.jpg\n1\n3 3 9 9\n9--None/b.jpg\n1\n3 3 9 9\n"
+    text = FACES + "9--None/x.jpg\n1\n3 3 9 9\n9--None/y.jpg\n1\n3 3 9 9\n"
     found = {finding.kind: finding.severity for finding in open_data(write(tmp_path, text)).findings}
     assert found["missing-image"] == found["object-without-image"] == "stop"
 

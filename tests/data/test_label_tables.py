@@ -294,6 +294,32 @@ def test_rows_without_a_split_are_counted(tmp_path: Path) -> None:
     assert {finding.kind: finding.severity for finding in dataset.findings}["row-without-split"] == "stop"
 
 
+def test_a_table_of_its_own_lists_the_splits(tmp_path: Path) -> None:
+    (tmp_path / "list_eval_partition.csv").write_text(
+        "image_id,partition\n" + "".join(f"{n}.png,{n // 2}\n" for n in range(6))
+    )
+    dataset = opened(tmp_path, "image_id,x,y", *(f"{n}.png,{n},9" for n in range(6)))
+    assert splits_of(dataset) == {"train": ["0", "1"], "val": ["2", "3"], "test": ["4", "5"]}
+    assert told(dataset, "splits-listed") == ("list_eval_partition.csv",)
+
+
+def test_lists_of_names_are_splits_and_the_rest_is_for_training(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("image\n4.png\n5.png\n")
+    dataset = opened(tmp_path, "image,label", *(f"{name},{label}" for name, label in ROWS.items()))
+    assert splits_of(dataset)["test"] == ["4", "5"]
+    assert sorted(splits_of(dataset)["train"] + splits_of(dataset).get("val", [])) == ["0", "1", "2", "3"]
+
+
+def test_images_that_no_list_names_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("image\n0.png\n1.png\n")
+    (tmp_path / "val.csv").write_text("image\n2.png\n3.png\n")
+    dataset = opened(tmp_path, "image,xmin,ymin,xmax,ymax,label", *(f"{n}.png,1,2,11,22,cat" for n in range(6)))
+    assert splits_of(dataset) == {"train": ["0", "1"], "val": ["2", "3"]}
+    severities = {finding.kind: finding.severity for finding in dataset.findings}
+    assert severities["image-without-split"] == severities["object-without-split"] == "stop"
+    assert dataset.ledger.to_dict()["objects"] == {"found": 6, "used": 4, "left": {"object-without-split": 2}}
+
+
 # --- classes of one image each
 
 

@@ -64,13 +64,6 @@ def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[V
     return status.st_size
 
 
-class Readable(Protocol):
-    """What gives bytes, such as an open file or an unpacker."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
-
-
 def open_regular(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> BinaryIO:
     """Opens a regular file to read its bytes; arguments and errors as :func:`file_size`."""
     file_size(path, limit=limit, expected=expected, error=error)

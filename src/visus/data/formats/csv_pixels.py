@@ -96,7 +96,7 @@ def _image(table: Table, row: tuple[str, ...], positions: tuple[int, ...], numbe
         values = np.asarray(cells, np.float64)
     except ValueError:
         values = np.full(1, -1.0)
-    if not ((values >= 0) & (values <= 255) & (values % 1 == 0)).all():
+    if not (np.isfinite(values) & (values >= 0) & (values <= 255) & (np.floor(values) == values)).all():
         raise DataError(
             f"{table.path}, row {number}: the pixels are no numbers of a byte",
             expected="whole numbers of 0 .. 255",

@@ -117,6 +117,23 @@ class MaskSource:
         return ids
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BackgroundSource:
+    """The map of an image that shows nothing but the first class.
+
+    Args:
+        classes: names of all K classes.
+        image: for its size.
+    """
+
+    classes: tuple[str, ...]
+    image: ImageSource
+
+    def load(self) -> SegmentationMap:
+        """The map; raises DataError when the image's size cannot be read."""
+        return SegmentationMap(self.classes, np.zeros(self.image.size(), np.uint8))
+
+
 def check_size(path: Path, size: tuple[int, int], image: ImageSource) -> None:
     """Raises DataError if a label file is not of its image's size."""
     expected = image.size()

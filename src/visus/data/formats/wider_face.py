@@ -50,6 +50,7 @@ def _read(listing: Listing) -> Reading:
         rows = ObjectRows()
         lines = [line.strip() for line in read_text(path, tally).splitlines() if line.strip()]
         tally.read(path)
+        owners: dict[Path, int] = {}
         position = 0
         while position < len(lines):
             name = lines[position]
@@ -63,11 +64,12 @@ def _read(listing: Listing) -> Reading:
                     message = "{count} objects belong to images that are missing"
                     tally.lose("object-without-image", message, shorten(name), len(faces), split=split)
                 continue
-            owner = rows.add_image(FileImage(image), listing.name_of(image))
+            if image not in owners:
+                owners[image] = rows.add_image(FileImage(image), listing.name_of(image))
             for face in faces:
                 x, y, width, height = face[:4]
                 box = np.asarray([[x, y, x + width, y + height]], np.float64)
-                rows.add_objects(owner, box, [CLASS], ignored=len(face) > _INVALID and bool(face[_INVALID]))
+                rows.add_objects(owners[image], box, [CLASS], ignored=len(face) > _INVALID and bool(face[_INVALID]))
         if rows.images:
             splits[split] = rows
     if not splits:
