@@ -85,6 +85,13 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     return content
 
 
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+
+
 def read_at_most(stream: Readable, limit: int) -> bytes | None:
     """Reads a stream to its end; None if it has more than ``limit`` bytes. Room is made for what is there only."""
     blocks, left = [], limit + 1
