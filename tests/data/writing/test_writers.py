@@ -115,6 +115,8 @@ def test_voc_masks_of_objects(tmp_path: Path) -> None:
     assert "outlines" in told
     numbers = np.asarray(Image.open(tmp_path / "out/SegmentationObject/a_b.png"))
     np.testing.assert_array_equal(numbers, masks[0] * 1 + masks[1] * 2)
+    ids = np.asarray(Image.open(tmp_path / "out/SegmentationClass/a_b.png"))
+    np.testing.assert_array_equal(ids, masks[0] * 2 + masks[1] * 255)  # "no" is class 1, behind it 0 for background
 
 
 def test_masks_hold_ids_and_255(tmp_path: Path) -> None:
