@@ -104,8 +104,8 @@ def targets(random: np.random.Generator, kind: str, size: tuple[int, int], numbe
 def made() -> Callable[..., Dataset]:
     """``made(kind, seed, sizes)``: a data set in memory.
 
-    kind: "classes", "label sets", "boxes", "whole boxes", "outlines", "maps", "class masks", "points" or "points of objects";
-    seed: of everything; sizes: the number of images of each split.
+    kind: "classes", "label sets", "boxes", "whole boxes", "outlines", "maps", "class masks", "points" or "points of
+    objects"; seed: of everything; sizes: the number of images of each split.
     """
     return make
 

@@ -18,8 +18,8 @@ from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
+    about_images,
     classes_as_found,
-    images_left_out,
     named,
     tasks_left_out,
     when,
@@ -63,7 +63,7 @@ def _changes(contents: Contents) -> list[Change]:
     counts = contents.counts
     renamed = [name for name, other in zip(contents.classes, _names(contents), strict=True) if name != other]
     changes = [
-        *images_left_out(contents),
+        *about_images(contents),
         *when(
             len(renamed),
             "class-names",
@@ -174,7 +174,7 @@ def _object_numbers(objects: ImageObjects) -> NDArray[np.int32]:
 
 
 def _object_picture(objects: ImageObjects) -> Image.Image:
-    """The numbers of the objects, as a palette image of 8 bits, or a grey one of 16 where there are more than it counts."""
+    """The numbers of the objects: a palette image of 8 bits, or a grey one of 16 where there are more of them."""
     numbers = _object_numbers(objects)
     if len(objects) > _MOST_8_BIT:
         return Image.fromarray(numbers.astype(np.uint16))
