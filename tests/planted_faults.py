@@ -169,6 +169,42 @@ FAULTS = (
         "predictor = first_row + cell * count + best",
         ("ops/test_cell_boxes.py", "models/detection/test_yolov3.py"),
     ),
+    # multi-label classification
+    Fault(
+        "a class that is not known counts as absent",
+        "metrics/multilabel_classification.py",
+        "true, known = codes == 1, codes != IGNORE",
+        "true, known = codes == 1, codes != 254",
+        ("metrics/test_multilabel_classification.py",),
+    ),
+    Fault(
+        "a threshold at a score instead of between two",
+        "metrics/multilabel_classification.py",
+        "middles = (curve.scores + np.append(curve.scores[1:], 0.0)) / 2",
+        "middles = curve.scores",
+        ("metrics/test_multilabel_classification.py",),
+    ),
+    Fault(
+        "a loaded model forgets its thresholds",
+        "workflow/loading.py",
+        "make_task(info.task, info.classes).with_settings(info.answer_settings)",
+        "make_task(info.task, info.classes)",
+        ("cli/test_multilabel_classification.py",),
+    ),
+    Fault(
+        "positives are weighted by their share instead of its inverse",
+        "losses/class_weights.py",
+        "torch.where((p > 0) & (p < 1), (1 - p) / p, 1.0)",
+        "torch.where((p > 0) & (p < 1), p / (1 - p), 1.0)",
+        ("tasks/test_multilabel_classification.py",),
+    ),
+    Fault(
+        "-1 beside 0 means absent",
+        "data/formats/label_cells.py",
+        "absent = NO if any(cell in NO for cell in cells) else NO | MINUS",
+        "absent = NO | MINUS",
+        ("data/test_formats_labels.py",),
+    ),
     # losses
     Fault(
         "ignored pixels in the mean",
@@ -260,15 +296,15 @@ FAULTS = (
     Fault(
         "boxes of VOC that begin one pixel late",
         "data/formats/voc.py",
-        "np.concatenate([low - 1, high], axis=1)",
-        "np.concatenate([low, high], axis=1)",
+        "from_one=True,",
+        "from_one=False,",
         ("data/test_formats_detection.py",),
     ),
     Fault(
         "a class too small to give its share to a split",
         "data/reading/splits.py",
-        "share = min(share, len(shuffled) - 1)",
-        "share = min(share, len(shuffled))",
+        "share[split] = min(wanted, left - 1)",
+        "share[split] = min(wanted, left)",
         ("data/reading/test_splits.py",),
     ),
     # tasks

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.io import savemat
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import FORMATS
@@ -70,6 +71,20 @@ def csv_boxes(root: Path) -> Path:
     return root
 
 
+def wider_face(root: Path) -> Path:
+    names = images(root / "WIDER_train" / "images" / "0--Parade")
+    faces = [f"0--Parade/{name}\n1\n{2 + k} 3 10 12 0 0 0 0 0 0\n" for k, name in enumerate(names)]
+    (root / "wider_face_train_bbx_gt.txt").write_text("".join(faces))
+    return root
+
+
+def csv_pixels(root: Path) -> Path:
+    rows = [f"{k % 2},{','.join(map(str, pixels(k)[:8, :8, 0].flatten()))}" for k in range(COUNT)]
+    header = "label," + ",".join(f"pixel{i}" for i in range(64))
+    (root / "digits.csv").write_text(header + "\n" + "\n".join(rows) + "\n")
+    return root
+
+
 def hugging_face(root: Path) -> Path:
     rows = [{"file_name": name, "label": ("cat", "dog")[k % 2]} for k, name in enumerate(images(root))]
     (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -95,6 +110,16 @@ def cifar(root: Path) -> Path:
     return root
 
 
+def svhn(root: Path) -> Path:
+    for split in ("train", "test"):
+        digits = np.random.default_rng(len(split)).integers(0, 256, (32, 32, 3, COUNT), np.uint8)
+        labels = np.arange(1, COUNT + 1, dtype=np.uint8)[:, None]
+        savemat(root / f"{split}_32x32.mat", {"X": digits, "y": labels})
+        data = (root / f"{split}_32x32.mat").read_bytes()
+        (root / f"{split}_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + data[116:])  # without the time
+    return root
+
+
 def jpeg_npz(root: Path) -> Path:
     files = []
     for number in range(COUNT):
@@ -106,6 +131,13 @@ def jpeg_npz(root: Path) -> Path:
     path = root / "packed.npz"
     np.savez(path, data=np.concatenate(files), offsets=offsets, labels=labels, classes=np.asarray(["cat", "dog"]))
     return path
+
+
+def arrays_npz(root: Path) -> Path:
+    pixels = np.random.default_rng(3).integers(0, 255, (12, 24, 32, 3), dtype=np.uint8)
+    numbers = np.arange(12, dtype=np.uint8)[:, None] % 2
+    np.savez(root / "data.npz", train_images=pixels, train_labels=numbers)
+    return root
 
 
 def coco(root: Path) -> Path:
@@ -215,6 +247,38 @@ def via(root: Path) -> Path:
     return root
 
 
+def nifti(root: Path) -> Path:
+    nibabel = pytest.importorskip("nibabel")
+    for k in range(3):
+        values = np.random.default_rng(k).integers(0, 900, (32, 24, 4)).astype(np.int16)
+        labels = np.zeros(values.shape, np.uint8)
+        labels[4 : 9 + k, 3:9] = 1
+        for name, array in ((f"images/{k}.nii", values), (f"labels/{k}.nii", labels)):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), root / name)
+    return root
+
+
+def coco_panoptic(root: Path) -> Path:
+    entries, labels = [], []
+    for k, name in enumerate(images(root / "images")):
+        numbers = np.zeros((24, 32, 3), np.uint8)
+        numbers[...] = (7, 0, 0)
+        numbers[3:15, 2 + k : 12 + k] = (1, 2, 0)  # 1 + 2 * 256
+        save(root / "panoptic" / f"{k}.png", numbers)
+        segments = [
+            {"id": 7, "category_id": 3, "bbox": [0, 0, 32, 24], "area": 1, "iscrowd": 0},
+            {"id": 513, "category_id": 1, "bbox": [2 + k, 3, 10, 12], "area": 120, "iscrowd": 0},
+        ]
+        entries.append({"id": k, "file_name": name, "width": 32, "height": 24})
+        labels.append({"image_id": k, "file_name": f"{k}.png", "segments_info": segments})
+    categories = [{"id": 1, "name": "cell", "isthing": 1}, {"id": 3, "name": "ground", "isthing": 0}]
+    (root / "panoptic.json").write_text(
+        json.dumps({"images": entries, "annotations": labels, "categories": categories})
+    )
+    return root
+
+
 def object_masks(root: Path) -> Path:
     for k, name in enumerate(images(root / "images")):
         for number in range(2 + k):
@@ -284,16 +348,22 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "csv-multilabel": csv_multilabel,
     "csv-landmarks": csv_landmarks,
     "csv-boxes": csv_boxes,
+    "csv-pixels": csv_pixels,
+    "wider-face": wider_face,
     "hugging-face": hugging_face,
     "idx": idx,
     "cifar": cifar,
+    "svhn": svhn,
     "jpeg-npz": jpeg_npz,
+    "arrays-npz": arrays_npz,
     "coco": coco,
+    "coco-panoptic": coco_panoptic,
     "voc": voc,
     "yolo": yolo,
     "masks": masks,
     "class-masks": class_masks,
     "instance-maps": instance_maps,
+    "nifti": nifti,
     "labelme": labelme,
     "cvat": cvat,
     "label-studio": label_studio,

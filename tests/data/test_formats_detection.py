@@ -194,7 +194,6 @@ def test_voc_broken_files_stop_and_are_all_named(tmp_path: Path) -> None:
         "unlabelled-image": ("repair", 1),
         "box-not-a-number": ("repair", 1),
         "object-without-box": ("repair", 1),
-        "no-target": ("note", 2),
     }
     assert sorted(s.id for samples in dataset.splits.values() for s in samples) == [
         f"JPEGImages/{name}.jpg" for name in "bce"

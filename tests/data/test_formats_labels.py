@@ -78,6 +78,7 @@ def test_a_column_a_class(tmp_path: Path, lines: list[str]) -> None:
         ("image;labels", ["['sea']", "['sea', 'boat']", "[]", "['dog']"]),  # as pandas writes lists
         ("image,label", ["sea", "boat;sea", "", "dog"]),
         ("image,label", ["sea", "boat|sea", "", "dog"]),
+        ("image;label", ["sea", "boat, sea", "", "dog"]),
         ("image,attributes", ["sea", "boat sea", "", "dog"]),
     ],
 )
@@ -142,6 +143,7 @@ def test_names_of_several_words_are_not_divided() -> None:
     assert tag_split(breeds) is None
     assert tag_split(breeds, plural=False) is None
     assert tag_split(["salt; pepper", "bread"], plural=False) is None  # no tag is found twice
+    assert tag_split(["Smith, Ann", "Smith, Bob"], plural=False) is None  # none stands alone
     assert tag_split(["red wine, bread"]) is not None
     assert tags_of_list("[1, 2]") == ["1", "2"]
     assert tags_of_list('["a", {"b": 1}]') is None
@@ -225,6 +227,15 @@ def test_a_cell_that_says_neither_yes_nor_no_is_a_stop(tmp_path: Path) -> None:
     assert (finding.severity, finding.examples) == ("stop", ("labels.csv, row 3, sea: 7",))
 
 
+def test_images_that_nobody_labelled_are_left_out_and_said(tmp_path: Path) -> None:
+    lines = ["filename, sea, boat, Unlabeled", "1.jpg, 1, 1, 0", "2.jpg, 0, 1, 0", "3.jpg, 0, 0, 1", "4.jpg, 0, 0, 0"]
+    dataset = open_data(written(tmp_path, lines))
+    assert dataset.classes[TASK] == ("sea", "boat")
+    assert labels(dataset) == {"1": ("boat", "sea"), "2": ("boat",), "4": ()}
+    (finding,) = (finding for finding in dataset.findings if finding.kind == "unlabelled-image")
+    assert (finding.count, finding.severity) == (1, "repair")
+
+
 def test_rows_that_contradict_one_another_are_a_stop(tmp_path: Path) -> None:
     lines = ["image,sea,boat", "1.jpg,1,0", "1.jpg,1,0", "2.jpg,1,1", "2.jpg,0,1", "3.jpg,0,0"]
     assert {"duplicate-row": "note", "conflicting-labels": "stop"}.items() <= kinds(
@@ -286,6 +297,12 @@ def test_the_whole_check_and_what_predictions_write_back(tmp_path: Path) -> None
     dataset = open_data(written(tmp_path, table(rows).splitlines(), "predictions.csv"))
     assert labels(dataset) == {"1": ("boat", "sea"), "2": ("sea",), "3": (), "4": ("boat", "dog")}
     assert not [finding for finding in check(dataset, TASK) if finding.severity == "stop"]
+
+
+def test_two_columns_of_one_class_are_refused(tmp_path: Path) -> None:
+    lines = ["image,sea,boat,sea", "1.jpg,1,0,0", "2.jpg,0,1,1", "3.jpg,1,0,0", "4.jpg,0,0,1"]
+    with pytest.raises(DataError, match="several columns of one class"):
+        open_data(written(tmp_path, lines))
 
 
 def test_a_table_that_is_damaged_is_refused(tmp_path: Path) -> None:

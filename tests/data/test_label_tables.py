@@ -94,6 +94,17 @@ def test_two_columns_that_could_be_classes_are_named(tmp_path: Path) -> None:
     assert "which column holds the classes, animal or place? Call it label" in finding.message
 
 
+def test_a_spreadsheet_is_named(tmp_path: Path) -> None:
+    pictures(tmp_path / "images", 2)
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    (finding,) = [finding for finding in open_data(tmp_path).findings if finding.kind == "nearly-recognised"]
+    assert "labels.xlsx: save the spreadsheet as CSV" in finding.message
+
+
+def test_ages_are_no_classes_although_they_repeat(tmp_path: Path) -> None:
+    assert opened(tmp_path, "image,age", *(f"{n}.png,{30 + n % 2}" for n in range(8))).tasks == ()
+
+
 @pytest.mark.parametrize("column", ["age", "price", "y", "target", "label"])
 def test_measures_are_no_classes(column: str, tmp_path: Path) -> None:
     dataset = opened(tmp_path, f"image,{column}", *(f"{n}.png,{30.5 + 2 * n}" for n in range(8)))
@@ -147,12 +158,16 @@ def test_rows_that_name_nothing_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "what"),
-    [(" ".join(["17"] * 3000), "pixels as text"), ("aGVsbG8v" * 500, r"images as text \(base64\)")],
+    ("cell", "problem"),
+    [
+        (" ".join(["17"] * 3001), "the pixels are those of no square image"),
+        (" ".join(["1700"] * 3025), "the pixels are no numbers of a byte"),
+        ("aGVsbG8v" * 500, "a cell of 4,000 characters is neither pixels nor an image as base64"),
+    ],
 )
-def test_a_cell_that_holds_an_image_is_shown_short(cell: str, what: str, tmp_path: Path) -> None:
+def test_a_cell_that_holds_no_image_is_shown_short(cell: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "training.csv").write_text("left_eye_x,left_eye_y,Image\n" + f"10.5,20.5,{cell}\n" * 4)
-    with pytest.raises(DataError, match=f"its column image holds {what}, not names of files") as caught:
+    with pytest.raises(DataError, match=rf"training\.csv, row 2: {problem}") as caught:
         open_data(tmp_path)
     assert len(str(caught.value)) < 1000
 
@@ -254,6 +269,8 @@ def test_columns_of_splits_are_used(
         ("subset", ("A", "B", "A", "B", "A", "B")),
         ("is_valid", ("x", "y", "x", "y", "x", "z")),
         ("valid", ("1", "1", "1", "0", "1", "1")),
+        ("usage", ("Public", "Private", "Public", "Private", "Public", "Private")),
+        ("cv", ("1", "2", "1", "2", "1", "2")),
     ],
 )
 def test_columns_that_look_like_splits_are_named(column: str, values: tuple[str, ...], tmp_path: Path) -> None:
@@ -275,6 +292,32 @@ def test_rows_without_a_split_are_counted(tmp_path: Path) -> None:
     rows = [f"{name},{label},{value}" for (name, label), value in zip(ROWS.items(), values, strict=True)]
     dataset = opened(tmp_path, "path,label,split", *rows)
     assert {finding.kind: finding.severity for finding in dataset.findings}["row-without-split"] == "stop"
+
+
+def test_a_table_of_its_own_lists_the_splits(tmp_path: Path) -> None:
+    (tmp_path / "list_eval_partition.csv").write_text(
+        "image_id,partition\n" + "".join(f"{n}.png,{n // 2}\n" for n in range(6))
+    )
+    dataset = opened(tmp_path, "image_id,x,y", *(f"{n}.png,{n},9" for n in range(6)))
+    assert splits_of(dataset) == {"train": ["0", "1"], "val": ["2", "3"], "test": ["4", "5"]}
+    assert told(dataset, "splits-listed") == ("list_eval_partition.csv",)
+
+
+def test_lists_of_names_are_splits_and_the_rest_is_for_training(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("image\n4.png\n5.png\n")
+    dataset = opened(tmp_path, "image,label", *(f"{name},{label}" for name, label in ROWS.items()))
+    assert splits_of(dataset)["test"] == ["4", "5"]
+    assert sorted(splits_of(dataset)["train"] + splits_of(dataset).get("val", [])) == ["0", "1", "2", "3"]
+
+
+def test_images_that_no_list_names_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("image\n0.png\n1.png\n")
+    (tmp_path / "val.csv").write_text("image\n2.png\n3.png\n")
+    dataset = opened(tmp_path, "image,xmin,ymin,xmax,ymax,label", *(f"{n}.png,1,2,11,22,cat" for n in range(6)))
+    assert splits_of(dataset) == {"train": ["0", "1"], "val": ["2", "3"]}
+    severities = {finding.kind: finding.severity for finding in dataset.findings}
+    assert severities["image-without-split"] == severities["object-without-split"] == "stop"
+    assert dataset.ledger.to_dict()["objects"] == {"found": 6, "used": 4, "left": {"object-without-split": 2}}
 
 
 # --- classes of one image each

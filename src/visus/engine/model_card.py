@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from visus.errors import WeightsError
+from visus.structures.class_names import MOST_CLASSES
 from visus.structures.preprocessing import Preprocessing
 
-MOST_CLASSES = 100_000
 LONGEST_NAME = 10_000
 MOST_CHANNELS = 4096
 LONGEST_SIDE = 16_384

@@ -6,6 +6,8 @@ size is compared first, and what cannot be an array of numbers or text is refuse
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
 import zipfile
 import zlib
@@ -17,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from visus.errors import DataError, VisusError
-from visus.files.regular import GIB, open_regular
+from visus.files.regular import GIB, open_regular, read_at_most
 
 LARGEST_ARRAYS = 64 * GIB
 """Bytes of all arrays of a file together, unpacked."""
@@ -96,6 +98,21 @@ def read_arrays(
                 got=(str(bad).splitlines() or [type(bad).__name__])[0][:200],
                 remedy="fetch it again",
             ) from None
+
+
+def unpacked(content: bytes) -> bytes:
+    """Unpacks gzip's bytes; no more of them than an archive may hold (see :func:`read_arrays`).
+
+    Raises:
+        ValueError: if there would be more.
+        OSError, EOFError, zlib.error: if they are damaged.
+    """
+    most = _ANYHOW + _RATIO * len(content)
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        values = read_at_most(stream, most)
+    if values is None:
+        raise ValueError(f"content that unpacks to more than {most:,} bytes")
+    return values
 
 
 def require_unpacked_size(archive: zipfile.ZipFile, limit: int) -> None:

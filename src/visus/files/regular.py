@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from visus.errors import DataError, VisusError
 
 MIB = 1 << 20
 GIB = 1 << 30
+_BLOCK = 16 * MIB
 
 LARGEST_TEXT = 2 * GIB
 """Bytes of a label file or table. COCO's largest has half a gigabyte."""
+
+LARGEST_IMAGE = 16 * GIB
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -26,6 +29,13 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
 
 
 def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> int:
@@ -74,12 +84,21 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     """Reads all bytes of a regular file; arguments and errors as :func:`file_size`."""
     with open_regular(path, limit=limit, expected=expected, error=error) as file:
         try:
-            content = file.read(limit + 1)
+            content = read_at_most(file, limit)
         except OSError as problem:
             raise _unreadable(path, expected, error, problem) from None
-    if len(content) > limit:  # a file that grows, or one that the system makes up and says no size of
+    if content is None:  # a file that grows, or one that the system makes up and says no size of
         raise error(f"{path} is too large", expected=f"{expected} of at most {limit:,} bytes", got="more")
     return content
+
+
+def read_at_most(stream: Readable, limit: int) -> bytes | None:
+    """Reads a stream to its end; None if it has more than ``limit`` bytes. Room is made for what is there only."""
+    blocks, left = [], limit + 1
+    while left and (block := stream.read(min(left, _BLOCK))):
+        blocks.append(block)
+        left -= len(block)
+    return b"".join(blocks) if left else None
 
 
 def is_regular(path: Path) -> bool:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 BACKGROUND_NAMES = ("background", "_background_", "bg")
 """Names (lower case) of what lies between objects."""
 
+MOST_CLASSES = 100_000
+"""No list of classes is longer. A number of a class beyond it is an error, not a table to be made."""
+
 BORDER = "border"
 """The class of pixels where objects touch, which belong to no object."""
 

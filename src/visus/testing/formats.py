@@ -118,6 +118,8 @@ def refuses_damage_with_a_reason(case: FormatCase) -> None:
         for rest in (whole[: len(whole) // 2], b""):
             path.write_bytes(rest)
             with suppress(VisusError):
+                listing, chosen = choose_format(source, case.format.name)
+                chosen.read(listing)  # open_data would tell of any error as of bad data
                 for sample in _samples(open_data(source, format=case.format.name)):
                     _read_all(sample)
         path.write_bytes(whole)

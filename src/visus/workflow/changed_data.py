@@ -14,6 +14,7 @@ from visus.engine.disk import write_bytes
 from visus.engine.progress import Progress
 from visus.engine.run_folder import RunFolder
 from visus.errors import DataError, WeightsError
+from visus.files.regular import GIB, is_regular, read_regular
 from visus.workflow.plan import Preparation
 
 RECORD = "data.json.gz"
@@ -85,7 +86,7 @@ def _since_the_model(folder: Path, after: DataRecord) -> list[str]:
     from visus.engine.model_file import read_info
 
     try:
-        known = read_info(folder).data_fingerprint if (folder / "model.safetensors").is_file() else ""
+        known = read_info(folder).data_fingerprint if is_regular(folder / "model.safetensors") else ""
     except WeightsError:
         known = ""  # a damaged model file is written anew at the end
     return ["their fingerprint is another one"] if known and known != after.fingerprint else []
@@ -94,10 +95,10 @@ def _since_the_model(folder: Path, after: DataRecord) -> list[str]:
 def _read(folder: Path) -> DataRecord | None:
     """The record in a run folder; None where there is none."""
     path = folder / RECORD
+    if not path.exists():
+        return None
     try:
-        return DataRecord.from_bytes(path.read_bytes()) if path.is_file() else None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", expected="a record", got=error.strerror or str(error)) from None
+        return DataRecord.from_bytes(read_regular(path, limit=GIB, expected="the record of a training's data"))
     except DataError as error:
         raise DataError(
             f"{path} is damaged, so that nobody knows which data the training began with",

@@ -66,6 +66,9 @@ LAYOUTS: dict[str, tuple[str, str]] = {
     "beside": ("{}.png", "{}_mask.png"),
     "beside, in folders of sessions": ("day1/{}.jpg", "day1/{}_label.png"),
     "beside, by suffix": ("{}.jpg", "{}.png"),
+    "Oxford's pets": ("images/{}.jpg", "annotations/trimaps/{}.png"),
+    "any name beside one of labels": ("ISIC_Training_Input/I_{}.jpg", "ISIC_GroundTruth/I_{}_segmentation.png"),
+    "short names": ("src/img{}.png", "gt/gt{}.png"),
     "DeepGlobe": ("train/{}_sat.jpg", "train/{}_mask.png"),
 }
 
@@ -149,6 +152,17 @@ def test_masks_beside_images_in_folders_of_classes(tmp_path: Path) -> None:
     assert rows["benign/benign (4).png"] == 5  # two of the first mask, three more of the second
     assert rows["malignant/malignant (1).png"] == 2
     assert sum(map(len, dataset.splits.values())) == 6
+
+
+def test_mvtec_has_good_images_without_masks(tmp_path: Path) -> None:
+    for number in range(4):
+        photo(tmp_path / f"train/good/{number}.png", number)
+        photo(tmp_path / f"test/good/{number}.png", 10 + number)
+        photo(tmp_path / f"test/crack/{number}.png", 20 + number)
+        mask(tmp_path / f"ground_truth/crack/{number}_mask.png", 255, rows=3)
+    dataset = open_data(tmp_path)
+    expected = {f"test/good/{number}.png": 0 for number in range(4)}
+    assert rows_of(dataset) == expected | {f"test/crack/{number}.png": 3 for number in range(4)}
 
 
 def test_roboflow_names_the_classes_in_the_folders_of_splits(tmp_path: Path) -> None:

@@ -22,6 +22,23 @@ def test_the_table_against_a_product() -> None:
     assert count_together(201, []) is None
 
 
+def test_copies_with_other_labels_are_named() -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    other = np.random.default_rng(1).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    task = "multilabel_classification"
+
+    def kinds(*sets: list[int]) -> set[str]:
+        images = [ArrayImage(array) for array in (pixels, pixels.copy(), other)]
+        samples = [
+            Sample(f"{n}.png", image, {task: LabelSet.of_ids(CLASSES, ids)})
+            for n, (image, ids) in enumerate(zip(images, sets, strict=True))
+        ]
+        return {f.kind for f in check(Dataset("made", "made", None, {task: CLASSES}, {"train": samples}))}
+
+    assert "conflicting-copies" in kinds([0, 1], [0], [1])
+    assert "conflicting-copies" not in kinds([0, 1], [0, 1], [1])
+
+
 def test_what_the_findings_say() -> None:
     shown = [[0, 1, 2], [0, 1, 2], [2], [2, 3], [2, 3]]
     always, same, most = together_findings(CLASSES, shown)

@@ -267,3 +267,14 @@ PAIRS = [
 def test_through_two_formats(made: Made, tmp_path: Path, kind: str, task: str, first: str, second: str) -> None:
     found, expected = through(made(kind, seed=1), task, (first, second), tmp_path)
     assert_same(found, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+@pytest.mark.parametrize(("kind", "task", "first", "second"), PAIRS)
+def test_through_two_formats_at_length(
+    made: Made, tmp_path: Path, kind: str, task: str, first: str, second: str, seed: int
+) -> None:
+    dataset = made(kind, seed, {"train": 12, "val": 8, "test": 5})
+    found, expected = through(dataset, task, (first, second), tmp_path)
+    assert_same(found, expected)

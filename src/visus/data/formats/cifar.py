@@ -16,27 +16,38 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format, Reading
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
+from visus.files.regular import read_regular
 from visus.structures import Label, Sample
 
 _LARGEST = 1 << 30  # bytes; CIFAR-100's training file has 155 million
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler of plain values and numpy arrays, which refuses everything else."""
+class _ArraysOnly(pickle._Unpickler):
+    """An unpickler of plain values and numpy arrays, which refuses everything else.
+
+    The one in Python: that in C makes room for as many remembered objects as a file of twenty bytes asks for.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
-        from numpy._core.multiarray import _reconstruct
-
         allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-            ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy", "ndarray"): _Array,
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _latin_bytes,
         }
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no CIFAR file needs")
         return allowed[module, name]
+
+
+class _Array:
+    """Stands for numpy's class of arrays, which a pickle may name and not call."""
+
+
+def _empty_array(*_: object) -> np.ndarray[Any, Any]:
+    """The array that a pickle then fills; of whatever shape it asks for, it needs no room before."""
+    return np.empty(0, np.uint8)
 
 
 def _latin_bytes(text: str, encoding: str) -> bytes:
@@ -53,10 +64,9 @@ def read_pickle(path: Path) -> dict[str, Any]:
         DataError: if the file is damaged, too large, or asks for anything but arrays.
     """
     try:
-        if path.stat().st_size > _LARGEST:
-            raise pickle.UnpicklingError(f"{path.stat().st_size / 1e9:.1f} GB")
-        content = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except MemoryError:
+        data = read_regular(path, limit=_LARGEST, expected="a batch of CIFAR")
+        content = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
+    except DataError:
         raise
     except Exception as error:  # a pickle is a program: whatever it raises, the file is what is wrong
         raise DataError(

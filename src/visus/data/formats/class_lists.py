@@ -13,6 +13,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Tally
 from visus.errors import DataError
 from visus.structures import IGNORE
+from visus.structures.class_names import MOST_CLASSES
 
 CLASS_FILES = (
     "classes.txt", "class_names.txt", "labels.txt", "codes.txt", "labelmap.txt", "label_map.txt", "label_colors.txt",
@@ -114,8 +115,20 @@ def read_lines(path: Path, tally: Tally | None = None) -> list[str]:
 
 
 def fill_gaps(names: dict[int, str]) -> tuple[str, ...]:
-    """The names in the order of their numbers; number 3 without a name becomes "class_3"."""
-    return tuple(names.get(number, f"class_{number}") for number in range(max(names, default=-1) + 1))
+    """The names in the order of their numbers; number 3 without a name becomes "class_3".
+
+    Raises:
+        DataError: if a number is so large that the names before it could only be made up.
+    """
+    highest = max(names, default=-1)
+    if highest >= MOST_CLASSES:
+        raise DataError(
+            "a class has a number that no list of classes reaches",
+            expected=f"numbers within 0..{MOST_CLASSES - 1}",
+            got=str(highest)[:50],
+            remedy="correct the number, or list the names of the classes",
+        )
+    return tuple(names.get(number, f"class_{number}") for number in range(highest + 1))
 
 
 def _from_lines(path: Path) -> ClassList:

@@ -22,7 +22,7 @@ from visus.data.formats.labelled import reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.mask_maps import alpha_of, check_size, read_raw
 from visus.data.formats.outlined_objects import MULTILABEL
-from visus.data.formats.pairs import LOSSLESS
+from visus.data.formats.pairs import LOSSLESS, is_label_folder
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import FileImage
@@ -152,6 +152,8 @@ def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:
     stems = {path.stem for path in listing.images(images)}
     if 2 * sum(name in stems for name in classes) > len(classes):
         return False  # a folder of masks for each image
+    if len(classes) == 1 and is_label_folder(next(iter(classes))):
+        return False  # annotations/trimaps
     files = [path for folder in classes.values() for path in _mask_files(listing, folder)]
     return bool(files) and sum(path.stem in stems for path in files) > len(files) / 2
 

@@ -20,6 +20,7 @@ from visus.data.formats.delimited import TABLE_SUFFIXES, Table, is_whole, read_t
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, tables_of
 from visus.data.formats.label_text import read_text
+from visus.data.formats.listed_splits import with_listed_splits
 from visus.data.formats.listing import Listing
 from visus.data.formats.object_rows import ObjectRows, read_object_rows
 from visus.data.formats.reading import Format, Reading, Tally, note_missing_images
@@ -94,6 +95,12 @@ def _read_table(
             tally.lose("object-without-image", message, shorten(name), split=split, cause="add the images")
         else:
             rows.append((row, split, path))
+    listed = with_listed_splits(listing, tally, [path for _, _, path in rows], [split for _, split, _ in rows])
+    rows = [(row, split, path) for (row, _, path), split in zip(rows, listed, strict=True) if split]
+    tally.found("objects", listed.count(""))
+    if "" in listed:
+        message = "{count} objects are on images without a split"
+        tally.lose("object-without-split", message, table.path.name, listed.count(""))
     boxes = _boxes(columns, [row for row, _, _ in rows], [path for _, _, path in rows], tally, table)
     sizes = _sizes(columns, [row for row, _, _ in rows])
     position = _label_position(described)
@@ -237,7 +244,10 @@ def _class_list(
     for path in listing.files_with(*TABLE_SUFFIXES):
         if path in used or not labels or "class" not in path.stem.lower():
             continue
-        lines = csv.reader(io.StringIO(read_text(path)))
+        try:
+            lines = list(csv.reader(io.StringIO(read_text(path))))
+        except csv.Error:  # no list of classes
+            continue
         rows = [(row[0].strip(), row[1].strip()) for row in lines if len(row) == 2]
         numbered = {name: number for name, number in rows if is_whole(number)} or {
             name: number for number, name in rows if is_whole(number)

@@ -18,6 +18,7 @@ from visus.data.formats.delimited import (
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import LabelTable, by_split, find_tables, tables_near, tables_of
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
+from visus.data.formats.listed_splits import LISTED, with_listed_splits
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.formats.table_splits import SplitRule, find_splits, note_splits
@@ -29,8 +30,8 @@ def _recognise(listing: Listing) -> bool:
     return bool(tables_of(listing, "labels"))
 
 
-def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
-    """The number and name of every class, from a second table that lists only classes."""
+def _class_list(listing: Listing, used: tuple[Path, ...], tally: Tally) -> dict[int, str]:
+    """The number and name of every class, from a second table that lists only classes; it is tallied as read."""
     for path in listing.files_with(*TABLE_SUFFIXES):
         head = read_table(path, limit=3)
         number, name = head.find(INDEX_COLUMNS), head.find(LABEL_COLUMNS)
@@ -41,6 +42,7 @@ def _class_list(listing: Listing, used: tuple[Path, ...]) -> dict[int, str]:
             continue
         names = {int(row[number]): row[name] for row in table.rows}
         if sorted(names) == list(range(len(table.rows))):
+            tally.read(path)
             return names
     return {}
 
@@ -69,12 +71,19 @@ def _read(listing: Listing) -> Reading:
         )
     for name, split in rows.missing:
         note_missing_images(tally, [shorten(name)], split)
+    unsplit = rows.splits.pop(ALL, [])
+    paths = [path for _, image, _ in unsplit if (path := image.path)]
+    for entry, split in zip(unsplit, with_listed_splits(listing, tally, paths, [ALL] * len(paths)), strict=True):
+        if split:
+            rows.splits.setdefault(split, []).append(entry)
     note_tables_without_labels(listing, tally)
     # "train" first, whatever order the rows came in: it defines the classes.
     ordered = {split: rows.splits[split] for split in ("train", "val", "test", ALL) if split in rows.splits}
     if not rows.names:
         return read_labelled(ordered, tally)
-    return _read_numbered(ordered, rows.names, _class_list(listing, tuple(table.path for table in tables)), tally)
+    return _read_numbered(
+        ordered, rows.names, _class_list(listing, tuple(table.path for table in tables), tally), tally
+    )
 
 
 def _read_table(described: LabelTable, table_split: str, listing: Listing, tally: Tally, rows: _Rows) -> None:
@@ -152,7 +161,8 @@ def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
     """Tells of tables that name images only, such as those of a test set whose classes are kept secret."""
     for described in listing.once(find_tables):
         submission = "submission" in described.path.stem.lower()
-        if described.kind == "images" or (submission and described.kind in ("labels", "boxes")):
+        listed = described.kind == "images" and tally.count(LISTED)
+        if (described.kind == "images" and not listed) or (submission and described.kind in ("labels", "boxes")):
             tally.read(described.path)
             message = "{count} tables name images without their labels, such as a test set's; not used"
             tally.add("table-without-labels", "note", message, listing.name_of(described.path))

@@ -12,6 +12,7 @@ from visus.data.formats.csv_labels import lose_row, note_columns, note_tables_wi
 from visus.data.formats.delimited import Table, read_table, shorten
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.label_tables import by_split, tables_of
+from visus.data.formats.listed_splits import with_listed_splits
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.formats.table_columns import Columns
@@ -67,7 +68,7 @@ def _read(listing: Listing) -> Reading:
             if image is None:
                 missing.append(shorten(name))
                 continue
-            points, visible = _points(table, row, described.points, number)
+            points, visible = points_of_row(table, row, described.points, number)
             found.splits.append(row_split)
             found.files.append(image)
             found.points.append(points)
@@ -79,6 +80,7 @@ def _read(listing: Listing) -> Reading:
             got=", ".join(missing[:3]) or "no row",
         )
     note_missing_images(tally, missing)
+    found.splits = with_listed_splits(listing, tally, found.files, found.splits)
     note_tables_without_labels(listing, tally)
     if names == ("1", "2"):
         message = "the columns x1, y1, x2, y2 are read as two points; for boxes call them xmin, ymin, xmax, ymax"
@@ -97,6 +99,10 @@ def _samples(listing: Listing, found: _Found, names: tuple[str, ...], tally: Tal
     splits: dict[str, list[Sample]] = {}
     seen: set[Path] = set()
     for k, image in enumerate(images):
+        if not found.splits[k]:
+            tally.lose("points-without-split", "{count} points are on images without a split", shown[k],
+                       int(visible[k].sum()), unit="points")  # fmt: skip
+            continue
         if image.path in seen:
             message = "{count} points are in a further row of their image"
             cause = "write one row an image; points that are to be counted are not learnt"
@@ -139,7 +145,7 @@ def _in_pixels(
     return np.where(visible[:, :, None], points, 0).astype(np.float32), visible
 
 
-def _points(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:
+def points_of_row(table: Table, row: tuple[str, ...], columns: Columns, number: int) -> tuple[np.ndarray, np.ndarray]:
     """points [K,2] and visible [K]; a point with an empty cell, "nan" or a negative number is absent."""
     points = np.zeros((len(columns), 2))
     visible = np.zeros(len(columns), bool)

@@ -23,6 +23,9 @@ from visus.structures import Label, LabelSet, Sample, Value
 
 MULTILABEL_CLASSIFICATION = "multilabel_classification"
 
+UNLABELLED = ("unlabeled", "unlabelled")
+"""What a column is called that says of an image that nobody labelled it; it is no class."""
+
 ROBOFLOW = "_classes.csv"
 """Roboflow's export of several labels an image; its export of masks has a file of this name that names no images."""
 
@@ -91,6 +94,16 @@ def _read(listing: Listing) -> Reading:
 def _read_table(described: LabelTable, table_split: str, listing: Listing, tally: Tally, rows: _Rows) -> None:
     table = read_table(described.path, tally=tally)
     labels = described.labels or _of_single_classes(described)
+    nothing = {i for i, name in labels.classes.items() if name.lower() in UNLABELLED}
+    labels = replace(labels, classes={i: name for i, name in labels.classes.items() if i not in nothing})
+    twice = [name for name, count in Counter(labels.classes.values()).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{table.path} has several columns of one class",
+            expected="a column for each class",
+            got=f"several called {shorten(twice[0])}",
+            remedy="rename or remove one of them",
+        )
     rule = find_splits(table, described.used())
     note_columns(tally, table, described, rule)
     tally.found("rows", len(table.rows))
@@ -103,6 +116,10 @@ def _read_table(described: LabelTable, table_split: str, listing: Listing, tally
             lose_row(tally, table, row, without="a split" if name else "an image")
             continue
         path = finder.find(row[described.image], split)
+        if any(row[i].lower() in YES for i in nothing):
+            tally.lose("unlabelled-image", "{count} images have no class", name, unit="image files", split=split,
+                       cause="label them, or take them out of the table", file=path)  # fmt: skip
+            continue
         if path is None:
             rows.missing.setdefault(split, []).append(name)
             continue

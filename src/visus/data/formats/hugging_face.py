@@ -25,6 +25,7 @@ from visus.data.formats.object_rows import ObjectRows, read_object_rows
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import BytesImage, FileImage
 from visus.errors import DataError, MissingExtraError
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 from visus.structures import ImageSource, Sample
 
 _FILE_KEYS = ("filename", "image", "img", "path", "filepath", "imagepath", "imagefile")
@@ -88,9 +89,9 @@ def _recognise(listing: Listing) -> bool:
 
 def _first_row(path: Path) -> Row:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             row = json.loads(stream.readline(1 << 20))
-    except (OSError, ValueError, RecursionError):
+    except (DataError, OSError, ValueError, RecursionError):
         return {}
     return row if isinstance(row, dict) else {}
 
@@ -280,7 +281,8 @@ def _read_packed(path: Path) -> _File:
         ) from error
     try:
         if path.suffix.lower() == ".arrow":
-            table = pyarrow.ipc.open_stream(path.read_bytes()).read_all()
+            content = read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
+            table = pyarrow.ipc.open_stream(content).read_all()
         else:
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()

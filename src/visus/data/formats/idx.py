@@ -5,8 +5,8 @@ Layout: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digit
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import math
 import re
 import struct
 import zlib
@@ -20,11 +20,15 @@ from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
+from visus.files.arrays import LARGEST_ARRAYS, unpacked
+from visus.files.regular import read_regular
 from visus.structures import Label, Sample
 
 _NAME = re.compile(
     r"^(?P<prefix>.*?)(?P<split>train|t10k|test|valid|val)-(?P<kind>images|labels)[-.]idx[13]-ubyte(\.gz)?$", re.I
 )
+
+_MOST_SIDES = 8
 
 FASHION = (
     "T-shirt/top",
@@ -52,19 +56,20 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: if the file is damaged or holds something else.
     """
+    data = read_regular(path, limit=LARGEST_ARRAYS, expected="an IDX file")
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        data = unpacked(data) if path.suffix.lower() == ".gz" else data
+    except (ValueError, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be read", expected="an IDX file", got=str(error), remedy="fetch it again"
         ) from error
     rank = data[3] if len(data) >= 4 and data[:3] == b"\0\0\x08" else 0
     values = len(data) - 4 - 4 * rank
     shape = struct.unpack_from(f">{rank}I", data, 4) if values >= 0 else ()
-    if not shape or values != int(np.prod(shape, dtype=np.int64)):
+    if not 0 < rank <= _MOST_SIDES or not shape or values != math.prod(shape):
         raise DataError(
             f"{path} is not a complete IDX file of bytes",
-            expected=f"{list(shape)} values" if shape else "a header that begins with the bytes 0 0 8",
+            expected=f"{list(shape[:8])} values" if shape else "a header that begins with the bytes 0 0 8",
             got=f"{max(values, 0)} bytes of values" if shape else data[:4].hex(" ") or "an empty file",
             remedy="fetch it again",
         )

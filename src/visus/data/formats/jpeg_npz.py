@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading
 from visus.data.pixels.images import BytesImage
 from visus.errors import DataError
+from visus.files.arrays import LARGEST_ARRAYS, read_arrays
+from visus.files.regular import open_regular
 from visus.structures import Label, Sample
 
 _ARRAYS = frozenset({"data", "offsets", "labels", "classes"})
@@ -26,9 +26,9 @@ def _find(listing: Listing) -> Path | None:
     """The one archive with these arrays."""
     for path in listing.files_with(".npz"):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_regular(path, limit=LARGEST_ARRAYS) as file, zipfile.ZipFile(file) as archive:
                 names = {name.removesuffix(".npy") for name in archive.namelist()}
-        except (OSError, zipfile.BadZipFile):
+        except (DataError, OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
             continue
         if names >= _ARRAYS:
             return path
@@ -39,32 +39,29 @@ def _recognise(listing: Listing) -> bool:
     return listing.once(_find) is not None
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read", expected="an undamaged .npz without pickles", got=str(error)
-        ) from error
-
-
 def _read(listing: Listing) -> Reading:
     path = listing.once(_find)
     if path is None:
         raise DataError(f"{listing.source} holds no packed JPEG files", expected=", ".join(sorted(_ARRAYS)))
-    arrays = _arrays(path)
-    data, offsets, labels = arrays["data"], arrays["offsets"], arrays["labels"]
-    classes = tuple(str(name) for name in arrays["classes"].tolist())
+    arrays = read_arrays(path, expected="an undamaged .npz without pickles")
+    data, offsets, labels, names = arrays["data"], arrays["offsets"], arrays["labels"], arrays["classes"]
+    whole = all(array.ndim == 1 and array.dtype.kind in "iu" for array in (offsets, labels))
+    if not whole or names.ndim != 1 or names.dtype.kind != "U":
+        raise DataError(
+            f"the arrays of {path} are of other kinds than expected",
+            expected="offsets and labels of whole numbers, classes of text, each in one row",
+            got=", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in arrays.items()),
+        )
+    classes = tuple(names.tolist())
     count = len(labels)
     is_train = arrays.get("is_train")
     right = (
         data.ndim == 1
         and data.dtype == np.uint8
         and offsets.shape == (count + 1,)
-        and (count == 0 or (offsets[0] >= 0 and offsets[-1] <= len(data) and bool(np.all(np.diff(offsets) >= 0))))
+        and (count == 0 or (offsets[0] >= 0 and offsets[-1] <= len(data) and bool(np.all(offsets[1:] >= offsets[:-1]))))
         and (count == 0 or (labels.min() >= 0 and labels.max() < len(classes)))
-        and (is_train is None or is_train.shape == (count,))
+        and (is_train is None or (is_train.shape == (count,) and is_train.dtype.kind in "biu"))
     )
     if not right:
         raise DataError(

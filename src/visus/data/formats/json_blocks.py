@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, read_regular
 
 BLOCK = 20_000
 """So many entries are handed over at a time."""
@@ -30,12 +31,12 @@ def read_json(path: Path, blocks: Mapping[str, Callable[[list[Any]], None]]) -> 
     Raises:
         DataError: if the file cannot be read, is no JSON, or is not an object.
     """
+    data = read_regular(path, limit=LARGEST_TEXT, expected="a whole JSON file")
     try:
-        data = path.read_bytes()
         text = data.decode(json.detect_encoding(data), "surrogatepass").lstrip("\ufeff")
         del data
         return _Parser(text).fields(blocks)
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON", expected="a whole JSON file", got=str(error)) from error
 
 

@@ -77,8 +77,8 @@ def tag_split(cells: Sequence[str], *, words: bool = False, plural: bool = True)
     Args:
         cells: of the column.
         words: whether the column's name says that it holds words, as "tags" does.
-        plural: whether its name says that it holds several. If not, "," does not divide, ";" and "|" only where a tag
-            is found in two different cells, and a space only numbers.
+        plural: whether its name says that it holds several. If not, ";" and "|" divide only where a tag is found in two
+            different cells, "," where a tag of several stands alone in another cell, and a space only numbers.
     """
     filled = [cell for cell in cells if cell.lower() not in NOTHING]
     if not filled:
@@ -86,16 +86,16 @@ def tag_split(cells: Sequence[str], *, words: bool = False, plural: bool = True)
     if all(tags_of_list(cell) is not None for cell in filled):
         return lambda cell: tags_of_list(cell) or [], "in a list"
     different = set(filled)
-    for separator in _SEPARATORS if plural else _SEPARATORS[:2]:
+    for separator in _SEPARATORS:
         if any(separator in cell for cell in different):
             split = _divided_by(separator)
-            return (split, f'divided by "{separator}"') if plural or _recurs(different, split) else None
+            divides = plural or (_stands_alone if separator == "," else _recurs)(different, split)
+            return (split, f'divided by "{separator}"') if divides else None
     split = _divided_by(" ")
-    several = [split(cell) for cell in different if len(split(cell)) > 1]
+    several = any(len(split(cell)) > 1 for cell in different)
     tags = {tag for cell in different for tag in split(cell)}
     if plural:
-        alone = any(tag in different for group in several for tag in group)
-        divides = words or len(tags) <= len(different) or alone
+        divides = words or len(tags) <= len(different) or _stands_alone(different, split)
     else:
         divides = all(tag.isdecimal() for tag in tags)
     return (split, "divided by a space") if several and divides else None
@@ -103,6 +103,11 @@ def tag_split(cells: Sequence[str], *, words: bool = False, plural: bool = True)
 
 def _divided_by(separator: str) -> Split:
     return lambda cell: [tag.strip() for tag in cell.split(separator) if tag.strip()]
+
+
+def _stands_alone(cells: Collection[str], split: Split) -> bool:
+    """Whether a tag of several is also a whole cell."""
+    return any(tag in cells for cell in cells for tag in split(cell) if tag != cell)
 
 
 def _recurs(cells: Collection[str], split: Split) -> bool:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from visus.data.formats.delimited import (
     CAPTION_COLUMNS,
+    CELEBA_TABLE,
     PATH_COLUMNS,
     TABLE_SUFFIXES,
     Table,
@@ -29,6 +30,7 @@ from visus.data.formats.table_columns import (
     box_columns,
     class_columns,
     guess_class_column,
+    pixel_columns,
     point_columns,
 )
 from visus.data.formats.table_splits import find_splits
@@ -42,6 +44,7 @@ images only; neither."""
 _HEAD = 1000  # rows by which a table is judged
 _LOOKED_FOR = 20  # rows whose images are looked for
 _LONG = 1024  # characters; no path is as long
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _VAGUE = frozenset({"id", "name", "url", "uri", "src"})
 
 
@@ -58,7 +61,8 @@ class LabelTable:
         classes: the columns of classes, if any.
         labels: the columns of several classes an image, if the kind is "label sets".
         boxes: the columns of boxes, if the kind is "boxes".
-        points: the columns of points, if the kind is "points".
+        points: the columns of points, if the kind is "points" or "pixels".
+        pixels: the columns of pixels, or of one cell that holds all, if the kind is "pixels".
         reason: why the kind is "other", for people.
     """
 
@@ -71,11 +75,12 @@ class LabelTable:
     labels: LabelColumns | None = None
     boxes: BoxColumns | None = None
     points: Columns = field(default_factory=dict)
+    pixels: tuple[int, ...] = ()
     reason: str = ""
 
     def used(self) -> set[int]:
         """The positions of the columns that mean something."""
-        used = {self.image} | (self.classes.positions if self.classes else set())
+        used = {self.image, *self.pixels} | (self.classes.positions if self.classes else set())
         used |= self.labels.positions if self.labels else set()
         if self.boxes:
             used |= {*self.boxes.columns, *(self.boxes.size or ())}
@@ -90,6 +95,8 @@ def find_tables(listing: Listing) -> tuple[LabelTable, ...]:
         folders += listing.split_folders().values()
         folders += [f for f in listing.folders() if f.name.lower() in (*LABEL_FOLDERS, "csv") and not listing.images(f)]
     paths = [path for folder in folders for path in listing.files_with(*TABLE_SUFFIXES, folder=folder)]
+    paths += [path for folder in folders for path in listing.files_with(".txt", folder=folder)
+              if CELEBA_TABLE.fullmatch(path.name.lower())]  # fmt: skip
     tables = [describe_table(listing, path) for path in paths]
     if len(tables) == 1 and tables[0].path.parent == listing.root:
         tables = [replace(tables[0], split=split_name(paths[0].stem) or ALL)]
@@ -113,12 +120,9 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
     split = _split_of(listing, path)
     if not table.columns or not table.rows:
         return _other(path, table.fault or "it has no rows", split)
-    long = next((i for i in range(len(table.columns)) if all(len(row[i]) > _LONG for row in table.rows[:3])), None)
-    if long is not None:
-        return LabelTable(path, "pixels", split, reason=_of_long_cell(table, long))
-    pixels = [column for column in table.columns if re.fullmatch(r"(pixel|px|p)_?\d+|\d+x\d+", column)]
-    if len(pixels) >= 16:
-        return LabelTable(path, "pixels", split, reason=f"it holds pixels in {len(pixels)} columns")
+    if pixels := pixel_columns(table):
+        classes, points = class_columns(table, set(pixels)), point_columns(table, set(pixels))
+        return LabelTable(path, "pixels", split, classes=classes, points={} if classes else points, pixels=pixels)
     if table.find(("regionshapeattributes",)) is not None:
         return _other(path, "it is VIA's", split)
     image, found = _image_column(listing, table)
@@ -222,13 +226,6 @@ def _is_image_size(listing: Listing, table: Table, image: int, boxes: BoxColumns
     return looked_at > 0
 
 
-def _of_long_cell(table: Table, position: int) -> str:
-    cell = table.rows[0][position]
-    numbers = re.fullmatch(r"[\d\s,.\[\]]+", cell[:_LONG]) is not None
-    what = "pixels as text" if numbers else "images as text (base64)" if " " not in cell else "long text"
-    return f"its column {table.columns[position]} holds {what}, not names of files: {shorten(cell)}"
-
-
 def _of_unknown(table: Table, image: int, guesses: Sequence[int]) -> str:
     if guesses:
         names = " or ".join(table.columns[i] for i in guesses)
@@ -242,8 +239,9 @@ def _of_unknown(table: Table, image: int, guesses: Sequence[int]) -> str:
 
 def tables_near(listing: Listing) -> str:
     """Why the tables of a folder are not read, in one line; "" where none is there."""
-    tables = [table for table in listing.once(find_tables) if table.kind in ("other", "pixels")]
-    return "; ".join(f"{listing.name_of(table.path)}: {table.reason}" for table in tables[:3])
+    reasons = [(table.path, table.reason) for table in listing.once(find_tables) if table.kind == "other"]
+    reasons += [(path, "save the spreadsheet as CSV") for path in listing.files_with(*_SPREADSHEETS)]
+    return "; ".join(f"{listing.name_of(path)}: {reason}" for path, reason in reasons[:3])
 
 
 def by_split(listing: Listing, tables: Sequence[LabelTable]) -> Mapping[str, list[LabelTable]]:

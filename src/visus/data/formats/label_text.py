@@ -6,7 +6,7 @@ from pathlib import Path
 
 from visus.data.formats.reading import Tally
 from visus.data.formats.text_encoding import decode_text
-from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, read_regular
 
 
 def read_text(path: Path, tally: Tally | None = None) -> str:
@@ -19,11 +19,7 @@ def read_text(path: Path, tally: Tally | None = None) -> str:
     Raises:
         DataError: if the file cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise DataError(f"{path} cannot be read", expected="a text file", got=got) from error
+    data = read_regular(path, limit=LARGEST_TEXT, expected="a text file")
     text, encoding = decode_text(data)
     if encoding and tally is not None:
         tally.add("not-utf-8", "note", f"{{count}} label files are not UTF-8; read as {encoding}", path.name)

@@ -223,13 +223,12 @@ class Listing:
                     f"{folder} cannot be listed", expected="a folder that may be read", got=error.strerror or str(error)
                 ) from error
             own = own_files(folder) if MARK in files else frozenset()
-            file_names, folder_names = _shown(files), _shown(folders)
-            own_folders = {name for name in folder_names if is_own_folder(folder / name)}
-            if own or own_folders:
-                self._own += [folder / name for name in (*file_names, *folder_names) if name in own | own_folders]
-                file_names = [name for name in file_names if name not in own]
-                folder_names = [name for name in folder_names if name not in own_folders]
-            self._folders[folder] = _Entries(folder, file_names, folder_names)
+            left_out = {name for name in folders if is_own_folder(folder / name)} | own.intersection(files)
+            if left_out:
+                self._own += [folder / name for name in sorted(left_out)]
+                files = [name for name in files if name not in left_out]
+                folders = [name for name in folders if name not in left_out]
+            self._folders[folder] = _Entries(folder, _shown(files), _shown(folders))
         return self._folders[folder]
 
 

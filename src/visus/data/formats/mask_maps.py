@@ -14,6 +14,7 @@ from visus.data.formats.class_lists import ClassList
 from visus.data.pixels.images import reading_raster
 from visus.data.pixels.multichannel import label_values
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, read_regular
 from visus.structures import IGNORE, ImageSource, SegmentationMap
 
 _UNEXPECTED = -1
@@ -116,6 +117,23 @@ class MaskSource:
         return ids
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BackgroundSource:
+    """The map of an image that shows nothing but the first class.
+
+    Args:
+        classes: names of all K classes.
+        image: for its size.
+    """
+
+    classes: tuple[str, ...]
+    image: ImageSource
+
+    def load(self) -> SegmentationMap:
+        """The map; raises DataError when the image's size cannot be read."""
+        return SegmentationMap(self.classes, np.zeros(self.image.size(), np.uint8))
+
+
 def check_size(path: Path, size: tuple[int, int], image: ImageSource) -> None:
     """Raises DataError if a label file is not of its image's size."""
     expected = image.size()
@@ -143,7 +161,7 @@ def read_raw(path: Path, *, coloured: bool = False, from_alpha: bool = False) ->
         DataError: if it cannot be read, is lossy (JPEG), or holds fractions.
     """
     if path.suffix.lower() in (".npy", ".tif", ".tiff") and path.is_file():
-        values = label_values(path.read_bytes(), str(path))
+        values = label_values(read_regular(path, limit=LARGEST_IMAGE, expected="a mask"), str(path))
         if values is not None:
             return _whole_numbers(values, path)
     with reading_raster(path) as image:

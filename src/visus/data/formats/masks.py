@@ -6,7 +6,7 @@ from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.instance_maps import holds_instances
 from visus.data.formats.known_masks import known_rule
 from visus.data.formats.listing import Listing
-from visus.data.formats.mask_maps import MaskSource
+from visus.data.formats.mask_maps import BackgroundSource, MaskSource
 from visus.data.formats.mask_rules import learn_rule
 from visus.data.formats.pairs import find_pairs, note_unpaired, why_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
@@ -60,6 +60,10 @@ def _read(listing: Listing) -> Reading:
                 targets["classification"] = Label(groups, groups.index(pairs.groups[pair.image]))
             samples.append(Sample(listing.name_of(pair.image), image, targets))
         splits[split] = samples
+    for path in sorted(pairs.without_objects):
+        image = FileImage(path)
+        nothing = BackgroundSource(learned.rule.classes, image)
+        next(iter(splits.values())).append(Sample(listing.name_of(path), image, {"segmentation": nothing}))
     classes = {"segmentation": learned.rule.classes} | ({"classification": groups} if groups else {})
     return tally.reading(classes, splits)
 

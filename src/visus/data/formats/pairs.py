@@ -29,7 +29,7 @@ _LOSSY = frozenset(
 
 _IMAGES = (
     *IMAGE_FOLDERS, "img_dir", "imagestr", "leftimg8bit", "image_2", "raw", "raws", "input", "inputs", "rgb", "photo",
-    "photos", "picture", "pictures", "original", "originals", "source", "x", "data", "default",
+    "photos", "picture", "pictures", "original", "originals", "source", "src", "x", "data", "default",
 )  # fmt: skip
 _LABELS = (
     "ann_dir", "labelstr", "gtfine", "semantic", "1st_manual", "manual", "manual1",
@@ -37,13 +37,15 @@ _LABELS = (
     "target", "targets", "output", "outputs", "trimap", "trimaps", "truth", "ground truth", "mask_images",
     "label_images", "semantic_segmentation", "instances", "instance", "y",
 )  # fmt: skip
-_VAGUE = frozenset({"data", "default", "x", "y", "source", "input", "output", "instance", "instances"})
+_VAGUE = frozenset({"data", "default", "x", "y", "source", "src", "input", "output", "instance", "instances"})
 
 _NNUNET = re.compile(r"(?i)^(images|labels)(tr|ts|val?)$")
 _NNUNET_SPLITS = {"tr": "train", "ts": "test", "va": "val", "val": "val"}
 _BESIDE = re.compile(
     r"(?i)[_\-. ](masks?|labels?|gt|seg|segmentation|annotations?|matte|cp_masks)([_\-. ]?\(?\d+\)?)?$"
 )
+_LABEL_WORD = re.compile(r"(?i)mask|label|annot|ground.?truth|(^|[_\-. ])gts?($|[_\-. ])|segm|trimap|target")
+_DEFECTS, _NO_DEFECT = "ground_truth", "good"  # MVTec: test/<defect>/1.png and ground_truth/<defect>/1_mask.png
 _SAMPLED = 40  # files of a folder that are looked at to see whether labels lie beside images
 
 
@@ -73,6 +75,7 @@ class Pairs:
         labels_alone: label images without an image.
         not_read: further label files of the images, such as coloured ones beside those of numbers.
         added: what most labels add to the names, as "..._mask"; "" where names are equal.
+        without_objects: images that are said to show nothing, and so need no label.
         groups: from image to the name of the folder in which it lies with its label, where there are several.
     """
 
@@ -82,6 +85,7 @@ class Pairs:
     labels_alone: tuple[Path, ...]
     not_read: tuple[Path, ...] = ()
     added: str = ""
+    without_objects: frozenset[Path] = frozenset()
     groups: Mapping[Path, str] = field(default_factory=dict)
 
     @property
@@ -110,12 +114,26 @@ def find_pairs(listing: Listing) -> Pairs | None:
         return None
     ending, sides = _sides_by_split(listing)
     pairs = _match(ending, sides)
+    if pairs is not None and any(part.label_root.name.lower() == _DEFECTS for part in sides.values()):
+        return _with_good_ones(pairs)
     if pairs is None and not sides:
         beside = _beside(listing)
         pairs = _match("", beside)
         if pairs is not None:
             return replace(pairs, groups=_groups(listing, pairs))
     return pairs
+
+
+def _with_good_ones(pairs: Pairs) -> Pairs:
+    """The pairs with images without defects, which have no label, set apart."""
+    good = {
+        split: tuple(path for path in paths if path.parent.name.lower() == _NO_DEFECT)
+        for split, paths in pairs.images_alone.items()
+    }
+    alone = {s: tuple(path for path in paths if path not in good[s]) for s, paths in pairs.images_alone.items()}
+    return replace(
+        pairs, images_alone=alone, without_objects=frozenset(path for part in good.values() for path in part)
+    )
 
 
 def why_unpaired(listing: Listing) -> str:
@@ -207,9 +225,10 @@ def _sides_by_split(listing: Listing) -> tuple[str, dict[str, _Sides]]:
     return ending, found
 
 
-def _label_files(listing: Listing, folder: Path) -> tuple[Path, ...]:
+def _label_files(listing: Listing, folder: Path, *, below: bool = True) -> tuple[Path, ...]:
     suffixes = LOSSLESS | _LOSSY
-    return tuple(path for path in listing.files_below(folder) if path.suffix.lower() in suffixes)
+    files = listing.files_below(folder) if below else listing.files(folder)
+    return tuple(path for path in files if path.suffix.lower() in suffixes)
 
 
 def _refuse_channels(listing: Listing, images: Path) -> None:
@@ -244,6 +263,9 @@ def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
     inside = {split: sides for split, folder in splits.items() if (sides := _sides(listing, folder))}
     if inside:
         return "", inside
+    truth = listing.folder(_DEFECTS)
+    if truth is not None and "test" in splits and _holds_labels(listing, truth):
+        return "", {ALL: (splits["test"], truth)}  # MVTec: train holds nothing to find
     lower = {folder.name.lower(): folder for folder in listing.folders()}
     for ending in FOLDER_ENDINGS:
         beside = {name: lower[name + ending] for name in lower if name + ending in lower}
@@ -253,7 +275,27 @@ def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
                 return ending, {split: named[split] for split in ("train", "val", "test") if split in named}
             if len(beside) == 1:
                 return ending, {ALL: next(iter(named.values()))}
-    return "", {}
+    return "", _by_content(listing)
+
+
+def _by_content(listing: Listing) -> dict[str, tuple[Path, Path]]:
+    """A folder of any name and one whose name speaks of labels, if their files' names agree and these are flat maps."""
+    folders = listing.folders()
+    for labels in [folder for folder in folders if _LABEL_WORD.search(folder.name)]:
+        files = listing.images(labels)[:2]
+        if not files or not all(map(_is_map, files)):
+            continue
+        for images in folders:
+            if not _LABEL_WORD.search(images.name) and listing.images(images) and _agree(listing, images, labels):
+                return {ALL: (images, labels)}
+    return {}
+
+
+def _is_map(path: Path) -> bool:
+    try:
+        return is_flat(path)
+    except DataError:
+        return False
 
 
 def _named_splits(listing: Listing) -> dict[str, tuple[Path, Path]]:
@@ -287,8 +329,21 @@ def _sides(listing: Listing, folder: Path) -> tuple[Path, Path] | None:
             if image_name in by_name and label_name in by_name and _holds_labels(listing, by_name[label_name]):
                 if {image_name, label_name} <= _VAGUE and not _agree(listing, by_name[image_name], by_name[label_name]):
                     continue
-                return by_name[image_name], by_name[label_name]
+                return by_name[image_name], _innermost(listing, by_name[label_name])
     return None
+
+
+def _innermost(listing: Listing, labels: Path) -> Path:
+    """The folder of labels inside one that holds nothing else, as ``annotations/trimaps``."""
+    inside = [folder for folder in listing.folders(labels) if _holds_labels(listing, folder)]
+    if len(inside) == 1 and inside[0].name.lower() in _LABELS and not _label_files(listing, labels, below=False):
+        return inside[0]
+    return labels
+
+
+def is_label_folder(name: str) -> bool:
+    """Whether a folder's name is a usual one of folders that hold maps of all classes."""
+    return name.lower() in _LABELS
 
 
 def _agree(listing: Listing, images: Path, labels: Path) -> bool:
@@ -301,7 +356,7 @@ def _holds_labels(listing: Listing, folder: Path) -> bool:
     suffixes = LOSSLESS | _LOSSY
     inside = [folder, *listing.folders(folder)]
     inside += [deeper for part in inside[1:] for deeper in listing.folders(part)]  # train/aachen
-    return any(path.suffix.lower() in suffixes for part in inside for path in listing.files(part))
+    return any(not listing.suffixes(part).isdisjoint(suffixes) for part in inside)
 
 
 def _beside(listing: Listing) -> dict[str, _Sides]:
@@ -327,7 +382,7 @@ def _beside(listing: Listing) -> dict[str, _Sides]:
 def _may_lie_beside(listing: Listing, folder: Path) -> bool:
     """Whether a few files of a folder, or of the first folders in it, look like images with labels beside them."""
     for part in (folder, *listing.folders(folder)[:3]):
-        images = listing.images(part)[:_SAMPLED]
+        images = [part / name for name in listing.image_names(part)[:_SAMPLED]]
         if any(_BESIDE.search(path.stem) for path in images):
             return True
         suffixes: dict[str, set[str]] = {}

@@ -28,6 +28,17 @@ _CELL = re.compile(r"^\W*(x'?\"?:\s*)?-?[\d.]")  # [12, 3, ...], 12 3 ..., [{'x'
 _POINTS = ((r"x_?(\d+)", ""), (r"(\d+)_?x", ""), (r"(.+)_x", ""), (r"x_(.+)", ""), (r"[cp]?x", "point"))
 """Patterns of the columns of x, and what the point is called; "" for the part in brackets."""
 
+_PIXEL = re.compile(r"(pixel|px|p)_?\d+|\d+x\d+")
+_LEAST_PIXELS = 16
+_PIXELS = re.compile(r"\[?\s*\d+(?:[\s,]+\d+){63}")  # 64 numbers and more
+_LONGEST_PATH = 1024
+_MEASURES = frozenset({
+    "age", "price", "weight", "score", "count", "size", "area", "year", "month", "day", "date", "time", "angle",
+    "depth", "temperature", "length", "distance", "number", "index", "order", "frame", "confidence", "probability",
+    "width", "height",
+})  # fmt: skip
+"""Columns that are no classes although their values may repeat."""
+
 _LONGEST_NAME = 200  # characters; longer cells are text, not names of classes
 _IGNORED = ("iscrowd", "isgroupof", "difficult", "ignore", "ignored", "crowd")
 
@@ -142,6 +153,18 @@ def _other_axis(column: str) -> str:
     return "y" + column[1:]
 
 
+def pixel_columns(table: Table) -> tuple[int, ...]:
+    """The columns of pixels, or the one whose cells hold all pixels of an image; () where there are none."""
+    columns = tuple(i for i, column in enumerate(table.columns) if _PIXEL.fullmatch(column))
+    if len(columns) >= _LEAST_PIXELS:
+        return columns
+    for position in range(len(table.columns)):
+        cells = [row[position] for row in table.rows[:3]]
+        if cells and all(len(cell) > _LONGEST_PATH or _PIXELS.match(cell) for cell in cells):
+            return (position,)
+    return ()
+
+
 def class_columns(table: Table, taken: Collection[int]) -> ClassColumns | None:
     """The columns of classes by their names, or None where there are none or their values cannot be classes.
 
@@ -186,7 +209,9 @@ def guess_class_column(table: Table, taken: Collection[int]) -> list[int]:
     for position, column in enumerate(table.columns):
         values = [row[position] for row in table.rows if row[position]]
         different = set(values)
-        if position in taken or not column or squeeze(column) in SPLIT_COLUMNS or len(values) < len(table.rows) / 2:
+        if position in taken or not column or squeeze(column) in (*SPLIT_COLUMNS, *_MEASURES):
+            continue
+        if len(values) < len(table.rows) / 2:
             continue
         if not 2 <= len(different) <= len(values) / 2 or max(map(len, different)) > _LONGEST_NAME:
             continue

@@ -17,8 +17,8 @@ from visus.errors import DataError
 
 SPLIT_COLUMNS = (
     "split", "subset", "set", "partition", "fold", "dataset", "usage", "phase", "datasplit", "splitname", "traintest",
-    "traintestsplit", "trainval", "imageset", "evalpartition", "stage", "purpose", "kfold", "folds", "cvfold", "mode",
-    "use", "group", "part", "type", "settype", "datatype", "datasettype", "valid", "val", "train", "test",
+    "traintestsplit", "trainval", "imageset", "evalpartition", "stage", "purpose", "kfold", "folds", "cvfold", "cv",
+    "mode", "use", "group", "part", "type", "settype", "datatype", "datasettype", "valid", "val", "train", "test",
 )  # fmt: skip
 """What columns of splits are called, without "_"; the first that can be used is."""
 
@@ -27,7 +27,7 @@ _LOOSE = frozenset({"mode", "use", "group", "part", "type", "stage", "purpose"})
 
 _HELD_OUT: Mapping[str, str] = {
     "isvalid": "val", "isval": "val", "isvalidation": "val", "validation": "val", "isdev": "val",
-    "istest": "test", "istesting": "test", "isholdout": "test",
+    "istest": "test", "istesting": "test", "isholdout": "test", "holdout": "test", "heldout": "test",
 }  # fmt: skip
 """Column of yes and no -> the split of the rows with yes; the others are for training."""
 
@@ -39,6 +39,8 @@ _WORDS: Mapping[str, str] = {
     "public": "val", "private": "test",
 }  # fmt: skip
 """What columns call the splits, beside the words that folders have, too."""
+
+_CONTEST = frozenset({"public", "private"})
 
 _YES = frozenset({"true", "yes", "y", "t", "1", "1.0"})
 _NO = frozenset({"false", "no", "n", "f", "0", "0.0"})
@@ -109,6 +111,8 @@ def _of_words(
         meant = {word for word in words.values() if word}
         if not meant:
             continue
+        if "train" not in meant and words.keys() <= _CONTEST:
+            continue  # the halves of a contest's test set
         if None in words.values():
             strange = sorted(value for value, word in words.items() if word is None)
             if i in known and names[i] not in _LOOSE and 2 * len(strange) <= len(words):
@@ -140,7 +144,7 @@ def note_splits(tally: Tally, table: Table, rule: SplitRule) -> None:
         message = "{count} columns look like splits and are not used: write train, val and test into them"
         tally.add("split-not-used", "note", message, f"{table.path.name}: {name}")
     for column, mapping in zip(rule.columns, rule.splits, strict=True):
-        if "train" not in mapping:
+        if "0" in mapping:
             meaning = ", ".join(f"{value} = {split}" for value, split in mapping.items() if value in ("0", "1", "2"))
             message = f"{{count}} columns of yes and no or of numbers are used as splits ({meaning})"
             tally.add("split-by-numbers", "note", message, f"{table.path.name}: {table.columns[column]}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from visus.data.formats.safe_xml import walk_xml
 from visus.errors import DataError
-from visus.files.regular import LARGEST_TEXT, read_regular
+from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
 
 ROOT = "annotation"
 _TRUE = frozenset({"1", "true", "yes"})
@@ -107,9 +107,9 @@ def _whole_size(height: float, width: float) -> tuple[int, int]:
 def looks_like_voc(path: Path) -> bool:
     """Whether the first bytes of a file hold the root of an annotation, in any encoding."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             head = stream.read(_HEAD).replace(b"\0", b"")  # of UTF-16
-    except OSError:
+    except (DataError, OSError):
         return False
     return _ROOT_TAG.search(head) is not None
 

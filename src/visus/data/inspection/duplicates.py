@@ -19,6 +19,7 @@ from PIL import Image
 
 from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, read_regular
 from visus.structures import ImageSource
 
 LOOK = 64
@@ -224,8 +225,8 @@ def _digest_bytes(image: ImageSource) -> bytes | None:
     if image.path is None:
         return _digest_pixels(image)
     try:
-        return hashlib.blake2b(image.path.read_bytes(), digest_size=16).digest()
-    except OSError:
+        return hashlib.blake2b(read_regular(image.path, limit=LARGEST_IMAGE), digest_size=16).digest()
+    except DataError:
         return None
 
 

@@ -13,6 +13,7 @@ from visus.data.pixels.image_kinds import HEAD, KINDS, kind_of
 from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.data.pixels.intensity import PICTURE, may_be_foreign
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, open_regular, read_regular
 from visus.structures import ImageSource
 
 _END = 4096  # bytes; what follows the end mark of a whole JPEG or PNG is shorter
@@ -53,6 +54,8 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return _examine_pixels(image)
     try:
         length, head, end = _read_ends(image)
+    except DataError as error:
+        return ImageState("unreadable-image", _reason(error))
     except OSError as error:
         return ImageState("unreadable-image", error.strerror or str(error))
     if length == 0:
@@ -96,7 +99,7 @@ def encoded_bytes(image: ImageSource) -> int:
         return len(image.data)
     try:
         return image.path.stat().st_size if image.path is not None else 0
-    except OSError:
+    except (DataError, OSError):
         return 0
 
 
@@ -117,7 +120,7 @@ def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
         return len(image.data), image.data[:HEAD], image.data[-_END:]
     if image.path is None:
         return 0, b"", b""
-    with image.path.open("rb") as stream:
+    with open_regular(image.path, limit=LARGEST_IMAGE, expected="an image file") as stream:
         head = stream.read(HEAD)
         length = stream.seek(0, os.SEEK_END)
         stream.seek(max(length - _END, 0))
@@ -138,8 +141,9 @@ def _lacks_its_end(head: bytes, end: bytes) -> bool:
 
 def _has_end_chunk(image: ImageSource) -> bool:
     """Whether a PNG has its end mark, with other data appended after it."""
-    data = image.data if isinstance(image, BytesImage) else image.path.read_bytes() if image.path else b""
-    return b"IEND" in data
+    if isinstance(image, BytesImage):
+        return b"IEND" in image.data
+    return image.path is not None and b"IEND" in read_regular(image.path, limit=LARGEST_IMAGE)
 
 
 def _reason(error: DataError) -> str:

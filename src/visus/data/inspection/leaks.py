@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from visus.data.dataset import Dataset, Finding, Severity
 from visus.data.inspection.duplicates import Copies
 from visus.structures import Sample
+from visus.structures.sample import is_target_source
 
 LEAK_IN_MADE_SPLITS = "leak-in-made-splits"
 
@@ -49,9 +52,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
             duplicates += [(kept, entry) for entry in members if entry[0] == kept[0] and entry is not kept]
         one, *rest = by_origin.values()
         leaks += [(one[0], entry) for members in rest for entry in members]
-        labelled = [sample for _, sample in (first, *others) if "classification" in sample.targets]
-        labels = {sample.target("classification").index for sample in labelled}
-        if len(labels) > 1:
+        if _contradict([sample for _, sample in (first, *others)]):
             conflicts.append([first, *others])
     findings = []
     if leaks:
@@ -67,7 +68,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
             Finding.about(LEAK_IN_MADE_SPLITS, "repair", message, [copy.id for _, (_, copy) in made], shown)
         )
     if conflicts:
-        message = "{count} images have exact copies of another class: one of the labels is wrong"
+        message = "{count} images have exact copies with other labels: one of them is labelled wrongly"
         findings.append(_finding("conflicting-copies", "note", message, conflicts))
     if duplicates:
         message = "{count} images are exact copies of images of the same split"
@@ -82,6 +83,16 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
         message = "{count} pairs of images in one split are the same picture, saved or scaled differently"
         findings.append(_finding("near-duplicate", "note", message, within))
     return findings
+
+
+def _contradict(copies: Sequence[Sample]) -> bool:
+    """Whether copies of one image have different labels; targets that must be read first are not compared."""
+    for task in ("classification", "multilabel_classification"):
+        held = [sample.targets[task] for sample in copies if task in sample.targets]
+        labels = {np.asarray(target.content()).tobytes() for target in held if not is_target_source(target)}
+        if len(labels) > 1:
+            return True
+    return False
 
 
 def _origin(dataset: Dataset, split: str) -> str:

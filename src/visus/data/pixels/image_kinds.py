@@ -61,7 +61,7 @@ def is_readable(kind: str) -> bool:
 def starts_like_image(path: Path) -> bool:
     """Whether the first bytes of a file are those of an image that visus reads; False where it cannot be read."""
     try:
-        if not path.is_file():  # a pipe would never end
+        if not path.is_file() or path.name.upper() == "DICOMDIR":  # a pipe would never end; an index is no image
             return False
         with path.open("rb") as stream:
             head = stream.read(HEAD)

@@ -41,6 +41,7 @@ from visus.data.pixels.multichannel import (
     scale_values,
 )
 from visus.errors import DataError, ShapeError
+from visus.files.regular import LARGEST_IMAGE, open_regular
 from visus.structures import ImageSource, ValueRange
 
 MAX_PIXELS = 50_000_000
@@ -359,13 +360,7 @@ def _too_large(name: str, got: str) -> DataError:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be opened", expected="an image file", got=error.strerror or str(error)
-        ) from error
-    with stream:
+    with open_regular(path, limit=LARGEST_IMAGE, expected="an image file") as stream:
         yield stream
 
 

@@ -20,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.pixels.image_kinds import HEAD, kind_of
+from visus.data.pixels import dicom
+from visus.data.pixels.image_kinds import HEAD, is_readable, kind_of
 from visus.data.pixels.tiff_compression import decompressed
 from visus.errors import DataError
+from visus.files.arrays import read_array
 from visus.structures import ValueRange
 
 if TYPE_CHECKING:
@@ -68,8 +70,10 @@ class StoredImage:
         """
         try:
             if self.data.startswith(_NUMPY):
-                values = np.load(io.BytesIO(self.data), allow_pickle=False)
+                values = read_array(io.BytesIO(self.data), len(self.data))
                 values = np.moveaxis(values, 0, -1) if values.ndim == 3 and not _channels_last(values.shape) else values
+            elif kind_of(self.data[:HEAD]) == "DICOM":
+                values = dicom.load_values(self.data, self.name)
             else:
                 values = _tiff_values(self.data)
         except (DataError, MemoryError):
@@ -82,7 +86,7 @@ class StoredImage:
 
 
 def open_stored(stream: BinaryIO, name: str, *, pictures: bool = False) -> StoredImage | None:
-    """The header of a multichannel TIFF or a NumPy array; None for a file that Pillow reads.
+    """The header of a multichannel TIFF, a NumPy array or a DICOM image; None for a file that Pillow reads.
 
     Args:
         stream: of the file.
@@ -92,11 +96,14 @@ def open_stored(stream: BinaryIO, name: str, *, pictures: bool = False) -> Store
     Raises:
         DataError: if it is a NumPy array that is no image, or too large.
     """
-    head = stream.read(6)
+    kind = kind_of(stream.read(HEAD))
     stream.seek(0)
-    if not head.startswith(_NUMPY) and head[:4] not in _TIFF:
-        return None
-    header = _numpy_header(stream, name) if head.startswith(_NUMPY) else _tiff_header(stream, pictures)
+    if kind == "NumPy array":
+        header: tuple[tuple[int, int], int] | None = _numpy_header(stream, name)
+    elif kind == "DICOM" and is_readable(kind):
+        header = dicom.read_header(stream, name)
+    else:
+        header = _tiff_header(stream, pictures) if kind == "TIFF" else None
     stream.seek(0)
     if header is None:
         return None
@@ -147,7 +154,7 @@ def label_values(data: bytes, name: str) -> NDArray[Any] | None:
     """
     try:
         if data.startswith(_NUMPY):
-            values = np.load(io.BytesIO(data), allow_pickle=False)
+            values = read_array(io.BytesIO(data), len(data))
             values = values[0] if values.ndim == 3 and values.shape[0] == 1 else values
             values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
             no_data = None

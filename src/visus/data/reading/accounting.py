@@ -24,7 +24,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
 from visus.data.pixels.images import FileImage
-from visus.data.reading.class_names import alike_names
+from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
 from visus.structures import Sample
 
@@ -67,7 +67,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
     ]
     files = _Files(reading, listing)
     findings += files.findings()
-    findings += alike_names(reading.classes)
+    findings += name_findings(reading.classes)
     ledger = _ledger(account, used, files)
     ledger, unexplained = _balanced(ledger, used)
     findings += unexplained
@@ -103,7 +103,7 @@ class _Used:
 
 
 def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
-    images = Counter({split: len(samples) for split, samples in splits.items()})
+    images = Counter({split: _labelled(samples) for split, samples in splits.items()})
     objects: Counter[tuple[str, str]] = Counter()
     known = False
     for split, samples in splits.items():
@@ -120,6 +120,13 @@ def _used(splits: Mapping[str, Sequence[Sample]]) -> _Used:
             counts = np.bincount(np.concatenate(parts), minlength=len(classes))
             objects.update({(split, name): number for name, number in zip(classes, counts.tolist(), strict=True)})
     return _Used(images, objects if known else None)
+
+
+def _labelled(samples: Sequence[Sample]) -> int:
+    """How many samples have a target; all of them, where none has one."""
+    if isinstance(samples, FolderSamples):
+        return len(samples)
+    return sum(bool(sample.targets) for sample in samples) or len(samples)
 
 
 def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
@@ -287,6 +294,7 @@ class _Files:
                 for suffix, names in sorted(self._others.items())
             )
             names = [name for part in self._others.values() for name in part]
-            message = f"{{count}} files are passed over ({kinds})"
+            tool = recognise_tool([self._listing.root / part[0] for part in self._others.values()])
+            message = f"{{count}} files are passed over ({kinds})" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-passed-over", "note", message, (), names))
         return findings

@@ -15,6 +15,7 @@ from visus.data.dataset import Dataset
 from visus.data.pixels.images import FileImage
 from visus.data.reading.fingerprint import fingerprint_with_parts
 from visus.errors import DataError
+from visus.files.arrays import unpacked
 from visus.structures import ImageSource
 
 _END = 4096  # bytes at the end of an image file, which differ between pictures even where their sizes are equal
@@ -82,7 +83,7 @@ class DataRecord:
             DataError: if the file is damaged.
         """
         try:
-            values: Any = json.loads(gzip.decompress(data))
+            values: Any = json.loads(unpacked(data))
             entries = {
                 str(name): Entry(str(split), str(image), str(targets))
                 for split, rows in values["samples"].items()

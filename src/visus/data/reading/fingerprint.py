@@ -12,7 +12,7 @@ import numpy as np
 
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
-from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, read_regular
 from visus.structures import ImageSource, Masks, Sample
 from visus.structures.sample import is_target_source
 
@@ -133,7 +133,4 @@ def _size(path: Path) -> int:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", expected="a label file", got=error.strerror or str(error)) from error
+    return hashlib.sha256(read_regular(path, limit=LARGEST_TEXT, expected="a label file")).digest()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +21,10 @@ from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, withheld_tasks
-from visus.data.reading.foreign_files import recognise_tool
+from visus.data.reading.foreign_files import recognise_tool, recognise_tool_below
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
-from visus.errors import DataError, UsageError
+from visus.errors import DataError, UsageError, VisusError
 from visus.structures import Sample
 from visus.structures.extensions import load_object
 from visus.structures.task_cards import TASKS, TaskCard, task_card
@@ -82,7 +85,8 @@ def open_data(
             )
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
-        dataset = _open_path(Path(source), format)
+        with _unforeseen(Path(source)):
+            dataset = _open_path(Path(source), format)
     if task is not None and task not in dataset.tasks:
         dataset = _with_task(dataset, task_card(task))
     if task is not None or dataset.tasks:
@@ -186,6 +190,24 @@ def _open_path(path: Path, format: str | None) -> Dataset:
         ledger=ledger,
         withheld=withheld,
     )
+
+
+@contextmanager
+def _unforeseen(path: Path) -> Iterator[None]:
+    """Tells of values that no reader expects, in label files of thirty kinds, as of bad data and no bug of visus."""
+    try:
+        yield
+    except (VisusError, MemoryError):
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        text = str(path)
+        raise DataError(
+            f"{text if len(text) <= 300 else text[:300] + ' ...'} holds values that cannot be read",
+            expected="label files as their tools write them",
+            got=f"{type(error).__name__}: {error}"[:300] + f" ({os.path.basename(frame.filename)}:{frame.lineno})",
+            remedy="check the newest label files; VISUS_DEBUG=1 shows the whole way to the error",
+        ) from error
 
 
 def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Format]:
@@ -331,8 +353,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         got="; ".join(filter(None, [_contents(listing), listing.left_out(), *near])),
         remedy=f"unpack {archives[0]} first"
         if archives
-        else recognise_tool([file for level in _levels(path) for file in level.files()])
-        or "arrange it as one of these, such as a folder of images for each class",
+        else recognise_tool_below(listing) or "arrange it as one of these, such as a folder of images for each class",
     )
 
 
@@ -347,7 +368,7 @@ def _with_values(dataset: Dataset) -> Dataset:
 def _with_targets(dataset: Dataset, task: str) -> Dataset:
     """The data set without the samples that have no target for the task."""
     left_out = [
-        sample.id
+        sample
         for samples in dataset.splits.values()
         if not (hasattr(samples, "covers") and samples.covers(task))
         for sample in samples
@@ -355,13 +376,17 @@ def _with_targets(dataset: Dataset, task: str) -> Dataset:
     ]
     if not left_out:
         return dataset
+    told = [sample.id for sample in left_out if sample.targets]  # of the others the reader has told
     kept = {split: [s for s in samples if task in s.targets] for split, samples in dataset.splits.items()}
     kept = {split: samples for split, samples in kept.items() if samples}
     if not kept:
         raise DataError(f"no image of {dataset.name} has a target for {task}", got=f"{len(left_out)} images without")
-    message = f"{len(left_out)} images have no target for {task}; left out"
-    finding = Finding("no-target", "note", message, len(left_out), tuple(left_out[:20]))
-    return replace(dataset, splits=kept, findings=(*dataset.findings, finding))
+    findings = list(dataset.findings)
+    if told:
+        findings.append(
+            Finding.about("no-target", "note", f"{{count}} images have no target for {task}; left out", told)
+        )
+    return replace(dataset, splits=kept, findings=tuple(findings))
 
 
 def _check_classes(dataset: Dataset, task: str, least_classes: int | None) -> None:

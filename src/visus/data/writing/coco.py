@@ -11,23 +11,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from visus.data.formats.outlined_objects import Outline, draw_outline
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import Change, images_left_out, maps_as_objects, points_of_objects, tasks_left_out
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.objects import ImageObjects
+from visus.data.writing.shapes import coco_segmentation, round_number, shape_extent
 from visus.data.writing.writer import Writer
 from visus.structures.class_names import BACKGROUND_NAMES
-from visus.structures.outlines import Piece, coco_outline, run_lengths
+from visus.structures.outlines import Piece
 
 TASKS = ("landmarks", "detection", "segmentation", "multilabel_segmentation")
 """Whose labels the format can hold."""
 
-_DECIMALS = 4
 _VISIBLE = 2  # COCO's v: 0 not labelled, 1 labelled and hidden, 2 labelled and visible
 
 
@@ -78,18 +74,17 @@ class CocoWriter:
         for piece in pieces:
             if piece.label not in self._category:
                 continue
-            (left, top), mask = piece.corner, piece.mask
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            box = [int(left + columns[0]), int(top + rows[0]), len_of(columns), len_of(rows)] if len(rows) else [0] * 4
+            area, segmentation = coco_segmentation(piece, size)
+            x1, y1, x2, y2 = map(int, shape_extent(piece, size)) if area else (0, 0, 0, 0)
             self._annotations.append(
                 {
                     "id": len(self._annotations) + 1,
                     "image_id": number,
                     "category_id": self._category[piece.label],
-                    "bbox": box,
-                    "area": int(mask.sum()),
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "area": area,
                     "iscrowd": 0,
-                    "segmentation": _shift_outline(mask, (left, top), size),
+                    "segmentation": segmentation,
                     **({} if piece.score is None else {"score": round(piece.score, 6)}),
                 }
             )
@@ -102,13 +97,13 @@ class CocoWriter:
             crowd = bool(objects.ignored[i])
             area, segmentation = (x2 - x1) * (y2 - y1), None
             if outline is not None:
-                area, segmentation = _written(outline, objects.size, crowd)
+                area, segmentation = coco_segmentation(outline, objects.size, crowd=crowd)
             entry: dict[str, Any] = {
                 "id": len(self._annotations) + 1,
                 "image_id": number,
                 "category_id": self._category[int(objects.labels[i])],
-                "bbox": [_round(x1), _round(y1), _round(x2 - x1), _round(y2 - y1)],
-                "area": _round(area),
+                "bbox": [round_number(x1), round_number(y1), round_number(x2 - x1), round_number(y2 - y1)],
+                "area": round_number(area),
                 "iscrowd": int(crowd),
             }
             if segmentation is not None:
@@ -128,44 +123,13 @@ class CocoWriter:
         return number
 
 
-def len_of(indices: NDArray[np.intp]) -> int:
-    """The number of indices from the first to the last of an ascending array."""
-    return int(indices[-1] - indices[0]) + 1
-
-
-def _shift_outline(mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> Any:
-    """The outline of a mask that is stored in a window, in pixels of the whole image."""
-    outline = coco_outline(mask)
-    left, top = corner
-    if isinstance(outline, dict):
-        whole = np.zeros(size, bool)
-        whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
-        return coco_outline(whole)
-    return [[value + (left, top)[i % 2] for i, value in enumerate(polygon)] for polygon in outline]
-
-
-def _round(value: float) -> float | int:
-    """A number with four decimals; a whole one without any."""
-    rounded = round(value, _DECIMALS)
-    return int(rounded) if rounded == int(rounded) else rounded
-
-
-def _written(outline: Outline, size: tuple[int, int], crowd: bool) -> tuple[float, Any]:
-    """The area in pixels and the value of ``segmentation``; a crowd is always a run-length code, as COCO has it."""
-    mask = draw_outline(outline, size)
-    area = float(mask.sum())
-    if isinstance(outline, dict) or crowd:
-        return area, run_lengths(mask)
-    return area, [[_round(float(value)) for value in part.ravel()] for part in outline]
-
-
 def _keypoints(objects: ImageObjects) -> dict[str, Any]:
     points = objects.points
     if points is None:
         return {}
     values: list[float | int] = []
     for (x, y), visible in zip(points.points.tolist(), points.visible.tolist(), strict=True):
-        values += [_round(x), _round(y), _VISIBLE] if visible else [0, 0, 0]
+        values += [round_number(x), round_number(y), _VISIBLE] if visible else [0, 0, 0]
     return {"keypoints": values, "num_keypoints": int(points.visible.sum())}
 
 

@@ -11,14 +11,8 @@ import numpy as np
 from visus.data.dataset import Dataset
 from visus.data.formats.labelled import reference_split
 from visus.data.object_separation import knows_objects
-from visus.data.writing.objects import (
-    OBJECT,
-    ImageObjects,
-    is_compound,
-    object_classes,
-    outline_extent,
-    read_objects,
-)
+from visus.data.writing.objects import OBJECT, ImageObjects, object_classes, read_objects
+from visus.data.writing.shapes import is_compound, shape_extent
 from visus.errors import DataError
 from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap
 
@@ -156,8 +150,7 @@ def _count_objects(contents: Contents, objects: ImageObjects) -> None:
             continue
         counts["outlines"] += 1
         counts["joined"] += is_compound(outline, objects.size)
-        around = outline_extent(outline, objects.size)
-        counts["other-boxes"] += around is None or bool((np.abs(around - box) > NOTICEABLE).any())
+        counts["other-boxes"] += not bool((np.abs(shape_extent(outline, objects.size) - box) <= NOTICEABLE).all())
 
 
 def _look_at_label_set(contents: Contents, split: str, sample: Sample) -> None:

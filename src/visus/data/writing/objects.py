@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.formats.outlined_objects import Outline, draw_outline
+from visus.data.formats.outlined_objects import DetectionSource
+from visus.data.writing.shapes import Shape, shape_extent
 from visus.errors import TaskMismatchError
 from visus.structures import Detections, Landmarks, Sample
 from visus.structures.class_names import BACKGROUND_NAMES
-from visus.structures.outlines import Piece, coco_outline, rings
+from visus.structures.outlines import Piece
 
 OBJECT = "object"
 """The class of objects of which only points are known."""
@@ -28,7 +29,7 @@ class ImageObjects:
         boxes: [N,4] float64 xyxy in pixels.
         labels: [N] class ids.
         ignored: [N]: objects that count neither as hit nor as miss.
-        outlines: N outlines in pixels; None for an object without. Polygons are united.
+        outlines: N shapes; None for an object without.
         points: of the object ``pointed``; None where no point is known.
         pointed: the position of that object, or None.
     """
@@ -37,7 +38,7 @@ class ImageObjects:
     boxes: NDArray[np.float64]
     labels: NDArray[np.int64]
     ignored: NDArray[np.bool_]
-    outlines: tuple[Outline | None, ...]
+    outlines: tuple[Shape | None, ...]
     points: Landmarks | None = None
     pointed: int | None = None
 
@@ -90,44 +91,23 @@ def _of_map(sample: Sample, task: str) -> ImageObjects:
         pieces = [Piece(label, (0, 0), mask, None) for label, mask in enumerate(value.masks) if mask.any()]
     kept = object_classes(value.classes, task)
     ids = {label: kept.index(name) for label, name in enumerate(value.classes) if name in kept}
-    boxes, outlines = [], []
-    for piece in pieces:
-        (left, top), (height, width) = piece.corner, piece.mask.shape
-        outline = outline_of(np.s_[top : top + height, left : left + width], piece.mask, value.size)
-        box = None if outline is None else outline_extent(outline, value.size)
-        boxes.append(np.zeros(4) if box is None else box)
-        outlines.append(outline)
+    boxes = np.asarray([shape_extent(piece, value.size) for piece in pieces], np.float64).reshape(-1, 4)
     labels = np.asarray([ids[piece.label] for piece in pieces], np.int64)
-    placed = np.asarray(boxes, np.float64).reshape(-1, 4)
-    return ImageObjects(value.size, placed, labels, np.zeros(len(labels), bool), tuple(outlines))
+    return ImageObjects(value.size, boxes, labels, np.zeros(len(labels), bool), tuple(pieces))
 
 
 def _of_detections(sample: Sample) -> ImageObjects:
     held: Any = sample.targets["detection"]
-    known = getattr(held, "objects", None)  # outlines as the annotation file has them, before they are drawn
-    value: Detections = sample.target("detection", masks=known is None)
-    count = len(value)
-    outlines: tuple[Outline | None, ...] = (None,) * count
-    if known is not None:
-        outlines = known.outlines_in_pixels() or outlines
-    elif value.masks is not None:
-        outlines = tuple(outline_of(*value.masks.pasted(i), value.size) for i in range(count))
-    ignored = np.zeros(count, bool) if value.ignored is None else value.ignored
+    stated = isinstance(held, DetectionSource)  # it has the outlines of the annotation file, before they are drawn
+    value: Detections = sample.target("detection", masks=not stated)
+    outlines: tuple[Shape | None, ...] = (None,) * len(value)
+    if stated:
+        outlines = held.objects.outlines_in_pixels() or outlines
+    else:
+        pieces = value.outlined()
+        outlines = outlines if pieces is None else tuple(piece if piece.mask.any() else None for piece in pieces)
+    ignored = np.zeros(len(value), bool) if value.ignored is None else value.ignored
     return ImageObjects(value.size, value.boxes.astype(np.float64), value.labels, ignored, outlines)
-
-
-def outline_of(window: tuple[slice, slice], mask: NDArray[np.bool_], size: tuple[int, int]) -> Outline | None:
-    """Polygons along the edges of the pixels of a mask in its window; a run-length code where there are holes."""
-    if not mask.any():
-        return None
-    rows, columns = window
-    outline = coco_outline(mask)
-    if isinstance(outline, dict):
-        whole = np.zeros(size, bool)
-        whole[window] = mask
-        return coco_outline(whole)  # type: ignore[return-value]
-    corner = np.asarray([columns.start, rows.start], np.float64)
-    return tuple(np.asarray(ring, np.float64).reshape(-1, 2) + corner for ring in outline)
 
 
 def extent(points: Landmarks) -> NDArray[np.float64] | None:
@@ -156,52 +136,3 @@ def _holder(objects: ImageObjects, points: Landmarks, pointed_class: int | None)
     areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).prod(axis=1)
     order = np.lexsort((areas, np.where(may, held, -1)))
     return int(order[-1])
-
-
-def joined_polygon(outline: Outline, size: tuple[int, int]) -> NDArray[np.float64]:
-    """[P,2] one polygon with the pixels of an outline.
-
-    A single polygon within the image stays as it is. Several rings, holes among them, are joined by lines that are
-    walked there and back: a filled polygon does not show them, a drawn line does.
-
-    Args:
-        outline: polygons or a run-length code, of at least one pixel.
-        size: (height, width) of the image.
-    """
-    if not isinstance(outline, dict) and len(outline) == 1 and _inside(outline[0], size):
-        return outline[0]
-    parts = [ring.astype(np.float64) for ring in rings(draw_outline(outline, size))]
-    if not parts:
-        return np.zeros((0, 2))
-    joined = parts[0]
-    for ring in parts[1:]:
-        gaps = ((ring[:, None] - joined[None]) ** 2).sum(axis=2)
-        start, at = np.unravel_index(int(gaps.argmin()), gaps.shape)
-        ring = np.roll(ring, -int(start), axis=0)
-        joined = np.concatenate([joined[: at + 1], ring, ring[:1], joined[at:]])
-    return joined
-
-
-def _inside(polygon: NDArray[np.float64], size: tuple[int, int]) -> bool:
-    return bool((polygon >= 0).all() and (polygon <= (size[1], size[0])).all())
-
-
-def outline_extent(outline: Outline, size: tuple[int, int]) -> NDArray[np.float64] | None:
-    """[4] the box around an outline, within the image; None around nothing."""
-    if isinstance(outline, dict):
-        mask = draw_outline(outline, size)
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
-            return None
-        return np.asarray([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
-    corners = np.concatenate(outline)
-    limit = np.asarray(size[::-1], np.float64)
-    around = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
-    return np.asarray(np.clip(around, 0, np.tile(limit, 2)), np.float64)
-
-
-def is_compound(outline: Outline, size: tuple[int, int]) -> bool:
-    """Whether an outline has several parts, or holes."""
-    if isinstance(outline, dict):
-        return len(rings(draw_outline(outline, size))) > 1
-    return len(outline) > 1

@@ -13,7 +13,6 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from visus.data.formats.outlined_objects import draw_outline
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
@@ -27,6 +26,7 @@ from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.objects import ImageObjects
+from visus.data.writing.shapes import drawn
 from visus.data.writing.writer import Writer
 from visus.structures import SegmentationMap
 from visus.structures.drawing.maps import index_picture
@@ -153,12 +153,12 @@ def _object_picture(objects: ImageObjects) -> Image.Image:
     A palette image of 8 bits, or a grey one of 16 where there are more objects than it can count.
     """
     numbers = np.zeros(objects.size, np.int32)
-    drawn = [
+    masks = [
         (int(mask.sum()), i + 1, mask)
         for i, outline in enumerate(objects.outlines)
-        if outline is not None and (mask := draw_outline(outline, objects.size)).any()
+        if outline is not None and (mask := drawn(outline, objects.size)).any()
     ]
-    for _, number, mask in sorted(drawn, key=lambda entry: -entry[0]):
+    for _, number, mask in sorted(masks, key=lambda entry: -entry[0]):
         numbers[mask] = number
     if len(objects) > _MOST_8_BIT:
         return Image.fromarray(numbers.astype(np.uint16))

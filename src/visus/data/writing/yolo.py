@@ -25,7 +25,8 @@ from visus.data.writing.changes import (
 )
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
-from visus.data.writing.objects import ImageObjects, joined_polygon
+from visus.data.writing.objects import ImageObjects
+from visus.data.writing.shapes import joined_polygon
 from visus.data.writing.writer import Writer
 from visus.structures.values.landmarks import flip_pairs
 
