@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,12 @@ def _is_document(path: Path) -> bool:
     return name in CLASS_FILES or name.startswith(("readme", "license", "licence", "changelog", "citation"))
 
 
+def _same_names(images: Collection[Path]) -> list[Path]:
+    """Images of one folder whose names differ in nothing but the suffix, without the first of each name."""
+    first: dict[str, Path] = {}
+    return [path for path in sorted(images) if first.setdefault(str(path.with_suffix("")), path) != path]
+
+
 class _Files:
     """The files of a data set's folder that nothing uses."""
 
@@ -231,6 +237,7 @@ class _Files:
         self.unused_images: list[str] = []
         self._unread: dict[str, list[str]] = {}
         self._others: dict[str, list[str]] = {}
+        self._twins: list[Path] = []
         if listing.is_file:
             return
         folders = {
@@ -250,6 +257,7 @@ class _Files:
             return
         self._listing = listing
         self.images_found = len(images)
+        self._twins = _same_names(images) if reading.account.read else []
         for folder in listing.folders_below(listing.root):
             if folder in folders:
                 self.images_found += len(listing.image_names(folder))
@@ -281,6 +289,13 @@ class _Files:
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
         findings = []
+        if self._twins:
+            message = "{count} images have the name of another but for the suffix, and share its labels"
+            findings.append(
+                Finding.about(
+                    "shared-labels", "note", message, (), [self._listing.name_of(path) for path in self._twins]
+                )
+            )
         if self.unused_images:
             message = "{count} image files are in the folder, but no label or list names them; not used"
             findings.append(Finding.about("unused-image", "note", message, (), self.unused_images))
