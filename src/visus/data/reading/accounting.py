@@ -22,7 +22,7 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
@@ -286,6 +286,24 @@ class _Files:
         else:
             self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
+    def _unread_images(self) -> list[Finding]:
+        """A stop where more than a small share of the photos cannot be read here, and has no copy that can."""
+        alone: dict[str, list[str]] = {}
+        beside: dict[Path, set[str]] = {}
+        for suffix in sorted(UNREAD_IMAGES & self._others.keys()):
+            for name in self._others[suffix]:
+                path = self._listing.root / name
+                if path.parent not in beside:
+                    beside[path.parent] = {Path(other).stem for other in self._listing.image_names(path.parent)}
+                if path.stem not in beside[path.parent]:
+                    alone.setdefault(suffix, []).append(name)
+        count = sum(map(len, alone.values()))
+        if not too_many(count, self.images_found + count, LOST_IMAGES):
+            return []
+        kinds = "; ".join(f"{len(names):,} {suffix}: {ADVICE[suffix]}" for suffix, names in alone.items())
+        message = f"{{count}} of {self.images_found + count:,} images are of kinds that cannot be read here ({kinds})"
+        return [Finding.about("unread-image", "stop", message, (), [name for part in alone.values() for name in part])]
+
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
         findings = []
@@ -303,6 +321,7 @@ class _Files:
             tool = recognise_tool([self._listing.root / name for name in names[:3]])
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))
+        findings += self._unread_images()
         if self._others:
             kinds = "; ".join(
                 f"{len(names):,} {suffix}" + (f": {ADVICE[suffix]}" if suffix in ADVICE else "")
