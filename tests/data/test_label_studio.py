@@ -15,6 +15,7 @@ from PIL import Image
 from tool_exports import draw, kinds, lay_out, objects, samples
 from visus.data.formats.run_lengths import decode_brush
 from visus.data.reading.opening import open_data
+from visus.errors import DataError
 
 NAMES = [f"images/{number:08x}-{number}.jpg" for number in range(1, 5)]
 OBJECTS = {
@@ -152,3 +153,10 @@ def test_one_file_an_annotation(tmp_path: Path) -> None:
         draw(tmp_path, [f"images/{number}.jpg"])
         (tmp_path / f"{number}.json").write_text(json.dumps(content))
     assert len(objects(tmp_path)) == 2
+
+
+def test_the_json_alone_says_which_images_are_missing(tmp_path: Path) -> None:
+    lay_out("label_studio", tmp_path, [])
+    with pytest.raises(DataError, match="no image that the labels") as error:
+        open_data(tmp_path / "result.json")
+    assert "/data/upload/1/00000001-1.jpg" in error.value.got

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tool_exports import draw, kinds, lay_out, objects, samples
 from visus.data.reading.opening import open_data
+from visus.errors import DataError
 
 NAMES = ["ds0/img/a.png", "ds0/img/b.png"]
 
@@ -39,6 +42,13 @@ def write(root: Path, name: str, *figures: dict[str, Any], tags: Any = ()) -> No
 def figure(kind: str, exterior: Any, label: str = "cat") -> dict[str, Any]:
     points = {"exterior": exterior, "interior": []}
     return {"classTitle": label, "geometryType": kind, "points": points}
+
+
+def test_a_project_without_its_images(tmp_path: Path) -> None:
+    lay_out("supervisely", tmp_path, [])
+    with pytest.raises(DataError) as error:
+        open_data(tmp_path)
+    assert "2 annotated images are missing (ds0/ann/a.png.json)" in error.value.got
 
 
 def test_tags_named_like_splits_are_splits(tmp_path: Path) -> None:

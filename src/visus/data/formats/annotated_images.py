@@ -230,7 +230,12 @@ class AnnotatedImages:
             self.add_points(self._images[path], points)
         splits = [split for split in ("train", "val", "test", ALL) if any(image.split == split for image in images)]
         if not images:
-            return self._tally.reading({}, {})
+            raise DataError(
+                f"no image that the labels in {self._listing.source} name is there",
+                expected="the images beside the labels, or in folders there",
+                got=self._losses() or "labels of no image",
+                remedy="put the images beside the labels",
+            )
         self._settle_sizes(images)
         reference = reference_split(dict.fromkeys(splits))
         targets: dict[Path, dict[str, Value | TargetSource]] = {image.path: {} for image in images}
@@ -240,12 +245,10 @@ class AnnotatedImages:
         if any(names.values()):
             return self._with_objects(images, splits, self._classes(names, reference, tuple(classes)), targets, others)
         if not others:
-            account = self._tally.reading({}, {}).account
             raise DataError(
                 f"no image of {self._listing.source} has a label that a task can learn",
                 expected="boxes, outlines, named points or tags of images",
-                got="; ".join(loss.message.replace("{count}", str(loss.count)) for loss in account.losses)
-                or f"{len(images)} images, none with a label",
+                got=self._losses() or f"{len(images)} images, none with a label",
             )
         samples = {
             split: [
@@ -256,6 +259,14 @@ class AnnotatedImages:
             for split in splits
         }
         return self._tally.reading(others, samples)
+
+    def _losses(self) -> str:
+        """What was lost so far, with the first example of each reason."""
+        losses = self._tally.reading({}, {}).account.losses
+        return "; ".join(
+            loss.message.replace("{count}", f"{loss.count:,}") + (f" ({loss.examples[0]})" if loss.examples else "")
+            for loss in losses
+        )
 
     def _settle_sizes(self, images: Sequence[AnnotatedImage]) -> None:
         """Holds the stated sizes to those of the images; labels of images that were scaled later are scaled."""

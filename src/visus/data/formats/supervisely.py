@@ -30,10 +30,9 @@ _LINES = ("line", "polyline")
 
 
 def _folders(listing: Listing) -> tuple[Path, ...]:
-    """The folders ``ann`` beside a folder ``img``."""
+    """The folders ``ann`` that hold annotations; whether the images are beside them shows when they are read."""
     named = folders_named(listing, lambda name: name == "ann")
-    beside = [folder for folder in named if listing.folder("img", inside=folder.parent) is not None]
-    return tuple(folder for folder in beside if _is_annotation(listing, folder))
+    return tuple(folder for folder in named if _is_annotation(listing, folder))
 
 
 def _is_annotation(listing: Listing, folder: Path) -> bool:
