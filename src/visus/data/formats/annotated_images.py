@@ -30,6 +30,8 @@ from visus.structures.values.landmarks import flip_pairs
 Size = tuple[int, int]
 """(height, width)"""
 
+_FARTHEST = 1e9  # pixels; a point beyond is no place in an image, nor is one that is no number
+
 Point = tuple[str, float, float, bool]
 """Name, x, y, whether it is visible."""
 
@@ -355,7 +357,7 @@ class AnnotatedImages:
             points, visible = np.zeros((len(names), 2), np.float32), np.zeros(len(names), bool)
             for k, name in enumerate(names):
                 x, y, seen = best.points.get(name, (0.0, 0.0, False))
-                if seen and np.isfinite([x, y]).all():
+                if seen and np.abs([x, y]).max() < _FARTHEST:
                     points[k], visible[k] = (x, y), True
             if visible.any():
                 landmarks = Landmarks(names, points, visible, image.size, flip_pairs=pairs)
