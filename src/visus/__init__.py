@@ -25,13 +25,16 @@ _HOMES = {
     "find_anchors": "visus.api.find_anchors",
     "list_models": "visus.api.list_models",
     "load": "visus.api.load",
+    "merge_data": "visus.api.merge_data",
     "open_data": "visus.data.reading.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
     "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
+    "sample_data": "visus.api.sample_data",
     "show_data": "visus.api.show_data",
     "slide": "visus.api.slide",
+    "split_data": "visus.api.split_data",
     "summary": "visus.api.summary",
     "train": "visus.api.train",
 }
@@ -52,12 +55,15 @@ if TYPE_CHECKING:
     from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.list_models import list_models as list_models
     from visus.api.load import load as load
+    from visus.api.merge_data import merge_data as merge_data
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
+    from visus.api.sample_data import sample_data as sample_data
     from visus.api.show_data import show_data as show_data
     from visus.api.slide import slide as slide
+    from visus.api.split_data import split_data as split_data
     from visus.api.summary import summary as summary
     from visus.api.train import resume as resume
     from visus.api.train import train as train

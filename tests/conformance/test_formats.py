@@ -271,6 +271,26 @@ def nifti(root: Path) -> Path:
     return root
 
 
+def coco_panoptic(root: Path) -> Path:
+    entries, labels = [], []
+    for k, name in enumerate(images(root / "images")):
+        numbers = np.zeros((24, 32, 3), np.uint8)
+        numbers[...] = (7, 0, 0)
+        numbers[3:15, 2 + k : 12 + k] = (1, 2, 0)  # 1 + 2 * 256
+        save(root / "panoptic" / f"{k}.png", numbers)
+        segments = [
+            {"id": 7, "category_id": 3, "bbox": [0, 0, 32, 24], "area": 1, "iscrowd": 0},
+            {"id": 513, "category_id": 1, "bbox": [2 + k, 3, 10, 12], "area": 120, "iscrowd": 0},
+        ]
+        entries.append({"id": k, "file_name": name, "width": 32, "height": 24})
+        labels.append({"image_id": k, "file_name": f"{k}.png", "segments_info": segments})
+    categories = [{"id": 1, "name": "cell", "isthing": 1}, {"id": 3, "name": "ground", "isthing": 0}]
+    (root / "panoptic.json").write_text(
+        json.dumps({"images": entries, "annotations": labels, "categories": categories})
+    )
+    return root
+
+
 def object_masks(root: Path) -> Path:
     for k, name in enumerate(images(root / "images")):
         for number in range(2 + k):
@@ -349,6 +369,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "jpeg-npz": jpeg_npz,
     "arrays-npz": arrays_npz,
     "coco": coco,
+    "coco-panoptic": coco_panoptic,
     "voc": voc,
     "yolo": yolo,
     "masks": masks,

@@ -299,6 +299,12 @@ def test_the_whole_check_and_what_predictions_write_back(tmp_path: Path) -> None
     assert not [finding for finding in check(dataset, TASK) if finding.severity == "stop"]
 
 
+def test_two_columns_of_one_class_are_refused(tmp_path: Path) -> None:
+    lines = ["image,sea,boat,sea", "1.jpg,1,0,0", "2.jpg,0,1,1", "3.jpg,1,0,0", "4.jpg,0,0,1"]
+    with pytest.raises(DataError, match="several columns of one class"):
+        open_data(written(tmp_path, lines))
+
+
 def test_a_table_that_is_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VisusError):
         open_data(written(tmp_path, ["image,sea,boat", "1.jpg,1,0", "2.jpg,1", "3.jpg,0,1,1,1"]))

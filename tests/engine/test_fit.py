@@ -322,63 +322,6 @@ def test_too_high_a_rate_is_named_as_the_cause(tiny):
         run_fit(tiny, recipe("optimizer.lr=100", epochs=5), network=Plain(nn.Identity()), validate=False)
 
 
-class Root(nn.Module):
-    """A loss whose tenth gradient, of the square root at zero, is infinite while the loss is fine."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network, self.calls = network, 0
-
-    def forward(self, batch):
-        loss = functional.cross_entropy(self.network(batch.images), batch.targets)
-        if self.training and len(batch) > 1:
-            self.calls += 1
-            if self.calls == 10:
-                loss = loss + (self.network.fc.weight.sum() * 0).sqrt()
-        return {"loss": loss}
-
-
-def test_weights_that_are_not_finite_are_never_saved_nor_judged(tiny, tmp_path):
-    """The tenth step is the epoch's last, and no loss follows that would show its weights."""
-    run = RunFolder.create(tmp_path, "tiny", recipe())
-    network = tiny.make_network()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
-    losses, judged = Root(network), []
-    validation = Validation(lambda network: judged.append(network) or {"score": 0.5}, "score")
-    with pytest.raises(DivergedError, match="weights are not finite after step 10"):
-        fit(
-            network,
-            [Update(losses, [losses], optimizer)],
-            tiny.TinyLoader(),
-            recipe(),
-            to_device=tiny.ready,
-            run=run,
-            validation=validation,
-        )
-    assert not judged
-    last = Checkpoints(run.path).load()
-    assert last is not None
-    assert all(bool(torch.isfinite(v).all()) for v in last.tensors.values() if v.is_floating_point())
-
-
-def test_recover_goes_back_when_the_last_steps_weights_are_not_finite(tiny, tmp_path):
-    run = RunFolder.create(tmp_path, "tiny", recipe())
-    network = tiny.make_network()
-    losses = Root(network)
-    chosen = recipe("on_nan=recover")
-    fitted = fit(
-        network,
-        [Update(losses, [losses])],
-        tiny.TinyLoader(),
-        chosen,
-        to_device=tiny.ready,
-        run=run,
-        validation=tiny.accuracy(),
-    )
-    assert [row["lr"] for row in fitted.history] == pytest.approx([0.025, 0.025, 0.025])
-    assert all(bool(torch.isfinite(value).all()) for value in network.state_dict().values())
-
-
 def test_recover_goes_back_halves_the_rate_and_leaves_the_step_out(tiny, tmp_path):
     run = RunFolder.create(tmp_path, "tiny", recipe())
     _, go = spoiled_fit(tiny, recipe("on_nan=recover"), {14}, run)

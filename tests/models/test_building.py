@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from visus.errors import RecipeError, TaskMismatchError, UnknownModelError
+from visus.errors import RecipeError, TaskMismatchError, UnknownModelError, WeightsError
 from visus.models import catalog
 from visus.models.building import build, build_backbone, known_options
+from visus.models.limited_building import build_for
 
 
 def test_own_classes_and_channels() -> None:
@@ -69,3 +70,21 @@ def test_the_same_seed_builds_the_same_network() -> None:
 
     for one, other in zip(weights().values(), weights().values(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_options_that_no_layer_can_have_are_no_bug() -> None:
+    with pytest.raises(RecipeError, match="cannot be built with these options"):
+        build(catalog.find("mnist_cnn"), options={"size": (10**6, 10**6)})
+
+
+def test_a_file_may_not_ask_for_a_network_that_its_weights_cannot_fill() -> None:
+    card = catalog.find("mnist_cnn")
+    state = build(card).state_dict()
+    same = build_for(card, state, source="m", classes=10, in_channels=1, options={})
+    assert {name: value.shape for name, value in same.state_dict().items()} == {
+        name: value.shape for name, value in state.items()
+    }
+    with pytest.raises(WeightsError, match="far larger than the weights"):
+        build_for(card, state, source="m", classes=10, in_channels=1, options={"size": (20_000, 20_000)})
+    with pytest.raises(WeightsError, match="has no option depth"):
+        build_for(card, state, source="m", classes=10, in_channels=1, options={"depth": 3})

@@ -78,3 +78,31 @@ def test_processes_and_devices(photos: Path) -> None:
 def test_changes_of_images_that_the_task_cannot_have(photos: Path) -> None:
     with pytest.raises(RecipeError, match="mosaic shows the objects"):
         prepare(Request(data=photos, weights="none", changes={"augmentation.mosaic": 0.5}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        ("workers", -1, UsageError),
+        ("workers", "two", RecipeError),
+        ("workers", True, RecipeError),
+        ("processes", 0, UsageError),
+        ("channels", 0, RecipeError),
+        ("channels", "3", RecipeError),
+        ("data", 5, RecipeError),
+        ("recipe", [], RecipeError),
+        ("recipe", {"epochs": -1}, RecipeError),
+        ("values", {"channels": 3, "value_range": [[5, 2]], "mean": [], "std": []}, RecipeError),
+        ("phase", {"phases": "none", "number": 0, "leads_to": "x"}, RecipeError),
+        ("phase", "x", RecipeError),
+        ("task_options", {"touching": 5}, RecipeError),
+        ("more", 1, RecipeError),
+    ],
+)
+def test_a_configuration_with_a_wrong_field(
+    photos: Path, tmp_path: Path, field: str, value: object, error: type[Exception]
+) -> None:
+    plan = prepare(Request(data=photos, model="mnist_cnn", weights="none", device="cpu")).plan.to_dict()
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(plan | {field: value}))
+    with pytest.raises(error):
+        prepare_again(Plan.load(tmp_path / "config.yaml"))

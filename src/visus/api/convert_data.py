@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ def convert_data(
     task: str | None = None,
     format: str | None = None,
     crowds: str | None = None,
+    accept: Sequence[str] = (),
     link: bool = False,
     unsplit: bool = False,
     dry_run: bool = False,
@@ -85,6 +86,7 @@ def convert_data(
         format: the reader, when two could read the data.
         crowds: what becomes of objects that are marked as crowds or difficult: "ignore" keeps the marks where the
             format has them and leaves the objects out where not; "objects" writes them like all others.
+        accept: findings of ``check_data`` of which more may be lost than is usual, such as "missing-image".
         link: make hard links to the image files in place of copies, where the disk allows it.
         unsplit: leave away the splits that visus made because the data give none.
         dry_run: only find out what is lost; write nothing.
@@ -93,11 +95,13 @@ def convert_data(
     Raises:
         DataError: if the data cannot be opened, or hold an error that stops a training.
         TaskMismatchError: if the format cannot hold the labels.
-        UsageError: if there is no such format, or ``save`` holds something or lies within the data.
+        UsageError: if there is no such format, ``save`` holds something or lies within the data, or what is accepted is
+            no such finding.
         DiskError: if a file cannot be written.
     """
     from dataclasses import replace
 
+    from visus.data.inspection.acceptance import accepted
     from visus.data.reading.opening import open_data
     from visus.data.writing import converting
 
@@ -108,6 +112,7 @@ def convert_data(
     chosen = converting.choose_task(dataset, to, task)
     if chosen not in (task, *dataset.tasks[:1]):  # opened for its first task, it lacks images without a label for that
         dataset = open_data(data, task=chosen, format=format, task_options=options)
+    dataset = replace(dataset, findings=tuple(accepted(dataset.findings, accept)))
     converting.check_target(folder, dataset.root)
     if unsplit:
         dataset = converting.without_made_splits(dataset)

@@ -1,4 +1,4 @@
-"""visus data check | show | anchors | convert | list"""
+"""visus data check | show | anchors | convert | split | sample | merge | list"""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from visus.cli import arranging
+
 HELP = (
     "Look at data sets: what is wrong (check), what is in them (show), which anchors fit their boxes (anchors), which "
-    "have names (list). Write them in another format (convert)."
+    "have names (list). Write them in another format (convert), divided anew (split), in part (sample), or several as "
+    "one (merge)."
 )
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -150,6 +153,10 @@ def convert(
         str | None,
         typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
     ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
+    ] = None,
     link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
     unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
@@ -165,6 +172,7 @@ def convert(
         task=task,
         format=format,
         crowds=crowds,
+        accept=accept or (),
         link=link,
         unsplit=unsplit,
         dry_run=dry_run,
@@ -174,6 +182,11 @@ def convert(
         say_json(result.to_dict())
     elif result.written:
         say(f"written: {save}")
+
+
+app.command(help=arranging.SPLIT_HELP)(arranging.split)
+app.command(help=arranging.SAMPLE_HELP)(arranging.sample)
+app.command(help=arranging.MERGE_HELP)(arranging.merge)
 
 
 @app.command("list", help=LIST_HELP)

@@ -163,12 +163,20 @@ def _judge(
     if validation is None or (epoch % recipe.evaluate_every and epoch < recipe.epochs):
         return {}
     scores: Mapping[str, Any] = {}
+    diverged: DivergedError | None = None
     if runtime.is_first:
         # Whatever an evaluation draws, the training's own random numbers stay the same.
         devices = [runtime.device] if runtime.device.type == "cuda" else []
         with torch.random.fork_rng(devices), suppress(Interrupted), interruption.at_once():
-            scores = validation.scores(session.judged.eval())
-    scores, signal = runtime.from_first([dict(scores), interruption.signal])
+            try:
+                scores = validation.scores(session.judged.eval())
+            except DivergedError as error:
+                diverged = error
+    # What the first process found must end the epoch of all.
+    problem = "" if diverged is None else diverged.problem
+    scores, signal, problem = runtime.from_first([dict(scores), interruption.signal, problem])
+    if problem:
+        raise diverged or DivergedError(problem)
     if signal:
         session.save()
         raise reporter.interrupted(session, signal)

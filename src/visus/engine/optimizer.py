@@ -153,6 +153,7 @@ def _scalar_states(optimizer: optim.Optimizer) -> dict[str, bool]:
     parameter = nn.Parameter(torch.zeros(1))
     parameter.grad = torch.zeros(1)
     known = inspect.signature(type(optimizer)).parameters
-    probe = type(optimizer)([parameter], **{k: v for k, v in optimizer.defaults.items() if k in known})
+    settings = {name: value for name, value in optimizer.defaults.items() if name in known}
+    probe = type(optimizer)([parameter], **{**settings, "lr": 0.0})
     probe.step()
     return {name: isinstance(value, Tensor) and value.ndim == 0 for name, value in probe.state[parameter].items()}

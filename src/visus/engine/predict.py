@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from visus.engine.device_batches import ToDevice
 from visus.engine.progress import Progress, Silent
-from visus.errors import DataError
+from visus.errors import DataError, DivergedError
 from visus.ops.stopwatch import timed
 from visus.structures import Sample
 
@@ -135,10 +135,40 @@ def _answers(
     return [answers[index] for index in range(len(rows))]
 
 
+def _require_finite(_network: nn.Module, _inputs: object, outputs: Any) -> None:
+    """A forward hook: outputs that are not finite would become classes, boxes and scores of no meaning.
+
+    Raises:
+        DivergedError: if a value is NaN or infinite.
+    """
+    for tensor in _tensors(outputs):
+        if not bool(torch.isfinite(tensor).all()):
+            raise DivergedError(
+                "the outputs of the network are not finite",
+                expected="numbers",
+                got="NaN or infinity, from weights that are too large or not finite themselves",
+                remedy="lower optimizer.lr, or take an earlier model; a training's last checkpoint before it is intact",
+            )
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    """The floating-point tensors among outputs, which may be tuples, lists and mappings of such."""
+    if isinstance(outputs, Tensor):
+        if outputs.is_floating_point():
+            yield outputs
+    elif isinstance(outputs, Mapping):
+        for part in outputs.values():
+            yield from _tensors(part)
+    elif isinstance(outputs, tuple | list):
+        for part in outputs:
+            yield from _tensors(part)
+
+
 def _inference(network: nn.Module, precision: str) -> ExitStack:
-    """A context for predictions: no gradients, the network in eval mode, forward passes in ``precision``."""
+    """A context for predictions: no gradients, the network in eval mode, outputs in ``precision`` and finite."""
     network.eval()
     stack = ExitStack()
+    stack.callback(network.register_forward_hook(_require_finite).remove)
     stack.enter_context(torch.inference_mode())
     if precision != "float32":
         device = next(network.parameters()).device

@@ -18,6 +18,7 @@ from visus.tasks.options import LossOptions
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 _WORDS: Mapping[Any, str] = MappingProxyType(
     {int: "whole number", float: "number", bool: "true | false", str: "text", NoneType: "none"}
@@ -42,7 +43,7 @@ class Optimizer(_Part):
     no_decay: tuple[Literal["prelu", "depthwise"], ...] = Field(
         (), description="further weights without weight_decay: slopes of PReLU, depthwise convolutions"
     )
-    betas: tuple[Share, Share] = Field((0.9, 0.999), description="of adam and adamw")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="of adam and adamw")
     alpha: Share = Field(0.99, description="smoothing of the squares in rmsprop, rmsprop_tf and adadelta")
     eps: Positive = Field(1e-8, description="added to the denominator (rmsprop_tf, adadelta: under its root)")
     bias_lr: NonNegative = Field(1.0, description="factor of the learning rate for biases (Caffe's networks: 2)")

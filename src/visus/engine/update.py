@@ -15,9 +15,11 @@ from visus.engine.loss_monitor import LossMonitor
 from visus.engine.optimizer import make_optimizer, scaled_lr
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime
-from visus.errors import UsageError
+from visus.errors import DivergedError, UsageError
 from visus.structures import Batch
 from visus.tasks.update import Update
+
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def with_optimizers(updates: Sequence[Update], network: nn.Module, recipe: Recipe) -> list[Update]:
@@ -81,9 +83,20 @@ class Stepper:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def set_rate(self, factor: float) -> None:
-        """Sets the learning rate to ``factor`` times the one that the update came with."""
+        """Sets the learning rate to ``factor`` times the one that the update came with.
+
+        Raises:
+            DivergedError: if that is beyond float32, in which no step can be taken.
+        """
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
+            if not abs(rate * factor) <= _LARGEST:
+                raise DivergedError(
+                    "the learning rate is beyond all numbers of float32",
+                    expected=f"at most {_LARGEST:.2g}",
+                    got=f"{rate * factor:.3g}",
+                    remedy="lower optimizer.lr, or schedule.gamma",
+                )
 
     def prepare(self, learning: Collection[nn.Parameter]) -> None:
         """Sets which parameters train from now on, and connects the gradients of all processes."""

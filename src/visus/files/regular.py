@@ -31,6 +31,13 @@ _KINDS = (
 )
 
 
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
+
+
 def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> int:
     """Returns the number of bytes of a regular file.
 
@@ -62,13 +69,6 @@ def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[V
             remedy="check that it is the right file",
         )
     return status.st_size
-
-
-class Readable(Protocol):
-    """What gives bytes, such as an open file or an unpacker."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most ``size`` bytes; none at the end."""
 
 
 def open_regular(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> BinaryIO:

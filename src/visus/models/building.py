@@ -54,7 +54,17 @@ def build(
     arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:
         arguments["backbone"] = build_backbone(card.backbone, in_channels)
-    return builder(**arguments)
+    try:
+        return builder(**arguments)
+    except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        if not options:
+            raise
+        raise RecipeError(
+            f"{card.full_name} cannot be built with these options",
+            expected="options that its layers can have",
+            got=f"{type(error).__name__}: {error}"[:300],
+            remedy="see the model's options with: visus models " + card.name,
+        ) from error
 
 
 def build_backbone(name: str, in_channels: int) -> nn.Module:

@@ -251,13 +251,13 @@ def _cases(title: str, cases: Sequence[Case], note: str) -> Markup:
 def _case_in_words(case: Case, comparison: Comparison) -> Markup:
     """The plain image and its heat map side by side, with the answer in words below."""
     pixels = _pixels(case)
-    pictures = {"image": markup.picture(canvas(pixels, case.id), f"{case.id}: image")}
+    pictures = [("image", markup.picture(canvas(pixels, case.id), f"{case.id}: image"))]
     if case.heatmap is not None:
         for part in case.heatmap.parts[:MOST_MAPS] or (case.heatmap,):
-            name = f"what speaks for {part.label}"
-            pictures[name] = markup.picture(_plain_heat(part, pixels), f"{case.id}: {name}")
+            heat = markup.picture(_plain_heat(part, pixels), f"{case.id}: what speaks for {part.label}")
+            pictures.append((part.label, heat))
     many = len(pictures) > 2  # only then it is not plain which is which
-    views = [element("figure", element("figcaption", name) if many else "", shown) for name, shown in pictures.items()]
+    views = [element("figure", element("figcaption", name) if many else "", shown) for name, shown in pictures]
     return element(
         "div",
         element("div", *views, class_="views many" if many else "views"),

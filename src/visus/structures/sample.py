@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from visus.errors import TaskMismatchError
+from visus.errors import DataError, TaskMismatchError, VisusError
 from visus.structures.image_source import ImageSource
 from visus.structures.value import Value
 from visus.structures.values.detections import Detections
@@ -70,7 +70,17 @@ class Sample:
             raise TaskMismatchError(
                 f"{self.id} has no target for {task}", expected=" or ".join(self.targets) or "an unlabelled image"
             )
-        if not masks and is_outlined_source(held):
-            return held.load_boxes()
-        value = held.load() if is_target_source(held) else held
+        try:
+            if not masks and is_outlined_source(held):
+                return held.load_boxes()
+            value = held.load() if is_target_source(held) else held
+        except (VisusError, MemoryError):
+            raise
+        except Exception as error:  # values that the reader did not foresee: the label file is what is wrong
+            raise DataError(
+                f"the labels of {self.id} hold values that cannot be read",
+                expected=f"a target for {task}",
+                got=f"{type(error).__name__}: {error}"[:300],
+                remedy="correct the label file",
+            ) from error
         return value if masks else value.without_masks()

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.arranging.other_classes import ids_among, in_classes
 from visus.errors import DataError
-from visus.structures import Sample, Value
+from visus.structures import Sample
 from visus.structures.class_names import object_ids
-from visus.structures.sample import OutlinedSource, TargetSource, is_outlined_source, is_target_source
-from visus.structures.values.detections import Detections
 
 MEANS: Mapping[str, str] = {"macro_f1": "f1", "mean_iou": "iou", "mean_dice": "dice"}
 """Scores that are means over the classes in truth or prediction, and the score of a class that each is the mean of."""
@@ -26,36 +24,6 @@ UNNAMED: Mapping[str, str] = {"background": "class_0", "foreground": "class_1"}
 """Masks without names that hold 0 and 1 alone have the first two classes of those that hold more numbers."""
 
 _NAMED = 5  # files that an error names
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedTarget:
-    """A target that is still to be read, in a model's classes.
-
-    Args:
-        source: of the target in the data's classes.
-        classes: the model's.
-        ids: [K] the model's id of each class of the data; -1: none.
-    """
-
-    source: TargetSource
-    classes: tuple[str, ...]
-    ids: NDArray[np.int64]
-
-    def load(self) -> Any:
-        """The target; raises DataError when it cannot be read."""
-        return self.source.load().with_classes(self.classes, self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedOutlines(MatchedTarget):
-    """Such a target, of detections that can be read without masks."""
-
-    source: OutlinedSource
-
-    def load_boxes(self) -> Detections:
-        """The detections without masks; raises as :meth:`load`."""
-        return self.source.load_boxes().with_classes(self.classes, self.ids)
 
 
 def match_classes(
@@ -82,13 +50,15 @@ def match_classes(
         theirs = data_classes[kind]
         if theirs == names:
             continue
-        meant = tuple(map(UNNAMED.get, theirs)) if set(theirs) == set(UNNAMED) and "class_0" in names else theirs
-        ids = np.asarray([names.index(label) if label in names else -1 for label in meant], np.int64)
+        meant = (
+            tuple(UNNAMED[label] for label in theirs) if set(theirs) == set(UNNAMED) and "class_0" in names else theirs
+        )
+        ids = ids_among(meant, names)
         if (ids < 0).any():
             if kind != task:
                 continue  # counted objects are then the pieces of the true map
             _require_known(samples, kind, theirs, ids, names, name)
-        samples = [_matched(sample, kind, names, ids) for sample in samples]
+        samples = [in_classes(sample, kind, names, ids) for sample in samples]
     return samples
 
 
@@ -105,20 +75,6 @@ def over_classes_with_examples(metrics: dict[str, Any], absent: Sequence[str]) -
             known = [value for value in rows if value is not None]
             scores[mean] = float(np.mean(known)) if known else None
     return scores
-
-
-def _matched(sample: Sample, task: str, classes: tuple[str, ...], ids: NDArray[np.int64]) -> Sample:
-    held = sample.targets.get(task)
-    if held is None:
-        return sample
-    target: Value | TargetSource
-    if is_outlined_source(held):
-        target = MatchedOutlines(held, classes, ids)
-    elif is_target_source(held):
-        target = MatchedTarget(held, classes, ids)
-    else:
-        target = held.with_classes(classes, ids)
-    return replace(sample, targets={**sample.targets, task: target})
 
 
 def _require_known(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from visus.data.dataset import Dataset
+from visus.data.formats.reading import Tally
+from visus.data.formats.stated_sizes import settle_sizes
 from visus.data.inspection.checks import check, check_before_training
 from visus.data.reading.opening import open_data
 
@@ -91,6 +94,30 @@ def test_rounding_and_images_without_objects_are_no_matter(tmp_path: Path) -> No
         "stated-size": "note"
     }
     assert severities(write(tmp_path / "b", [(64, 48)] * 4, [(99, 9)] * 4, []))["no-objects"] == "note"
+
+
+def test_few_headers_are_read_while_the_sizes_are_right() -> None:
+    class Counted:
+        reads = 0
+
+        def __init__(self, size: tuple[int, int]) -> None:
+            self._size = size
+
+        def size(self) -> tuple[int, int]:
+            Counted.reads += 1
+            return self._size
+
+    count = 1000
+    stated = np.tile([48, 64], (count, 1))
+    images: Any = [Counted((48, 64)) for _ in range(count)]
+    extents = np.tile([60.0, 40.0], (count, 1))
+    extents[500] = (70, 40)  # reaches outside
+    sizes = settle_sizes(images, stated, extents, Tally(), ["x"] * count)
+    assert (sizes.sizes == (48, 64)).all()
+    assert Counted.reads <= 33
+    images[0] = Counted((96, 128))
+    settle_sizes(images, stated, extents, Tally(), ["x"] * count)
+    assert Counted.reads >= count
 
 
 def test_missing_and_damaged_sizes_are_read_from_the_image(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def boxes_of(random: np.random.Generator, size: tuple[int, int], count: int, who
 
 
 def objects(random: np.random.Generator, size: tuple[int, int], labels: NDArray[np.int64], kind: str) -> Detections:
-    """Objects of these classes; some are ignored, where not every class is there. kind: "boxes" and its like."""
-    ignored = random.random(len(labels)) < (0.4 if len(labels) < len(NAMES) - 1 else 0)
+    """Objects of these classes; every second one of a class in an image is ignored. kind: "boxes" and its like."""
+    ignored = np.asarray([(labels[:i] == label).sum() % 2 == 1 for i, label in enumerate(labels)], bool)
     if kind != "outlines":
         boxes = boxes_of(random, size, len(labels), kind == "whole boxes")
         return Detections(NAMES, boxes, labels, size, ignored=ignored)
@@ -86,8 +86,8 @@ def targets(random: np.random.Generator, kind: str, size: tuple[int, int], numbe
         return {"multilabel_segmentation": MultiLabelMap(NAMES, masks & ~ignored, ignored=ignored)}
     if kind == "points":
         return {"landmarks": points(random, size, None)}
-    count = 0 if number == 2 else used if number == 0 else random.integers(1, 5)
-    labels = np.arange(used) if number == 0 else random.integers(0, used, count)
+    count = 0 if number == 2 else random.integers(3, 7)
+    labels = np.arange(used) if number == 0 else random.integers(0, used // 2, count)
     if kind == "points of objects":
         found = objects(random, size, np.zeros(1, np.int64), "boxes")
         found = Detections(NAMES, found.boxes, found.labels, size, ignored=np.zeros(1, bool))

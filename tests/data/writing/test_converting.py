@@ -165,6 +165,16 @@ def test_data_with_errors_are_not_converted(tmp_path: Path) -> None:
         visus.convert_data(boxed(tmp_path / "in", images=twice), "coco", tmp_path / "out")
 
 
+def test_lost_images_can_be_accepted(tmp_path: Path) -> None:
+    listed = [{"id": k, "file_name": f"{name}.png", "width": 16, "height": 12} for k, name in enumerate("abcd")]
+    source = boxed(tmp_path / "in", images=listed)
+    with pytest.raises(DataError, match="--accept missing-image"):
+        visus.convert_data(source, "coco", tmp_path / "out")
+    result = visus.convert_data(source, "coco", tmp_path / "out", accept=["missing-image"])
+    assert result.splits == {"train": 2}
+    assert any("2 annotated images are missing" in note for note in result.notes)
+
+
 def test_a_format_that_cannot_hold_the_labels_names_those_that_can(tmp_path: Path) -> None:
     with pytest.raises(TaskMismatchError) as caught:
         visus.convert_data(boxed(tmp_path / "in"), "folders", tmp_path / "out")

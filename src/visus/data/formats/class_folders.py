@@ -6,6 +6,7 @@ from pathlib import Path
 
 from visus.data.formats.folder_samples import FolderPart, FolderSamples
 from visus.data.formats.folder_signs import why_no_classes
+from visus.data.formats.label_tables import find_tables
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.pairs import find_pairs
@@ -21,7 +22,8 @@ def _may_be(listing: Listing) -> bool:
 
 def _recognise(listing: Listing) -> bool:
     lonely = [folder for folder in listing.folders() if listing.image_names(folder)]
-    if len(lonely) == 1 and listing.files_with(".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml"):
+    described = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml")
+    if len(lonely) == 1 and (listing.files_with(*described) or listing.once(find_tables)):
         return False  # one folder of images and a file that describes them
     return _may_be(listing) and not listing.once(_why_not)
 

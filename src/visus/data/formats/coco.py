@@ -19,6 +19,7 @@ from visus.data.formats.labelled import Entry as LabelledEntry
 from visus.data.formats.labelled import note_missing_classes, read_labelled, reference_split
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
+from visus.data.formats.panoptic import panoptic_files
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.errors import DataError
 from visus.files.regular import LARGEST_TEXT, open_regular
@@ -44,7 +45,8 @@ def _find(listing: Listing) -> dict[str, list[Path]]:
     candidates = list(listing.files_with(".json"))
     for folder in (listing.folder("annotations"), *listing.split_folders().values()):
         candidates += listing.files_with(".json", folder=folder) if folder else ()
-    paths = [path for path in candidates if _looks_like_coco(path)]
+    panoptic = listing.once(panoptic_files)
+    paths = [path for path in candidates if path not in panoptic and _looks_like_coco(path)]
     # Beside instances_*.json COCO publishes captions, keypoints and lists of unlabelled images of the same photos.
     instances = [path for path in paths if path.name.startswith("instances")]
     paths = instances or [path for path in paths if not path.name.startswith(("captions", "image_info"))] or paths

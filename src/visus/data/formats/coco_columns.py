@@ -168,10 +168,10 @@ def _refuse_other_kinds(path: Path, item: Any) -> None:
     """Names files of COCO's other tasks, which hold no objects."""
     if "segments_info" in item:
         raise DataError(
-            f"{path} is COCO's panoptic format, which visus does not read",
-            expected="annotations with category_id and bbox or segmentation",
+            f"{path} is COCO's panoptic format, but its PNG files are not there",
+            expected=f"a folder {path.stem}/ of PNG files beside it",
             got="annotations with segments_info, whose pixels are in PNG files",
-            remedy="convert it with panopticapi's panoptic2detection_coco_format.py, or export instances",
+            remedy="put the folder beside the JSON file, or export instances",
         )
     if "caption" in item:
         raise DataError(

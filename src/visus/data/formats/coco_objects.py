@@ -109,7 +109,8 @@ def read_image_objects(
         rows = _with_boxes(file, rows, owners, labels, classes, ids, split, tally)
     sizes = file.sizes[[position for position in positions if positions[position] is not None]].reshape(-1, 2)
     boxes = file.boxes[rows]
-    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no finite box is told further on
+        corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
     _note_corners(boxes, sizes[owners[rows]], tally, file.path.name)
     table = ObjectTable(
         images=images,

@@ -96,6 +96,14 @@ def _read_table(described: LabelTable, table_split: str, listing: Listing, tally
     labels = described.labels or _of_single_classes(described)
     nothing = {i for i, name in labels.classes.items() if name.lower() in UNLABELLED}
     labels = replace(labels, classes={i: name for i, name in labels.classes.items() if i not in nothing})
+    twice = [name for name, count in Counter(labels.classes.values()).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{table.path} has several columns of one class",
+            expected="a column for each class",
+            got=f"several called {shorten(twice[0])}",
+            remedy="rename or remove one of them",
+        )
     rule = find_splits(table, described.used())
     note_columns(tally, table, described, rule)
     tally.found("rows", len(table.rows))

@@ -20,6 +20,9 @@ from visus.files.regular import LARGEST_TEXT, open_regular
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
+CELEBA_TABLE = re.compile(r"list_(attr|bbox|landmarks|eval)\w*\.txt")
+"""Names (lower case) of CelebA's tables."""
+
 PATH_COLUMNS = (
     "path", "file", "filename", "filepath", "image", "imagepath", "imagefile", "imagename", "imagefilename", "img",
     "imgpath", "imgname", "imgfile", "fname", "picture", "photo", "imageindex", "imageurl", "url", "uri", "src",
@@ -102,7 +105,7 @@ def is_number(cell: str) -> bool:
 
 
 def read_table(path: Path, *, limit: int | None = None, tally: Tally | None = None) -> Table:
-    """The rows of a CSV or TSV file, blank ones left out.
+    """The rows of a CSV or TSV file, or of one of CelebA's text files; blank ones are left out.
 
     Args:
         path: of the file.
@@ -130,7 +133,34 @@ def _head(path: Path) -> str:
     return decode_text(data)[0]
 
 
+def _parse_celeba(path: Path, text: str, limit: int | None) -> Table:
+    """A table of CelebA: a line with the number of rows, the names of the columns but the first, and rows with spaces.
+
+    The list of partitions has neither of the first two lines.
+    """
+    rows = [tuple(line.split()) for line in islice(io.StringIO(text), limit) if line.strip()]
+    if rows and len(rows[0]) == 1 and is_whole(rows[0][0]):
+        del rows[0]
+    if not rows:
+        return Table(path, (), ())
+    headed = not _names_image(rows[0][0])
+    titles = rows[0] if headed else ("partition",)
+    body = rows[1:] if headed else rows
+    titles = titles if titles[0] == "image_id" else ("image_id", *titles)
+    columns = tuple(map(_column_name, titles))
+    for number, row in enumerate(body, 1):
+        if len(row) != len(columns) and limit is None:
+            raise DataError(
+                f"{path}, row {number} of an image: it does not have as many values as there are columns",
+                expected=f"{len(columns)} ({', '.join(map(shorten, columns[:12]))})",
+                got=f"{len(row)} ({', '.join(map(shorten, row[:6]))})",
+            )
+    return Table(path, columns, tuple(row for row in body if len(row) == len(columns)), headed, titles)
+
+
 def _parse(path: Path, text: str, limit: int | None) -> Table:
+    if path.suffix.lower() == ".txt":
+        return _parse_celeba(path, text, limit)
     first, _, rest = text.partition("\n")
     while rest and first.startswith("#") and not any(delimiter in first for delimiter in _DELIMITERS):
         text = rest  # a comment above the header

@@ -10,6 +10,7 @@ from typing import Literal
 
 from visus.data.formats.delimited import (
     CAPTION_COLUMNS,
+    CELEBA_TABLE,
     PATH_COLUMNS,
     TABLE_SUFFIXES,
     Table,
@@ -94,6 +95,8 @@ def find_tables(listing: Listing) -> tuple[LabelTable, ...]:
         folders += listing.split_folders().values()
         folders += [f for f in listing.folders() if f.name.lower() in (*LABEL_FOLDERS, "csv") and not listing.images(f)]
     paths = [path for folder in folders for path in listing.files_with(*TABLE_SUFFIXES, folder=folder)]
+    paths += [path for folder in folders for path in listing.files_with(".txt", folder=folder)
+              if CELEBA_TABLE.fullmatch(path.name.lower())]  # fmt: skip
     tables = [describe_table(listing, path) for path in paths]
     if len(tables) == 1 and tables[0].path.parent == listing.root:
         tables = [replace(tables[0], split=split_name(paths[0].stem) or ALL)]

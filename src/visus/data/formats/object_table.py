@@ -6,7 +6,7 @@ A file may hold a million boxes: what is done for each single box in Python woul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from visus.data.formats.outlined_objects import Objects, Outline
 from visus.data.formats.reading import Tally
 from visus.data.formats.stated_sizes import settle_sizes
 from visus.structures import ImageSource
-from visus.structures.box_repair import TOLERANCE, repair
+from visus.structures.box_repair import TOLERANCE, RepairedBoxes, repair
 
 _FRACTION_ROUNDING = 0.01  # by so much fractions of an image may exceed 1
+_BLOCK = 100_000  # boxes
 _LARGER = 8  # pixels: images whose boxes are all smaller than one pixel must have such a side
 
 
@@ -76,10 +77,8 @@ def settle_objects(table: ObjectTable, classes: tuple[str, ...], tally: Tally, s
         tally: is told what was lost, changed and noticed.
         split: of the images.
     """
-    order = np.argsort(table.owners, kind="stable")
-    owners, labels, ignored = table.owners[order], table.labels[order], table.ignored[order]
-    boxes = table.boxes[order]
-    outlines = None if table.outlines is None else [table.outlines[index] for index in order.tolist()]
+    table = _in_order(table)
+    owners, labels, ignored, boxes, outlines = table.owners, table.labels, table.ignored, table.boxes, table.outlines
     finite = np.asarray(np.isfinite(boxes).all(axis=1))
 
     def name_of(position: int) -> str:
@@ -90,9 +89,10 @@ def settle_objects(table: ObjectTable, classes: tuple[str, ...], tally: Tally, s
     if fractions:
         message = "all {count} boxes are in fractions of their images; read as such"
         tally.add("boxes-in-fractions", "note", message, name_of(0), int(small.sum()))
-        limits, factor, sizes = np.ones(2), 1.0, None  # of the whole image
+        factor, sizes = 1.0, None
     else:
-        odd = small & (boxes != np.round(boxes)).any(axis=1)
+        odd = small.copy()
+        odd[small] = (boxes[small] != np.round(boxes[small])).any(axis=1)
         if odd.any():
             message = "{count} boxes are smaller than a pixel, as if they were fractions of their image"
             lose_objects(tally, "box-in-fractions", message, np.flatnonzero(odd), name_of, split=split, labels=labels,
@@ -108,19 +108,33 @@ def settle_objects(table: ObjectTable, classes: tuple[str, ...], tally: Tally, s
             table.images, table.sizes, _extents(boxes, owners, len(table.images)), tally, table.names
         )
         factor, sizes = settled.factor, settled.sizes
-        boxes = boxes * factor
-        limits = sizes[owners][:, ::-1].astype(np.float64)
-        if outlines is not None and factor != 1:
-            outlines = [_scaled(outline, factor) for outline in outlines]
+        if factor != 1:
+            boxes = boxes * factor
+            outlines = None if outlines is None else [_scaled(outline, factor) for outline in outlines]
     ordered = ObjectTable(table.images, table.names, table.sizes, owners, boxes, labels, ignored, outlines)
     tolerance = _FRACTION_ROUNDING if fractions else TOLERANCE
-    objects = repair_objects(ordered, limits, sizes, classes, tally, split, tolerance=tolerance)
+    objects = repair_objects(ordered, sizes, classes, tally, split, tolerance=tolerance)
     return SettledObjects(objects, factor, "fractions" if fractions else "pixels")
+
+
+def _in_order(table: ObjectTable) -> ObjectTable:
+    """The table with its objects in the order of their images."""
+    if (np.diff(table.owners) >= 0).all():
+        return table
+    order = np.argsort(table.owners, kind="stable")
+    outlines = None if table.outlines is None else [table.outlines[index] for index in order.tolist()]
+    return replace(
+        table,
+        owners=table.owners[order],
+        boxes=table.boxes[order],
+        labels=table.labels[order],
+        ignored=table.ignored[order],
+        outlines=outlines,
+    )
 
 
 def repair_objects(
     table: ObjectTable,
-    limits: NDArray[np.float64],
     sizes: NDArray[np.int64] | None,
     classes: tuple[str, ...],
     tally: Tally,
@@ -132,21 +146,21 @@ def repair_objects(
 
     Args:
         table: its objects in the order of their images.
-        limits: [2] or [N,2] (width, height) to which the boxes are held, in their unit.
         sizes: [I,2] (height, width) of the images in pixels; None where the boxes are in fractions.
         classes: the names of all classes.
         tally: is told what was lost and changed.
         split: of the images.
         tolerance: how far a box may reach outside without being counted.
     """
-    result = repair(table.boxes, limits, tolerance=tolerance)
+    result = _repair_in_blocks(table, sizes, tolerance)
     tally_faults(
         result, tally, lambda i: table.names[int(table.owners[i])], split=split, labels=table.labels, classes=classes
     )
     kept = result.kept
-    owners, labels, ignored, outlines = table.owners[kept], table.labels[kept], table.ignored[kept], table.outlines
-    if outlines is not None and len(kept) < len(outlines):
-        outlines = [outlines[index] for index in kept.tolist()]
+    owners, labels, ignored, outlines = table.owners, table.labels, table.ignored, table.outlines
+    if len(kept) < len(owners):
+        owners, labels, ignored = owners[kept], labels[kept], ignored[kept]
+        outlines = None if outlines is None else [outlines[index] for index in kept.tolist()]
     stops = np.searchsorted(owners, np.arange(len(table.images)), side="right").tolist()
     stated = None if sizes is None else sizes.tolist()
     objects, start = [], 0
@@ -167,6 +181,22 @@ def repair_objects(
     return objects
 
 
+def _repair_in_blocks(table: ObjectTable, sizes: NDArray[np.int64] | None, tolerance: float) -> RepairedBoxes:
+    """The repaired boxes; in blocks, for the arrays between take ten times the memory of the boxes."""
+    count = len(table.boxes)
+    boxes, kept = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.int64)]
+    faults: dict[str, NDArray[np.bool_]] = {}
+    for start in range(0, count, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        limits = np.ones(2) if sizes is None else sizes[table.owners[part]][:, ::-1].astype(np.float64)
+        result = repair(table.boxes[part], limits, tolerance=tolerance)
+        boxes.append(result.boxes)
+        kept.append(result.kept + start)
+        for kind, which in result.faults.items():
+            faults.setdefault(kind, np.zeros(count, bool))[part] = which
+    return RepairedBoxes(np.concatenate(boxes), np.concatenate(kept), faults)
+
+
 def _are_larger(table: ObjectTable) -> bool:
     """Whether the images, as far as their labels say, have more than a few pixels."""
     return bool((table.sizes.max(axis=1, initial=0) > _LARGER).any()) or not table.sizes.any()
@@ -176,7 +206,8 @@ def _extents(boxes: NDArray[np.float64], owners: NDArray[np.int64], count: int) 
     """[I,2] (x, y): as far as the boxes of each image reach."""
     extents = np.zeros((count, 2))
     if len(boxes):
-        corners = np.nan_to_num(np.maximum(boxes[:, :2], boxes[:, 2:]), nan=0, posinf=0, neginf=0)
+        corners = np.maximum(boxes[:, :2], boxes[:, 2:])
+        np.nan_to_num(corners, copy=False, nan=0, posinf=0, neginf=0)
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         extents[owners[first]] = np.maximum(np.maximum.reduceat(corners, first, axis=0), 0)
     return extents

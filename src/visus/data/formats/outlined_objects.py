@@ -244,7 +244,7 @@ def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.boo
     from faster_coco_eval.core import mask as coco_masks
 
     height, width = size
-    stated = [int(value) for value in outline["size"]]
+    stated = list(outline["size"])
     if stated != [height, width]:
         raise DataError("a run-length code does not fit its image", expected=f"{[height, width]}", got=f"{stated}")
     runs = run_lengths(outline["counts"])  # checked here: the C code trusts it, and writes past the mask if it lies
@@ -260,6 +260,8 @@ def run_lengths(counts: str | bytes | list[int]) -> list[int]:
     """The run lengths of a code, zeros first; raises DataError where its text is damaged."""
     if isinstance(counts, str | bytes):
         return _decompress(counts.encode("ascii", "replace") if isinstance(counts, str) else counts)
+    if not all(isinstance(run, int) for run in counts):
+        raise DataError("a run-length code is damaged", expected="whole numbers", got=str(counts)[:100])
     return [int(run) for run in counts]
 
 

@@ -68,7 +68,7 @@ def settle_sizes(
     look[np.linspace(0, len(look) - 1, min(_LOOKED_AT, len(look))).astype(int)] = True
     own = np.zeros_like(stated)
     _read(images, own, look)
-    if (sizes_differ(own, stated) & known).any():
+    if (sizes_differ(own, stated) & known & (own > 0).all(axis=1)).any():
         _read(images, own, ~look)
     readable = np.asarray((own > 0).all(axis=1))
     sizes = np.where((~known & readable)[:, None], own, stated)

@@ -150,7 +150,7 @@ def _objects(
         ignored=np.zeros(len(near), bool),
         outlines=[outlines[index] for index in near.tolist()] if any(part is not None for part in outlines) else None,
     )
-    objects = repair_objects(table, np.ones(2), None, names, tally, split, tolerance=_ROUNDING)
+    objects = repair_objects(table, None, names, tally, split, tolerance=_ROUNDING)
     poses: dict[int, PosePoints] = {}
     if meaning.pose is not None:
         areas = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)

@@ -72,7 +72,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("masks of Segment Anything", _keys("predicted_iou", "stability_score"),
          "these have no classes: give each mask a class, and write them as COCO"),
     Tool("COCO's panoptic labels", _keys("segments_info"),
-         "convert them with panopticapi's panoptic2detection_coco_format"),
+         "put the folder of its PNG files beside the JSON file"),
     Tool("COCO's captions", _keys("caption", "image_id"), "no task of visus learns from captions"),
     Tool("predictions in COCO's form", _keys("image_id", "category_id", "score"), "these are results, not labels"),
     Tool("samples of FiftyOne", _any(_keys("_media_type"), _keys("sample_fields"), _keys("samples", "_cls")),

@@ -92,11 +92,13 @@ def prepare(dataset: Dataset, to: str, *, task: str | None = None) -> Conversion
 def _refuse(dataset: Dataset, stops: Sequence[Finding]) -> None:
     """Raises DataError if there are findings that stop a training."""
     if stops:
+        offered = [finding.kind for finding in stops if finding.acceptable]
         raise DataError(
             f"{dataset.name} has errors, and what is written now would lose what they hide",
             expected="data that can be trained on",
             got="; ".join(finding.message for finding in stops),
-            remedy="see visus data check, and correct them first",
+            remedy="see visus data check, and correct them first"
+            + (f"; or accept what is lost with --accept {offered[0]}" if offered else ""),
         )
 
 

@@ -1,0 +1,1 @@
+"""Divides, samples and joins data sets; their files stay as they are."""
