@@ -161,6 +161,13 @@ def test_a_mask_cannot_be_scaled(tmp_path: Path) -> None:
     assert kinds(open_data(tmp_path))["size-differs"] == "stop"
 
 
+def test_copies_in_the_files_are_pointed_to(tmp_path: Path) -> None:
+    write(tmp_path / "0.json", [BOX], imageData="aGVsbG8=")
+    with pytest.raises(DataError) as error:
+        open_data(tmp_path)
+    assert "imageData" in error.value.remedy
+
+
 def test_a_list_of_labels_gives_the_order(tmp_path: Path) -> None:
     lay_out("labelme", tmp_path, ["boxes.jpg", "outlines.jpg", "lines.jpg", "face.jpg", "flags.jpg"])
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\nwire\ndog\ncell\ncat\n")
