@@ -51,7 +51,7 @@ def test_a_file_that_is_not_unicode_is_told(tmp_path: Path) -> None:
     (finding,) = tally.findings()
     assert (finding.kind, finding.severity) == ("not-utf-8", "note")
     assert finding.message == "1 label files are not UTF-8; read as Windows-1252"
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a folder"):
         read_text(tmp_path)
 
 

@@ -25,7 +25,7 @@ from visus.data.formats.object_rows import ObjectRows, read_object_rows
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import BytesImage, FileImage
 from visus.errors import DataError, MissingExtraError
-from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
+from visus.files.regular import LARGEST_TEXT, file_size, open_regular, read_regular
 from visus.structures import ImageSource, Sample
 
 _FILE_KEYS = ("filename", "image", "img", "path", "filepath", "imagepath", "imagefile")
@@ -284,6 +284,7 @@ def _read_packed(path: Path) -> _File:
             content = read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
             table = pyarrow.ipc.open_stream(content).read_all()
         else:
+            file_size(path, limit=LARGEST_TEXT, expected="a Parquet file")
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
