@@ -128,11 +128,13 @@ class AnnotatedImages:
 
         Args:
             path: of the image file.
-            split: its split.
+            split: as the labels say it; if they say none, that of the folder of the image.
             source: the file that labels it.
             stated: the size that the labels state, if they do.
         """
         name = self._listing.name_of(path)
+        if split == ALL:
+            split = split_of(self._listing, path.parent)
         if path in self._images:
             message = "{count} images are labelled more than once"
             self._tally.add("conflicting-labels", "stop", message, f"{name}: {self._images[path].source} and {source}")
@@ -238,6 +240,7 @@ class AnnotatedImages:
                 got=self._losses() or "labels of no image",
                 remedy=next((loss.cause for loss in self._lost() if loss.cause), "put the images beside the labels"),
             )
+        self._lose_unlabelled_splits(set(splits))
         self._settle_sizes(images)
         reference = reference_split(dict.fromkeys(splits))
         targets: dict[Path, dict[str, Value | TargetSource]] = {image.path: {} for image in images}
@@ -261,6 +264,17 @@ class AnnotatedImages:
             for split in splits
         }
         return self._tally.reading(others, samples)
+
+    def _lose_unlabelled_splits(self, labelled: set[str]) -> None:
+        """Tallies the images of a folder called train or val of which none is labelled; test images need no labels."""
+        folders = {} if self._listing.is_file else self._listing.split_folders()
+        for split, folder in folders.items():
+            if split in labelled or split == "test":
+                continue
+            for path in self._listing.images_below(folder):
+                message, cause = "{count} images have no labels", f"label the images in {folder.name}, or move them"
+                self._tally.lose("unlabelled-image", message, self._listing.name_of(path), unit="image files",
+                                 split=split, cause=cause, file=path)  # fmt: skip
 
     def _losses(self) -> str:
         """What was lost so far, with the first example of each reason."""
