@@ -29,6 +29,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
+from visus.files.regular import LARGEST_IMAGE, file_size
 from visus.structures import IGNORE, Sample, SegmentationMap
 
 _SUFFIXES = (".nii", ".nii.gz")
@@ -98,6 +99,7 @@ def _load(path: Path) -> NDArray[Any]:
     """
     import nibabel
 
+    file_size(path, limit=LARGEST_IMAGE)  # a pipe would never end
     try:
         volume = nibabel.as_closest_canonical(nibabel.load(path))
         values = np.asanyarray(volume.dataobj)
