@@ -142,7 +142,7 @@ def test_bad_input_is_told_before_torch_is_loaded(
         (["train", "--resume", "nowhere"], 2, ("nowhere is not a run", "nothing there")),
         (["train", "--resume", "photos"], 2, ("photos is not a run", "a folder without one")),
         (["train", "--resume", str(run), "--epochs", "9"], 2, ("--resume already contains other choices", "--epochs")),
-        (["train", "--config", "nowhere.yaml"], 2, ("nowhere.yaml", "No such file")),
+        (["train", "--config", "nowhere.yaml"], 2, ("nowhere.yaml", "no such file")),
         (["train", "--config", "odd.yaml"], 2, ("not the configuration of a training",)),
         (
             ["train", "--config", f"{run}/config.yaml", "--model", "ssd"],

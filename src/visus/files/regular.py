@@ -31,13 +31,6 @@ _KINDS = (
 )
 
 
-class Readable(Protocol):
-    """A stream of bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most so many; none at the end."""
-
-
 def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> int:
     """Returns the number of bytes of a regular file.
 
@@ -90,6 +83,13 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     if content is None:  # a file that grows, or one that the system makes up and says no size of
         raise error(f"{path} is too large", expected=f"{expected} of at most {limit:,} bytes", got="more")
     return content
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
 
 
 def read_at_most(stream: Readable, limit: int) -> bytes | None:

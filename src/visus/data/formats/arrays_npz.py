@@ -22,13 +22,16 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
-from visus.files.arrays import LARGEST_ARRAYS, read_arrays
+from visus.files.arrays import read_arrays
 from visus.files.regular import open_regular
 from visus.structures import Label, LabelSet, Sample, Value
 
 _NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "Y_{}"), ("X_{}", "y_{}"))
 _WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"), ("X", "Y"))
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_MOST_BYTES = 8_000_000_000
+"""Of the arrays of one file, which are held in memory."""
+
 Keys = dict[str, tuple[str, str]]
 """From split to the names of its images and labels."""
 
@@ -37,7 +40,7 @@ def _find(listing: Listing) -> tuple[Path, Keys] | None:
     """The one archive with such arrays."""
     for path in listing.files_with(".npz"):
         try:
-            with open_regular(path, limit=LARGEST_ARRAYS) as file, zipfile.ZipFile(file) as archive:
+            with open_regular(path, limit=_MOST_BYTES) as file, zipfile.ZipFile(file) as archive:
                 names = {name.removesuffix(".npy") for name in archive.namelist()}
         except (DataError, OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
             continue
@@ -64,8 +67,25 @@ def _recognise(listing: Listing) -> bool:
 
 def _load(path: Path, keys: Keys) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Images and labels by split; raises DataError where they cannot be read or do not fit."""
-    arrays = read_arrays(path, expected="an undamaged .npz without pickles")
-    found = {split: (arrays[names[0]], arrays[names[1]]) for split, names in keys.items()}
+    found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
+    try:
+        with open_regular(path, limit=_MOST_BYTES) as file, zipfile.ZipFile(file) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        if size > _MOST_BYTES:
+            raise DataError(
+                f"{path} is too large to hold in memory",
+                expected=f"at most {_MOST_BYTES // 10**9} GB of arrays",
+                got=f"{size / 1e9:.1f} GB",
+                remedy="save the images as files, in a folder for each class",
+            )
+        wanted = {name for names in keys.values() for name in names}
+        arrays = read_arrays(path, limit=_MOST_BYTES, names=wanted, expected="an undamaged .npz without pickles")
+        for split, names in keys.items():
+            found[split] = arrays[names[0]], arrays[names[1]]
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read", expected="an undamaged .npz without pickles", got=str(error)
+        ) from error
     for split, (images, labels) in found.items():
         right = images.ndim in (3, 4) and images.dtype in (np.uint8, np.uint16) and labels.ndim in (1, 2)
         if not right or len(images) != len(labels) or labels.dtype.kind not in "buifU":

@@ -48,7 +48,12 @@ class _Parser:
         self._decode = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # as raw_decode, without its frame
 
     def fields(self, blocks: Mapping[str, Callable[[list[Any]], None]]) -> dict[str, Any]:
-        position = self._after("{", self._skip(0), "an object")
+        position = self._skip(0)
+        if self._text[position : position + 1] == "[":
+            raise json.JSONDecodeError(
+                "A list, as models write their results; expecting an object", self._text, position
+            )
+        position = self._after("{", position, "an object")
         fields: dict[str, Any] = {}
         if self._text[position : position + 1] == "}":
             return self._end(position + 1, fields)
