@@ -223,6 +223,9 @@ def _is_document(path: Path) -> bool:
     return name in CLASS_FILES or name.startswith(("readme", "license", "licence", "changelog", "citation"))
 
 
+_SHARED = "shared-labels"
+
+
 def _same_names(images: Collection[Path]) -> list[Path]:
     """Images of one folder whose names differ in nothing but the suffix, without the first of each name."""
     first: dict[str, Path] = {}
@@ -257,7 +260,8 @@ class _Files:
             return
         self._listing = listing
         self.images_found = len(images)
-        self._twins = _same_names(images) if reading.account.read else []
+        told = any(finding.kind == _SHARED for finding in reading.findings)  # by a reader that knows the label files
+        self._twins = _same_names(images) if reading.account.read and not told else []
         for folder in listing.folders_below(listing.root):
             if folder in folders:
                 self.images_found += len(listing.image_names(folder))
@@ -310,9 +314,7 @@ class _Files:
         if self._twins:
             message = "{count} images have the name of another but for the suffix, and share its labels"
             findings.append(
-                Finding.about(
-                    "shared-labels", "note", message, (), [self._listing.name_of(path) for path in self._twins]
-                )
+                Finding.about(_SHARED, "note", message, (), [self._listing.name_of(path) for path in self._twins])
             )
         if self.unused_images:
             message = "{count} image files are in the folder, but no label or list names them; not used"
