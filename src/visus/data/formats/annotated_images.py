@@ -1,8 +1,8 @@
 """What labelling tools store of an image - objects, points and tags -, and the samples that follow from it.
 
 Readers of tools fill :class:`AnnotatedImages`; which tasks their labels allow is decided here, for all of them. Objects
-are to be detected, and segmented if all of them have outlines. Points are landmarks if their names differ. Tags of whole
-images are their classes, one or several.
+are to be detected, and segmented if all have outlines. Points are landmarks if their names differ. Tags of whole images
+are their classes, one or several.
 """
 
 from __future__ import annotations
