@@ -296,15 +296,15 @@ FAULTS = (
     Fault(
         "boxes of VOC that begin one pixel late",
         "data/formats/voc.py",
-        "np.concatenate([low - 1, high], axis=1)",
-        "np.concatenate([low, high], axis=1)",
+        "from_one=True,",
+        "from_one=False,",
         ("data/test_formats_detection.py",),
     ),
     Fault(
         "a class too small to give its share to a split",
         "data/reading/splits.py",
-        "share = min(share, len(shuffled) - 1)",
-        "share = min(share, len(shuffled))",
+        "share[split] = min(wanted, left - 1)",
+        "share[split] = min(wanted, left)",
         ("data/reading/test_splits.py",),
     ),
     # tasks

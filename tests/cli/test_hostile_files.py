@@ -115,7 +115,7 @@ def test_configurations(runs: Path, tmp_path: Path, without_reports: None, seed:
     require_right_end(["train", "--resume", run, "--quiet"], config)
 
 
-@pytest.mark.parametrize("seed", few(2, 100))
+@pytest.mark.parametrize("seed", few(1, 100))
 def test_checkpoints(runs: Path, tmp_path: Path, without_reports: None, seed: int) -> None:
     draw = random.Random(3000 + seed)
     run = shutil.copytree(runs / "stopped", tmp_path / "run")

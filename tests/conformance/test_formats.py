@@ -120,6 +120,18 @@ def svhn(root: Path) -> Path:
     return root
 
 
+def mpii(root: Path) -> Path:
+    entries = np.empty((1, COUNT), [("image", object), ("annorect", object)])
+    for k, name in enumerate(images(root / "images")):
+        points = np.empty((1, 2), [("x", object), ("y", object), ("id", object)])
+        points[0, 0], points[0, 1] = (3 + k, 5, 9), (20, 7, 0)
+        entries[0, k] = ({"name": name}, {"scale": 1.5, "annopoints": {"point": points}})
+    path = root / "mpii_human_pose_v1_u12_1.mat"
+    savemat(path, {"RELEASE": {"annolist": entries, "img_train": np.ones((1, COUNT))}})
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + path.read_bytes()[116:])  # without the time
+    return root
+
+
 def jpeg_npz(root: Path) -> Path:
     files = []
     for number in range(COUNT):
@@ -373,6 +385,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "kitti": kitti,
     "dota": dota,
     "pts": pts,
+    "mpii": mpii,
     "object-masks": object_masks,
     "captions": captions,
     "images": plain_images,

@@ -372,5 +372,5 @@ def test_packed_jpegs(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="do not fit"):
         open_data(path)
     np.savez(path, **{**arrays, "labels": np.asarray([{}, 1, 2], object)})
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot read"):
         open_data(path)

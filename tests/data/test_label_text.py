@@ -51,7 +51,7 @@ def test_a_file_that_is_not_unicode_is_told(tmp_path: Path) -> None:
     (finding,) = tally.findings()
     assert (finding.kind, finding.severity) == ("not-utf-8", "note")
     assert finding.message == "1 label files are not UTF-8; read as Windows-1252"
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a folder"):
         read_text(tmp_path)
 
 
@@ -66,3 +66,10 @@ def test_folders_with_names_in_latin_1_are_classes_that_can_be_written(tmp_path:
     assert dataset.classes["classification"] == ("Käfer", "Mücke")
     assert {sample.id for part in dataset.splits.values() for sample in part} == {"Käfer/1.png", "Mücke/1.png"}
     assert printable_name("Käfer") == "Käfer"
+
+
+def test_halves_of_characters_are_shown_by_their_numbers() -> None:
+    assert printable_name("ä\ud83d") == "ä\\ud83d"
+    tally = Tally()
+    tally.add("kind", "note", "{count}", "\ud83d.png")
+    assert tally.findings()[0].examples == ("\\ud83d.png",)

@@ -116,6 +116,13 @@ def test_folders_of_splits(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("folder", "severity"), [("val", "stop"), ("test", "note")])
+def test_a_split_without_labels(tmp_path: Path, folder: str, severity: str) -> None:
+    write(draw(tmp_path, ["train/0.jpg", "train/1.jpg", f"{folder}/2.jpg"]) / "train/0.json", [BOX])
+    found = kinds(open_data(tmp_path))
+    assert found["unlabelled-image" if severity == "stop" else "unused-image"] == severity
+
+
 def test_two_files_for_one_image_are_a_contradiction(tmp_path: Path) -> None:
     draw(tmp_path, ["0.jpg", "1.jpg"])
     write(tmp_path / "0.json", [BOX], "0.jpg")
@@ -159,6 +166,13 @@ def test_a_mask_cannot_be_scaled(tmp_path: Path) -> None:
     only(tmp_path, "outlines")
     draw(tmp_path, ["outlines.jpg"], (96, 128))
     assert kinds(open_data(tmp_path))["size-differs"] == "stop"
+
+
+def test_copies_in_the_files_are_pointed_to(tmp_path: Path) -> None:
+    write(tmp_path / "0.json", [BOX], imageData="aGVsbG8=")
+    with pytest.raises(DataError) as error:
+        open_data(tmp_path)
+    assert "imageData" in error.value.remedy
 
 
 def test_a_list_of_labels_gives_the_order(tmp_path: Path) -> None:

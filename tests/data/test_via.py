@@ -133,3 +133,11 @@ def test_folders_of_splits(tmp_path: Path) -> None:
         (tmp_path / split).mkdir(exist_ok=True)
     dataset = open_data(tmp_path)
     assert (dataset.format, set(dataset.splits)) == ("via", {"train", "val"})
+
+
+def test_one_file_for_the_folders_of_all_splits(tmp_path: Path) -> None:
+    write(tmp_path, entry("train/0.jpg", RECT), entry("val/0.jpg", RECT))
+    dataset = open_data(tmp_path)
+    assert {split: [sample.id for sample in part] for split, part in dataset.splits.items()} == {
+        "train": ["train/0.jpg"], "val": ["val/0.jpg"],
+    }  # fmt: skip

@@ -42,8 +42,8 @@ def test_the_tasks_are_listed_nowhere_else() -> None:
     """No file of the package enumerates three or more of them within three lines; docstrings and help texts neither."""
     names = [re.compile(rf"""["' ]{card.name}\b""") for card in TASKS]
     for path in SOURCE.rglob("*.py"):
-        if path.name == "task_cards.py":
-            continue
+        if path.name == "task_cards.py" or path.parent.name == "writing":
+            continue  # a writer says whose labels its format can hold
         lines = path.read_text(encoding="utf-8").splitlines()
         for number in range(len(lines)):
             near = " ".join(lines[number : number + 3])

@@ -148,7 +148,7 @@ def test_a_file_that_is_gone_when_its_answer_is_drawn(model: visus.Model, photos
     assert [answer.error is None for answer in answers] == [True, False, True]
     rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert len(rows) == 4
-    assert "cannot be opened" in rows[2]
+    assert "there is no file" in rows[2]
 
 
 def test_a_loaded_model_judges_and_sums_itself_up(model: visus.Model, photos: Path) -> None:

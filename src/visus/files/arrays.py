@@ -11,6 +11,7 @@ import io
 import math
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -61,12 +62,18 @@ def read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def read_arrays(
-    path: Path, *, limit: int = LARGEST_ARRAYS, expected: str = "an .npz", error: type[VisusError] = DataError
+    path: Path,
+    *,
+    names: Collection[str] | None = None,
+    limit: int = LARGEST_ARRAYS,
+    expected: str = "an .npz",
+    error: type[VisusError] = DataError,
 ) -> dict[str, NDArray[Any]]:
-    """Reads all arrays of an ``.npz`` file by name.
+    """Reads the arrays of an ``.npz`` file by name.
 
     Args:
         path: of the file.
+        names: of the arrays that are wanted; None: all.
         limit: the most bytes of all arrays together.
         expected: what it should be, for the message.
         error: the class of the error that is raised.
@@ -80,6 +87,8 @@ def read_arrays(
                 require_unpacked_size(archive, limit)
                 arrays = {}
                 for entry in archive.infolist():
+                    if names is not None and entry.filename.removesuffix(".npy") not in names:
+                        continue
                     with archive.open(entry) as member:
                         arrays[entry.filename.removesuffix(".npy")] = read_array(member, entry.file_size)
                 return arrays

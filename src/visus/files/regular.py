@@ -31,13 +31,6 @@ _KINDS = (
 )
 
 
-class Readable(Protocol):
-    """A stream of bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """The next bytes, at most so many; none at the end."""
-
-
 def file_size(path: Path, *, limit: int, expected: str = "a file", error: type[VisusError] = DataError) -> int:
     """Returns the number of bytes of a regular file.
 
@@ -107,6 +100,13 @@ def read_ends(path: Path, count: int, *, limit: int, expected: str = "a file") -
             return length, head, file.read(count)
     except OSError as problem:
         raise _unreadable(path, expected, DataError, problem) from None
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most so many; none at the end."""
 
 
 def read_at_most(stream: Readable, limit: int) -> bytes | None:

@@ -161,7 +161,9 @@ def test_what_is_no_outline(value: Any) -> None:
 
 
 def test_boxes_as_text(tmp_path: Path) -> None:
-    dataset = open_data(write(tmp_path, lambda i: {"bbox": "[10, 10, 20, 15]" if i else ["10", "10", "20", "15.0"]}))
+    dataset = open_data(
+        write(tmp_path, lambda i: {"bbox": ("[10, 10, 20, 15]", ["10", "10", "20", "15.0"], "10 10 20 15")[i % 3]})
+    )
     assert boxes(dataset) == [[10, 10, 30, 25]] * 10
 
 
@@ -262,6 +264,7 @@ def test_annotations_without_boxes_are_classes_of_images(tmp_path: Path) -> None
     ("item", "words"),
     [
         ({"image_id": 1, "caption": "a cat"}, "captions"),
+        ({"image_id": 1, "caption": "a cat", "category_id": 0}, "captions"),  # Datumaro 1.13
         ({"image_id": 1, "file_name": "0.png", "segments_info": []}, "panoptic"),
     ],
 )
@@ -269,6 +272,14 @@ def test_files_of_other_tasks_are_named(item: dict[str, Any], words: str, tmp_pa
     write(tmp_path, annotations=[item])
     with pytest.raises(DataError, match=words):
         open_data(tmp_path)
+
+
+def test_results_of_a_model_are_no_data_set(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "ann.json").write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": BOX, "score": 0.5}]))
+    with pytest.raises(DataError, match="cannot be read as JSON") as refused:
+        open_data(tmp_path)
+    assert "results" in (refused.value.got or "")
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,23 @@ def test_a_learnt_ending_is_told(tmp_path: Path) -> None:
     assert "..._bin" in found.message
 
 
+def test_two_images_of_one_name_are_told(tmp_path: Path) -> None:
+    for number in range(5):
+        photo(tmp_path / f"images/{number}.png", number)
+        mask(tmp_path / f"masks/{number}.png")
+    photo(tmp_path / "images/3.jpg", 9)
+    found = next(item for item in open_data(tmp_path).findings if item.kind == "unlabelled-image")
+    assert (found.count, found.examples) == (1, ("images/3.png",))
+    boxes = tmp_path / "yolo"
+    for number in range(5):
+        photo(boxes / f"images/{number}.png", number)
+        (boxes / "labels").mkdir(exist_ok=True)
+        (boxes / f"labels/{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    photo(boxes / "images/3.jpg", 9)
+    told = [item for item in open_data(boxes).findings if item.kind == "shared-labels"]
+    assert [(item.severity, item.count) for item in told] == [("note", 1)]
+
+
 def test_photos_in_folders_stay_classes(tmp_path: Path) -> None:
     for number in range(4):
         for folder in ("cats", "dogs", "raw", "carnival masks"):

@@ -14,7 +14,7 @@ from visus.errors import DataError
 
 
 def write(root: Path, splits: tuple[str, ...] = ("train2017", "val2017"), **changes: object) -> Path:
-    """Two images a split: sky above (1000 = 232 + 3 * 256), ground below (70000 = 112 + 17 * 256 + 65536), and a cat."""
+    """Two images a split: sky above (1000 = 232 + 3 * 256), ground below (70000 = 112 + 17 * 256 + 65536), a cat."""
     categories = [
         {"id": 17, "name": "cat", "isthing": 1},
         {"id": 200, "name": "sky", "isthing": 0},

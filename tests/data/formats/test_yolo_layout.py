@@ -129,10 +129,24 @@ def test_paths_of_other_machines(path: str, entry: str, tmp_path: Path) -> None:
     assert summary(tmp_path) == ("yolo", ("cat", "dog"), {"train": 6, "val": 2}, 8)
 
 
-def test_flat_labels_of_images_in_split_folders(tmp_path: Path) -> None:
+@pytest.mark.parametrize("yaml", ["", "names: [class_0, class_1]\ntrain: images/train\nval: images/val\n"])
+def test_flat_labels_of_images_in_split_folders(yaml: str, tmp_path: Path) -> None:
     pairs(tmp_path / "images/train", tmp_path / "labels", 6)
     pairs(tmp_path / "images/val", tmp_path / "labels", 2, 10)
+    if yaml:
+        text(tmp_path / "data.yaml", yaml)
     assert summary(tmp_path) == ("yolo", ("class_0", "class_1"), {"train": 6, "val": 2}, 8)
+
+
+def test_text_files_in_a_folder_of_another_name(tmp_path: Path) -> None:
+    pairs(tmp_path / "JPEGImages", tmp_path / "annotations", 8)
+    assert summary(tmp_path) == ("yolo", ("class_0", "class_1"), {"train": 6}, 8)
+
+
+def test_two_images_for_one_text_file(tmp_path: Path) -> None:
+    pairs(tmp_path / "images", tmp_path / "labels", 6)
+    picture(tmp_path / "images/2.jpg", 77)
+    assert finding(open_data(tmp_path), "shared-labels").examples == ("labels/2.txt",)
 
 
 # --- files that are missing

@@ -61,7 +61,14 @@ def test_heic_without_its_extra_is_named(tmp_path: Path) -> None:
         for kind in ("cat", "dog"):
             pixels = np.random.default_rng(number + 9 * (kind == "cat")).integers(0, 255, (9, 9, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / kind / f"{number}.png")
-    found = next(item for item in open_data(tmp_path).findings if item.kind == "file-passed-over")
+    stopped = [item for item in open_data(tmp_path).findings if item.severity == "stop"]
+    assert [(item.kind, item.count) for item in stopped] == [("unread-image", 8)]
+    assert "8 of 16 images" in stopped[0].message
+    for path in sorted(tmp_path.rglob("*.HEIC"))[:7]:  # a copy that can be read
+        Image.new("RGB", (9, 9), (int(path.stem[4:]), 3, 3)).save(path.with_suffix(".png"))
+    findings = open_data(tmp_path).findings
+    assert not [item for item in findings if item.severity == "stop"]
+    found = next(item for item in findings if item.kind == "file-passed-over")
     assert "8 .heic: pip install visus[heif]" in found.message
     with pytest.raises(DataError, match="is a HEIF file") as caught:
         FileImage(tmp_path / "cat" / "IMG_0.HEIC").load()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage
-from visus.structures import Detections, Label, Landmarks, MultiLabelMap, Sample, SegmentationMap
+from visus.structures import Detections, Label, LabelSet, Landmarks, MultiLabelMap, Sample, SegmentationMap
 from visus.structures.values.landmarks import flip_pairs
 
 SIZES = ((24, 32), (40, 24), (31, 37))
@@ -74,6 +74,11 @@ def targets(random: np.random.Generator, kind: str, size: tuple[int, int], numbe
     used = len(NAMES) - 1
     if kind == "classes":
         return {"classification": Label(NAMES, number % used)}
+    if kind == "label sets":
+        present = random.random(len(NAMES)) < 0.4
+        present[number % used], present[-1] = number != 2, False
+        unknown = ~present & (random.random(len(NAMES)) < 0.2)
+        return {"multilabel_classification": LabelSet(NAMES, present, ignored=unknown if unknown.any() else None)}
     if kind == "maps":
         ids = np.zeros(size, np.uint8)
         for label in random.permutation(np.arange(1, used)):
@@ -99,8 +104,8 @@ def targets(random: np.random.Generator, kind: str, size: tuple[int, int], numbe
 def made() -> Callable[..., Dataset]:
     """``made(kind, seed, sizes)``: a data set in memory.
 
-    kind: "classes", "boxes", "whole boxes", "outlines", "maps", "class masks", "points" or "points of objects";
-    seed: of everything; sizes: the number of images of each split.
+    kind: "classes", "label sets", "boxes", "whole boxes", "outlines", "maps", "class masks", "points" or "points of
+    objects"; seed: of everything; sizes: the number of images of each split.
     """
     return make
 

@@ -107,6 +107,17 @@ def test_brush_masks_that_a_tool_marked_as_crowds_are_not_left_out_in_silence(tm
     assert lines == ["0 0.218750 0.333333 0.312500 0.333333", "0 0.281250 0.333333 0.312500 0.333333"]
 
 
+def test_images_that_are_stored_turned_are_told(tmp_path: Path) -> None:
+    source = boxed(tmp_path / "in")
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned by a quarter
+    Image.new("RGB", (12, 16)).save(source / "images" / "c.jpg", exif=exif)
+    images = [{"id": k, "file_name": name, "width": 16, "height": 12} for k, name in enumerate(("c.jpg", "b.png"))]
+    boxed(source, images=images)
+    result = visus.convert_data(source, "coco", tmp_path / "out")
+    assert [(change.kind, change.count) for change in result.changes] == [("turned-images", 1)]
+
+
 def test_class_folders_keep_names_apart_and_say_what_they_rename(tmp_path: Path) -> None:
     names = ("train/x/1.png", "train/x/2.png", "train/x/3.png", "train/y/1.png", "train/y/4.png", "train/y/5.png")
     source = photos(tmp_path / "in", (*names, "val/x/6.png", "val/y/7.png"))

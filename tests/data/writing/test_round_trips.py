@@ -77,6 +77,10 @@ def labels_of(dataset: Dataset, task: str) -> Labels:
 def _fill(picture: Picture, task: str, value: Any) -> None:
     if task == "classification":
         picture.things = [Thing(value.name)]
+    elif task == "multilabel_classification":
+        unknown = np.zeros(len(value.classes), bool) if value.ignored is None else value.ignored
+        states = zip(value.classes, value.present, unknown, strict=True)
+        picture.things = [Thing(name, None, bool(skip)) for name, shown, skip in states if shown or skip]
     elif task == "landmarks":
         seen = {n: tuple(p) for n, p, v in zip(value.classes, value.points, value.visible, strict=True) if v}
         picture.points = seen
@@ -251,6 +255,7 @@ KINDS = {
     "whole boxes": ("detection", ("coco", "yolo", "voc", "csv")),
     "outlines": ("detection", ("coco", "yolo", "voc", "csv")),
     "classes": ("classification", ("folders", "csv")),
+    "label sets": ("multilabel_classification", ("csv",)),
     "maps": ("segmentation", ("masks", "voc", "coco", "yolo")),
     "class masks": ("multilabel_segmentation", ("masks", "coco", "yolo")),
     "points": ("landmarks", ("coco", "csv")),

@@ -15,6 +15,7 @@ from PIL import Image
 from visus.data.dataset import Dataset
 from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.listing import Listing
+from visus.data.formats.outlined_objects import DetectionSource, Objects
 from visus.data.pixels.images import ArrayImage
 from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.converting import prepare
@@ -54,6 +55,32 @@ def test_yolo_boxes_and_names_that_yaml_takes_for_other_things(tmp_path: Path) -
     assert line == "1 0.200000 0.200000 0.200000 0.200000\n"
     content = yaml.safe_load((tmp_path / "out/data.yaml").read_text(encoding="utf-8"))
     assert content == {"train": "images/train", "names": {0: "yes", 1: "no", 2: "1", 3: 'say "hi"'}}
+
+
+def test_polygons_of_a_file_stay_as_they_are_and_boxes_among_them_become_rectangles(tmp_path: Path) -> None:
+    image = ArrayImage(np.zeros((20, 40, 3), np.uint8))
+    triangle = np.asarray([[4, 2], [12.5, 2], [4, 8]], np.float64)
+    known = Objects(
+        image=image,
+        classes=("a", "b"),
+        boxes=np.asarray([[4, 2, 14, 8], [20, 10, 30, 20]], np.float32),
+        labels=np.asarray([0, 1]),
+        outlines=((triangle,), None),
+        size=(20, 40),
+    )
+    sample = Sample("a.png", image, {"detection": DetectionSource(known)})
+    dataset = Dataset("made", "coco", None, {"detection": ("a", "b")}, {"train": [sample]})
+    assert write(dataset, "yolo", tmp_path / "yolo") == ["rectangles", "other-boxes", "rounding"]
+    assert (tmp_path / "yolo/labels/train/a.txt").read_text().splitlines() == [
+        "0 0.100000 0.100000 0.312500 0.100000 0.100000 0.400000",  # x / 40 and y / 20 of the corners
+        "1 0.500000 0.500000 0.750000 0.500000 0.750000 1.000000 0.500000 1.000000",
+    ]
+    assert write(dataset, "coco", tmp_path / "coco") == []
+    content = yaml.safe_load((tmp_path / "coco/annotations/instances_train.json").read_text())
+    first, second = content["annotations"]
+    assert first["segmentation"] == [[4, 2, 12.5, 2, 4, 8]]
+    assert first["bbox"] == [4, 2, 10, 6]  # as the file said, though the outline ends before
+    assert "segmentation" not in second
 
 
 def test_yolo_poses(tmp_path: Path) -> None:
@@ -115,6 +142,8 @@ def test_voc_masks_of_objects(tmp_path: Path) -> None:
     assert "outlines" in told
     numbers = np.asarray(Image.open(tmp_path / "out/SegmentationObject/a_b.png"))
     np.testing.assert_array_equal(numbers, masks[0] * 1 + masks[1] * 2)
+    ids = np.asarray(Image.open(tmp_path / "out/SegmentationClass/a_b.png"))
+    np.testing.assert_array_equal(ids, masks[0] * 2 + masks[1] * 255)  # "no" is class 1, behind it 0 for background
 
 
 def test_masks_hold_ids_and_255(tmp_path: Path) -> None:

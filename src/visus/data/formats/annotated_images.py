@@ -1,8 +1,8 @@
 """What labelling tools store of an image - objects, points and tags -, and the samples that follow from it.
 
-Readers of tools fill :class:`AnnotatedImages`; which tasks their labels allow is decided here, for all of them:
-boxes or outlines give detection; outlines of all objects also give segmentation; points whose names differ give
-landmarks; tags of whole images give classification, of one class or of several.
+Readers of tools fill :class:`AnnotatedImages`; which tasks their labels allow is decided here, for all of them. Objects
+are to be detected, and segmented if all have outlines. Points are landmarks if their names differ. Tags of whole images
+are their classes, one or several.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from visus.data.formats.labelled import class_order, note_missing_classes, note_
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_targets import Entry, read_objects
 from visus.data.formats.outlined_objects import Objects, Outline
-from visus.data.formats.reading import ALL, Reading, Tally
+from visus.data.formats.reading import ALL, Loss, Reading, Tally
 from visus.data.formats.stated_sizes import settle_sizes
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
@@ -29,6 +29,8 @@ from visus.structures.values.landmarks import flip_pairs
 
 Size = tuple[int, int]
 """(height, width)"""
+
+_FARTHEST = 1e9  # pixels; a point beyond is no place in an image, nor is one that is no number
 
 Point = tuple[str, float, float, bool]
 """Name, x, y, whether it is visible."""
@@ -126,11 +128,13 @@ class AnnotatedImages:
 
         Args:
             path: of the image file.
-            split: its split.
+            split: as the labels say it; if they say none, that of the folder of the image.
             source: the file that labels it.
             stated: the size that the labels state, if they do.
         """
         name = self._listing.name_of(path)
+        if split == ALL:
+            split = split_of(self._listing, path.parent)
         if path in self._images:
             message = "{count} images are labelled more than once"
             self._tally.add("conflicting-labels", "stop", message, f"{name}: {self._images[path].source} and {source}")
@@ -234,8 +238,9 @@ class AnnotatedImages:
                 f"no image that the labels in {self._listing.source} name is there",
                 expected="the images beside the labels, or in folders there",
                 got=self._losses() or "labels of no image",
-                remedy="put the images beside the labels",
+                remedy=next((loss.cause for loss in self._lost() if loss.cause), "put the images beside the labels"),
             )
+        self._lose_unlabelled_splits(set(splits))
         self._settle_sizes(images)
         reference = reference_split(dict.fromkeys(splits))
         targets: dict[Path, dict[str, Value | TargetSource]] = {image.path: {} for image in images}
@@ -260,13 +265,26 @@ class AnnotatedImages:
         }
         return self._tally.reading(others, samples)
 
+    def _lose_unlabelled_splits(self, labelled: set[str]) -> None:
+        """Tallies the images of a folder called train or val of which none is labelled; test images need no labels."""
+        folders = {} if self._listing.is_file else self._listing.split_folders()
+        for split, folder in folders.items():
+            if split in labelled or split == "test":
+                continue
+            for path in self._listing.images_below(folder):
+                message, cause = "{count} images have no labels", f"label the images in {folder.name}, or move them"
+                self._tally.lose("unlabelled-image", message, self._listing.name_of(path), unit="image files",
+                                 split=split, cause=cause, file=path)  # fmt: skip
+
     def _losses(self) -> str:
         """What was lost so far, with the first example of each reason."""
-        losses = self._tally.reading({}, {}).account.losses
         return "; ".join(
             loss.message.replace("{count}", f"{loss.count:,}") + (f" ({loss.examples[0]})" if loss.examples else "")
-            for loss in losses
+            for loss in self._lost()
         )
+
+    def _lost(self) -> tuple[Loss, ...]:
+        return self._tally.reading({}, {}).account.losses
 
     def _settle_sizes(self, images: Sequence[AnnotatedImage]) -> None:
         """Holds the stated sizes to those of the images; labels of images that were scaled later are scaled."""
@@ -355,7 +373,7 @@ class AnnotatedImages:
             points, visible = np.zeros((len(names), 2), np.float32), np.zeros(len(names), bool)
             for k, name in enumerate(names):
                 x, y, seen = best.points.get(name, (0.0, 0.0, False))
-                if seen and np.isfinite([x, y]).all():
+                if seen and np.abs([x, y]).max() < _FARTHEST:
                     points[k], visible[k] = (x, y), True
             if visible.any():
                 landmarks = Landmarks(names, points, visible, image.size, flip_pairs=pairs)

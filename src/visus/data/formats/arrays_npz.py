@@ -22,6 +22,8 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
+from visus.files.arrays import read_arrays
+from visus.files.regular import open_regular
 from visus.structures import Label, LabelSet, Sample, Value
 
 _NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "Y_{}"), ("X_{}", "y_{}"))
@@ -38,9 +40,9 @@ def _find(listing: Listing) -> tuple[Path, Keys] | None:
     """The one archive with such arrays."""
     for path in listing.files_with(".npz"):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_regular(path, limit=_MOST_BYTES) as file, zipfile.ZipFile(file) as archive:
                 names = {name.removesuffix(".npy") for name in archive.namelist()}
-        except (OSError, zipfile.BadZipFile):
+        except (DataError, OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
             continue
         keys = _keys(names)
         if keys:
@@ -67,7 +69,7 @@ def _load(path: Path, keys: Keys) -> dict[str, tuple[NDArray[Any], NDArray[Any]]
     """Images and labels by split; raises DataError where they cannot be read or do not fit."""
     found: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path, limit=_MOST_BYTES) as file, zipfile.ZipFile(file) as archive:
             size = sum(item.file_size for item in archive.infolist())
         if size > _MOST_BYTES:
             raise DataError(
@@ -76,9 +78,10 @@ def _load(path: Path, keys: Keys) -> dict[str, tuple[NDArray[Any], NDArray[Any]]
                 got=f"{size / 1e9:.1f} GB",
                 remedy="save the images as files, in a folder for each class",
             )
-        with np.load(path, allow_pickle=False) as arrays:
-            for split, names in keys.items():
-                found[split] = arrays[names[0]], arrays[names[1]]
+        wanted = {name for names in keys.values() for name in names}
+        arrays = read_arrays(path, limit=_MOST_BYTES, names=wanted, expected="an undamaged .npz without pickles")
+        for split, names in keys.items():
+            found[split] = arrays[names[0]], arrays[names[1]]
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} cannot be read", expected="an undamaged .npz without pickles", got=str(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,7 +133,7 @@ class _Columns:
     def add_annotations(self, block: list[Any]) -> None:
         self.found.add("annotations")
         try:
-            if block and "category_id" not in block[0]:
+            if block:
                 _refuse_other_kinds(self._file.path, block[0])
             start = len(self._file.image_of)
             images = [item["image_id"] for item in block]
@@ -173,7 +172,7 @@ def _refuse_other_kinds(path: Path, item: Any) -> None:
             got="annotations with segments_info, whose pixels are in PNG files",
             remedy="put the folder beside the JSON file, or export instances",
         )
-    if "caption" in item:
+    if "caption" in item and not item.keys() & {"bbox", "segmentation"}:
         raise DataError(
             f"{path} holds captions, which no task of visus learns from",
             expected="annotations with category_id and bbox or segmentation",
@@ -211,7 +210,7 @@ def _boxes_of(written: Sequence[Any]) -> NDArray[np.float64]:
 def _box(value: Any) -> tuple[float, float, float, float]:
     try:
         if isinstance(value, str):
-            value = json.loads(value)
+            value = value.strip(" []()").replace(",", " ").split()
         x, y, width, height = (float(number) for number in value)
     except (TypeError, ValueError, OverflowError, RecursionError):
         return (math.nan, math.nan, math.nan, math.nan)

@@ -153,8 +153,8 @@ def lose_row(tally: Tally, table: Table, row: tuple[str, ...], without: str) -> 
     """Tallies a row that names no image or no split. without: what it lacks, in words."""
     shown = shorten(", ".join(row))
     cause = "fill the empty cells, or remove the rows"
-    kind = "row-without-" + without.split()[-1]
-    tally.lose(kind, f"{{count}} rows name not {without}", f"{table.path.name}: {shown}", unit="rows", cause=cause)
+    kind = "row-without-image" if without == "an image" else "row-without-split"
+    tally.lose(kind, f"{{count}} rows do not name {without}", f"{table.path.name}: {shown}", unit="rows", cause=cause)
 
 
 def note_tables_without_labels(listing: Listing, tally: Tally) -> None:

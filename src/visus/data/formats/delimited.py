@@ -13,7 +13,7 @@ from pathlib import Path
 from visus.data.formats.label_text import read_text
 from visus.data.formats.listing import split_name
 from visus.data.formats.reading import Tally
-from visus.data.formats.text_encoding import decode_text
+from visus.data.formats.text_encoding import decode_text, printable_name
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
 from visus.files.regular import LARGEST_TEXT, open_regular
@@ -87,7 +87,8 @@ def squeeze(column: str) -> str:
 
 def shorten(cell: str) -> str:
     """A cell as messages show it."""
-    return cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ... ({len(cell):,} characters)"
+    shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ... ({len(cell):,} characters)"
+    return printable_name(shown)
 
 
 def is_whole(cell: str) -> bool:

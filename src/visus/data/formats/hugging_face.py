@@ -23,9 +23,11 @@ from visus.data.formats.labelled import Entry, read_labelled
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.object_rows import ObjectRows, read_object_rows
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.table_columns import LONGEST_NAME
+from visus.data.formats.text_encoding import printable_name
 from visus.data.pixels.images import BytesImage, FileImage
 from visus.errors import DataError, MissingExtraError
-from visus.files.regular import LARGEST_TEXT, open_regular, read_regular
+from visus.files.regular import LARGEST_TEXT, file_size, open_regular, read_regular
 from visus.structures import ImageSource, Sample
 
 _FILE_KEYS = ("filename", "image", "img", "path", "filepath", "imagepath", "imagefile")
@@ -141,7 +143,9 @@ def _read(listing: Listing) -> Reading:
                 continue
             name, image = found
             if keys.objects:
-                _add_objects(objects.setdefault(split, ObjectRows()), name, image, row[keys.objects], file.names, tally)
+                _add_objects(
+                    objects.setdefault(split, ObjectRows()), name, image, row.get(keys.objects), file.names, tally
+                )
             elif keys.label:
                 label = _name_of(row.get(keys.label), file.names.get(keys.label, ()))
                 if label:
@@ -214,7 +218,8 @@ def _name_of(value: Any, names: Sequence[str]) -> str:
         return names[value] if 0 <= value < len(names) else ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() if isinstance(value, str | int) else ""
+    text = printable_name(str(value).strip()) if isinstance(value, str | int) else ""
+    return text if len(text) <= LONGEST_NAME else ""
 
 
 def _add_objects(
@@ -284,6 +289,7 @@ def _read_packed(path: Path) -> _File:
             content = read_regular(path, limit=LARGEST_TEXT, expected="a table of Arrow")
             table = pyarrow.ipc.open_stream(content).read_all()
         else:
+            file_size(path, limit=LARGEST_TEXT, expected="a Parquet file")
             table = pyarrow.parquet.ParquetFile(path).read()
         rows = table.to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:

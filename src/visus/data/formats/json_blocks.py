@@ -89,7 +89,12 @@ class _Parser:
 
     def fields(self, blocks: Mapping[str, Callable[[list[Any]], None]]) -> dict[str, Any]:
         """The fields of the object, those of ``blocks`` handed over; see :func:`read_json`."""
-        position = self._after("{", self._skip(0), "an object")
+        position = self._skip(0)
+        if self._sign(position) == "[":
+            raise json.JSONDecodeError(
+                "A list, as models write their results; expecting an object", self._text, position
+            )
+        position = self._after("{", position, "an object")
         fields: dict[str, Any] = {}
         if self._sign(position) == "}":
             return self._end(position + 1, fields)

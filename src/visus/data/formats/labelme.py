@@ -102,6 +102,8 @@ def _read_file(
     found = finder.find(stated, path, split)
     if found is None:
         message, cause = "{count} annotated images are missing", "put the images beside their JSON files"
+        if isinstance(content.get("imageData"), str):
+            cause += "; copies are in the JSON files (base64 text, imageData), which can be saved as images"
         tally.lose("missing-image", message, stated or name, unit="image files", split=split, cause=cause)
         return
     height, width = content.get("imageHeight"), content.get("imageWidth")

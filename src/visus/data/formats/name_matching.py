@@ -49,9 +49,9 @@ def match_names(images: Sequence[str], labels: Sequence[str]) -> Matching:
     """
     best: dict[int, list[int]] = {}
     best_added = ""
-    for cores in _image_cores(images):
-        by_core = {core: number for number, core in enumerate(cores)}
-        if len(by_core) < len(cores):
+    for place, cores in enumerate(_image_cores(images)):
+        by_core = {core: number for number, core in reversed(list(enumerate(cores)))}  # the first of equal names
+        if place > 0 and len(by_core) < len(cores):
             continue  # several channels of an image, or a beginning that is no common one
         found, added = _match_labels(by_core, labels)
         if len(found) > len(best):

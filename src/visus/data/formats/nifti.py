@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
+from visus.files.regular import GIB, file_size
 from visus.structures import IGNORE, Sample, SegmentationMap
 
 _SUFFIXES = (".nii", ".nii.gz")
@@ -39,6 +41,8 @@ _HELD_BACK = 0.15  # of the volumes, for val and for test
 _FEWEST = 3  # volumes that can be divided
 _MOST_VALUES = 2_000_000_000  # of all volumes, which are held in memory with two bytes each
 _AIR = 1024  # see visus.data.pixels.dicom
+
+_MOST_BYTES = 16 * GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,13 @@ def _load(path: Path) -> NDArray[Any]:
     """
     import nibabel
 
+    file_size(path, limit=_MOST_BYTES, expected="a NIfTI volume")
     try:
-        volume = nibabel.as_closest_canonical(nibabel.load(path))
+        header = nibabel.load(path)
+        needed = math.prod(header.shape) * header.get_data_dtype().itemsize
+        if needed > _MOST_BYTES:
+            raise ValueError(f"a header that asks for {needed:,} bytes")
+        volume = nibabel.as_closest_canonical(header)
         values = np.asanyarray(volume.dataobj)
     except Exception as error:  # a foreign parser on foreign bytes: whatever it raises, the file is what is wrong
         text = str(error).splitlines()[0] if str(error) else type(error).__name__

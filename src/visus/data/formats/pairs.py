@@ -281,6 +281,8 @@ def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
 def _by_content(listing: Listing) -> dict[str, tuple[Path, Path]]:
     """A folder of any name and one whose name speaks of labels, if their files' names agree and these are flat maps."""
     folders = listing.folders()
+    if listing.folder(*IMAGE_FOLDERS) is not None and listing.folder("segmentationclass") is not None:
+        return {}  # the VOC reader's; SegmentationObject lies beside it
     for labels in [folder for folder in folders if _LABEL_WORD.search(folder.name)]:
         files = listing.images(labels)[:2]
         if not files or not all(map(_is_map, files)):

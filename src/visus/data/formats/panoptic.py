@@ -24,6 +24,7 @@ from visus.data.formats.mask_maps import check_size, codes_of, read_raw
 from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
+from visus.files.regular import LARGEST_TEXT, open_regular
 from visus.structures import IGNORE, Detections, ImageSource, Masks, Sample, SegmentationMap, TargetSource
 
 _HEAD = 1 << 20  # bytes of a JSON file that are looked at to recognise it
@@ -48,9 +49,9 @@ def panoptic_files(listing: Listing) -> dict[Path, Path]:
 
 def _lists_segments(path: Path) -> bool:
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, limit=LARGEST_TEXT) as stream:
             return path.name.startswith("panoptic") or b'"segments_info"' in stream.read(_HEAD)
-    except OSError:
+    except (DataError, OSError):
         return False
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from visus.data.dataset import Finding, Severity
 from visus.data.formats.listing import Listing
+from visus.data.formats.text_encoding import printable_name
 from visus.structures import Sample
 
 ALL = "all"
@@ -221,8 +222,10 @@ class Tally:
 
 
 def _remember(examples: list[str], example: str) -> None:
-    if example and len(examples) < _EXAMPLES and example not in examples:
-        examples.append(example)
+    if example and len(examples) < _EXAMPLES:
+        shown = printable_name(example)
+        if shown not in examples:
+            examples.append(shown)
 
 
 def note_missing_images(tally: Tally, missing: Sequence[str], split: str = "") -> None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -172,6 +171,8 @@ def _drawn(kind: str, item: Mapping[str, Any], label: str, image: AnnotatedImage
     holes = [_corners(hole) for hole in _list(item["points"].get("interior"))]
     if not whole:
         return DrawnObject(label, extent([corners]), without_holes(corners, holes, image.size))
+    import cv2  # slow to import, and needed for these figures only
+
     plane = np.zeros(image.size, np.uint8)
     cv2.fillPoly(plane, [_pixels(corners, image)], 1)
     for hole in holes:

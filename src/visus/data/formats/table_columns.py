@@ -39,7 +39,7 @@ _MEASURES = frozenset({
 })  # fmt: skip
 """Columns that are no classes although their values may repeat."""
 
-_LONGEST_NAME = 200  # characters; longer cells are text, not names of classes
+LONGEST_NAME = 200  # characters; longer cells are text, not names of classes
 _IGNORED = ("iscrowd", "isgroupof", "difficult", "ignore", "ignored", "crowd")
 
 Form = Literal["corners", "size", "centre", "cell"]
@@ -193,7 +193,7 @@ def _may_be_classes(table: Table, position: int) -> bool:
     Numbers with fractions are measures, and under a name that says little so are whole numbers, nearly all different.
     """
     values = [row[position] for row in table.rows if row[position]]
-    if any(len(value) > _LONGEST_NAME for value in values):
+    if any(len(value) > LONGEST_NAME for value in values):
         return False
     if not values or not all(map(is_number, values)):
         return True
@@ -213,7 +213,7 @@ def guess_class_column(table: Table, taken: Collection[int]) -> list[int]:
             continue
         if len(values) < len(table.rows) / 2:
             continue
-        if not 2 <= len(different) <= len(values) / 2 or max(map(len, different)) > _LONGEST_NAME:
+        if not 2 <= len(different) <= len(values) / 2 or max(map(len, different)) > LONGEST_NAME:
             continue
         if all(map(is_number, different)) and any(float(value) % 1 != 0 for value in different):
             continue

@@ -51,11 +51,17 @@ def _without_mark(head: bytes) -> str:
 
 
 def printable_name(name: str) -> str:
-    """The name of a file or folder as text that can be written anywhere; names that are not UTF-8 are decoded."""
+    """The name of a file, or text of JSON, as text that can be written anywhere.
+
+    Names that are not UTF-8 are decoded. Halves of characters, which JSON can spell, are shown as "\\ud83d".
+    """
     if name.isascii():
         return name
     try:
         name.encode("utf-8")
-    except UnicodeEncodeError:  # Python keeps such bytes of a name as halves of surrogate pairs
-        return decode_text(os.fsencode(name))[0]
+    except UnicodeEncodeError:
+        try:
+            return decode_text(os.fsencode(name))[0]  # Python keeps such bytes of a name as halves of surrogate pairs
+        except UnicodeEncodeError:
+            return name.encode("utf-8", "backslashreplace").decode("utf-8")
     return name

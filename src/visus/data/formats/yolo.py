@@ -7,6 +7,7 @@ come from the YAML file, from Darknet's ``obj.data``, or from folders and a ``cl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def _note_label_files(
             got=f"{sum(map(len, splits.values()))} images",
             remedy="put the text files where the images are, or into labels/ beside images/",
         )
-    tally.found("label files", sum(path is not None for paths in files.values() for path in paths))
+    tally.found("label files", len({path for paths in files.values() for path in paths if path is not None}))
     poor = []
     for split, paths in files.items():
         bare = [image for image, path in zip(splits[split], paths, strict=True) if path is None]
@@ -98,6 +99,11 @@ def _note_label_files(
         )
         message = f"{where} have no text file: labels are missing; images without objects need empty text files"
         tally.add("split-without-labels", "stop", message, f"{split}: {count:,} of {total:,}", count)
+    shared = Counter(path for paths in files.values() for path in paths if path is not None)
+    for path, count in shared.items():
+        if count > 1:
+            message = "{count} text files serve several images of the same name, such as 1.jpg and 1.png"
+            tally.add("shared-labels", "note", message, listing.name_of(path))
     for path in layout.labels.without_image():
         tally.found("label files")
         tally.lose("label-without-image", "{count} text files have no image", listing.name_of(path), unit="label files",

@@ -27,6 +27,7 @@ _NO_LABELS = frozenset(
     {"train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt", "requirements.txt", "readme.txt"}
 )
 _LABEL_FOLDERS = ("labels", "Labels", "label")
+_FOLDERS_OF_TEXT = ("labels", "label", "annotations", "annotation", "txt", "bboxes", "yolo")
 _LOOKED_AT = 20  # text files
 
 
@@ -59,7 +60,7 @@ class LabelFiles:
         """The text files beside those that were found, to which no image belongs."""
         rest = []
         for folder, owners in self._owners.items():
-            stems = {path.stem for owner in owners for path in self._listing.images(owner)}
+            stems = {path.stem for owner in owners for path in self._listing.images(owner)}  # also of no split
             rest += [path for stem, path in _text_files(self._listing, folder).items() if stem not in stems]
         return rest
 
@@ -70,7 +71,8 @@ class LabelFiles:
         parts = list(folder.parts)
         for position in range(len(parts) - 1, -1, -1):
             if parts[position].lower() in IMAGE_FOLDERS:
-                candidates = [Path(*parts[:position], name, *parts[position + 1 :]) for name in _LABEL_FOLDERS]
+                beside = [Path(*parts[:position], name) for name in _LABEL_FOLDERS]
+                candidates = [folder.joinpath(*parts[position + 1 :]) for folder in beside] + beside
                 break
         return [path for path in [*candidates, folder] if path.is_dir()]
 
@@ -140,14 +142,15 @@ def _fields(path: Path) -> dict[str, str]:
 
 def _label_folders(listing: Listing) -> dict[str, tuple[Path, Path]]:
     """The (folder of images, folder of text files) of each split, by the names of the folders."""
-    images, labels = listing.folder("images", "image"), listing.folder("labels", "label")
+    images, labels = listing.folder(*IMAGE_FOLDERS[::-1]), listing.folder(*_FOLDERS_OF_TEXT)
     if images and labels:
         inner, outer = listing.split_folders(labels), listing.split_folders(images)
         both = {split: (outer[split], inner.get(split, labels)) for split in outer}
         return both or {ALL: (images, labels)}
     parts: dict[str, tuple[Path, Path]] = {}
     for split, folder in listing.split_folders().items():
-        images, labels = listing.folder("images", "image", inside=folder), listing.folder("labels", inside=folder)
+        images = listing.folder(*IMAGE_FOLDERS[::-1], inside=folder)
+        labels = listing.folder(*_FOLDERS_OF_TEXT, inside=folder)
         if images and labels:
             parts[split] = (images, labels)
     return parts

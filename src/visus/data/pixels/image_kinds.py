@@ -96,15 +96,17 @@ def _holds_numbers(stream: BinaryIO) -> bool:
     return len(shape) in (2, 3) and dtype.kind in "buif"
 
 
+RAW_PHOTOS = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw")
+
+UNREAD_IMAGES = frozenset({*KINDS["HEIF"], *KINDS["DICOM"], ".jxl", *RAW_PHOTOS})
+"""Suffixes of files that are images, but that may not be readable here."""
+
 ADVICE: Mapping[str, str] = {
     **dict.fromkeys(KINDS["HEIF"], "pip install visus[heif]"),
     **dict.fromkeys((*KINDS["DICOM"], ".ima"), "pip install visus[medical]"),
     **dict.fromkeys((".nii", ".nii.gz"), "pip install visus[medical]"),
     ".jxl": "convert them with djxl",
-    **dict.fromkeys(
-        (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"),
-        "these are raw photos: develop them to JPEG or TIFF",
-    ),
+    **dict.fromkeys(RAW_PHOTOS, "these are raw photos: develop them to JPEG or TIFF"),
     **dict.fromkeys(
         (".czi", ".lif", ".nd2", ".oib", ".oif", ".vsi", ".ims", ".lsm"),
         "save them as OME-TIFF with Fiji or bfconvert",

@@ -379,6 +379,16 @@ def _decoding(name: str) -> Iterator[None]:
         ) from error
 
 
+def is_turned(path: Path) -> bool:
+    """Whether a file stores its pixels turned or mirrored, and its EXIF orientation says how to put them upright.
+
+    Raises:
+        DataError: if it is missing, no image, damaged or too large.
+    """
+    with reading_raster(path) as image:
+        return _orientation(image) != 1
+
+
 def _orientation(image: Image.Image) -> int:
     # Pillow turns a TIFF itself while decoding, and its header's size is already the upright one.
     if image.format == "TIFF":

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from visus.data.formats.class_lists import CLASS_FILES
 from visus.data.formats.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
-from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, suffix_of
+from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.reading.class_names import name_findings
 from visus.data.reading.foreign_files import recognise_tool
@@ -223,6 +223,15 @@ def _is_document(path: Path) -> bool:
     return name in CLASS_FILES or name.startswith(("readme", "license", "licence", "changelog", "citation"))
 
 
+_SHARED = "shared-labels"
+
+
+def _same_names(images: Collection[Path]) -> list[Path]:
+    """Images of one folder whose names differ in nothing but the suffix, without the first of each name."""
+    first: dict[str, Path] = {}
+    return [path for path in sorted(images) if first.setdefault(str(path.with_suffix("")), path) != path]
+
+
 class _Files:
     """The files of a data set's folder that nothing uses."""
 
@@ -231,6 +240,7 @@ class _Files:
         self.unused_images: list[str] = []
         self._unread: dict[str, list[str]] = {}
         self._others: dict[str, list[str]] = {}
+        self._twins: list[Path] = []
         if listing.is_file:
             return
         folders = {
@@ -250,6 +260,8 @@ class _Files:
             return
         self._listing = listing
         self.images_found = len(images)
+        told = any(finding.kind == _SHARED for finding in reading.findings)  # by a reader that knows the label files
+        self._twins = _same_names(images) if reading.account.read and not told else []
         for folder in listing.folders_below(listing.root):
             if folder in folders:
                 self.images_found += len(listing.image_names(folder))
@@ -278,9 +290,32 @@ class _Files:
         else:
             self._others.setdefault(suffix_of(path) or "no suffix", []).append(name)
 
+    def _unread_images(self) -> list[Finding]:
+        """A stop where more than a small share of the photos cannot be read here, and has no copy that can."""
+        alone: dict[str, list[str]] = {}
+        beside: dict[Path, set[str]] = {}
+        for suffix in sorted(UNREAD_IMAGES & self._others.keys()):
+            for name in self._others[suffix]:
+                path = self._listing.root / name
+                if path.parent not in beside:
+                    beside[path.parent] = {Path(other).stem for other in self._listing.image_names(path.parent)}
+                if path.stem not in beside[path.parent]:
+                    alone.setdefault(suffix, []).append(name)
+        count = sum(map(len, alone.values()))
+        if not too_many(count, self.images_found + count, LOST_IMAGES):
+            return []
+        kinds = "; ".join(f"{len(names):,} {suffix}: {ADVICE[suffix]}" for suffix, names in alone.items())
+        message = f"{{count}} of {self.images_found + count:,} images are of kinds that cannot be read here ({kinds})"
+        return [Finding.about("unread-image", "stop", message, (), [name for part in alone.values() for name in part])]
+
     def findings(self) -> list[Finding]:
         """What is said of the files that nothing uses."""
         findings = []
+        if self._twins:
+            message = "{count} images have the name of another but for the suffix, and share its labels"
+            findings.append(
+                Finding.about(_SHARED, "note", message, (), [self._listing.name_of(path) for path in self._twins])
+            )
         if self.unused_images:
             message = "{count} image files are in the folder, but no label or list names them; not used"
             findings.append(Finding.about("unused-image", "note", message, (), self.unused_images))
@@ -288,6 +323,7 @@ class _Files:
             tool = recognise_tool([self._listing.root / name for name in names[:3]])
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))
+        findings += self._unread_images()
         if self._others:
             kinds = "; ".join(
                 f"{len(names):,} {suffix}" + (f": {ADVICE[suffix]}" if suffix in ADVICE else "")

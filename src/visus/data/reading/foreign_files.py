@@ -95,7 +95,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("an export of Scale", _keys("task_id", "response"), "write its annotations as COCO: x, y, width, height"),
     Tool("Prodigy's JSONL", _any(_keys("_input_hash"), _keys("_task_hash")),
          "write its spans as COCO, or its answers as a table of path and label"),
-    Tool("a manifest of SageMaker Ground Truth", _keys("source-ref"),
+    Tool("a manifest of SageMaker Ground Truth", _holds(rb'"source-ref"'),
          "write its annotations as COCO, or its class names as a table of path and label"),
     Tool("an import file of Google's Vertex AI", _any(_keys("imageGcsUri"), _holds(rb"(?m)^[^\n]{0,40}gs://")),
          "download the images, and write a table of path and label, or boxes as COCO"),

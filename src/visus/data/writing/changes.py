@@ -56,12 +56,18 @@ def tasks_left_out(contents: Contents, kept: Iterable[str], able: Iterable[str])
     return when(len(lost), "other-labels", f"labels for {', '.join(lost)} are not written{remedy}")
 
 
-def images_left_out(contents: Contents) -> list[Change]:
-    """Images without a label for the task, and those whose label cannot be read."""
+def about_images(contents: Contents) -> list[Change]:
+    """Images without a label for the task, those whose label cannot be read, and those that are stored turned."""
     changes = when(
         contents.counts["without-target"],
         "without-target",
         f"{{count}} images have no label for {contents.task}: left out",
+    )
+    changes += when(
+        contents.counts["turned"],
+        "turned-images",
+        "{count} images are stored turned (EXIF orientation), and labels are of the upright image: tools that do not "
+        "turn it see them elsewhere",
     )
     examples = named(contents.unreadable)
     return changes + when(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, images_left_out, maps_as_objects, points_of_objects, tasks_left_out
+from visus.data.writing.changes import Change, about_images, maps_as_objects, points_of_objects, tasks_left_out
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.objects import ImageObjects
@@ -134,7 +134,7 @@ def _keypoints(objects: ImageObjects) -> dict[str, Any]:
 
 
 def _changes(contents: Contents) -> list[Change]:
-    changes = [*images_left_out(contents), *tasks_left_out(contents, contents.kept_tasks, TASKS)]
+    changes = [*about_images(contents), *tasks_left_out(contents, contents.kept_tasks, TASKS)]
     return [*changes, *maps_as_objects(contents, "coco"), *points_of_objects(contents)]
 
 

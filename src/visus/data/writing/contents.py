@@ -11,10 +11,14 @@ import numpy as np
 from visus.data.dataset import Dataset
 from visus.data.formats.labelled import reference_split
 from visus.data.object_separation import knows_objects
+from visus.data.pixels.images import is_turned
 from visus.data.writing.objects import OBJECT, ImageObjects, object_classes, read_objects
 from visus.data.writing.shapes import is_compound, shape_extent
 from visus.errors import DataError
 from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap
+
+_LOCATED = frozenset({"detection", "landmarks", "segmentation", "multilabel_segmentation"})
+_WITH_EXIF = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic"})
 
 NOTICEABLE = 0.5
 """Pixels by which a box must differ from its outline to be counted."""
@@ -106,6 +110,8 @@ def contents_of(dataset: Dataset, task: str, *, as_objects: bool = False) -> Con
                 continue
             try:
                 look(contents, split, sample)
+                if task in _LOCATED:
+                    contents.counts["turned"] += _is_turned(sample)
                 if as_objects and task in ("segmentation", "multilabel_segmentation"):
                     _count_objects(contents, contents.objects(sample))
             except DataError as error:
@@ -115,6 +121,11 @@ def contents_of(dataset: Dataset, task: str, *, as_objects: bool = False) -> Con
     contents.dataset = replace(dataset, splits={name: part for name, part in splits.items() if part})
     contents.used = {split: contents.used[split] for split in contents.dataset.splits}
     return contents
+
+
+def _is_turned(sample: Sample) -> bool:
+    path = sample.image.path
+    return path is not None and path.suffix.lower() in _WITH_EXIF and is_turned(path)
 
 
 def _pointed_class(dataset: Dataset) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, classes_as_found, images_left_out, named, tasks_left_out, when
+from visus.data.writing.changes import Change, about_images, classes_as_found, named, tasks_left_out, when
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles, folder_names
 from visus.data.writing.writer import Writer
@@ -21,7 +21,7 @@ def _names(contents: Contents) -> dict[str, str]:
 def _changes(contents: Contents) -> list[Change]:
     renamed = [name for name, folder in _names(contents).items() if name != folder]
     return [
-        *images_left_out(contents),
+        *about_images(contents),
         *tasks_left_out(contents, {contents.task}, TASKS),
         *classes_as_found(contents),
         *when(

@@ -9,7 +9,7 @@ from PIL import Image
 
 from visus.data.formats.class_lists import VOID_NAMES
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, images_left_out, named, tasks_left_out, when
+from visus.data.writing.changes import Change, about_images, named, tasks_left_out, when
 from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles, folder_names
@@ -34,7 +34,7 @@ def _changes(contents: Contents) -> list[Change]:
     names = _names(contents)
     renamed = [name for name, other in zip(contents.classes, names, strict=True) if name != other]
     changes = [
-        *images_left_out(contents),
+        *about_images(contents),
         *tasks_left_out(contents, {contents.task}, TASKS),
         *when(
             len(renamed),

@@ -11,8 +11,8 @@ from pathlib import Path
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
+    about_images,
     classes_as_found,
-    images_left_out,
     named,
     tasks_left_out,
     when,
@@ -43,7 +43,7 @@ class _Table:
 
 def _changes(contents: Contents) -> list[Change]:
     counts, task = contents.counts, contents.task
-    changes = [*images_left_out(contents), *tasks_left_out(contents, {task, "localization"}, TASKS)]
+    changes = [*about_images(contents), *tasks_left_out(contents, {task, "localization"}, TASKS)]
     if task == "landmarks":
         names = contents.dataset.classes[task]
         renamed = [name for name, title in zip(names, _point_titles(names), strict=True) if name != title]

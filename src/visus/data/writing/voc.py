@@ -11,13 +11,15 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from visus.data.formats.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
+    about_images,
     classes_as_found,
-    images_left_out,
     named,
     tasks_left_out,
     when,
@@ -28,7 +30,7 @@ from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.objects import ImageObjects
 from visus.data.writing.shapes import drawn
 from visus.data.writing.writer import Writer
-from visus.structures import SegmentationMap
+from visus.structures import IGNORE, Sample, SegmentationMap
 from visus.structures.drawing.maps import index_picture
 
 TASKS = ("detection", "segmentation")
@@ -52,14 +54,16 @@ def _names(contents: Contents) -> list[str]:
 
 def _map_names(contents: Contents) -> tuple[str, ...]:
     """The classes of the masks, () where none are written."""
-    return declared_names(contents.dataset.classes.get("segmentation", ()))
+    drawable = contents.counts["outlines"] and len(contents.classes) < IGNORE
+    drawn_here = (BACKGROUND, *contents.classes) if drawable else ()
+    return declared_names(contents.dataset.classes.get("segmentation", drawn_here))
 
 
 def _changes(contents: Contents) -> list[Change]:
     counts = contents.counts
     renamed = [name for name, other in zip(contents.classes, _names(contents), strict=True) if name != other]
     changes = [
-        *images_left_out(contents),
+        *about_images(contents),
         *when(
             len(renamed),
             "class-names",
@@ -107,10 +111,9 @@ def _write(contents: Contents, folder: Path, images: ImageFiles) -> None:
                 if masked:
                     (folder / "SegmentationObject").mkdir(exist_ok=True)
                     _object_picture(objects).save(folder / "SegmentationObject" / f"{stem}.png")
-            if map_names and "segmentation" in sample.targets:
-                value: SegmentationMap = sample.target("segmentation")
-                picture = index_picture(value.map, value.classes)
-                picture.save(folder / "SegmentationClass" / f"{stem}.png")
+            ids = _class_ids(contents, sample) if map_names else None
+            if ids is not None:
+                index_picture(ids, map_names).save(folder / "SegmentationClass" / f"{stem}.png")
                 lists.setdefault(("Segmentation", split), []).append(stem)
     for (kind, split), stems in lists.items():
         if split != ALL:
@@ -147,11 +150,18 @@ def _add(parent: ElementTree.Element, tag: str, text: str | None = None) -> Elem
     return child
 
 
-def _object_picture(objects: ImageObjects) -> Image.Image:
-    """The number of the object that each pixel belongs to, from 1 on; smaller objects lie above larger ones.
+def _class_ids(contents: Contents, sample: Sample) -> NDArray[np.uint8] | None:
+    """[H,W] the classes of the pixels; None for an image without a mask where others have one."""
+    if "segmentation" in contents.dataset.classes:
+        value: SegmentationMap | None = sample.target("segmentation") if "segmentation" in sample.targets else None
+        return None if value is None else value.map
+    objects = contents.objects(sample)
+    ids = np.concatenate([[0], np.where(objects.ignored, IGNORE, objects.labels + 1)]).astype(np.uint8)
+    return np.asarray(ids[_object_numbers(objects)])
 
-    A palette image of 8 bits, or a grey one of 16 where there are more objects than it can count.
-    """
+
+def _object_numbers(objects: ImageObjects) -> NDArray[np.int32]:
+    """[H,W] the number of the object that each pixel belongs to, from 1 on; smaller objects lie above larger ones."""
     numbers = np.zeros(objects.size, np.int32)
     masks = [
         (int(mask.sum()), i + 1, mask)
@@ -160,6 +170,12 @@ def _object_picture(objects: ImageObjects) -> Image.Image:
     ]
     for _, number, mask in sorted(masks, key=lambda entry: -entry[0]):
         numbers[mask] = number
+    return numbers
+
+
+def _object_picture(objects: ImageObjects) -> Image.Image:
+    """The numbers of the objects: a palette image of 8 bits, or a grey one of 16 where there are more of them."""
+    numbers = _object_numbers(objects)
     if len(objects) > _MOST_8_BIT:
         return Image.fromarray(numbers.astype(np.uint16))
     return index_picture(numbers.astype(np.uint8), [str(number) for number in range(len(objects) + 1)])

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,
+    about_images,
     ignored_left_out,
-    images_left_out,
     maps_as_objects,
     points_of_objects,
     tasks_left_out,
@@ -40,7 +40,7 @@ def _changes(contents: Contents) -> list[Change]:
     counts = contents.counts
     posed = contents.task == "landmarks"
     changes = [
-        *images_left_out(contents),
+        *about_images(contents),
         *tasks_left_out(contents, contents.kept_tasks, TASKS),
         *maps_as_objects(contents, "yolo"),
         *points_of_objects(contents),
