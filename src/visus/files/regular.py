@@ -85,6 +85,23 @@ def read_regular(path: Path, *, limit: int, expected: str = "a file", error: typ
     return content
 
 
+def read_ends(path: Path, count: int, *, limit: int, expected: str = "a file") -> tuple[int, bytes, bytes]:
+    """Reads the length of a regular file, its first and its last bytes; arguments and errors as :func:`file_size`.
+
+    count: how many last bytes, and at least how many first ones; of a short file the whole is both.
+    """
+    length = file_size(path, limit=limit, expected=expected)
+    try:
+        with open(path, "rb", buffering=0) as file:  # a buffer costs more than it saves for two reads
+            head = file.read(2 * count)
+            if length <= len(head):
+                return length, head, head[-count:]
+            file.seek(length - count)
+            return length, head, file.read(count)
+    except OSError as problem:
+        raise _unreadable(path, expected, DataError, problem) from None
+
+
 class Readable(Protocol):
     """A stream of bytes."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.formats.coco_outlines import outline_of
+from visus.data.formats.coco_outlines import outlines_of
 from visus.data.formats.json_blocks import read_json
 from visus.data.formats.outlined_objects import Outline
 from visus.errors import DataError
@@ -145,7 +145,7 @@ class _Columns:
             written = [item.get("bbox") for item in block]
             self._boxless.append([not box for box in written])
             self._boxes.append(_boxes_of(written))
-            self._file.outlines += [outline_of(item.get("segmentation")) for item in block]
+            self._file.outlines += outlines_of([item.get("segmentation") for item in block])
             self._file.points |= {start + i: item["keypoints"] for i, item in enumerate(block) if item.get("keypoints")}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _not_coco(self._file.path, error) from error

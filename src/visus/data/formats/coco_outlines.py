@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,41 @@ from numpy.typing import NDArray
 
 from visus.data.formats.outlined_objects import Outline, run_lengths
 from visus.errors import DataError
+
+
+def outlines_of(written: Sequence[Any]) -> list[Outline | None]:
+    """The outlines of many objects, each as :func:`outline_of` has it; polygons are turned into numbers all at once."""
+    outlines: list[Outline | None] = [None] * len(written)
+    usual = [index for index, value in enumerate(written) if _is_polygons(value)]
+    polygons = [polygon for index in usual for polygon in written[index]]
+    try:
+        numbers = np.array(list(chain.from_iterable(polygons)), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.full(1, np.nan)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        return [outline_of(value) for value in written]
+    points = numbers.reshape(-1, 2)
+    parts = [points[start:stop] for start, stop in pairwise(accumulate((len(p) // 2 for p in polygons), initial=0))]
+    first = 0
+    for index in usual:
+        count = len(written[index])
+        outlines[index] = tuple(parts[first : first + count])
+        first += count
+    if len(usual) < len(written):
+        for index, value in enumerate(written):
+            if value and outlines[index] is None:
+                outlines[index] = outline_of(value)
+    return outlines
+
+
+def _is_polygons(value: Any) -> bool:
+    """Whether an outline is written as a list of polygons, each a list of at least three points."""
+    if type(value) is not list or not value:
+        return False
+    first = value[0]
+    return (type(first) is list and len(first) >= 6 and not len(first) & 1) and (
+        len(value) == 1 or all(type(part) is list and len(part) >= 6 and not len(part) & 1 for part in value)
+    )
 
 
 def outline_of(value: Any) -> Outline | None:

@@ -29,7 +29,7 @@ def examine_target(
         return target.examined(size, classes)
     if not read:
         stated = getattr(target, "stated_size", None)
-        if stated is not None and sizes_differ(np.asarray(stated), np.asarray(size)):
+        if stated is not None and stated != size and sizes_differ(np.asarray(stated), np.asarray(size)):
             return TargetState.of_other_size(stated, size)
         labels = getattr(target, "labels", None)  # what a source knows of its classes without reading a file
         return TargetState() if labels is None else TargetState.of_labels(labels, len(classes), may_be_empty=True)

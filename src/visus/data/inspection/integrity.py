@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from visus.data.inspection.duplicates import LOOK, Portrait, digest, draw_portrait
-from visus.data.pixels.image_kinds import HEAD, KINDS, kind_of
-from visus.data.pixels.images import ArrayImage, BytesImage, OpenedImage, with_header_read
+from visus.data.pixels.image_kinds import KINDS, kind_of
+from visus.data.pixels.images import MAX_PIXELS, ArrayImage, BytesImage, OpenedImage, with_header_read
 from visus.data.pixels.intensity import PICTURE, may_be_foreign
+from visus.data.pixels.jpeg_header import ordinary_jpeg_size
 from visus.errors import DataError
-from visus.files.regular import LARGEST_IMAGE, open_regular, read_regular
+from visus.files.regular import LARGEST_IMAGE, read_ends, read_regular
 from visus.structures import ImageSource
 
 _END = 4096  # bytes; what follows the end mark of a whole JPEG or PNG is shorter
@@ -62,7 +62,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return ImageState("empty-file", "0 bytes")
     try:
         source = with_header_read(image) if decode else image
-        size = source.size()
+        size = (None if decode else _size_by_head(head)) or source.size()
     except DataError as error:
         return ImageState("damaged-image" if kind_of(head) else "unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
@@ -117,14 +117,16 @@ def _examine_pixels(image: ImageSource) -> ImageState:
 def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
     """Length, first bytes and last bytes of an encoded image."""
     if isinstance(image, BytesImage):
-        return len(image.data), image.data[:HEAD], image.data[-_END:]
+        return len(image.data), image.data[: 2 * _END], image.data[-_END:]
     if image.path is None:
         return 0, b"", b""
-    with open_regular(image.path, limit=LARGEST_IMAGE, expected="an image file") as stream:
-        head = stream.read(HEAD)
-        length = stream.seek(0, os.SEEK_END)
-        stream.seek(max(length - _END, 0))
-        return length, head, stream.read(_END)
+    return read_ends(image.path, _END, limit=LARGEST_IMAGE, expected="an image file")
+
+
+def _size_by_head(head: bytes) -> tuple[int, int] | None:
+    """(height, width) of a file that has nothing unusual about it; None of all others."""
+    size = ordinary_jpeg_size(head)
+    return size if size is not None and size[0] * size[1] <= MAX_PIXELS else None
 
 
 def _contradiction(path: Path | None, head: bytes) -> str:

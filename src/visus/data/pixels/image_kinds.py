@@ -35,22 +35,29 @@ HEAD = 132  # bytes that tell every kind
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and big, either byte order
 _JPEG_2000 = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+_STARTS: Mapping[bytes, str] = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"\x93NUMPY": "NumPy array",
+    **dict.fromkeys(_TIFF, "TIFF"),
+    **dict.fromkeys(_JPEG_2000, "JPEG 2000"),
+    **{b"P%d" % number: "PPM" for number in range(1, 7)},
+}
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _NEEDS: Mapping[str, str] = {"HEIF": "pillow_heif", "DICOM": "pydicom"}  # packages of the extras
 
 
 def kind_of(head: bytes) -> str:
     """The kind of an image by its first :data:`HEAD` bytes; "" if it is none of :data:`KINDS`."""
-    starts = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"BM": "BMP", b"\x93NUMPY": "NumPy array"}
-    starts |= dict.fromkeys(_TIFF, "TIFF") | dict.fromkeys(_JPEG_2000, "JPEG 2000")
-    starts |= {b"P%d" % number: "PPM" for number in range(1, 7)}
     if head[128:132] == b"DICM":
         return "DICOM"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:8] == b"ftyp":
         return "AVIF" if head[8:12] in (b"avif", b"avis") else "HEIF" if head[8:12] in _HEIF_BRANDS else ""
-    return next((kind for start, kind in starts.items() if head.startswith(start)), "")
+    return next((kind for start, kind in _STARTS.items() if head.startswith(start)), "")
 
 
 def is_readable(kind: str) -> bool:
