@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Finding, Ledger, Severity
-from visus.data.formats.class_lists import CLASS_FILES
-from visus.data.formats.folder_samples import FolderSamples
+from visus.data.formats.folders.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
+from visus.data.formats.masks.class_lists import CLASS_FILES
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
