@@ -14,6 +14,7 @@ from typing import Literal
 from visus.data.dataset import Finding, Severity
 from visus.data.formats.listing import Listing
 from visus.data.formats.texts.text_encoding import printable_name
+from visus.data.messages import with_count
 from visus.structures import Sample
 
 ALL = "all"
@@ -32,7 +33,7 @@ class Loss:
     Args:
         kind: a short stable name, such as "box-degenerate".
         unit: what is counted.
-        message: one line for people with "{count}"; it does not say what becomes of the training.
+        message: one line with "{count}" (see ``data.messages``); it does not say what becomes of the training.
         changed: whether the things are used, but not as they were labelled.
         cause: the likely cause and what to do; shown where so many are concerned that a training stops.
         count: how many.
@@ -208,7 +209,7 @@ class Tally:
             Finding(
                 kind=kind,
                 severity=self._severities[kind],
-                message=self._messages[kind].replace("{count}", str(count)),
+                message=with_count(self._messages[kind], count),
                 count=count,
                 examples=tuple(self._examples[kind]),
             )

@@ -33,6 +33,7 @@ from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
 from visus.data.inspection.learnable import learnable_findings, missing_parts
+from visus.data.messages import with_count
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
 from visus.data.reading.accounting import LOST_IMAGES, LOST_OBJECTS, too_many
@@ -52,8 +53,8 @@ _CHUNK = 64  # images a thread takes at once
 
 _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
-    "unreadable-image": "{count} files cannot be read as images",
-    "damaged-image": "{count} images are damaged: their pixels cannot be decoded",
+    "unreadable-image": "{count} files cannot be read as an image",
+    "damaged-image": "{count} images are damaged: the pixels cannot be decoded",
     "other-channels": "{count} images have another number of channels than the others",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
@@ -268,7 +269,7 @@ def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
             continue
         lost = kind in DROPPED and too_many(counts[kind], boxes, LOST_OBJECTS)
         end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
-        text = message.replace("{count}", str(counts[kind])) + end
+        text = with_count(message, counts[kind]) + end
         found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
         findings.append(replace(found, count=counts[kind], acceptable=lost))
     return findings
@@ -279,13 +280,13 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
     misnamed = [item for item in examined if item.image.kind]
     if misnamed:
         message = (
-            f"{{count}} files are named after another format than they hold (the first is {misnamed[0].image.kind})"
+            f"{{count}} files have the suffix of another format than their own (the first is {misnamed[0].image.kind})"
         )
         names = [item.sample.id for item in misnamed]
-        findings.append(Finding.about("wrong-extension", "note", f"{message}; they are read by their content", names))
+        findings.append(Finding.about("wrong-extension", "note", f"{message}; read by the content", names))
     stated = [item.sample.id for item in examined if any(state.stated for state in item.targets.values())]
     if stated:
-        message = "{count} annotations state a slightly other size than their image has; their boxes fit"
+        message = "{count} annotations state a slightly other size than their image has; the boxes fit"
         findings.append(Finding.about("stated-size", "note", message, stated))
     for kind, message, of_images in (
         ("no-objects", "{count} images hold no object, which is normal", False),

@@ -259,7 +259,7 @@ def _with_boxes(
             file.boxless[row] = False
             drawn += 1
     if drawn:
-        message = "{count} objects have an outline and no box; their box is the outline's extent"
+        message = "{count} objects have an outline and no box; the extent of the outline is taken"
         tally.add("box-of-outline", "note", message, file.path.name, drawn)
     without = file.boxless[rows]
     lose_objects(tally, "object-without-box", "{count} objects have neither a box nor an outline",

@@ -196,7 +196,7 @@ class _Reader:
             return DrawnObject(label, box, outline)
         if shape.tag == "cuboid":
             names = [f"{axis}{corner}{side}" for side in "12" for corner in ("tl", "bl", "tr", "br") for axis in "xy"]
-            message = "{count} cuboids are taken as the boxes around them"
+            message = "{count} cuboids are in the labels; of each, the box around it is taken"
             box = extent([np.asarray(_numbers(shape, *names)).reshape(-1, 2)])
             self._tally.add("cuboid", "note", message, f"{image.source}: {label}")
             return DrawnObject(label, box)
@@ -225,7 +225,7 @@ def _frames(listing: Listing, folder: Path, tally: Tally) -> dict[int, Path]:
     matches = [re.search(r"(?i)frame_?(\d{1,9})$", path.stem) for path in found]
     if all(matches):
         return {int(match[1]): path for match, path in zip(matches, found, strict=True) if match}
-    message = "{count} images have no number of a frame in their names; they are taken in the order of their names"
+    message = "{count} images have no number of a frame in their names; taken in the order of the names"
     tally.add("frames-in-order", "note", message, listing.name_of(found[0]), len(found))
     return dict(enumerate(sorted(found, key=lambda path: (str(path.parent), _natural(path.stem)))))
 

@@ -116,7 +116,7 @@ class _Reader:
     def _read_task(self, task: dict[str, Any], source: str, split: str, finder: ImageFinder) -> None:
         data, results = self._chosen(task, source)
         if results is None:
-            message = "{count} tasks have no finished annotation; their images are not used"
+            message = "{count} tasks have no finished annotation; not used"
             self._tally.add("task-not-done", "note", message, source)
             return
         names = list(_image_names(data, str(task.get("file_upload") or "")))
@@ -179,9 +179,7 @@ class _Reader:
                     self._images.lose_unreadable(image, ValueError(f"a region of the type {parts[0].get('type')}"))
                 continue
             if any(part.get("image_rotation") for part in parts):
-                message = (
-                    "{count} regions were drawn on images that were turned in Label Studio, so their places are unknown"
-                )
+                message = "{count} regions were drawn on an image that was turned in Label Studio: the place is unknown"
                 self._tally.add("turned-in-tool", "stop", message, image.source)
             label = next(iter(labels or choices), None)
             if len(labels) > 1:

@@ -181,7 +181,7 @@ class _Shapes:
         """One object of the parts that a group joins."""
         if len(items) == 1:
             return items[0]
-        message = "{count} shapes are parts of an object with others of their label and group"
+        message = "{count} shapes belong to one object with others of their label and group"
         self._tally.add("grouped-shapes", "note", message, f"{self._image.source}: {items[0].label}", len(items))
         box = extent([np.asarray(item.box).reshape(2, 2) for item in items])
         outlines = [item.outline for item in items if item.outline is not None]

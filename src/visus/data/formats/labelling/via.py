@@ -246,7 +246,7 @@ def _read_entry(
     for region in entry.regions:
         labels = region.attributes.get(classes, []) if classes is not None else [_UNNAMED]
         if classes is None:
-            message = f'{{count}} regions have no attribute that says what they are; they are of the class "{_UNNAMED}"'
+            message = f'{{count}} regions have no attribute; taken as of the class "{_UNNAMED}"'
             tally.add("class-not-named", "note", message, image.source)
         if len(labels) > 1:
             message = "{count} regions have several labels; the first is taken"

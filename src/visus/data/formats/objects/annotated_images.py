@@ -22,6 +22,7 @@ from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.objects.outlined_objects import Objects, Outline
 from visus.data.formats.objects.stated_sizes import settle_sizes
 from visus.data.formats.reading import ALL, Loss, Reading, Tally
+from visus.data.messages import with_count
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Label, LabelSet, Landmarks, Sample, TargetSource, Value
@@ -173,7 +174,7 @@ class AnnotatedImages:
 
     def tell_turned(self, image: AnnotatedImage, label: str) -> None:
         """Says that a box is turned, so that the box around it is taken."""
-        message = "{count} boxes are turned; the upright boxes around them are taken"
+        message = "{count} boxes are turned; of each, the upright box around it is taken"
         self._tally.add("turned-box", "note", message, f"{image.source}: {label}")
 
     def lose_shape(self, image: AnnotatedImage, kind: str, label: str) -> None:
@@ -279,7 +280,7 @@ class AnnotatedImages:
     def _losses(self) -> str:
         """What was lost so far, with the first example of each reason."""
         return "; ".join(
-            loss.message.replace("{count}", f"{loss.count:,}") + (f" ({loss.examples[0]})" if loss.examples else "")
+            with_count(loss.message, loss.count) + (f" ({loss.examples[0]})" if loss.examples else "")
             for loss in self._lost()
         )
 
@@ -368,7 +369,7 @@ class AnnotatedImages:
             found += len(best.points)
             rest = sum(len(part.points) for part in image.points) - len(best.points)
             if rest:
-                message = "{count} points are not those of the largest object of their image; not used"
+                message = "{count} points belong to another object than the largest of their image; not used"
                 self._tally.add("points-of-other-objects", "note", message, image.source, rest)
             points, visible = np.zeros((len(names), 2), np.float32), np.zeros(len(names), bool)
             for k, name in enumerate(names):

@@ -40,7 +40,7 @@ def _read(listing: Listing) -> Reading:
     def read(image: AnnotatedImage, line: str, place: str) -> None:
         label, box = line.split()[0], _box(line)
         if label.lower() == "dontcare":
-            message = "{count} regions are marked as DontCare; they are no objects"
+            message = "{count} regions are marked as DontCare, which is no object"
             tally.add("region-of-no-matter", "note", message, f"{image.source}: {place}")
         else:
             image.objects.append(DrawnObject(label, box))

@@ -128,12 +128,12 @@ def _in_pixels(
     small = visible & (points <= 1).all(axis=2)
     odd = small & (points % 1 != 0).any(axis=2)
     if visible.any() and (small == visible).all() and odd.any():
-        message = "all {count} points are in fractions of their images; read as such"
+        message = "all {count} points are in fractions of their image; read as such"
         tally.add("points-in-fractions", "note", message, count=int(visible.sum()))
         points, odd = points * scale, np.zeros_like(odd)
     outside = visible & ~odd & (points > scale * (1 + _OUTSIDE)).any(axis=2)
     losses = (
-        ("point-in-fractions", odd, "{count} points are smaller than a pixel, as if they were fractions of their image",
+        ("point-in-fractions", odd, "{count} points are smaller than a pixel, as a fraction of the image would be",
          "write all points in pixels, or all in fractions"),
         ("point-outside", outside, "{count} points lie outside of their image",
          "the points may be of another size of the images"),

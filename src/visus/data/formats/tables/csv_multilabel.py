@@ -56,9 +56,7 @@ class _Rows:
         elif join:
             entries[entry.path] = replace(before, present=before.present | entry.present)
         elif before == entry:
-            tally.add(
-                "duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name
-            )
+            tally.add("duplicate-row", "note", "{count} images are listed twice; the first row is taken", name)
         else:
             tally.add("conflicting-labels", "stop", "{count} images are listed twice, with different labels", name)
 
@@ -147,7 +145,7 @@ def _yes_and_no(table: Table, labels: LabelColumns, tally: Tally) -> Iterator[tu
                 example = f"{table.path.name}, row {number}, {name}: {shorten(cell)}"
                 tally.add("neither-yes-nor-no", "stop", message, example)
         if unknown:
-            message = "{count} labels are not known (empty cells, or -1); they count neither as right nor as wrong"
+            message = "{count} labels are not known (an empty cell, or -1); such count neither as right nor as wrong"
             tally.add("unknown-label", "note", message, f"{table.path.name}, row {number}", count=len(unknown))
         yield frozenset(name for name, cell in cells.items() if cell in YES), unknown
 

@@ -204,9 +204,7 @@ class _Images:
                 return None
             name, image = self._listing.name_of(file), FileImage(file)
         if name in self._seen:
-            self._tally.add(
-                "duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name
-            )
+            self._tally.add("duplicate-row", "note", "{count} images are listed twice; the first row is taken", name)
             return None
         self._seen.add(name)
         return name, image
