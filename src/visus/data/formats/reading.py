@@ -6,7 +6,7 @@ for all readers (:mod:`visus.data.reading.accounting`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -189,6 +189,23 @@ class Tally:
         """Notes ``count`` things that are used, but not as they were labelled; see :meth:`lose`."""
         self._note(Loss(kind, unit, message, changed=True, cause=cause), example, count, split, label)
 
+    def lose_images(
+        self,
+        names: Iterable[str],
+        split: str = "",
+        *,
+        cause: str = "add the files, or correct the paths that the labels name",
+    ) -> None:
+        """Notes annotated images whose files are absent; see :meth:`lose`."""
+        for name in names:
+            message = "{count} annotated images are missing"
+            self.lose("missing-image", message, name, unit="image files", split=split, cause=cause)
+
+    def lose_file(self, path: Path, reason: str, split: str = "") -> None:
+        """Notes a label file that cannot be read, and why; see :meth:`lose`."""
+        message = "{count} label files cannot be read"
+        self.lose("unreadable-annotation", message, reason, unit="label files", split=split, file=path)
+
     def _note(self, new: Loss, example: str, count: int, split: str, label: str) -> None:
         loss = self._losses.setdefault(new.kind, new)
         loss.count += count
@@ -227,16 +244,3 @@ def _remember(examples: list[str], example: str) -> None:
         shown = printable_name(example)
         if shown not in examples:
             examples.append(shown)
-
-
-def note_missing_images(tally: Tally, missing: Sequence[str], split: str = "") -> None:
-    """Notes annotated images whose files are absent."""
-    for name in missing:
-        tally.lose(
-            "missing-image",
-            "{count} annotated images are missing",
-            name,
-            unit="image files",
-            split=split,
-            cause="add the files, or correct the paths that the labels name",
-        )

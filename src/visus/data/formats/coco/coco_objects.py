@@ -17,7 +17,7 @@ from visus.data.formats.objects.coco_outlines import extent_of
 from visus.data.formats.objects.keypoints import landmarks_of
 from visus.data.formats.objects.object_table import ObjectTable, SettledObjects, settle_objects
 from visus.data.formats.objects.object_targets import Entry
-from visus.data.formats.reading import Tally, note_missing_images
+from visus.data.formats.reading import Tally
 from visus.data.pixels.images import FileImage
 from visus.structures import Landmarks
 
@@ -160,7 +160,7 @@ def _find_images(
         positions[position] = len(images)
         images.append(FileImage(path))
         ids.append(listing.name_of(path))
-    note_missing_images(tally, missing, split)
+    tally.lose_images(missing, split)
     return positions, images, ids
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from visus.data.formats.folders.folder_signs import is_flat
-from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT_NAMES, Listing, split_name
+from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.masks.name_matching import Matching, match_names
 from visus.data.formats.reading import ALL, Tally
+from visus.data.formats.stated_splits import split_in_name
 from visus.errors import DataError
 
 LOSSLESS = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm", ".ppm", ".npy"})
@@ -311,7 +312,7 @@ def _named_splits(listing: Listing) -> dict[str, tuple[Path, Path]]:
             words = re.split(r"[_\-. ]+", folder.name.lower())
             if len(words) != 2:
                 continue
-            split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "")
+            split = split_in_name(folder.name)
             side = next(("images" for word in words if word in IMAGE_FOLDERS), "")
             side = side or next(("labels" for word in words if word in LABEL_FOLDERS), "")
         if split and side:

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.objects.boxes import repair_and_tally
 from visus.data.formats.objects.drawn_shapes import Box
 from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.objects.outlined_objects import Objects, Outline
 from visus.data.formats.objects.stated_sizes import settle_sizes
 from visus.data.formats.reading import ALL, Loss, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.messages import with_count
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
@@ -100,15 +101,6 @@ class AnnotatedImage:
             part.points = {name: (x * factor, y * factor, seen) for name, (x, y, seen) in part.points.items()}
 
 
-def split_of(listing: Listing, folder: Path) -> str:
-    """The split that the folders between the root and ``folder`` name; "all" if none does."""
-    try:
-        parts = folder.relative_to(listing.root).parts
-    except ValueError:
-        return ALL
-    return next((split for part in parts if (split := split_name(part))), ALL)
-
-
 class AnnotatedImages:
     """The images of a data set that a labelling tool wrote.
 
@@ -135,7 +127,7 @@ class AnnotatedImages:
         """
         name = self._listing.name_of(path)
         if split == ALL:
-            split = split_of(self._listing, path.parent)
+            split = split_of_folder(self._listing, path.parent)
         if path in self._images:
             message = "{count} images are labelled more than once"
             self._tally.add("conflicting-labels", "stop", message, f"{name}: {self._images[path].source} and {source}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
-from visus.data.formats.reading import Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import TABLE_SUFFIXES, Table, is_whole, read_table, shorten
 from visus.data.formats.tables.label_tables import LabelTable, by_split, tables_of
@@ -56,7 +56,7 @@ def _read(listing: Listing) -> Reading:
             got=", ".join(map(shorten, list(missing)[:3])) or "no row",
         )
     for name, split in missing.items():
-        note_missing_images(tally, [shorten(name)], split)
+        tally.lose_images([shorten(name)], split)
     note_tables_without_labels(listing, tally)
     tally.found("objects", sum(map(tally.count, ("object-without-image", "object-without-class"))))
     return read_object_rows(parts, tally, _declared(listing, tables, parts, tally))

@@ -9,7 +9,7 @@ from pathlib import Path
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.delimited import (
     INDEX_COLUMNS,
     LABEL_COLUMNS,
@@ -70,7 +70,7 @@ def _read(listing: Listing) -> Reading:
             got=", ".join(shorten(name) for name, _ in rows.missing[:3]) or "no row with a class",
         )
     for name, split in rows.missing:
-        note_missing_images(tally, [shorten(name)], split)
+        tally.lose_images([shorten(name)], split)
     unsplit = rows.splits.pop(ALL, [])
     paths = [path for _, image, _ in unsplit if (path := image.path)]
     for entry, split in zip(unsplit, with_listed_splits(listing, tally, paths, [ALL] * len(paths)), strict=True):

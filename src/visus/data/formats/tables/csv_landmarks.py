@@ -10,7 +10,7 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import Table, read_table, shorten
 from visus.data.formats.tables.label_tables import by_split, tables_of
@@ -79,7 +79,7 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no row",
         )
-    note_missing_images(tally, missing)
+    tally.lose_images(missing)
     found.splits = with_listed_splits(listing, tally, found.files, found.splits)
     note_tables_without_labels(listing, tally)
     if names == ("1", "2"):

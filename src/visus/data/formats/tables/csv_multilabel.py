@@ -10,7 +10,7 @@ from pathlib import Path
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import Table, read_table, shorten
 from visus.data.formats.tables.label_cells import NOTHING, YES, YesNo
@@ -76,7 +76,7 @@ def _read(listing: Listing) -> Reading:
         tally.read(described.path)
         _read_table(described, split, listing, tally, rows)
     for split, names in rows.missing.items():
-        note_missing_images(tally, names, split)
+        tally.lose_images(names, split)
     splits = {name: rows.splits[name] for name in ("train", "val", "test", ALL) if rows.splits.get(name)}
     if not splits:
         raise DataError(

@@ -8,7 +8,6 @@ table like any other. Files in Parquet or Arrow need the extra ``parquet``.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,10 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_file
 from visus.data.formats.tables.delimited import shorten, squeeze
 from visus.data.formats.tables.table_columns import LONGEST_NAME
 from visus.data.formats.texts.label_text import read_text
@@ -109,14 +109,6 @@ def _keys(row: Row) -> _Keys | None:
     return _Keys(image, find(_LABEL_KEYS), find(_OBJECT_KEYS), find(_TEXT_KEYS)) if image else None
 
 
-def _split_of(path: Path) -> str:
-    """The split that the name of a file means ("train-00000-of-00002.parquet"), else its folder's."""
-    for part in (path.stem, *re.split(r"[-_.]", path.stem), path.parent.name):
-        if split := split_name(part):
-            return split
-    return ALL
-
-
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_find)
     tally = Tally()
@@ -135,7 +127,7 @@ def _read(listing: Listing) -> Reading:
         if path == paths[0]:
             _note_unused(tally, file, keys)
             names = file.names
-        split = _split_of(path)
+        split = split_of_file(listing, path)
         images = _Images(listing, tally, path, keys.image, split)
         for number, row in enumerate(file.rows):
             found = images.of(row, number)
@@ -200,7 +192,7 @@ class _Images:
             text = value.get("path") if isinstance(value, dict) else value
             file = self._finder.find(text, self._split) if isinstance(text, str) else None
             if file is None:
-                note_missing_images(self._tally, [shorten(str(text))], self._split)
+                self._tally.lose_images([shorten(str(text))], self._split)
                 return None
             name, image = self._listing.name_of(file), FileImage(file)
         if name in self._seen:
