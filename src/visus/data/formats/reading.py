@@ -1,4 +1,4 @@
-"""The contract of readers: a format with its two functions, the reading it returns, and the tally that it keeps.
+"""The contract of readers: a format with its functions, the reading it returns, and the tally that it keeps.
 
 A reader tells what it found, what it could not use and why. It never decides whether that is much: one place judges
 for all readers (:mod:`visus.data.reading.accounting`).

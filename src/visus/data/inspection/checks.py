@@ -6,12 +6,15 @@ The rules for severity:
   most, masks of another size or with values that no class has) are left out ("repair") if they are at most 1 % of the
   data set, but one always may be; more of them are a "stop", because then something has gone wrong with the data as a
   whole. So is a split that would be left empty.
-- Boxes outside, without area, swapped or not a number are repaired ("repair").
+- Boxes outside or with swapped corners are corrected ("repair"). Boxes without area or not a number are dropped
+  ("repair"); more than 5 % of all boxes are a "stop". What readers lose is judged in ``data.reading.accounting``.
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
   here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
   "note": their published figures are measured with them, and nobody may repair a benchmark.
-- Data without labels, or without a split named "train", are a "stop": there is nothing to learn.
-- A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
+- Data without labels, without a split named "train", or with nothing to learn in "train" or nothing to find in "val"
+  are a "stop" (``learnable``).
+- A classification without two classes is a "stop", and so are a class that a given split has and "train" lacks, and
+  classes that mostly have one image (``class_balance``).
 - All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
 """
 

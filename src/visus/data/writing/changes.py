@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from visus.data.formats.labelled import class_order
-from visus.data.formats.objects.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.messages import with_count
 from visus.data.writing.contents import Contents
-from visus.data.writing.objects import OBJECT
 
 _SHOWN = 5  # names in a line
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from visus.data.dataset import Dataset
 from visus.data.formats.labelled import reference_split
+from visus.data.formats.objects.outlined_objects import OBJECT
 from visus.data.object_separation import knows_objects
 from visus.data.pixels.images import is_turned
-from visus.data.writing.objects import OBJECT, ImageObjects, object_classes, read_objects
+from visus.data.writing.objects import ImageObjects, object_classes, read_objects
 from visus.data.writing.shapes import is_compound, shape_extent
 from visus.errors import DataError
 from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap

@@ -22,7 +22,7 @@ from visus.data.formats.objects.drawn_shapes import extent, from_base64, mask_of
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import load_json
-from visus.data.formats.texts.label_texts import folders_named
+from visus.data.formats.texts.lines_beside_images import folders_named
 from visus.errors import DataError
 
 _LARGEST_PNG = 1 << 28  # bytes of a bitmap when it is unpacked

@@ -21,6 +21,7 @@ from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject
 from visus.data.formats.objects.drawn_shapes import ellipse, extent
+from visus.data.formats.objects.outlined_objects import OBJECT
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.tables.delimited import LABEL_COLUMNS, read_table
@@ -29,7 +30,6 @@ from visus.errors import DataError
 
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 _DEFAULTS = ("caption", "public_domain", "image_url")  # attributes of files that version 2 brings along
-_UNNAMED = "object"
 _MOST_CLASSES = 0.5  # so many values for a region at most has an attribute that is a class ...
 _FEW = 5  # ... or so few values
 _NEARLY_ALL = 0.95  # of the regions have the class
@@ -243,9 +243,9 @@ def _read_entry(
         return
     image.tags += entry.attributes.get(tags or "", [])
     for region in entry.regions:
-        labels = region.attributes.get(classes, []) if classes is not None else [_UNNAMED]
+        labels = region.attributes.get(classes, []) if classes is not None else [OBJECT]
         if classes is None:
-            message = f'{{count}} regions have no attribute; taken as of the class "{_UNNAMED}"'
+            message = f'{{count}} regions have no attribute; taken as of the class "{OBJECT}"'
             tally.add("class-not-named", "note", message, image.source)
         if len(labels) > 1:
             message = "{count} regions have several labels; the first is taken"

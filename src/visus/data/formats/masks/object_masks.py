@@ -17,9 +17,8 @@ import numpy as np
 
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT_NAMES, Listing
 from visus.data.formats.masks.class_masks import read_binary
-from visus.data.formats.masks.instance_maps import OBJECT
 from visus.data.formats.masks.pairs import LOSSLESS
-from visus.data.formats.objects.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_in_name
 from visus.data.object_separation import separate_objects

@@ -12,7 +12,7 @@ from pathlib import Path
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.formats.texts.label_texts import first_lines, folders_named, read_texts
+from visus.data.formats.texts.lines_beside_images import first_lines, folders_named, read_texts
 
 _VALUES = (15, 16)  # without and with a score
 

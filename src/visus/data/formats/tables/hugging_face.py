@@ -19,6 +19,7 @@ from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
+from visus.data.formats.objects.outlined_objects import OBJECT
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_file
 from visus.data.formats.tables.delimited import shorten, squeeze
@@ -231,7 +232,7 @@ def _add_objects(
             boxes += box if isinstance(box, list) else []
             labels += label if isinstance(label, list) else [None] * len(boxes)
     for box, label in zip(boxes, labels, strict=False):
-        text = "object" if label is None else _name_of(label, names.get("", ()))
+        text = OBJECT if label is None else _name_of(label, names.get("", ()))
         try:
             x, y, width, height = (float(number) for number in box)
         except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Text files of objects, one beside or near each image: what KITTI, DOTA and 300-W have in common."""
+"""Reads text files of objects, a line an object and a file an image: what KITTI and DOTA have in common."""
 
 from __future__ import annotations
 
