@@ -19,14 +19,13 @@ from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLD
 from visus.data.formats.masks.name_matching import Matching, match_names
 from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.stated_splits import split_in_name
+from visus.data.pixels.image_kinds import suffixes_of
 from visus.errors import DataError
 
-LOSSLESS = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm", ".ppm", ".npy"})
+LOSSLESS = suffixes_of("PNG", "TIFF", "BMP", "GIF", "PPM", "NumPy array")
 """Suffixes (lower case) of files that can hold a label for every pixel."""
 
-_LOSSY = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif"}
-)  # masks are paired all the same, so that their reader can say why not
+_LOSSY = suffixes_of("JPEG")  # paired all the same, so that their reader can say why not
 
 _IMAGES = (
     *IMAGE_FOLDERS, "img_dir", "imagestr", "leftimg8bit", "image_2", "raw", "raws", "input", "inputs", "rgb", "photo",
