@@ -195,7 +195,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
 
 @contextmanager
 def _unforeseen(path: Path) -> Iterator[None]:
-    """Tells of values that no reader expects, in label files of thirty kinds, as of bad data and no bug of visus."""
+    """Reports values that no reader expects as bad data, and not as a bug of visus."""
     try:
         yield
     except (VisusError, MemoryError):
