@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from visus.cli.data_options import AsJson, Format, Link, Save
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,16 +38,12 @@ MERGE_HELP = """Write several data sets as one: classes matched by name, images 
   visus data merge a.json b/ --save both/ --to coco --link
 """
 
-Save = Annotated[str, typer.Option(metavar="FOLDER", help="A new or empty folder.")]
 To = Annotated[
     str | None, typer.Option(help="Format: coco, yolo, voc, masks, csv or folders; the data's if not given.")
 ]
 Task = Annotated[str | None, typer.Option(help="Whose labels; the data's first if not given.")]
-Format = Annotated[str | None, typer.Option(help="Reader, when two could read it.")]
-Link = Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what each split would hold, and write nothing.")]
 Seed = Annotated[int, typer.Option(min=0, help="Which images.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 
 
 def split(

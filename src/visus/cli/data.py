@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from visus.cli import arranging
+from visus.cli.data_options import Accept, AsJson, Crowds, Format, Link, Save
 
 HELP = (
     "Look at data sets: what is wrong (check), what is in them (show), which anchors fit their boxes (anchors), which "
@@ -68,17 +69,11 @@ def check(
     task: Annotated[
         str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
-    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
-    crowds: Annotated[
-        str | None,
-        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
-    ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
-    ] = None,
+    format: Format = None,
+    crowds: Crowds = None,
+    accept: Accept = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    json_: AsJson = False,
 ) -> None:
     from visus.api.check_data import check_data
     from visus.cli.output import note, say, say_json
@@ -102,7 +97,7 @@ def show(
     task: Annotated[
         str | None, typer.Option(help="Task, such as detection; visus data check DATA lists what the labels allow.")
     ] = None,
-    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    format: Format = None,
     count: Annotated[int, typer.Option(min=1, max=400, help="Number of images.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Which images are chosen.")] = 0,
 ) -> None:
@@ -122,10 +117,10 @@ def anchors(
     size: Annotated[int, typer.Option(min=32, max=4096, help="Side of the network's input in pixels.")] = 416,
     fit: Annotated[str, typer.Option(help="How an image is brought to that size: letterbox or stretch.")] = "letterbox",
     split: Annotated[str, typer.Option(help="Whose boxes: train, val or test.")] = "train",
-    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
+    format: Format = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the clustering.")] = 0,
     save: Annotated[str | None, typer.Option(metavar="FILE", help="Write the curve as .svg or .png.")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    json_: AsJson = False,
 ) -> None:
     from visus.api.find_anchors import find_anchors
     from visus.cli.output import note, say, say_json
@@ -144,23 +139,17 @@ def anchors(
 def convert(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
     to: Annotated[str, typer.Option(help="Format: coco, yolo, voc, masks, csv or folders.")],
-    save: Annotated[str, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
+    save: Save,
     task: Annotated[
         str | None, typer.Option(help="Whose labels; the first of the data's that the format can hold, if not given.")
     ] = None,
-    format: Annotated[str | None, typer.Option(help="Reader, when two could read it.")] = None,
-    crowds: Annotated[
-        str | None,
-        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
-    ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
-    ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")] = False,
+    format: Format = None,
+    crowds: Crowds = None,
+    accept: Accept = None,
+    link: Link = False,
     unsplit: Annotated[bool, typer.Option("--unsplit", help="Leave away splits that the data do not give.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is lost, and write nothing.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
+    json_: AsJson = False,
 ) -> None:
     from visus.api.convert_data import convert_data
     from visus.cli.output import note, say, say_json

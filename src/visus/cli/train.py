@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from visus.cli.data_options import Accept, Crowds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -76,14 +78,8 @@ def train(
             show_default=False,
         ),
     ] = None,
-    crowds: Annotated[
-        str | None,
-        typer.Option(metavar="WAY", help="Objects marked as crowds or difficult: ignore, or take as objects."),
-    ] = None,
-    accept: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
-    ] = None,
+    crowds: Crowds = None,
+    accept: Accept = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     allow_changed_data: Annotated[
         bool, typer.Option("--allow-changed-data", help="With --resume: go on although the data have changed.")
