@@ -146,8 +146,10 @@ def test_misuse_is_found() -> None:
 
 
 def test_every_format_has_a_section() -> None:
-    sections = set(re.findall(r"^### ([\w-]+)$", page("data").partition("## Named")[0], flags=re.M))
-    assert sections == {item.name for item in FORMATS}
+    head, _, body = page("data").partition("## Named")[0].partition("\n## Formats\n")
+    sections = re.findall(r"^### ([\w-]+)$", body, flags=re.M)
+    assert sections == re.findall(r"^\| \[`([\w-]+)`\]\(#\1\) \|", head, flags=re.M)  # in the order of the table
+    assert sorted(sections) == sorted(item.name for item in FORMATS)
 
 
 WRITING = ROOT / "src" / "visus" / "data" / "writing"

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from visus.data.messages import singular, with_count
 from visus.data.pixels.intensity import PixelValues
 from visus.errors import DataError, TaskMismatchError
 from visus.structures import Sample
 from visus.structures.task_cards import task_card
 
 Severity = Literal["stop", "repair", "note"]
-
-_SINGULAR = {"classes": "class", "points": "point", "words": "word", "identities": "identity"}
 
 MOST_EXAMPLES = 20
 """As many file names are shown for one finding."""
@@ -48,10 +47,10 @@ class Finding:
     ) -> Finding:
         """A finding that counts its examples, or its samples where no examples are given.
 
-        message: "{count}" in it is replaced. examples: all of them; the first are kept.
+        message: with "{count}" (see ``data.messages``). examples: all of them; the first are kept.
         """
         shown = samples if examples is None else examples
-        text = message.replace("{count}", str(len(shown)))
+        text = with_count(message, len(shown))
         return cls(kind, severity, text, len(shown), tuple(shown[:MOST_EXAMPLES]), tuple(dict.fromkeys(samples)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,5 +182,5 @@ class Dataset:
         count = len(self.classes[task])
         made = f" ({', '.join(self.made_splits)} split off here)" if self.made_splits else ""
         noun = task_card(task).names
-        named = f"{count} {_SINGULAR[noun] if count == 1 else noun} in " if noun else ""
+        named = f"{count} {singular(noun) if count == 1 else noun} in " if noun else ""
         return f"{task}: {named}{self.format} layout, {sizes}{made}{self.values.describe()}"

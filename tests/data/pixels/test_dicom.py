@@ -20,7 +20,7 @@ def test_without_the_extra_the_files_are_named(tmp_path: Path) -> None:
         (tmp_path / f"{number}.dcm").write_bytes(bytes(128) + b"DICM" + bytes(50))
     with pytest.raises(DataError) as caught:
         open_data(tmp_path)
-    assert "3 .dcm files are no images that can be read here: pip install visus[medical]" in caught.value.got
+    assert "3 .dcm files cannot be read here as images: pip install visus[medical]" in caught.value.got
     with pytest.raises(DataError, match="is a DICOM file"):
         FileImage(tmp_path / "0.dcm").load()
 

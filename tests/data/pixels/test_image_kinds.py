@@ -56,7 +56,7 @@ def test_heic_without_its_extra_is_named(tmp_path: Path) -> None:
             (tmp_path / kind / f"IMG_{number}.HEIC").write_bytes(HEIC)
     with pytest.raises(DataError) as caught:
         open_data(tmp_path)
-    assert "8 .heic files are no images that can be read here: pip install visus[heif]" in caught.value.got
+    assert "8 .heic files cannot be read here as images: pip install visus[heif]" in caught.value.got
     for number in range(4):
         for kind in ("cat", "dog"):
             pixels = np.random.default_rng(number + 9 * (kind == "cat")).integers(0, 255, (9, 9, 3), np.uint8)

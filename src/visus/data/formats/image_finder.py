@@ -104,7 +104,7 @@ class ImageFinder:
             best = [path for path in best if split in map(split_name, path.parts)] or best
         if len(best) > 1:
             files = " or ".join(self._listing.name_of(path) for path in best[:3])
-            message = "{count} names of images fit several files"
+            message = "{count} image names fit several files"
             self._tally.add("ambiguous-image", "stop", message, f"{name[:200]}: {files}")
             return None
         if best:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from visus.data.formats.own_folders import MARK, is_own_folder, own_files
 from visus.data.formats.texts.text_encoding import printable_name
+from visus.data.messages import with_count
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 
@@ -189,10 +190,9 @@ class Listing:
         parts = []
         if folders:
             shown = ", ".join(folders[:_SHOWN]) + (" ..." if len(folders) > _SHOWN else "")
-            verb = "folders that visus wrote are" if len(folders) > 1 else "folder that visus wrote is"
-            parts.append(f"{len(folders)} {verb} left out: {shown}")
+            parts.append(with_count("{count} folders that visus wrote are left out: ", len(folders)) + shown)
         if files:
-            parts.append(f"{files} file{'s that visus wrote are' if files > 1 else ' that visus wrote is'} left out")
+            parts.append(with_count("{count} files that visus wrote are left out", files))
         return "; ".join(parts)
 
     def once(self, function: Callable[[Listing], T]) -> T:

@@ -1,4 +1,4 @@
-"""The contract of readers: a format with its two functions, the reading it returns, and the tally that it keeps.
+"""The contract of readers: a format with its functions, the reading it returns, and the tally that it keeps.
 
 A reader tells what it found, what it could not use and why. It never decides whether that is much: one place judges
 for all readers (:mod:`visus.data.reading.accounting`).
@@ -6,7 +6,7 @@ for all readers (:mod:`visus.data.reading.accounting`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from typing import Literal
 from visus.data.dataset import Finding, Severity
 from visus.data.formats.listing import Listing
 from visus.data.formats.texts.text_encoding import printable_name
+from visus.data.messages import with_count
 from visus.structures import Sample
 
 ALL = "all"
@@ -32,7 +33,7 @@ class Loss:
     Args:
         kind: a short stable name, such as "box-degenerate".
         unit: what is counted.
-        message: one line for people with "{count}"; it does not say what becomes of the training.
+        message: one line with "{count}" (see ``data.messages``); it does not say what becomes of the training.
         changed: whether the things are used, but not as they were labelled.
         cause: the likely cause and what to do; shown where so many are concerned that a training stops.
         count: how many.
@@ -188,6 +189,23 @@ class Tally:
         """Notes ``count`` things that are used, but not as they were labelled; see :meth:`lose`."""
         self._note(Loss(kind, unit, message, changed=True, cause=cause), example, count, split, label)
 
+    def lose_images(
+        self,
+        names: Iterable[str],
+        split: str = "",
+        *,
+        cause: str = "add the files, or correct the paths that the labels name",
+    ) -> None:
+        """Notes annotated images whose files are absent; see :meth:`lose`."""
+        for name in names:
+            message = "{count} annotated images are missing"
+            self.lose("missing-image", message, name, unit="image files", split=split, cause=cause)
+
+    def lose_file(self, path: Path, reason: str, split: str = "") -> None:
+        """Notes a label file that cannot be read, and why; see :meth:`lose`."""
+        message = "{count} label files cannot be read"
+        self.lose("unreadable-annotation", message, reason, unit="label files", split=split, file=path)
+
     def _note(self, new: Loss, example: str, count: int, split: str, label: str) -> None:
         loss = self._losses.setdefault(new.kind, new)
         loss.count += count
@@ -208,7 +226,7 @@ class Tally:
             Finding(
                 kind=kind,
                 severity=self._severities[kind],
-                message=self._messages[kind].replace("{count}", str(count)),
+                message=with_count(self._messages[kind], count),
                 count=count,
                 examples=tuple(self._examples[kind]),
             )
@@ -226,16 +244,3 @@ def _remember(examples: list[str], example: str) -> None:
         shown = printable_name(example)
         if shown not in examples:
             examples.append(shown)
-
-
-def note_missing_images(tally: Tally, missing: Sequence[str], split: str = "") -> None:
-    """Notes annotated images whose files are absent."""
-    for name in missing:
-        tally.lose(
-            "missing-image",
-            "{count} annotated images are missing",
-            name,
-            unit="image files",
-            split=split,
-            cause="add the files, or correct the paths that the labels name",
-        )

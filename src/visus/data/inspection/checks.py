@@ -6,12 +6,15 @@ The rules for severity:
   most, masks of another size or with values that no class has) are left out ("repair") if they are at most 1 % of the
   data set, but one always may be; more of them are a "stop", because then something has gone wrong with the data as a
   whole. So is a split that would be left empty.
-- Boxes outside, without area, swapped or not a number are repaired ("repair").
+- Boxes outside or with swapped corners are corrected ("repair"). Boxes without area or not a number are dropped
+  ("repair"); more than 5 % of all boxes are a "stop". What readers lose is judged in ``data.reading.accounting``.
 - Exact copies of an image in two given splits are a "stop": what is measured would be memory. In splits that were made
   here a copy stays in the held-back split only ("repair"). In data sets that are published with their splits they are a
   "note": their published figures are measured with them, and nobody may repair a benchmark.
-- Data without labels, or without a split named "train", are a "stop": there is nothing to learn.
-- A classification without two classes is a "stop", and so is a class that a given split has and "train" lacks.
+- Data without labels, without a split named "train", or with nothing to learn in "train" or nothing to find in "val"
+  are a "stop" (``learnable``).
+- A classification without two classes is a "stop", and so are a class that a given split has and "train" lacks, and
+  classes that mostly have one image (``class_balance``).
 - All else is a "note": near copies, wrong suffixes, images without objects, unused, missing and rare classes.
 """
 
@@ -33,6 +36,7 @@ from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
 from visus.data.inspection.learnable import learnable_findings, missing_parts
+from visus.data.messages import with_count
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
 from visus.data.reading.accounting import LOST_IMAGES, LOST_OBJECTS, too_many
@@ -52,8 +56,8 @@ _CHUNK = 64  # images a thread takes at once
 
 _UNUSABLE: Mapping[str, str] = {
     "empty-file": "{count} image files are empty",
-    "unreadable-image": "{count} files cannot be read as images",
-    "damaged-image": "{count} images are damaged: their pixels cannot be decoded",
+    "unreadable-image": "{count} files cannot be read as an image",
+    "damaged-image": "{count} images are damaged: the pixels cannot be decoded",
     "other-channels": "{count} images have another number of channels than the others",
     "unreadable-target": "{count} labels cannot be read",
     "unexpected-values": "{count} masks hold values that no class has",
@@ -273,7 +277,7 @@ def _of_boxes(examined: Sequence[_Examined]) -> list[Finding]:
             continue
         lost = kind in DROPPED and too_many(counts[kind], boxes, LOST_OBJECTS)
         end = f": of {boxes:,}; {CAUSES[kind]}" if lost else "; dropped" if kind in DROPPED else "; repaired"
-        text = message.replace("{count}", str(counts[kind])) + end
+        text = with_count(message, counts[kind]) + end
         found = Finding.about(kind, "stop" if lost else "repair", text, names[kind])
         findings.append(replace(found, count=counts[kind], acceptable=lost))
     return findings
@@ -284,13 +288,13 @@ def _of_images(examined: Sequence[_Examined]) -> list[Finding]:
     misnamed = [item for item in examined if item.image.kind]
     if misnamed:
         message = (
-            f"{{count}} files are named after another format than they hold (the first is {misnamed[0].image.kind})"
+            f"{{count}} files have the suffix of another format than their own (the first is {misnamed[0].image.kind})"
         )
         names = [item.sample.id for item in misnamed]
-        findings.append(Finding.about("wrong-extension", "note", f"{message}; they are read by their content", names))
+        findings.append(Finding.about("wrong-extension", "note", f"{message}; read by the content", names))
     stated = [item.sample.id for item in examined if any(state.stated for state in item.targets.values())]
     if stated:
-        message = "{count} annotations state a slightly other size than their image has; their boxes fit"
+        message = "{count} annotations state a slightly other size than their image has; the boxes fit"
         findings.append(Finding.about("stated-size", "note", message, stated))
     for kind, message, of_images in (
         ("no-objects", "{count} images hold no object, which is normal", False),

@@ -60,7 +60,7 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     card = task_card(task)
     gaps = [name for i, name in enumerate(balance.classes) if not any(counts[i] for counts in labelled.values())]
     if gaps and not any(finding.kind == "class-without-images" for finding in dataset.findings):  # a reader's own
-        message = "{count} classes have no example in any split; their ids are never used"
+        message = "{count} classes have no example in any split; the ids are never used"
         findings.append(Finding.about("class-id-gap", "note", message, (), gaps))
     if "train" not in labelled:
         return findings
@@ -71,7 +71,7 @@ def class_findings(dataset: Dataset, task: str, balance: ClassBalance) -> list[F
     if foreign and card.names != "identities":  # those differ between the splits on purpose
         given = any(split not in dataset.made_splits for split, _ in foreign)
         severity: Severity = "stop" if card.needs_every_class and given else "note"
-        message = "{count} classes have examples in another split, but none in train: they cannot be learnt"
+        message = "{count} classes have examples in another split, but none in train, and cannot be learnt"
         findings.append(Finding.about("untrained-class", severity, message, (), _shown(foreign)))
     lacking = [
         (split, name)

@@ -49,7 +49,7 @@ def together_findings(classes: Sequence[str], shown: Sequence[Sequence[int]]) ->
     findings = []
     always = [name for name, images in zip(classes, single, strict=True) if images == count]
     if always:
-        message = "{count} classes are in every image of train: their absence cannot be learnt"
+        message = "{count} classes are in every image of train: an absence cannot be learnt"
         findings.append(Finding.about("always-shown", "note", message, (), always))
     rows, columns = np.nonzero(np.triu(together, 1))
     pairs = sorted(zip(rows.tolist(), columns.tolist(), strict=True), key=lambda pair: -together[pair])

@@ -57,12 +57,12 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
     findings = []
     if leaks:
         published = (dataset.format, len(entries)) in PUBLISHED
-        message = "{count} images of one split are exact copies of images of another; " + (
+        message = "{count} images of one split repeat the pixels of an image of another; " + (
             "this data set is published with them" if published else "take them out of one of the two"
         )
         findings.append(_finding("leak", "note" if published else "stop", message, leaks))
     if made:
-        message = "{count} images are exact copies of ones that are held back for val or test; left out"
+        message = "{count} images repeat the pixels of another that is held back for val or test; left out"
         shown = [_names(pair) for pair in made]
         findings.append(
             Finding.about(LEAK_IN_MADE_SPLITS, "repair", message, [copy.id for _, (_, copy) in made], shown)
@@ -71,7 +71,7 @@ def copy_findings(dataset: Dataset, entries: Sequence[_Entry], copies: Copies) -
         message = "{count} images have exact copies with other labels: one of them is labelled wrongly"
         findings.append(_finding("conflicting-copies", "note", message, conflicts))
     if duplicates:
-        message = "{count} images are exact copies of images of the same split"
+        message = "{count} images repeat the pixels of another of the same split"
         findings.append(_finding("duplicate", "note", message, duplicates))
     near = [(entries[one], entries[two]) for one, two in copies.near]
     across = [pair for pair in near if pair[0][0] != pair[1][0]]

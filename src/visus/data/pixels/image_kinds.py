@@ -26,9 +26,15 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """From kind to its suffixes (lower case)."""
 
+
+def suffixes_of(*kinds: str) -> frozenset[str]:
+    """The suffixes (lower case) of these kinds."""
+    return frozenset(suffix for kind in kinds for suffix in KINDS[kind])
+
+
 _BY_CONTENT = ("NumPy array", "HEIF", "DICOM")  # whose suffix is not enough: may be something else, or need a package
 
-IMAGE_SUFFIXES = frozenset(suffix for kind, group in KINDS.items() if kind not in _BY_CONTENT for suffix in group)
+IMAGE_SUFFIXES = suffixes_of(*(kind for kind in KINDS if kind not in _BY_CONTENT))
 """Suffixes by which image files are found in folders; other files by :func:`starts_like_image`."""
 
 HEAD = 132  # bytes that tell every kind

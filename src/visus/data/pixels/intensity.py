@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.pixels.image_kinds import suffixes_of
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, with_header_read
 from visus.data.pixels.multichannel import range_of, scale_values
 from visus.errors import DataError
@@ -20,7 +21,7 @@ from visus.structures import ImageSource, Preprocessing, Sample, ValueRange
 LOOKED_AT = 16
 """So many images are read to learn channels and ranges."""
 
-_FOREIGN = frozenset({".tif", ".tiff", ".npy", ".png", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".dcm", ".dicom", ""})
+_FOREIGN = suffixes_of("TIFF", "NumPy array", "PNG", "JPEG 2000", "DICOM") | {""}
 """Suffixes of what may hold other values than 8-bit pictures; DICOM files often have none."""
 
 

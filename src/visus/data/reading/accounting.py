@@ -22,6 +22,7 @@ from visus.data.formats.folders.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import CLASS_FILES
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
+from visus.data.messages import with_count
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.reading.class_names import name_findings
@@ -87,7 +88,7 @@ def withheld_tasks(reading: Reading) -> dict[str, str]:
             continue
         for where, lost, total in _groups(loss, account, used):
             if too_many(lost, total, share):
-                message = loss.message.replace("{count}", f"{loss.count:,}")
+                message = with_count(loss.message, loss.count)
                 first = f"; the first is in {loss.examples[0]}" if loss.examples else ""
                 reason = f"{message} ({lost:,} of {total:,}{where}){first}"
                 withheld |= dict.fromkeys(loss.tasks, f"{reason}; {loss.cause}" if loss.cause else reason)
@@ -146,7 +147,7 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
         else:
             ending = "; repaired" if loss.changed else "; left out"
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
-    message = loss.message.replace("{count}", f"{loss.count:,}") + ending
+    message = with_count(loss.message, loss.count) + ending
     return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
 
 
@@ -337,7 +338,7 @@ class _Files:
                 Finding.about(_SHARED, "note", message, (), [self._listing.name_of(path) for path in self._twins])
             )
         if self.unused_images:
-            message = "{count} image files are in the folder, but no label or list names them; not used"
+            message = "{count} image files are in the folder, but in no label and no list; not used"
             findings.append(Finding.about("unused-image", "note", message, (), self.unused_images))
         for suffix, names in sorted(self._unread.items()):
             tool = recognise_tool([self._listing.root / name for name in names[:3]])

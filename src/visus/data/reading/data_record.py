@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from visus.data.dataset import Dataset
+from visus.data.messages import with_count
 from visus.data.pixels.images import FileImage
 from visus.data.reading.fingerprint import fingerprint_with_parts
 from visus.errors import DataError
@@ -159,8 +160,8 @@ def _sentence(names: Iterable[str], what: str) -> list[str]:
     found: Sequence[str] = list(names)
     if not found:
         return []
-    verb = "images are" if len(found) > 1 else "image is"
-    return [f"{len(found):,} {verb} {what}: {', '.join(found[:_SHOWN])}" + (" ..." if len(found) > _SHOWN else "")]
+    named = ", ".join(found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
+    return [with_count(f"{{count}} images are {what}: ", len(found)) + named]
 
 
 def _with_end(image: ImageSource, digest: bytes) -> str:

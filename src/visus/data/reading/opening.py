@@ -16,6 +16,7 @@ from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
+from visus.data.messages import with_count
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
@@ -194,7 +195,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
 
 @contextmanager
 def _unforeseen(path: Path) -> Iterator[None]:
-    """Tells of values that no reader expects, in label files of thirty kinds, as of bad data and no bug of visus."""
+    """Reports values that no reader expects as bad data, and not as a bug of visus."""
     try:
         yield
     except (VisusError, MemoryError):
@@ -273,7 +274,7 @@ def _unread_images(path: Path) -> list[str]:
     listing = Listing(path)
     counts = Counter(suffix_of(file) for file in ((path,) if listing.is_file else listing.files_below(path)))
     return [
-        f"{count:,} {suffix} files are no images that can be read here: {ADVICE[suffix]}"
+        with_count(f"{{count}} {suffix} files cannot be read here as images: ", count) + ADVICE[suffix]
         for suffix, count in counts.most_common()
         if suffix in ADVICE
     ]
@@ -290,10 +291,10 @@ def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Find
     notes += [Finding("own-folder", "note", sentence, 1) for sentence in own]
     beside = [file for level in outer for file in _beside(level)]
     if beside:
-        message = f"{len(beside)} files beside the folder {listing.root.name} are not read"
         tool = recognise_tool(beside)
+        message = with_count(f"{{count}} files beside the folder {listing.root.name} are not read", len(beside))
         message += f": {tool}" if tool else ""
-        notes.append(Finding("file-not-read", "note", message, len(beside), tuple(file.name for file in beside[:20])))
+        notes.append(Finding.about("file-not-read", "note", message, (), [file.name for file in beside]))
     return notes
 
 
@@ -321,7 +322,7 @@ def _contents(listing: Listing) -> str:
     if listing.is_file:
         return f"a {listing.source.suffix or 'suffixless'} file"
     kinds = Counter(path.suffix.lower() or "suffixless" for path in listing.files())
-    parts = [f"{count} {kind} file{'s' if count > 1 else ''}" for kind, count in kinds.most_common(4)]
+    parts = [with_count(f"{{count}} {kind} files", count) for kind, count in kinds.most_common(4)]
     folders = [folder.name for folder in listing.folders()]
     if folders:
         parts.append("the folders " + ", ".join(folders[:6]) + (" ..." if len(folders) > 6 else ""))

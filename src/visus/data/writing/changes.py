@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from visus.data.formats.labelled import class_order
-from visus.data.formats.objects.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
+from visus.data.messages import with_count
 from visus.data.writing.contents import Contents
-from visus.data.writing.objects import OBJECT
 
 _SHOWN = 5  # names in a line
 
@@ -28,7 +28,7 @@ class Change:
     count: int
 
     def __str__(self) -> str:
-        return self.message.replace("{count}", f"{self.count:,}")
+        return with_count(self.message, self.count)
 
 
 def named(names: Iterable[str]) -> str:
@@ -70,9 +70,8 @@ def about_images(contents: Contents) -> list[Change]:
         "turn it see them elsewhere",
     )
     examples = named(contents.unreadable)
-    return changes + when(
-        len(contents.unreadable), "unreadable", f"{{count}} images or labels cannot be read ({examples}): left out"
-    )
+    message = f"{{count}} images cannot be read, or else their labels ({examples}): left out"
+    return changes + when(len(contents.unreadable), "unreadable", message)
 
 
 def classes_as_found(contents: Contents) -> list[Change]:
@@ -82,7 +81,7 @@ def classes_as_found(contents: Contents) -> list[Change]:
     changes = when(
         len(lost),
         "unused-classes",
-        f"{{count}} classes without a label in train ({named(lost)}): the format lists no classes, they are lost",
+        f"{{count}} classes have no label in train ({named(lost)}): lost, because the format lists no classes",
     )
     kept = tuple(name for name in names if name not in lost)
     moved = sum(name != other for name, other in zip(kept, class_order(set(kept)), strict=True))
@@ -93,7 +92,7 @@ def maps_as_objects(contents: Contents, format: str) -> list[Change]:
     """What class maps lose in a format of outlined objects."""
     if contents.task not in ("segmentation", "multilabel_segmentation"):
         return []
-    message = f"{format} has no ignored pixels: those of {{count}} images become background"
+    message = f"{{count}} images have ignored pixels, which become background: {format} has none"
     changes = when(contents.counts["ignoring"], "ignored-pixels", message)
     if contents.task == "segmentation":
         names = contents.classes
@@ -116,7 +115,7 @@ def points_of_objects(contents: Contents) -> list[Change]:
     return changes + when(
         counts["points-without-box"],
         "points-without-box",
-        "the points of {count} images belong to no object of the class that has points: lost",
+        "{count} images have points that belong to no object of the class that has points: lost",
     )
 
 

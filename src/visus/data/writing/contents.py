@@ -10,15 +10,17 @@ import numpy as np
 
 from visus.data.dataset import Dataset
 from visus.data.formats.labelled import reference_split
+from visus.data.formats.objects.outlined_objects import OBJECT
 from visus.data.object_separation import knows_objects
+from visus.data.pixels.image_kinds import suffixes_of
 from visus.data.pixels.images import is_turned
-from visus.data.writing.objects import OBJECT, ImageObjects, object_classes, read_objects
+from visus.data.writing.objects import ImageObjects, object_classes, read_objects
 from visus.data.writing.shapes import is_compound, shape_extent
 from visus.errors import DataError
 from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap
 
 _LOCATED = frozenset({"detection", "landmarks", "segmentation", "multilabel_segmentation"})
-_WITH_EXIF = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".heic"})
+_WITH_EXIF = suffixes_of("JPEG", "WebP", "AVIF", "HEIF")
 
 NOTICEABLE = 0.5
 """Pixels by which a box must differ from its outline to be counted."""

@@ -39,7 +39,7 @@ def _changes(contents: Contents) -> list[Change]:
         *when(
             len(renamed),
             "class-names",
-            f"{{count}} classes are renamed, because their names mean something else here: {named(renamed)}",
+            f"{{count}} classes are renamed, because the format uses the name for something else: {named(renamed)}",
         ),
     ]
     if contents.task == "multilabel_segmentation":
@@ -48,7 +48,7 @@ def _changes(contents: Contents) -> list[Change]:
         changes += when(
             contents.counts["ignoring-some"],
             "ignored-pixels",
-            "pixels of {count} images are ignored for some classes only: they count as pixels without these classes",
+            "{count} images have pixels that are ignored for some classes only: these become pixels of none of them",
         )
     return changes
 

@@ -16,7 +16,6 @@ from visus.structures import Detections, Landmarks, Sample
 from visus.structures.class_names import BACKGROUND_NAMES
 from visus.structures.outlines import Piece
 
-OBJECT = "object"
 """The class of objects of which only points are known."""
 
 

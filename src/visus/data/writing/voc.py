@@ -67,7 +67,7 @@ def _changes(contents: Contents) -> list[Change]:
         *when(
             len(renamed),
             "class-names",
-            f"{{count}} classes are renamed, because their names mean something else here: {named(renamed)}",
+            f"{{count}} classes are renamed, because the format uses the name for something else: {named(renamed)}",
         ),
     ]
     if contents.task == "segmentation":

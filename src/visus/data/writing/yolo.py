@@ -56,14 +56,14 @@ def _changes(contents: Contents) -> list[Change]:
         changes += when(
             counts["boxes-alone"],
             "rectangles",
-            "{count} objects without an outline become rectangles with four corners",
+            "{count} objects without an outline become a rectangle with four corners",
         )
         changes += when(
             counts["joined"],
             "joined-outlines",
-            "yolo has one polygon an object: the parts and holes of {count} are joined by lines without width",
+            "{count} objects have parts or holes, which lines without width join to the one polygon of yolo",
         )
-        changes += when(counts["other-boxes"], "other-boxes", "{count} boxes become the extents of their outlines")
+        changes += when(counts["other-boxes"], "other-boxes", "{count} boxes become as large as their outline")
     if counts["objects"]:
         most = contents.longest_side * 0.5 * 10**-DECIMALS * (2 if not counts["outlines"] or posed else 1)
         message = f"coordinates have {DECIMALS} decimals of the image's side: at most {most:.1g} pixels are lost"

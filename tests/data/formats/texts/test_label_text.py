@@ -50,7 +50,7 @@ def test_a_file_that_is_not_unicode_is_told(tmp_path: Path) -> None:
     assert read_text(tmp_path / "a.txt", tally) == "Mücke"
     (finding,) = tally.findings()
     assert (finding.kind, finding.severity) == ("not-utf-8", "note")
-    assert finding.message == "1 label files are not UTF-8; read as Windows-1252"
+    assert finding.message == "1 label file is not UTF-8; read as Windows-1252"
     with pytest.raises(DataError, match="is a folder"):
         read_text(tmp_path)
 

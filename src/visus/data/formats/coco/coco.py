@@ -16,11 +16,12 @@ from visus.data.formats.coco.coco_objects import ImageObjects, read_image_object
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry as LabelledEntry
 from visus.data.formats.labelled import note_missing_classes, read_labelled, reference_split
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.masks.panoptic import panoptic_files
 from visus.data.formats.objects.keypoints import keypoint_names
 from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_file
 from visus.errors import DataError
 from visus.files.regular import LARGEST_TEXT, open_regular
 from visus.structures import LabelSet, Sample
@@ -52,15 +53,8 @@ def _find(listing: Listing) -> dict[str, list[Path]]:
     paths = instances or [path for path in paths if not path.name.startswith(("captions", "image_info"))] or paths
     splits: dict[str, list[Path]] = {}
     for path in paths:
-        splits.setdefault(_split_of(listing, path), []).append(path)
+        splits.setdefault(split_of_file(listing, path), []).append(path)
     return splits
-
-
-def _split_of(listing: Listing, path: Path) -> str:
-    for part in reversed(path.stem.replace("-", "_").split("_")):
-        if split := split_name(part):
-            return split
-    return ALL if path.parent == listing.root else split_name(path.parent.name) or ALL
 
 
 def _recognise(listing: Listing) -> bool:

@@ -17,7 +17,7 @@ from visus.data.formats.objects.coco_outlines import extent_of
 from visus.data.formats.objects.keypoints import landmarks_of
 from visus.data.formats.objects.object_table import ObjectTable, SettledObjects, settle_objects
 from visus.data.formats.objects.object_targets import Entry
-from visus.data.formats.reading import Tally, note_missing_images
+from visus.data.formats.reading import Tally
 from visus.data.pixels.images import FileImage
 from visus.structures import Landmarks
 
@@ -160,7 +160,7 @@ def _find_images(
         positions[position] = len(images)
         images.append(FileImage(path))
         ids.append(listing.name_of(path))
-    note_missing_images(tally, missing, split)
+    tally.lose_images(missing, split)
     return positions, images, ids
 
 
@@ -259,7 +259,7 @@ def _with_boxes(
             file.boxless[row] = False
             drawn += 1
     if drawn:
-        message = "{count} objects have an outline and no box; their box is the outline's extent"
+        message = "{count} objects have an outline and no box; the extent of the outline is taken"
         tally.add("box-of-outline", "note", message, file.path.name, drawn)
     without = file.boxless[rows]
     lose_objects(tally, "object-without-box", "{count} objects have neither a box nor an outline",

@@ -92,7 +92,7 @@ def _read(listing: Listing) -> Reading:
     folders = _parents(listing)
     if ALL in folders:
         for split, folder in listing.split_folders().items():
-            message = "{count} folders are called like a split and are taken for classes, since they lie beside classes"
+            message = "{count} folders have the name of a split and lie beside classes; taken for classes, too"
             tally.add("class-like-split", "note", message, f"{listing.name_of(folder)} ({split})")
     found: dict[str, dict[str, list[Path]]] = {}
     for split, parent in folders.items():

@@ -14,8 +14,9 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.objects.annotated_images import AnnotatedImages, DrawnObject, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImages, DrawnObject
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
 from visus.errors import DataError
 
@@ -58,13 +59,12 @@ def _read(listing: Listing) -> Reading:
 
 
 def _read_file(listing: Listing, path: Path, finder: ImageFinder, images: AnnotatedImages, tally: Tally) -> None:
-    name, split = listing.name_of(path), split_name(path.stem) or split_of(listing, path.parent)
+    name, split = listing.name_of(path), split_name(path.stem) or split_of_folder(listing, path.parent)
     try:
         content = load_json(path, "a file of Create ML")
     except DataError as error:
         tally.found("label files")
-        message = "{count} label files cannot be read"
-        tally.lose("unreadable-annotation", message, error.problem, unit="label files", split=split, file=path)
+        tally.lose_file(path, error.problem, split)
         return
     if not isinstance(content, list) or not any(_entry(item) for item in content):
         return
@@ -78,9 +78,7 @@ def _read_file(listing: Listing, path: Path, finder: ImageFinder, images: Annota
             continue
         found = finder.find(entry[0], "" if split == ALL else split)
         if found is None:
-            cause = "put the images beside the JSON file"
-            tally.lose("missing-image", "{count} annotated images are missing", entry[0], unit="image files",
-                       split=split, cause=cause)  # fmt: skip
+            tally.lose_images([entry[0]], split, cause="put the images beside the JSON file")
             continue
         image = images.open(found, split, f"{name}: {entry[0]}")
         if image is None:

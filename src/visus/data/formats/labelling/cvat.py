@@ -24,10 +24,10 @@ from visus.data.formats.objects.annotated_images import (
     DrawnObject,
     Point,
     Size,
-    split_of,
 )
 from visus.data.formats.objects.drawn_shapes import ellipse, extent, mask_outline, turned_box
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.safe_xml import parse_xml, root_tag
 from visus.errors import DataError
 
@@ -83,7 +83,7 @@ class _Reader:
         root = parse_xml(path)
         self._tally.read(path)
         self._labels |= _declared(root)
-        split = split_name(path.stem) or split_of(self._listing, path.parent)
+        split = split_name(path.stem) or split_of_folder(self._listing, path.parent)
         finder = ImageFinder(self._listing, self._tally, beside=path.parent)
         for item in root.iterfind("image"):
             self._read_image(item, split, path, finder)
@@ -119,8 +119,7 @@ class _Reader:
                 self._read_shape(shape, shape.get("label") or "", image)
 
     def _lose_image(self, name: str, split: str) -> None:
-        message, cause = "{count} annotated images are missing", "export the labels together with the images"
-        self._tally.lose("missing-image", message, name, unit="image files", split=split, cause=cause)
+        self._tally.lose_images([name], split, cause="export the labels together with the images")
 
     def _read_tracks(self, root: Element, split: str, path: Path) -> None:
         """Adds the shapes of all tracks to the images of their frames; frames without a shape have no object."""
@@ -137,7 +136,7 @@ class _Reader:
         opened: dict[int, AnnotatedImage | None] = {}
         for number, frame in frames.items():
             if (start is None or number >= start) and (stop is None or number <= stop):
-                part = split_of(self._listing, frame.parent)
+                part = split_of_folder(self._listing, frame.parent)
                 source = f"{path.name}: frame {number}"
                 opened[number] = self._images.open(
                     frame, split if part == ALL else part, source, _stated(height, width)
@@ -196,7 +195,7 @@ class _Reader:
             return DrawnObject(label, box, outline)
         if shape.tag == "cuboid":
             names = [f"{axis}{corner}{side}" for side in "12" for corner in ("tl", "bl", "tr", "br") for axis in "xy"]
-            message = "{count} cuboids are taken as the boxes around them"
+            message = "{count} cuboids are in the labels; of each, the box around it is taken"
             box = extent([np.asarray(_numbers(shape, *names)).reshape(-1, 2)])
             self._tally.add("cuboid", "note", message, f"{image.source}: {label}")
             return DrawnObject(label, box)
@@ -225,7 +224,7 @@ def _frames(listing: Listing, folder: Path, tally: Tally) -> dict[int, Path]:
     matches = [re.search(r"(?i)frame_?(\d{1,9})$", path.stem) for path in found]
     if all(matches):
         return {int(match[1]): path for match, path in zip(matches, found, strict=True) if match}
-    message = "{count} images have no number of a frame in their names; they are taken in the order of their names"
+    message = "{count} images have no number of a frame in their names; taken in the order of the names"
     tally.add("frames-in-order", "note", message, listing.name_of(found[0]), len(found))
     return dict(enumerate(sorted(found, key=lambda path: (str(path.parent), _natural(path.stem)))))
 

@@ -23,7 +23,6 @@ from visus.data.formats.objects.annotated_images import (
     DrawnObject,
     Point,
     Size,
-    split_of,
 )
 from visus.data.formats.objects.drawn_shapes import (
     Box,
@@ -37,6 +36,7 @@ from visus.data.formats.objects.drawn_shapes import (
 from visus.data.formats.objects.outlined_objects import Outline
 from visus.data.formats.objects.run_lengths import decode_brush
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.errors import DataError
@@ -92,13 +92,12 @@ class _Reader:
     def read(self, path: Path) -> None:
         """Adds the tasks of one file; other JSON files are passed over, and the account names them."""
         name = self._listing.name_of(path)
-        split = split_name(path.stem) or split_of(self._listing, path.parent)
+        split = split_name(path.stem) or split_of_folder(self._listing, path.parent)
         try:
             content = load_json(path, "Label Studio's JSON")
         except DataError as error:
             self._tally.found("label files")
-            message = "{count} label files cannot be read"
-            self._tally.lose("unreadable-annotation", message, error.problem, unit="label files", file=path)
+            self._tally.lose_file(path, error.problem, split)
             return
         tasks = content if isinstance(content, list) else [content]
         if not any(_is_task(task) for task in tasks[:3]):
@@ -116,16 +115,14 @@ class _Reader:
     def _read_task(self, task: dict[str, Any], source: str, split: str, finder: ImageFinder) -> None:
         data, results = self._chosen(task, source)
         if results is None:
-            message = "{count} tasks have no finished annotation; their images are not used"
+            message = "{count} tasks have no finished annotation; not used"
             self._tally.add("task-not-done", "note", message, source)
             return
         names = list(_image_names(data, str(task.get("file_upload") or "")))
         found = next((path for name in names if (path := finder.find(name, "" if split == ALL else split))), None)
         if found is None:
             cause = "put the images beside the JSON file, or into a folder there"
-            message = "{count} annotated images are missing"
-            self._tally.lose("missing-image", message, names[0] if names else source, unit="image files",
-                             split=split, cause=cause)  # fmt: skip
+            self._tally.lose_images([names[0] if names else source], split, cause=cause)
             return
         key = (found, task.get("id")) if "annotation_id" in task else (found, None)
         if "annotation_id" in task and key in self._seen:
@@ -179,9 +176,7 @@ class _Reader:
                     self._images.lose_unreadable(image, ValueError(f"a region of the type {parts[0].get('type')}"))
                 continue
             if any(part.get("image_rotation") for part in parts):
-                message = (
-                    "{count} regions were drawn on images that were turned in Label Studio, so their places are unknown"
-                )
+                message = "{count} regions were drawn on an image that was turned in Label Studio: the place is unknown"
                 self._tally.add("turned-in-tool", "stop", message, image.source)
             label = next(iter(labels or choices), None)
             if len(labels) > 1:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
-from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject, Point, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject, Point
 from visus.data.formats.objects.drawn_shapes import Box, ellipse, extent, from_base64, joined, mask_of_png, mask_outline
 from visus.data.formats.objects.outlined_objects import Outline
 from visus.data.formats.reading import Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
 from visus.errors import DataError
 
@@ -85,13 +86,12 @@ class _Finder:
 def _read_file(
     listing: Listing, path: Path, finder: _Finder, images: AnnotatedImages, tally: Tally, tags: dict[str, None]
 ) -> None:
-    name, split = listing.name_of(path), split_of(listing, path.parent)
+    name, split = listing.name_of(path), split_of_folder(listing, path.parent)
     try:
         content = load_json(path, "a LabelMe file")
     except DataError as error:
         tally.found("label files")
-        message = "{count} label files cannot be read"
-        tally.lose("unreadable-annotation", message, error.problem, unit="label files", split=split, file=path)
+        tally.lose_file(path, error.problem, split)
         return
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         return  # another JSON file, which the account names
@@ -101,10 +101,10 @@ def _read_file(
     stated = stated if isinstance(stated, str) else ""
     found = finder.find(stated, path, split)
     if found is None:
-        message, cause = "{count} annotated images are missing", "put the images beside their JSON files"
+        cause = "put the images beside their JSON files"
         if isinstance(content.get("imageData"), str):
             cause += "; copies are in the JSON files (base64 text, imageData), which can be saved as images"
-        tally.lose("missing-image", message, stated or name, unit="image files", split=split, cause=cause)
+        tally.lose_images([stated or name], split, cause=cause)
         return
     height, width = content.get("imageHeight"), content.get("imageWidth")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
@@ -181,7 +181,7 @@ class _Shapes:
         """One object of the parts that a group joins."""
         if len(items) == 1:
             return items[0]
-        message = "{count} shapes are parts of an object with others of their label and group"
+        message = "{count} shapes belong to one object with others of their label and group"
         self._tally.add("grouped-shapes", "note", message, f"{self._image.source}: {items[0].label}", len(items))
         box = extent([np.asarray(item.box).reshape(2, 2) for item in items])
         outlines = [item.outline for item in items if item.outline is not None]

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject, Point, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject, Point
 from visus.data.formats.objects.drawn_shapes import extent, from_base64, mask_of_png, mask_outline, without_holes
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import load_json
-from visus.data.formats.texts.label_texts import folders_named
+from visus.data.formats.texts.lines_beside_images import folders_named
 from visus.errors import DataError
 
 _LARGEST_PNG = 1 << 28  # bytes of a bitmap when it is unpacked
@@ -89,7 +90,7 @@ class _Reader:
         beside = self._listing.folder("img", inside=folder.parent)
         images = {path.name: path for path in self._listing.images(beside)} if beside else {}
         stems = {path.stem: path for path in images.values()}
-        split = split_of(self._listing, folder)
+        split = split_of_folder(self._listing, folder)
         for path in self._listing.files_with(".json", folder=folder):
             name = self._listing.name_of(path)
             self._tally.found("label files")
@@ -98,15 +99,12 @@ class _Reader:
                 if not isinstance(content, dict) or not isinstance(content.get("objects"), list):
                     raise DataError(f"{name} holds no objects")
             except DataError as error:
-                message = "{count} label files cannot be read"
-                self._tally.lose("unreadable-annotation", message, error.problem, unit="label files",
-                                 split=split, file=path)  # fmt: skip
+                self._tally.lose_file(path, error.problem, split)
                 continue
             self._tally.read(path)
             found = images.get(path.stem) or stems.get(path.stem)
             if found is None:
-                message, cause = "{count} annotated images are missing", "export the project together with its images"
-                self._tally.lose("missing-image", message, name, unit="image files", split=split, cause=cause)
+                self._tally.lose_images([name], split, cause="export the project together with its images")
                 continue
             self._read_image(content, found, split, name)
 

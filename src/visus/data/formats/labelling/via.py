@@ -19,16 +19,17 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
-from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject
 from visus.data.formats.objects.drawn_shapes import ellipse, extent
+from visus.data.formats.objects.outlined_objects import OBJECT
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.tables.delimited import LABEL_COLUMNS, read_table
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
 from visus.errors import DataError
 
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
 _DEFAULTS = ("caption", "public_domain", "image_url")  # attributes of files that version 2 brings along
-_UNNAMED = "object"
 _MOST_CLASSES = 0.5  # so many values for a region at most has an attribute that is a class ...
 _FEW = 5  # ... or so few values
 _NEARLY_ALL = 0.95  # of the regions have the class
@@ -121,7 +122,7 @@ def _once(entries: Sequence[_Entry], tally: Tally) -> list[_Entry]:
 
 def _source(path: Path, listing: Listing) -> tuple[str, str]:
     """A file's name and its split."""
-    return listing.name_of(path), split_name(path.stem) or split_of(listing, path.parent)
+    return listing.name_of(path), split_name(path.stem) or split_of_folder(listing, path.parent)
 
 
 def _from_json(path: Path, listing: Listing, tally: Tally) -> Iterator[_Entry]:
@@ -130,8 +131,7 @@ def _from_json(path: Path, listing: Listing, tally: Tally) -> Iterator[_Entry]:
         content = load_json(path, "a file of VIA")
     except DataError as error:
         tally.found("label files")
-        message = "{count} label files cannot be read"
-        tally.lose("unreadable-annotation", message, error.problem, unit="label files", split=split, file=path)
+        tally.lose_file(path, error.problem, split)
         return
     entries = _entries_of(content)
     if entries is None:
@@ -236,17 +236,16 @@ def _read_entry(
     found = finder.find(entry.name, "" if entry.split == ALL else entry.split)
     if found is None:
         cause = "put the images beside the file of VIA, or into a folder there"
-        tally.lose("missing-image", "{count} annotated images are missing", entry.name, unit="image files",
-                   split=entry.split, cause=cause)  # fmt: skip
+        tally.lose_images([entry.name], entry.split, cause=cause)
         return
     image = images.open(found, entry.split, f"{entry.source}: {entry.name}")
     if image is None:
         return
     image.tags += entry.attributes.get(tags or "", [])
     for region in entry.regions:
-        labels = region.attributes.get(classes, []) if classes is not None else [_UNNAMED]
+        labels = region.attributes.get(classes, []) if classes is not None else [OBJECT]
         if classes is None:
-            message = f'{{count}} regions have no attribute that says what they are; they are of the class "{_UNNAMED}"'
+            message = f'{{count}} regions have no attribute; taken as of the class "{OBJECT}"'
             tally.add("class-not-named", "note", message, image.source)
         if len(labels) > 1:
             message = "{count} regions have several labels; the first is taken"

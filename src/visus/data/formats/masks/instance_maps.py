@@ -20,14 +20,12 @@ from visus.data.formats.masks.class_lists import find_class_list
 from visus.data.formats.masks.known_masks import known_rule
 from visus.data.formats.masks.mask_maps import check_size, read_raw
 from visus.data.formats.masks.pairs import find_pairs, note_unpaired
-from visus.data.formats.objects.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Masks, Sample, SegmentationMap, TargetSource
-
-OBJECT = "object"
 
 _LOOKED_AT = 40  # maps, evenly spread
 _DIFFERENT_COUNTS = 3  # class masks mostly have one highest id, or two

@@ -172,7 +172,7 @@ def _read(listing: Listing) -> Reading:
         divided = _divided([volume for volume in found[ALL] if volume.label or not labelled])
         if "test" in found and ALL not in divided:
             divided["train"] += divided.pop("test")
-        tally.add("whole-volumes", "note", "{count} volumes were divided as wholes" if ALL not in divided else
+        tally.add("whole-volumes", "note", "{count} volumes were kept whole in the splits" if ALL not in divided else
                   "{count} volumes are too few to be divided: slices of one lie in several splits",
                   count=len(found[ALL]))  # fmt: skip
         found = {**{split: part for split, part in found.items() if split != ALL}, **divided}

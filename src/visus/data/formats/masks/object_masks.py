@@ -9,7 +9,6 @@ In a mask 0 means no and one other value yes. Where two masks of an image overla
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +17,10 @@ import numpy as np
 
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT_NAMES, Listing
 from visus.data.formats.masks.class_masks import read_binary
-from visus.data.formats.masks.instance_maps import OBJECT
 from visus.data.formats.masks.pairs import LOSSLESS
-from visus.data.formats.objects.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_in_name
 from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
@@ -100,9 +99,7 @@ def _splits(listing: Listing) -> dict[str, Path]:
     """The folders of splits: ``train``, but also ``stage1_train``."""
     named = listing.split_folders()
     for folder in listing.folders():
-        words = re.split(r"[_\-. ]+", folder.name.lower())
-        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
-        if split is not None:
+        if split := split_in_name(folder.name):
             named.setdefault(split, folder)
     return {split: named[split] for split in ("train", "val", "test") if split in named}
 

@@ -15,17 +15,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from visus.data.formats.folders.folder_signs import is_flat
-from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, SPLIT_NAMES, Listing, split_name
+from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.masks.name_matching import Matching, match_names
 from visus.data.formats.reading import ALL, Tally
+from visus.data.formats.stated_splits import split_in_name
+from visus.data.pixels.image_kinds import suffixes_of
 from visus.errors import DataError
 
-LOSSLESS = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm", ".ppm", ".npy"})
+LOSSLESS = suffixes_of("PNG", "TIFF", "BMP", "GIF", "PPM", "NumPy array")
 """Suffixes (lower case) of files that can hold a label for every pixel."""
 
-_LOSSY = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif"}
-)  # masks are paired all the same, so that their reader can say why not
+_LOSSY = suffixes_of("JPEG")  # paired all the same, so that their reader can say why not
 
 _IMAGES = (
     *IMAGE_FOLDERS, "img_dir", "imagestr", "leftimg8bit", "image_2", "raw", "raws", "input", "inputs", "rgb", "photo",
@@ -311,7 +311,7 @@ def _named_splits(listing: Listing) -> dict[str, tuple[Path, Path]]:
             words = re.split(r"[_\-. ]+", folder.name.lower())
             if len(words) != 2:
                 continue
-            split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), "")
+            split = split_in_name(folder.name)
             side = next(("images" for word in words if word in IMAGE_FOLDERS), "")
             side = side or next(("labels" for word in words if word in LABEL_FOLDERS), "")
         if split and side:

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.formats.image_finder import ImageFinder
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.masks.mask_maps import check_size, codes_of, read_raw
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_file
 from visus.data.formats.texts.label_text import read_text
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
@@ -169,12 +170,6 @@ def _content(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _split_of(path: Path) -> str:
-    return next(
-        (split for part in reversed(path.stem.replace("-", "_").split("_")) if (split := split_name(part))), ALL
-    )
-
-
 def _read(listing: Listing) -> Reading:
     files = listing.once(panoptic_files)
     tally = Tally()
@@ -191,12 +186,12 @@ def _read(listing: Listing) -> Reading:
         if content["names"] != names:
             raise DataError(f"{path} has other categories than {next(iter(loaded))}", expected=", ".join(classes[:8]))
         tally.read(path)
-        split = _split_of(path)
+        split = split_of_file(listing, path)
         finder = ImageFinder(listing, tally, beside=path.parent)
         for key, name in content["images"].items():
             found = finder.find(name, split)
             if found is None:
-                note_missing_images(tally, [name], split)
+                tally.lose_images([name], split)
                 continue
             if key not in content["labels"]:
                 message = "{count} images have no panoptic labels"

@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.objects.boxes import repair_and_tally
 from visus.data.formats.objects.drawn_shapes import Box
 from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.objects.outlined_objects import Objects, Outline
 from visus.data.formats.objects.stated_sizes import settle_sizes
 from visus.data.formats.reading import ALL, Loss, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
+from visus.data.messages import with_count
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Label, LabelSet, Landmarks, Sample, TargetSource, Value
@@ -99,15 +101,6 @@ class AnnotatedImage:
             part.points = {name: (x * factor, y * factor, seen) for name, (x, y, seen) in part.points.items()}
 
 
-def split_of(listing: Listing, folder: Path) -> str:
-    """The split that the folders between the root and ``folder`` name; "all" if none does."""
-    try:
-        parts = folder.relative_to(listing.root).parts
-    except ValueError:
-        return ALL
-    return next((split for part in parts if (split := split_name(part))), ALL)
-
-
 class AnnotatedImages:
     """The images of a data set that a labelling tool wrote.
 
@@ -134,7 +127,7 @@ class AnnotatedImages:
         """
         name = self._listing.name_of(path)
         if split == ALL:
-            split = split_of(self._listing, path.parent)
+            split = split_of_folder(self._listing, path.parent)
         if path in self._images:
             message = "{count} images are labelled more than once"
             self._tally.add("conflicting-labels", "stop", message, f"{name}: {self._images[path].source} and {source}")
@@ -173,7 +166,7 @@ class AnnotatedImages:
 
     def tell_turned(self, image: AnnotatedImage, label: str) -> None:
         """Says that a box is turned, so that the box around it is taken."""
-        message = "{count} boxes are turned; the upright boxes around them are taken"
+        message = "{count} boxes are turned; of each, the upright box around it is taken"
         self._tally.add("turned-box", "note", message, f"{image.source}: {label}")
 
     def lose_shape(self, image: AnnotatedImage, kind: str, label: str) -> None:
@@ -279,7 +272,7 @@ class AnnotatedImages:
     def _losses(self) -> str:
         """What was lost so far, with the first example of each reason."""
         return "; ".join(
-            loss.message.replace("{count}", f"{loss.count:,}") + (f" ({loss.examples[0]})" if loss.examples else "")
+            with_count(loss.message, loss.count) + (f" ({loss.examples[0]})" if loss.examples else "")
             for loss in self._lost()
         )
 
@@ -368,7 +361,7 @@ class AnnotatedImages:
             found += len(best.points)
             rest = sum(len(part.points) for part in image.points) - len(best.points)
             if rest:
-                message = "{count} points are not those of the largest object of their image; not used"
+                message = "{count} points belong to another object than the largest of their image; not used"
                 self._tally.add("points-of-other-objects", "note", message, image.source, rest)
             points, visible = np.zeros((len(names), 2), np.float32), np.zeros(len(names), bool)
             for k, name in enumerate(names):

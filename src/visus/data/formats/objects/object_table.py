@@ -87,14 +87,14 @@ def settle_objects(table: ObjectTable, classes: tuple[str, ...], tally: Tally, s
     small = finite & ((boxes >= -_FRACTION_ROUNDING) & (boxes <= 1 + _FRACTION_ROUNDING)).all(axis=1)
     fractions = small[finite].all() and small.any() and _are_larger(table)
     if fractions:
-        message = "all {count} boxes are in fractions of their images; read as such"
+        message = "all {count} boxes are in fractions of their image; read as such"
         tally.add("boxes-in-fractions", "note", message, name_of(0), int(small.sum()))
         factor, sizes = 1.0, None
     else:
         odd = small.copy()
         odd[small] = (boxes[small] != np.round(boxes[small])).any(axis=1)
         if odd.any():
-            message = "{count} boxes are smaller than a pixel, as if they were fractions of their image"
+            message = "{count} boxes are smaller than a pixel, as a fraction of the image would be"
             lose_objects(tally, "box-in-fractions", message, np.flatnonzero(odd), name_of, split=split, labels=labels,
                          classes=classes, cause="write all boxes in pixels, or all in fractions")  # fmt: skip
             kept = np.flatnonzero(~odd)

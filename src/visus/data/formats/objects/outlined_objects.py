@@ -14,6 +14,9 @@ from visus.errors import DataError
 from visus.structures import IGNORE, Detections, ImageSource, Masks, MultiLabelMap, SegmentationMap
 
 BACKGROUND = "background"
+
+OBJECT = "object"
+"""The class of objects that no label names."""
 MULTILABEL = "multilabel_segmentation"
 """The task of classes that may share pixels; offered where there are two or more."""
 

@@ -90,7 +90,7 @@ def settle_sizes(
     for index in np.flatnonzero(contradicted).tolist():
         height, width = stated[index].tolist()
         example = f"{names[index]}: stated {width} x {height}, is {own[index, 1]} x {own[index, 0]} (width x height)"
-        message = "{count} labels state another size than their image has; their boxes fit the image and stay"
+        message = "{count} labels state another size than their image has; the boxes fit the image and stay"
         tally.add("stated-size-wrong", "note", message, example)
     return Sizes(np.where((contradicted | (differ & ~doubtful))[:, None], own, sizes))
 

@@ -15,7 +15,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject
 from visus.data.formats.objects.drawn_shapes import extent
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.formats.texts.label_texts import first_lines, folders_named, read_texts
+from visus.data.formats.texts.lines_beside_images import first_lines, folders_named, read_texts
 
 _HEADS = ("imagesource:", "gsd:", "acquisition dates:")
 

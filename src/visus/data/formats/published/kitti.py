@@ -12,7 +12,7 @@ from pathlib import Path
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, DrawnObject
 from visus.data.formats.reading import Format, Reading, Tally
-from visus.data.formats.texts.label_texts import first_lines, folders_named, read_texts
+from visus.data.formats.texts.lines_beside_images import first_lines, folders_named, read_texts
 
 _VALUES = (15, 16)  # without and with a score
 
@@ -40,7 +40,7 @@ def _read(listing: Listing) -> Reading:
     def read(image: AnnotatedImage, line: str, place: str) -> None:
         label, box = line.split()[0], _box(line)
         if label.lower() == "dontcare":
-            message = "{count} regions are marked as DontCare; they are no objects"
+            message = "{count} regions are marked as DontCare, which is no object"
             tally.add("region-of-no-matter", "note", message, f"{image.source}: {place}")
         else:
             image.objects.append(DrawnObject(label, box))

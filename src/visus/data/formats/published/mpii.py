@@ -53,7 +53,7 @@ def _read(listing: Listing) -> Reading:
         found = finder.find(name)
         if found is None:
             cause = "put the images into the folder images beside the .mat file"
-            tally.lose("missing-image", "{count} annotated images are missing", name, unit="image files", cause=cause)
+            tally.lose_images([name], cause=cause)
             continue
         image = images.open(found, "train", f"{path.name}: {name}")
         if image is not None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.formats.listing import Listing
-from visus.data.formats.objects.annotated_images import AnnotatedImages, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImages
 from visus.data.formats.reading import Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_text import read_text
 from visus.errors import DataError
 
@@ -69,20 +70,18 @@ def _read(listing: Listing) -> Reading:
     near = {path.with_suffix(""): path for path in listing.images_below(listing.root)}
     number_of_points = 0
     for path in files:
-        name, split = listing.name_of(path), split_of(listing, path.parent)
+        name, split = listing.name_of(path), split_of_folder(listing, path.parent)
         points = _points(path)
         number_of_points = number_of_points or (0 if points is None else len(points))
         if points is None or len(points) != number_of_points:
             reason = "no points" if points is None else f"{len(points)} points"
-            tally.lose("unreadable-annotation", "{count} label files cannot be read", f"{name}: {reason}",
-                       unit="label files", split=split, file=path)  # fmt: skip
+            tally.lose_file(path, f"{name}: {reason}", split)
             continue
         tally.read(path)
         found = near.get(path.with_suffix(""))
         if found is None:
             cause = "put the images beside their files of points, with the same names"
-            tally.lose("missing-image", "{count} annotated images are missing", name, unit="image files",
-                       split=split, cause=cause)  # fmt: skip
+            tally.lose_images([name], split, cause=cause)
             continue
         image = images.open(found, split, name)
         if image is not None:

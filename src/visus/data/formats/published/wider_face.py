@@ -14,7 +14,7 @@ import numpy as np
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.delimited import shorten
 from visus.data.formats.texts.label_text import read_text
 from visus.data.pixels.images import FileImage
@@ -58,7 +58,7 @@ def _read(listing: Listing) -> Reading:
             image = finder.find(name, split)
             if image is None:
                 missing.append(name)
-                note_missing_images(tally, [shorten(name)], split)
+                tally.lose_images([shorten(name)], split)
                 if len(faces):
                     tally.found("objects", len(faces))
                     message = "{count} objects belong to images that are missing"

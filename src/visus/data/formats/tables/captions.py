@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import note_columns
 from visus.data.formats.tables.delimited import read_table, shorten
 from visus.data.formats.tables.label_tables import tables_of
@@ -45,7 +45,7 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(map(shorten, list(missing)[:3])),
         )
-    note_missing_images(tally, list(map(shorten, missing)))
+    tally.lose_images(list(map(shorten, missing)))
     ordered = {split: list(splits[split].values()) for split in ("train", "val", "test", ALL) if split in splits}
     return tally.reading({}, ordered)
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
-from visus.data.formats.reading import Format, Reading, Tally, note_missing_images
+from visus.data.formats.objects.outlined_objects import OBJECT
+from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import TABLE_SUFFIXES, Table, is_whole, read_table, shorten
 from visus.data.formats.tables.label_tables import LabelTable, by_split, tables_of
@@ -29,7 +30,6 @@ from visus.data.formats.texts.label_text import read_text
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
-ONLY_CLASS = "object"
 """The class of boxes in a table without a column of classes."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -56,7 +56,7 @@ def _read(listing: Listing) -> Reading:
             got=", ".join(map(shorten, list(missing)[:3])) or "no row",
         )
     for name, split in missing.items():
-        note_missing_images(tally, [shorten(name)], split)
+        tally.lose_images([shorten(name)], split)
     note_tables_without_labels(listing, tally)
     tally.found("objects", sum(map(tally.count, ("object-without-image", "object-without-class"))))
     return read_object_rows(parts, tally, _declared(listing, tables, parts, tally))
@@ -111,7 +111,7 @@ def _read_table(
             owners[path, split] = part.add_image(FileImage(path), listing.name_of(path), size)
         if not len(own):
             continue
-        label = ONLY_CLASS if position is None else row[position]
+        label = OBJECT if position is None else row[position]
         if not label:
             tally.lose("object-without-class", "{count} boxes have no class", shorten(row[described.image]), len(own),
                        split=split, cause="write their classes into the table")  # fmt: skip

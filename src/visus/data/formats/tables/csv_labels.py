@@ -9,7 +9,7 @@ from pathlib import Path
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled, reference_split
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.delimited import (
     INDEX_COLUMNS,
     LABEL_COLUMNS,
@@ -70,7 +70,7 @@ def _read(listing: Listing) -> Reading:
             got=", ".join(shorten(name) for name, _ in rows.missing[:3]) or "no row with a class",
         )
     for name, split in rows.missing:
-        note_missing_images(tally, [shorten(name)], split)
+        tally.lose_images([shorten(name)], split)
     unsplit = rows.splits.pop(ALL, [])
     paths = [path for _, image, _ in unsplit if (path := image.path)]
     for entry, split in zip(unsplit, with_listed_splits(listing, tally, paths, [ALL] * len(paths)), strict=True):
@@ -164,7 +164,7 @@ def note_tables_without_labels(listing: Listing, tally: Tally) -> None:
         listed = described.kind == "images" and tally.count(LISTED)
         if (described.kind == "images" and not listed) or (submission and described.kind in ("labels", "boxes")):
             tally.read(described.path)
-            message = "{count} tables name images without their labels, such as a test set's; not used"
+            message = "{count} tables name images without labels, as a test set's may; not used"
             tally.add("table-without-labels", "note", message, listing.name_of(described.path))
 
 
@@ -173,7 +173,7 @@ def _note_repetition(tally: Tally, name: str, first: str, second: str) -> None:
         message = "{count} images are listed with more than one class; if they show several: --format csv-multilabel"
         tally.add("conflicting-labels", "stop", message, name)
     else:
-        tally.add("duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name)
+        tally.add("duplicate-row", "note", "{count} images are listed twice; the first row is taken", name)
 
 
 def _name_number(table: Table, names: dict[int, str], number: int, name: str) -> None:

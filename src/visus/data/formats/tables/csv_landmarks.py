@@ -10,7 +10,7 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import Table, read_table, shorten
 from visus.data.formats.tables.label_tables import by_split, tables_of
@@ -79,7 +79,7 @@ def _read(listing: Listing) -> Reading:
             expected=f"files below {listing.root}",
             got=", ".join(missing[:3]) or "no row",
         )
-    note_missing_images(tally, missing)
+    tally.lose_images(missing)
     found.splits = with_listed_splits(listing, tally, found.files, found.splits)
     note_tables_without_labels(listing, tally)
     if names == ("1", "2"):
@@ -128,12 +128,12 @@ def _in_pixels(
     small = visible & (points <= 1).all(axis=2)
     odd = small & (points % 1 != 0).any(axis=2)
     if visible.any() and (small == visible).all() and odd.any():
-        message = "all {count} points are in fractions of their images; read as such"
+        message = "all {count} points are in fractions of their image; read as such"
         tally.add("points-in-fractions", "note", message, count=int(visible.sum()))
         points, odd = points * scale, np.zeros_like(odd)
     outside = visible & ~odd & (points > scale * (1 + _OUTSIDE)).any(axis=2)
     losses = (
-        ("point-in-fractions", odd, "{count} points are smaller than a pixel, as if they were fractions of their image",
+        ("point-in-fractions", odd, "{count} points are smaller than a pixel, as a fraction of the image would be",
          "write all points in pixels, or all in fractions"),
         ("point-outside", outside, "{count} points lie outside of their image",
          "the points may be of another size of the images"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import Listing
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import Table, read_table, shorten
 from visus.data.formats.tables.label_cells import NOTHING, YES, YesNo
@@ -56,9 +56,7 @@ class _Rows:
         elif join:
             entries[entry.path] = replace(before, present=before.present | entry.present)
         elif before == entry:
-            tally.add(
-                "duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name
-            )
+            tally.add("duplicate-row", "note", "{count} images are listed twice; the first row is taken", name)
         else:
             tally.add("conflicting-labels", "stop", "{count} images are listed twice, with different labels", name)
 
@@ -78,7 +76,7 @@ def _read(listing: Listing) -> Reading:
         tally.read(described.path)
         _read_table(described, split, listing, tally, rows)
     for split, names in rows.missing.items():
-        note_missing_images(tally, names, split)
+        tally.lose_images(names, split)
     splits = {name: rows.splits[name] for name in ("train", "val", "test", ALL) if rows.splits.get(name)}
     if not splits:
         raise DataError(
@@ -147,7 +145,7 @@ def _yes_and_no(table: Table, labels: LabelColumns, tally: Tally) -> Iterator[tu
                 example = f"{table.path.name}, row {number}, {name}: {shorten(cell)}"
                 tally.add("neither-yes-nor-no", "stop", message, example)
         if unknown:
-            message = "{count} labels are not known (empty cells, or -1); they count neither as right nor as wrong"
+            message = "{count} labels are not known (an empty cell, or -1); such count neither as right nor as wrong"
             tally.add("unknown-label", "note", message, f"{table.path.name}, row {number}", count=len(unknown))
         yield frozenset(name for name, cell in cells.items() if cell in YES), unknown
 

@@ -41,7 +41,7 @@ def _read(listing: Listing) -> Reading:
     for described in tables:
         if described not in usable:
             tally.read(described.path)
-            message = "{count} tables name images without their labels, such as a test set's; not used"
+            message = "{count} tables name images without labels, as a test set's may; not used"
             tally.add("table-without-labels", "note", message, listing.name_of(described.path))
     if not usable:
         columns = read_table(tables[0].path, limit=2).columns

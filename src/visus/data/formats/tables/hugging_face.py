@@ -8,7 +8,6 @@ table like any other. Files in Parquet or Arrow need the extra ``parquet``.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +17,11 @@ import numpy as np
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.labelled import Entry, read_labelled
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing
 from visus.data.formats.objects.object_rows import ObjectRows, read_object_rows
-from visus.data.formats.reading import ALL, Format, Reading, Tally, note_missing_images
+from visus.data.formats.objects.outlined_objects import OBJECT
+from visus.data.formats.reading import ALL, Format, Reading, Tally
+from visus.data.formats.stated_splits import split_of_file
 from visus.data.formats.tables.delimited import shorten, squeeze
 from visus.data.formats.tables.table_columns import LONGEST_NAME
 from visus.data.formats.texts.label_text import read_text
@@ -109,14 +110,6 @@ def _keys(row: Row) -> _Keys | None:
     return _Keys(image, find(_LABEL_KEYS), find(_OBJECT_KEYS), find(_TEXT_KEYS)) if image else None
 
 
-def _split_of(path: Path) -> str:
-    """The split that the name of a file means ("train-00000-of-00002.parquet"), else its folder's."""
-    for part in (path.stem, *re.split(r"[-_.]", path.stem), path.parent.name):
-        if split := split_name(part):
-            return split
-    return ALL
-
-
 def _read(listing: Listing) -> Reading:
     paths = listing.once(_find)
     tally = Tally()
@@ -135,7 +128,7 @@ def _read(listing: Listing) -> Reading:
         if path == paths[0]:
             _note_unused(tally, file, keys)
             names = file.names
-        split = _split_of(path)
+        split = split_of_file(listing, path)
         images = _Images(listing, tally, path, keys.image, split)
         for number, row in enumerate(file.rows):
             found = images.of(row, number)
@@ -200,13 +193,11 @@ class _Images:
             text = value.get("path") if isinstance(value, dict) else value
             file = self._finder.find(text, self._split) if isinstance(text, str) else None
             if file is None:
-                note_missing_images(self._tally, [shorten(str(text))], self._split)
+                self._tally.lose_images([shorten(str(text))], self._split)
                 return None
             name, image = self._listing.name_of(file), FileImage(file)
         if name in self._seen:
-            self._tally.add(
-                "duplicate-row", "note", "{count} images are listed twice; taken once, from their first row", name
-            )
+            self._tally.add("duplicate-row", "note", "{count} images are listed twice; the first row is taken", name)
             return None
         self._seen.add(name)
         return name, image
@@ -241,7 +232,7 @@ def _add_objects(
             boxes += box if isinstance(box, list) else []
             labels += label if isinstance(label, list) else [None] * len(boxes)
     for box, label in zip(boxes, labels, strict=False):
-        text = "object" if label is None else _name_of(label, names.get("", ()))
+        text = OBJECT if label is None else _name_of(label, names.get("", ()))
         try:
             x, y, width, height = (float(number) for number in box)
         except (TypeError, ValueError):

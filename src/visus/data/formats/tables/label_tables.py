@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import LABEL_FOLDERS, Listing, split_name
 from visus.data.formats.reading import ALL, Tally
+from visus.data.formats.stated_splits import split_of_file
 from visus.data.formats.tables.delimited import (
     CAPTION_COLUMNS,
     CELEBA_TABLE,
@@ -117,7 +117,7 @@ def tables_of(listing: Listing, kind: Kind) -> tuple[LabelTable, ...]:
 def describe_table(listing: Listing, path: Path) -> LabelTable:
     """What a table holds, from its first rows."""
     table = read_table(path, limit=_HEAD)
-    split = _split_of(listing, path)
+    split = split_of_file(listing, path)
     if not table.columns or not table.rows:
         return _other(path, table.fault or "it has no rows", split)
     if pixels := pixel_columns(table):
@@ -165,14 +165,6 @@ def _split_columns(table: Table) -> set[int]:
 
 def _other(path: Path, reason: str, split: str) -> LabelTable:
     return LabelTable(path, "other", split, reason=reason)
-
-
-def _split_of(listing: Listing, path: Path) -> str:
-    """The split that the names of a file and its folder mean."""
-    for part in (path.stem, *re.split(r"[_\-. ]", path.stem)):
-        if split := split_name(part):
-            return split
-    return ALL if path.parent == listing.root else split_name(path.parent.name) or ALL
 
 
 def _columns(table: Table) -> str:

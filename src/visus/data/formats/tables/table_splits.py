@@ -141,7 +141,7 @@ def _of_flag(name: str) -> Mapping[str, str]:
 def note_splits(tally: Tally, table: Table, rule: SplitRule) -> None:
     """Tells which columns look like splits and are not used, and how yes and no were understood."""
     for name in rule.unused:
-        message = "{count} columns look like splits and are not used: write train, val and test into them"
+        message = "{count} columns look like a split and are not used: write train, val and test into them"
         tally.add("split-not-used", "note", message, f"{table.path.name}: {name}")
     for column, mapping in zip(rule.columns, rule.splits, strict=True):
         if "0" in mapping:

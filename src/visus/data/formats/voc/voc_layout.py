@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing
-from visus.data.formats.reading import ALL, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.texts.label_text import read_text
 from visus.data.formats.voc.voc_annotations import looks_like_voc, read_annotation
 from visus.errors import DataError
@@ -94,7 +94,7 @@ def find_members(listing: Listing, tally: Tally) -> dict[str, list[Member]]:
         _pair_the_rest(listing, folders, images, xml, missing, split, tally)
         for part, names in (listed or {split: sorted(images)}).items():
             stems = [_stem(name, images) for name in names]
-            note_missing_images(tally, [n for n, stem in zip(names, stems, strict=True) if stem not in images], part)
+            tally.lose_images([n for n, stem in zip(names, stems, strict=True) if stem not in images], part)
             members[part] = [
                 Member(stem, images[stem], xml.get(stem), folders) for stem in dict.fromkeys(stems) if stem in images
             ]

@@ -88,7 +88,7 @@ def _note_label_files(
     poor = []
     for split, paths in files.items():
         bare = [image for image, path in zip(splits[split], paths, strict=True) if path is None]
-        message = "{count} images have no text file; taken as images without objects"
+        message = "{count} images have no text file; taken as without objects"
         for image in bare:
             tally.add("image-without-labels", "note", message, listing.name_of(image))
         if 2 * len(bare) > len(paths):

@@ -13,7 +13,7 @@ from pathlib import Path
 from visus.data.formats.image_finder import ImageFinder, trailing_parts
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.formats.masks.class_lists import read_lines
-from visus.data.formats.reading import ALL, Tally, note_missing_images
+from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.yolo.yolo_yaml import PoseShape, find_yaml, read_yolo_yaml
 from visus.errors import DataError
 
@@ -292,7 +292,7 @@ def _listed_images(finder: ImageFinder, path: Path, split: str, tally: Tally) ->
             missing.append(f"{path.name}: {line}"[:200])
         else:
             found[image] = None
-    note_missing_images(tally, missing, split)
+    tally.lose_images(missing, split)
     return tuple(found)
 
 

@@ -115,7 +115,7 @@ def lose_row(tally: Tally, place: str, split: str) -> None:
     """Tallies a line that is no label."""
     tally.lose(
         "unreadable-annotation",
-        "{count} lines are no YOLO labels (class, then 4 numbers, or 3 or more corners)",
+        "{count} lines are not in the form of a YOLO label (class, then 4 numbers, or 3 or more corners)",
         place,
         unit="lines",
         split=split,
@@ -134,7 +134,7 @@ def find_meaning(rows: Sequence[Rows], pose: PoseShape | None, tally: Tally) -> 
     if guessed is not None:
         pose = guessed
         message = (
-            f"{{count}} lines are read as a box and {len(pose.names)} points of a pose: their box holds the points; "
+            f"{{count}} lines are read as a box and {len(pose.names)} points of a pose: the box holds the points; "
             f"say kpt_shape: [{len(pose.names)}, {pose.numbers}] in the YAML file to make it sure"
         )
         tally.add("pose-guessed", "note", message, count=len(longer))
@@ -183,7 +183,7 @@ def _guess_pose(longer: Sequence[list[float]], tally: Tally) -> PoseShape | None
             continue
         if numbers == 3 or count % 2 or (len(table) >= _SURE and _far_off(table).all()):
             return PoseShape(tuple(f"point_{k}" for k in range(1, points.shape[1] + 1)), numbers)
-        message = "{count} lines could be boxes and points of poses; read as outlines, for no YAML file has kpt_shape"
+        message = "{count} lines could be a box and points of a pose; read as outlines, for no YAML file has kpt_shape"
         tally.add("pose-or-outline", "note", message, count=len(table))
     return None
 

@@ -1,4 +1,4 @@
-"""Text files of objects, one beside or near each image: what KITTI, DOTA and 300-W have in common."""
+"""Reads text files of objects, a line an object and a file an image: what KITTI and DOTA have in common."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from visus.data.formats.listing import Listing
-from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages, split_of
+from visus.data.formats.objects.annotated_images import AnnotatedImage, AnnotatedImages
 from visus.data.formats.reading import Tally
+from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_text import read_text
 from visus.errors import DataError
 
@@ -71,7 +72,7 @@ def read_texts(
     """
     for folder in folders:
         near = images_near(listing, folder)
-        split = split_of(listing, folder)
+        split = split_of_folder(listing, folder)
         files = listing.files_with(suffix, folder=folder)
         tally.found("label files", len(files))
         for path in files:
@@ -79,14 +80,12 @@ def read_texts(
             found = near.pop(path.stem, None)
             if found is None:
                 cause = "put the images beside their label files, with the same names"
-                message = "{count} annotated images are missing"
-                tally.lose("missing-image", message, name, unit="image files", split=split, cause=cause)
+                tally.lose_images([name], split, cause=cause)
                 continue
             try:
                 text = read_text(path, tally)
             except DataError as error:
-                message = "{count} label files cannot be read"
-                tally.lose("unreadable-annotation", message, error.problem, unit="label files", split=split, file=path)
+                tally.lose_file(path, error.problem, split)
                 continue
             tally.read(path)
             image = images.open(found, split, name)
@@ -99,7 +98,7 @@ def read_texts(
                     except (ValueError, IndexError, OverflowError) as error:
                         images.lose_unreadable(image, ValueError(f"line {number}: {error}"))
         for path in near.values():
-            if split_of(listing, path.parent) == split:
+            if split_of_folder(listing, path.parent) == split:
                 message = "{count} images have no label file"
                 tally.lose("unlabelled-image", message, listing.name_of(path), unit="image files", split=split,
                            cause="add the label files, or take the images out of the folder", file=path)  # fmt: skip
