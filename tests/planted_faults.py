@@ -200,10 +200,10 @@ FAULTS = (
     ),
     Fault(
         "-1 beside 0 means absent",
-        "data/formats/label_cells.py",
+        "data/formats/tables/label_cells.py",
         "absent = NO if any(cell in NO for cell in cells) else NO | MINUS",
         "absent = NO | MINUS",
-        ("data/test_formats_labels.py",),
+        ("data/formats/tables/test_csv_labels.py",),
     ),
     # losses
     Fault(
@@ -295,10 +295,10 @@ FAULTS = (
     ),
     Fault(
         "boxes of VOC that begin one pixel late",
-        "data/formats/voc.py",
+        "data/formats/voc/voc.py",
         "from_one=True,",
         "from_one=False,",
-        ("data/test_formats_detection.py",),
+        ("data/formats/test_detection.py",),
     ),
     Fault(
         "a class too small to give its share to a split",

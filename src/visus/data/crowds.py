@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol, Self
 
 from visus.data.dataset import Dataset, Finding
-from visus.data.formats.object_targets import IGNORED
+from visus.data.formats.objects.object_targets import IGNORED
 from visus.errors import UsageError
 from visus.structures import Sample, TargetSource, Value
 

@@ -399,7 +399,7 @@ class TestTargets:
         assert Preparer("detection", INPUT, None, 0, masks=True)(sample(), 0, 0).target.masks is not None
 
     def test_outlines_that_nobody_asks_for_are_not_drawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from visus.data.formats import outlined_objects as objects
+        from visus.data.formats.objects import outlined_objects as objects
 
         outline = (np.asarray([[10.0, 10], [50, 10], [50, 40]]),)
         found = objects.Objects(

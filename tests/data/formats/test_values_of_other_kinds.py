@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from visus.data.formats.cifar import read_pickle
-from visus.data.formats.class_lists import fill_gaps
-from visus.data.formats.idx import read_idx
-from visus.data.formats.outlined_objects import run_lengths
-from visus.data.formats.safe_xml import parse_xml
+from visus.data.formats.masks.class_lists import fill_gaps
+from visus.data.formats.objects.outlined_objects import run_lengths
+from visus.data.formats.published.cifar import read_pickle
+from visus.data.formats.published.idx import read_idx
+from visus.data.formats.texts.safe_xml import parse_xml
 from visus.data.reading.opening import open_data
 from visus.errors import DataError
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from visus.data.dataset import Dataset
-from visus.data.formats.class_lists import find_class_list
 from visus.data.formats.listing import Listing
-from visus.data.formats.outlined_objects import DetectionSource, Objects
+from visus.data.formats.masks.class_lists import find_class_list
+from visus.data.formats.objects.outlined_objects import DetectionSource, Objects
 from visus.data.pixels.images import ArrayImage
 from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.converting import prepare

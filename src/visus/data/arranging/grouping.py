@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from visus.data.dataset import Dataset
-from visus.data.formats.delimited import PATH_COLUMNS, TABLE_SUFFIXES, Table, read_table, squeeze
 from visus.data.formats.listing import Listing
+from visus.data.formats.tables.delimited import PATH_COLUMNS, TABLE_SUFFIXES, Table, read_table, squeeze
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from visus.data.formats.own_folders import MARK, is_own_folder, own_files
-from visus.data.formats.text_encoding import printable_name
+from visus.data.formats.texts.text_encoding import printable_name
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-from visus.data.formats import (
-    arrays_npz,
+from visus.data.formats import plain_images
+from visus.data.formats.coco import coco
+from visus.data.formats.folders import class_folders
+from visus.data.formats.labelling import create_ml, cvat, label_studio, labelme, supervisely, via
+from visus.data.formats.masks import class_masks, instance_maps, masks, nifti, object_masks, panoptic
+from visus.data.formats.published import arrays_npz, cifar, dota, idx, jpeg_npz, kitti, mpii, pts, svhn, wider_face
+from visus.data.formats.reading import Format
+from visus.data.formats.tables import (
     captions,
-    cifar,
-    class_folders,
-    class_masks,
-    coco,
-    create_ml,
     csv_boxes,
     csv_labels,
     csv_landmarks,
     csv_multilabel,
     csv_pixels,
-    cvat,
-    dota,
     hugging_face,
-    idx,
-    instance_maps,
-    jpeg_npz,
-    kitti,
-    label_studio,
-    labelme,
-    masks,
-    mpii,
-    nifti,
-    object_masks,
-    panoptic,
-    plain_images,
-    pts,
-    supervisely,
-    svhn,
-    via,
-    voc,
-    wider_face,
-    yolo,
 )
-from visus.data.formats.reading import Format
+from visus.data.formats.voc import voc
+from visus.data.formats.yolo import yolo
 from visus.structures.extensions import extensions
 
 FORMATS: tuple[Format, ...] = (

@@ -13,7 +13,7 @@ from typing import Literal
 
 from visus.data.dataset import Finding, Severity
 from visus.data.formats.listing import Listing
-from visus.data.formats.text_encoding import printable_name
+from visus.data.formats.texts.text_encoding import printable_name
 from visus.structures import Sample
 
 ALL = "all"

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from visus.data.dataset import Dataset, Finding
-from visus.data.formats.boxes import BOX_FAULTS, CAUSES, DROPPED
+from visus.data.formats.objects.boxes import BOX_FAULTS, CAUSES, DROPPED
 from visus.data.inspection.annotations import examine_target
 from visus.data.inspection.class_balance import class_findings, count_classes
 from visus.data.inspection.cooccurrence import together_findings

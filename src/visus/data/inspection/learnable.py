@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
-from visus.data.formats.object_targets import IGNORED
+from visus.data.formats.objects.object_targets import IGNORED
 from visus.structures import TargetState
 from visus.structures.task_cards import TaskCard, task_card
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Finding, Ledger, Severity
-from visus.data.formats.class_lists import CLASS_FILES
-from visus.data.formats.folder_samples import FolderSamples
+from visus.data.formats.folders.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
+from visus.data.formats.masks.class_lists import CLASS_FILES
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
@@ -65,6 +65,7 @@ def account_for(reading: Reading, listing: Listing) -> tuple[Ledger, tuple[Findi
         *reading.findings,
         *(_judge(loss, account, used) for loss in account.losses if not withheld.keys() & loss.tasks),
     ]
+    findings += _judge_together(account, used, findings)
     files = _Files(reading, listing)
     findings += files.findings()
     findings += name_findings(reading.classes)
@@ -147,6 +148,25 @@ def _judge(loss: Loss, account: Account, used: _Used) -> Finding:
             ending += f" of {' and '.join(loss.tasks)}" if loss.tasks else ""
     message = loss.message.replace("{count}", f"{loss.count:,}") + ending
     return Finding(loss.kind, severity, message, loss.count, tuple(loss.examples), acceptable=severity == "stop")
+
+
+def _judge_together(account: Account, used: _Used, findings: Sequence[Finding]) -> list[Finding]:
+    """The finding that several reasons together cost too much, where none of them does alone."""
+    together = []
+    for unit in _SHARES:
+        parts = [loss for loss in account.losses if loss.unit == unit and not loss.changed and not loss.tasks]
+        stopped = {finding.kind for finding in findings if finding.severity == "stop"}
+        if len(parts) < 2 or any(loss.kind in stopped for loss in parts):
+            continue
+        message = f"{{count}} {unit} are lost for {len(parts)} reasons together"
+        whole = Loss("lost-together", unit, message, count=sum(loss.count for loss in parts))
+        for loss in parts:
+            for group, count in loss.groups.items():
+                whole.groups[group] = whole.groups.get(group, 0) + count
+        finding = _judge(whole, account, used)
+        if finding.severity == "stop":
+            together.append(finding)
+    return together
 
 
 def _groups(loss: Loss, account: Account, used: _Used) -> list[tuple[str, int, int]]:

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset
-from visus.data.formats import cifar, coco, idx, voc
+from visus.data.formats.coco import coco
 from visus.data.formats.listing import Listing
+from visus.data.formats.published import cifar, idx
 from visus.data.formats.reading import Format
+from visus.data.formats.voc import voc
 from visus.data.pixels.images import ArrayImage
 from visus.data.reading.splits import split_indices
 from visus.errors import DataError

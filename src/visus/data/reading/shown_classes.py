@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from visus.data.dataset import Dataset
-from visus.data.formats.outlined_objects import DetectionSource
+from visus.data.formats.objects.outlined_objects import DetectionSource
 from visus.structures import Detections, LabelSet, MultiLabelMap, SegmentationMap, TargetSource, Value
 from visus.structures.class_names import BACKGROUND_NAMES, border_id
 from visus.structures.sample import is_outlined_source, is_target_source

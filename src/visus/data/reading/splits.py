@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import overload
 
-from visus.data.formats.folder_samples import FolderSamples
+from visus.data.formats.folders.folder_samples import FolderSamples
 from visus.structures import Sample
 
 FRACTIONS: Mapping[str, float] = {"test": 0.15, "val": 0.15}

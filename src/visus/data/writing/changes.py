@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from visus.data.formats.labelled import class_order
-from visus.data.formats.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND
 from visus.data.writing.contents import Contents
 from visus.data.writing.objects import OBJECT
 

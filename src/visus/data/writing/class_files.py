@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from visus.data.formats.class_lists import VOID_NAMES, find_class_list
 from visus.data.formats.listing import Listing
+from visus.data.formats.masks.class_lists import VOID_NAMES, find_class_list
 from visus.errors import DataError
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from visus.data.dataset import Dataset, Finding
-from visus.data.formats.object_targets import IGNORED
+from visus.data.formats.objects.object_targets import IGNORED
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import Change, named, when
 from visus.data.writing.contents import Contents, contents_of

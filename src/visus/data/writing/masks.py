@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from visus.data.formats.class_lists import VOID_NAMES
+from visus.data.formats.masks.class_lists import VOID_NAMES
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import Change, about_images, named, tasks_left_out, when
 from visus.data.writing.class_files import declared_names, write_class_file

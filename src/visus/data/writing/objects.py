@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.formats.outlined_objects import DetectionSource
+from visus.data.formats.objects.outlined_objects import DetectionSource
 from visus.data.writing.shapes import Shape, shape_extent
 from visus.errors import TaskMismatchError
 from visus.structures import Detections, Landmarks, Sample

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.formats.coco_outlines import extent_of
-from visus.data.formats.outlined_objects import Outline, draw_outline, polygons_area
+from visus.data.formats.objects.coco_outlines import extent_of
+from visus.data.formats.objects.outlined_objects import Outline, draw_outline, polygons_area
 from visus.structures.outlines import Piece, coco_outline, rings, run_lengths
 
 Shape = Outline | Piece

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.data.formats.outlined_objects import BACKGROUND
+from visus.data.formats.objects.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL
 from visus.data.writing.changes import (
     Change,

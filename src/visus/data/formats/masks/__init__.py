@@ -1,0 +1,1 @@
+"""Images and masks: of classes, of objects, in pairs of files."""

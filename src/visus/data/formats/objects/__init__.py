@@ -1,0 +1,1 @@
+"""Objects of images: boxes, outlines and points, repaired and counted, whatever file they came from."""

@@ -1,0 +1,1 @@
+"""Text, JSON and XML files of labels, read safely in any encoding."""
