@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from visus.data.formats.mask_maps import MapRule
+from visus.data.formats.masks.mask_maps import MapRule
 from visus.errors import DataError
 
 NAMES = tuple(f"class {number}" for number in range(254))
