@@ -60,6 +60,7 @@ bench: $(STAMP)  ## benchmarks against peers, as ratios in one run
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/coco_map.py
+	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/elastic.py
 	$(BIN)/python benchmarks/segmentation.py

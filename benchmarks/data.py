@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -32,17 +33,17 @@ CLASSES = 80
 
 
 def make_coco(root: Path, images: int, boxes: int) -> None:
-    """``images/*.jpg`` of 64 x 48 pixels and ``annotations.json`` with boxes and rectangles as outlines."""
+    """``images/train/*.jpg`` of 64 x 48 pixels and ``annotations.json`` with boxes and rectangles as outlines."""
     import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    (root / "images").mkdir(parents=True)
+    (root / "images" / "train").mkdir(parents=True)
     entries = []
     for number in range(images):
         name = f"{number:06d}.jpg"
         pixels = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(pixels).resize((64, 48), Image.Resampling.NEAREST).save(root / "images" / name)
+        Image.fromarray(pixels).resize((64, 48), Image.Resampling.NEAREST).save(root / "images" / "train" / name)
         entries.append({"id": number + 1, "file_name": name, "width": 64, "height": 48})
     corners = rng.integers(0, 24, (boxes, 2))
     sides = rng.integers(4, 24, (boxes, 2))
@@ -63,20 +64,20 @@ def make_coco(root: Path, images: int, boxes: int) -> None:
     content = {"images": entries, "annotations": annotations, "categories": categories}
     (root / "annotations").mkdir()
     (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
-    (root / "images" / "train").symlink_to(".")  # where datumaro looks
 
 
-def make_folders(root: Path, images: int) -> None:
-    """200 class folders of empty files: opening looks at names only."""
-    for number in range(200):
-        folder = root / f"class{number:03d}"
-        folder.mkdir(parents=True)
-        for k in range(images // 200):
-            (folder / f"{k:05d}.jpg").touch()
+def make_folders(root: Path, images: int, splits: dict[str, float]) -> None:
+    """200 class folders of empty files, in each split if there are any: opening looks at names only."""
+    for split, share in splits.items():
+        for number in range(200):
+            folder = root / split / f"class{number:03d}"
+            folder.mkdir(parents=True)
+            for k in range(round(share * images / 200)):
+                (folder / f"{split}{k:05d}.jpg").touch()
 
 
 def make_voc(root: Path, images: int) -> None:
-    """A VOC 2012 set with five boxes an image, and class masks."""
+    """A VOC 2012 set with five boxes an image, class masks with a palette, and photos of about 110 kB, as VOC's are."""
     import numpy as np
     from PIL import Image
 
@@ -87,8 +88,9 @@ def make_voc(root: Path, images: int) -> None:
     names = [f"2008_{number:06d}" for number in range(images)]
     kinds = ("cat", "dog", "car")
     for name in names:
-        pixels = rng.integers(0, 255, (375, 500, 3), dtype=np.uint8)
-        Image.fromarray(pixels[::25, ::25]).resize((500, 375)).save(base / "JPEGImages" / f"{name}.jpg")
+        pixels = rng.integers(0, 255, (125, 167, 3), dtype=np.uint8)
+        photo = Image.fromarray(pixels).resize((500, 375), Image.Resampling.BICUBIC)
+        photo.save(base / "JPEGImages" / f"{name}.jpg", quality=85)
         mask = np.zeros((375, 500), np.uint8)
         objects = ""
         for x, y in rng.integers(1, 250, (5, 2)).tolist():
@@ -100,7 +102,9 @@ def make_voc(root: Path, images: int) -> None:
         (base / "Annotations" / f"{name}.xml").write_text(
             f"<annotation><folder>VOC2012</folder><filename>{name}.jpg</filename>{size}{objects}</annotation>"
         )
-        Image.fromarray(mask).save(base / "SegmentationClass" / f"{name}.png")
+        indices = Image.fromarray(mask)
+        indices.putpalette([value * step % 256 for value in range(256) for step in (128, 64, 32)])
+        indices.save(base / "SegmentationClass" / f"{name}.png")
     for kind in ("Main", "Segmentation"):
         for split, part in (("train", names), ("val", names[:1])):
             (base / "ImageSets" / kind / f"{split}.txt").write_text("\n".join(part) + "\n")
@@ -122,7 +126,7 @@ def read_coco_supervision(root: Path) -> int:
     import supervision
 
     dataset = supervision.DetectionDataset.from_coco(
-        images_directory_path=str(root / "images"),
+        images_directory_path=str(root / "images" / "train"),
         annotations_path=str(root / "annotations" / "instances_train.json"),
     )
     return sum(len(item) for item in dataset.annotations.values())
@@ -147,8 +151,14 @@ def read_folders_visus(root: Path) -> int:
     return sum(len(part) for part in open_data(root).splits.values())
 
 
+read_splitfolders_visus = read_folders_visus
+
+
 def read_folders_walk(root: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(root))
+
+
+read_splitfolders_walk = read_folders_walk
 
 
 def read_voc_visus(root: Path) -> int:
@@ -159,8 +169,7 @@ def read_voc_visus(root: Path) -> int:
 
 
 def read_voc_torchvision(root: Path) -> int:
-    """Boxes and masks as arrays, as a training needs them: torchvision gives the XML as nested dictionaries, and both
-    readers decode the photo first, so that photos are made as small as JPEG can be read."""
+    """Boxes and masks as arrays, as a training needs them; both of torchvision's readers decode the photo with them."""
     import numpy as np
     from torchvision.datasets import VOCDetection, VOCSegmentation
 
@@ -192,13 +201,17 @@ def work(name: str, root: Path) -> None:
         import torchvision.datasets  # noqa: F401
     elif library != "walk":
         __import__(library)
+    if name == "voc_visus":
+        import cv2  # noqa: F401 - loaded when the first mask is read
     before = resource.getrusage(resource.RUSAGE_SELF)
     start = time.perf_counter()
     count = READERS[name](root)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"count": count, "wall": seconds, "cpu": cpu, "mb": (after.ru_maxrss - before.ru_maxrss) / 1024}))
+    figures = {"wall": seconds, "cpu": cpu, "mb": (after.ru_maxrss - before.ru_maxrss) / 1024}
+    version = "" if library in ("visus", "walk") else importlib.metadata.version(library)
+    print(json.dumps({"count": count, "version": version, **figures}))
 
 
 def measure(name: str, root: Path, python: str) -> dict[str, Any]:
@@ -210,6 +223,15 @@ def measure(name: str, root: Path, python: str) -> dict[str, Any]:
     return measured
 
 
+def make(maker: Callable[..., None], *arguments: Any) -> None:
+    """Makes data in a process of its own: the peak of memory of a process starts with that of its parent."""
+    process = multiprocessing.get_context("spawn").Process(target=maker, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit("the data could not be made")
+
+
 def compare(ours: str, theirs: str, root: Path, python: str, rounds: int) -> None:
     pairs = []
     for number in range(rounds):
@@ -217,14 +239,15 @@ def compare(ours: str, theirs: str, root: Path, python: str, rounds: int) -> Non
         measured = {name: measure(name, root, which) for name, which in (order if number % 2 else reversed(order))}
         pairs.append((measured[ours], measured[theirs]))
     counts = {pair[0]["count"] for pair in pairs} | {pair[1]["count"] for pair in pairs}
-    for key in ("wall", "cpu", "mb"):
+    for key in ("wall", "cpu") if theirs.endswith("walk") else ("wall", "cpu", "mb"):
         ratios = [mine[key] / max(other[key], 1e-9) for mine, other in pairs]
         mine, other = (statistics.median(pair[k][key] for pair in pairs) for k in (0, 1))
         print(
             f"{ours} / {theirs:20} {key:5} {mine:9.2f} {other:9.2f}  ratio {statistics.median(ratios):5.2f} "
             f"({min(ratios):.2f} - {max(ratios):.2f})"
         )
-    print(f"    counts: {', '.join(map(str, sorted(counts)))}")
+    version = pairs[0][1]["version"]
+    print(f"    {theirs.partition('_')[2]} {version}; counts: {', '.join(map(str, sorted(counts)))}", flush=True)
 
 
 def main() -> None:
@@ -241,20 +264,21 @@ def main() -> None:
     if chosen.work:
         work(chosen.work[0], Path(chosen.work[1]))
         return
-    print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torchvision", "pycocotools")))
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         if "coco" in chosen.only:
-            make_coco(root / "coco", chosen.images, chosen.boxes)
+            make(make_coco, root / "coco", chosen.images, chosen.boxes)
             compare("coco_visus", "coco_pycocotools", root / "coco", sys.executable, chosen.rounds)
             if chosen.peers:
                 for peer in ("coco_supervision", "coco_datumaro"):
                     compare("coco_visus", peer, root / "coco", chosen.peers, chosen.rounds)
         if "folders" in chosen.only:
-            make_folders(root / "folders", chosen.folder_images)
+            make(make_folders, root / "folders", chosen.folder_images, {"": 1})
             compare("folders_visus", "folders_walk", root / "folders", sys.executable, chosen.rounds)
+            make(make_folders, root / "split", chosen.folder_images, {"train": 0.7, "val": 0.15, "test": 0.15})
+            compare("splitfolders_visus", "splitfolders_walk", root / "split", sys.executable, chosen.rounds)
         if "voc" in chosen.only:
-            make_voc(root / "voc", chosen.voc_images)
+            make(make_voc, root / "voc", chosen.voc_images)
             compare("voc_visus", "voc_torchvision", root / "voc", sys.executable, chosen.rounds)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import visus
-from visus.cli import prove as command
 from visus.errors import UnknownModelError, UsageError
 from visus.models import catalog
 from visus.proof import checking
@@ -209,15 +208,3 @@ def test_json_and_files(cli: Callable[..., Any], tmp_path: Path) -> None:
     odd = cli("prove", "--all", "--save", tmp_path / "proof.xml")
     assert odd.code == 2
     assert odd.out == ""
-
-
-def test_a_terminal_is_told_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr(command, "SLOW", 0.0)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    visus.prove("lenet5@modern", "lenet5@paper", progress=command.ProofProgress())
-    said = capsys.readouterr().err
-    assert "1 of 2 networks" in said
-    assert said.endswith("\r\033[K")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    visus.prove("lenet5@modern", progress=command.ProofProgress())
-    assert capsys.readouterr().err == ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def check_data(
     crowds: str | None = None,
     accept: Sequence[str] = (),
     report: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DataCheck:
     """Reads every image and label of a data set and lists all errors.
 
@@ -75,6 +76,7 @@ def check_data(
         crowds: what becomes of objects that are marked as crowds or difficult, as in :func:`train`.
         accept: findings of which more may be lost than is usual, such as "missing-image"; they stop no more.
         report: also write an HTML page to this file.
+        progress: called with how many images are looked at, and how many there are.
 
     Raises:
         DataError: if the data cannot be opened at all.
@@ -86,7 +88,7 @@ def check_data(
 
     dataset = open_data(data, task=task, format=format, task_options={"crowds": crowds} if crowds else {})
     task_name = dataset.choose_task(task) if dataset.tasks or task else None
-    findings = tuple(accepted(check(dataset, task_name), accept))
+    findings = tuple(accepted(check(dataset, task_name, progress=progress), accept))
     dataset = replace(dataset, ledger=dataset.ledger.without("image files", left_out(findings)))
     if report is not None and task_name is not None:
         from visus.report.data_page import write_data_report

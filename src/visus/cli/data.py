@@ -76,9 +76,12 @@ def check(
     json_: AsJson = False,
 ) -> None:
     from visus.api.check_data import check_data
-    from visus.cli.output import note, say, say_json
+    from visus.cli.output import LateProgress, note, say, say_json
 
-    result = check_data(data, task=task, format=format, crowds=crowds, accept=accept or (), report=report)
+    with LateProgress("images") as progress:
+        result = check_data(
+            data, task=task, format=format, crowds=crowds, accept=accept or (), report=report, progress=progress
+        )
     if json_:
         say_json(result.to_dict())
     else:

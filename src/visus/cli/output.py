@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
+
+SLOW = 1.0  # seconds after which a terminal is told how far long work is
 
 
 def say(text: str) -> None:
@@ -23,6 +26,36 @@ def note(text: str) -> None:
     """Prints a progress line on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+class LateProgress:
+    """Says on standard error how far long work is: one line that is written over, on a terminal only.
+
+    Args:
+        noun: what is counted, such as "images".
+    """
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._began = time.monotonic()
+        self._shown = False
+
+    def __enter__(self) -> LateProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write("")  # before an error's message, too
+
+    def __call__(self, done: int, count: int) -> None:
+        """done: of ``count``, so far."""
+        if time.monotonic() - self._began > SLOW:
+            self._write(f"{done:,} of {count:,} {self._noun}" if done < count else "")
+
+    def _write(self, text: str) -> None:
+        if sys.stderr.isatty() and (text or self._shown):
+            sys.stderr.write(f"\r\033[K{text}")
+            sys.stderr.flush()
+            self._shown = bool(text)
 
 
 def say_json(values: Any) -> None:

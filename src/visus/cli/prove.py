@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Annotated
 
 import typer
@@ -21,7 +20,6 @@ Exit code 1 when ours is wrong.
   visus prove lenet5 --verbose         every fact
   visus prove --all --save proof.json  or badges.md, a table of the networks in Markdown
 """
-SLOW = 3.0  # seconds after which a terminal is told how far it is
 
 
 def prove(
@@ -37,7 +35,7 @@ def prove(
     ] = None,
 ) -> None:
     from visus.api.prove import prove as hold
-    from visus.cli.output import say, say_json
+    from visus.cli.output import LateProgress, say, say_json
     from visus.errors import UsageError
 
     if bool(models) == all_:
@@ -49,7 +47,8 @@ def prove(
     from visus.proof.report import checked  # loads torch
 
     file = None if save is None else checked(save)  # before the work, not after it
-    report = hold(*(models or ()), progress=ProofProgress())
+    with LateProgress("networks") as progress:
+        report = hold(*(models or ()), progress=progress)
     if file is not None:
         report.save(file)
     if json_:
@@ -58,15 +57,3 @@ def prove(
         say(report.text(verbose=verbose, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     if not report.holds:
         raise typer.Exit(1)
-
-
-class ProofProgress:
-    """Shows progress in a terminal when the work takes long."""
-
-    def __init__(self) -> None:
-        self.began = time.monotonic()
-
-    def __call__(self, done: int, count: int) -> None:
-        if sys.stderr.isatty() and time.monotonic() - self.began > SLOW:
-            sys.stderr.write(f"\r\033[K{done} of {count} networks" if done < count else "\r\033[K")
-            sys.stderr.flush()

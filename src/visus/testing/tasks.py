@@ -87,9 +87,9 @@ class TaskCase:
     def network(self) -> nn.Module:
         """The network with random values, for the data's classes."""
         torch.manual_seed(0)
-        return build(
-            self.network_card, classes=len(self.task.classes), in_channels=3, options=self._recipe.model_options
-        )
+        options = self._recipe.model_options
+        with torch.inference_mode(False):  # the first check that asks for it may only predict; others train it
+            return build(self.network_card, classes=len(self.task.classes), in_channels=3, options=options)
 
     @property
     def _recipe(self) -> Recipe:

@@ -85,10 +85,12 @@ class Listing:
     def __init__(self, source: Path) -> None:
         self.source = source
         self.root = source if source.is_dir() else source.parent
+        self._inside = os.path.join(self.root, "")  # how paths in it begin
         self._folders: dict[Path, _Entries] = {}
         self._looked_at: dict[Path, bool] = {}
         self._computed: dict[Callable[[Listing], Any], Any] = {}
         self._own: list[Path] = []
+        self._real: dict[Path, str] = {}
 
     @property
     def is_file(self) -> bool:
@@ -160,7 +162,9 @@ class Listing:
         waiting = [folder]
         while waiting:
             current = waiting.pop()
-            real = os.path.realpath(current)
+            real = self._real.get(current)
+            if real is None:
+                real = self._real[current] = os.path.realpath(current)
             if real in seen:
                 continue
             seen.add(real)
@@ -204,6 +208,9 @@ class Listing:
 
     def name_of(self, path: Path) -> str:
         """A path for people, with forward slashes and decoded; relative to the root if it lies inside."""
+        text = os.fspath(path)
+        if text.startswith(self._inside) and text != self._inside:  # as relative_to has it, ten times as fast
+            return printable_name(text[len(self._inside) :].replace(os.sep, "/"))
         try:
             name = path.relative_to(self.root).as_posix()
         except ValueError:
@@ -212,12 +219,14 @@ class Listing:
 
     def _list(self, folder: Path) -> _Entries:
         if folder not in self._folders:
-            files: list[str] = []
-            folders: list[str] = []
             try:
-                with os.scandir(folder) as entries:
-                    for entry in entries:
-                        (folders if entry.is_dir() else files).append(entry.name)
+                with os.scandir(folder) as found:
+                    entries = list(found)
+                    folders = [entry.name for entry in entries if entry.is_dir()]
+                    files = [entry.name for entry in entries]
+                    if folders:
+                        taken = frozenset(folders)
+                        files = [name for name in files if name not in taken]
             except OSError as error:
                 raise DataError(
                     f"{folder} cannot be listed", expected="a folder that may be read", got=error.strerror or str(error)
@@ -228,16 +237,16 @@ class Listing:
                 self._own += [folder / name for name in sorted(left_out)]
                 files = [name for name in files if name not in left_out]
                 folders = [name for name in folders if name not in left_out]
-            self._folders[folder] = _Entries(folder, _shown(files), _shown(folders))
+            self._folders[folder] = _Entries(folder, *_shown(files), _shown(folders)[0])
         return self._folders[folder]
 
 
 class _Entries:
     """The names in one folder; paths are made only when they are asked for, since there may be a million."""
 
-    def __init__(self, folder: Path, file_names: list[str], folder_names: list[str]) -> None:
+    def __init__(self, folder: Path, file_names: list[str], ends: frozenset[str], folder_names: list[str]) -> None:
         self.file_names = file_names
-        self.suffixes = frozenset(_suffix(end) for end in {name[name.rfind(".") :] for name in file_names})
+        self.suffixes = _suffixes(file_names, ends)
         self._folder = folder
         self._folder_names = folder_names
         self._files: tuple[Path, ...] | None = None
@@ -256,17 +265,25 @@ class _Entries:
         return self._folders
 
 
+def _suffixes(names: Sequence[str], ends: frozenset[str]) -> frozenset[str]:
+    """The suffixes of files. ends: the last letters of their names, which show most suffixes."""
+    if not all("." in end for end in ends):
+        ends = frozenset(name[name.rfind(".") :] for name in names)
+    return frozenset(_suffix(end[end.rfind(".") :]) for end in ends)
+
+
 def _suffix(end: str) -> str:
     """A suffix in lower case, of a name's end from its last dot on; "" where there is no dot."""
     return end.lower() if end.startswith(".") and end != "." else ""
 
 
-def _shown(names: list[str]) -> list[str]:
-    """Names, sorted, without hidden ones and those that systems leave behind."""
+def _shown(names: list[str]) -> tuple[list[str], frozenset[str]]:
+    """Names, sorted, without hidden ones and those that systems leave behind; and the last four letters of them."""
     names.sort()
     hidden = bisect_left(names, "."), bisect_left(names, "/")  # "/" follows "." and is in no name
     del names[hidden[0] : hidden[1]]
-    ends = {name[-3:] for name in names}  # first the ends, since there may be a million names
-    if any(end.lower() in _PASSED_OVER_ENDS for end in ends):
-        return [name for name in names if name.lower() not in _PASSED_OVER]
-    return names
+    ends = frozenset({name[-4:] for name in names})  # first the ends, since there may be a million names
+    if any(end[-3:].lower() in _PASSED_OVER_ENDS for end in ends):
+        names = [name for name in names if name.lower() not in _PASSED_OVER]
+        ends = frozenset({name[-4:] for name in names})
+    return names, ends

@@ -62,7 +62,7 @@ def examine_image(image: ImageSource, *, decode: bool, channels: int = 3) -> Ima
         return ImageState("empty-file", "0 bytes")
     try:
         source = with_header_read(image) if decode else image
-        size = (None if decode else _size_by_head(head)) or source.size()
+        size = (None if decode else ordinary_jpeg_size(head, MAX_PIXELS)) or source.size()
     except DataError as error:
         return ImageState("damaged-image" if kind_of(head) else "unreadable-image", _reason(error))
     key = length.to_bytes(8, "little") + digest(np.frombuffer(end, np.uint8))
@@ -121,12 +121,6 @@ def _read_ends(image: ImageSource) -> tuple[int, bytes, bytes]:
     if image.path is None:
         return 0, b"", b""
     return read_ends(image.path, _END, limit=LARGEST_IMAGE, expected="an image file")
-
-
-def _size_by_head(head: bytes) -> tuple[int, int] | None:
-    """(height, width) of a file that has nothing unusual about it; None of all others."""
-    size = ordinary_jpeg_size(head)
-    return size if size is not None and size[0] * size[1] <= MAX_PIXELS else None
 
 
 def _contradiction(path: Path | None, head: bytes) -> str:

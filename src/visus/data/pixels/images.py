@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from visus.data.pixels.image_kinds import ADVICE, HEAD, KINDS, PILLOW_FORMATS, is_readable, kind_of
+from visus.data.pixels.jpeg_header import read_ordinary_size
 from visus.data.pixels.multichannel import (
     MOST_CHANNELS,
     as_stored,
@@ -72,7 +73,7 @@ class FileImage:
             DataError: if the file is missing, no image, or over :data:`MAX_PIXELS`.
         """
         with _reading(self.path) as stream:
-            return OpenedImage(stream, str(self.path)).size()
+            return read_ordinary_size(stream, MAX_PIXELS) or OpenedImage(stream, str(self.path)).size()
 
     def load(self, at_least: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """[3,H,W] uint8 RGB, upright; a JPEG may come scaled down by 2, 4 or 8, no side below ``at_least``.

@@ -133,6 +133,10 @@ class _Chosen(Sequence[Sample]):
         """Whether every sample has a target for a task."""
         return self._division.samples.covers(task)
 
+    def suffixes(self) -> frozenset[str]:
+        """Suffixes (lower case) that include those of all images."""
+        return self._division.samples.suffixes()
+
 
 def _strata(samples: Sequence[Sample], task: str | None) -> list[int]:
     """The stratum of each sample: its rarest class; -1 if no class is known without reading files."""

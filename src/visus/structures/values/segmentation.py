@@ -58,12 +58,12 @@ class SegmentationMap(BaseValue):
                 expected="[H, W] uint8",
                 got=f"{list(self.map.shape)} {self.map.dtype}",
             )
-        wrong = self.map[(self.map >= len(self.classes)) & (self.map != IGNORE)]
-        if len(wrong):
+        outside = (self.map >= len(self.classes)) & (self.map != IGNORE)
+        if outside.any():
             raise ShapeError(
                 "a segmentation map's ids must name classes",
                 expected=f"0..{len(self.classes) - 1}, or {IGNORE} to ignore",
-                got=", ".join(str(int(value)) for value in np.unique(wrong)[:10]),
+                got=", ".join(str(int(value)) for value in np.unique(self.map[outside])[:10]),
             )
         if self.scores is not None and self.scores.shape != self.map.shape:
             raise ShapeError(

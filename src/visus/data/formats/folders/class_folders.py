@@ -123,7 +123,9 @@ def _read(listing: Listing) -> Reading:
                 files = listing.image_names(folder)
                 if name in targets:
                     shown = folder.relative_to(listing.root).as_posix()
-                    parts.append(FolderPart(folder, shown, files, classes.index(name), targets[name]))
+                    parts.append(
+                        FolderPart(folder, shown, files, classes.index(name), targets[name], listing.suffixes(folder))
+                    )
                 else:
                     note_unknown_class(tally, split, name, reference, len(files))
         splits[split] = FolderSamples(parts)

@@ -26,6 +26,7 @@ class FolderPart:
         files: names of the images, in order.
         label: class id of all of them.
         targets: of all of them.
+        suffixes: (lower case, with the dot; "" for none) that the folder's files have; perhaps of others than images.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class FolderPart:
     files: Sequence[str]
     label: int
     targets: Mapping[str, Value]
+    suffixes: frozenset[str]
 
 
 class FolderSamples(Sequence[Sample]):
@@ -68,6 +70,10 @@ class FolderSamples(Sequence[Sample]):
     def covers(self, task: str) -> bool:
         """Whether every sample has a target for a task."""
         return all(task in part.targets for part in self.parts)
+
+    def suffixes(self) -> frozenset[str]:
+        """Suffixes (lower case) that include those of all images, known without looking at each."""
+        return frozenset().union(*(part.suffixes for part in self.parts))
 
     def ids(self) -> list[str]:
         """The samples' ids, as :attr:`Sample.id` has them."""

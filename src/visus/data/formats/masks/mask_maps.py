@@ -59,27 +59,43 @@ class MapRule:
         Raises:
             DataError: if the mask, called ``name``, holds values that the rule does not know.
         """
+        if not self.coloured and raw.ndim == 2 and raw.dtype == np.uint8 and (ids := self._by_table(raw)) is not None:
+            return ids
         if not self.coloured and raw.ndim == 2 and raw.max(initial=0) <= 255 and raw.min(initial=0) >= 0:
             table = np.full(256, _UNEXPECTED, np.int16)
             known = [value for value in self.ids if value <= 255]
             table[known] = [self.ids[value] for value in known]
-            ids = table[raw]
+            found = table[raw]
         else:
             codes = codes_of(raw) if self.coloured or raw.ndim == 3 else raw
             known = sorted(self.ids)
             indices = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-            ids = np.asarray([self.ids[value] for value in known], np.int16)[indices]
-            ids[np.asarray(known)[indices] != codes] = _UNEXPECTED
-        if ids.min(initial=0) < 0:
-            wrong = np.unique(raw[ids < 0], axis=0)[:5]
+            found = np.asarray([self.ids[value] for value in known], np.int16)[indices]
+            found[np.asarray(known)[indices] != codes] = _UNEXPECTED
+        if found.min(initial=0) < 0:
+            wrong = np.unique(raw[found < 0], axis=0)[:5]
             raise DataError(
                 f"{name} holds values that no class has",
                 expected=f"the {'colours' if self.coloured else 'numbers'} of {len(self.classes)} classes",
                 got=", ".join(str(value.tolist()) for value in wrong),
                 remedy="correct the mask, or declare the classes in a classes.txt beside the data",
             )
-        mapped: NDArray[np.uint8] = ids.astype(np.uint8)
+        mapped: NDArray[np.uint8] = found.astype(np.uint8)
         return mapped
+
+    def _by_table(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+        """[H,W] ids of bytes, by the fastest way; None where a value is unknown, or no byte is left to mark it."""
+        import cv2
+
+        free = set(range(256)).difference(self.ids.values())
+        if not free or not raw.size:
+            return None
+        unknown = min(free)
+        table = np.full(256, unknown, np.uint8)
+        known = [value for value in self.ids if 0 <= value <= 255]
+        table[known] = [self.ids[value] for value in known]
+        ids: NDArray[np.uint8] = np.asarray(cv2.LUT(raw, table), np.uint8)
+        return None if (ids == unknown).any() else ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
