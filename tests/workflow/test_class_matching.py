@@ -206,13 +206,16 @@ def test_a_run_is_judged_on_images_of_some_of_its_classes(
     assert told["metrics"]["macro_f1"] == pytest.approx(np.mean(known))
     assert told["images"] == 6
     assert any("no example of blue" in note for note in told["notes"])
-    assert "--split all" in cli("evaluate", run, "--data", tmp_path / "field", "--quiet").out
+    without = cli("evaluate", run, "--data", tmp_path / "field", "--quiet").out
+    assert "all its 6 images are judged" in without
+    part = cli("evaluate", run, "--data", tmp_path / "field", "--split", "test", "--quiet").out
+    assert "no split test of its own: it is 1 of 6 images" in part
     shutil.rmtree(tmp_path / "field" / "green")
     alone = cli("evaluate", run, "--data", tmp_path / "field", "--quiet")
     assert alone.code == 0
     assert "no example of blue, green" in alone.out
     shutil.copytree(photos / "test" / "blue", tmp_path / "field" / "Blue")
-    unknown = cli("evaluate", run, "--data", tmp_path / "field", "--split", "all", "--quiet")
+    unknown = cli("evaluate", run, "--data", tmp_path / "field", "--quiet")
     assert unknown.code == 4
     assert "Blue in 3 images: Blue/blue-0.png" in unknown.err
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,13 @@ def check_data(
         UsageError: if what is accepted is no such finding.
     """
     from visus.data.inspection.acceptance import accepted
-    from visus.data.inspection.checks import check
+    from visus.data.inspection.checks import check, left_out
     from visus.data.reading.opening import open_data
 
     dataset = open_data(data, task=task, format=format, task_options={"crowds": crowds} if crowds else {})
     task_name = dataset.choose_task(task) if dataset.tasks or task else None
     findings = tuple(accepted(check(dataset, task_name, progress=progress), accept))
+    dataset = replace(dataset, ledger=dataset.ledger.without("image files", left_out(findings)))
     if report is not None and task_name is not None:
         from visus.report.data_page import write_data_report
 

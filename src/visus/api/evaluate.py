@@ -39,7 +39,8 @@ def evaluate(
     Args:
         model: a run folder, a model file, or a loaded model.
         data: folder, file or name of the data; None: what the run was trained on.
-        split: "train", "val", "test", or "all" for all images; None: test if there is one, else val, else the only one.
+        split: "train", "val", "test", or "all" for all images; None: test if there is one, else val, else the only one;
+            all images of other data without splits.
         batch_size: images at a time; None: as in training.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         report: also write an HTML report to this file.
@@ -123,10 +124,12 @@ def evaluate(
     trained_on = uses_plan or fingerprint(dataset) == info.data_fingerprint
     if split_name in dataset.made_splits and not trained_on:
         whole = sum(map(len, dataset.splits.values()))
-        notes.append(
-            f"{dataset.name} has no split {split_name} of its own: it is {len(dataset.split(split_name))} of {whole} "
-            "images; --split all judges them all"
-        )
+        if split is None:
+            split_name = ALL
+            notes.append(f"{dataset.name} has no splits of its own: all its {whole} images are judged")
+        else:
+            part = len(dataset.split(split_name))
+            notes.append(f"{dataset.name} has no split {split} of its own: it is {part} of {whole} images")
     if split_name == ALL:
         dataset = dataset.with_splits({ALL: [sample for part in dataset.splits.values() for sample in part]})
     progress = choose_progress(quiet=quiet)

@@ -82,6 +82,12 @@ class Ledger:
         """How many of the things found are used."""
         return self.found[unit] - sum(self.left.get(unit, {}).values())
 
+    def without(self, unit: str, reasons: Mapping[str, int]) -> Ledger:
+        """The ledger with more that is not used: from each reason to a number."""
+        if not reasons or unit not in self.found:
+            return self
+        return replace(self, left={**self.left, unit: {**self.left.get(unit, {}), **reasons}})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: for each unit found, used, and what was left by reason."""
         return {

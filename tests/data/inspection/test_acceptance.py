@@ -54,3 +54,16 @@ def test_by_the_command_line(half_gone: Path, cli: Callable[..., Any]) -> None:
     assert refused.code == 4
     assert "--accept missing-image trains without them" in refused.err
     assert cli("train", half_gone, *options, "--accept", "missing-image").code == 0
+
+
+def test_images_that_the_check_leaves_out_are_in_the_account(tmp_path: Path, cli: Callable[..., Any]) -> None:
+    for name in "ab":
+        for number in range(8):
+            pixels = np.random.default_rng(number + 50 * (name == "b")).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.jpg")
+    broken = tmp_path / "a" / "3.jpg"
+    broken.write_bytes(broken.read_bytes()[:700])
+    told = cli("data", "check", tmp_path)
+    assert told.code == 0
+    assert "15 of 16 image files used (not used: 1 damaged-image)" in told.out

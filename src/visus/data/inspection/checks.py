@@ -102,6 +102,11 @@ def check_before_training(dataset: Dataset, task: str | None) -> list[Finding]:
     return _check(dataset, task, thorough=small, progress=None)
 
 
+def left_out(findings: Sequence[Finding]) -> dict[str, int]:
+    """From the kinds of images that a repair leaves out to their numbers."""
+    return {finding.kind: len(finding.samples) for finding in findings if finding.kind in _LEFT_OUT and finding.samples}
+
+
 def repair(dataset: Dataset, findings: Sequence[Finding]) -> Dataset:
     """The data set without unusable images, and with repaired boxes in the targets that are in memory.
 
