@@ -117,3 +117,15 @@ def test_files_beside_the_folder_that_is_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("who,when\nann,monday\n")
     findings = {finding.kind: finding for finding in check(open_data(tmp_path))}
     assert findings["file-not-read"].examples == ("notes.csv",)
+
+
+@pytest.mark.parametrize("folders", [("train_images", "test_images"), ("images_part_1", "images_part_2")])
+def test_folders_whose_images_a_table_names_are_no_classes(folders: tuple[str, str], tmp_path: Path) -> None:
+    for number in range(8):
+        photo(tmp_path / folders[number // 6] / f"p{number}.png", number)
+    rows = "".join(f"p{number},{('mel', 'nv')[number % 2]}\n" for number in range(8))
+    (tmp_path / "train.csv").write_text("image_id,dx\n" + rows)
+    dataset = open_data(tmp_path)
+    assert dataset.format == "csv"
+    assert dataset.classes["classification"] == ("mel", "nv")
+    assert open_data(tmp_path, format="class-folders").classes["classification"] == tuple(sorted(folders))

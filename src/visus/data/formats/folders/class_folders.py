@@ -14,6 +14,8 @@ from visus.data.formats.tables.label_tables import find_tables
 from visus.data.formats.texts.text_encoding import printable_name
 from visus.structures import Label
 
+_TELLING = ("labels", "label sets", "boxes", "points")  # kinds of tables
+
 
 def _may_be(listing: Listing) -> bool:
     """Whether there are folders that could be classes, whatever else speaks against it."""
@@ -25,7 +27,18 @@ def _recognise(listing: Listing) -> bool:
     described = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml")
     if len(lonely) == 1 and (listing.files_with(*described) or listing.once(find_tables)):
         return False  # one folder of images and a file that describes them
-    return _may_be(listing) and not listing.once(_why_not)
+    return _may_be(listing) and not listing.once(_why_not) and not listing.once(_told_by_tables)
+
+
+def _told_by_tables(listing: Listing) -> bool:
+    """Whether a table beside the folders says what its images are, so that the folders only store them.
+
+    A column of classes that was only guessed is not enough.
+    """
+    return any(
+        table.found and table.kind in _TELLING and not (table.classes and table.classes.guessed)
+        for table in listing.once(find_tables)
+    )
 
 
 def _why_not(listing: Listing) -> str:
