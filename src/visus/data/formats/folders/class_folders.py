@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visus.data.formats.folders.folder_samples import FolderPart, FolderSamples
-from visus.data.formats.folders.folder_signs import why_no_classes
+from visus.data.formats.folders.folder_signs import equal_inside, why_no_classes
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.masks.pairs import find_pairs
@@ -61,6 +61,8 @@ def _near(listing: Listing) -> str:
     reason = listing.once(_why_not) if _may_be(listing) else ""
     if reason:
         return f"{reason} (--format class-folders takes them as classes all the same)"
+    if not _may_be(listing) and (advice := equal_inside(listing, listing.folders())):
+        return advice
     flat = [path.name for path in listing.split_folders().values() if listing.images(path)]
     if flat and not any(listing.folders(path) for path in listing.split_folders().values()):
         return f"{' and '.join(flat)} hold images, but no folder for each class, and no labels were found beside them"
