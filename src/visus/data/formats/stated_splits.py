@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing, split_name, split_of_folder_name
 from visus.data.formats.reading import ALL
 
 
@@ -21,7 +21,7 @@ def split_of_folder(listing: Listing, folder: Path) -> str:
         parts = folder.relative_to(listing.root).parts
     except ValueError:
         return ALL
-    return next((split for part in parts if (split := split_name(part))), ALL)
+    return next((split for part in parts if (split := split_of_folder_name(part))), ALL)
 
 
 def split_of_file(listing: Listing, path: Path) -> str:
