@@ -27,3 +27,9 @@ def split_of_folder(listing: Listing, folder: Path) -> str:
 def split_of_file(listing: Listing, path: Path) -> str:
     """The split that the name of a file of labels means, else its folders'; "all" if none does."""
     return split_in_name(path.stem) or split_of_folder(listing, path.parent)
+
+
+def may_list_split(path: Path) -> bool:
+    """Whether the name of a text file says that it lists a split: "train.txt", "train_test_split.txt"."""
+    words = re.split(r"[_\-. ]+", path.stem.lower())
+    return path.suffix.lower() == ".txt" and bool(split_in_name(path.stem) or {"split", "splits"} & set(words))
