@@ -206,7 +206,7 @@ def test_csv_conflicts_ragged_rows_and_odd_splits(tmp_path: Path) -> None:
     table.write_text("path,label\na.png,x\nb.png,y\nb.png,y,z\n")
     with pytest.raises(DataError, match="row 4"):
         open_data(tmp_path)
-    table.write_text("path,label,split\na.png,x,train\nb.png,y,holdout\n")
+    table.write_text("path,label,split\na.png,x,train\nb.png,y,elsewhere\n")
     with pytest.raises(DataError, match="unknown split"):
         open_data(tmp_path)
 

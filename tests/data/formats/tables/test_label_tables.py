@@ -334,3 +334,52 @@ def test_half_of_the_classes_with_one_image_are_learnt(tmp_path: Path) -> None:
     labels = (0, 1, 2, 3, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9)  # five of ten
     dataset = opened(tmp_path, "image,class", *(f"{n}.png,{label}" for n, label in enumerate(labels)))
     assert "single-image-classes" not in [finding.kind for finding in check(dataset)]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "reason"),
+    [
+        ("ImageId,EncodedPixels", "100 5 200 6", "its column EncodedPixels holds masks as run lengths"),
+        ("ImageId,ClassId,EncodedPixels", "1,100 5", "its column EncodedPixels holds masks as run lengths"),
+        ("id,class,segmentation", "cat,7 3 20 4", "its column segmentation holds masks as run lengths"),
+        ("file,row,col", "20,21", "row, col hold numbers that are no classes"),
+    ],
+)
+def test_tables_of_run_lengths_and_places_are_no_classes(header: str, cells: str, reason: str, tmp_path: Path) -> None:
+    rows = [header]
+    for number in range(6):
+        Image.new("RGB", (32, 24)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{cells}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    dataset = open_data(tmp_path)
+    assert dataset.tasks == ()
+    assert any(reason in finding.message for finding in dataset.findings)
+
+
+@pytest.mark.parametrize("row", ["{}.png,3,4,13,10,cup,32,24", "cup,3,4,10,6,{}.png,32,24"])
+def test_boxes_without_a_header_and_with_sizes(row: str, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (32, 24)).save(tmp_path / f"{number}.png")
+    (tmp_path / "boxes.csv").write_text("".join(row.format(number) + "\n" for number in range(3)))
+    target = next(iter(open_data(tmp_path).splits["train"])).target("detection")
+    assert target.classes == ("cup",)
+    assert target.boxes.tolist() == [[3, 4, 13, 10]]
+
+
+def test_a_table_without_a_header_that_is_not_known(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 24)).save(tmp_path / "0.png")
+    (tmp_path / "boxes.csv").write_text("a,b,0.png,c,d\n")
+    assert any("it has no header" in finding.message for finding in open_data(tmp_path).findings)
+
+
+def test_missing_values_and_splits_of_labels(tmp_path: Path) -> None:
+    rows = ["path,label,stage"]
+    stages = ("dev",) * 6 + ("eval",) * 2 + ("holdout",) * 2
+    for number, stage in enumerate(stages):
+        Image.new("RGB", (32, 24)).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{('NA' if number == 4 else ('none', 'scratch')[number % 2])},{stage}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    dataset = open_data(tmp_path)
+    assert dataset.classes["classification"] == ("none", "scratch")  # "none" is a class, "NA" is not
+    assert {name: len(part) for name, part in dataset.splits.items()} == {"train": 5, "val": 2, "test": 2}
+    assert next(item for item in dataset.findings if item.kind == "unlabelled-image").count == 1

@@ -73,3 +73,19 @@ def test_halves_of_characters_are_shown_by_their_numbers() -> None:
     tally = Tally()
     tally.add("kind", "note", "{count}", "\ud83d.png")
     assert tally.findings()[0].examples == ("\\ud83d.png",)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("кошка,собака", "cp1251"), ("猫\n狗\n", "gbk"), ("ソ表\n犬\n", "shift_jis"), ("γάτα", "cp1253")],
+)
+def test_text_of_another_script_is_refused(text: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_text(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("text", ["Füße", "théâtre", "Käfer – 20 °C", "«Ñandú»", "Œuvre…"])
+def test_western_text_is_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode("cp1252"))
+    assert read_text(tmp_path / "a.csv") == text

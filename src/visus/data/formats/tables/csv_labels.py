@@ -19,6 +19,7 @@ from visus.data.formats.tables.delimited import (
     read_table,
     shorten,
 )
+from visus.data.formats.tables.label_cells import NO_CLASS
 from visus.data.formats.tables.label_tables import LabelTable, by_split, find_tables, tables_near, tables_of
 from visus.data.formats.tables.listed_splits import LISTED, with_listed_splits
 from visus.data.formats.tables.table_splits import SplitRule, find_splits, note_splits
@@ -94,13 +95,15 @@ def _read_table(described: LabelTable, table_split: str, listing: Listing, tally
     note_columns(tally, table, described, rule)
     finder = ImageFinder(listing, tally, beside=table.path.parent)
     seen: dict[Path, str] = {}
+    named = {row[label] for row in table.rows}
+    few = len(named - NO_CLASS) < 2 and not numbered  # then "None" is a class beside the other
     for row in table.rows:
         split = rule.split_of(row) if rule.columns else table_split
         if not row[file] or not split:
             lose_row(tally, table, row, without="an image" if not row[file] else "a split")
             continue
         path = finder.find(row[file], split)
-        if not row[label]:
+        if not row[label] or (row[label] in NO_CLASS and not few):
             tally.lose("unlabelled-image", "{count} images have no class", shorten(row[file]), unit="image files",
                        split=split, cause="write their classes into the table", file=path)  # fmt: skip
             continue
@@ -121,7 +124,7 @@ def _class_column(table: Table, described: LabelTable) -> tuple[int, bool]:
     """The position of the column of classes, and whether it holds numbers."""
     columns = described.classes
     name, number = (columns.name, columns.number) if columns else (None, None)
-    numbered = number is not None and all(is_whole(row[number]) or not row[number] for row in table.rows)
+    numbered = number is not None and all(is_whole(row[number]) or row[number] in NO_CLASS for row in table.rows)
     label = number if numbered else name
     if label is None:
         raise DataError(
@@ -142,6 +145,7 @@ def note_columns(tally: Tally, table: Table, described: LabelTable, rule: SplitR
         )
         tally.add("column-guessed", "note", message, f"{table.path.name}: {table.columns[position]}")
     tally.found("columns", len(table.columns))
+    tally.found("rows", len(table.rows))
     used = described.used() | set(rule.columns)
     for position, column in enumerate(table.columns):
         if position not in used:

@@ -104,7 +104,6 @@ def _read_table(described: LabelTable, table_split: str, listing: Listing, tally
         )
     rule = find_splits(table, described.used())
     note_columns(tally, table, described, rule)
-    tally.found("rows", len(table.rows))
     finder = ImageFinder(listing, tally, beside=table.path.parent)
     entries = _yes_and_no(table, labels, tally) if labels.classes else _tags(table, labels, tally)
     for row, (present, unknown) in zip(table.rows, entries, strict=True):

@@ -16,6 +16,9 @@ NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
 MINUS = frozenset({"-1", "-1.0"})
 NOTHING = frozenset({"", "nan", "na", "n/a", "none", "null", "?"})
 
+NO_CLASS = frozenset({"", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "NULL", "None", "<NA>"})
+"""Cells that name no class, as pandas, R and databases write a value that is missing; "none" may be a class."""
+
 _SEPARATORS = (";", "|", ",")
 
 

@@ -32,6 +32,7 @@ from visus.data.formats.tables.table_columns import (
     guess_class_column,
     pixel_columns,
     point_columns,
+    run_length_column,
 )
 from visus.data.formats.tables.table_splits import find_splits
 from visus.data.pixels.images import FileImage
@@ -120,6 +121,9 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
     split = split_of_file(listing, path)
     if not table.columns or not table.rows:
         return _other(path, table.fault or "it has no rows", split)
+    if column := run_length_column(table):
+        reason = f"its column {shorten(column)} holds masks as run lengths: write them as PNG files or as COCO"
+        return _other(path, reason, split)
     if pixels := pixel_columns(table):
         classes, points = class_columns(table, set(pixels)), point_columns(table, set(pixels))
         return LabelTable(path, "pixels", split, classes=classes, points={} if classes else points, pixels=pixels)
@@ -146,6 +150,8 @@ def describe_table(listing: Listing, path: Path) -> LabelTable:
         return LabelTable(path, "labels", split, image, found, classes)
     if points:
         return LabelTable(path, "points", split, image, found, points=points)
+    if not table.headed and not all(table.columns):
+        return _other(path, "it has no header, and what its columns hold is not known: write one above its rows", split)
     rest = [i for i, column in enumerate(table.columns) if i != image and column and i not in _split_columns(table)]
     if not rest:
         return LabelTable(path, "images", split, image, found)

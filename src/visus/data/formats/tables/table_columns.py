@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visus.data.formats.tables.delimited import INDEX_COLUMNS, LABEL_COLUMNS, Table, is_number, is_whole, squeeze
+from visus.data.formats.tables.label_cells import NO_CLASS
 from visus.data.formats.tables.table_splits import SPLIT_COLUMNS, word_of
 
 Columns = Mapping[str, tuple[int, int]]
@@ -32,10 +33,12 @@ _PIXEL = re.compile(r"(pixel|px|p)_?\d+|\d+x\d+")
 _LEAST_PIXELS = 16
 _PIXELS = re.compile(r"\[?\s*\d+(?:[\s,]+\d+){63}")  # 64 numbers and more
 _LONGEST_PATH = 1024
+_RUN_LENGTHS = re.compile(r"rle|runlength|encodedpixels|annotation$|segmentation$|mask$")
+_RUNS = re.compile(r"\d+ \d+(?: \d+ \d+)*")
 _MEASURES = frozenset({
     "age", "price", "weight", "score", "count", "size", "area", "year", "month", "day", "date", "time", "angle",
     "depth", "temperature", "length", "distance", "number", "index", "order", "frame", "confidence", "probability",
-    "width", "height",
+    "width", "height", "row", "col", "column", "lat", "lon", "lng", "latitude", "longitude", "altitude", "radius",
 })  # fmt: skip
 """Columns that are no classes although their values may repeat."""
 
@@ -165,6 +168,15 @@ def pixel_columns(table: Table) -> tuple[int, ...]:
     return ()
 
 
+def run_length_column(table: Table) -> str:
+    """The name of a column of masks as run lengths ("start length start length ..."), or ""."""
+    for position, name in enumerate(table.titles):
+        cells = [row[position] for row in table.rows if row[position] not in NO_CLASS]
+        if _RUN_LENGTHS.search(squeeze(table.columns[position])) and any(map(_RUNS.fullmatch, cells)):
+            return name
+    return ""
+
+
 def class_columns(table: Table, taken: Collection[int]) -> ClassColumns | None:
     """The columns of classes by their names, or None where there are none or their values cannot be classes.
 
@@ -180,7 +192,7 @@ def class_columns(table: Table, taken: Collection[int]) -> ClassColumns | None:
         )
 
     number = find(INDEX_COLUMNS)
-    if number is not None and not all(is_whole(row[number]) for row in table.rows if row[number]):
+    if number is not None and not all(is_whole(row[number]) for row in table.rows if row[number] not in NO_CLASS):
         name = find(LABEL_COLUMNS)
         return ClassColumns(number if name is None else name, None)
     name = find(LABEL_COLUMNS)
@@ -192,7 +204,7 @@ def _may_be_classes(table: Table, position: int) -> bool:
 
     Numbers with fractions are measures, and under a name that says little so are whole numbers, nearly all different.
     """
-    values = [row[position] for row in table.rows if row[position]]
+    values = [row[position] for row in table.rows if row[position] not in NO_CLASS]
     if any(len(value) > LONGEST_NAME for value in values):
         return False
     if not values or not all(map(is_number, values)):

@@ -35,7 +35,8 @@ _TRAINING = frozenset({"istrain", "istraining", "istrainingimage", "training"})
 """Columns of yes and no: the rows with no are the test set."""
 
 _WORDS: Mapping[str, str] = {
-    "tr": "train", "va": "val", "te": "test", "eval": "val", "publictest": "val", "privatetest": "test",
+    "tr": "train", "va": "val", "te": "test", "eval": "val", "evaluation": "val", "holdout": "test", "heldout": "test",
+    "publictest": "val", "privatetest": "test",
     "public": "val", "private": "test",
 }  # fmt: skip
 """What columns call the splits, beside the words that folders have, too."""
@@ -108,6 +109,8 @@ def _of_words(
     """The first column whose values are words for splits; under another name two of them, train among them."""
     for i in [*known, *others]:
         words = {value: word_of(value) for value in values[i] if value} if len(values[i]) <= 20 else {}
+        if "dev" in words and "train" not in words.values() and list(words.values()).count("val") > 1:
+            words["dev"] = "train"  # beside eval and holdout, "dev" is the development set
         meant = {word for word in words.values() if word}
         if not meant:
             continue
