@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from visus.data.arranging.grouping import groups_of
 from visus.data.dataset import Dataset
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError, UsageError
-from visus.structures import Sample
+from visus.structures import Label, Sample
 
 PIXELS = ArrayImage(np.zeros((2, 2), np.uint8))
 
@@ -113,3 +114,16 @@ def test_groups_by_folder_pattern_and_column(tmp_path: Path) -> None:
         groups_of(samples, "(p", dataset)
     with pytest.raises(UsageError, match="no column nobody"):
         groups_of(samples, "nobody", dataset)
+
+
+def test_folders_that_are_the_classes_are_no_groups(tmp_path: Path) -> None:
+    dataset = Dataset("d", "class-folders", tmp_path, {}, {})
+    samples = [
+        Sample(f"{folder}/{k}.png", sample.image, {"classification": Label(("a", "b"), index)})
+        for index, folder in enumerate(("a", "b"))
+        for k, sample in enumerate(samples_of(["x.png", "y.png"]))
+    ]
+    with pytest.raises(UsageError, match="each folder is one class"):
+        groups_of(samples, "folder", dataset)
+    mixed = [*samples, replace(samples[0], targets=samples[-1].targets)]  # folder a holds both classes
+    assert len(set(groups_of(mixed, "folder", dataset))) == 2

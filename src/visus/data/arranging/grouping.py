@@ -30,11 +30,13 @@ def groups_of(samples: Sequence[Sample], by: str, dataset: Dataset) -> list[str]
         dataset: for its root.
 
     Raises:
-        UsageError: if the regular expression is none, or there is no such column.
+        UsageError: if the regular expression is none, there is no such column, or the groups are the classes.
         DataError: if an image has no group, or two.
     """
     if by == FOLDER:
-        return [PurePosixPath(sample.id).parent.as_posix() for sample in samples]
+        folders = [PurePosixPath(sample.id).parent.as_posix() for sample in samples]
+        _require_mixed(folders, samples)
+        return folders
     found = _by_pattern(samples, by) if _PATTERN.search(by) else _by_column(samples, by, dataset)
     without = [sample.id for sample, group in zip(samples, found, strict=True) if group is None]
     if without:
@@ -45,6 +47,19 @@ def groups_of(samples: Sequence[Sample], by: str, dataset: Dataset) -> list[str]
             remedy="name another regular expression or column with --group-by",
         )
     return [str(group) for group in found]
+
+
+def _require_mixed(groups: Sequence[str], samples: Sequence[Sample]) -> None:
+    """Raises UsageError where every group is one whole class, so that no split would have them all."""
+    labels = [getattr(sample.targets.get("classification"), "index", None) for sample in samples]
+    pairs = set(zip(groups, labels, strict=True))
+    if None not in labels and len(pairs) > 1 and len(set(groups)) == len(pairs) == len(set(labels)):
+        raise UsageError(
+            "each folder is one class: kept together, a class would lie in one split only",
+            expected="groups that hold several classes, or several groups a class",
+            got=f"{len(pairs)} folders of {len(pairs)} classes",
+            remedy="leave --group-by away, or name a regular expression such as 'patient(\\d+)'",
+        )
 
 
 def _by_pattern(samples: Sequence[Sample], by: str) -> list[str | None]:
