@@ -14,7 +14,7 @@ from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.boxes import lose_objects
 from visus.data.formats.objects.coco_outlines import extent_of
-from visus.data.formats.objects.keypoints import landmarks_of
+from visus.data.formats.objects.keypoints import box_of_keypoints, landmarks_of
 from visus.data.formats.objects.object_table import ObjectTable, SettledObjects, settle_objects
 from visus.data.formats.objects.object_targets import Entry
 from visus.data.formats.reading import Tally
@@ -247,12 +247,16 @@ def _with_boxes(
     split: str,
     tally: Tally,
 ) -> NDArray[np.int64]:
-    """The rows that have a box; an object with an outline and no usable box gets the extent of its outline."""
+    """The rows that have a box; an object without a usable one gets the extent of its outline or of its points."""
     with np.errstate(invalid="ignore"):
         usable = np.asarray(np.isfinite(file.boxes).all(axis=1) & (file.boxes[:, 2:] > 0).all(axis=1))
-    drawn = 0
+    drawn = pointed = 0
     for row in rows[~usable[rows]].tolist():
         outline = file.outlines[row]
+        if outline is None and file.boxless[row] and (box := box_of_keypoints(file.points.get(row))) is not None:
+            file.boxes[row] = box
+            file.boxless[row] = False
+            pointed += 1
         if outline is not None:
             x1, y1, x2, y2 = extent_of(outline)
             file.boxes[row] = (x1, y1, x2 - x1, y2 - y1)
@@ -261,6 +265,9 @@ def _with_boxes(
     if drawn:
         message = "{count} objects have an outline and no box; the extent of the outline is taken"
         tally.add("box-of-outline", "note", message, file.path.name, drawn)
+    if pointed:
+        message = "{count} objects have key points and no box; the extent of the visible points is taken"
+        tally.add("box-of-points", "note", message, file.path.name, pointed)
     without = file.boxless[rows]
     lose_objects(tally, "object-without-box", "{count} objects have neither a box nor an outline",
                  np.flatnonzero(without), lambda position: ids[owners[rows[position]]], split=split,
