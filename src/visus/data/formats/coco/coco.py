@@ -2,7 +2,8 @@
 
 Layout: the page "Data format" of the COCO data set (T.-Y. Lin et al., "Microsoft COCO", 2014). Boxes are
 ``[x, y, width, height]`` from 0; an object without a box has the extent of its outline or of its visible key points.
-Category ids may have gaps: class ids count the categories in the order of their ids. Ids are equal however they are written, as numbers or as text.
+Category ids may have gaps: class ids count the categories in the order of their ids. Ids are equal however they are
+written, as numbers or as text.
 Crowds (``iscrowd``) are ignored: neither hit nor miss. An image without annotations has no object.
 """
 
