@@ -325,3 +325,25 @@ def test_shapes_under_other_keys_are_refused(tmp_path: Path, own: dict[str, Any]
 def test_other_fields_leave_the_classes_of_whole_images(tmp_path: Path) -> None:
     own = {"bbox": None, "segmentation": [], "area": 300, "num_keypoints": 0, "region": "north", "tags": ["a"]}
     assert open_data(write(tmp_path, lambda _: own)).tasks == ("classification",)
+
+
+@pytest.mark.parametrize(
+    ("box", "bad", "severity"),
+    [
+        ([5, 5, 10, 7.5], 10, "stop"),  # of an image of half the size
+        ([30, 25, 20, 15], 10, "stop"),
+        ([30, 25, 20, 15], 1, "note"),
+        ([10, 10, 20, 8], 10, ""),  # half of the outline's extent, which is 20 x 15: an IoU of 8 / 15
+        ([10, 10, 20, 7], 10, "stop"),  # 7 / 15
+    ],
+)
+def test_boxes_far_from_their_outlines(tmp_path: Path, box: list[float], bad: int, severity: str) -> None:
+    dataset = open_data(write(tmp_path, lambda i: {"segmentation": [POLYGON], "bbox": box if i < bad else BOX}))
+    found = [item for item in dataset.findings if item.kind == "box-and-outline-differ"]
+    assert [(item.severity, item.count) for item in found] == ([(severity, bad)] if severity else [])
+
+
+def test_tiny_boxes_may_be_rounded(tmp_path: Path) -> None:
+    own = {"segmentation": [[10.4, 10.4, 11.2, 10.4, 11.2, 11.2]], "bbox": [10, 10, 2, 2]}
+    dataset = open_data(write(tmp_path, lambda _: own))
+    assert "box-and-outline-differ" not in {item.kind for item in dataset.findings}
