@@ -120,6 +120,46 @@ def test_black_and_one_other_value_are_two_classes(white: int, tmp_path: Path) -
     assert values(dataset, "001") == [0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [(1, 255, np.uint8), (1, 254, np.uint8), (255, 65535, np.uint16), (1, 65535, np.uint16)],
+)
+def test_masks_of_two_classes_may_mark_the_foreground_by_several_values(
+    first: int, second: int, kind: type, tmp_path: Path
+) -> None:
+    masks = [square(second if i % 2 else first, at=i, kind=kind) for i in range(6)]
+    dataset = open_data(data_set(tmp_path, masks, ".tif"))
+    assert dataset.classes["segmentation"] == ("background", "foreground")
+    assert [values(dataset, name) for name in ("000", "001")] == [[0, 1], [0, 1]]
+    found = finding(dataset, "several-marks")
+    assert found.severity == "note"
+    assert f"({first} in 3, {second} in 3 masks)" in found.message
+
+
+def test_declared_classes_may_be_marked_by_several_values(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("rest\nroad\n")
+    dataset = open_data(data_set(tmp_path, [square(255 if i > 3 else 1, at=i) for i in range(6)]))
+    assert dataset.classes["segmentation"] == ("rest", "road")
+    assert values(dataset, "005") == [0, 1]
+
+
+def test_white_beside_one_is_ignored_and_a_mask_of_white_alone_is_a_stop(tmp_path: Path) -> None:
+    masks = [square(1, 255, at=i) for i in range(4)] + [square(255, at=i) for i in range(4)]
+    dataset = open_data(data_set(tmp_path, masks))
+    assert values(dataset, "000") == [0, 1, 255]
+    found = next(item for item in check(dataset) if item.kind == "ignored-pixels")
+    assert (found.severity, found.acceptable) == ("stop", True)
+
+
+def test_white_that_never_lies_beside_class_numbers_is_a_stop(tmp_path: Path) -> None:
+    masks = [square(1, 2, at=i) for i in range(6)] + [square(255, at=i) for i in range(6)]
+    found = finding(open_data(data_set(tmp_path, masks)), "unclear-white")
+    assert found.severity == "stop"
+    assert "255 occurs in 6 masks, and never in one with 1 to 2" in found.message
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
+    assert values(open_data(tmp_path), "011") == [0, 255]
+
+
 def test_a_slip_among_class_numbers_costs_its_mask_only(tmp_path: Path) -> None:
     masks = [square(1, 2, 3, at=i) for i in range(10)]
     masks[6][30, 30] = 200
