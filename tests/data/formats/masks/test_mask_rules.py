@@ -250,3 +250,35 @@ def test_many_numbers_in_few_masks_may_be_objects(tmp_path: Path) -> None:
     found = finding(open_data(data_set(tmp_path, masks)), "numbers-of-objects")
     assert found.severity == "note"
     assert "--format instance-maps" in found.message
+
+
+def coloured(number: int, ground: int = 0) -> np.ndarray:
+    """[H,W,3]: a few squares, each of a colour of its own."""
+    array = np.full((*SIZE, 3), ground, np.uint8)
+    for k in range(1 + number % 3):
+        array[4 : 4 + 6, 2 + 15 * k : 12 + 15 * k] = (20 + 30 * k, 10 + 9 * number, 200)
+    return array
+
+
+def test_colours_that_are_each_in_one_mask_are_objects(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [coloured(i) for i in range(6)]))
+    assert dataset.format == "instance-maps"
+    target = next(s for part in dataset.splits.values() for s in part if "002" in s.id).target("detection")
+    assert sorted(target.boxes.tolist()) == [[2, 4, 12, 10], [17, 4, 27, 10], [32, 4, 42, 10]]
+    assert target.masks.windows.tolist() == target.boxes.tolist()
+
+
+def test_colours_of_single_masks_on_a_ground_of_colour_are_a_stop(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [coloured(i, ground=255) for i in range(6)]))
+    assert dataset.format == "masks"
+    assert finding(dataset, "colours-of-objects").severity == "stop"
+
+
+def test_the_same_colours_in_all_masks_are_classes(tmp_path: Path) -> None:
+    array = np.zeros((*SIZE, 3), np.uint8)
+    for k in range(4):
+        array[4:20, 15 * k : 15 * k + 9], array[20:30, 15 * k : 15 * k + 9] = (60 * k, 0, 9), (0, 60 * k, 99)
+    dataset = open_data(data_set(tmp_path, [np.roll(array, i, axis=0) for i in range(4)]))
+    assert dataset.format == "masks"
+    assert len(dataset.classes["segmentation"]) == 9
+    assert {item.kind for item in dataset.findings if item.severity == "stop"} == set()

@@ -195,6 +195,7 @@ class _Values:
                     coloured=True,
                 ),
                 unfit,
+                self._seldom_colours(kept),
             )
         if min(kept, default=0) < 0:  # -1, as many programs mark what has no class
             kept = [value for value in kept if value >= 0]
@@ -244,6 +245,17 @@ class _Values:
             return (("numbers-of-objects", "note", message),)
         return ()
 
+    def _seldom_colours(self, kept: Sequence[int]) -> tuple[tuple[str, Any, str], ...]:
+        """The stop where most colours occur in one mask only, as those of objects do."""
+        single = sum(self.masks[value] == 1 for value in kept)
+        if single < _MANY_CLASSES or 2 * single <= len(kept) or len(self.held) == 1:
+            return ()
+        message = (
+            f"{single} of {len(kept)} colours occur in one mask each: if they are those of objects, on black, add "
+            "--format instance-maps; if they are classes, name them in a classes.txt (red green blue name)"
+        )
+        return (("colours-of-objects", "stop", message),)
+
     def _strays(self) -> set[int]:
         """Values that do not belong: smoothed ones, and single ones in few masks."""
         present = sorted(self.masks)
@@ -281,7 +293,7 @@ class _Values:
 
     def _no_ids(self, count: int, smoothed: bool) -> DataError:
         folder = next(iter(self.held)).parent
-        counting = "; if they number objects, add --format instance-maps" if not self.coloured and not smoothed else ""
+        counting = "; if they number objects, add --format instance-maps" if not smoothed else ""
         return DataError(
             f"the masks of {folder} do not look like class ids",
             expected=f"at most {MOST_VALUES} different values, or a classes.txt that declares more",
