@@ -136,6 +136,23 @@ def test_masks_of_two_classes_may_mark_the_foreground_by_several_values(
     assert f"({first} in 3, {second} in 3 masks)" in found.message
 
 
+def test_the_last_greys_before_white_are_one_class(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [square(254, 255), square(253), square(255)]))
+    assert dataset.classes["segmentation"] == ("background", "foreground")
+    maps = {Path(s.id).stem: s.target("segmentation").map for part in dataset.splits.values() for s in part}
+    assert {name: np.count_nonzero(map_) for name, map_ in maps.items()} == {"000": 288, "001": 144, "002": 144}
+    assert "(253 in 1, 254 in 1, 255 in 2 masks)" in finding(dataset, "several-marks").message
+
+
+def test_the_last_greys_beside_others_are_a_stop_until_they_are_named(tmp_path: Path) -> None:
+    data_set(tmp_path, [square(128, 254, 255, at=i) for i in range(4)])
+    assert finding(open_data(tmp_path), "neighbouring-greys").severity == "stop"
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\nlamp\n")
+    dataset = open_data(tmp_path)
+    assert values(dataset, "000") == [0, 1, 2, 3]
+    assert [item.kind for item in dataset.findings if item.severity == "stop"] == []
+
+
 def test_declared_classes_may_be_marked_by_several_values(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("rest\nroad\n")
     dataset = open_data(data_set(tmp_path, [square(255 if i > 3 else 1, at=i) for i in range(6)]))

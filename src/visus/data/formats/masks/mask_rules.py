@@ -214,7 +214,15 @@ class _Values:
                 "beside the data"
             )
             rule = MapRule(tuple(f"grey_{value}" for value in kept), {value: i for i, value in enumerate(kept)})
-            return rule, (("grey-values", "note", message),)
+            remarks: list[tuple[str, Any, str]] = [("grey-values", "note", message)]
+            if len(whites := [value for value in kept if value in _WHITES]) > 1:
+                shown = " and ".join(map(str, whites))
+                message = (
+                    f"the masks hold {shown} beside other greys: are these one class, saved differently? Save them "
+                    "as one value; if they are classes, name all greys in a classes.txt"
+                )
+                remarks.append(("neighbouring-greys", "stop", message))
+            return rule, tuple(remarks)
         highest = max((value for value in kept if value != IGNORE), default=0)
         names = ("background", "foreground") if highest == 1 else tuple(f"class_{k}" for k in range(highest + 1))
         rule = MapRule.of_indices(names)
