@@ -165,6 +165,23 @@ def test_mvtec_has_good_images_without_masks(tmp_path: Path) -> None:
     assert rows_of(dataset) == expected | {f"test/crack/{number}.png": 3 for number in range(4)}
 
 
+def test_pets_have_trimaps_beside_boxes_of_some(tmp_path: Path) -> None:
+    for number in range(6):
+        photo(tmp_path / f"images/Great_Dane_{number}.jpg", number)
+        mask(tmp_path / f"annotations/trimaps/Great_Dane_{number}.png", 1, rows=3)
+        path = tmp_path / f"annotations/trimaps/Great_Dane_{number}.png"
+        values = np.asarray(Image.open(path)).copy()
+        values[values == 0] = 2
+        values[-1] = 3
+        Image.fromarray(values).save(path)
+    (tmp_path / "annotations/xmls").mkdir()
+    (tmp_path / "annotations/xmls/Great_Dane_0.xml").write_text("<annotation/>")
+    dataset = open_data(tmp_path)
+    assert (dataset.format, dataset.classes) == ("masks", {"segmentation": ("background", "foreground")})
+    map_ = dataset.splits["train"][0].target("segmentation").map
+    assert (set(map_[:3].ravel()), set(map_[3:-1].ravel()), set(map_[-1])) == ({1}, {0}, {255})
+
+
 def test_roboflow_names_the_classes_in_the_folders_of_splits(tmp_path: Path) -> None:
     for seed, split in enumerate(("train", "valid")):
         for number in range(4):
