@@ -12,6 +12,7 @@ from PIL import Image
 
 from visus.data.dataset import Dataset
 from visus.data.formats.masks.name_matching import match_names
+from visus.data.inspection.checks import check
 from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.structures import SegmentationMap
@@ -154,13 +155,20 @@ def test_masks_beside_images_in_folders_of_classes(tmp_path: Path) -> None:
     assert sum(map(len, dataset.splits.values())) == 6
 
 
-def test_mvtec_has_good_images_without_masks(tmp_path: Path) -> None:
+def test_mvtec_has_masks_of_its_test_images_only(tmp_path: Path) -> None:
     for number in range(4):
         photo(tmp_path / f"train/good/{number}.png", number)
         photo(tmp_path / f"test/good/{number}.png", 10 + number)
         photo(tmp_path / f"test/crack/{number}.png", 20 + number)
         mask(tmp_path / f"ground_truth/crack/{number}_mask.png", 255, rows=3)
     dataset = open_data(tmp_path)
+    assert list(dataset.splits) == ["test"]
+    found = next(item for item in check(dataset) if item.kind == "no-training-images")
+    assert found.severity == "stop"
+    assert (
+        "only the images of test have masks"
+        in {item.kind: item.message for item in dataset.findings}["test-masks-only"]
+    )
     expected = {f"test/good/{number}.png": 0 for number in range(4)}
     assert rows_of(dataset) == expected | {f"test/crack/{number}.png": 3 for number in range(4)}
 
