@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visus.data.formats.reading import ALL
+from visus.data.messages import listed
 from visus.data.writing.changes import (
     Change,
     about_images,
     classes_as_found,
-    named,
     tasks_left_out,
     when,
 )
@@ -47,7 +47,7 @@ def _changes(contents: Contents) -> list[Change]:
     if task == "landmarks":
         names = contents.dataset.classes[task]
         renamed = [name for name, title in zip(names, _point_titles(names), strict=True) if name != title]
-        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {named(renamed)}"
+        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {listed(renamed)}"
         changes += when(len(renamed), "point-names", message)
     if task == "detection":
         changes += classes_as_found(contents)

@@ -25,6 +25,7 @@ from visus.data.formats.masks.pairs import LOSSLESS, is_label_folder
 from visus.data.formats.objects.outlined_objects import MULTILABEL
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.texts.text_encoding import printable_name
+from visus.data.messages import listed
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import ImageSource, MultiLabelMap, Sample
@@ -86,7 +87,7 @@ def read_binary(path: Path, image: ImageSource) -> NDArray[np.bool_]:
         raise DataError(
             f"{path} is not a mask of one class",
             expected="0 where a pixel does not bear the class, and one other value where it does",
-            got=", ".join(str(int(value)) for value in present[:6]) + (" ..." if len(present) > 6 else ""),
+            got=listed(map(int, present)),
             remedy="save it as 0 and 255, without smoothing",
         )
     return np.asarray(values != 0)

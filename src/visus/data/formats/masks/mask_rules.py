@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from visus.data.formats.masks.class_lists import ClassList
 from visus.data.formats.masks.mask_maps import MapRule, alpha_of, codes_of, read_raw
 from visus.data.formats.reading import Tally
+from visus.data.messages import listed
 from visus.data.pixels.images import reading_raster
 from visus.errors import DataError
 from visus.structures import IGNORE
@@ -180,7 +181,7 @@ class _Values:
         for path, values in self.held.items():
             wrong = sorted(strays.intersection(values.tolist()))
             if wrong:
-                shown = ", ".join(self._name(value) for value in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
+                shown = listed(map(self._name, wrong))
                 message = "{count} masks hold values that no class has"
                 unfit[path] = ("unexpected-values", message, shown)
         none_fits = len(unfit) == len(self.held) + len(self.unreadable)
@@ -208,7 +209,7 @@ class _Values:
         if two or (len(kept) == 2 and kept[0] == 0 and _are_greys(kept)):
             return MapRule(("background", "foreground"), {0: 0, max(*kept, 1): 1}), self._remarks({})
         if _are_greys(kept):
-            shown = ", ".join(map(str, kept[:12])) + (" ..." if len(kept) > 12 else "")
+            shown = listed(kept, 12)
             message = (
                 f"the masks hold the greys {shown}: each is a class, in this order; name them in a classes.txt "
                 "beside the data"
@@ -216,7 +217,7 @@ class _Values:
             rule = MapRule(tuple(f"grey_{value}" for value in kept), {value: i for i, value in enumerate(kept)})
             remarks: list[tuple[str, Any, str]] = [("grey-values", "note", message)]
             if len(whites := [value for value in kept if value in _WHITES]) > 1:
-                shown = " and ".join(map(str, whites))
+                shown = listed(whites)
                 message = (
                     f"the masks hold {shown} beside other greys: are these one class, saved differently? Save them "
                     "as one value; if they are classes, name all greys in a classes.txt"
