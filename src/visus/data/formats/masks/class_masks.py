@@ -142,10 +142,17 @@ def _sides(listing: Listing, folder: Path) -> tuple[Path, Path] | None:
 
 
 def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
-    """The class folders by name; none if the folder itself holds masks, which are then maps of all classes."""
+    """The class folders by name; none if the folder itself holds masks, which are then maps of all classes.
+
+    Folders of other files, as ``annotations/xmls``, are none.
+    """
     if any(path.suffix.lower() in LOSSLESS for path in listing.files(masks)):
         return {}
-    return {printable_name(folder.name): folder for folder in listing.folders(masks) if split_name(folder.name) is None}
+    return {
+        printable_name(folder.name): folder
+        for folder in listing.folders(masks)
+        if split_name(folder.name) is None and (_mask_files(listing, folder) or not listing.files(folder))
+    }
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:
