@@ -93,7 +93,7 @@ def _only_ignored(left: Counter[str], marked: Counter[str]) -> list[Finding]:
         if too_many(count, marked[split], LOST_IMAGES):
             message = (
                 f"in {count:,} of {marked[split]:,} images of {split} that are labelled with more than background, all "
-                "of it is ignored: neither right nor wrong; is 255 a class in these masks?"
+                "of it is ignored: neither right nor wrong; is what is ignored a class of these masks?"
             )
             return [Finding("ignored-pixels", "stop", message, count, acceptable=True)]
     return []

@@ -186,6 +186,7 @@ def test_pets_have_trimaps_beside_boxes_of_some(tmp_path: Path) -> None:
     (tmp_path / "annotations/xmls/Great_Dane_0.xml").write_text("<annotation/>")
     dataset = open_data(tmp_path)
     assert (dataset.format, dataset.classes) == ("masks", {"segmentation": ("background", "foreground")})
+    assert "3 is not classified" in {item.kind: item.message for item in dataset.findings}["known-masks"]
     map_ = dataset.splits["train"][0].target("segmentation").map
     assert (set(map_[:3].ravel()), set(map_[3:-1].ravel()), set(map_[-1])) == ({1}, {0}, {255})
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
-from visus.data.formats.masks.known_masks import known_rule
+from visus.data.formats.masks.known_masks import known_layout
 from visus.data.formats.masks.mask_maps import check_size, codes_of, read_raw
 from visus.data.formats.masks.pairs import find_pairs, note_unpaired
 from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
@@ -43,7 +43,7 @@ _ONE_PIECE = 0.9  # share of numbers that are connected
 def holds_instances(listing: Listing) -> bool:
     """Whether a folder's label images hold object numbers and not class ids, judged from a sample of them."""
     pairs = listing.once(find_pairs)
-    if pairs is None or find_class_list(listing) is not None or known_rule(pairs) is not None:
+    if pairs is None or find_class_list(listing) is not None or known_layout(pairs) is not None:
         return False
     labels = pairs.labels
     chosen = labels[:: max(1, len(labels) // _LOOKED_AT)][:_LOOKED_AT]

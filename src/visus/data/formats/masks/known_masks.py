@@ -91,6 +91,6 @@ KNOWN_LAYOUTS: tuple[KnownLayout, ...] = (
 """Taken only if the masks hold no value that the data set does not have, and no class file says otherwise."""
 
 
-def known_rule(pairs: Pairs) -> MapRule | None:
-    """The rule of the known data set that a folder is, or None."""
-    return next((layout.rule() for layout in KNOWN_LAYOUTS if layout.fits(pairs)), None)
+def known_layout(pairs: Pairs) -> KnownLayout | None:
+    """The known data set that a folder is, or None."""
+    return next((layout for layout in KNOWN_LAYOUTS if layout.fits(pairs)), None)

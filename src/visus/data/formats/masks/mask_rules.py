@@ -302,7 +302,7 @@ class _Values:
 
     def _no_ids(self, count: int, smoothed: bool) -> DataError:
         folder = next(iter(self.held)).parent
-        counting = "; if they number objects, add --format instance-maps" if not smoothed else ""
+        counting = "; if they number objects, add --format instance-maps" if not self.coloured and not smoothed else ""
         return DataError(
             f"the masks of {folder} do not look like class ids",
             expected=f"at most {MOST_VALUES} different values, or a classes.txt that declares more",
