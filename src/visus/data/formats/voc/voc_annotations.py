@@ -37,6 +37,7 @@ class VocAnnotation:
         difficult: N.
         size: (height, width) if stated, else (0, 0).
         filename: of the image; "" if not stated.
+        polygons: the number of outlines, which are not read.
     """
 
     names: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class VocAnnotation:
     difficult: list[bool] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     filename: str = ""
+    polygons: int = 0
 
 
 def read_annotation(path: Path) -> VocAnnotation:
@@ -95,6 +97,7 @@ def _read_plain(data: bytes) -> VocAnnotation | None:
         annotation.difficult = [bool(_DIFFICULT.search(item[1]) or _DIFFICULT.search(item[6])) for item in items]
     else:
         annotation.difficult = [False] * len(items)
+    annotation.polygons = text.count("<polygon>")
     named = _FILENAME.search(text)
     annotation.filename = named[1].strip() if named else ""
     return annotation
@@ -144,6 +147,7 @@ class _Target:
         if depth == 3 and path[2] == "bndbox" and path[1] == "object":
             self._object[tag] = text
         elif depth == 2 and path[1] == "object":
+            self.annotation.polygons += tag == "polygon"
             self._object.setdefault(tag, text.strip())
         elif depth == 1 and tag == "object":
             self._end_object()
