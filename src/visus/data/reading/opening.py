@@ -16,7 +16,7 @@ from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
-from visus.data.messages import with_count
+from visus.data.messages import listed, with_count
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
@@ -340,7 +340,7 @@ def _contents(listing: Listing) -> str:
     parts = [with_count(f"{{count}} {kind} files", count) for kind, count in kinds.most_common(4)]
     folders = [folder.name for folder in listing.folders()]
     if folders:
-        parts.append("the folders " + ", ".join(folders[:6]) + (" ..." if len(folders) > 6 else ""))
+        parts.append("the folders " + listed(folders))
     return ", ".join(parts) or "an empty folder"
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from visus.data.formats.reading import ALL
 from visus.data.formats.tables.class_titles import class_titles
+from visus.data.messages import listed
 from visus.data.writing.changes import (
     Change,
     about_images,
     classes_as_found,
-    named,
     tasks_left_out,
     when,
 )
@@ -48,14 +48,14 @@ def _changes(contents: Contents) -> list[Change]:
     if task == "landmarks":
         names = contents.dataset.classes[task]
         renamed = [name for name, title in zip(names, _point_titles(names), strict=True) if name != title]
-        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {named(renamed)}"
+        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {listed(renamed)}"
         changes += when(len(renamed), "point-names", message)
     if task == "multilabel_classification":
         titles = class_titles(contents.classes)
         renamed = [name for name, title in zip(contents.classes, titles, strict=True) if name != title]
         message = (
             f'{{count}} classes are renamed to "class NAME shown", because a column of their name would mean '
-            f"something else in a table: {named(renamed)}"
+            f"something else in a table: {listed(renamed)}"
         )
         changes += when(len(renamed), "class-names", message)
     if task == "detection":

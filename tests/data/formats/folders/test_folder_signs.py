@@ -117,3 +117,62 @@ def test_files_beside_the_folder_that_is_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("who,when\nann,monday\n")
     findings = {finding.kind: finding for finding in check(open_data(tmp_path))}
     assert findings["file-not-read"].examples == ("notes.csv",)
+
+
+@pytest.mark.parametrize("folders", [("train_images", "test_images"), ("images_part_1", "images_part_2")])
+def test_folders_whose_images_a_table_names_are_no_classes(folders: tuple[str, str], tmp_path: Path) -> None:
+    for number in range(8):
+        photo(tmp_path / folders[number // 6] / f"p{number}.png", number)
+    rows = "".join(f"p{number},{('mel', 'nv')[number % 2]}\n" for number in range(8))
+    (tmp_path / "train.csv").write_text("image_id,dx\n" + rows)
+    dataset = open_data(tmp_path)
+    assert dataset.format == "csv"
+    assert dataset.classes["classification"] == ("mel", "nv")
+    assert open_data(tmp_path, format="class-folders").classes["classification"] == tuple(sorted(folders))
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("trainA", "trainB", "testA", "testB"), "testA and trainA are named after splits"),
+        (("bounding_box_train", "bounding_box_test", "query"), "are named after splits"),
+        (("train_images", "test_images"), "are named after splits"),
+        (("images_part_1", "images_part_2"), "images_part_1 and images_part_2 are named after parts of a data set"),
+        (("Batch 1", "Batch 2", "Batch 3"), "Batch 1 and Batch 2 are named after parts"),
+        (("images001", "images002"), "are named after parts"),
+    ],
+)
+def test_folders_named_after_splits_or_parts(names: tuple[str, ...], reason: str, tmp_path: Path) -> None:
+    for number, name in enumerate(names):
+        photo(tmp_path / name / f"{number}.png", number)
+    with pytest.raises(DataError) as caught:
+        open_data(tmp_path)
+    assert reason in caught.value.got
+    assert set(open_data(tmp_path, format="class-folders").classes["classification"]) == set(names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("s1", "s2", "s3"),
+        ("class_1", "class_2"),
+        ("0", "1"),
+        ("test_tube", "train_station"),
+        ("trainer", "tester"),
+        ("boot", "test_tube", "valley"),
+        ("data1", "noise2"),
+    ],
+)
+def test_classes_may_have_numbers_and_words_of_splits(names: tuple[str, ...], tmp_path: Path) -> None:
+    for number, name in enumerate(names):
+        photo(tmp_path / name / f"{number}.png", number)
+    assert set(open_data(tmp_path).classes["classification"]) == set(names)
+
+
+def test_classes_within_the_days_of_their_images_are_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("day1/cat", "day1/dog", "day2/cat", "day2/dog")):
+        photo(tmp_path / name / f"{number}.png", number)
+    with pytest.raises(DataError) as caught:
+        open_data(tmp_path)
+    expected = "day1 and day2 hold no images but folders of equal names (cat, dog): if these are the classes, put"
+    assert expected in caught.value.got

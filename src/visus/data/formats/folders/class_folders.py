@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from visus.data.formats.folders.folder_samples import FolderPart, FolderSamples
-from visus.data.formats.folders.folder_signs import why_no_classes
+from visus.data.formats.folders.folder_signs import equal_inside, why_no_classes
 from visus.data.formats.labelled import class_order, note_missing_classes, note_unknown_class, reference_split
 from visus.data.formats.listing import IMAGE_FOLDERS, LABEL_FOLDERS, Listing
 from visus.data.formats.masks.pairs import find_pairs
@@ -13,6 +13,8 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.label_tables import find_tables
 from visus.data.formats.texts.text_encoding import printable_name
 from visus.structures import Label
+
+_TELLING = ("labels", "label sets", "boxes", "points")  # kinds of tables
 
 
 def _may_be(listing: Listing) -> bool:
@@ -25,7 +27,18 @@ def _recognise(listing: Listing) -> bool:
     described = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml")
     if len(lonely) == 1 and (listing.files_with(*described) or listing.once(find_tables)):
         return False  # one folder of images and a file that describes them
-    return _may_be(listing) and not listing.once(_why_not)
+    return _may_be(listing) and not listing.once(_why_not) and not listing.once(_told_by_tables)
+
+
+def _told_by_tables(listing: Listing) -> bool:
+    """Whether a table beside the folders says what its images are, so that the folders only store them.
+
+    A column of classes that was only guessed is not enough.
+    """
+    return any(
+        table.found and table.kind in _TELLING and not (table.classes and table.classes.guessed)
+        for table in listing.once(find_tables)
+    )
 
 
 def _why_not(listing: Listing) -> str:
@@ -48,6 +61,8 @@ def _near(listing: Listing) -> str:
     reason = listing.once(_why_not) if _may_be(listing) else ""
     if reason:
         return f"{reason} (--format class-folders takes them as classes all the same)"
+    if not _may_be(listing) and (advice := equal_inside(listing, listing.folders())):
+        return advice
     flat = [path.name for path in listing.split_folders().values() if listing.images(path)]
     if flat and not any(listing.folders(path) for path in listing.split_folders().values()):
         return f"{' and '.join(flat)} hold images, but no folder for each class, and no labels were found beside them"

@@ -1,7 +1,8 @@
 """Signs that folders of images are no classes but images beside their labels.
 
-Folders of photos of the same kind may well hold equal names (``cats/1.jpg``, ``dogs/1.jpg``), so equal names alone
-are no sign: they are one where the files of the one folder look like maps of the other's.
+Names tell where they name splits or parts of a data set. Folders of photos of the same kind may well hold equal names
+(``cats/1.jpg``, ``dogs/1.jpg``), so equal names alone are no sign: they are one where the files of the one folder look
+like maps of the other's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing
+from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
 from visus.data.pixels.images import FileImage
 from visus.errors import VisusError
 
@@ -27,6 +28,16 @@ _LABEL_WORD = re.compile(
     r"(?i)(labels?|masks?|annot|gt|ground_?truth|truth|targets?|seg|segmentation|semantic|instance)"
 )
 
+_SPLIT_WORD = "(?P<split>(?i:train|training|val|valid|validation|test|testing))"
+_SPLIT_FIRST = re.compile(_SPLIT_WORD + r"(?P<rest>[_\-. ]\w+|[A-Z]|\d)")  # test_images, trainA; not "trainer"
+_SPLIT_LAST = re.compile(r"(?P<rest>.+[_\-. ])" + _SPLIT_WORD)  # bounding_box_train
+_NUMBERED = re.compile(r"(?P<stem>.*?[^\W\d_])[_\-. ]?\(?\d+\)?")
+_PART_WORDS = frozenset({
+    "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "frame", "frames", "part", "parts",
+    "batch", "folder", "chunk", "shard", "fold", "data", "dataset", "subset", "day", "session",
+})  # fmt: skip
+"""Words (lower case) that name a part of a data set, and no class, where a number follows."""
+
 
 def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
     """Why these folders hold no classes, in one line; "" where nothing speaks against it.
@@ -35,7 +46,52 @@ def why_no_classes(listing: Listing, folders: Sequence[Path]) -> str:
         listing: the data set's.
         folders: what would be the classes.
     """
-    return _described(listing, folders) or _paired_in_one_folder(listing, folders) or _paired(listing, folders)
+    return (
+        _described(listing, folders)
+        or _paired_in_one_folder(listing, folders)
+        or _paired(listing, folders)
+        or _named_after_splits(folders)
+        or _numbered(folders)
+    )
+
+
+def _named_after_splits(folders: Sequence[Path]) -> str:
+    """Whether most folders are named after a split and one more word, the same for two splits: trainA and testA."""
+    rests: dict[str, dict[str, str]] = {}  # from the other word to the folder of each split
+    for folder in folders:
+        for pattern in (_SPLIT_FIRST, _SPLIT_LAST):
+            match = pattern.fullmatch(folder.name)
+            split = split_name(match["split"]) if match else None
+            if match and split:
+                rests.setdefault(match["rest"].lower(), {})[split] = folder.name
+                break
+    alike = [names for names in rests.values() if len(names) > 1]
+    if 2 * sum(map(len, alike)) <= len(folders):
+        return ""
+    return f"{' and '.join(alike[0].values())} are named after splits, and not after classes"
+
+
+def _numbered(folders: Sequence[Path]) -> str:
+    """Whether all folders have one name that says "images" or "part", and a number: images_part_1, images_part_2."""
+    matches = [_NUMBERED.fullmatch(folder.name) for folder in folders]
+    stems = {match["stem"].lower() if match else "" for match in matches}
+    if len(folders) < 2 or len(stems) != 1 or re.split(r"[_\-. ]+", stems.pop())[-1] not in _PART_WORDS:
+        return ""
+    return f"{folders[0].name} and {folders[1].name} are named after parts of a data set, and not after classes"
+
+
+def equal_inside(listing: Listing, folders: Sequence[Path]) -> str:
+    """What to do where the folders of images lie a level deeper and have equal names: day1/cat and day2/cat."""
+    outer = [folder for folder in folders if not listing.image_names(folder) and listing.has_images_below(folder)]
+    if len(outer) < 2:
+        return ""
+    common = sorted(set.intersection(*({path.name for path in listing.folders(folder)} for folder in outer)))
+    if not common:
+        return ""
+    return (
+        f"{' and '.join(folder.name for folder in outer[:2])} hold no images but folders of equal names "
+        f"({', '.join(common[:3])}): if these are the classes, put the images of each into one folder"
+    )
 
 
 def _described(listing: Listing, folders: Sequence[Path]) -> str:

@@ -33,6 +33,12 @@ def _read(listing: Listing) -> Reading:
     if declared is not None:
         tally.read(declared.path)
     learned.note(tally)
+    if pairs.splits.keys() == {"test"}:
+        message = (
+            "only the images of test have masks, and these are not used to train; to train with some of them, move "
+            "them with their masks to folders train/images and train/masks"
+        )
+        tally.add("test-masks-only", "note", message)
     groups = tuple(sorted(set(pairs.groups.values())))  # folders of classes, in which images lie with their masks
     splits = {}
     for split, split_pairs in pairs.splits.items():
