@@ -162,9 +162,10 @@ def _objects(
     for index, member in enumerate(annotated):
         item = annotations[member.stem]
         if item.polygons:
-            message = "{count} objects have a <polygon>, which is not read; their boxes are used"
-            tally.change("outline-not-read", message, f"{member.stem}.xml", item.polygons, split=split,
-                         cause="for outlines give visus the COCO file of the same data")  # fmt: skip
+            message = (
+                "{count} objects have a <polygon>, which is not read, beside their box; COCO files have outlines, too"
+            )
+            tally.add("outline-not-read", "note", message, f"{member.stem}.xml", item.polygons)
         for name, box, mark in zip(item.names, item.boxes, item.difficult, strict=True):
             if name not in ids:
                 _lose_unnamed(tally, name, f"{member.stem}.xml", split, reference)

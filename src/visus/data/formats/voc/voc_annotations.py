@@ -37,7 +37,7 @@ class VocAnnotation:
         difficult: N.
         size: (height, width) if stated, else (0, 0).
         filename: of the image; "" if not stated.
-        polygons: the number of outlines, which are not read.
+        polygons: the number of objects with an outline beside their box; outlines are not read.
     """
 
     names: list[str] = field(default_factory=list)
@@ -147,7 +147,6 @@ class _Target:
         if depth == 3 and path[2] == "bndbox" and path[1] == "object":
             self._object[tag] = text
         elif depth == 2 and path[1] == "object":
-            self.annotation.polygons += tag == "polygon"
             self._object.setdefault(tag, text.strip())
         elif depth == 1 and tag == "object":
             self._end_object()
@@ -162,6 +161,7 @@ class _Target:
         self.annotation.names.append(item.get("name", ""))
         box = tuple(_number(item.get(key, "")) for key in _BOX) if "bndbox" in item else None
         self.annotation.boxes.append(box)
+        self.annotation.polygons += box is not None and "polygon" in item
         self.annotation.difficult.append(item.get("difficult", "").lower() in _TRUE)
 
     def close(self) -> _Target:
