@@ -347,3 +347,15 @@ def test_tiny_boxes_may_be_rounded(tmp_path: Path) -> None:
     own = {"segmentation": [[10.4, 10.4, 11.2, 10.4, 11.2, 11.2]], "bbox": [10, 10, 2, 2]}
     dataset = open_data(write(tmp_path, lambda _: own))
     assert "box-and-outline-differ" not in {item.kind for item in dataset.findings}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_files_in_other_forms_of_unicode(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path) / "ann.json"
+    path.write_bytes(path.read_text().encode(encoding))
+    assert boxes(open_data(tmp_path)) == [[10, 10, 30, 25]] * 10
+
+
+def test_images_of_another_suffix_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"of another suffix: 0\.jpg: images/0\.png"):
+        open_data(write(tmp_path, image=lambda i: {"file_name": f"{i}.jpg"}))

@@ -196,3 +196,12 @@ def test_file_names_of_other_images(tmp_path: Path, name: Callable[[int], str], 
 
     found = [item for item in open_data(write(tmp_path, body)).findings if item.kind == "image-name-differs"]
     assert [(item.severity, item.count) for item in found] == ([(severity, count)] if severity else [])
+
+
+@pytest.mark.parametrize("more", ["", "<part><name>head</name></part>"], ids=["plain", "parsed"])
+def test_outlines_that_are_not_read_are_told(tmp_path: Path, more: str) -> None:
+    polygon = "<polygon><x1>10</x1><y1>10</y1><x2>30</x2><y2>10</y2><x3>30</x3><y3>25</y3></polygon>"
+    dataset = open_data(write(tmp_path, lambda _: annotation(thing(more=polygon + more))))
+    found = [item for item in dataset.findings if item.kind == "outline-not-read"]
+    assert [(item.severity, item.count) for item in found] == [("note", 10)]
+    assert boxes(dataset) == [[[10, 10, 30, 25]]] * 10

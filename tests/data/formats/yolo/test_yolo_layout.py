@@ -224,3 +224,11 @@ def test_lists_of_classes_that_agree_are_no_stop(tmp_path: Path, second: str) ->
 def test_a_list_that_contradicts_the_yaml_file(tmp_path: Path, second: str, place: str, *, differs: bool) -> None:
     dataset = _labelled_twice(tmp_path, second, yaml="[cat, dog]", place=place)
     assert ("class-lists-differ" in {item.kind for item in dataset.findings}) == differs
+
+
+def test_an_image_in_two_splits_does_not_share_its_text_file_with_another(tmp_path: Path) -> None:
+    pairs(tmp_path / "images" / "train", tmp_path / "labels" / "train", 8)
+    text(tmp_path / "data.yaml", "names: [cat, dog]\ntrain: images/train\nval: images/train\n")
+    assert "shared-labels" not in {item.kind for item in open_data(tmp_path).findings}
+    picture(tmp_path / "images" / "train" / "1.jpg", 9)
+    assert finding(open_data(tmp_path), "shared-labels").count == 1

@@ -39,6 +39,7 @@ def _looks_like_coco(path: Path) -> bool:
             head = stream.read(_HEAD)
     except (DataError, OSError):
         return False
+    head = head.replace(b"\0", b"")  # of UTF-16 and UTF-32
     return (b'"images"' in head and b'"file_name"' in head) or (b'"category_id"' in head and b'"image_id"' in head)
 
 
@@ -91,10 +92,11 @@ def _read(listing: Listing) -> Reading:
     }
     if not any(part.images for part in parts.values()):
         names = [name for file in loaded.values() for name in file.names]
+        others = "; ".join(tally.examples("other-suffix")[:1])
         raise DataError(
             f"no image that {loaded[reference].path.name} names exists",
             expected=f"files below {listing.root}",
-            got=", ".join(names[:3]) or "no image",
+            got=(", ".join(names[:3]) or "no image") + (f"; of another suffix: {others}" if others else ""),
             remedy="put the images into the folder, or correct file_name in the JSON file",
         )
     if not drawn:

@@ -298,8 +298,8 @@ def _compare_outlines(file: CocoFile, rows: NDArray[np.int64], tally: Tally) -> 
     for row, box, extent in zip(sample[far], boxes[far], extents[far], strict=True):
         corners = (", ".join(f"{number:g}" for number in item) for item in (box, extent))
         message = (
-            f"{{count}} objects, of {len(sample):,} compared, have a box far from their outline: it is of another size "
-            "of the image, or of another object; correct the one, or take it out"
+            f"{{count}} objects have a box far from their outline ({len(sample):,} are compared): one of the two is of "
+            "another size of the image, or of another object; correct it, or take it out"
         )
         severity: Severity = "stop" if far.sum() > max(1, _DISAGREEING * len(sample)) else "note"
         example = "image {!r}: the box is {}, the outline's extent {} (x1, y1, x2, y2)"

@@ -161,6 +161,11 @@ def _objects(
     nothing = (math.nan,) * 4
     for index, member in enumerate(annotated):
         item = annotations[member.stem]
+        if item.polygons:
+            message = (
+                "{count} objects have a <polygon>, which is not read, beside their box; COCO files have outlines, too"
+            )
+            tally.add("outline-not-read", "note", message, f"{member.stem}.xml", item.polygons)
         for name, box, mark in zip(item.names, item.boxes, item.difficult, strict=True):
             if name not in ids:
                 _lose_unnamed(tally, name, f"{member.stem}.xml", split, reference)

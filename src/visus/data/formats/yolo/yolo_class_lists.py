@@ -67,6 +67,6 @@ def _first_difference(names: Sequence[str], others: Sequence[str]) -> int | None
 def _stop(
     listing: Listing, tally: Tally, one: tuple[Path, Sequence[str]], other: tuple[str, Sequence[str]], place: int
 ) -> None:
-    message = "{count} lists of classes give a number another name than another list; write all in one order"
+    message = "{count} lists of classes differ from another list in the name of a number; write all in one order"
     example = f"class {place} is {one[1][place]} in {listing.name_of(one[0])} and {other[1][place]} in {other[0]}"
     tally.add("class-lists-differ", "stop", message, example[:300])
