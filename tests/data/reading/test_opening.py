@@ -353,3 +353,15 @@ def test_an_empty_path_is_not_the_current_folder(
     with pytest.raises(UsageError, match="the path is empty"):
         read("")
     assert read(".")
+
+
+@pytest.mark.parametrize("folder", ["images/", ""])
+def test_lists_of_splits_beside_class_folders_are_named(folder: str, tmp_path: Path) -> None:
+    for number in range(8):
+        picture(tmp_path / f"{folder}{('cat', 'dog')[number % 2]}" / f"{number}.jpg")
+    for name in ("train_test_split.txt", "test.txt", "image_class_labels.txt", "README.txt", "LICENSE.txt"):
+        (tmp_path / name).write_text("1 1\n")
+    findings = {item.kind: item for item in open_data(tmp_path).findings}
+    assert findings["split-not-used"].message.startswith("2 files look like a split and are not used")
+    assert sorted(findings["split-not-used"].examples) == ["test.txt", "train_test_split.txt"]
+    assert findings["file-not-read"].examples == ("image_class_labels.txt",)

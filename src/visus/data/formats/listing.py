@@ -65,6 +65,11 @@ _NO_IMAGES = frozenset({
 
 _PASSED_OVER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _PASSED_OVER_ENDS = frozenset(name[-3:] for name in _PASSED_OVER)
+_EVALUATIONS = {"eval": "val", "evaluation": "val", "holdout": "test", "hold_out": "test", "heldout": "test"}
+_SPLIT_FOLDER = re.compile(
+    rf"(?:(?:seg|data|dataset)[_\- ])?(?P<word>{'|'.join((*SPLIT_NAMES, *_EVALUATIONS))})"
+    r"(?:[_\- ]?(?:set|data|dataset))?"
+)
 _YEAR = re.compile(r"(20\d\d|07|12)$")
 
 
@@ -72,6 +77,14 @@ def split_name(text: str) -> str | None:
     """The split that a name means ("Validation" -> "val", "train2017" -> "train"), or None."""
     lower = text.strip().lower()
     return SPLIT_NAMES.get(lower) or SPLIT_NAMES.get(_YEAR.sub("", lower))
+
+
+def split_of_folder_name(name: str) -> str | None:
+    """The split that the name of a folder means, such as "test_set", "seg_train" or "evaluation", or None."""
+    if split := split_name(name):
+        return split
+    match = _SPLIT_FOLDER.fullmatch(name.lower())
+    return (_EVALUATIONS.get(match["word"]) or split_name(match["word"])) if match else None
 
 
 class Listing:
@@ -183,7 +196,9 @@ class Listing:
 
     def split_folders(self, inside: Path | None = None) -> dict[str, Path]:
         """The folders named after splits, train before val before test."""
-        folders = {split: path for path in self.folders(inside) if (split := split_name(path.name))}
+        named = [(split_name(path.name), split_of_folder_name(path.name), path) for path in self.folders(inside)]
+        folders = {split: path for _, split, path in named if split}
+        folders |= {split: path for split, _, path in named if split}  # "val" before "evaluation"
         return {split: folders[split] for split in ("train", "val", "test") if split in folders}
 
     def left_out(self) -> str:

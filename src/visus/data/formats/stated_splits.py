@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from visus.data.formats.listing import Listing, split_name
+from visus.data.formats.listing import Listing, split_name, split_of_folder_name
 from visus.data.formats.reading import ALL
 
 
@@ -21,9 +21,15 @@ def split_of_folder(listing: Listing, folder: Path) -> str:
         parts = folder.relative_to(listing.root).parts
     except ValueError:
         return ALL
-    return next((split for part in parts if (split := split_name(part))), ALL)
+    return next((split for part in parts if (split := split_of_folder_name(part))), ALL)
 
 
 def split_of_file(listing: Listing, path: Path) -> str:
     """The split that the name of a file of labels means, else its folders'; "all" if none does."""
     return split_in_name(path.stem) or split_of_folder(listing, path.parent)
+
+
+def may_list_split(path: Path) -> bool:
+    """Whether the name of a text file says that it lists a split: "train.txt", "train_test_split.txt"."""
+    words = re.split(r"[_\-. ]+", path.stem.lower())
+    return path.suffix.lower() == ".txt" and bool(split_in_name(path.stem) or {"split", "splits"} & set(words))

@@ -22,6 +22,7 @@ from visus.data.formats.folders.folder_samples import FolderSamples
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import CLASS_FILES
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
+from visus.data.formats.stated_splits import may_list_split
 from visus.data.messages import with_count
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
@@ -238,12 +239,19 @@ _OF_NO_MATTER = frozenset(
 )
 
 
-def _is_document(path: Path) -> bool:
+def is_document(path: Path) -> bool:
     """Whether a file's name says that it describes the data set."""
     name = path.name.lower()
     return name in CLASS_FILES or name.startswith(("readme", "license", "licence", "changelog", "citation"))
 
 
+def unused_lists(names: Sequence[str]) -> Finding:
+    """The note that files seem to list the images of splits, but are not used."""
+    message = "{count} files look like a split and are not used: move the images into train, val and test folders"
+    return Finding.about("split-not-used", "note", message, (), names)
+
+
+_MOST_LISTS = 12
 _SHARED = "shared-labels"
 
 
@@ -302,7 +310,7 @@ class _Files:
         elif (
             path in account.read
             or path in account.told
-            or _is_document(path)
+            or is_document(path)
             or (suffix in _OF_NO_MATTER and suffix_of(path) not in ADVICE)
         ):
             return
@@ -341,6 +349,12 @@ class _Files:
             message = "{count} image files are in the folder, but in no label and no list; not used"
             findings.append(Finding.about("unused-image", "note", message, (), self.unused_images))
         for suffix, names in sorted(self._unread.items()):
+            lists = [name for name in names if may_list_split(Path(name))]
+            if 0 < len(lists) <= _MOST_LISTS:  # more are labels of images with such names
+                findings.append(unused_lists(lists))
+                names = [name for name in names if name not in set(lists)]
+            if not names:
+                continue
             tool = recognise_tool([self._listing.root / name for name in names[:3]])
             message = f"{{count}} {suffix} files are not read" + (f": {tool}" if tool else "")
             findings.append(Finding.about("file-not-read", "note", message, (), names))

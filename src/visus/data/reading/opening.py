@@ -16,12 +16,13 @@ from visus.data.dataset import Dataset, Finding
 from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
+from visus.data.formats.stated_splits import may_list_split
 from visus.data.messages import listed, with_count
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
-from visus.data.reading.accounting import account_for, withheld_tasks
+from visus.data.reading.accounting import account_for, is_document, unused_lists, withheld_tasks
 from visus.data.reading.foreign_files import recognise_tool, recognise_tool_below
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
@@ -304,7 +305,11 @@ def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Find
     outer = [level for level in _levels(path) if level.root in listing.root.parents]
     own = filter(None, (level.left_out() for level in (*outer, listing)))
     notes += [Finding("own-folder", "note", sentence, 1) for sentence in own]
+    texts = [file for level in outer for file in level.files_with(".txt") if not is_document(file)]
+    if lists := [file.name for file in texts if may_list_split(file)]:
+        notes.append(unused_lists(lists))
     beside = [file for level in outer for file in _beside(level)]
+    beside += [file for file in texts if not may_list_split(file)]
     if beside:
         tool = recognise_tool(beside)
         message = with_count(f"{{count}} files beside the folder {listing.root.name} are not read", len(beside))

@@ -176,3 +176,17 @@ def test_classes_within_the_days_of_their_images_are_named(tmp_path: Path) -> No
         open_data(tmp_path)
     expected = "day1 and day2 hold no images but folders of equal names (cat, dog): if these are the classes, put"
     assert expected in caught.value.got
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("training_set", "test_set"), ("seg_train/seg_train", "seg_test/seg_test"), ("train", "holdout")],
+)
+def test_folders_of_splits_under_other_names(train: str, test: str, tmp_path: Path) -> None:
+    for number in range(12):
+        photo(tmp_path / (train if number < 8 else test) / ("cat", "dog")[number % 2] / f"{number}.png", number)
+    dataset = open_data(tmp_path)
+    assert dataset.classes["classification"] == ("cat", "dog")
+    assert {sample.id for sample in dataset.splits["test"]} == {
+        f"{test}/{('cat', 'dog')[number % 2]}/{number}.png" for number in range(8, 12)
+    }

@@ -74,7 +74,15 @@ def _parents(listing: Listing) -> dict[str, Path]:
     if listing.is_file:
         return {}
     splits = listing.split_folders()
-    return splits if splits and _are_splits(listing, splits) else {ALL: listing.root}
+    if not splits or not _are_splits(listing, splits):
+        return {ALL: listing.root}
+    return {split: _entered(listing, folder) for split, folder in splits.items()}
+
+
+def _entered(listing: Listing, folder: Path) -> Path:
+    """The only folder of a split's folder where it has the same name, as some archives unpack: seg_train/seg_train."""
+    inner = listing.folders(folder)
+    return inner[0] if [path.name for path in inner] == [folder.name] and not listing.files(folder) else folder
 
 
 def _are_splits(listing: Listing, splits: dict[str, Path]) -> bool:
