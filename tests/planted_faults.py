@@ -294,6 +294,20 @@ FAULTS = (
         ("data/loading/test_loader.py",),
     ),
     Fault(
+        "a share of lost objects that is never too large",
+        "data/reading/accounting.py",
+        "return lost > max(1, share * total) or (lost > 0 and lost >= total)",
+        "return lost > max(1, total)",
+        ("data/reading/test_accounting.py",),
+    ),
+    Fault(
+        "background that counts as something to find",
+        "data/inspection/learnable.py",
+        'if name.lower() != "background"',
+        'if name.lower() != "backdrop"',
+        ("data/inspection/test_learnable.py",),
+    ),
+    Fault(
         "boxes of VOC that begin one pixel late",
         "data/formats/voc/voc.py",
         "from_one=True,",

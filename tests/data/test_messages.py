@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visus.data.messages import singular, with_count
+from visus.data.messages import listed, singular, with_count
 
 DATA = Path(__file__).parents[2] / "src" / "visus" / "data"
 
@@ -48,6 +48,12 @@ def test_nouns() -> None:
     assert [singular(noun) for noun in ("classes", "boxes", "images", "identities", "words")] == [
         "class", "box", "image", "identity", "word",
     ]  # fmt: skip
+
+
+def test_lists_of_names() -> None:
+    assert listed("abc") == "a, b, c"
+    assert listed(iter([1, 2, 3]), 2) == "1, 2 ..."
+    assert listed([]) == ""
 
 
 def messages() -> list[str]:

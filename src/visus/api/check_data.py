@@ -47,7 +47,7 @@ class DataCheck:
         if self.dataset.ledger.found:
             lines.append(str(self.dataset.ledger))
         for finding in sorted(self.findings, key=lambda f: ("stop", "repair", "note").index(f.severity)):
-            lines.append(f"[{_MARK[finding.severity]}] {finding.message} ({finding.count})")
+            lines.append(f"[{_MARK[finding.severity]}] {finding.message}")
             lines += [f"    to go on without them: --accept {finding.kind}"] if finding.acceptable else []
             lines += [f"    {example}" for example in finding.examples]
             if finding.count > len(finding.examples) > 0:

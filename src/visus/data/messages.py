@@ -1,8 +1,9 @@
-"""Puts a number into a message, and the message into the singular where the number is one."""
+"""Puts numbers and lists of names into messages, which are in the singular where the number is one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _VERBS = {"are": "is", "were": "was", "have": "has", "do": "does", "reach": "reaches"} | {
     verb: f"{verb}s"
@@ -58,3 +59,14 @@ def singular(noun: str) -> str:
         if noun.endswith(ending):
             return noun.removesuffix(ending) + replacement
     return noun.removesuffix("s")
+
+
+def listed(names: Iterable[object], most: int = 5) -> str:
+    """The first names of some, divided by commas: "a, b, c ...".
+
+    Args:
+        names: any number of them.
+        most: so many are shown.
+    """
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:most]) + (" ..." if len(shown) > most else "")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.arranging.other_classes import ids_among, in_classes
+from visus.data.messages import listed, with_count
 from visus.errors import DataError
 from visus.structures import Sample
 from visus.structures.class_names import object_ids
@@ -94,8 +95,7 @@ def _require_known(
     if not files:
         return
     parts = [
-        f"{label} in {len(found)} image{'s' * (len(found) > 1)}: {', '.join(found[:_NAMED])}"
-        + (" ..." if len(found) > _NAMED else "")
+        f"{label} in " + with_count("{count} images: ", len(found)) + listed(found, _NAMED)
         for label, found in files.items()
     ]
     near = {label: _near(label, classes) for label in files}

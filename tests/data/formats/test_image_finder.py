@@ -88,3 +88,21 @@ def test_a_label_file_in_a_folder_of_annotations(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "annotations"):
         finder = ImageFinder(Listing(source), Tally(), beside=tmp_path / "annotations")
         assert finder.find("1.png") == tmp_path / "frames/1.png"
+
+
+def test_names_that_are_percent_coded(tmp_path: Path) -> None:
+    pictures(tmp_path, "images/my photo 1.png", "images/50%25.png")
+    tally = Tally()
+    finder = ImageFinder(Listing(tmp_path), tally)
+    assert finder.find("my%20photo%201.png") == tmp_path / "images" / "my photo 1.png"
+    assert tally.count("found-by-name") == 1
+    assert finder.find("50%25.png") == tmp_path / "images" / "50%25.png"  # as it is written comes first
+
+
+def test_files_of_another_suffix_are_named_and_not_taken(tmp_path: Path) -> None:
+    pictures(tmp_path, "images/1.png")
+    tally = Tally()
+    finder = ImageFinder(Listing(tmp_path), tally)
+    assert finder.find("a/1.jpg") is None
+    assert finder.find("a/2.jpg") is None
+    assert tally.examples("other-suffix") == ["a/1.jpg: images/1.png"]

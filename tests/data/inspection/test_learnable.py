@@ -74,3 +74,11 @@ def test_maps_of_background_only_are_a_stop() -> None:
     assert told["ignored-pixels"] == "note"
     # Strokes on a map that is otherwise left open are a way to label.
     assert kinds("segmentation", names, [pixels(1), pixels(IGNORE, of=70)], [pixels(1)]) == {"ignored-pixels": "note"}
+
+
+def test_images_whose_labels_are_all_ignored_are_a_stop() -> None:
+    names, lost, kept = ("background", "cell"), pixels(IGNORE), pixels(1)
+    assert kinds("segmentation", names, [kept, kept, lost], [kept]) == {"ignored-pixels": "note"}
+    assert kinds("segmentation", names, [kept, kept, lost, lost], [kept]) == {"ignored-pixels": "stop"}
+    assert kinds("segmentation", names, [kept], [kept, lost, lost])["ignored-pixels"] == "stop"
+    assert kinds("segmentation", names, [kept, pixels(0), pixels(0)], [kept]) == {}

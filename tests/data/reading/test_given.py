@@ -203,6 +203,8 @@ REFUSED = {
     "mapping": ({"image": PIXELS}, "dict"),
     "list of lists": ([[PIXELS], [PIXELS]], "one flat list"),
     "nested empty": ([[]], "one flat list"),
+    "empty path": ("", "the path is empty"),
+    "empty path among others": (["a.png", ""], "the path is empty"),
     "numbers": ([[0, 1], [2, 3]], "numpy.asarray"),
     "image and label": ([(PIXELS, 1)], "without their labels"),
     "vector": (np.zeros(5, np.uint8), "tobytes"),

@@ -344,6 +344,17 @@ def test_opening_loads_no_torch(tmp_path: Path) -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("read", [open_data, lambda path: open_images([path])])
+def test_an_empty_path_is_not_the_current_folder(
+    read: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "1.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="the path is empty"):
+        read("")
+    assert read(".")
+
+
 @pytest.mark.parametrize("folder", ["images/", ""])
 def test_lists_of_splits_beside_class_folders_are_named(folder: str, tmp_path: Path) -> None:
     for number in range(8):

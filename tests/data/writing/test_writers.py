@@ -17,10 +17,11 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
 from visus.data.formats.objects.outlined_objects import DetectionSource, Objects
 from visus.data.pixels.images import ArrayImage
+from visus.data.reading.opening import open_data
 from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.converting import prepare
 from visus.data.writing.shapes import is_compound, joined_polygon
-from visus.structures import Detections, Landmarks, MultiLabelMap, Sample, SegmentationMap
+from visus.structures import Detections, LabelSet, Landmarks, MultiLabelMap, Sample, SegmentationMap
 from visus.structures.outlines import Piece
 from visus.structures.values.landmarks import flip_pairs
 
@@ -207,6 +208,53 @@ def test_one_polygon_fills_the_pixels_of_parts_and_holes() -> None:
     piece = Piece(0, (0, 0), mask, None)
     assert is_compound(piece, (30, 30))
     np.testing.assert_array_equal(crossings(joined_polygon(piece, (30, 30)), (30, 30)) % 2 == 1, mask)
+
+
+def test_joined_polygons_keep_their_corners() -> None:
+    square = np.asarray([[10, 10], [30.5, 10], [30.5, 25], [10, 25]], np.float64)
+    triangle = np.asarray([[40, 30], [50, 30.25], [50, 40]], np.float64)
+    joined = joined_polygon((square, triangle), (48, 64))
+    assert joined.tolist() == [  # from the corner of the square that is nearest to the triangle, there and back
+        [10, 10], [30.5, 10], [30.5, 25], [40, 30], [50, 30.25], [50, 40], [40, 30], [30.5, 25], [10, 25],
+    ]  # fmt: skip
+
+
+def test_polygons_that_overlap_are_joined_around_their_pixels() -> None:
+    first = np.asarray([[2, 2], [12, 2], [12, 12], [2, 12]], np.float64)
+    united = np.zeros((30, 30), bool)
+    united[2:12, 2:12] = united[6:16, 6:16] = True
+    np.testing.assert_array_equal(crossings(joined_polygon((first, first + 4), (30, 30)), (30, 30)) % 2 == 1, united)
+
+
+@pytest.mark.parametrize(
+    ("names", "renamed"),
+    [
+        (("sea", "boat", "label"), {"label"}),
+        (("sea", "boat", "Target"), {"Target"}),
+        (("sea", "x", "y"), {"x", "y"}),
+        (("w", "h", "x", "y"), {"w", "h", "x", "y"}),
+        (("xmin", "ymin", "xmax", "ymax", "sea"), {"xmin", "ymin", "xmax", "ymax"}),
+        (("nose_x", "nose_y", "sea"), {"nose_x", "nose_y"}),
+        (("is_valid", "sea", "partition"), {"is_valid", "partition"}),
+        (("unlabeled", "caption", "+"), {"unlabeled", "caption", "+"}),
+        (("path", "split", "image", "train", "test", "x"), set()),
+    ],
+)
+def test_classes_called_like_other_columns(tmp_path: Path, names: tuple[str, ...], renamed: set[str]) -> None:
+    samples = [
+        Sample(f"{i}.png", ArrayImage(np.full((8, 8, 3), i, np.uint8)),
+               {"multilabel_classification": LabelSet.of_ids(names, [i % len(names), (i + 1) % len(names)])})
+        for i in range(12)
+    ]  # fmt: skip
+    splits = {"train": samples[:8], "val": samples[8:]}
+    made = Dataset("made", "memory", None, {"multilabel_classification": names}, splits)
+    assert write(made, "csv", tmp_path / "out") == (["class-names"] if renamed else [])
+    read = open_data(tmp_path / "out")
+    assert read.tasks == ("multilabel_classification",)
+    titles = tuple(f"class {name} shown" if name in renamed else name for name in names)
+    assert read.classes["multilabel_classification"] == titles
+    first = read.splits["train"][0].target("multilabel_classification")
+    assert first.present.tolist() == [True, True] + [False] * (len(names) - 2)
 
 
 def test_two_diagonal_pixels_are_two_parts() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from visus.data.dataset import Dataset
 from visus.data.formats.listing import Listing
 from visus.data.formats.tables.delimited import PATH_COLUMNS, TABLE_SUFFIXES, Table, read_table, squeeze
+from visus.data.messages import listed
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 
@@ -16,7 +17,6 @@ FOLDER = "folder"
 """Groups by the folder that an image lies in."""
 
 _PATTERN = re.compile(r"[\\()\[\]^$*+?|]")  # what no column is called, and every useful pattern holds
-_SHOWN = 5
 
 
 def groups_of(samples: Sequence[Sample], by: str, dataset: Dataset) -> list[str]:
@@ -43,7 +43,7 @@ def groups_of(samples: Sequence[Sample], by: str, dataset: Dataset) -> list[str]
         raise DataError(
             f"{len(without)} of {len(samples)} images have no group by {by}",
             expected="a group for every image",
-            got=", ".join(without[:_SHOWN]) + (" ..." if len(without) > _SHOWN else ""),
+            got=listed(without),
             remedy="name another regular expression or column with --group-by",
         )
     return [str(group) for group in found]
@@ -121,7 +121,7 @@ def _looked_up(samples: Sequence[Sample], files: Sequence[str], groups: Sequence
             raise DataError(
                 f"{sample.id} belongs to {len(held)} groups",
                 expected="one group an image",
-                got=", ".join(sorted(held)[:_SHOWN]) + f" in {table}",
+                got=f"{listed(sorted(held))} in {table}",
                 remedy="name another column with --group-by",
             )
         found.append(next(iter(held), None) or None)

@@ -55,7 +55,21 @@ class ImageFinder:
             if (path := self._written(folder, text)) is not None:
                 self._hits[split] = folder
                 return path
-        return self._by_name(name, split)
+        found = self._by_name(name, split)
+        if found is None and "%" in name and (plain := unquote(name)) != name:
+            found = self._by_name(plain, split)
+        if found is None:
+            self._tell_other_suffix(name)
+        return found
+
+    def _tell_other_suffix(self, name: str) -> None:
+        """Says where a missing image is there under another suffix: then the images were converted."""
+        parts = trailing_parts(name)
+        last = Path(parts[-1]) if parts else Path()
+        others = self._below.get(last.stem, []) if self._below and last.suffix.lower() in IMAGE_SUFFIXES else []
+        if others and all(path.name != last.name for path in others):  # else the name fits several files
+            message = "{count} missing images are there with another suffix; correct the names in the labels"
+            self._tally.add("other-suffix", "note", message, f"{name[:200]}: {self._listing.name_of(others[0])}")
 
     def _ordered(self, split: str) -> Iterable[Path]:
         if not split:

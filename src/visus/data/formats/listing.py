@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from visus.data.formats.own_folders import MARK, is_own_folder, own_files
 from visus.data.formats.texts.text_encoding import printable_name
-from visus.data.messages import with_count
+from visus.data.messages import listed, with_count
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES, starts_like_image
 from visus.errors import DataError
 
@@ -63,7 +63,6 @@ _NO_IMAGES = frozenset({
 })  # fmt: skip
 """Suffixes (lower case) of files that are not looked into to see whether they are images."""
 
-_SHOWN = 6  # folders that a sentence names
 _PASSED_OVER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _PASSED_OVER_ENDS = frozenset(name[-3:] for name in _PASSED_OVER)
 _EVALUATIONS = {"eval": "val", "evaluation": "val", "holdout": "test", "hold_out": "test", "heldout": "test"}
@@ -208,8 +207,7 @@ class Listing:
         files = len(self._own) - len(folders)
         parts = []
         if folders:
-            shown = ", ".join(folders[:_SHOWN]) + (" ..." if len(folders) > _SHOWN else "")
-            parts.append(with_count("{count} folders that visus wrote are left out: ", len(folders)) + shown)
+            parts.append(with_count("{count} folders that visus wrote are left out: ", len(folders)) + listed(folders))
         if files:
             parts.append(with_count("{count} files that visus wrote are left out", files))
         return "; ".join(parts)

@@ -6,6 +6,7 @@ whatever the cause: labels that were lost, crowds, pixels that are ignored, mask
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
 from visus.data.formats.objects.object_targets import IGNORED
+from visus.data.reading.accounting import LOST_IMAGES, too_many
 from visus.structures import TargetState
 from visus.structures.task_cards import TaskCard, task_card
 
@@ -48,6 +50,7 @@ def learnable_findings(dataset: Dataset, task: str, states: Iterable[tuple[str, 
     card, classes = task_card(task), dataset.classes[task]
     counts: dict[str, NDArray[np.int64]] = {}
     images: dict[str, int] = {}
+    marked, left = Counter[str](), Counter[str]()
     ignored = 0
     for split, state in states:
         total = counts.setdefault(split, np.zeros(len(classes), np.int64))
@@ -56,9 +59,14 @@ def learnable_findings(dataset: Dataset, task: str, states: Iterable[tuple[str, 
         total += state.counts
         images[split] = images.get(split, 0) + 1
         ignored += state.ignored
+        shows = _shows_foreground(classes, state.counts)
+        marked[split] += shows or state.ignored > 0
+        left[split] += not shows and state.ignored > 0
     counted = sum(int(total.sum()) for total in counts.values())
     told = any(finding.kind == IGNORED for finding in dataset.findings)  # the reader counted the objects of each class
     findings = [] if told and card.unit == "objects" else _ignored(card, ignored, counted)
+    if card.unit == "pixels" and len(classes) > 1:
+        findings = _only_ignored(left, marked) or findings
     for split, kind, lack in (("train", "nothing-to-learn", "learn"), ("val", "nothing-to-find", "find")):
         if images.get(split) and (what := _lacks(card, classes, counts[split])):
             message = f"there is nothing to {lack} in {split}: its {images[split]:,} images hold {what}"
@@ -68,10 +76,32 @@ def learnable_findings(dataset: Dataset, task: str, states: Iterable[tuple[str, 
     return findings
 
 
+def _shows_foreground(classes: Sequence[str], counts: NDArray[np.int64]) -> bool:
+    return any(int(count) for name, count in zip(classes, counts, strict=True) if name.lower() != "background")
+
+
+def _only_ignored(left: Counter[str], marked: Counter[str]) -> list[Finding]:
+    """The stop where in some split all that is marked in too many images is ignored.
+
+    Args:
+        left: from split to images with ignored pixels and no class but the background.
+        marked: from split to images with ignored pixels or a class besides the background.
+    """
+    for split, count in left.items():
+        if split in ("train", "val") and count == marked[split]:
+            continue  # nothing to learn or to find at all, which is told
+        if too_many(count, marked[split], LOST_IMAGES):
+            message = (
+                f"in {count:,} of {marked[split]:,} images of {split} that are labelled with more than background, all "
+                "of it is ignored: neither right nor wrong; is what is ignored a class of these masks?"
+            )
+            return [Finding("ignored-pixels", "stop", message, count, acceptable=True)]
+    return []
+
+
 def _lacks(card: TaskCard, classes: Sequence[str], counts: NDArray[np.int64]) -> str:
     """What is all that these counts hold, where it is too little to learn or find; "" where it is enough."""
-    foreground = [int(count) for name, count in zip(classes, counts, strict=True) if name.lower() != "background"]
-    if any(foreground):
+    if _shows_foreground(classes, counts):
         return ""
     if int(counts.sum()):
         return "background only"

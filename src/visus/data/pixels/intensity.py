@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.messages import listed
 from visus.data.pixels.image_kinds import suffixes_of
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, OpenedImage, with_header_read
 from visus.data.pixels.multichannel import range_of, scale_values
@@ -46,9 +47,7 @@ class PixelValues:
         parts = [f"images of {self.channels} channels"] if self.channels not in PICTURE else []
         if isinstance(self.value_range, tuple):
             ends = sorted(set(self.value_range))
-            parts.append(
-                "values of " + ", ".join(f"{low} .. {high}" for low, high in ends[:4]) + " ..." * (len(ends) > 4)
-            )
+            parts.append("values of " + listed((f"{low} .. {high}" for low, high in ends), 4))
         return "".join(f", {part}" for part in parts)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from visus.data.dataset import Dataset
-from visus.data.messages import with_count
+from visus.data.messages import listed, with_count
 from visus.data.pixels.images import FileImage
 from visus.data.reading.fingerprint import fingerprint_with_parts
 from visus.errors import DataError
@@ -20,7 +20,6 @@ from visus.files.arrays import unpacked
 from visus.structures import ImageSource
 
 _END = 4096  # bytes at the end of an image file, which differ between pictures even where their sizes are equal
-_SHOWN = 5  # files that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +159,7 @@ def _sentence(names: Iterable[str], what: str) -> list[str]:
     found: Sequence[str] = list(names)
     if not found:
         return []
-    named = ", ".join(found[:_SHOWN]) + (" ..." if len(found) > _SHOWN else "")
-    return [with_count(f"{{count}} images are {what}: ", len(found)) + named]
+    return [with_count(f"{{count}} images are {what}: ", len(found)) + listed(found)]
 
 
 def _with_end(image: ImageSource, digest: bytes) -> str:

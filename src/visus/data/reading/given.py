@@ -20,7 +20,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 import numpy as np
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, decode_picture
 from visus.data.pixels.multichannel import MOST_CHANNELS, as_stored
-from visus.data.reading.opening import open_images
+from visus.data.reading.opening import open_images, path_of
 from visus.errors import DataError, ShapeError, UsageError, VisusError
 from visus.structures import ImageSource, Sample
 
@@ -115,7 +114,7 @@ def _samples(image: Any, number: int) -> tuple[list[Sample], bool]:
     if isinstance(image, Sample):
         return [Sample(image.id, image.image)], True
     if isinstance(image, str | os.PathLike):
-        path = Path(os.fsdecode(image))
+        path = path_of(os.fsdecode(image))
         if path.is_dir():
             return open_images([path]), False
         return [Sample(str(path), FileImage(path))], True

@@ -17,7 +17,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
 from visus.data.formats.stated_splits import may_list_split
-from visus.data.messages import with_count
+from visus.data.messages import listed, with_count
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
 from visus.data.pixels.images import FileImage
@@ -87,8 +87,9 @@ def open_data(
             )
             dataset = replace(dataset, findings=(*dataset.findings, shadow))
     else:
-        with _unforeseen(Path(source)):
-            dataset = _open_path(Path(source), format)
+        path = path_of(source)
+        with _unforeseen(path):
+            dataset = _open_path(path, format)
     if task is not None and task not in dataset.tasks:
         dataset = _with_task(dataset, task_card(task))
     if task is not None or dataset.tasks:
@@ -127,6 +128,19 @@ def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str,
     return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
+def path_of(given: str | Path) -> Path:
+    """The path that a text names.
+
+    Raises:
+        UsageError: if the text is empty, as a variable that was never set is: it would mean the current folder.
+    """
+    if not str(given):
+        raise UsageError(
+            "the path is empty", expected="a file or a folder", got='""', remedy='write "." for the current folder'
+        )
+    return Path(given)
+
+
 def open_images(paths: Iterable[str | Path]) -> list[Sample]:
     """Unlabelled images for prediction.
 
@@ -138,9 +152,10 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
 
     Raises:
         DataError: if a path does not exist, a folder holds no image, or nothing is given.
+        UsageError: if a path is empty.
     """
     samples: dict[Path, Sample] = {}
-    for path in map(Path, paths):
+    for path in map(path_of, paths):
         if path.is_dir():
             listing = Listing(path)
             files = listing.images_below(path)
@@ -330,7 +345,7 @@ def _contents(listing: Listing) -> str:
     parts = [with_count(f"{{count}} {kind} files", count) for kind, count in kinds.most_common(4)]
     folders = [folder.name for folder in listing.folders()]
     if folders:
-        parts.append("the folders " + ", ".join(folders[:6]) + (" ..." if len(folders) > 6 else ""))
+        parts.append("the folders " + listed(folders))
     return ", ".join(parts) or "an empty folder"
 
 

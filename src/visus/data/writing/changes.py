@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from visus.data.formats.labelled import class_order
 from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
-from visus.data.messages import with_count
+from visus.data.messages import listed, with_count
 from visus.data.writing.contents import Contents
-
-_SHOWN = 5  # names in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,6 @@ class Change:
 
     def __str__(self) -> str:
         return with_count(self.message, self.count)
-
-
-def named(names: Iterable[str]) -> str:
-    """The first names of a list, for a line of text."""
-    listed = list(names)
-    return ", ".join(listed[:_SHOWN]) + (" ..." if len(listed) > _SHOWN else "")
 
 
 def when(count: int, kind: str, message: str) -> list[Change]:
@@ -69,7 +61,7 @@ def about_images(contents: Contents) -> list[Change]:
         "{count} images are stored turned (EXIF orientation), and labels are of the upright image: tools that do not "
         "turn it see them elsewhere",
     )
-    examples = named(contents.unreadable)
+    examples = listed(contents.unreadable)
     message = f"{{count}} images cannot be read, or else their labels ({examples}): left out"
     return changes + when(len(contents.unreadable), "unreadable", message)
 
@@ -81,7 +73,7 @@ def classes_as_found(contents: Contents) -> list[Change]:
     changes = when(
         len(lost),
         "unused-classes",
-        f"{{count}} classes have no label in train ({named(lost)}): lost, because the format lists no classes",
+        f"{{count}} classes have no label in train ({listed(lost)}): lost, because the format lists no classes",
     )
     kept = tuple(name for name in names if name not in lost)
     moved = sum(name != other for name, other in zip(kept, class_order(set(kept)), strict=True))

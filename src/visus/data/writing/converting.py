@@ -11,7 +11,8 @@ from pathlib import Path
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.objects.object_targets import IGNORED
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, named, when
+from visus.data.messages import listed
+from visus.data.writing.changes import Change, when
 from visus.data.writing.contents import Contents, contents_of
 from visus.data.writing.image_files import ImageFiles
 from visus.data.writing.writer import Writer
@@ -135,7 +136,7 @@ def _renamed(contents: Contents, images: ImageFiles) -> list[Change]:
         for name, sample in images.named(split, samples)
         if sample.image.path is not None and sample.image.path.name != name
     ]
-    message = f"{{count}} images get another name, so that each is there once: {named(changed[:2])}"
+    message = f"{{count}} images get another name, so that each is there once: {listed(changed[:2])}"
     return when(len(changed), "image-names", message)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, about_images, classes_as_found, named, tasks_left_out, when
+from visus.data.messages import listed
+from visus.data.writing.changes import Change, about_images, classes_as_found, tasks_left_out, when
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles, folder_names
 from visus.data.writing.writer import Writer
@@ -27,7 +28,7 @@ def _changes(contents: Contents) -> list[Change]:
         *when(
             len(renamed),
             "class-names",
-            f"{{count}} classes are renamed, because no folder can be called so: {named(renamed)}",
+            f"{{count}} classes are renamed, because no folder can be called so: {listed(renamed)}",
         ),
     ]
 

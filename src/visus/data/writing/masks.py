@@ -9,7 +9,8 @@ from PIL import Image
 
 from visus.data.formats.masks.class_lists import VOID_NAMES
 from visus.data.formats.reading import ALL
-from visus.data.writing.changes import Change, about_images, named, tasks_left_out, when
+from visus.data.messages import listed
+from visus.data.writing.changes import Change, about_images, tasks_left_out, when
 from visus.data.writing.class_files import declared_names, write_class_file
 from visus.data.writing.contents import Contents
 from visus.data.writing.image_files import ImageFiles, folder_names
@@ -39,7 +40,7 @@ def _changes(contents: Contents) -> list[Change]:
         *when(
             len(renamed),
             "class-names",
-            f"{{count}} classes are renamed, because the format uses the name for something else: {named(renamed)}",
+            f"{{count}} classes are renamed, because the format uses the name for something else: {listed(renamed)}",
         ),
     ]
     if contents.task == "multilabel_segmentation":

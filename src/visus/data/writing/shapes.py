@@ -82,16 +82,17 @@ def drawn(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
 def joined_polygon(shape: Shape, size: tuple[int, int]) -> NDArray[np.float64]:
     """[P,2] one polygon with the pixels of a shape; no corner where it has no pixel.
 
-    A single polygon within the image stays as it is. Several rings, holes among them, are joined by lines that are
-    walked there and back: a filled polygon does not show them, a drawn line does.
+    Polygons within the image keep their corners unless they overlap; all else becomes rings around its pixels. Several
+    polygons or rings, holes among them, are joined by lines that are walked there and back: a filled polygon does not
+    show them, a drawn line does.
 
     Args:
         shape: of the object.
         size: (height, width) of the image.
     """
-    if isinstance(shape, tuple) and len(shape) == 1 and _inside(shape[0], size):
-        return shape[0]
-    if isinstance(shape, Piece):
+    if isinstance(shape, tuple) and all(_inside(part, size) for part in shape) and not _overlap(shape, size):
+        parts = list(shape)
+    elif isinstance(shape, Piece):
         corner = np.asarray(shape.corner, np.float64)
         parts = [ring + corner for ring in rings(shape.mask)]
     else:
@@ -105,6 +106,13 @@ def joined_polygon(shape: Shape, size: tuple[int, int]) -> NDArray[np.float64]:
         turned = np.roll(ring, -int(start), axis=0)
         joined = np.concatenate([joined[: at + 1], turned, turned[:1], joined[at:]])
     return joined
+
+
+def _overlap(polygons: tuple[NDArray[np.float64], ...], size: tuple[int, int]) -> bool:
+    """Whether pixels are in several polygons: such would not be in the one that joins them."""
+    if len(polygons) == 1:
+        return False
+    return sum(polygons_area([part], size) for part in polygons) > polygons_area(polygons, size)
 
 
 def _inside(polygon: NDArray[np.float64], size: tuple[int, int]) -> bool:

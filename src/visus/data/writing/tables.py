@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visus.data.formats.reading import ALL
+from visus.data.formats.tables.class_titles import class_titles
+from visus.data.messages import listed
 from visus.data.writing.changes import (
     Change,
     about_images,
     classes_as_found,
-    named,
     tasks_left_out,
     when,
 )
@@ -47,8 +48,16 @@ def _changes(contents: Contents) -> list[Change]:
     if task == "landmarks":
         names = contents.dataset.classes[task]
         renamed = [name for name, title in zip(names, _point_titles(names), strict=True) if name != title]
-        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {named(renamed)}"
+        message = f"{{count}} points are renamed, because titles have small letters and no spaces: {listed(renamed)}"
         changes += when(len(renamed), "point-names", message)
+    if task == "multilabel_classification":
+        titles = class_titles(contents.classes)
+        renamed = [name for name, title in zip(contents.classes, titles, strict=True) if name != title]
+        message = (
+            f'{{count}} classes are renamed to "class NAME shown", because a column of their name would mean '
+            f"something else in a table: {listed(renamed)}"
+        )
+        changes += when(len(renamed), "class-names", message)
     if task == "detection":
         changes += classes_as_found(contents)
         changes += when(counts["outlines"], "outlines", "a table of boxes has no outlines: {count} are lost")
@@ -131,7 +140,7 @@ def _number(value: float) -> str:
 
 _TABLES: Mapping[str, _Table] = {
     "classification": _Table(lambda _: ["label", "class_index"], _class_rows),
-    "multilabel_classification": _Table(lambda contents: list(contents.classes), _label_set_rows),
+    "multilabel_classification": _Table(lambda contents: list(class_titles(contents.classes)), _label_set_rows),
     "detection": _Table(_box_columns, _box_rows),
     "landmarks": _Table(_point_columns, _point_rows),
 }

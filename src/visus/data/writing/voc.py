@@ -16,11 +16,11 @@ from PIL import Image
 
 from visus.data.formats.objects.outlined_objects import BACKGROUND
 from visus.data.formats.reading import ALL
+from visus.data.messages import listed
 from visus.data.writing.changes import (
     Change,
     about_images,
     classes_as_found,
-    named,
     tasks_left_out,
     when,
 )
@@ -67,7 +67,7 @@ def _changes(contents: Contents) -> list[Change]:
         *when(
             len(renamed),
             "class-names",
-            f"{{count}} classes are renamed, because the format uses the name for something else: {named(renamed)}",
+            f"{{count}} classes are renamed, because the format uses the name for something else: {listed(renamed)}",
         ),
     ]
     if contents.task == "segmentation":

@@ -295,3 +295,67 @@ def test_paths_of_other_machines(name: str, tmp_path: Path) -> None:
     dataset = open_data(write(tmp_path, image=lambda i: {"file_name": name.format(i)}, count=3))
     assert boxes(dataset) == [[10, 10, 30, 25]] * 3
     assert finding(dataset, "found-by-name").count == 3
+
+
+def test_key_points_without_boxes_are_landmarks_and_not_classes_of_images(tmp_path: Path) -> None:
+    points = [12, 11, 2, 30, 25, 1, 0, 0, 0]
+    categories = [{"id": k, "name": name, "keypoints": ["l", "r", "m"]} for k, name in ((1, "cat"), (2, "dog"))]
+    dataset = open_data(
+        write(tmp_path, lambda _: {"bbox": None, "keypoints": points}, categories=categories), task="landmarks"
+    )
+    assert set(dataset.tasks) == {"landmarks", "detection"}
+    first = next(s for part in dataset.splits.values() for s in part if s.id.endswith("0.png"))
+    target = first.target("landmarks")
+    assert target.points[:2].tolist() == [[12, 11], [30, 25]]
+    assert target.visible.tolist() == [True, True, False]
+    assert boxes(open_data(tmp_path, task="detection")) == [[12, 11, 30, 25]] * 10
+    assert finding(dataset, "box-of-points").count == 10
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"box": BOX}, {"points": [[10, 10], [30, 25]]}, {"x1": 10, "y1": 10}, {"polygon": "10,10 30,10 30,25"},
+     {"segmentation": "10 10 30 10 30 25 of a tool"}, {"bbox_xyxy": {"x1": 10}}],
+)  # fmt: skip
+def test_shapes_under_other_keys_are_refused(tmp_path: Path, own: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=f"shapes under {next(iter(own))}"):
+        open_data(write(tmp_path, lambda _: {"bbox": None, **own}))
+
+
+def test_other_fields_leave_the_classes_of_whole_images(tmp_path: Path) -> None:
+    own = {"bbox": None, "segmentation": [], "area": 300, "num_keypoints": 0, "region": "north", "tags": ["a"]}
+    assert open_data(write(tmp_path, lambda _: own)).tasks == ("classification",)
+
+
+@pytest.mark.parametrize(
+    ("box", "bad", "severity"),
+    [
+        ([5, 5, 10, 7.5], 10, "stop"),  # of an image of half the size
+        ([30, 25, 20, 15], 10, "stop"),
+        ([30, 25, 20, 15], 1, "note"),
+        ([10, 10, 20, 8], 10, ""),  # half of the outline's extent, which is 20 x 15: an IoU of 8 / 15
+        ([10, 10, 20, 7], 10, "stop"),  # 7 / 15
+    ],
+)
+def test_boxes_far_from_their_outlines(tmp_path: Path, box: list[float], bad: int, severity: str) -> None:
+    dataset = open_data(write(tmp_path, lambda i: {"segmentation": [POLYGON], "bbox": box if i < bad else BOX}))
+    found = [item for item in dataset.findings if item.kind == "box-and-outline-differ"]
+    assert [(item.severity, item.count) for item in found] == ([(severity, bad)] if severity else [])
+
+
+def test_tiny_boxes_may_be_rounded(tmp_path: Path) -> None:
+    own = {"segmentation": [[10.4, 10.4, 11.2, 10.4, 11.2, 11.2]], "bbox": [10, 10, 2, 2]}
+    dataset = open_data(write(tmp_path, lambda _: own))
+    assert "box-and-outline-differ" not in {item.kind for item in dataset.findings}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_files_in_other_forms_of_unicode(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path) / "ann.json"
+    path.write_bytes(path.read_text().encode(encoding))
+    assert boxes(open_data(tmp_path)) == [[10, 10, 30, 25]] * 10
+
+
+def test_images_of_another_suffix_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"of another suffix: 0\.jpg: images/0\.png"):
+        open_data(write(tmp_path, image=lambda i: {"file_name": f"{i}.jpg"}))

@@ -160,3 +160,15 @@ def test_the_json_alone_says_which_images_are_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no image that the labels") as error:
         open_data(tmp_path / "result.json")
     assert "/data/upload/1/00000001-1.jpg" in error.value.got
+
+
+def test_predictions_alone_are_no_annotations(tmp_path: Path) -> None:
+    tasks = [
+        {"id": i, "data": {"image": f"/data/upload/{i}.jpg"}, "annotations": [], "predictions": [{"result": []}]}
+        for i in range(3)
+    ]
+    draw(tmp_path, ["0.jpg", "1.jpg", "2.jpg"])
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    with pytest.raises(DataError, match="has a finished annotation") as caught:
+        open_data(tmp_path)
+    assert caught.value.got == "3 tasks without"

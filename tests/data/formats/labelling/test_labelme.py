@@ -179,3 +179,21 @@ def test_a_list_of_labels_gives_the_order(tmp_path: Path) -> None:
     lay_out("labelme", tmp_path, ["boxes.jpg", "outlines.jpg", "lines.jpg", "face.jpg", "flags.jpg"])
     (tmp_path / "labels.txt").write_text("__ignore__\n_background_\nwire\ndog\ncell\ncat\n")
     assert open_data(tmp_path).classes["detection"] == ("wire", "dog", "cell", "cat")
+
+
+@pytest.mark.parametrize("stated", ["{}.jpg", "..\\x\\{}.jpg", "../x/{}.jpg"])
+def test_an_image_path_of_another_image_is_a_stop(tmp_path: Path, stated: str) -> None:
+    root = tmp_path / "x"
+    for i in range(4):
+        write(root / f"{i}.json", [BOX], stated.format((i + 1) % 4))
+    found = [item for item in open_data(draw(root, [f"{i}.jpg" for i in range(4)])).findings if item.severity == "stop"]
+    assert [(item.kind, item.count, item.examples[0]) for item in found] == [
+        ("image-name-differs", 4, "0.json: 1.jpg and 0.jpg")
+    ]
+
+
+def test_an_image_path_is_right_where_no_image_is_called_like_the_json_file(tmp_path: Path) -> None:
+    for i in range(4):
+        write(tmp_path / f"labels_{i}.json", [BOX], f"{i}.jpg")
+    dataset = open_data(draw(tmp_path, [f"{i}.jpg" for i in range(4)]))
+    assert not [item for item in dataset.findings if item.kind == "image-name-differs"]

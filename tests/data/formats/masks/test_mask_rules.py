@@ -120,6 +120,63 @@ def test_black_and_one_other_value_are_two_classes(white: int, tmp_path: Path) -
     assert values(dataset, "001") == [0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [(1, 255, np.uint8), (1, 254, np.uint8), (255, 65535, np.uint16), (1, 65535, np.uint16)],
+)
+def test_masks_of_two_classes_may_mark_the_foreground_by_several_values(
+    first: int, second: int, kind: type, tmp_path: Path
+) -> None:
+    masks = [square(second if i % 2 else first, at=i, kind=kind) for i in range(6)]
+    dataset = open_data(data_set(tmp_path, masks, ".tif"))
+    assert dataset.classes["segmentation"] == ("background", "foreground")
+    assert [values(dataset, name) for name in ("000", "001")] == [[0, 1], [0, 1]]
+    found = finding(dataset, "several-marks")
+    assert found.severity == "note"
+    assert f"({first} in 3, {second} in 3 masks)" in found.message
+
+
+def test_the_last_greys_before_white_are_one_class(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [square(254, 255), square(253), square(255)]))
+    assert dataset.classes["segmentation"] == ("background", "foreground")
+    maps = {Path(s.id).stem: s.target("segmentation").map for part in dataset.splits.values() for s in part}
+    assert {name: np.count_nonzero(map_) for name, map_ in maps.items()} == {"000": 288, "001": 144, "002": 144}
+    assert "(253 in 1, 254 in 1, 255 in 2 masks)" in finding(dataset, "several-marks").message
+
+
+def test_the_last_greys_beside_others_are_a_stop_until_they_are_named(tmp_path: Path) -> None:
+    data_set(tmp_path, [square(128, 254, 255, at=i) for i in range(4)])
+    assert finding(open_data(tmp_path), "neighbouring-greys").severity == "stop"
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\nlamp\n")
+    dataset = open_data(tmp_path)
+    assert values(dataset, "000") == [0, 1, 2, 3]
+    assert [item.kind for item in dataset.findings if item.severity == "stop"] == []
+
+
+def test_declared_classes_may_be_marked_by_several_values(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("rest\nroad\n")
+    dataset = open_data(data_set(tmp_path, [square(255 if i > 3 else 1, at=i) for i in range(6)]))
+    assert dataset.classes["segmentation"] == ("rest", "road")
+    assert values(dataset, "005") == [0, 1]
+
+
+def test_white_beside_one_is_ignored_and_a_mask_of_white_alone_is_a_stop(tmp_path: Path) -> None:
+    masks = [square(1, 255, at=i) for i in range(4)] + [square(255, at=i) for i in range(4)]
+    dataset = open_data(data_set(tmp_path, masks))
+    assert values(dataset, "000") == [0, 1, 255]
+    found = next(item for item in check(dataset) if item.kind == "ignored-pixels")
+    assert (found.severity, found.acceptable) == ("stop", True)
+
+
+def test_white_that_never_lies_beside_class_numbers_is_a_stop(tmp_path: Path) -> None:
+    masks = [square(1, 2, at=i) for i in range(6)] + [square(255, at=i) for i in range(6)]
+    found = finding(open_data(data_set(tmp_path, masks)), "unclear-white")
+    assert found.severity == "stop"
+    assert "255 occurs in 6 masks, and never in one with 1 to 2" in found.message
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
+    assert values(open_data(tmp_path), "011") == [0, 255]
+
+
 def test_a_slip_among_class_numbers_costs_its_mask_only(tmp_path: Path) -> None:
     masks = [square(1, 2, 3, at=i) for i in range(10)]
     masks[6][30, 30] = 200
@@ -210,3 +267,35 @@ def test_many_numbers_in_few_masks_may_be_objects(tmp_path: Path) -> None:
     found = finding(open_data(data_set(tmp_path, masks)), "numbers-of-objects")
     assert found.severity == "note"
     assert "--format instance-maps" in found.message
+
+
+def coloured(number: int, ground: int = 0) -> np.ndarray:
+    """[H,W,3]: a few squares, each of a colour of its own."""
+    array = np.full((*SIZE, 3), ground, np.uint8)
+    for k in range(1 + number % 3):
+        array[4 : 4 + 6, 2 + 15 * k : 12 + 15 * k] = (20 + 30 * k, 10 + 9 * number, 200)
+    return array
+
+
+def test_colours_that_are_each_in_one_mask_are_objects(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [coloured(i) for i in range(6)]))
+    assert dataset.format == "instance-maps"
+    target = next(s for part in dataset.splits.values() for s in part if "002" in s.id).target("detection")
+    assert sorted(target.boxes.tolist()) == [[2, 4, 12, 10], [17, 4, 27, 10], [32, 4, 42, 10]]
+    assert target.masks.windows.tolist() == target.boxes.tolist()
+
+
+def test_colours_of_single_masks_on_a_ground_of_colour_are_a_stop(tmp_path: Path) -> None:
+    dataset = open_data(data_set(tmp_path, [coloured(i, ground=255) for i in range(6)]))
+    assert dataset.format == "masks"
+    assert finding(dataset, "colours-of-objects").severity == "stop"
+
+
+def test_the_same_colours_in_all_masks_are_classes(tmp_path: Path) -> None:
+    array = np.zeros((*SIZE, 3), np.uint8)
+    for k in range(4):
+        array[4:20, 15 * k : 15 * k + 9], array[20:30, 15 * k : 15 * k + 9] = (60 * k, 0, 9), (0, 60 * k, 99)
+    dataset = open_data(data_set(tmp_path, [np.roll(array, i, axis=0) for i in range(4)]))
+    assert dataset.format == "masks"
+    assert len(dataset.classes["segmentation"]) == 9
+    assert {item.kind for item in dataset.findings if item.severity == "stop"} == set()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from visus.data.dataset import Dataset
 from visus.data.formats.masks.name_matching import match_names
+from visus.data.inspection.checks import check
 from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.structures import SegmentationMap
@@ -154,15 +155,40 @@ def test_masks_beside_images_in_folders_of_classes(tmp_path: Path) -> None:
     assert sum(map(len, dataset.splits.values())) == 6
 
 
-def test_mvtec_has_good_images_without_masks(tmp_path: Path) -> None:
+def test_mvtec_has_masks_of_its_test_images_only(tmp_path: Path) -> None:
     for number in range(4):
         photo(tmp_path / f"train/good/{number}.png", number)
         photo(tmp_path / f"test/good/{number}.png", 10 + number)
         photo(tmp_path / f"test/crack/{number}.png", 20 + number)
         mask(tmp_path / f"ground_truth/crack/{number}_mask.png", 255, rows=3)
     dataset = open_data(tmp_path)
+    assert list(dataset.splits) == ["test"]
+    found = next(item for item in check(dataset) if item.kind == "no-training-images")
+    assert found.severity == "stop"
+    assert (
+        "only the images of test have masks"
+        in {item.kind: item.message for item in dataset.findings}["test-masks-only"]
+    )
     expected = {f"test/good/{number}.png": 0 for number in range(4)}
     assert rows_of(dataset) == expected | {f"test/crack/{number}.png": 3 for number in range(4)}
+
+
+def test_pets_have_trimaps_beside_boxes_of_some(tmp_path: Path) -> None:
+    for number in range(6):
+        photo(tmp_path / f"images/Great_Dane_{number}.jpg", number)
+        mask(tmp_path / f"annotations/trimaps/Great_Dane_{number}.png", 1, rows=3)
+        path = tmp_path / f"annotations/trimaps/Great_Dane_{number}.png"
+        values = np.asarray(Image.open(path)).copy()
+        values[values == 0] = 2
+        values[-1] = 3
+        Image.fromarray(values).save(path)
+    (tmp_path / "annotations/xmls").mkdir()
+    (tmp_path / "annotations/xmls/Great_Dane_0.xml").write_text("<annotation/>")
+    dataset = open_data(tmp_path)
+    assert (dataset.format, dataset.classes) == ("masks", {"segmentation": ("background", "foreground")})
+    assert "3 is not classified" in {item.kind: item.message for item in dataset.findings}["known-masks"]
+    map_ = dataset.splits["train"][0].target("segmentation").map
+    assert (set(map_[:3].ravel()), set(map_[3:-1].ravel()), set(map_[-1])) == ({1}, {0}, {255})
 
 
 def test_roboflow_names_the_classes_in_the_folders_of_splits(tmp_path: Path) -> None:

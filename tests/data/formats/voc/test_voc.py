@@ -176,3 +176,32 @@ def test_the_quick_way_is_taken_for_what_is_written_as_usual() -> None:
     assert (quick.names, quick.size, quick.filename, quick.difficult) == (["cat"] * 2, (48, 64), "a.png", [True, False])
     for damaged in (text[:-8], text.replace("</object>", "", 1), "<a>" + text + "</a>", text + text):
         assert _read_plain(damaged.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "count"),
+    [
+        (lambda i: f"{(i + 1) % 10}.png", "stop", 10),
+        (lambda i: f"C:\\data\\{(i + 1) % 10}.jpg", "stop", 10),
+        (lambda i: "0.png", "note", 9),  # copied from file to file
+        (lambda i: f"{(i + 1) % 10 if i < 3 else i}.png", "note", 3),
+        (lambda i: f"IMG_{i}.png", "", 0),  # of no file
+        (lambda i: f"{i}.jpg", "", 0),
+        (lambda i: f"{i}", "", 0),
+    ],
+)
+def test_file_names_of_other_images(tmp_path: Path, name: Callable[[int], str], severity: str, count: int) -> None:
+    def body(i: int) -> str:
+        return annotation(thing()).replace("<annotation>", f"<annotation><filename>{name(i)}</filename>")
+
+    found = [item for item in open_data(write(tmp_path, body)).findings if item.kind == "image-name-differs"]
+    assert [(item.severity, item.count) for item in found] == ([(severity, count)] if severity else [])
+
+
+@pytest.mark.parametrize("more", ["", "<part><name>head</name></part>"], ids=["plain", "parsed"])
+def test_outlines_that_are_not_read_are_told(tmp_path: Path, more: str) -> None:
+    polygon = "<polygon><x1>10</x1><y1>10</y1><x2>30</x2><y2>10</y2><x3>30</x3><y3>25</y3></polygon>"
+    dataset = open_data(write(tmp_path, lambda _: annotation(thing(more=polygon + more))))
+    found = [item for item in dataset.findings if item.kind == "outline-not-read"]
+    assert [(item.severity, item.count) for item in found] == [("note", 10)]
+    assert boxes(dataset) == [[[10, 10, 30, 25]]] * 10

@@ -184,3 +184,51 @@ def test_no_label_file_at_all(tmp_path: Path) -> None:
     text(tmp_path / "data.yaml", "train: images\nnames: [cat]\n")
     with pytest.raises(DataError, match=r"no image of .* has a text file"):
         open_data(tmp_path)
+
+
+# --- several lists of classes
+
+
+def _labelled_twice(root: Path, second: str, *, yaml: str = "", place: str = "val/classes.txt") -> Dataset:
+    for number, split in enumerate(("train", "val")):
+        pairs(root / split, root / split, 8, 10 * number)
+    if yaml:
+        text(root / "data.yaml", f"names: {yaml}\ntrain: train\nval: val\n")
+    else:
+        text(root / "train" / "classes.txt", "cat\ndog\n")
+    text(root / place, second)
+    return open_data(root)
+
+
+@pytest.mark.parametrize("second", ["dog\ncat\n", "bird\ndog\n", "dog\n"])
+def test_lists_of_classes_that_differ_are_a_stop(tmp_path: Path, second: str) -> None:
+    found = finding(_labelled_twice(tmp_path, second), "class-lists-differ")
+    name = second.split()[0]
+    assert (found.severity, found.examples) == (
+        "stop",
+        (f"class 0 is {name} in val/classes.txt and cat in train/classes.txt",),
+    )
+
+
+@pytest.mark.parametrize("second", ["cat\ndog\n", "Cat\ndog\nbird\n", "cat\n"])
+def test_lists_of_classes_that_agree_are_no_stop(tmp_path: Path, second: str) -> None:
+    dataset = _labelled_twice(tmp_path, second)
+    assert "class-lists-differ" not in {item.kind for item in dataset.findings}
+    assert len(dataset.classes["detection"]) == max(2, len(second.split()))
+
+
+@pytest.mark.parametrize(
+    ("second", "differs"), [("dog\ncat\n", True), ("cat\ndog\n", False), ("cat\n", False), ("bus\ncar\n", False)]
+)
+@pytest.mark.parametrize("place", ["classes.txt", "val/classes.txt"])
+def test_a_list_that_contradicts_the_yaml_file(tmp_path: Path, second: str, place: str, *, differs: bool) -> None:
+    dataset = _labelled_twice(tmp_path, second, yaml="[cat, dog]", place=place)
+    assert ("class-lists-differ" in {item.kind for item in dataset.findings}) == differs
+
+
+def test_an_image_in_two_splits_does_not_share_its_text_file_with_another(tmp_path: Path) -> None:
+    pairs(tmp_path / "images" / "train", tmp_path / "labels" / "train", 8)
+    text(tmp_path / "data.yaml", "names: [cat, dog]\ntrain: images/train\nval: images/train\n")
+    assert "shared-labels" not in {item.kind for item in open_data(tmp_path).findings}
+    picture(tmp_path / "images" / "train" / "1.jpg", 9)
+    assert finding(open_data(tmp_path), "shared-labels").count == 1

@@ -1,14 +1,15 @@
 """COCO JSON: boxes, polygons, run-length codes and crowds.
 
 Layout: the page "Data format" of the COCO data set (T.-Y. Lin et al., "Microsoft COCO", 2014). Boxes are
-``[x, y, width, height]`` from 0; an object without a box has the extent of its outline. Category ids may have gaps:
-class ids count the categories in the order of their ids. Ids are equal however they are written, as numbers or as text.
+``[x, y, width, height]`` from 0; an object without a box has the extent of its outline or of its visible key points.
+Category ids may have gaps: class ids count the categories in the order of their ids. Ids are equal however they are
+written, as numbers or as text.
 Crowds (``iscrowd``) are ignored: neither hit nor miss. An image without annotations has no object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from visus.data.formats.coco.coco_columns import CocoFile, Key, key_of, load_coco
@@ -38,6 +39,7 @@ def _looks_like_coco(path: Path) -> bool:
             head = stream.read(_HEAD)
     except (DataError, OSError):
         return False
+    head = head.replace(b"\0", b"")  # of UTF-16 and UTF-32
     return (b'"images"' in head and b'"file_name"' in head) or (b'"category_id"' in head and b'"image_id"' in head)
 
 
@@ -80,6 +82,8 @@ def _read(listing: Listing) -> Reading:
     classes = _classes(categories[reference], loaded[reference].path, tally)
     finder_of = {split: ImageFinder(listing, tally, beside=file.path.parent) for split, file in loaded.items()}
     drawn = not any(file.image_of for file in loaded.values()) or any(file.drawn for file in loaded.values())
+    if not drawn:
+        _refuse_other_shapes(loaded.values())
     parts = {
         split: read_image_objects(
             listing, file, finder_of[split], split, categories[split], classes, tally, reference, drawn=drawn
@@ -88,10 +92,11 @@ def _read(listing: Listing) -> Reading:
     }
     if not any(part.images for part in parts.values()):
         names = [name for file in loaded.values() for name in file.names]
+        others = "; ".join(tally.examples("other-suffix")[:1])
         raise DataError(
             f"no image that {loaded[reference].path.name} names exists",
             expected=f"files below {listing.root}",
-            got=", ".join(names[:3]) or "no image",
+            got=(", ".join(names[:3]) or "no image") + (f"; of another suffix: {others}" if others else ""),
             remedy="put the images into the folder, or correct file_name in the JSON file",
         )
     if not drawn:
@@ -102,6 +107,18 @@ def _read(listing: Listing) -> Reading:
     points = keypoint_names(loaded[reference].categories)
     entries: dict[str, Sequence[Entry]] = {split: part.entries(points) for split, part in parts.items()}
     return read_objects(entries, classes, tally, {"landmarks": points[min(points)]} if points else {})
+
+
+def _refuse_other_shapes(files: Iterable[CocoFile]) -> None:
+    """Annotations are the classes of whole images only where nothing in them could be a box or an outline."""
+    for file in files:
+        if file.other_shapes:
+            raise DataError(
+                f"the annotations of {file.path} have neither bbox, segmentation nor keypoints that visus understands",
+                expected="bbox: [x, y, width, height], or segmentation: polygons or a run-length code",
+                got=f"shapes under {', '.join(sorted(file.other_shapes))}"[:300],
+                remedy="write the boxes as bbox and the outlines as segmentation; take the keys out if they are none",
+            )
 
 
 def _categories(file: CocoFile, files: Mapping[str, CocoFile]) -> dict[Key, str]:

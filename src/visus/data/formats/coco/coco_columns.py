@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ from visus.errors import DataError
 
 Key = int | str
 """An id: a number, also where it is written as text."""
+
+_SHAPES = re.compile("box|poly|segment|mask|contour|outline|rle|rect|xyxy|xywh|coord|corner|point|geometr|region")
+_SIDES = {"x", "y", "x1", "y1", "x_min", "y_min", "xmin", "ymin", "cx", "cy", "x_center", "y_center", "left", "top"}
+_FEWEST_NUMBERS = 4  # in the text of a box
 
 _LAYOUT = "categories (id, name), images (id, file_name), annotations (image_id, category_id, bbox)"
 
@@ -39,6 +44,7 @@ class CocoFile:
         crowds: [N] bool.
         outlines: N, None for an annotation without.
         points: from the position of an annotation to its key points, as they are written.
+        other_shapes: the keys, other than COCO's, that seem to hold boxes or outlines of annotations without both.
     """
 
     path: Path
@@ -53,11 +59,12 @@ class CocoFile:
     crowds: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     outlines: list[Outline | None] = field(default_factory=list)
     points: dict[int, list[Any]] = field(default_factory=dict)
+    other_shapes: set[str] = field(default_factory=set)
 
     @property
     def drawn(self) -> bool:
-        """Whether any annotation has a box or an outline."""
-        return not self.boxless.all() or any(outline is not None for outline in self.outlines)
+        """Whether any annotation has a box, an outline or key points."""
+        return not self.boxless.all() or bool(self.points) or any(outline is not None for outline in self.outlines)
 
 
 def load_coco(path: Path) -> CocoFile:
@@ -145,7 +152,10 @@ class _Columns:
             written = [item.get("bbox") for item in block]
             self._boxless.append([not box for box in written])
             self._boxes.append(_boxes_of(written))
-            self._file.outlines += outlines_of([item.get("segmentation") for item in block])
+            outlines = outlines_of([item.get("segmentation") for item in block])
+            self._file.outlines += outlines
+            if all(self._boxless[-1]) and not any(outlines):
+                self._file.other_shapes |= {key for item in block for key, value in item.items() if _shaped(key, value)}
             self._file.points |= {start + i: item["keypoints"] for i, item in enumerate(block) if item.get("keypoints")}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _not_coco(self._file.path, error) from error
@@ -179,6 +189,16 @@ def _refuse_other_kinds(path: Path, item: Any) -> None:
             got="annotations with caption",
             remedy="name COCO's instances or key point file of the same images",
         )
+
+
+def _shaped(key: str, value: Any) -> bool:
+    """Whether a key of an annotation seems to hold a box, an outline or a part of them."""
+    name = key.lower()
+    if isinstance(value, str):
+        return bool(_SHAPES.search(name)) and len(re.findall(r"\d+", value)) >= _FEWEST_NUMBERS
+    if isinstance(value, list | dict):
+        return bool(value) and bool(_SHAPES.search(name))
+    return value is not None and name in _SIDES
 
 
 def _number(key: Key) -> Key:

@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.dataset import Severity
 from visus.data.formats.coco.coco_columns import CocoFile, Key, key_of
 from visus.data.formats.image_finder import ImageFinder
 from visus.data.formats.listing import Listing
 from visus.data.formats.objects.boxes import lose_objects
 from visus.data.formats.objects.coco_outlines import extent_of
-from visus.data.formats.objects.keypoints import landmarks_of
+from visus.data.formats.objects.keypoints import box_of_keypoints, landmarks_of
 from visus.data.formats.objects.object_table import ObjectTable, SettledObjects, settle_objects
 from visus.data.formats.objects.object_targets import Entry
 from visus.data.formats.reading import Tally
 from visus.data.pixels.images import FileImage
 from visus.structures import Landmarks
 
+_COMPARED = 2000  # objects whose box is compared with their outline
+_DISAGREEING = 0.05  # more objects than this share have a box far from their outline: then all are in doubt
+_LEAST_IOU = 0.5  # of a box and the extent of its outline
+_ROUNDING = 1.0  # pixels between corners of a box and of an outline that mean nothing
 _CORNERS = 0.05  # more boxes than this share reach outside as x, y, width, height, and none as corners
 
 
@@ -247,12 +252,17 @@ def _with_boxes(
     split: str,
     tally: Tally,
 ) -> NDArray[np.int64]:
-    """The rows that have a box; an object with an outline and no usable box gets the extent of its outline."""
+    """The rows that have a box; an object without a usable one gets the extent of its outline or of its points."""
     with np.errstate(invalid="ignore"):
         usable = np.asarray(np.isfinite(file.boxes).all(axis=1) & (file.boxes[:, 2:] > 0).all(axis=1))
-    drawn = 0
+    _compare_outlines(file, rows[usable[rows]], tally)
+    drawn = pointed = 0
     for row in rows[~usable[rows]].tolist():
         outline = file.outlines[row]
+        if outline is None and file.boxless[row] and (box := box_of_keypoints(file.points.get(row))) is not None:
+            file.boxes[row] = box
+            file.boxless[row] = False
+            pointed += 1
         if outline is not None:
             x1, y1, x2, y2 = extent_of(outline)
             file.boxes[row] = (x1, y1, x2 - x1, y2 - y1)
@@ -261,11 +271,39 @@ def _with_boxes(
     if drawn:
         message = "{count} objects have an outline and no box; the extent of the outline is taken"
         tally.add("box-of-outline", "note", message, file.path.name, drawn)
+    if pointed:
+        message = "{count} objects have key points and no box; the extent of the visible points is taken"
+        tally.add("box-of-points", "note", message, file.path.name, pointed)
     without = file.boxless[rows]
     lose_objects(tally, "object-without-box", "{count} objects have neither a box nor an outline",
                  np.flatnonzero(without), lambda position: ids[owners[rows[position]]], split=split,
                  labels=labels[rows], classes=classes, cause="write bbox: [x, y, width, height]")  # fmt: skip
     return rows[~without]
+
+
+def _compare_outlines(file: CocoFile, rows: NDArray[np.int64], tally: Tally) -> None:
+    """Compares boxes with the extents of their polygons: the one or the other may be of images of another size.
+
+    rows: of the objects with a usable box. A sample of them, evenly spread, is enough.
+    """
+    both = [row for row in rows.tolist() if isinstance(file.outlines[row], tuple)]
+    sample = np.asarray(both[:: -(-len(both) // _COMPARED) or 1], np.int64)
+    if not len(sample):
+        return
+    extents = np.asarray([extent_of(outline) for row in sample.tolist() if (outline := file.outlines[row]) is not None])
+    boxes = np.concatenate([file.boxes[sample, :2], file.boxes[sample, :2] + file.boxes[sample, 2:]], axis=1)
+    overlap = (np.minimum(boxes, extents)[:, 2:] - np.maximum(boxes, extents)[:, :2]).clip(0).prod(axis=1)
+    union = sum((item[:, 2:] - item[:, :2]).prod(axis=1) for item in (boxes, extents)) - overlap
+    far = (overlap < _LEAST_IOU * union) & (np.abs(boxes - extents).max(axis=1) > _ROUNDING)
+    for row, box, extent in zip(sample[far], boxes[far], extents[far], strict=True):
+        corners = (", ".join(f"{number:g}" for number in item) for item in (box, extent))
+        message = (
+            f"{{count}} objects have a box far from their outline ({len(sample):,} are compared): one of the two is of "
+            "another size of the image, or of another object; correct it, or take it out"
+        )
+        severity: Severity = "stop" if far.sum() > max(1, _DISAGREEING * len(sample)) else "note"
+        example = "image {!r}: the box is {}, the outline's extent {} (x1, y1, x2, y2)"
+        tally.add("box-and-outline-differ", severity, message, example.format(file.image_of[row], *corners)[:300])
 
 
 def _note_corners(boxes: NDArray[np.float64], sizes: NDArray[np.int64], tally: Tally, name: str) -> None:

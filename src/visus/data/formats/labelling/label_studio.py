@@ -84,9 +84,18 @@ class _Reader:
         self._tally = Tally()
         self._images = AnnotatedImages(listing, self._tally)
         self._seen: set[tuple[Path, Any]] = set()
+        self._tasks = 0
 
     def reading(self) -> Reading:
         """The samples of all files."""
+        undone = self._tally.count("task-not-done")
+        if undone and undone == self._tasks:
+            raise DataError(
+                f"no task in {self._listing.source} has a finished annotation",
+                expected="annotations that were submitted; predictions of a model are none",
+                got=f"{undone:,} tasks without",
+                remedy="submit annotations in Label Studio, or accept its predictions there, and export again",
+            )
         return self._images.reading()
 
     def read(self, path: Path) -> None:
@@ -113,6 +122,7 @@ class _Reader:
                 self._tally.lose("unreadable-task", message, f"{name}, task {number + 1}", unit="image files")
 
     def _read_task(self, task: dict[str, Any], source: str, split: str, finder: ImageFinder) -> None:
+        self._tasks += 1
         data, results = self._chosen(task, source)
         if results is None:
             message = "{count} tasks have no finished annotation; not used"

@@ -71,16 +71,28 @@ class _Finder:
 
     def find(self, stated: str, file: Path, split: str) -> Path | None:
         name = stated.replace("\\", "/")
-        if (path := self._beside.get(name)) is not None:
+        own = self._stems.get(file.stem)
+        if own is not None and Path(name).stem != file.stem and (other := self._named(name)) is not None:
+            message = (
+                "{count} JSON files name another image than the one that is called like them, and both are there; "
+                "correct imagePath, or the names of the files"
+            )
+            self._tally.add("image-name-differs", "stop", message, f"{file.name}: {other.name} and {own.name}")
+            return other
+        if (path := self._named(name)) is not None:
             return path
-        written = Path(os.path.normpath(self._folder / name))
-        if name and len(name) < 1024 and written.is_file():
-            return written
         if (path := self._beside.get(name.rpartition("/")[2]) or self._stems.get(file.stem)) is not None:
             message = "{count} images are not where the labels say; found by name"
             self._tally.add("found-by-name", "note", message, f"{stated[:200]}: {path.name}")
             return path
         return self._elsewhere.find(stated, split)
+
+    def _named(self, name: str) -> Path | None:
+        """The file of exactly this path from the folder of the JSON file."""
+        if (path := self._beside.get(name)) is not None:
+            return path
+        written = Path(os.path.normpath(self._folder / name))
+        return written if name and len(name) < 1024 and written.is_file() else None
 
 
 def _read_file(

@@ -25,6 +25,7 @@ from visus.data.formats.masks.pairs import LOSSLESS, is_label_folder
 from visus.data.formats.objects.outlined_objects import MULTILABEL
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.texts.text_encoding import printable_name
+from visus.data.messages import listed
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import ImageSource, MultiLabelMap, Sample
@@ -86,7 +87,7 @@ def read_binary(path: Path, image: ImageSource) -> NDArray[np.bool_]:
         raise DataError(
             f"{path} is not a mask of one class",
             expected="0 where a pixel does not bear the class, and one other value where it does",
-            got=", ".join(str(int(value)) for value in present[:6]) + (" ..." if len(present) > 6 else ""),
+            got=listed(map(int, present)),
             remedy="save it as 0 and 255, without smoothing",
         )
     return np.asarray(values != 0)
@@ -141,10 +142,17 @@ def _sides(listing: Listing, folder: Path) -> tuple[Path, Path] | None:
 
 
 def _class_folders(listing: Listing, masks: Path) -> dict[str, Path]:
-    """The class folders by name; none if the folder itself holds masks, which are then maps of all classes."""
+    """The class folders by name; none if the folder itself holds masks, which are then maps of all classes.
+
+    Folders of other files, as ``annotations/xmls``, are none.
+    """
     if any(path.suffix.lower() in LOSSLESS for path in listing.files(masks)):
         return {}
-    return {printable_name(folder.name): folder for folder in listing.folders(masks) if split_name(folder.name) is None}
+    return {
+        printable_name(folder.name): folder
+        for folder in listing.folders(masks)
+        if split_name(folder.name) is None and (_mask_files(listing, folder) or not listing.files(folder))
+    }
 
 
 def _fit(listing: Listing, images: Path, classes: Mapping[str, Path]) -> bool:

@@ -3,6 +3,8 @@
 They look like class masks; what tells them apart is that their numbers count objects. Nearly every number is one
 connected piece, and either they run from 1 to k without a gap in every map, where k differs from map to map, or there
 are many numbers with gaps (objects were deleted, or the maps are cut out of a larger one), each in few maps.
+
+Objects may have colours instead of numbers: black is background, and nearly every colour is in one map only.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
-from visus.data.formats.masks.known_masks import known_rule
-from visus.data.formats.masks.mask_maps import check_size, read_raw
+from visus.data.formats.masks.known_masks import known_layout
+from visus.data.formats.masks.mask_maps import check_size, codes_of, read_raw
 from visus.data.formats.masks.pairs import find_pairs, note_unpaired
 from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.formats.reading import Format, Reading, Tally
@@ -32,47 +34,60 @@ _DIFFERENT_COUNTS = 3  # class masks mostly have one highest id, or two
 _MANY_OBJECTS = 5  # two maps alone must have different counts, and one this many
 _MANY_NUMBERS = 20  # with gaps: so many different ones,
 _SELDOM = 0.1  # and half of them in no more than this share of the maps, or in one
+_MANY_COLOURS = 8  # so many different ones, in three maps or more,
+_REPEATED = 2  # none in more maps than this: random colours may meet
+_LEAST_PIXELS = 9  # in each map half of them have so many pixels: those of smoothed edges and of photos have few
 _ONE_PIECE = 0.9  # share of numbers that are connected
 
 
 def holds_instances(listing: Listing) -> bool:
     """Whether a folder's label images hold object numbers and not class ids, judged from a sample of them."""
     pairs = listing.once(find_pairs)
-    if pairs is None or find_class_list(listing) is not None or known_rule(pairs) is not None:
+    if pairs is None or find_class_list(listing) is not None or known_layout(pairs) is not None:
         return False
     labels = pairs.labels
     chosen = labels[:: max(1, len(labels) // _LOOKED_AT)][:_LOOKED_AT]
     counts: set[int] = set()
     presence: Counter[int] = Counter()
-    maps, without_gap = 0, True
+    maps, without_gap, coloured = 0, True, False
     for path in chosen:
-        _, ids = _numbers(path)
-        if ids is None:
+        raw, ids, sizes = _numbers(path)
+        coloured |= raw.ndim == 3
+        if coloured and len(ids) and np.median(sizes) < _LEAST_PIXELS:
             return False
         without_gap &= not len(ids) or int(ids[-1]) == len(ids)
         counts.add(len(ids))
         presence.update(ids.tolist())
         maps += 1
+        if coloured and max(presence.values(), default=0) > _REPEATED:
+            return False
     differ = len(counts) >= _DIFFERENT_COUNTS or (len(counts) == len(labels) == 2 and max(counts) >= _MANY_OBJECTS)
     usual = sorted(presence.values())[len(presence) // 2] if presence else 0
     many = len(presence) >= _MANY_NUMBERS and usual <= max(1, _SELDOM * maps) and maps > 1
-    if not (without_gap and differ) and not many:
+    if coloured:
+        if len(presence) < _MANY_COLOURS or maps < 3 or usual > 1:
+            return False
+    elif not (without_gap and differ) and not many:
         return False
     pieces = 0
     for path in chosen:
-        raw, found = _numbers(path)
-        pieces += sum(is_one_piece(raw == value) for value in (found if found is not None else ()))
+        raw, ids, _ = _numbers(path)
+        numbers = codes_of(raw) if raw.ndim == 3 else raw
+        pieces += sum(is_one_piece(numbers == value) for value in ids)
     return pieces >= _ONE_PIECE * presence.total()
 
 
-def _numbers(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """A map and its numbers: none where it cannot be read (its reader will say so), None where it has colours."""
+def _numbers(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """A map, [H,W] or [H,W,3] of colours, its numbers above 0, and how many pixels each has.
+
+    There are no numbers where the map cannot be read, as its reader will say.
+    """
     try:
         raw = read_raw(path)
     except DataError:
-        return np.zeros((1, 1), np.uint8), np.zeros(0, np.uint8)
-    ids = np.unique(raw)
-    return raw, ids[ids > 0] if raw.ndim == 2 else None
+        return np.zeros((1, 1), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    ids, sizes = np.unique(codes_of(raw) if raw.ndim == 3 else raw, return_counts=True)
+    return raw, ids[ids > 0], sizes[ids > 0]
 
 
 def is_one_piece(mask: NDArray[np.bool_]) -> bool:
@@ -85,13 +100,13 @@ def is_one_piece(mask: NDArray[np.bool_]) -> bool:
 
 
 def _read_map(path: Path, image: ImageSource) -> NDArray[Any]:
+    """[H,W] the number of the object that each pixel belongs to, 0 for none; colours are numbered in their order."""
     raw = read_raw(path)
-    if raw.ndim != 2:
-        raise DataError(
-            f"{path} holds colours", expected="one number a pixel: 0 for background, k for object k", got="RGB"
-        )
     check_size(path, (raw.shape[0], raw.shape[1]), image)
-    return raw
+    if raw.ndim == 2:
+        return raw
+    colours, numbers = np.unique(codes_of(raw), return_inverse=True)
+    return numbers.reshape(raw.shape[:2]) + int(colours[0] != 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -81,10 +81,16 @@ KNOWN_LAYOUTS: tuple[KnownLayout, ...] = (
         image=re.compile(r"\d{6}_\d\d\."),
         folder="semantic",
     ),
+    KnownLayout(
+        title="the Oxford-IIIT Pet data set (O. M. Parkhi et al., 2012): 3 is not classified",
+        ids={2: "background", 1: "foreground", 3: None},
+        image=re.compile(r"[A-Za-z]+(_[A-Za-z]+)*_\d+\."),
+        folder="trimaps",
+    ),
 )
 """Taken only if the masks hold no value that the data set does not have, and no class file says otherwise."""
 
 
-def known_rule(pairs: Pairs) -> MapRule | None:
-    """The rule of the known data set that a folder is, or None."""
-    return next((layout.rule() for layout in KNOWN_LAYOUTS if layout.fits(pairs)), None)
+def known_layout(pairs: Pairs) -> KnownLayout | None:
+    """The known data set that a folder is, or None."""
+    return next((layout for layout in KNOWN_LAYOUTS if layout.fits(pairs)), None)

@@ -1,6 +1,7 @@
 """Learns how the values of masks become class ids, where no file beside the data declares it.
 
 - 0 and one other value, if that is 1, 255 or a grey: two classes, "background" and "foreground".
+- 0 and 1 in some masks, 0 and white in the others: the same two classes; so are the last greys before white (254).
 - Numbers from 0 on, palettes too: the value is the class id, named ``class_0`` ...; 255 is ignored.
 - Greys that are far apart (0, 85, 170, 255): each is a class, in this order, named ``grey_85`` ...
 - Colours: each colour is a class, in the order of its value as #rrggbb, black first.
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from visus.data.formats.masks.class_lists import ClassList
 from visus.data.formats.masks.mask_maps import MapRule, alpha_of, codes_of, read_raw
 from visus.data.formats.reading import Tally
+from visus.data.messages import listed
 from visus.data.pixels.images import reading_raster
 from visus.errors import DataError
 from visus.structures import IGNORE
@@ -38,6 +40,8 @@ _FEW_MASKS = 0.01  # of all masks, and always one, hold a stray value
 _BETWEEN = 0.8  # of a smoothed value's pixels lie between lower and higher ones
 _LOOKED_AT = 24  # masks that are looked at again for smoothed edges
 _ENOUGH = 4096  # values of one mask: it is a photo, which its first values say as well
+_WHITES = range(252, 256)  # the last greys, of which a program that rescales or converts masks makes another
+_WHITE_16 = 65535
 _MANY_CLASSES = 6  # from here on numbers without names may well be those of objects
 
 
@@ -78,6 +82,8 @@ def learn_rule(paths: Sequence[Path], declared: ClassList | None, known: MapRule
         return Learned(MapRule.of_indices(declared.names, declared.void))
     values = _Values(paths)
     if declared is not None:
+        if len(declared.names) == 2 and not declared.void and (marks := values.foreground_marks()):
+            return values.two_classes(declared.names, marks)
         return Learned(values.declared_rule(declared), values.unreadable)
     if known is not None and not values.coloured and set(values.masks) <= known.ids.keys():
         return Learned(known, values.unreadable)
@@ -137,21 +143,45 @@ class _Values:
         """The rule of declared names: two for black and white, as many as there are greys, or the values' own."""
         present = sorted(self.masks)
         names, alpha = declared.names, self.from_alpha
-        if not self.coloured and len(names) == 2 and (set(present) <= {0, IGNORE} or set(present) <= {0, 65535}):
+        if not self.coloured and len(names) == 2 and (set(present) <= {0, IGNORE} or set(present) <= {0, _WHITE_16}):
             return MapRule(names, dict.fromkeys(present, 1) | {0: 0}, from_alpha=alpha)
         if not self.coloured and len(names) == len(present) and _are_greys(present) and not declared.void:
             return MapRule(names, {value: index for index, value in enumerate(present)}, from_alpha=alpha)
         return MapRule.of_indices(names, declared.void)
 
+    def foreground_marks(self) -> Mapping[str, int]:
+        """The several values that mark the foreground of masks of two classes, with the masks that hold them; or none.
+
+        A mask has 1, or white: of 8 bits, with greys of a few levels less, or of 16. Where one mask has 1 and white,
+        white has a meaning of its own.
+        """
+        marks = {value for value in self.masks if value > 0}
+        if self.coloured or len(marks) < 2 or not marks <= {1, *_WHITES, _WHITE_16}:
+            return {}
+        for values in self.held.values():
+            if len({_WHITES[-1] if value in _WHITES else value for value in values.tolist() if value > 0}) > 1:
+                return {}
+        return {str(value): self.masks[value] for value in sorted(marks)}
+
+    def two_classes(self, names: tuple[str, ...], marks: Mapping[str, int]) -> Learned:
+        """The rule by which all of these values (see :meth:`foreground_marks`) are the second class."""
+        ids = {0: 0} | {int(value): 1 for value in marks} | {value: IGNORE for value in self.masks if value < 0}
+        shown = ", ".join(f"{value} in {count:,}" for value, count in marks.items())
+        message = f"the masks mark {names[1]} by several values ({shown} masks): all are read as {names[1]}"
+        rule = MapRule(names, ids, from_alpha=self.from_alpha)
+        return Learned(rule, self.unreadable, (("several-marks", "note", message),))
+
     def learnt(self) -> Learned:
         """The rule that the values themselves tell."""
+        if marks := self.foreground_marks():
+            return self.two_classes(("background", "foreground"), marks)
         strays = self._strays()
         kept = sorted(set(self.masks) - strays)
         unfit = dict(self.unreadable)
         for path, values in self.held.items():
             wrong = sorted(strays.intersection(values.tolist()))
             if wrong:
-                shown = ", ".join(self._name(value) for value in wrong[:5]) + (" ..." if len(wrong) > 5 else "")
+                shown = listed(map(self._name, wrong))
                 message = "{count} masks hold values that no class has"
                 unfit[path] = ("unexpected-values", message, shown)
         none_fits = len(unfit) == len(self.held) + len(self.unreadable)
@@ -166,6 +196,7 @@ class _Values:
                     coloured=True,
                 ),
                 unfit,
+                self._seldom_colours(kept),
             )
         if min(kept, default=0) < 0:  # -1, as many programs mark what has no class
             kept = [value for value in kept if value >= 0]
@@ -174,21 +205,42 @@ class _Values:
         return Learned(MapRule(rule.classes, ids, from_alpha=self.from_alpha), unfit, remarks)
 
     def _of_numbers(self, kept: Sequence[int]) -> tuple[MapRule, tuple[tuple[str, Any, str], ...]]:
-        two = set(kept) <= {0, IGNORE} or set(kept) <= {0, 1} or set(kept) <= {0, 65535}
+        two = set(kept) <= {0, IGNORE} or set(kept) <= {0, 1} or set(kept) <= {0, _WHITE_16}
         if two or (len(kept) == 2 and kept[0] == 0 and _are_greys(kept)):
             return MapRule(("background", "foreground"), {0: 0, max(*kept, 1): 1}), self._remarks({})
         if _are_greys(kept):
-            shown = ", ".join(map(str, kept[:12])) + (" ..." if len(kept) > 12 else "")
+            shown = listed(kept, 12)
             message = (
                 f"the masks hold the greys {shown}: each is a class, in this order; name them in a classes.txt "
                 "beside the data"
             )
             rule = MapRule(tuple(f"grey_{value}" for value in kept), {value: i for i, value in enumerate(kept)})
-            return rule, (("grey-values", "note", message),)
+            remarks: list[tuple[str, Any, str]] = [("grey-values", "note", message)]
+            if len(whites := [value for value in kept if value in _WHITES]) > 1:
+                shown = listed(whites)
+                message = (
+                    f"the masks hold {shown} beside other greys: are these one class, saved differently? Save them "
+                    "as one value; if they are classes, name all greys in a classes.txt"
+                )
+                remarks.append(("neighbouring-greys", "stop", message))
+            return rule, tuple(remarks)
         highest = max((value for value in kept if value != IGNORE), default=0)
         names = ("background", "foreground") if highest == 1 else tuple(f"class_{k}" for k in range(highest + 1))
         rule = MapRule.of_indices(names)
-        return rule, self._remarks(rule.ids)
+        return rule, (*self._remarks(rule.ids), *self._unclear_white(highest))
+
+    def _unclear_white(self, highest: int) -> tuple[tuple[str, Any, str], ...]:
+        """The stop where 255 never occurs together with class numbers: then it may well be a class."""
+        beside = [bool(((values > 0) & (values <= highest)).any()) for values in self.held.values()]
+        white = [IGNORE in values for values in self.held.values()]
+        both = any(a and b for a, b in zip(beside, white, strict=True))
+        if both or not any(beside) or self._is_seldom(sum(white)):
+            return ()
+        message = (
+            f"255 occurs in {sum(white):,} masks, and never in one with 1 to {highest}: is it a class, or "
+            "what does not count? Save it as its class's number; or name the others in a classes.txt, and it does not"
+        )
+        return (("unclear-white", "stop", message),)
 
     def _remarks(self, ids: Mapping[int, int]) -> tuple[tuple[str, Any, str], ...]:
         """What is to be said of numbers that may be those of objects."""
@@ -201,6 +253,17 @@ class _Values:
             )
             return (("numbers-of-objects", "note", message),)
         return ()
+
+    def _seldom_colours(self, kept: Sequence[int]) -> tuple[tuple[str, Any, str], ...]:
+        """The stop where most colours occur in one mask only, as those of objects do."""
+        single = sum(self.masks[value] == 1 for value in kept)
+        if single < _MANY_CLASSES or 2 * single <= len(kept) or len(self.held) == 1:
+            return ()
+        message = (
+            f"{single} of {len(kept)} colours occur in one mask each: if they are those of objects, on black, add "
+            "--format instance-maps; if they are classes, name them in a classes.txt (red green blue name)"
+        )
+        return (("colours-of-objects", "stop", message),)
 
     def _strays(self) -> set[int]:
         """Values that do not belong: smoothed ones, and single ones in few masks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
 from visus.data.formats.masks.instance_maps import holds_instances
-from visus.data.formats.masks.known_masks import known_rule
+from visus.data.formats.masks.known_masks import known_layout
 from visus.data.formats.masks.mask_maps import BackgroundSource, MaskSource
 from visus.data.formats.masks.mask_rules import learn_rule
 from visus.data.formats.masks.pairs import find_pairs, note_unpaired, why_unpaired
@@ -27,12 +27,22 @@ def _read(listing: Listing) -> Reading:
             expected="images/ and masks/ with files of the same names",
         )
     declared = find_class_list(listing)
-    learned = learn_rule(pairs.labels, declared, known_rule(pairs))
+    known = known_layout(pairs)
+    known_rule = None if known is None else known.rule()
+    learned = learn_rule(pairs.labels, declared, known_rule)
     tally = Tally()
     note_unpaired(pairs, listing, tally)
     if declared is not None:
         tally.read(declared.path)
     learned.note(tally)
+    if known is not None and learned.rule is known_rule:
+        tally.add("known-masks", "note", f"the values of the masks are read as those of {known.title}")
+    if pairs.splits.keys() == {"test"}:
+        message = (
+            "only the images of test have masks, and these are not used to train; to train with some of them, move "
+            "them with their masks to folders train/images and train/masks"
+        )
+        tally.add("test-masks-only", "note", message)
     groups = tuple(sorted(set(pairs.groups.values())))  # folders of classes, in which images lie with their masks
     splits = {}
     for split, split_pairs in pairs.splits.items():

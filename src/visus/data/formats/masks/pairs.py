@@ -45,7 +45,8 @@ _BESIDE = re.compile(
     r"(?i)[_\-. ](masks?|labels?|gt|seg|segmentation|annotations?|matte|cp_masks)([_\-. ]?\(?\d+\)?)?$"
 )
 _LABEL_WORD = re.compile(r"(?i)mask|label|annot|ground.?truth|(^|[_\-. ])gts?($|[_\-. ])|segm|trimap|target")
-_DEFECTS, _NO_DEFECT = "ground_truth", "good"  # MVTec: test/<defect>/1.png and ground_truth/<defect>/1_mask.png
+_DEFECTS = "ground_truth"  # MVTec: test/<defect>/1.png and ground_truth/<defect>/1_mask.png
+_NO_DEFECT = frozenset({"good", "ok"})
 _SAMPLED = 40  # files of a folder that are looked at to see whether labels lie beside images
 
 
@@ -127,7 +128,7 @@ def find_pairs(listing: Listing) -> Pairs | None:
 def _with_good_ones(pairs: Pairs) -> Pairs:
     """The pairs with images without defects, which have no label, set apart."""
     good = {
-        split: tuple(path for path in paths if path.parent.name.lower() == _NO_DEFECT)
+        split: tuple(path for path in paths if path.parent.name.lower() in _NO_DEFECT)
         for split, paths in pairs.images_alone.items()
     }
     alone = {s: tuple(path for path in paths if path not in good[s]) for s, paths in pairs.images_alone.items()}
@@ -265,7 +266,7 @@ def _folders(listing: Listing) -> tuple[str, dict[str, tuple[Path, Path]]]:
         return "", inside
     truth = listing.folder(_DEFECTS)
     if truth is not None and "test" in splits and _holds_labels(listing, truth):
-        return "", {ALL: (splits["test"], truth)}  # MVTec: train holds nothing to find
+        return "", {"test": (splits["test"], truth)}  # MVTec: train holds nothing to find
     lower = {folder.name.lower(): folder for folder in listing.folders()}
     for ending in FOLDER_ENDINGS:
         beside = {name: lower[name + ending] for name in lower if name + ending in lower}

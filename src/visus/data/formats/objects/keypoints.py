@@ -59,3 +59,19 @@ def landmarks_of(
             points = np.where(visible[:, None], values[:, :2], 0).astype(np.float32)
             best = (area, Landmarks(names, points, visible, size, flip_pairs=flip_pairs(names)))
     return None if best is None else best[1]
+
+
+def box_of_keypoints(written: Any) -> tuple[float, float, float, float] | None:
+    """x, y, width and height around the visible points of an object; None if no point is visible.
+
+    A side is at least a pixel long: a single point, too, is an object.
+    """
+    try:
+        values = np.asarray(written, np.float64).reshape(-1, 3)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    points = values[(values[:, 2] > 0) & np.isfinite(values).all(axis=1), :2]
+    if not len(points):
+        return None
+    (x, y), (right, bottom) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+    return x, y, max(right - x, 1.0), max(bottom - y, 1.0)

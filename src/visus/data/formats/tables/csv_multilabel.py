@@ -14,7 +14,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.tables.csv_labels import lose_row, note_columns, note_tables_without_labels
 from visus.data.formats.tables.delimited import Table, read_table, shorten
 from visus.data.formats.tables.label_cells import NOTHING, YES, YesNo
-from visus.data.formats.tables.label_columns import LabelColumns
+from visus.data.formats.tables.label_columns import UNLABELLED, LabelColumns
 from visus.data.formats.tables.label_tables import LabelTable, by_split, tables_of
 from visus.data.formats.tables.table_splits import find_splits
 from visus.data.pixels.images import FileImage
@@ -22,9 +22,6 @@ from visus.errors import DataError
 from visus.structures import Label, LabelSet, Sample, Value
 
 MULTILABEL_CLASSIFICATION = "multilabel_classification"
-
-UNLABELLED = ("unlabeled", "unlabelled")
-"""What a column is called that says of an image that nobody labelled it; it is no class."""
 
 ROBOFLOW = "_classes.csv"
 """Roboflow's export of several labels an image; its export of masks has a file of this name that names no images."""

@@ -144,11 +144,11 @@ def _parse_celeba(path: Path, text: str, limit: int | None) -> Table:
         del rows[0]
     if not rows:
         return Table(path, (), ())
-    headed = not _names_image(rows[0][0])
+    headed = not names_image(rows[0][0])
     titles = rows[0] if headed else ("partition",)
     body = rows[1:] if headed else rows
     titles = titles if titles[0] == "image_id" else ("image_id", *titles)
-    columns = tuple(map(_column_name, titles))
+    columns = tuple(map(column_name, titles))
     for number, row in enumerate(body, 1):
         if len(row) != len(columns) and limit is None:
             raise DataError(
@@ -189,8 +189,8 @@ def _parse(path: Path, text: str, limit: int | None) -> Table:
         return Table(path, (), ())
     if all(cell[:1] == cell[-1:] == "'" and len(cell) > 1 for cell in rows[0] if cell):
         rows = [tuple(_unquoted(cell) for cell in row) for row in rows]
-    headed = not any(_names_image(cell) for cell in rows[0])
-    columns = tuple(map(_column_name, rows[0])) if headed else _columns_by_values(rows)
+    headed = not any(names_image(cell) for cell in rows[0])
+    columns = tuple(map(column_name, rows[0])) if headed else _columns_by_values(rows)
     titles = rows[0] if headed else columns
     body = rows[1:] if headed else rows
     fitted = [row if len(row) == len(columns) else _fitted(row, len(columns)) for row in body]
@@ -210,11 +210,13 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1] if len(cell) > 1 and cell[0] == cell[-1] == "'" else cell
 
 
-def _names_image(cell: str) -> bool:
+def names_image(cell: str) -> bool:
+    """Whether a cell has the suffix of an image file."""
     return len(cell) < 4096 and Path(cell).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _column_name(title: str) -> str:
+def column_name(title: str) -> str:
+    """A title as :class:`Table` has it: small letters and digits, words joined by "_"; "" where it has none."""
     return re.sub(r"[\W_]+", "_", title.lower()).strip("_")
 
 
@@ -235,7 +237,7 @@ def _columns_by_values(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     if width == 8 and all(numeric[i] for i in (1, 2, 4, 5, 6, 7)):  # TensorFlow
         return ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax")
     if width == 8 and all(numeric[i] for i in (1, 2, 3, 4, 6, 7)):  # SKU-110K, makesense.ai
-        if _names_image(rows[0][5]):
+        if names_image(rows[0][5]):
             return ("label", "x", "y", "width", "height", "path", "image_width", "image_height")
         return ("path", "xmin", "ymin", "xmax", "ymax", "label", "image_width", "image_height")
     if width in (9, 11) and all(split_name(row[0]) for row in head):  # AutoML: corners as x, y, -, -, x, y, -, -
@@ -245,7 +247,7 @@ def _columns_by_values(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     if points and any(float(cell or 0) > 20 for row in head for cell in row[1:]):
         single = ("x", "y") if width == 3 else ()
         return ("path", *(single or [f"{axis}{k}" for k in range(1, (width + 1) // 2) for axis in "xy"]))
-    position = next(i for i, cell in enumerate(rows[0]) if _names_image(cell))
+    position = next(i for i, cell in enumerate(rows[0]) if names_image(cell))
     if position == 1 and width == 2:
         return ("label", "path")
     if position == 1 and width == 3 and all(split_name(row[0]) for row in head):

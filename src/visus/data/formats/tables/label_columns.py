@@ -17,6 +17,9 @@ _WORDS = re.compile(r".*(tags?|keywords)|attributes")
 _PLURAL = re.compile(r".*(tags?|keywords|labels|classes|categories|labelnames|classnames|findings)|attributes")
 """What a column of several labels is called."""
 
+UNLABELLED = ("unlabeled", "unlabelled")
+"""What a column is called that says of an image that nobody labelled it; it is no class."""
+
 _COUNTS = re.compile(r"(n|num|number|count|total)_.*")
 
 

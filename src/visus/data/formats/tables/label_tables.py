@@ -35,6 +35,7 @@ from visus.data.formats.tables.table_columns import (
     run_length_column,
 )
 from visus.data.formats.tables.table_splits import find_splits
+from visus.data.messages import listed
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
@@ -174,8 +175,7 @@ def _other(path: Path, reason: str, split: str) -> LabelTable:
 
 
 def _columns(table: Table) -> str:
-    shown = ", ".join(shorten(column) for column in table.columns[:12])
-    return shown + (" ..." if len(table.columns) > 12 else "")
+    return listed(map(shorten, table.columns), 12)
 
 
 def _image_column(listing: Listing, table: Table) -> tuple[int | None, bool]:

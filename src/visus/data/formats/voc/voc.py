@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import PureWindowsPath
 
 import numpy as np
 
+from visus.data.dataset import Severity
 from visus.data.formats.labelled import note_missing_classes, reference_split
 from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
@@ -42,6 +44,7 @@ def _read(listing: Listing) -> Reading:
     tally = Tally()
     members = find_members(listing, tally)
     annotations = {split: _annotations(listing, split, items, tally) for split, items in members.items()}
+    _compare_names(members, annotations, tally)
     reference = reference_split(members)
     by_split = {split: {name for item in items.values() for name in item.names} - {""}
                 for split, items in annotations.items()}  # fmt: skip
@@ -66,6 +69,36 @@ def _read(listing: Listing) -> Reading:
             entries[split].append((listing.name_of(member.image), image, objects.get(member.stem), targets))
     others = {"segmentation": rule.classes} if rule is not None else {}
     return read_objects(entries, classes, tally, others, mark="difficult")
+
+
+def _compare_names(
+    members: Mapping[str, Sequence[Member]], annotations: Mapping[str, Mapping[str, VocAnnotation]], tally: Tally
+) -> None:
+    """Tells of XML files whose ``<filename>`` is another image than the one that is called like them.
+
+    It is a stop where most files name others, each its own: then the files were renamed. One name in many files was
+    copied from file to file.
+    """
+    stems = {member.stem for items in members.values() for member in items}
+    differing: dict[str, str] = {}
+    total = 0
+    for split, items in members.items():
+        for member in items:
+            annotation = annotations[split].get(member.stem)
+            total += annotation is not None
+            if annotation is None or annotation.filename in ("", member.stem, member.image.name):
+                continue
+            name = PureWindowsPath(annotation.filename).name  # takes both slashes
+            stem = name if name in stems else PureWindowsPath(name).stem
+            if stem != member.stem and stem in stems:
+                differing[member.stem] = stem
+    severity: Severity = "stop" if 2 * len(set(differing.values())) > total else "note"
+    message = (
+        "{count} XML files name another image than the one that is called like them, and both are there; the latter is "
+        "taken: correct <filename>, or the names of the files"
+    )
+    for own, other in differing.items():
+        tally.add("image-name-differs", severity, message, f"{own}.xml: {other} and {own}")
 
 
 def _nothing_annotated(
@@ -128,6 +161,11 @@ def _objects(
     nothing = (math.nan,) * 4
     for index, member in enumerate(annotated):
         item = annotations[member.stem]
+        if item.polygons:
+            message = (
+                "{count} objects have a <polygon>, which is not read, beside their box; COCO files have outlines, too"
+            )
+            tally.add("outline-not-read", "note", message, f"{member.stem}.xml", item.polygons)
         for name, box, mark in zip(item.names, item.boxes, item.difficult, strict=True):
             if name not in ids:
                 _lose_unnamed(tally, name, f"{member.stem}.xml", split, reference)

@@ -37,6 +37,7 @@ class VocAnnotation:
         difficult: N.
         size: (height, width) if stated, else (0, 0).
         filename: of the image; "" if not stated.
+        polygons: the number of objects with an outline beside their box; outlines are not read.
     """
 
     names: list[str] = field(default_factory=list)
@@ -44,6 +45,7 @@ class VocAnnotation:
     difficult: list[bool] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     filename: str = ""
+    polygons: int = 0
 
 
 def read_annotation(path: Path) -> VocAnnotation:
@@ -95,6 +97,7 @@ def _read_plain(data: bytes) -> VocAnnotation | None:
         annotation.difficult = [bool(_DIFFICULT.search(item[1]) or _DIFFICULT.search(item[6])) for item in items]
     else:
         annotation.difficult = [False] * len(items)
+    annotation.polygons = text.count("<polygon>")
     named = _FILENAME.search(text)
     annotation.filename = named[1].strip() if named else ""
     return annotation
@@ -158,6 +161,7 @@ class _Target:
         self.annotation.names.append(item.get("name", ""))
         box = tuple(_number(item.get(key, "")) for key in _BOX) if "bndbox" in item else None
         self.annotation.boxes.append(box)
+        self.annotation.polygons += box is not None and "polygon" in item
         self.annotation.difficult.append(item.get("difficult", "").lower() in _TRUE)
 
     def close(self) -> _Target:

@@ -99,7 +99,9 @@ def _note_label_files(
         )
         message = f"{where} have no text file: labels are missing; images without objects need empty text files"
         tally.add("split-without-labels", "stop", message, f"{split}: {count:,} of {total:,}", count)
-    shared = Counter(path for paths in files.values() for path in paths if path is not None)
+    # An image in two splits has one text file, too: that is a leak, which the checks tell.
+    pairs = {pair for split, paths in files.items() for pair in zip(splits[split], paths, strict=True)}
+    shared = Counter(path for _, path in pairs if path is not None)
     for path, count in shared.items():
         if count > 1:
             message = "{count} text files serve several images of the same name, such as 1.jpg and 1.png"

@@ -6,7 +6,7 @@ images, or text files beside the images (labelImg, Darknet).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,9 @@ from visus.data.formats.image_finder import ImageFinder, trailing_parts
 from visus.data.formats.listing import IMAGE_FOLDERS, Listing, split_name
 from visus.data.formats.masks.class_lists import read_lines
 from visus.data.formats.reading import ALL, Tally
+from visus.data.formats.yolo.yolo_class_lists import CLASS_FILES, class_names, compare_class_names
 from visus.data.formats.yolo.yolo_yaml import PoseShape, find_yaml, read_yolo_yaml
 from visus.errors import DataError
-
-CLASS_FILES = (
-    "classes.txt", "obj.names", "classes.names", "labels.txt", "names.txt", "class_names.txt", "predefined_classes.txt",
-    "_darknet.labels",
-)  # fmt: skip
-"""Files (lower case) that name the classes, a name a line."""
 
 _NO_LABELS = frozenset(
     {"train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt", "requirements.txt", "readme.txt"}
@@ -215,26 +210,15 @@ def _of_folders(listing: Listing, tally: Tally) -> YoloLayout:
         for folder in {path.parent for path in listing.images_below(image_folder)}:
             inner = label_folder / folder.relative_to(image_folder)
             given[folder] = inner if inner.is_dir() else label_folder
-    names = _class_names([listing.root, *(labels for _, labels in folders.values())], tally)
+    places = [listing.root, *(place for _, labels in folders.values() for place in (labels, labels.parent))]
+    names = class_names(listing, places, tally)
     return YoloLayout(images, LabelFiles(listing, given), names)
 
 
 def _of_neighbours(listing: Listing, tally: Tally) -> YoloLayout:
     splits = listing.once(_beside)
     folders = dict.fromkeys(path.parent for paths in splits.values() for path in paths)
-    return YoloLayout(splits, LabelFiles(listing), _class_names([listing.root, *folders], tally))
-
-
-def _class_names(folders: Iterable[Path], tally: Tally) -> tuple[str, ...]:
-    """The names in the first file that names classes; () if there is none."""
-    for folder in dict.fromkeys(folders):
-        by_name = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_file()}
-        others = [name for name in by_name if name.endswith(".names")]
-        for name in (*CLASS_FILES, *others):
-            if name in by_name and (names := tuple(read_lines(by_name[name], tally))):
-                tally.read(by_name[name])
-                return names
-    return ()
+    return YoloLayout(splits, LabelFiles(listing), class_names(listing, [listing.root, *folders], tally))
 
 
 def _of_darknet(listing: Listing, tally: Tally) -> YoloLayout:
@@ -247,6 +231,7 @@ def _of_darknet(listing: Listing, tally: Tally) -> YoloLayout:
     names = tuple(read_lines(names_file, tally)) if names_file else ()
     if names_file:
         tally.read(names_file)
+        compare_class_names(listing, names, names_file, _folders_of_lists(listing), tally)
     finder = ImageFinder(listing, tally, beside=path.parent)
     splits: dict[str, tuple[Path, ...]] = {}
     for key, value in fields.items():
@@ -266,6 +251,16 @@ def _of_darknet(listing: Listing, tally: Tally) -> YoloLayout:
             got=", ".join(f"{key} = {value}" for key, value in fields.items() if split_name(key))[:300],
         )
     return YoloLayout(splits, LabelFiles(listing), names)
+
+
+def _folders_of_lists(listing: Listing) -> list[Path]:
+    """Where tools write a list of classes: the root, the folders of splits and of text files, and those in these."""
+    if listing.is_file:
+        return []
+    outer = [listing.root, *listing.split_folders().values()]
+    inner = [listing.folder(*_FOLDERS_OF_TEXT, inside=folder) for folder in outer]
+    labels = [folder for folder in inner if folder is not None]
+    return [*outer, *labels, *(part for folder in labels for part in listing.split_folders(folder).values())]
 
 
 def _find_file(listing: Listing, base: Path, text: str) -> Path | None:
@@ -319,6 +314,7 @@ def _of_yaml(listing: Listing, tally: Tally) -> YoloLayout:
             )
             continue
         splits[split] = tuple(dict.fromkeys(images))
+    compare_class_names(listing, content.names, path, [path.parent, *_folders_of_lists(listing)], tally)
     return YoloLayout(splits, LabelFiles(listing), content.names, content.pose)
 
 
