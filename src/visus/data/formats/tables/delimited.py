@@ -237,7 +237,7 @@ def _columns_by_values(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
     if width == 8 and all(numeric[i] for i in (1, 2, 4, 5, 6, 7)):  # TensorFlow
         return ("path", "width", "height", "label", "xmin", "ymin", "xmax", "ymax")
     if width == 8 and all(numeric[i] for i in (1, 2, 3, 4, 6, 7)):  # SKU-110K, makesense.ai
-        if _names_image(rows[0][5]):
+        if names_image(rows[0][5]):
             return ("label", "x", "y", "width", "height", "path", "image_width", "image_height")
         return ("path", "xmin", "ymin", "xmax", "ymax", "label", "image_width", "image_height")
     if width in (9, 11) and all(split_name(row[0]) for row in head):  # AutoML: corners as x, y, -, -, x, y, -, -
