@@ -371,6 +371,16 @@ def test_coco_truncated_and_without_images(tmp_path: Path) -> None:
         open_data(tmp_path)
 
 
+def test_objects_that_are_called_background_are_told(tmp_path: Path) -> None:
+    item = {"id": 1, "image_id": 10, "category_id": 7, "bbox": [10, 10, 20, 20]}
+    outline = {"segmentation": [[10, 10, 30, 10, 30, 30, 10, 30]]}
+    categories = [{"id": 7, "name": "Background"}]
+    write_coco(tmp_path, coco(annotations=[item | outline], categories=categories))
+    assert kinds(open_data(tmp_path))["background-class"] == ("note", 1)
+    write_coco(tmp_path, coco(annotations=[item], categories=categories))  # only boxes: there are no maps
+    assert "background-class" not in kinds(open_data(tmp_path))
+
+
 def test_coco_odd_boxes_and_ids(tmp_path: Path) -> None:
     items = [
         {"image_id": 10, "category_id": 7, "bbox": [10, 10, -5, 5]},

@@ -52,6 +52,12 @@ def read_objects(
     note_ignored(splits, classes, tally, mark)
     maps = (BACKGROUND, *classes)
     several = outlined and len(classes) > 1
+    for name in classes if outlined else ():
+        if name.lower() == BACKGROUND:
+            message = (
+                "{count} classes of objects are called background, and stay apart from that of maps; rename them"
+            )
+            tally.add("background-class", "note", message, name)
     samples: dict[str, list[Sample]] = {}
     for split, entries in splits.items():
         samples[split] = part = []
