@@ -54,9 +54,7 @@ def read_objects(
     several = outlined and len(classes) > 1
     for name in classes if outlined else ():
         if name.lower() == BACKGROUND:
-            message = (
-                "{count} classes of objects are called background, and stay apart from that of maps; rename them"
-            )
+            message = "{count} classes of objects are called background, and stay apart from that of maps; rename them"
             tally.add("background-class", "note", message, name)
     samples: dict[str, list[Sample]] = {}
     for split, entries in splits.items():
