@@ -139,3 +139,9 @@ def test_a_plateau_falls_no_more_often_than_asked():
     fell = [plateau.update(score, schedule) for score in (1, 0, 0, 0, 0, 0)]
     assert fell == [False, True, True, True, False, False]
     assert plateau.factor == pytest.approx(1e-3)
+
+
+def test_a_polynomial_warmup_is_darknets_burn_in():
+    """network.c, get_current_rate: rate * pow(batch / burn_in, power), batches counted from 1; then the schedule."""
+    schedule = Schedule(warmup="polynomial", warmup_power=4, warmup_epochs=0.4)
+    assert rates(schedule, range(6)) == pytest.approx([(n / 4) ** 4 for n in (1, 2, 3, 4)] + [1, 1])
