@@ -57,10 +57,11 @@ class Schedule(_Part):
         "constant", description="shape"
     )
     warmup_epochs: NonNegative = Field(0.0, description="warm-up, over this many epochs")
-    warmup: Literal["linear", "polynomial", "constant"] = Field(
-        "linear", description="rise from warmup_from in a line or by a power, or stay at it"
+    warmup: Literal["linear", "constant", "polynomial"] = Field(
+        "linear",
+        description="rise from warmup_from, stay at it, or rise by the exponent warmup_power (Darknet's burn-in)",
     )
-    warmup_power: Positive = Field(4.0, description="exponent of a polynomial warm-up (Darknet's burn-in: 4)")
+    warmup_power: Positive = Field(4.0, description="exponent of the polynomial warm-up; Darknet's is 4")
     warmup_from: Share = Field(0.0, description="share of the learning rate at which the warm-up begins")
     milestones: tuple[NonNegative, ...] = Field((), description="epochs after which steps multiplies by gamma")
     gamma: Positive = Field(0.1, description="factor of steps (a milestone), exponential (every) and plateau")
