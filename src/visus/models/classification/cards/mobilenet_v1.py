@@ -60,19 +60,20 @@ def _cards() -> tuple[Card, ...]:
                 edition="paper",
                 title=f"MobileNet v1 of width {width:g} as published",
                 options={"width": width} if width < 1 else {},
-                note="The paper names neither initial weights, BatchNorm's epsilon nor dropout; they are those of the "
-                "released code.",
+                note="The paper names neither padding, initial weights, BatchNorm's epsilon nor dropout; those are "
+                "the released code's.",
             )
         )
         if width == 1:
             cards.append(
                 Card(
-                    **plain,  # type: ignore[arg-type]
+                    **{**plain, "fact": f"{name}_timm"},  # type: ignore[arg-type]
                     edition="timm",
                     title="MobileNet v1 of width 1 with timm's ImageNet weights",
                     options={"edition": "timm"},
                     weights=(_timm_file(),),
-                    note="ReLU6 in place of ReLU, as in the released code; BatchNorm's epsilon is 1e-5.",
+                    note="ReLU6 in place of ReLU, as in the released code; padded by 1 on every side, BatchNorm's "
+                    "epsilon 1e-5.",
                 )
             )
         if released is None:
