@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_DARKNET = Conventions(
+    padding="half a kernel on every side, as the authors' cfg files",
+    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
+    epsilon=1e-05,
+    epsilon_source="of the authors' Darknet (blas_kernels.cu)",
+)
+_WITHOUT_NORM = Conventions(
+    padding="half a kernel on every side, as the authors' cfg files",
+    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
+)
 
 
 def _values(side: int) -> Preprocessing:
@@ -28,6 +39,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_values(224),
         fact="yolo_v1_classifier",
         citation="redmon2016you",
+        conventions=_WITHOUT_NORM,
         proof_level="L2",
     ),
     Card(
@@ -45,6 +57,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_values(224),
         fact="darknet_19",
         citation="redmon2017yolo9000",
+        conventions=_DARKNET,
         proof_level="L2",
     ),
     Card(
@@ -62,6 +75,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_values(256),
         fact="darknet_53",
         citation="redmon2018yolov3",
+        conventions=_DARKNET,
         proof_level="L2",
     ),
 )
