@@ -66,7 +66,7 @@ class PublishedRecipes(FromCode):
 
     def lines(self) -> Iterator[str]:
         """A definition list."""
-        from visus.engine.recipe import Recipe
+        from visus.engine.recipe import ABOUT, Recipe
         from visus.recipes.published import PUBLISHED
 
         defaults = {name: value for name, _, value, _ in Recipe().fields()}
@@ -74,12 +74,20 @@ class PublishedRecipes(FromCode):
             changed = [
                 f"`{field}={_value(value)}`"
                 for field, _, value, _ in recipe.fields()
-                if field != "source" and value != defaults[field]
+                if field not in ABOUT and value != defaults[field]
             ]
+            places: dict[str, list[str]] = {}
+            for field, place in recipe.sources.items():
+                places.setdefault(place, []).append(f"`{field}`")
             yield f"`{name}`"
             yield f": {recipe.source}."
             yield ""
             yield f"  {' '.join(changed)}"
+            yield ""
+            printed = "; ".join(f"{place} ({', '.join(fields)})" for place, fields in places.items())
+            yield f"  *Printed in:* {printed}."
+            yield ""
+            yield f"  *Keeps* the {recipe.keep} weights. *Missing:* {'; '.join(recipe.missing or ()) or 'nothing'}."
             yield ""
 
 
