@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, ReleasedFile
+from visus.models.card import Card, Conventions, ReleasedFile
 from visus.structures.preprocessing import Preprocessing
+
+_DARKNET = Conventions(
+    padding="half a kernel on every side, as the authors' cfg files",
+    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
+    epsilon=1e-05,
+    epsilon_source="of the authors' Darknet (blas_kernels.cu)",
+)
+_WITHOUT_NORM = Conventions(
+    padding="half a kernel on every side, as the authors' cfg files",
+    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
+)
 
 
 def _values(side: int) -> Preprocessing:
@@ -34,6 +45,7 @@ _V1 = Card(
     preprocessing=replace(_values(224), mean=(0.5,) * 3, std=(0.5,) * 3),
     fact="yolo_v1_classifier",
     citation="redmon2016you",
+    conventions=_WITHOUT_NORM,
     proof_level="L2",
     note="pixels of -1 to 1, of which the paper says nothing, are those of the crop layer of the released "
     "extraction.cfg of November 2015",
@@ -47,6 +59,7 @@ _V1_RELEASED = replace(
     macs=4_259_340_288,
     preprocessing=_values(224),
     fact="",
+    conventions=_DARKNET,
     options={"normalised": True, "answer": "convolution"},
     released=(_file("extraction.weights"), _file("extraction.conv.weights", is_partial=True)),
     proof_level="L1",
@@ -69,6 +82,7 @@ _19 = Card(
     preprocessing=_values(224),
     fact="darknet_19",
     citation="redmon2017yolo9000",
+    conventions=_DARKNET,
     released=(_file("darknet19.weights"), _file("darknet19.conv.23", is_partial=True)),
     proof_level="L2",
 )
@@ -100,6 +114,7 @@ _53 = Card(
     preprocessing=_values(256),
     fact="darknet_53",
     citation="redmon2018yolov3",
+    conventions=_DARKNET,
     released=(_file("darknet53.weights"), _file("darknet53.conv.74", is_partial=True)),
     proof_level="L2",
 )

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Part, ReleasedFile, WeightsFile
+from visus.models.card import Card, Conventions, Part, ReleasedFile, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_DARKNET = Conventions(
+    padding="half a kernel on every side, as the authors' cfg files",
+    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
+    epsilon=1e-05,
+    epsilon_source="of the authors' Darknet (blas_kernels.cu)",
+)
+_WITHOUT_NORM = Conventions(
+    padding="half a kernel on every side, as the authors' yolov1.cfg",
+    initialisation="as Darknet draws convolutions; the last layer N(0, 0.01)",
+)
 
 
 def _pixels(side: int) -> Preprocessing:
@@ -80,6 +91,7 @@ _V3 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v3",
     citation="redmon2018yolov3",
+    conventions=_DARKNET,
     own_data="yolo",
     own_anchors=9,
     takes_backbone=True,
@@ -139,6 +151,7 @@ _V2 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v2",
     citation="redmon2017yolo9000",
+    conventions=_DARKNET,
     own_data="yolo",
     own_anchors=5,
     takes_backbone=True,
@@ -226,6 +239,7 @@ _V1 = Card(
     preprocessing=replace(_pixels(448), fit="stretch", fill=0, mean=(0.5,) * 3, std=(0.5,) * 3),
     fact="yolo_v1",
     citation="redmon2016you",
+    conventions=_WITHOUT_NORM,
     own_data="yolo",
     released=(
         _released("yolo.weights", _VOC, f"{_PAGE}/yolov1/"),
@@ -249,6 +263,7 @@ _V1_SMALL = replace(
 
 _V1_RELEASED = replace(
     _V1,
+    conventions=_DARKNET,
     edition="darknet",
     title="YOLO as released, with BatchNorm and a locally connected layer",
     parameters=197_301_875,
@@ -280,6 +295,7 @@ _V1_COCO = replace(
 _V1_TINY = replace(
     _V1_RELEASED,
     name="yolov1_tiny",
+    conventions=_DARKNET,
     edition="darknet",
     builder="visus.models.detection.yolov1:yolov1_tiny",
     title="YOLO's tiny form, as released",
