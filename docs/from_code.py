@@ -7,6 +7,7 @@ Directives, each a Markdown table made from visus itself:
 - ``{recipes-of-families}``: which of them train which networks, and which networks have none;
 - ``{model-table} TASK``: the models of a task and their counts, one row an edition;
 - ``{model-notes} TASK``: their papers, options, weights and deviations;
+- ``{released-files} TASK``: the files of weights that are known, each with the editions that it fits;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
 - ``{published-slips}``: the published figures that are wrong, and why;
@@ -161,6 +162,29 @@ class ModelNotes(FromCode):
             yield ""
 
 
+class ReleasedFiles(FromCode):
+    """The known files of weights of the networks of a task, each with the editions that it fits."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        from visus.models.released_files import released_files
+
+        rows = [
+            (
+                f"`{file.name}`",
+                ", ".join(f"`{edition}`" for edition in file.editions),
+                file.fills,
+                file.trained_on,
+                "visus" if file.fetched else "you",
+                f"`{file.sha256}`" if file.sha256 else "not stated",
+            )
+            for file in released_files(_cards(self.arguments[0]))
+        ]
+        yield from _table(("file", "fits", "fills", "trained on", "brought by", "SHA-256"), rows)
+
+
 class WorkedTable(FromCode):
     """A worked table of a paper, course or book, with our figure beside each printed one that is wrong."""
 
@@ -293,6 +317,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("recipes-of-families", RecipesOfFamilies)
     app.add_directive("model-table", ModelTable)
     app.add_directive("model-notes", ModelNotes)
+    app.add_directive("released-files", ReleasedFiles)
     app.add_directive("named-data", NamedData)
     app.add_directive("worked-table", WorkedTable)
     app.add_directive("proof-table", ProofTable)
