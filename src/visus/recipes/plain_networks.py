@@ -34,14 +34,16 @@ _VGG = by_field(
 )
 
 _DARKNET_MISSING = (
-    "aspect = .75 of the cfg",
-    "colours in HSV, whose factors are 0.75..1 or their inverse in the released code",
+    "Darknet's own interpolation of the images",
+    "factors of colours are drawn as 3/4 .. 1 or the inverse; here as 1 .. 4/3 or the inverse",
 )
 _BURN_IN = 1000 * 128 / 1_281_167  # epochs of ImageNet that 1,000 steps of 128 are
 _BURN_IN_SCHEDULE: Mapping[str, Any] = {"warmup": "polynomial", "warmup_power": 4.0, "warmup_epochs": _BURN_IN}
 _DARKNET_CROPS = Augmentation(
+    released="darknet",
     random_crop=True,
     short_side=(128, 448),
+    aspect=0.75,
     mirror=0.5,
     rotation=7,
     brightness=1 / 3,
@@ -62,7 +64,7 @@ def _darknet(cfg: str, about: str, *, epochs: int, warmup: Mapping[str, Any], **
                 f"{cfg}, max_batches: the last weights": "keep",
             }
         ),
-        missing=_DARKNET_MISSING if warmup else (),
+        missing=_DARKNET_MISSING if warmup else _DARKNET_MISSING[:1],
         keep="last",
         epochs=epochs,
         batch_size=128,
@@ -261,7 +263,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             epochs=160,
             warmup={},
             size=(224, 224),
-            augmentation=Augmentation(random_crop=True, short_side=(224, 320), mirror=0.5),
+            augmentation=Augmentation(released="darknet", random_crop=True, short_side=(224, 320), mirror=0.5),
         ),
         "nin-imagenet": Recipe(
             source="Network in network of Caffe's model zoo (its authors' nin_imagenet), solver.prototxt and "
