@@ -98,12 +98,13 @@ def _residual(name: str) -> tuple[Card, Card]:
         "table 1",
         parameters,
         macs=macs_3x3,
-        fact=f"{fact}_stride_in_3x3" if has_bottlenecks else fact,
-        options={"stride_in": "3x3"} if has_bottlenecks else {},
+        fact=f"{fact}_stride_in_3x3" if has_bottlenecks else f"{fact}_padded_pooling",
+        options={"stride_in": "3x3", "pooling": "padded"} if has_bottlenecks else {"pooling": "padded"},
         weights=(weights,),
-        note="Bottlenecks stride in the 3x3 convolution, not in the first 1x1 (ResNet v1.5)."
+        note="The first pooling is padded by 1, and bottlenecks stride in the 3x3 convolution, not in the first 1x1 "
+        "(ResNet v1.5)."
         if has_bottlenecks
-        else "The same network as the paper's edition: only bottlenecks differ.",
+        else "The first pooling is padded by 1; all else is as in the paper's edition.",
     )
     return paper, torchvision
 

@@ -6,7 +6,7 @@ from visus.models.card import Card, WeightsFile
 from visus.structures.preprocessing import Preprocessing
 
 
-def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str) -> Card:
+def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str, options: dict[str, object]) -> Card:
     return Card(
         name="xception",
         edition=edition,
@@ -25,12 +25,20 @@ def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str)
         citation="chollet2017xception",
         weights=weights,
         proof_level="L2",
+        options=options,
         note=note,
     )
 
 
 CARDS: tuple[Card, ...] = (
-    _card("paper", "Xception as published", (), ""),
+    _card(
+        "paper",
+        "Xception as published",
+        (),
+        "Padding, BatchNorm's constants and the initial weights, on which the paper is silent, are those of its "
+        "author's network in Keras.",
+        {},
+    ),
     _card(
         "timm",
         "Xception with Keras's released ImageNet weights",
@@ -43,6 +51,8 @@ CARDS: tuple[Card, ...] = (
                 licence="Apache-2.0 (timm, from Keras's release)",
             ),
         ),
-        "The same network as the paper's edition.",
+        "Poolings padded by 1 on every side and BatchNorm of epsilon 1e-5, as in the port; Keras, where the weights "
+        "were trained, pads as TensorFlow and has 1e-3, as the paper's edition.",
+        {"edition": "timm"},
     ),
 )
