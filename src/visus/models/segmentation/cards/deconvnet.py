@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card
+from visus.models.card import Card, Conversion, ReleasedFile
 from visus.models.segmentation.cards.preprocessing import CAFFE
 
 _PAPER = (
@@ -28,6 +28,12 @@ CARDS: tuple[Card, ...] = (
         preprocessing=replace(CAFFE, size=(224, 224), fit="stretch", mean=(104.008, 116.669, 122.675)),
         fact="deconvnet",
         citation="noh2015learning",
+        conversions=(Conversion("visus.models.segmentation.deconvnet_weights:from_caffe", suffix=".caffemodel"),),
+        released=(
+            ReleasedFile(
+                "DeconvNet_trainval_inference.caffemodel", "PASCAL VOC 2012 and SBD", source="HyeonwooNoh/DeconvNet"
+            ),
+        ),
         proof_level="L1",  # learning eight images takes an hour on a CPU
     ),
 )
