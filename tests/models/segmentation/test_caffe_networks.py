@@ -16,6 +16,7 @@ from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.caffe_file import CaffeArrays, CaffeLayer
+from visus.models.caffe_layers import FixedNorm
 from visus.models.on_meta import build_on_meta
 from visus.models.segmentation import deconvnet_weights, fcn_weights, unet_weights
 from visus.models.segmentation.unet import unet
@@ -204,15 +205,17 @@ def test_the_released_unet(tmp_path: Path) -> None:
 def test_deconvnets_scale_and_shift() -> None:
     """BatchNorm that only scales and shifts, to the last digits, in all 29 places of the authors' network."""
     network = build_on_meta(catalog.find("deconvnet"))
-    norms = {name: layer for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)}
+    norms = {name: layer.eps for name, layer in network.named_modules() if isinstance(layer, nn.BatchNorm2d)}
     table = deconvnet_weights.table()
-    assert norms.keys() <= table.keys()
-    assert {layer.eps for layer in norms.values()} == {deconvnet_weights.EPSILON}
+    assert norms == {name: source.epsilon for name, source in table.items() if isinstance(source, FixedNorm)}
+    assert len(norms) == 29
     random = np.random.default_rng(0)
     arrays = {f"bn1_1.{n}": random.standard_normal((1, 8, 1, 1), np.float32) for n in range(2)}
     state = table["conv1.0.1"].state(arrays)
     x = torch.randn(2, 8, 3, 3)
-    y = F.batch_norm(x, state["running_mean"], state["running_var"], state["weight"], state["bias"], eps=1e-5)
+    y = F.batch_norm(
+        x, state["running_mean"], state["running_var"], state["weight"], state["bias"], eps=norms["conv1.0.1"]
+    )
     scale, shift = (torch.from_numpy(array) for array in arrays.values())
     torch.testing.assert_close(y, x * scale + shift, rtol=1e-6, atol=1e-6)
 

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from visus.errors import WeightsError
 from visus.models.caffe_layers import Arrays, FixedNorm, Kernel, Source, converted
+from visus.models.segmentation.deconvnet import EPSILON
 
 _DEPTHS = {1: 2, 2: 2, 3: 3, 4: 3, 5: 3}  # convolutions of each stage
-EPSILON = 1e-5  # of our BatchNorm
 
 
 def from_caffe(arrays: Arrays) -> dict[str, Tensor]:

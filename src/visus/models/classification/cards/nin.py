@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, ReleasedFile
+from visus.models.card import Card, Conventions, ReleasedFile
 from visus.models.classification.cards.cifar import CIFAR
 from visus.models.classification.cards.imagenet import bgr, caffe
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side; poolings are not padded and round up: the authors' definition",
+    initialisation="N(0, 0.05), and N(0, 0.01) where their release for ImageNet has it; class maps' biases 1, not 0",
+)
 
 _PAPER = "Lin, Chen, Yan: Network in network, ICLR 2014"
 _CIFAR_NOTE = (
@@ -28,6 +33,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="nin_cifar10_max",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=f"{_CIFAR_NOTE}The widths are those of the authors' definition: the paper prints none.",
     ),
@@ -46,6 +52,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="nin_cifar10",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         options={"second_pooling": "average"},
         conversions=(caffe("nin_weights", "from_caffe_cifar"),),
@@ -67,6 +74,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=bgr(104.0, 117.0, 123.0),
         fact="nin_imagenet",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         conversions=(caffe("nin_weights", "from_caffe_imagenet"),),
         released=(ReleasedFile("nin_imagenet.caffemodel", "ImageNet-1k", source="gist mavenlin/d802a5849de39225bcc6"),),
         proof_level="L2",

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_KERAS = Conventions(
+    padding="VALID in the first two convolutions, else SAME: the author's network (Keras, applications/xception.py)",
+    initialisation="Glorot and Bengio's, Keras's default",
+    epsilon=0.001,
+    epsilon_source="Keras's default",
+)
+_TIMMS = Conventions(
+    padding="none in the first two convolutions, else 1 on every side: timm's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="timm's",
+)
 
 
 def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str, options: dict[str, object]) -> Card:
@@ -23,6 +36,7 @@ def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str,
         preprocessing=Preprocessing(size=(299, 299), crop_fraction=0.8975, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         fact="xception",
         citation="chollet2017xception",
+        conventions=_KERAS if edition == "paper" else _TIMMS,
         weights=weights,
         proof_level="L2",
         options=options,

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conversion, ReleasedFile, WeightsFile
+from visus.models.card import Card, Conventions, Conversion, ReleasedFile, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_RELEASED = Conventions(
+    padding="that of the authors' model_libs.py and ssd_pascal.py (weiliu89/caffe); pool3 rounds up",
+    initialisation="Glorot and Bengio's, Caffe's xavier in that release; the base He et al. (2015)",
+)
 
 _SSD = "visus.models.detection.ssd:ssd"
 _SSD_PAPER = (
@@ -53,6 +58,7 @@ _SSD300 = Card(
     ),
     fact="ssd300_vgg16",
     citation="liu2016ssd",
+    conventions=_RELEASED,
     own_data="ssd",
     conversions=_SSD_FILES,
     released=_files("VGG_VOC0712_SSD_300x300_iter_120000", _VOC),
@@ -82,9 +88,11 @@ _SSD512 = Card(
     ),
     fact="ssd512_vgg16",
     citation="liu2016ssd",
+    conventions=_RELEASED,
     conversions=_SSD_FILES,
     proof_level="L2",
-    note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
+    note="the paper has no figure of SSD512, nor the authors' branch a script: the layers behind fc7 are those of "
+    "public copies of it",
 )
 
 _BY_HAND = "for the authors' .caffemodel, which --weights takes"
@@ -125,6 +133,7 @@ CARDS: tuple[Card, ...] = (
         ),
         fact="ssd300_vgg16_torchvision",
         citation="liu2016ssd",
+        conventions=_RELEASED,
         own_data="ssd",
         takes_backbone=True,
         options={"scales": "coco", "clip_sides": True},

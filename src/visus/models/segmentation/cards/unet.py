@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conversion, ReleasedFile
+from visus.models.card import Card, Conventions, Conversion, ReleasedFile
 from visus.structures.preprocessing import Preprocessing
+
+_PAPERS = Conventions(
+    padding="none (figure 1)",
+    initialisation="normal, of variance 2 / fan-in (section 3)",
+)
+_OWN = Conventions(
+    padding="1 around 3x3 kernels: no network of the paper",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="torch's default",
+)
 
 _PAPER = (
     "O. Ronneberger, P. Fischer, T. Brox. U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI "
@@ -28,6 +39,7 @@ _PUBLISHED = Card(
     preprocessing=_WHOLE_FILES,
     fact="unet",
     citation="ronneberger2015unet",
+    conventions=_PAPERS,
     proof_level="L2",
 )
 
@@ -47,6 +59,7 @@ CARDS: tuple[Card, ...] = (
         macs=48_096_083_968,
         preprocessing=_WHOLE_FILES,
         citation="ronneberger2015unet",
+        conventions=_OWN,
         takes_backbone=True,
         proof_level="L2",
         note="convolutions padded with zeros, batch normalisation (option norm), no dropout (option dropout)",
