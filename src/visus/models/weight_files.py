@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.files.arrays import read_arrays, require_unpacked_size
 from visus.files.regular import GIB, file_size
-from visus.models.caffe_file import read_caffe
+from visus.models.caffe_file import SUFFIXES, read_caffe
 
 _ANYHOW, _RATIO = GIB, 16
 """A file may hold so many bytes, and so many times the network's own size more: a training's checkpoint has the states
@@ -80,7 +80,7 @@ def read_values(path: Path, network: nn.Module) -> Values:
     require_weights_file(path, limit)
     if path.suffix == ".npz":
         return Values(read_arrays(path, limit=limit, expected=_EXPECTED, error=WeightsError))
-    if path.suffix == ".caffemodel":
+    if path.name.endswith(SUFFIXES):
         return Values(read_caffe(path))
     try:
         if path.suffix == ".safetensors":
