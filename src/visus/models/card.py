@@ -189,6 +189,11 @@ class Card:
         """ "name@edition"."""
         return f"{self.name}@{self.edition}"
 
+    @property
+    def files(self) -> tuple[WeightsFile | ReleasedFile, ...]:
+        """All known files of weights for this edition."""
+        return (*self.weights, *self.released)
+
     def to_dict(self) -> dict[str, Any]:
         """The entry in a list of models: plain values, ready for JSON."""
         return {
