@@ -124,17 +124,17 @@ def with_model(request: Request, task: str, facts: DataFacts, messages: list[str
 
 
 def with_edition(request: Request, messages: list[str]) -> Request:
-    """Names the edition that a file of weights belongs to; a request without a file stays as it is.
+    """Names the edition that a file of weights belongs to; one without a file, or of a later phase, stays.
 
     Raises:
         WeightsError: if the file is of no edition of the model, of another one than the named, or does not tell.
     """
     weights = _checked_weights(request.weights)
-    if weights in ("none", "default"):
+    if weights in ("none", "default") or request.phase is not None:  # a phase names its edition itself
         return request
     from visus.models.identification import identify
 
-    name = _full_name(request) if request.phase is None else request.phase.model
+    name = _full_name(request)
     recipe = None if request.recipe in PHASES else _named_recipe(request.recipe)
     changes = Recipe().with_changes({k: v for k, v in request.changes.items() if k.startswith("model_options")})
     options = {**(recipe.model_options if recipe is not None else {}), **changes.model_options}
