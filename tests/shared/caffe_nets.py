@@ -165,8 +165,8 @@ class CaffeNet:
         parameters = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
         return self.add(Layer(name, "LRN", [bottom], [name], {"lrn_param": parameters}), y)
 
-    def norm(self, top: str, norm: str, scale: str, *, factor: float = 999.982) -> str:
-        """BatchNorm with stored statistics times a factor, and Scale, both in place."""
+    def norm(self, top: str, norm: str, scale: str, *, factor: float = 512) -> str:
+        """BatchNorm, its statistics times a factor (a power of 2 is divided by exactly), and Scale, both in place."""
         x = self.maps[top].double()
         channels = x.shape[1]
         spread = x.var((0, 2, 3), unbiased=False) + x.square().mean()  # few pixels may be equal by chance
