@@ -224,7 +224,7 @@ def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
         return
     say(f"source: {recipe.source or 'given'}")
     if recipe.source_of("keep"):
-        say(f"keeps: the {recipe.keep} weights ({recipe.source_of('keep')})")
+        say(f"keeps: {recipe.keep} ({recipe.source_of('keep')})")
     if recipe.missing is not None:
         say(f"missing: {'; '.join(recipe.missing) or 'nothing'}")
     say_table(("field", "type", "default", "value", "from", "meaning"), rows)

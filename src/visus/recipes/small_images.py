@@ -212,7 +212,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             missing=(
                 "hints: h0 to h10 learn first to give the output of a maxout network's second layer",
                 "a teacher's probabilities at temperature 3 as further targets, of a weight that falls from 4 to 1",
-                "weights begin uniform within 0.005 of 0; here as He et al. 2015, for without hints nothing gets through",
+                "weights begin within 0.005 of 0; here as He et al. 2015: without hints nothing gets through",
                 _WHITENED,
             ),
             keep="last",
