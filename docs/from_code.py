@@ -6,7 +6,7 @@ Directives, each a Markdown table made from visus itself:
 - ``{published-recipes}``: the recipes that have names, and what each sets;
 - ``{recipes-of-families}``: which of them train which networks, and which networks have none;
 - ``{model-table} TASK``: the models of a task and their counts, one row an edition;
-- ``{model-notes} TASK``: their papers, options, weights and deviations;
+- ``{model-notes} TASK``: their papers, deviations, conventions, options and weights;
 - ``{released-files} TASK``: the files of weights that are known, each with the editions that it fits;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
@@ -145,6 +145,10 @@ class ModelNotes(FromCode):
             if card.note:
                 yield ""
                 yield f"  *Note:* {card.note}"
+            if card.conventions is not None:
+                for what, text in card.conventions.lines().items():
+                    yield ""
+                    yield f"  *{what.capitalize()}:* {text}"
             options = [f"`{name}={_value(value)}`" for name, value in known_options(card).items()]
             if options:
                 yield ""
