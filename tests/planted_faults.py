@@ -65,8 +65,8 @@ FAULTS = (
     Fault(
         "wrong padding of the first pooling",
         RESNET,
-        "self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)",
-        "self.maxpool = nn.MaxPool2d(2, stride=2)",
+        "nn.MaxPool2d(3, stride=2, padding=1)",
+        "nn.MaxPool2d(2, stride=2)",
         ("models/classification/test_resnet_and_vgg.py", "oracle/test_torchvision_classification.py -k resnet18"),
     ),
     Fault(

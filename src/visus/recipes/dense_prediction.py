@@ -179,6 +179,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             sources=by_field(
                 {
                     "section 3": "batch_size optimizer loss",
+                    "section 3, equation 2: w_c balances the classes of the training pixels": "loss.class_weights",
                     "section 3.1; the extent of all but elastic is not printed": "augmentation",
                     "not printed: 1e-3 here": "optimizer.lr",
                     "not printed: 300 here": "epochs",
@@ -186,7 +187,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "not printed: the last weights": "keep",
                 }
             ),
-            missing=("the class weight of equation 2",),
+            missing=(),
             keep="last",
             epochs=300,
             batch_size=1,
@@ -194,7 +195,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=Augmentation(
                 rotation=180, shift=0.1, elastic=10, brightness=0.2, contrast=0.2, border="mirror"
             ),
-            loss=LossOptions(border_weight=10, border_sigma=5),
+            loss=LossOptions(class_weights="balanced", border_weight=10, border_sigma=5),
         ),
     }
 )

@@ -7,13 +7,14 @@ interpolated is not Darknet's: the loops hand a rectangle's pixels to ``resize``
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from visus.data.augmentation import darknet
-from visus.data.augmentation.geometry import resize
+from visus.data.augmentation.geometry import Frame, resize
 from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
@@ -173,3 +174,77 @@ def test_a_grey_image_has_its_exposure_alone() -> None:
         np.full((2, 2), 100, np.uint8), Augmentation(released="darknet", **COLOURS), np.random.default_rng(0)
     )
     assert made.tolist() == [[round(100 * factor)] * 2] * 2
+
+
+CLASSIFIER = Augmentation(released="darknet", random_crop=True, short_side=(16, 56), rotation=7, aspect=0.75, **COLOURS)
+
+
+def reader(
+    file_size: tuple[int, int], size: tuple[int, int], random: np.random.Generator
+) -> Callable[[float, float], tuple[float, float]]:
+    """Where random_augment_image reads a point of the input in the file; line by line as in image.c."""
+    (im_h, im_w), (h, w) = file_size, size
+    aspect = random.uniform(0.75, 1)
+    aspect = aspect if random.integers(2) else 1 / aspect
+    r = int(random.integers(16, 57))
+    smallest = im_h if im_h < im_w * aspect else im_w * aspect
+    s = r / smallest
+    rad = random.uniform(-7, 7) * 2 * math.pi / 360
+    dx, dy = (im_w * s / aspect - w) / 2, (im_h * s - h) / 2
+    dx, dy = random.uniform(-abs(dx), abs(dx)), random.uniform(-abs(dy), abs(dy))
+
+    def read(x: float, y: float) -> tuple[float, float]:
+        across, along = (x - w / 2) / s * aspect + dx / s * aspect, (y - h / 2) / s + dy / s
+        return (
+            math.cos(rad) * across - math.sin(rad) * along + im_w / 2,
+            math.sin(rad) * across + math.cos(rad) * along + im_h / 2,
+        )
+
+    return read
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_classifiers_window_shows_the_file_where_darknet_reads_it(seed: int) -> None:
+    """Red tells the column, green the row: each pixel that lies well within the file has the values of its place."""
+    file_size, size = (60, 90), (32, 32)
+    rows, columns = np.mgrid[: file_size[0], : file_size[1]]
+    pixels = np.stack([2 * columns + 10, 4 * rows + 10, np.full(file_size, 200)], axis=2).astype(np.uint8)
+    plain = CLASSIFIER.model_copy(update={"brightness": 0.0, "saturation": 0.0, "hue": 0.0})
+    frame, _ = darknet.change_as_darknet(Frame(pixels, None), size, plain, np.random.default_rng(seed))
+    assert frame.size == size
+    seen, read = 0, reader(file_size, size, np.random.default_rng(seed))
+    for j, i in np.ndindex(size):
+        # Points are at the pixels' centres here; Darknet's C counts from their corners.
+        x, y = read(i + 0.5, j + 0.5)
+        if 6 < x < 84 and 6 < y < 54:
+            expected = (2 * (x - 0.5) + 10, 4 * (y - 0.5) + 10, 200)
+            assert all(abs(int(a) - b) <= 3 for a, b in zip(frame.pixels[j, i], expected, strict=True))
+            seen += 1
+        elif not (-6 < x < 96 and -6 < y < 66):
+            assert not frame.pixels[j, i].any(), "black beyond the file"
+    assert seen > 100
+
+
+def test_a_classifiers_window_is_turned_once_and_the_same_again() -> None:
+    card = Preprocessing(size=(32, 32), fit="crop", mean=(0.0,) * 3, std=(1.0,) * 3)
+    sample = Sample("a", ArrayImage(photo(0, (60, 90))), {})
+    prepare = Preparer("classification", card, CLASSIFIER, 5)
+    random = np.random.Generator(np.random.PCG64([5, 1, 3]))
+    frame, placement = darknet.change_as_darknet(Frame(photo(0, (60, 90)), None), (32, 32), CLASSIFIER, random)
+    prepared = prepare(sample, 3, 1)
+    assert np.array_equal(prepared.image.permute(1, 2, 0).numpy(), frame.pixels)
+    assert prepared.placement == placement
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"random_crop": True},
+        {"random_crop": True, "short_side": (16, 32), "pad": 2},
+        {"random_crop": True, "short_side": (16, 32), "jitter": 0.2},
+        {"aspect": 0.75},
+    ],
+)
+def test_settings_that_no_classifier_of_darknet_has_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="random_crop"):
+        Augmentation(released="darknet", **settings)

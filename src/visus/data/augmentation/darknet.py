@@ -1,22 +1,25 @@
-"""The random changes of the YOLOs' training images, as Darknet makes them.
+"""The random changes of training images, as Darknet makes them: those of the YOLOs, and those of its classifiers.
 
 pjreddie/darknet: load_data_region and load_data_detection of data.c, random_distort_image of image.c. Up to commit
 60e952b of 26 March 2017 (YOLO; YOLO v2 as in its paper), each edge of the image moves by up to ``jitter`` of its side,
 outwards or inwards, and what lies beyond shows the nearest pixel. Since then (yolov2-voc.cfg, yolov2.cfg, yolov3.cfg)
 ``jitter`` changes the two sides' ratio, and the image is placed on grey at a random scale of 1/4 to 2; since August
-2018 (b13f67b) that scale is 1. The exposure of both follows, and mirroring.
+2018 (b13f67b) that scale is 1. The exposure of both follows, and mirroring. A classifier sees a turned and stretched
+window of the image at a random scale (random_augment_image of image.c), black beyond the image.
 
 Rectangles and colours are Darknet's; how pixels are interpolated is not: as in the rest of visus, shrinking is smooth.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from visus.data.augmentation.geometry import Frame, Pixels, nearest_from, resize
+from visus.data.augmentation.geometry import Frame, Pixels, nearest_from, resize, warp
 from visus.data.augmentation.settings import Augmentation
 from visus.structures import Move, Placement
 
@@ -69,15 +72,18 @@ def jitter_ratio(
 def change_as_darknet(
     frame: Frame, size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
 ) -> tuple[Frame, Placement]:
-    """Jitters the whole file into the input, and distorts its colours; mirroring is left to the caller.
+    """Jitters the whole file into the input, or cuts a classifier's window, and distorts its colours; no mirroring.
 
     Args:
         frame: the whole file, in RGB or grey.
         size: (height, width) of the network's input.
-        augmentation: ``jitter``, ``jitter_scale`` (None: the earlier version), ``saturation``, ``brightness``, ``hue``.
+        augmentation: ``jitter``, ``jitter_scale`` (None: the earlier version), ``saturation``, ``brightness``, ``hue``;
+            of a classifier ``random_crop``, ``short_side``, ``aspect`` and ``rotation``.
         random: where the draws come from.
     """
-    if augmentation.jitter_scale is None:
+    if augmentation.random_crop:
+        frame, placement = _window(frame, size, augmentation, random)
+    elif augmentation.jitter_scale is None:
         frame, placement = _cut(frame, jitter_edges(frame.size, augmentation.jitter, random), size)
     else:
         place = jitter_ratio(frame.size, size, augmentation.jitter, augmentation.jitter_scale, random)
@@ -123,6 +129,46 @@ def _put(frame: Frame, place: Place, size: tuple[int, int]) -> tuple[Frame, Plac
     return frame.moved(pixels, move), _placement(frame.size, size, scale, corner)
 
 
+def classifier_matrix(
+    file_size: tuple[int, int], size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
+) -> tuple[NDArray[np.float64], float, float]:
+    """random_augment_args and rotate_crop_image: ([2,3] from points of the file to the input, scales along and across).
+
+    The shorter side, of which the width is taken ``aspect`` times, gets so many pixels; the width is then divided by
+    the same factor. The window lies anywhere in what that gives, or around it, and the image turns about its centre.
+    """
+    (height, width), (rows, columns) = file_size, size
+    low, high = augmentation.short_side or (min(size), min(size))
+    aspect = _scale(augmentation.aspect, random)
+    scale = int(random.integers(low, high + 1)) / min(height, width * aspect)
+    angle = math.radians(random.uniform(-augmentation.rotation, augmentation.rotation))
+    room = np.asarray([width * scale / aspect - columns, height * scale - rows]) / 2
+    moved = np.asarray([random.uniform(-abs(most), abs(most)) for most in room])
+    # Darknet reads input point p at file point R diag(aspect / scale, 1 / scale) (p - middle + moved) + centre.
+    turn = np.asarray([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    linear = np.diag([scale / aspect, scale]) @ turn.T
+    corner = np.asarray([columns, rows]) / 2 - moved - linear @ (np.asarray([width, height]) / 2)
+    return np.concatenate([linear, corner[:, None]], axis=1), scale, scale / aspect
+
+
+def _window(
+    frame: Frame, size: tuple[int, int], augmentation: Augmentation, random: np.random.Generator
+) -> tuple[Frame, Placement]:
+    """A classifier's window: the image is scaled smoothly first, and then turned and cut."""
+    matrix, along, across = classifier_matrix(frame.size, size, augmentation, random)
+    height, width = frame.size
+    scaled = (max(round(height * along), 1), max(round(width * across), 1))
+    back = np.diag([width / scaled[1], height / scaled[0]])
+    from_scaled = np.concatenate([matrix[:, :2] @ back, matrix[:, 2:]], axis=1)
+    pixels = warp(Frame(resize(frame.pixels, scaled), None, frame.fill), from_scaled, "constant", size).pixels
+    target = None if frame.target is None else warp(frame, matrix, "constant", size).target
+    centre = matrix[:, :2] @ (width / 2, height / 2) + matrix[:, 2]
+    scale = np.asarray([across, along])
+    return Frame(pixels, target, frame.fill), _placement(
+        frame.size, size, scale, centre - scale * (width / 2, height / 2)
+    )
+
+
 def _placement(file_size: tuple[int, int], size: tuple[int, int], scale: np.ndarray, corner: np.ndarray) -> Placement:
     """scale, corner: (x, y)."""
     return Placement(
@@ -151,6 +197,6 @@ def distort(pixels: Pixels, augmentation: Augmentation, random: np.random.Genera
 
 
 def _scale(most: float, random: np.random.Generator) -> float:
-    """rand_scale: 1 .. most, or its inverse, as often."""
-    scale = float(random.uniform(1, most))
+    """rand_scale: between 1 and ``most``, or the inverse of that, as often."""
+    scale = float(random.uniform(*sorted((1.0, most))))
     return scale if random.integers(2) else 1 / scale

@@ -275,9 +275,9 @@ def _rot90_once(frame: Frame) -> Frame:
     return frame.moved(pixels, move)
 
 
-def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
-    """Moves the frame by an invertible affine matrix [2,3] on points (x, y); the size stays."""
-    height, width = frame.size
+def warp(frame: Frame, matrix: NDArray[np.float64], border: Border, size: tuple[int, int] | None = None) -> Frame:
+    """Moves the frame by an invertible affine matrix [2,3] on points (x, y); the size stays unless another is given."""
+    height, width = size = size or frame.size
     # OpenCV puts pixel centres at whole numbers: shift by a half, apply, shift back.
     centred = matrix.copy()
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
@@ -293,7 +293,7 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
 
         return by_fours(map_, move_part)
 
-    move = Move(frame.size, move_map, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
+    move = Move(size, move_map, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
     return frame.moved(move_map(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 

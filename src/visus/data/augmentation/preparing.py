@@ -138,6 +138,8 @@ class Preparer:
             frame, placement = change_as_ssd(frame, size, augmentation, self._mean(frame), random)
         else:
             frame, placement = change_as_darknet(frame, size, augmentation, random)
+            if augmentation.random_crop:  # which has turned the image
+                augmentation = augmentation.model_copy(update={"rotation": 0.0})
         return self._finished(_augment(frame, augmentation, random), loaded, placement, name)
 
     def _mean(self, frame: Frame) -> tuple[int, ...]:

@@ -17,10 +17,10 @@ Pixels = Annotated[int, Field(ge=1, le=16_384)]
 Scaling = Annotated[float, Field(gt=0, le=1000)]
 
 _OF_COLOURS = ("saturation", "hue", "pca_noise")
-_OF_DARKNET = ("jitter", "jitter_scale")
+_OF_DARKNET = ("jitter", "jitter_scale", "aspect")
 _NOT_RELEASED = {
     "ssd": ("crop_area", "random_crop", "jitter", "jitter_scale"),
-    "darknet": ("crop_area", "random_crop", "iou_crop", "zoom_out", "contrast"),
+    "darknet": ("crop_area", "iou_crop", "zoom_out", "contrast"),
 }
 _OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pad")
 
@@ -95,8 +95,9 @@ class Augmentation(BaseModel):
 
     released: Literal["none", "ssd", "darknet"] = Field(
         "none",
-        description="colours, zoom_out and iou_crop exactly as in SSD's released code; or jitter and colours as in "
-        "Darknet, whose factors of brightness and saturation are 1 .. 1 + b or the inverse, in HSV",
+        description="colours, zoom_out and iou_crop exactly as in SSD's released code; or jitter (of classifiers "
+        "random_crop) and colours as in Darknet, whose factors of brightness and saturation are 1 .. 1 + b or the "
+        "inverse, in HSV",
     )
     jitter: Fraction = Field(
         0.0, description="released=darknet: move each edge by up to this share of its side, or change the sides' ratio"
@@ -105,6 +106,12 @@ class Augmentation(BaseModel):
         None,
         description="released=darknet: jitter changes the ratio, and the image is placed on the fill at a scale in "
         "this range (Darknet since 2017); none: jitter moves the edges (before)",
+    )
+
+    aspect: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="released=darknet with random_crop, which turns by rotation too: divide the width by a factor of "
+        "aspect .. 1 or by its inverse",
     )
 
     mosaic: Probability = Field(
@@ -136,6 +143,10 @@ class Augmentation(BaseModel):
         ]
         if refused:
             raise ValueError(f"released={self.released} has no {refused[0]}: leave it at its default")
+        if self.released == "darknet" and self.random_crop and (acting != ["short_side"] or self.jitter):
+            raise ValueError("random_crop with released=darknet needs short_side, and no other field of random_crop")
+        if self.aspect != 1 and not self.random_crop:
+            raise ValueError("aspect needs random_crop: set random_crop too")
         if self.released == "darknet" and self.photometric != 1:
             raise ValueError("released=darknet changes the colours of every image: leave photometric at 1")
         if self.released != "none" and self.object_window != "none":
