@@ -198,5 +198,5 @@ def distort(pixels: Pixels, augmentation: Augmentation, random: np.random.Genera
 
 def _scale(most: float, random: np.random.Generator) -> float:
     """rand_scale: between 1 and ``most``, or the inverse of that, as often."""
-    scale = float(random.uniform(*sorted((1.0, most))))
+    scale = float(random.uniform(min(1.0, most), max(1.0, most)))
     return scale if random.integers(2) else 1 / scale
