@@ -86,7 +86,8 @@ APART: list[tuple[str, str, list[str], bool]] = [
         "keras:ResNet152V2",
         [
             "in conv1_conv they add a bias, we do not",
-            "in bn1 they have MaxPooling2D(pool_size=(3, 3), strides=(2, 2), padding=valid), we BatchNorm2d(64, eps=1e-05)",
+            "in bn1 they have MaxPooling2D(pool_size=(3, 3), strides=(2, 2), padding=valid), "
+            "we BatchNorm2d(64, eps=1e-05)",
         ],
         False,
     ),
