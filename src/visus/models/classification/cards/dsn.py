@@ -29,6 +29,6 @@ CARDS: tuple[Card, ...] = (
         citation="lee2015deeply",
         conventions=_CONVENTIONS,
         proof_level="L2",
-        note="The companions' share does not fade during training. Its scores order the classes; they are margins.",
+        note="The companions' share does not fade within a training. Its scores order the classes; they are margins.",
     ),
 )

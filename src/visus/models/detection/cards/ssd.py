@@ -79,7 +79,8 @@ _SSD512 = Card(
     conventions=_RELEASED,
     conversions=_SSD_FILES,
     proof_level="L2",
-    note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
+    note="the paper has no figure of SSD512, nor the authors' branch a script: the layers behind fc7 are those of "
+    "public copies of it",
 )
 
 _BY_HAND = "for the authors' .caffemodel, which --weights takes"
