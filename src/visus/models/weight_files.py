@@ -25,6 +25,7 @@ from visus.errors import WeightsError
 from visus.files.arrays import read_arrays, require_unpacked_size
 from visus.files.regular import GIB, file_size
 from visus.models.caffe_file import SUFFIXES, read_caffe
+from visus.models.keras_file import read_keras
 
 _ANYHOW, _RATIO = GIB, 16
 """A file may hold so many bytes, and so many times the network's own size more: a training's checkpoint has the states
@@ -69,7 +70,7 @@ def read_values(path: Path, network: nn.Module) -> Values:
     """Reads the values of a file by name, as tensors or arrays.
 
     Args:
-        path: ``.safetensors``, ``.npz``, ``.caffemodel``, or what ``torch.save`` wrote.
+        path: ``.safetensors``, ``.npz``, ``.caffemodel``, Keras's ``.h5``, or what ``torch.save`` wrote.
         network: that is to be filled, whole or in its backbone: its size limits that of the file, and a prefix that its
             own names have is not taken off.
 
@@ -82,6 +83,8 @@ def read_values(path: Path, network: nn.Module) -> Values:
         return Values(read_arrays(path, limit=limit, expected=_EXPECTED, error=WeightsError))
     if path.name.endswith(SUFFIXES):
         return Values(read_caffe(path))
+    if path.suffix == ".h5":
+        return Values(read_keras(path, limit=limit))
     try:
         if path.suffix == ".safetensors":
             return _without_prefixes(_required(load_file(path), path, limit), own, ())
@@ -200,7 +203,7 @@ def _required(state: dict[str, Any], path: Path, limit: int) -> dict[str, Any]:
     return state
 
 
-_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only"
+_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, .h5, or a .pth of tensors only"
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
