@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def prove(*models: str, progress: Callable[[int, int], None] | None = None) -> Report:
-    """Compares networks with each published fact: counts, layer tables, printed figures.
+    """Compares networks with each published fact: printed figures, layer tables, and the counts that follow from them.
 
     Nothing is computed and no weights are drawn, so that all networks take seconds. The facts ship with visus.
 
