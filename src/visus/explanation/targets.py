@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.ops import box_iou
+from visus.ops.boxes import box_iou
 
 from visus.errors import ShapeError, TaskMismatchError
 from visus.explanation.gradcam import in_eval_mode

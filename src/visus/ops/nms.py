@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, nms
+from visus.ops.boxes import batched_nms, box_iou, clip_boxes_to_image, nms
 
 from visus.ops.stopwatch import timed
 

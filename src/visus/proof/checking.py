@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -14,6 +16,18 @@ from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import UNITS, Fact, Fault, Locator, Printed, Row, read
 from visus.proof.verdict import FactKind, FactOutcome, Proof, Verdict
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Context: pauses Python's collector of cycles, which else walks through every module built, a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def prove_card(card: Card) -> Proof:

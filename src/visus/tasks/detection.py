@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import box_iou
+from visus.ops.boxes import box_iou
 
 from visus.metrics.detection import DetectionMetric
 from visus.structures import Detections, Sample

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
+from visus.ops.boxes import box_iou
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.box_codec import BoxCodec

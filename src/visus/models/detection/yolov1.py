@@ -26,7 +26,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
+from visus.ops.boxes import box_iou
 
 from visus.errors import ShapeError
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution

@@ -26,7 +26,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
+from visus.ops.boxes import box_iou
 
 from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import as_backbone, require_maps
