@@ -238,8 +238,8 @@ def _packets(names: str) -> list[Any]:
 
 
 _POINTWISE = (
-    "abs clamp clamp_min elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log neg pow reciprocal relu round rsqrt "
-    "sigmoid silu softplus sqrt square tanh _softmax _log_softmax _prelu_kernel"
+    "abs clamp clamp_min elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log neg pow reciprocal relu round "
+    "rsqrt sigmoid silu softplus sqrt square tanh _softmax _log_softmax _prelu_kernel"
 )
 _PAIRWISE = "add sub rsub mul div maximum minimum"
 _IN_PLACE = "fill_ zero_ bernoulli_ normal_ uniform_ copy_ " + " ".join(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from visus.ops.boxes import box_convert
 
 # exp(offset) is kept below 1000 / 16, so that an untrained network's box is large but finite.

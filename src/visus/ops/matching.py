@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
 from visus.ops.boxes import box_iou
 
 BACKGROUND = -1

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from visus.ops.boxes import batched_nms, box_iou, clip_boxes_to_image, nms
 
+from visus.ops.boxes import batched_nms, box_iou, clip_boxes_to_image, nms
 from visus.ops.stopwatch import timed
 
 Method = Literal["greedy", "linear", "gaussian"]

@@ -20,7 +20,7 @@ from visus.proof.verdict import FactKind, FactOutcome, Proof, Verdict
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Context: pauses Python's collector of cycles, which else walks through every module built, a quarter of the time."""
+    """Context: pauses Python's collector of cycles, which would walk through all that was built again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

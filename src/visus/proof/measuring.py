@@ -145,7 +145,7 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
 
 
 def _own(module: nn.Module, path: str, owned: dict[str, dict[int, int]]) -> None:
-    """Notes the parameters of a module and of every module in it, by path; a parent's are its own and its children's."""
+    """Notes the parameters of a module and of every module in it, by path; a parent has its own and its children's."""
     here: dict[int, int] = {}
     owned[path] = here
     here.update((id(value), value.numel()) for value in module._parameters.values() if value is not None)
