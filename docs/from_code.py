@@ -11,6 +11,7 @@ Directives, each a Markdown table made from visus itself:
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
 - ``{proof-sentence}``: how many facts of each kind all networks are held to, and with what outcome;
+- ``{printed-figures}``: every printed figure, and whether it holds;
 - ``{published-slips}``: the published figures that are wrong, and why;
 - ``{worked-table} ID``: a worked table of a paper, course or book, with our figures where printed ones are wrong.
 """
@@ -251,6 +252,14 @@ class ProofSentence(FromCode):
         yield _proof().sentence()
 
 
+class PrintedFigures(FromCode):
+    """Every printed figure, and whether it holds."""
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        yield from _proof().figures().splitlines()
+
+
 class PublishedSlips(FromCode):
     """The published figures that are wrong."""
 
@@ -335,6 +344,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("worked-table", WorkedTable)
     app.add_directive("proof-table", ProofTable)
     app.add_directive("proof-sentence", ProofSentence)
+    app.add_directive("printed-figures", PrintedFigures)
     app.add_directive("published-slips", PublishedSlips)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
     app.connect("doctree-read", _unlink_editions)

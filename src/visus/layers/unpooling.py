@@ -26,4 +26,4 @@ class Unpool(nn.Module):
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
         # F.max_unpool2d is the same, but checks the size with sympy, whose import takes seconds.
         size = [2 * side for side in x.shape[-2:]]
-        return torch.ops.aten.max_unpool2d(x, switches(pooled), size)  # type: ignore[no-any-return]
+        return torch.ops.aten.max_unpool2d(x, switches(pooled), size)

@@ -130,15 +130,19 @@ class Report:
         rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
         for models, verdicts in _grouped(self.proofs, FactOutcome.PUBLISHED_IS_WRONG):
             for verdict in verdicts:
-                cells = [
-                    ", ".join(f"`{model}`" for model in models),
-                    f"{named(verdict.key)} of {verdict.row}" if verdict.row else named(verdict.key),
-                    verdict.text,
-                    verdict.source,
-                    shown(verdict.got),
-                    verdict.reason,
-                ]
+                cells = [*_cells(models, verdict), verdict.reason]
                 rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        return "\n".join(rows)
+
+    def figures(self) -> str:
+        """A Markdown table of every printed figure but receptive fields, with its verdict."""
+        rows = ["| models | what | printed | where | ours | verdict |", "|---|---|---|---|--:|---|"]
+        for outcome in _ORDER:
+            for models, verdicts in _grouped(self.proofs, outcome):
+                for verdict in verdicts:
+                    if verdict.kind is FactKind.PRINTED and verdict.key != "sees":
+                        cells = [*_cells(models, verdict), outcome.value]
+                        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join(rows)
 
     def _table(self, colour: bool) -> Iterator[str]:
@@ -248,6 +252,16 @@ def shown(value: Any) -> str:
             return "x".join(map(str, value))
         return "; ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _cells(models: Sequence[str], verdict: Verdict) -> list[str]:
+    return [
+        ", ".join(f"`{model}`" for model in models),
+        f"{named(verdict.key)} of {verdict.row}" if verdict.row else named(verdict.key),
+        verdict.text,
+        verdict.source,
+        shown(verdict.got),
+    ]
 
 
 def _row(proof: Proof) -> tuple[str, ...]:
