@@ -72,7 +72,7 @@ class CaffeNet:
     def values(self, arrays: Sequence[Array]) -> list[Tensor]:
         return [torch.from_numpy(array).to(self.dtype) for array in arrays]
 
-    def drawn(self, *shape: int, inputs: int) -> Array:
+    def drawn(self, *shape: int, inputs: float) -> Array:
         """An array of normal numbers of variance 2 / inputs."""
         return (self.random.standard_normal(shape, np.float32) * math.sqrt(2 / inputs)).astype(np.float32)
 
@@ -91,10 +91,11 @@ class CaffeNet:
         group: int = 1,
         dilation: int = 1,
         bias: bool = True,
+        gain: float = 1.0,
     ) -> str:
         x = self.maps[bottom]
         inputs = x.shape[1] // group
-        weight = self.drawn(out, inputs, kernel, kernel, inputs=inputs * kernel**2)
+        weight = self.drawn(out, inputs, kernel, kernel, inputs=inputs * kernel**2 / gain**2)
         arrays = [weight, self.biases(out)] if bias else [weight]
         parameters = {"num_output": out, "kernel_size": kernel, "pad": pad, "stride": stride, "group": group}
         parameters |= {"dilation": dilation} if dilation > 1 else {}
@@ -164,8 +165,8 @@ class CaffeNet:
         parameters = {"local_size": 5, "alpha": 0.0001, "beta": 0.75}
         return self.add(Layer(name, "LRN", [bottom], [name], {"lrn_param": parameters}), y)
 
-    def norm(self, top: str, norm: str, scale: str, *, factor: float = 999.982) -> str:
-        """BatchNorm with stored statistics times a factor, and Scale, both in place."""
+    def norm(self, top: str, norm: str, scale: str, *, factor: float = 512) -> str:
+        """BatchNorm, its statistics times a factor (a power of 2 is divided by exactly), and Scale, both in place."""
         x = self.maps[top].double()
         channels = x.shape[1]
         spread = x.var((0, 2, 3), unbiased=False) + x.square().mean()  # few pixels may be equal by chance
@@ -176,12 +177,12 @@ class CaffeNet:
         y = (x - m) / torch.sqrt(v + 1e-5)
         self.add(
             Layer(norm, "BatchNorm", [top], [top], {"batch_norm_param": {"use_global_stats": "true"}}, stored),
-            y.float(),
+            y.to(self.dtype),
         )
         gamma, beta = self.random.uniform(0.3, 0.8, channels).astype(np.float32), self.biases(channels)
         y = y * torch.from_numpy(gamma)[None, :, None, None] + torch.from_numpy(beta)[None, :, None, None]
         return self.add(
-            Layer(scale, "Scale", [top], [top], {"scale_param": {"bias_term": "true"}}, [gamma, beta]), y.float()
+            Layer(scale, "Scale", [top], [top], {"scale_param": {"bias_term": "true"}}, [gamma, beta]), y.to(self.dtype)
         )
 
     def scale(self, name: str, bottom: str, by: Array) -> str:

@@ -33,7 +33,7 @@ class Conversion:
     mark: str = ""
 
 
-ARRAY_FILES = (".npz", ".caffemodel")
+ARRAY_FILES = (".npz", ".caffemodel", ".h5")
 """Suffixes of files that hold arrays, and so need other conversions than files of tensors do."""
 
 

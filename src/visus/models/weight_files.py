@@ -25,6 +25,7 @@ from visus.errors import WeightsError
 from visus.files.arrays import read_arrays, require_unpacked_size
 from visus.files.regular import GIB, file_size
 from visus.models.caffe_file import SUFFIXES, read_caffe
+from visus.models.keras_file import read_keras
 
 _ANYHOW, _RATIO = GIB, 16
 """A file may hold so many bytes, and so many times the network's own size more: a training's checkpoint has the states
@@ -99,6 +100,8 @@ def read_all(path: Path, limit: int) -> Values:
         return Values(read_arrays(path, limit=limit, expected=_EXPECTED, error=WeightsError))
     if path.name.endswith(SUFFIXES):
         return Values(read_caffe(path))
+    if path.suffix == ".h5":
+        return Values(read_keras(path, limit=limit))
     try:
         if path.suffix == ".safetensors":
             return Values(_required(load_file(path), path, limit))
@@ -217,7 +220,7 @@ def _required(state: dict[str, Any], path: Path, limit: int) -> dict[str, Any]:
     return state
 
 
-_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only"
+_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, .h5, or a .pth of tensors only"
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
