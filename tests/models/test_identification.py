@@ -136,6 +136,40 @@ def test_a_truncated_darknet_file_names_the_nearest_edition(tmp_path: Path) -> N
         identify(file)
 
 
+def test_the_released_name_decides_between_editions_of_one_length(tmp_path: Path) -> None:
+    """YOLO v3's tiny form has two sets of anchors, and files of both have the same length."""
+    released = write_darknet(tmp_path / "yolov3-tiny.weights", "yolov3_tiny")
+    found = identify(released, "yolov3_tiny")
+    assert found.chosen is not None
+    assert found.chosen.card.full_name == "yolov3_tiny@darknet"
+    assert found.reason.endswith("released with yolov3_tiny@darknet, though its content is another")
+    renamed = released.rename(tmp_path / "renamed.weights")
+    with pytest.raises(WeightsError, match="yolov3_tiny@darknet or yolov3_tiny@darknet-corrected") as asked:
+        identify(renamed, "yolov3_tiny").require()
+    assert asked.value.got.endswith("differ in option anchors: released and corrected")
+    renamed.unlink()
+    own = write_darknet(tmp_path / "yolov3-tiny.weights", "yolov3_tiny", classes=3)
+    assert chosen(own, "yolov3_tiny") == ""  # of which the authors released none
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "edition"),
+    [
+        ("darknet19.weights", "darknet19@paper"),
+        ("darknet19_448.weights", "darknet19@darknet-448"),
+        ("darknet53_448.weights", "darknet53@darknet-448"),
+        ("yolo-voc.weights", "yolov2@darknet-voc-2016"),
+        ("renamed.weights", "yolov2@darknet-voc-2016"),
+        ("tiny-coco.weights", "yolov1_tiny@darknet-coco"),
+    ],
+)
+def test_released_names(name: str, edition: str, tmp_path: Path) -> None:
+    file = write_darknet(tmp_path / name, edition)
+    assert chosen(file, edition.partition("@")[0]) == edition
+    assert chosen(file) == edition
+
+
 @pytest.mark.slow
 def test_first_layers_decide_no_edition(tmp_path: Path) -> None:
     file = write_state(tmp_path / "darknet53.pth", "darknet53")

@@ -214,7 +214,7 @@ class Payload:
 )
 def test_unreadable_files(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match="cannot read"):
+    with pytest.raises(WeightsError, match=r"cannot read|is empty"):
         load_weights(build(catalog.find("mnist_cnn")), catalog.find("mnist_cnn"), tmp_path / name)
 
 

@@ -11,6 +11,7 @@ import torch
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
+from visus.models.identification import identify
 from visus.models.keras_file import read_keras
 from visus.models.weights import load_weights
 from visus.structures.extensions import load_object
@@ -50,6 +51,9 @@ def test_files_of_keras(name: str, theirs: str, side: int, tmp_path: Path, monke
         with torch.no_grad():
             answers = ours(torch.from_numpy(given / (255 if given is not images else 1)).permute(0, 3, 1, 2))
         torch.testing.assert_close(answers, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+        found = identify(tmp_path / file)
+        assert found.chosen is not None
+        assert (found.chosen.card.full_name, found.chosen.fills, found.chosen.classes) == (name, "network", 5)
     values = read_keras(tmp_path / "a.weights.h5", limit=1 << 30)
     convert = load_object(next(conversion.convert for conversion in card.conversions if conversion.suffix == ".h5"))
     without = {key: value for key, value in values.items() if not key.startswith("predictions/")}

@@ -1,4 +1,4 @@
-"""Files of weights of the right form and size, written on the spot; their values are zeros that take no room."""
+"""Files of weights of the right form and size, written on the spot; most of their values are zeros without room."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,8 +35,13 @@ def write_darknet(path: Path, name: str, *, classes: int | None = None, more: in
     return path
 
 
-def write_caffe(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> Path:
-    """A .caffemodel: the shapes of each layer's arrays by its name (caffe.proto: NetParameter, layer 100)."""
+def write_caffe(
+    path: Path, shapes: Mapping[str, tuple[tuple[int, ...], ...]], *, random: np.random.Generator | None = None
+) -> Path:
+    """A .caffemodel: the shapes of each layer's arrays by its name (caffe.proto: NetParameter, layer 100).
+
+    With ``random`` kernels keep the size of what they see, and other values are small and above 0.
+    """
     with path.open("wb") as out:
         for layer, arrays in shapes.items():
             heads = []
@@ -44,12 +50,22 @@ def write_caffe(path: Path, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -
                 sides = _field(7, _field(1, b"".join(map(_varint, shape))))
                 data = _varint(5 << 3 | 2) + _varint(size)
                 blob = _varint(7 << 3 | 2) + _varint(len(sides) + len(data) + size)
-                heads.append((blob + sides + data, size))
+                heads.append((blob + sides + data, shape))
             name = _field(1, layer.encode())
-            out.write(_varint(100 << 3 | 2) + _varint(len(name) + sum(len(head) + size for head, size in heads)) + name)
-            for head, size in heads:
+            out.write(
+                _varint(100 << 3 | 2)
+                + _varint(len(name) + sum(len(head) + 4 * math.prod(shape) for head, shape in heads))
+                + name
+            )
+            for head, shape in heads:
                 out.write(head)
-                out.seek(size, 1)
+                if random is None:
+                    out.seek(4 * math.prod(shape), 1)
+                elif len(shape) > 1:
+                    values = random.standard_normal(shape, np.float32) * math.sqrt(2 / math.prod(shape[1:]))
+                    out.write(values.astype("<f4").tobytes())
+                else:
+                    out.write(random.uniform(0, 0.2, shape).astype("<f4").tobytes())
         out.truncate()
     return path
 

@@ -14,7 +14,7 @@ def identify(path: str | Path, *, model: str | None = None) -> Identification:
 
     Args:
         path: a model file of visus, or a file that authors or libraries released: ``.weights``, ``.caffemodel``,
-            ``.pth``, ``.npz``, ``.safetensors``.
+            ``.pth``, ``.npz``, ``.safetensors``, ``.h5``.
         model: a model whose editions are asked; None: the whole catalogue.
 
     Returns:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from visus.errors import WeightsError
 from visus.models import catalog
-from visus.models.card import Card, Part
-from visus.models.detection.darknet_weights import count, is_darknet, slots
+from visus.models.card import Card, Part, ReleasedFile, WeightsFile
+from visus.models.detection.darknet_weights import classes_of, count, is_darknet, slots
 from visus.models.on_meta import build_on_meta
 from visus.models.weight_files import without_prefixes
 from visus.models.weight_matching import (
@@ -87,6 +87,11 @@ class Fit:
         """Whether the file fills the network from its first layer to its last, up to the head's classes."""
         return self.part == "network" and not self.is_partial
 
+    @property
+    def has_own_classes(self) -> bool:
+        """Whether the file tells as many classes apart as the edition itself."""
+        return self.classes == self.card.classes
+
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
@@ -97,12 +102,14 @@ class Misfit:
         nearness: how near the file comes; the largest is the nearest.
         error: the first difference.
         length: how many values a Darknet file of this edition has; 0 for other files.
+        is_damaged: whether the file has as many values as one of this edition, and only their content is wrong.
     """
 
     card: Card
     nearness: tuple[float, ...]
     error: WeightsError
     length: int = 0
+    is_damaged: bool = False
 
 
 def try_edition(card: Card, file: WeightsContent, networks: Networks) -> Fit | Misfit:
@@ -119,7 +126,7 @@ def try_edition(card: Card, file: WeightsContent, networks: Networks) -> Fit | M
         fitting = require_fit(target, match.state, file.path, is_partial=match.is_partial)
     except WeightsError as error:
         return _misfit(card, file, network, match, error)
-    is_partial = match.is_partial or bool(fitting.drawn)
+    is_partial = bool(fitting.drawn) or (match.is_partial and _leaves_some(target, match.state))
     has_head, classes = True, None
     if match.part == "network" and not is_partial:
         classes = card.classes
@@ -129,6 +136,11 @@ def try_edition(card: Card, file: WeightsContent, networks: Networks) -> Fit | M
     values = sum(value.numel() for value in match.state.values() if value.is_floating_point())
     tensors = len(match.state)
     return Fit(card, match.part, is_partial, has_head, classes, match.origin, fitting.state, values, tensors)
+
+
+def _leaves_some(target: nn.Module, state: Mapping[str, Tensor]) -> bool:
+    """Whether a state leaves values of a network as they are: a layout with room for that may be used in full."""
+    return any(name not in state and not name.endswith("num_batches_tracked") for name in target.state_dict())
 
 
 def likely_editions(cards: Sequence[Card], file: WeightsContent, networks: Networks) -> Iterator[list[Card]]:
@@ -165,10 +177,21 @@ def _knows(card: Card, cards: Sequence[Card], names: Mapping[str, Any], networks
     return not networks.of(smallest).state_dict().keys().isdisjoint(names)
 
 
-def names_such_files(card: Card, path: Path) -> bool:
-    """Whether the card names a whole network's file that is written as this one is."""
-    names = [Path(file.name) for file in card.files if file.part == "network" and not file.is_partial]
-    return any(is_darknet(name) if is_darknet(path) else name.suffix == path.suffix for name in names)
+def released_as(card: Card, path: Path) -> WeightsFile | ReleasedFile | None:
+    """The file of a whole network on a card that has the name of this one."""
+    return next((file for file in _whole_files(card) if file.name.lower() == path.name.lower()), None)
+
+
+def writes_such_files(card: Card, path: Path) -> bool:
+    """Whether files that are written as this one is are of this edition: those of authors are not of an edition that
+    follows their paper where their code does otherwise, which then names none."""
+    names = [Path(file.name) for file in _whole_files(card)]
+    named = any(is_darknet(name) if is_darknet(path) else name.suffix == path.suffix for name in names)
+    return named or card.edition != "paper"
+
+
+def _whole_files(card: Card) -> list[WeightsFile | ReleasedFile]:
+    return [file for file in card.files if file.part == "network" and not file.is_partial]
 
 
 def length_of(card: Card, networks: Networks) -> int:
@@ -180,6 +203,8 @@ def _misfit(card: Card, file: WeightsContent, network: nn.Module, match: Match |
     if file.values is None:
         length = count(slots(network))
         given = 0 if file.darknet is None else len(file.darknet.values)
+        if given == length or classes_of(given, network) is not None:
+            return Misfit(card, (0,), error, length, is_damaged=True)
         return Misfit(card, (-abs(given - length),), error, length)
     own = network.state_dict()
     state = match.state if match is not None else {}

@@ -23,8 +23,9 @@ from visus.models.edition_fits import (
     Networks,
     length_of,
     likely_editions,
-    names_such_files,
+    released_as,
     try_edition,
+    writes_such_files,
 )
 from visus.models.fetching import sha256_of
 from visus.models.model_header import Statement, read_statement
@@ -177,7 +178,7 @@ def identify(
         for fit in fits
     }
     ranked = tuple(candidates.values())
-    if is_search and not best[0].is_whole:
+    if is_search and not best[0].is_whole and len({fit.card.name for fit in best}) > 1:
         return Identification(path, ranked, None, f"it fills no whole network, but the {ranked[0].fills} of several")
     chosen, why = _choose(best, known, file)
     if name is not None and "@" in name:
@@ -248,7 +249,7 @@ class _Known:
             return "part"
         if not fit.has_head:
             return "body"
-        return "own classes" if fit.classes == card.classes else "other classes"
+        return "own classes" if fit.has_own_classes else "other classes"
 
     def source(self) -> Card | None:
         """The edition whose trained values the file holds; None if that is not known."""
@@ -269,17 +270,31 @@ def _choose(best: Sequence[Fit], known: _Known, file: WeightsContent) -> tuple[C
         card = _beginning(best, known, file)
         names = [fit.card.full_name for fit in best if fit.card != card]
         return card, f"; so it does of {_listed(names)}, and decides no edition" if names else ""
+    if len(_kinds(best)) > 1 and best[0].origin:
+        here = [fit for fit in best if writes_such_files(fit.card, file.path)]
+        called = [fit for fit in here if fit.has_own_classes and released_as(fit.card, file.path)]
+        told = called or here
+        others = [fit.card.full_name for fit in best if fit not in told]
+        if others and len(_kinds(told)) == 1:
+            return told[0].card, f"; so has {_listed(others)}, {_why_not(told[0], file, by_name=bool(called))}"
+        best = told or best
     kinds = _kinds(best)
-    if len(kinds) > 1 and best[0].origin:
-        named = [fit for fit in best if names_such_files(fit.card, file.path)]
-        if named and len(_kinds(named)) == 1:
-            others = _listed([fit.card.full_name for fit in best if fit not in named])
-            return named[0].card, f"; so has {others}, of which no such file was released"
     if len(kinds) == 1:
         return best[0].card, ""
     first, second = kinds[0][0].card, kinds[1][0].card
     more = f", and {len(kinds) - 2} more" if len(kinds) > 2 else ""
     return None, f"{first.full_name} and {second.full_name} differ in {_differences(first, second)}{more}"
+
+
+def _why_not(fit: Fit, file: WeightsContent, *, by_name: bool) -> str:
+    """Why a file is of this edition and not of others that it fits as well, as the end of a sentence."""
+    if not by_name:
+        return "of which no such file was released"
+    known = released_as(fit.card, file.path)
+    is_another = known is not None and known.sha256  # else the hash would have told
+    return f"but {file.path.name} is the name of a file released with {fit.card.full_name}" + (
+        ", though its content is another" if is_another else ""
+    )
 
 
 def _kinds(fits: Sequence[Fit]) -> list[list[Fit]]:
@@ -393,7 +408,9 @@ def _foreign(path: Path, name: str | None, misfits: Sequence[Misfit], stated: St
     where = f" ({nearest.card.full_name}, the nearest edition)" if len(misfits) > 1 else ""
     remedy = nearest.error.remedy
     return WeightsError(
-        nearest.error.problem if name is not None else f"{path.name} fits no network of the catalogue",
+        nearest.error.problem
+        if name is not None or nearest.is_damaged
+        else f"{path.name} fits no network of the catalogue",
         expected=f"{nearest.error.expected or nearest.card.full_name}{where}",
         got=f"{nearest.error.got or nearest.error.problem}{says}",
         remedy=f"{remedy}; visus models --weights FILE names the editions that it fits" if name is not None else remedy,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
 import pickletools
 import re
 import warnings
@@ -23,7 +24,8 @@ from torch import Tensor, nn
 
 from visus.errors import WeightsError
 from visus.files.arrays import read_arrays, require_unpacked_size
-from visus.files.regular import GIB, file_size
+from visus.files.regular import GIB, file_size, open_regular
+from visus.files.signatures import LONGEST, kind_of
 from visus.models.caffe_file import SUFFIXES, read_caffe
 from visus.models.keras_file import read_keras
 
@@ -115,12 +117,23 @@ def read_all(path: Path, limit: int) -> Values:
 
 
 def require_weights_file(path: Path, limit: int) -> None:
-    """Raises WeightsError unless a path names a regular file of at most ``limit`` bytes."""
+    """Checks that a path names a regular file of at most ``limit`` bytes, which is not plainly of another kind.
+
+    Raises:
+        WeightsError: else.
+    """
     if not os.path.exists(path):  # of names that are too long, Path.exists raises
         raise WeightsError(
             f"there is no weights file {str(path)[:300]}", remedy="check the path, or use --weights none"
         )
-    file_size(path, limit=limit, expected=_EXPECTED, error=WeightsError)
+    if not file_size(path, limit=limit, expected=_EXPECTED, error=WeightsError):
+        raise WeightsError(
+            f"{path.name} is empty", expected=_EXPECTED, got="0 bytes", remedy="download or save the file again"
+        )
+    with open_regular(path, limit=limit, expected=_EXPECTED, error=WeightsError) as file:
+        kind = kind_of(file.read(LONGEST))
+    if kind is not None and path.name.endswith(kind.refused):
+        raise WeightsError(f"{path.name} is {kind.name}", expected=_EXPECTED, got=kind.name, remedy=kind.remedy)
 
 
 def _loaded(path: Path, limit: int) -> Any:
@@ -234,6 +247,10 @@ def _unreadable(path: Path, error: Exception) -> WeightsError:
         )
     if "TorchScript" in text or "torch.jit" in text:
         got = "a TorchScript archive, which holds code"
+    elif "inline_container" in text or "zip archive" in text:
+        got = "a zip archive that is not torch.save's, or not all of one"
+    elif "opcode" in text or isinstance(error, pickle.UnpicklingError | EOFError | UnicodeError):
+        got = "bytes that are not torch.save's, or not all of them"
     else:
         got = re.sub(r"\x1b\[[0-9;]*m", "", (text.splitlines() or [""])[0])[:200] or type(error).__name__
     return WeightsError(

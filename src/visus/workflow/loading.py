@@ -24,7 +24,8 @@ def is_released(path: Path) -> bool:
         return False
     if path.suffix == ".safetensors":
         with path.open("rb") as file:
-            return not file.read(8 + len(_OPENING)).endswith(_OPENING)
+            begin = file.read(8 + len(_OPENING))
+        return begin[8:9] == b"{" and not begin.endswith(_OPENING)
     return path.suffix in _RELEASED or re.search(r"\.conv\.\d+$", path.name) is not None
 
 
@@ -42,12 +43,15 @@ def _identified(path: Path, model: str | None) -> Identification:
     from visus.models.identification import identify
 
     found = identify(path, model)
-    chosen = found.require("name the edition: --model, or visus.load(FILE, model=...)")
+    if found.candidates[0].fills == "network":
+        chosen = found.require("name the edition: --model, or visus.load(FILE, model=...)")
+    else:
+        chosen = found.candidates[0]
     if chosen.fills != "network" or (chosen.classes is None and chosen.card.classes):
         raise WeightsError(
             f"{path.name} cannot answer: it does not fill the whole network of {chosen.card.full_name}",
             expected="a file with all layers",
-            got=found.reason,
+            got=found.reason if found.chosen else chosen.reason,
             remedy=f"start a training with it: visus train DATA --model {chosen.card.name} --weights {path.name}",
         )
     return found
