@@ -158,8 +158,9 @@ class ModelNotes(FromCode):
             for file in card.weights:
                 yield ""
                 figures = ", ".join(f"{name} {value:.3%}" for name, value in file.metrics.items())
+                digest = f"`{file.sha256}`" if file.sha256 else "not stated"
                 yield (
-                    f"  *Weights:* `{file.name}`, SHA-256 `{file.sha256}`, {file.licence}"
+                    f"  *Weights:* `{file.name}`, SHA-256 {digest}, {file.licence}"
                     + (f"; its publisher states {figures}" if figures else "")
                     + ("" if file.url else "; brought by hand, for it is published in another form")
                 )
