@@ -6,6 +6,7 @@ Directives, each a Markdown table made from visus itself:
 - ``{published-recipes}``: the recipes that have names, and what each sets;
 - ``{model-table} TASK``: the models of a task and their counts, one row an edition;
 - ``{model-notes} TASK``: their papers, options, weights and deviations;
+- ``{released-files} TASK``: the files of weights that are known, each with the editions that it fits;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
 - ``{published-slips}``: the published figures that are wrong, and why;
@@ -65,7 +66,7 @@ class PublishedRecipes(FromCode):
 
     def lines(self) -> Iterator[str]:
         """A definition list."""
-        from visus.engine.recipe import Recipe
+        from visus.engine.recipe import ABOUT, Recipe
         from visus.recipes.published import PUBLISHED
 
         defaults = {name: value for name, _, value, _ in Recipe().fields()}
@@ -73,12 +74,20 @@ class PublishedRecipes(FromCode):
             changed = [
                 f"`{field}={_value(value)}`"
                 for field, _, value, _ in recipe.fields()
-                if field != "source" and value != defaults[field]
+                if field not in ABOUT and value != defaults[field]
             ]
+            places: dict[str, list[str]] = {}
+            for field, place in recipe.sources.items():
+                places.setdefault(place, []).append(f"`{field}`")
             yield f"`{name}`"
             yield f": {recipe.source}."
             yield ""
             yield f"  {' '.join(changed)}"
+            yield ""
+            printed = "; ".join(f"{place} ({', '.join(fields)})" for place, fields in places.items())
+            yield f"  *Printed in:* {printed}."
+            yield ""
+            yield f"  *Keeps* the {recipe.keep} weights. *Missing:* {'; '.join(recipe.missing or ()) or 'nothing'}."
             yield ""
 
 
@@ -133,6 +142,29 @@ class ModelNotes(FromCode):
             yield ""
             yield f"  *Proof level:* {card.proof_level}"
             yield ""
+
+
+class ReleasedFiles(FromCode):
+    """The known files of weights of the networks of a task, each with the editions that it fits."""
+
+    required_arguments = 1
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        from visus.models.released_files import released_files
+
+        rows = [
+            (
+                f"`{file.name}`",
+                ", ".join(f"`{edition}`" for edition in file.editions),
+                file.fills,
+                file.trained_on,
+                "visus" if file.fetched else "you",
+                f"`{file.sha256}`" if file.sha256 else "not stated",
+            )
+            for file in released_files(_cards(self.arguments[0]))
+        ]
+        yield from _table(("file", "fits", "fills", "trained on", "brought by", "SHA-256"), rows)
 
 
 class WorkedTable(FromCode):
@@ -266,6 +298,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("published-recipes", PublishedRecipes)
     app.add_directive("model-table", ModelTable)
     app.add_directive("model-notes", ModelNotes)
+    app.add_directive("released-files", ReleasedFiles)
     app.add_directive("named-data", NamedData)
     app.add_directive("worked-table", WorkedTable)
     app.add_directive("proof-table", ProofTable)

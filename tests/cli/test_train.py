@@ -51,7 +51,7 @@ def test_the_recipe_can_be_seen(photos: Path, cli: Callable[..., Any], tmp_path:
     assert told.code == 0, told.err
     assert told.out.startswith("source: visus default for small images")
     lines = {line.split()[0]: line for line in told.out.splitlines() if line.strip()}
-    assert {name for name, *_ in visus.Recipe().fields()} - {"source"} <= set(lines)
+    assert {name for name, *_ in visus.Recipe().fields()} - {"source", "sources", "missing"} <= set(lines)
     assert "0.25" in lines["optimizer.lr"]
     values = json.loads(cli("train", photos, *choices, "--json").out)
     assert values["recipe"]["optimizer"]["lr"] == 0.25

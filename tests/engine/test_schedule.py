@@ -139,3 +139,19 @@ def test_a_plateau_falls_no_more_often_than_asked():
     fell = [plateau.update(score, schedule) for score in (1, 0, 0, 0, 0, 0)]
     assert fell == [False, True, True, True, False, False]
     assert plateau.factor == pytest.approx(1e-3)
+
+
+def test_a_polynomial_warmup_is_darknets_burn_in():
+    """network.c: rate * (batch_num / burn_in)^power, where batch_num counts the batch that makes the step."""
+    schedule = Schedule(name="steps", milestones=(400,), warmup_epochs=100, warmup="polynomial")
+
+    def darknet(batch_num, burn_in=1000, power=4):
+        if batch_num < burn_in:
+            return (batch_num / burn_in) ** power
+        return 1.0 if batch_num < 4000 else 0.1
+
+    steps = [0, 1, 199, 499, 998, 999, 1000, 3998]
+    assert rates(schedule, steps) == pytest.approx([darknet(step + 1) for step in steps], rel=1e-12)
+    assert rates(schedule.model_copy(update={"warmup_power": 1.0}), steps) == rates(
+        schedule.model_copy(update={"warmup": "linear"}), steps
+    )

@@ -13,13 +13,14 @@ from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage
 from visus.engine.device_batches import to_device
 from visus.engine.fit import fit
-from visus.engine.recipe import Recipe
+from visus.engine.recipe import ABOUT, Recipe
 from visus.engine.schedule import rate
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.recipes import dense_prediction
 from visus.recipes.choice import prediction_preprocessing, training_preprocessing
 from visus.recipes.published import PUBLISHED
+from visus.recipes.sources import by_field
 from visus.structures import Label, Sample
 from visus.tasks.classification import Classification
 
@@ -161,3 +162,51 @@ def test_what_learns_from_scaled_crops_answers_at_the_models_own_size(name: str)
 def sample(height: int, width: int, seed: int) -> Sample:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Sample(f"{seed}", ArrayImage(pixels), {"classification": Label(CLASSES, seed % 2)})
+
+
+# What each recipe must give a source for, at its default or not.
+ALWAYS = ("keep", "epochs", "batch_size", "schedule.name", "augmentation.mirror")
+ALWAYS += tuple(f"optimizer.{name}" for name in ("name", "lr", "momentum", "weight_decay"))
+SPARED = {*ABOUT, "channels_last"}  # the memory layout changes no value
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_each_line_has_a_source(name: str) -> None:
+    recipe = PUBLISHED[name]
+    fields = {field: value for field, _, value, _ in recipe.fields()}
+    defaults = {field: value for field, _, value, _ in Recipe().fields()}
+    parts = {field.rpartition(".")[0] for field in fields}
+    for stated in recipe.sources:
+        assert stated in fields or stated in parts, f"there is no field {stated}"
+    changed = [field for field, value in fields.items() if value != defaults[field] and field not in SPARED]
+    for field in [*ALWAYS, *changed]:
+        if field == "reference_batch_size" and recipe.reference_batch_size == recipe.batch_size:
+            continue
+        if field == "optimizer.momentum" and not recipe.optimizer.name.startswith(("sgd", "rmsprop")):
+            continue
+        assert recipe.source_of(field), f"where is {field} printed?"
+    assert "keep" in recipe.sources, "which weights the source ends with"
+    assert recipe.missing is not None, "what the source has and this recipe has not; () for nothing"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_only_who_chooses_by_validation_keeps_the_best(name: str) -> None:
+    recipe = PUBLISHED[name]
+    chosen = any(word in recipe.sources["keep"] for word in ("validation", "early stopping"))
+    assert (recipe.keep == "best") == chosen, recipe.sources["keep"]
+
+
+def test_a_changed_field_is_no_longer_the_papers() -> None:
+    recipe = PUBLISHED["alexnet-imagenet"].with_changes({"optimizer.lr": 1.0, "augmentation": {"mirror": 0.1}})
+    assert recipe.source_of("optimizer.lr") == recipe.source_of("augmentation.mirror") == "changed"
+    assert recipe.source_of("optimizer.momentum") == "section 5"
+
+
+def test_a_field_cannot_have_two_sources() -> None:
+    assert by_field({"section 4": "epochs keep", "the code": "ema"}) == {
+        "epochs": "section 4",
+        "keep": "section 4",
+        "ema": "the code",
+    }
+    with pytest.raises(ValueError, match="epochs has two sources"):
+        by_field({"section 4": "epochs", "section 5": "epochs"})

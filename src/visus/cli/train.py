@@ -206,14 +206,14 @@ def _prepare_again(context: typer.Context, config: str, changes: Mapping[str, An
 def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
     """Prints every field with its type, default, value and the origin of the value."""
     from visus.cli.output import say, say_json, say_table
-    from visus.engine.recipe import Recipe
+    from visus.engine.recipe import ABOUT, Recipe
 
     defaults = {name: value for name, _, value, _ in Recipe().fields()}
     rows = []
     for name, kind, value, meaning in recipe.fields():
-        if name == "source":
+        if name in ABOUT:
             continue
-        origin = "default" if value == defaults[name] else "recipe"
+        origin = recipe.source_of(name) or ("default" if value == defaults[name] else "recipe")
         if any(name == change or name.startswith(f"{change}.") for change in changed):
             origin = "changed here"
         rows.append((name, kind, str(defaults[name]), str(value), origin, meaning))
@@ -223,4 +223,6 @@ def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
         say_json({"source": recipe.source, "recipe": recipe.model_dump(mode="json"), "fields": fields})
         return
     say(f"source: {recipe.source or 'given'}")
+    if recipe.missing is not None:
+        say(f"missing: {'; '.join(recipe.missing) or 'nothing'}")
     say_table(("field", "type", "default", "value", "from", "meaning"), rows)

@@ -57,7 +57,11 @@ class Schedule(_Part):
         "constant", description="shape"
     )
     warmup_epochs: NonNegative = Field(0.0, description="warm-up, over this many epochs")
-    warmup: Literal["linear", "constant"] = Field("linear", description="rise from warmup_from, or stay at it")
+    warmup: Literal["linear", "constant", "polynomial"] = Field(
+        "linear",
+        description="rise from warmup_from, stay at it, or rise by the exponent warmup_power (Darknet's burn-in)",
+    )
+    warmup_power: Positive = Field(4.0, description="exponent of the polynomial warm-up; Darknet's is 4")
     warmup_from: Share = Field(0.0, description="share of the learning rate at which the warm-up begins")
     milestones: tuple[NonNegative, ...] = Field((), description="epochs after which steps multiplies by gamma")
     gamma: Positive = Field(0.1, description="factor of steps (a milestone), exponential (every) and plateau")
@@ -73,6 +77,12 @@ class Recipe(_Part):
     """All settings of a training."""
 
     source: str = Field("", description="where these values come from: a paper's section, or a measurement")
+    sources: dict[str, str] = Field(
+        {}, description="by field or part: where its value is printed, or that it is printed nowhere"
+    )
+    missing: tuple[str, ...] | None = Field(
+        None, description="what the training of the source has and this one has not; none: not stated"
+    )
     epochs: Annotated[int, Field(ge=1, le=10**9)] = Field(20, description="passes over the training images")
     batch_size: Annotated[int, Field(ge=1, le=10**9)] = Field(32, description="images a step, over all processes")
     reference_batch_size: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
@@ -167,6 +177,9 @@ class Recipe(_Part):
             if not isinstance(part, dict) or (last not in part and not is_open):
                 raise _unknown_field(name, known)
             part[last] = value
+            if self.sources and name != "sources":
+                stated = {key: text for key, text in values["sources"].items() if not key.startswith(f"{name}.")}
+                values["sources"] = {**stated, name: "changed"}
         return Recipe.from_dict(values)
 
     @classmethod
@@ -198,6 +211,12 @@ class Recipe(_Part):
             raise RecipeError(f"{path} is not a recipe", expected="a YAML mapping of fields", got=type(values).__name__)
         return cls.from_dict(values)
 
+    def source_of(self, field: str) -> str:
+        """Where the value of a field is printed: what ``sources`` says of it, or of the part that it belongs to."""
+        while field and field not in self.sources:
+            field = field.rpartition(".")[0]
+        return self.sources.get(field, "")
+
     def save(self, path: Path) -> None:
         """Writes every field to a YAML file."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
@@ -206,6 +225,9 @@ class Recipe(_Part):
         """Yields (name, type, value, description) of every field, such as "optimizer.lr"."""
         yield from _fields(self, "")
 
+
+ABOUT = ("source", "sources", "missing")
+"""The fields that tell of a recipe and change no training."""
 
 _EXPECTED = {
     "model_type": "one of its own fields, as in optimizer.name=adamw",

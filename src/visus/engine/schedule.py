@@ -21,12 +21,15 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
     Returns:
         In [0, 1]: the warm-up's share times the shape. Epochs are counted from the start of the training, warm-up
         included; cosine and polynomial begin where the warm-up ends. A linear warm-up rises in equal steps and is over
-        at 1; a constant one stays at ``warmup_from``.
+        at 1; a constant one stays at ``warmup_from``; a polynomial one rises by the
+        power ``warmup_power`` of a linear one's share, as in Darknet's network.c, which counts a batch before its step.
     """
     warmup = schedule.warmup_epochs * steps_an_epoch
     rising = 1.0
     if step < warmup:
-        risen = min(1.0, (step + 1) / warmup) if schedule.warmup == "linear" else 0.0
+        share = min(1.0, (step + 1) / warmup)
+        exponents = {"linear": 1.0, "polynomial": schedule.warmup_power}
+        risen = share ** exponents[schedule.warmup] if schedule.warmup in exponents else 0.0
         rising = schedule.warmup_from + (1 - schedule.warmup_from) * risen
     epoch = step / steps_an_epoch
     done = min(max(step - warmup, 0) / max(epochs * steps_an_epoch - warmup, 1), 1.0)

@@ -35,7 +35,8 @@ class ResponseNormalization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         maps, rest = x.shape[1], self.size // 2
-        squares = nn.functional.pad(x.float().square(), (0, 0, 0, 0, rest, rest))  # float32: half precision ends at 256
+        x_fine = x.to(torch.promote_types(x.dtype, torch.float32))  # the squares of half precision end at 256
+        squares = nn.functional.pad(x_fine.square(), (0, 0, 0, 0, rest, rest))
         near = squares[:, :maps]
         for shift in range(1, self.size):
             near = near + squares[:, shift : shift + maps]  # [N, C, H, W]

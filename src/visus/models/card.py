@@ -70,6 +70,27 @@ class WeightsFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleasedFile:
+    """A file that authors released, which a person brings: visus never fetches it.
+
+    Args:
+        name: as its authors call it, such as "yolov2-voc.weights".
+        trained_on: the data set, such as "PASCAL VOC 2007 and 2012".
+        part: what of the edition's network the file fills.
+        is_partial: whether it leaves values of that part as they are: a file to start from.
+        sha256: all 64 hexadecimal digits where public sources state them, else "".
+        source: where its name and content are described: a page, or a repository and path.
+    """
+
+    name: str
+    trained_on: str
+    part: Part = "network"
+    is_partial: bool = False
+    sha256: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One edition of a model.
 
@@ -96,6 +117,7 @@ class Card:
         own_anchors: how many anchors to find among own boxes; 0 for a model whose anchors stay as they are.
         weights: published weights, best first; empty when there are none.
         conversions: of further files that a person may bring, beside those written as ``weights`` are.
+        released: files of the authors that fit this edition, beside ``weights``; a person brings them.
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
         note: where this edition deviates from the paper, and why; "" when nowhere.
     """
@@ -121,6 +143,7 @@ class Card:
     own_anchors: int = 0
     weights: tuple[WeightsFile, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    released: tuple[ReleasedFile, ...] = ()
     proof_level: ProofLevel = "L1"
     note: str = ""
 

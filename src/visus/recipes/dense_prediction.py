@@ -9,12 +9,23 @@ from typing import Literal
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
 from visus.recipes import yolo
+from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
 
 
 def _fcn(name: str, lr: float) -> Recipe:
     return Recipe(
         source=f"Long et al. 2015, the authors' {name}: 100,000 steps of one image of 8,498 (SBD); a loss of sums",
+        sources=by_field(
+            {
+                "solver.prototxt": "epochs optimizer schedule",
+                "train.prototxt": "batch_size optimizer.bias_lr optimizer.decay_norm_and_bias loss",
+                "voc_layers.py": "augmentation",
+                "solver.prototxt, max_iter: the last weights": "keep",
+            }
+        ),
+        missing=(),
+        keep="last",
         epochs=12,
         batch_size=1,
         optimizer=Optimizer(lr=lr, momentum=0.99, weight_decay=5e-4, bias_lr=2.0, decay_norm_and_bias=False),
@@ -30,6 +41,16 @@ def _deconvnet(
     return Recipe(
         source=f"Noh et al. 2015, sec. 4.2, 4.3, the authors' solver: stage {stage}, {steps:,} steps of 64 windows "
         f"of 12,031 images, lr/10 every {drop:,}",
+        sources=by_field(
+            {
+                "the authors' solver": "epochs optimizer schedule",
+                "the authors' train.prototxt": "optimizer.bias_lr optimizer.decay_norm_and_bias",
+                "section 4.3": "batch_size size fit augmentation",
+                "max_iter of the solver: the last weights": "keep",
+            }
+        ),
+        missing=("windows of object proposals in stage 2",) if stage == 2 else (),
+        keep="last",
         epochs=epochs,
         batch_size=64,
         reference_batch_size=64,
@@ -44,6 +65,14 @@ def _deconvnet(
 def _ssd(where: str) -> Recipe:
     return Recipe(
         source=f"Liu et al. 2016, {where}: 120k steps of 32 on VOC 07+12 (16,551 images); lr/10 at 80k, 100k",
+        sources=by_field(
+            {
+                "the authors' ssd_pascal.py": "epochs batch_size optimizer schedule augmentation",
+                "ssd_pascal.py, max_iter: the last weights": "keep",
+            }
+        ),
+        missing=(),
+        keep="last",
         epochs=232,
         batch_size=32,
         reference_batch_size=32,
@@ -69,6 +98,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "ssd512-voc": _ssd("sec. 3.1, the authors' ssd_pascal_512.py"),
         "retinanet-coco": Recipe(
             source="Lin et al. 2017, sec. 4.1: 90k steps of 16 on COCO trainval35k (118,287 images); lr/10 at 60k, 80k",
+            sources=by_field(
+                {
+                    "section 4.1": "epochs batch_size optimizer schedule augmentation",
+                    "a number of steps is printed: the last weights": "keep",
+                }
+            ),
+            missing=(),
+            keep="last",
             epochs=12,
             batch_size=16,
             reference_batch_size=16,
@@ -81,7 +118,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "fcn16s-voc": _fcn("voc-fcn16s", 1e-12),
         "fcn8s-voc": _fcn("voc-fcn8s", 1e-14),
         "fcn-voc": Recipe(
-            source="Long et al. 2015, sec. 4.3: 20 images a step, momentum 0.9, fixed lr; epochs: not stated",
+            source="Long et al. 2015, sec. 4.3: 20 images a step, momentum 0.9, fixed lr",
+            sources=by_field(
+                {
+                    "section 4.3": "batch_size optimizer schedule augmentation",
+                    "not printed: 100 here": "epochs",
+                    "not printed: the last weights": "keep",
+                }
+            ),
+            missing=(),
+            keep="last",
             epochs=100,
             batch_size=20,
             reference_batch_size=20,
@@ -90,7 +136,19 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "deconvnet-voc-1": _deconvnet(1, 106, (48, 96), "centred"),
         "deconvnet-voc-2": _deconvnet(2, 213, (53, 106, 160), "overlapping"),
         "unet-isbi": Recipe(
-            source="Ronneberger et al. 2015, sec. 3: one large tile a step, momentum 0.99; lr, epochs: not stated",
+            source="Ronneberger et al. 2015, sec. 3: one large tile a step, momentum 0.99",
+            sources=by_field(
+                {
+                    "section 3": "batch_size optimizer loss",
+                    "section 3.1; the extent of all but elastic is not printed": "augmentation",
+                    "not printed: 1e-3 here": "optimizer.lr",
+                    "not printed: 300 here": "epochs",
+                    "not printed: constant": "schedule",
+                    "not printed: the last weights": "keep",
+                }
+            ),
+            missing=("the class weight of equation 2",),
+            keep="last",
             epochs=300,
             batch_size=1,
             optimizer=Optimizer(lr=1e-3, momentum=0.99),

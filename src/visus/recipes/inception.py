@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
 
 INCEPTION_CROPS = Augmentation(
@@ -23,17 +24,38 @@ extent is that of TensorFlow's Inception code (brightness 32/255, saturation 0.5
 
 _ONE_COLOUR = INCEPTION_CROPS.model_copy(update={"contrast": 0.0, "saturation": 0.0, "hue": 0.0})
 _RMSPROP = Optimizer(name="rmsprop_tf", lr=0.045, alpha=0.9, momentum=0.9, eps=1.0, weight_decay=4e-5)
-_RELEASED = (
-    "RMSprop's momentum (0.9) and the weight decay (4e-5) are the released code's, for the paper states none; so is "
-    "the decay of the averaged weights (0.9999)"
+_TENSORFLOW = "TensorFlow's Inception code"
+_EXTENT = f"{_TENSORFLOW}: the extent of the changes of colour"
+_AVERAGE = "not printed: the decay of the average; 0.9999 as in TensorFlow's Inception code"
+_LAST = "a number of steps is printed: the last weights, averaged"
+_ALONE = "several processes that do not wait for one another"
+_CAFFE = by_field(
+    {
+        "train_val.prototxt": "batch_size optimizer.bias_lr optimizer.decay_norm_and_bias augmentation",
+        "the solver": "epochs optimizer schedule",
+        "the solver's max_iter: the last weights": "keep",
+    }
 )
+_STRETCH = "stretches images to 256x256; here the shorter side becomes 256"
 
 
 def _bn_inception(name: str, lr: float) -> Recipe:
     return Recipe(
         source=f"Ioffe, Szegedy 2015, section 4.2, {name}: L2 penalty divided by 5, a rate that falls six times as "
-        "fast as GoogLeNet's, less change of colour (here brightness alone). The penalty is Caffe's GoogLeNet's "
-        "divided by 5, for the paper prints none; BN-x30's 6 million steps of 32 are 150 epochs",
+        "fast as GoogLeNet's, less change of colour",
+        sources=by_field(
+            {
+                "section 4.2": "batch_size optimizer.lr schedule",
+                "section 4.2: BN-x30's 6 million steps of 32": "epochs",
+                "not printed: as GoogLeNet's": "optimizer.name optimizer.momentum",
+                "not printed: Caffe's GoogLeNet's, divided by 5": "optimizer.weight_decay",
+                "section 4.2: less than GoogLeNet's; here brightness alone": "augmentation",
+                _AVERAGE: "ema",
+                _LAST: "keep",
+            }
+        ),
+        missing=(_ALONE, "shuffles images within shards"),
+        keep="last",
         epochs=150,
         batch_size=32,
         reference_batch_size=32,
@@ -48,8 +70,19 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "googlenet-imagenet": Recipe(
             source="Szegedy et al. 2015, section 6: momentum 0.9, the rate 4 % lower every 8 epochs, averaged weights "
-            "(Polyak; here a running average). The first rate (0.0015), batch (32) and 31 million steps are what Ioffe "
-            "and Szegedy 2015, section 4.2, say of this network. It answers by the mean of 144 crops; visus by one",
+            "(Polyak; here a running average)",
+            sources=by_field(
+                {
+                    "section 6": "optimizer schedule augmentation",
+                    "Ioffe, Szegedy 2015, section 4.2, which says it of this network": "epochs batch_size optimizer.lr",
+                    "not printed: none": "optimizer.weight_decay",
+                    _EXTENT: "augmentation.brightness augmentation.contrast augmentation.saturation augmentation.hue",
+                    _AVERAGE: "ema",
+                    _LAST: "keep",
+                }
+            ),
+            missing=(_ALONE, "random interpolation methods", "answers by the mean of 144 crops and 7 networks"),
+            keep="last",
             epochs=774,
             batch_size=32,
             reference_batch_size=32,
@@ -60,8 +93,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "googlenet-caffe": Recipe(
             source="BVLC's Caffe model bvlc_googlenet, solver.prototxt: 10 million steps of 32, the rate 4 % lower "
-            "each 320,000; biases at twice the rate and without decay. Caffe stretches images to 256x256; here the "
-            "shorter side becomes 256",
+            "each 320,000; biases at twice the rate and without decay",
+            sources=_CAFFE,
+            missing=(_STRETCH,),
+            keep="last",
             epochs=250,
             batch_size=32,
             reference_batch_size=32,
@@ -72,6 +107,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "googlenet-caffe-quick": Recipe(
             source="BVLC's Caffe model bvlc_googlenet, quick_solver.prototxt: 2.4 million steps of 32, polynomial "
             "decay of power 0.5; else as googlenet-caffe",
+            sources=_CAFFE,
+            missing=(_STRETCH,),
+            keep="last",
             epochs=60,
             batch_size=32,
             reference_batch_size=32,
@@ -84,8 +122,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "bn-inception-x30": _bn_inception("BN-x30", 0.045),
         "inception-v3-imagenet": Recipe(
             source="Szegedy et al. 2016 (Rethinking), sections 7 and 8: RMSprop with decay 0.9 and epsilon 1, rate "
-            "0.045 times 0.94 every two epochs, gradients clipped at 2, label smoothing 0.1, averaged weights; 50 "
-            f"processes of 32 images, which do not wait for one another. {_RELEASED}",
+            "0.045 times 0.94 every two epochs, gradients clipped at 2, label smoothing 0.1, averaged weights",
+            sources=by_field(
+                {
+                    "section 8": "epochs batch_size optimizer schedule clip_norm",
+                    "section 7": "loss.label_smoothing",
+                    f"not printed: {_TENSORFLOW}": "optimizer.momentum optimizer.weight_decay augmentation",
+                    _AVERAGE: "ema",
+                    _LAST: "keep",
+                }
+            ),
+            missing=(_ALONE + " (50)",),
+            keep="last",
             epochs=100,
             batch_size=32,
             reference_batch_size=32,
@@ -97,8 +145,19 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             ema=0.9999,
         ),
         "inception-v4-imagenet": Recipe(
-            source="Szegedy et al. 2017 (Inception-v4), section 4: as Inception-v3, with 20 processes; batch, clipping "
-            f"and label smoothing are taken from there, and epochs are not stated (160 here). {_RELEASED}",
+            source="Szegedy et al. 2017 (Inception-v4), section 4: as Inception-v3, with 20 processes",
+            sources=by_field(
+                {
+                    "section 4": "optimizer schedule",
+                    "not printed: as Inception-v3's": "batch_size loss.label_smoothing clip_norm",
+                    f"not printed: {_TENSORFLOW}": "optimizer.momentum optimizer.weight_decay augmentation",
+                    "not printed: 160 here": "epochs",
+                    _AVERAGE: "ema",
+                    "section 4: evaluated by a running average of the weights; of the last step": "keep",
+                }
+            ),
+            missing=(_ALONE + " (20)",),
+            keep="last",
             epochs=160,
             batch_size=32,
             reference_batch_size=32,

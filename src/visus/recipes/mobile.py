@@ -7,14 +7,27 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
+
+_ALONE = "several processes that do not wait for one another"
+_LAST = "not printed: the last weights"
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "mobilenet-v1-imagenet": Recipe(
             source='Howard et al. 2017, section 3.2: RMSprop "similar to Inception V3" without label smoothing, crops '
-            "that are not so small, little or no decay of depthwise filters. It prints no number: rate, schedule, "
-            "batch and epochs are Inception-v3's, and half of the area is the least here",
+            "that are not so small, little or no decay of depthwise filters",
+            sources=by_field(
+                {
+                    "section 3.2": "optimizer.name optimizer.no_decay",
+                    "not printed: as Inception-v3's": "epochs batch_size optimizer schedule",
+                    "section 3.2, without a number; at least half of the area here": "augmentation",
+                    _LAST: "keep",
+                }
+            ),
+            missing=(_ALONE,),
+            keep="last",
             epochs=100,
             batch_size=32,
             reference_batch_size=32,
@@ -31,9 +44,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=Augmentation(crop_area=(0.5, 1.0), mirror=0.5),
         ),
         "mobilenet-v2-imagenet": Recipe(
-            source="Sandler et al. 2018, section 6.1: RMSprop with decay and momentum 0.9, 16 processes of 96 images, "
-            "which do not wait for one another; epochs and epsilon are not stated (here 300, and 1 as in the released "
-            "code), nor are the crops (here Inception's)",
+            source="Sandler et al. 2018, section 6.1: RMSprop with decay and momentum 0.9, 16 processes of 96 images",
+            sources=by_field(
+                {
+                    "section 6.1": "batch_size optimizer schedule",
+                    "not printed: 1, as in the released code": "optimizer.eps",
+                    "not printed: 300 here": "epochs",
+                    "not printed: Inception's crops": "augmentation",
+                    _LAST: "keep",
+                }
+            ),
+            missing=(_ALONE,),
+            keep="last",
             epochs=300,
             batch_size=96,
             reference_batch_size=96,
@@ -43,9 +65,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "efficientnet-imagenet": Recipe(
             source="Tan, Le 2019, section 5.2: RMSprop with decay and momentum 0.9, rate 0.256 times 0.97 every 2.4 "
-            "epochs, AutoAugment. Batch (4096: 0.016 for 256 images), 350 epochs, label smoothing, averaged weights, "
-            "epsilon, Inception's crops and that BatchNorm has no decay are the released code's; BatchNorm's momentum "
-            "of 0.99, swish, dropout and stochastic depth belong to the network",
+            "epochs, AutoAugment",
+            sources=by_field(
+                {
+                    "section 5.2": "optimizer schedule augmentation.policy",
+                    "the released code": "epochs batch_size reference_batch_size optimizer.eps "
+                    "optimizer.decay_norm_and_bias augmentation loss.label_smoothing ema",
+                    "section 5.2: 25,000 training images choose the checkpoint (early stopping)": "keep",
+                }
+            ),
+            missing=(),
+            keep="best",
             epochs=350,
             batch_size=256,
             reference_batch_size=4096,

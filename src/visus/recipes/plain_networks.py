@@ -7,8 +7,11 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes.sources import by_field
 
-_PATIENCE = "how long the error must stand still, it leaves open"
+_PATIENCE = "not printed: how long the error must stand still before the rate falls; 6 epochs here"
+_LENGTH = "a number of passes is printed: the last weights"
+_CROPS = "answers by the mean of ten crops"
 
 ALEXNET_CROPS = Augmentation(random_crop=True, short_side=(256, 256), central_square=True, mirror=0.5, pca_noise=0.1)
 """Krizhevsky et al. 2012, sections 2 and 4.1."""
@@ -19,12 +22,33 @@ VGG_CROPS = Augmentation(random_crop=True, short_side=(256, 256), mirror=0.5, pc
 VGG_JITTER = Augmentation(random_crop=True, short_side=(256, 512), mirror=0.5, pca_noise=0.1)
 """The same with S drawn from 256 to 512 for each image."""
 
+_STRETCH = "stretches images to 256x256; here the shorter side becomes 256"
+_DENSE = "answers by the mean over the whole image, at several scales"
+_VGG = by_field(
+    {
+        "section 3.1": "epochs batch_size optimizer schedule augmentation",
+        _PATIENCE: "schedule.patience",
+        _LENGTH: "keep",
+    }
+)
+
+_BURN_IN = 1000 * 128 / 1_281_167  # epochs of ImageNet that 1,000 steps of 128 are
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "alexnet-imagenet": Recipe(
-            source="Krizhevsky, Sutskever, Hinton 2012, sections 4 and 5: about 90 epochs, the rate divided by 10 "
-            f"three times when the validation error stops falling; {_PATIENCE}. It answers by the mean of ten crops; "
-            "visus by one",
+            source="Krizhevsky, Sutskever, Hinton 2012, sections 2, 4 and 5: about 90 epochs, the rate divided by 10 "
+            "three times when the validation error stops falling",
+            sources=by_field(
+                {
+                    "section 5": "epochs batch_size optimizer schedule",
+                    "sections 2 and 4.1": "augmentation",
+                    _PATIENCE: "schedule.patience",
+                    _LENGTH: "keep",
+                }
+            ),
+            missing=(_CROPS,),
+            keep="last",
             epochs=90,
             batch_size=128,
             reference_batch_size=128,
@@ -34,8 +58,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "alexnet-caffe": Recipe(
             source="BVLC's Caffe model bvlc_alexnet, solver.prototxt and train_val.prototxt: 450,000 steps of 256, the "
-            "rate divided by 10 each 100,000; biases at twice the rate and without decay. Caffe stretches images to "
-            "256x256; here the shorter side becomes 256",
+            "rate divided by 10 each 100,000; biases at twice the rate and without decay",
+            sources=by_field(
+                {
+                    "solver.prototxt": "epochs optimizer schedule",
+                    "train_val.prototxt": "batch_size optimizer.bias_lr optimizer.decay_norm_and_bias augmentation",
+                    "solver.prototxt, max_iter: the last weights": "keep",
+                }
+            ),
+            missing=(_STRETCH,),
+            keep="last",
             epochs=90,
             batch_size=256,
             reference_batch_size=256,
@@ -44,8 +76,19 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=Augmentation(random_crop=True, short_side=(256, 256), central_square=True, mirror=0.5),
         ),
         "zfnet-imagenet": Recipe(
-            source="Zeiler, Fergus 2014, section 3.1: 70 epochs, ten fixed crops, filters held to a root mean square "
-            "of 0.1; the rate is lowered by hand when the validation error stops falling, by how much is not said",
+            source="Zeiler, Fergus 2014, section 3.1: 70 epochs, ten fixed crops, filters held to a root mean "
+            "square of 0.1",
+            sources=by_field(
+                {
+                    "section 3.1": "epochs batch_size optimizer schedule augmentation filter_rms",
+                    "not printed: the rate is lowered by hand when the validation error stops falling": (
+                        "schedule.gamma schedule.patience"
+                    ),
+                    _LENGTH: "keep",
+                }
+            ),
+            missing=("lowers the rate by hand", _CROPS),
+            keep="last",
             epochs=70,
             batch_size=128,
             reference_batch_size=128,
@@ -58,8 +101,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "vgg-imagenet": Recipe(
             source="Simonyan, Zisserman 2015, section 3.1, S = 256: 370,000 steps (74 epochs), the rate divided by 10 "
-            f"three times when the validation accuracy stops rising; {_PATIENCE}. Networks deeper than A start from "
-            "A's outer layers there",
+            "three times when the validation accuracy stops rising",
+            sources=_VGG,
+            missing=("networks deeper than A start from A's outer layers", _DENSE),
+            keep="last",
             epochs=74,
             batch_size=256,
             reference_batch_size=256,
@@ -69,7 +114,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "vgg-imagenet-384": Recipe(
             source="Simonyan, Zisserman 2015, section 3.1, S = 384: from the weights of S = 256 (--weights FILE), at a "
-            "tenth of its first rate; for how long is not said",
+            "tenth of its first rate",
+            sources=_VGG | {"epochs": "not printed for S = 384: as for S = 256"},
+            missing=(_DENSE,),
+            keep="last",
             epochs=74,
             batch_size=256,
             reference_batch_size=256,
@@ -79,7 +127,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "vgg-imagenet-jitter": Recipe(
             source="Simonyan, Zisserman 2015, section 3.1, S drawn from 256 to 512: from the weights of S = 384 "
-            "(--weights FILE); rate and length are not said, and are those of S = 384 here",
+            "(--weights FILE)",
+            sources=_VGG
+            | {
+                "epochs": "not printed for S drawn at random: as for S = 256",
+                "optimizer.lr": "not printed for S drawn at random: as for S = 384",
+            },
+            missing=(_DENSE,),
+            keep="last",
             epochs=74,
             batch_size=256,
             reference_batch_size=256,
@@ -89,7 +144,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "prelu-imagenet": Recipe(
             source="He et al. 2015 (Delving deep into rectifiers), section 3: about 80 epochs at 1e-2, 1e-3 and 1e-4, "
-            f"scales jittered from the beginning, no decay of PReLU's slopes; {_PATIENCE}",
+            "scales jittered from the beginning, no decay of PReLU's slopes",
+            sources=by_field(
+                {
+                    "section 3": "epochs batch_size optimizer schedule augmentation",
+                    "section 2.1": "optimizer.no_decay",
+                    _PATIENCE: "schedule.patience",
+                    _LENGTH: "keep",
+                }
+            ),
+            missing=(_DENSE,),
+            keep="last",
             epochs=80,
             batch_size=128,
             reference_batch_size=128,
@@ -99,23 +164,50 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "spp-imagenet": Recipe(
             source="He et al. 2014 (Spatial pyramid pooling), section 2.3: inputs of 224 and of 180 pixels in turn, an "
-            "epoch each, which show the same regions; all else is as alexnet-imagenet here",
+            "epoch each, which show the same regions",
+            sources=by_field(
+                {
+                    "section 2.3": "augmentation.sides",
+                    "section 3.1": "schedule augmentation optimizer.lr",
+                    "not printed: as in alexnet-imagenet": "epochs batch_size optimizer",
+                    _PATIENCE: "schedule.patience",
+                    "not printed: as in alexnet-imagenet, the last weights": "keep",
+                }
+            ),
+            missing=(_CROPS,),
+            keep="last",
             epochs=90,
             batch_size=128,
             reference_batch_size=128,
             optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=5e-4),
-            schedule=Schedule(name="plateau", gamma=0.1, most_drops=3),
+            schedule=Schedule(name="plateau", gamma=0.1, most_drops=2),
             augmentation=ALEXNET_CROPS.model_copy(update={"sides": (224, 180)}),
         ),
         "darknet19-imagenet": Recipe(
-            source="Redmon, Farhadi 2017 (YOLO9000), section 3: 160 epochs, polynomial decay of power 4. The batch and "
-            "the extent of crops, turns and colours are those of the released darknet19.cfg, whose inputs have 256 "
-            "pixels. Ten epochs at 448 pixels and a rate of 1e-3 follow there",
+            source="Redmon, Farhadi 2017 (YOLO9000), section 3, and the released darknet19.cfg",
+            sources=by_field(
+                {
+                    "section 3": "epochs optimizer schedule",
+                    "darknet19.cfg": "batch_size schedule.warmup schedule.warmup_power schedule.warmup_epochs size "
+                    "augmentation",
+                    _LENGTH: "keep",
+                }
+            ),
+            missing=(
+                "aspect = .75 of the cfg",
+                "colours in HSV, whose factors are 0.75..1 or their inverse in the released code",
+                "ten more epochs at 448 pixels and a rate of 1e-3",
+                "the cfg ends after 800,000 steps of 128, which are 80 epochs; the paper prints 160",
+            ),
+            keep="last",
             epochs=160,
             batch_size=128,
             reference_batch_size=128,
             optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=5e-4),
-            schedule=Schedule(name="polynomial", power=4.0),
+            schedule=Schedule(
+                name="polynomial", power=4.0, warmup="polynomial", warmup_power=4.0, warmup_epochs=_BURN_IN
+            ),
+            size=(256, 256),
             augmentation=Augmentation(
                 random_crop=True,
                 short_side=(128, 448),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes.sources import by_field
 
 CIFAR_CROPS = Augmentation(random_crop=True, short_side=(32, 32), pad=4, mirror=0.5)
 """He et al. 2016, section 4.2: 4 pixels on every side, a 32x32 crop, mirrors. Larger images are first made to fit."""
@@ -16,12 +17,25 @@ _CIFAR = Optimizer(lr=0.1, momentum=0.9, weight_decay=1e-4)
 _DROPS = (32_000 / _STEPS_AN_EPOCH, 48_000 / _STEPS_AN_EPOCH)
 _WARM = {"warmup_epochs": 400 / _STEPS_AN_EPOCH, "warmup": "constant", "warmup_from": 0.1}
 
+_FIXED = "a number of steps is printed: the last weights"
+_BLACK = "the padding is the mean image; black here"
+
+_CIFAR_LINES = by_field({"section 4.2": "epochs batch_size optimizer schedule augmentation", _FIXED: "keep"})
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "resnet-imagenet": Recipe(
             source="He et al. 2016, section 3.4: up to 600,000 steps of 256 (120 epochs), the shorter side drawn from "
-            "256 to 480, AlexNet's shift of colours, the rate divided by 10 when the error stands still; how long, it "
-            "leaves open. It answers by ten crops or five scales; visus by one crop",
+            "256 to 480, AlexNet's shift of colours, the rate divided by 10 when the error stands still",
+            sources=by_field(
+                {
+                    "section 3.4": "epochs batch_size optimizer schedule augmentation",
+                    "not printed: how long the error must stand still; 6 epochs here": "schedule.patience",
+                    _FIXED: "keep",
+                }
+            ),
+            missing=("answers by ten crops, or by the mean over the whole image at five scales",),
+            keep="last",
             epochs=120,
             batch_size=256,
             reference_batch_size=256,
@@ -32,6 +46,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "resnet-imagenet-torch": Recipe(
             source="fb.resnet.torch, opts.lua, train.lua and datasets/imagenet.lua: crops by area, colours and their "
             "shift, Nesterov's momentum, 90 epochs with drops after 30 and 60",
+            sources=by_field(
+                {
+                    "opts.lua": "epochs batch_size optimizer",
+                    "train.lua": "schedule optimizer.nesterov",
+                    "datasets/imagenet.lua": "augmentation",
+                    "main.lua: the last and the best epoch are saved; the last here": "keep",
+                }
+            ),
+            missing=(),
+            keep="last",
             epochs=90,
             batch_size=256,
             reference_batch_size=256,
@@ -43,7 +67,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "resnet-cifar": Recipe(
             source="He et al. 2016, section 4.2: 64,000 steps of 128, drops at 32,000 and 48,000, 45,000 images to "
-            "train on. The padding is black here; the paper subtracts the mean first",
+            "train on",
+            sources=_CIFAR_LINES,
+            missing=(_BLACK,),
+            keep="last",
             epochs=182,
             batch_size=128,
             reference_batch_size=128,
@@ -52,8 +79,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=CIFAR_CROPS,
         ),
         "resnet110-cifar": Recipe(
-            source="He et al. 2016, section 4.2: as resnet-cifar, but at 0.01 until the training error is below 80 %, "
-            "which takes about 400 steps there, and 400 steps here",
+            source="He et al. 2016, section 4.2: as resnet-cifar, but at 0.01 until the training error is below 80 %",
+            sources=_CIFAR_LINES
+            | {"schedule.warmup_epochs": "section 4.2: about 400 steps, until an error of 80 %; here 400 steps"},
+            missing=("the training error ends the warm-up, not a number of steps", _BLACK),
+            keep="last",
             epochs=182,
             batch_size=128,
             reference_batch_size=128,
@@ -63,7 +93,16 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "preact-resnet-cifar": Recipe(
             source="He et al. 2016 (Identity mappings), appendix: 0.01 for 400 steps, then 0.1, divided by 10 at "
-            "32,000 and 48,000 steps of 128; its length (64,000 steps) and 45,000 images are those of the first paper",
+            "32,000 and 48,000 steps of 128",
+            sources=by_field(
+                {
+                    "appendix": "batch_size optimizer schedule augmentation",
+                    "He et al. 2016 (Deep residual learning), section 4.2: 64,000 steps": "epochs",
+                    _FIXED: "keep",
+                }
+            ),
+            missing=(_BLACK,),
+            keep="last",
             epochs=182,
             batch_size=128,
             reference_batch_size=128,
@@ -72,8 +111,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=CIFAR_CROPS,
         ),
         "stochastic-depth-cifar": Recipe(
-            source="Huang et al. 2016, section 4: 500 epochs, Nesterov's momentum, drops at half and three quarters; "
-            "the chance of each block to stay belongs to the network",
+            source="Huang et al. 2016, section 4: 500 epochs, Nesterov's momentum, drops at half and three quarters",
+            sources=by_field(
+                {
+                    "section 4": "epochs batch_size optimizer schedule augmentation",
+                    "section 4: of the epoch with the least validation error": "keep",
+                }
+            ),
+            missing=(_BLACK,),
+            keep="best",
             epochs=500,
             batch_size=128,
             reference_batch_size=128,
@@ -83,6 +129,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "stochastic-depth-svhn": Recipe(
             source="Huang et al. 2016, section 4: 50 epochs without augmentation, drops after 30 and 35",
+            sources=by_field(
+                {
+                    "section 4": "epochs batch_size optimizer schedule augmentation",
+                    "section 4: of the epoch with the least validation error": "keep",
+                }
+            ),
+            missing=(),
+            keep="best",
             epochs=50,
             batch_size=128,
             reference_batch_size=128,

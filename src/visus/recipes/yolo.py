@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
+from visus.recipes.sources import by_field
 
 SIDES = tuple(range(320, 609, 32))  # YOLO9000, section 2, "Multi-Scale Training"
 
@@ -19,6 +20,15 @@ def _darknet(
 ) -> Recipe:
     return Recipe(
         source=source,
+        sources=by_field(
+            {
+                "the released cfg": "epochs batch_size optimizer schedule augmentation",
+                "Darknet's code: biases and BatchNorm do not decay": "optimizer.decay_norm_and_bias",
+                "max_batches of the released cfg: the last weights": "keep",
+            }
+        ),
+        missing=(),
+        keep="last",
         epochs=epochs,
         batch_size=64,
         reference_batch_size=64,
@@ -35,6 +45,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "yolov1-voc": Recipe(
             source="Redmon et al. 2016, sec. 2.2: VOC 07+12, batches of 64; 1e-3 rising to 1e-2 (for how long: not "
             "stated), 75 epochs, 30 at 1e-3, 30 at 1e-4",
+            sources=by_field(
+                {
+                    "section 2.2": "epochs batch_size optimizer schedule augmentation",
+                    "Darknet's code: biases and BatchNorm do not decay": "optimizer.decay_norm_and_bias",
+                    "a number of epochs is printed: the last weights": "keep",
+                }
+            ),
+            missing=(),
+            keep="last",
             epochs=135,
             batch_size=64,
             reference_batch_size=64,

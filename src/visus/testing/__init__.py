@@ -3,6 +3,8 @@
 ``check_format``, ``check_value``, ``check_network`` and ``check_task`` run all checks of their kind and raise a
 :class:`~visus.testing.conformance.ConformanceError` at the first that fails. For one test a check, parametrise over
 ``FORMAT_CHECKS``, ``VALUE_CHECKS``, ``NETWORK_CHECKS`` and ``TASK_CHECKS``.
+
+``compare_networks`` judges whether a network is the same as another program of it, without any table of names.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ _HOMES = {
     "check_network": "visus.testing.networks",
     "check_task": "visus.testing.tasks",
     "check_value": "visus.testing.values",
+    "Judgement": "visus.analysis.judgement",
+    "compare_networks": "visus.analysis.judgement",
 }
 """Public name -> the module that defines it; torch is loaded only where a check needs it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visus.engine.recipe import ABOUT
 from visus.engine.run_folder import RunFolder
 from visus.report.content import Case, ReportContent
 from visus.report.pages import write_plots, write_report
@@ -52,9 +53,10 @@ def write_run_report(
             "parameters": f"{sum(p.numel() for p in model.network.parameters()):,}",
             "data": f"{prepared.dataset.name} ({prepared.dataset.format})",
             "recipe": plan.recipe.source or "given",
+            **({"missing in it": "; ".join(plan.recipe.missing)} if plan.recipe.missing else {}),
         },
         primary=model.task.primary.name,
-        recipe=list(plan.recipe.fields()),
+        recipe=[field for field in plan.recipe.fields() if field[0] not in ABOUT],
         findings=[finding.to_dict() for finding in prepared.findings],
         env=folder.read_environment(),
         command=folder.read_command(),

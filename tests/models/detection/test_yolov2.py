@@ -11,7 +11,7 @@ from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.yolo_output import YOLOOutput
-from visus.models.detection.yolov2 import VOC_ANCHORS, Reorganisation, YOLOv2, YOLOv2Codec, yolov2
+from visus.models.detection.yolov2 import VOC_ANCHORS, BoxWeight, Reorganisation, YOLOv2, YOLOv2Codec, yolov2
 from visus.ops.cell_boxes import place_cells
 from visus.structures import Detections
 
@@ -99,6 +99,95 @@ def test_losses_and_gradients_by_hand() -> None:
     torch.testing.assert_close(gradient[0], torch.tensor(first), rtol=1e-5, atol=1e-6)
     second = [0.0, 0, 0, 0, empty * empty * (1 - empty), 0, 0]
     torch.testing.assert_close(gradient[1], torch.tensor(second), rtol=1e-5, atol=1e-6)
+
+
+def region_deltas(values: np.ndarray, anchors: np.ndarray, truths: list[list[float]], weigh: bool) -> np.ndarray:
+    """The gradient of the loss by the raw values [h,w,B,5+K], as region_layer.c means it, for softmax, rescore,
+    bias_match, thresh 0.6 and the scales 5, 1, 1, 1; after the first 12,800 images.
+
+    truths: (x, y, w, h, class), shares of the image. ``weigh``: as since 26 March 2017. Each delta there
+    is target minus answer; those of what is a sigmoid get its slope as a factor on the way back, and all signs change.
+    """
+
+    def share(a: list[float], b: list[float]) -> float:  # IoU of (x, y, w, h)
+        across = min(a[0] + a[2] / 2, b[0] + b[2] / 2) - max(a[0] - a[2] / 2, b[0] - b[2] / 2)
+        along = min(a[1] + a[3] / 2, b[1] + b[3] / 2) - max(a[1] - a[3] / 2, b[1] - b[3] / 2)
+        common = across * along if across > 0 and along > 0 else 0.0
+        return common / (a[2] * a[3] + b[2] * b[3] - common)
+
+    rows, columns, count, width = values.shape
+    answer, delta = values.astype(np.float64), np.zeros(values.shape)
+    answer[..., [0, 1, 4]] = 1 / (1 + np.exp(-answer[..., [0, 1, 4]]))
+    powers = np.exp(answer[..., 5:])
+    answer[..., 5:] = powers / powers.sum(-1, keepdims=True)
+
+    def box(j: int, i: int, n: int) -> list[float]:
+        x, y, w, h = answer[j, i, n, :4]
+        return [
+            (i + x) / columns,
+            (j + y) / rows,
+            math.exp(w) * anchors[n][0] / columns,
+            math.exp(h) * anchors[n][1] / rows,
+        ]
+
+    for j in range(rows):
+        for i in range(columns):
+            for n in range(count):
+                overlaps = [share(box(j, i, n), truth) for truth in truths]
+                if max(overlaps, default=0) <= 0.6:
+                    delta[j, i, n, 4] = 0 - answer[j, i, n, 4]
+    for x, y, w, h, label in truths:
+        i, j = int(x * columns), int(y * rows)
+        shapes = [share([0, 0, w, h], [0, 0, a / columns, b / rows]) for a, b in anchors]
+        n = int(np.argmax(shapes))
+        weight = 2 - w * h if weigh else 1
+        wanted = [
+            x * columns - i,
+            y * rows - j,
+            math.log(w * columns / anchors[n][0]),
+            math.log(h * rows / anchors[n][1]),
+        ]
+        delta[j, i, n, :4] = weight * (np.asarray(wanted) - answer[j, i, n, :4])
+        delta[j, i, n, 4] = 5 * (share(box(j, i, n), [x, y, w, h]) - answer[j, i, n, 4])
+        delta[j, i, n, 5:] = (np.arange(width - 5) == label) - answer[j, i, n, 5:]
+    slopes = answer[..., [0, 1, 4]]
+    delta[..., [0, 1, 4]] *= slopes * (1 - slopes)
+    return -delta
+
+
+@pytest.mark.parametrize("box_weight", ["equal", "small_more"])
+@pytest.mark.parametrize("seed", range(4))
+def test_gradients_are_those_of_region_layer(seed: int, box_weight: BoxWeight) -> None:
+    """Boxes from a hundredth of the image to more than half of it, some on one predictor; one image without any."""
+    random = np.random.default_rng(seed)
+    rows, columns, anchors = 3, 4, np.asarray([[0.6, 0.7], [1.9, 1.2], [3.3, 2.5]])  # in cells
+    size = (32 * rows, 32 * columns)
+    count = (5, 1, 2, 0)[seed]
+    sides = random.uniform(0.1, 0.8, (count, 2))
+    centres = random.uniform(sides / 2, 1 - sides / 2)
+    labels = random.integers(0, 3, count)
+    if seed == 0:
+        centres[1], sides[1] = centres[0], sides[0]  # two objects on one predictor: the later one is learned
+    values = random.normal(0, 1, (rows, columns, 3, 8)).astype(np.float32)
+    truths = np.concatenate([centres, sides, labels[:, None]], 1)
+    scale = np.asarray(size[::-1] * 2)
+    boxes = np.concatenate([centres - sides / 2, centres + sides / 2], 1) * scale
+    codec = YOLOv2Codec([(32 * w, 32 * h) for w, h in anchors], box_weight=box_weight)
+    raw = torch.from_numpy(values).reshape(1, -1, 8).requires_grad_()
+    cell_boxes = place_cells([(rows, columns)], [codec.anchors], size, CPU)
+    outputs = YOLOOutput(raw, cell_boxes, size, exclusive=True)
+    losses = codec.terms(outputs, codec.encode([target(boxes.tolist(), labels.tolist(), size)], CPU))
+    sum(losses.values()).backward()
+    wanted = region_deltas(values, anchors, truths.tolist(), box_weight == "small_more")
+    np.testing.assert_allclose(raw.grad.reshape(values.shape).numpy(), wanted, rtol=1e-4, atol=2e-6)
+
+
+def test_only_the_released_editions_weigh_small_boxes_more() -> None:
+    weights = {}
+    for edition in ("paper", "darknet-voc", "darknet-coco"):
+        with torch.device("meta"):
+            weights[edition] = build(catalog.find(f"yolov2@{edition}")).codec.box_weight
+    assert weights == {"paper": "equal", "darknet-voc": "small_more", "darknet-coco": "small_more"}
 
 
 @pytest.mark.parametrize(("height", "told"), [(20, False), (18, True)])

@@ -150,6 +150,10 @@ class YOLOv1Codec(BoxCodec):
         """ "box", "object" and "class": the terms of equation 3, sums over an image, means over the images.
 
         The confidence of the responsible box is to be its overlap with the object.
+
+        Equation 3 has no factor of 1/2, and this loss has none: its gradients are twice those of the authors'
+        detection_layer.c, which are target minus answer. So a step of theirs at the rate r is one at r / 2 here, with
+        twice the weight decay (5e-3 and 1e-3 for the 1e-2 and 5e-4 of section 2.2).
         """
         matches = self.assign(outputs, encoded).view(outputs.confidences.shape)  # [N, SS, B]
         boxes, objects, classes = [], [], []

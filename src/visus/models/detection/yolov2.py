@@ -10,6 +10,11 @@ Editions. ``paper``: the passthrough takes the whole map, 26 x 26 x 512 becoming
 ``darknet-coco``: the released networks, which narrow it to 64 channels first, and whose reorganisation reads the map's
 memory as if it had a quarter of the channels and twice the sides.
 
+The weight of a box in the loss is a choice, too. "equal": each counts once. "small_more": by 2 - w h, with the sides as
+shares of the image's, so that small objects count up to twice. region_layer.c has this since commit 60e952b of 26 March
+2017, which also brought the cfgs that are now called yolov2-voc.cfg and yolov2.cfg: the two released editions have it.
+The paper is silent, and of December 2016, when region_layer.c had no such weight: ``paper`` has none.
+
 Letters: N images, C channels, H x W pixels, K classes, B anchors (5), A predictors of an input (845 at 416 x 416).
 """
 
@@ -47,6 +52,9 @@ from visus.ops.nms import Method
 Passthrough = Literal["whole", "narrow"]
 """Of the finer map: all of its channels, or 64 made from them."""
 
+BoxWeight = Literal["equal", "small_more"]
+"""Of an object's box in the loss: 1, or 2 - its share of the image."""
+
 NARROWED = 64
 WIDTH = 1024
 
@@ -73,6 +81,7 @@ class YOLOv2Codec(AnchorCodec):
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (the cfg's
             ``thresh``).
         object_scale: weight of the confidence of predictors that have an object (the cfg's name).
+        box_weight: of an object's box; see above.
         suppression: of :func:`~visus.ops.nms.multiclass_nms`.
     """
 
@@ -82,19 +91,26 @@ class YOLOv2Codec(AnchorCodec):
         *,
         ignore: float = 0.6,
         object_scale: float = 5.0,
+        box_weight: BoxWeight = "equal",
         suppression: Method = "greedy",
     ) -> None:
         super().__init__(anchors, ignore=ignore, suppression=suppression)
         self.object_scale = object_scale
+        self.box_weight = box_weight
 
     def terms(self, outputs: YOLOOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
         """ "box", "object" and "class": sums over an image's predictors, means over the images.
 
-        Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th; of the confidence, which is to be the overlap of
-        the predicted box with its object, five times, and 0 where there is none; and cross-entropy of the softmax: the
-        gradients are those of region_layer.c. (Its nudge of all boxes towards their anchors while the first 12,800
-        images are seen, of which the paper says nothing, is left out.) Without objects "box" and "class" are 0.
+        Half the squared errors of sigmoid(tx), sigmoid(ty), tw and th, times ``box_weight``; of the confidence, which
+        is to be the overlap of the predicted box with its object, five times, and 0 where there is none; and
+        cross-entropy of the softmax. The gradients are those of region_layer.c: with "equal" until 26 March 2017, with
+        "small_more" since. Without objects "box" and "class" are 0.
+
+        Left out is what region_layer.c does while the first 12,800 images are seen, and of which the paper says
+        nothing: it draws all predictors without an object towards their anchors, at a weight of 0.01. Under the burn-in
+        of the released cfgs these 200 steps are together as long as 0.065 of a step at the full rate.
         """
+        pixels = outputs.size[0] * outputs.size[1]
         boxes, objects, classes = [], [], []
         for n, targets in enumerate(encoded):
             assignment = self.assigned(outputs, n, targets)
@@ -104,7 +120,10 @@ class YOLOv2Codec(AnchorCodec):
             answers, matched_boxes = values[rows], targets.boxes[matched]  # [M, 5+K], [M, 4]
             target = outputs.cell_boxes.encode(matched_boxes, rows)  # [M, 4]
             predicted = torch.cat([answers[:, :2].sigmoid(), answers[:, 2:4]], 1)
-            boxes.append(((predicted - target) ** 2).sum() / 2)
+            errors = ((predicted - target) ** 2).sum(-1) / 2  # [M]
+            if self.box_weight == "small_more":
+                errors = errors * (2 - (matched_boxes[:, 2:] - matched_boxes[:, :2]).prod(-1) / pixels)
+            boxes.append(errors.sum())
             with torch.no_grad():
                 predicted_boxes = outputs.cell_boxes.decode(values[:, :4])[rows]
                 iou = box_iou(predicted_boxes, matched_boxes).diagonal()  # [M]
@@ -199,14 +218,16 @@ def yolov2(
     passthrough: Passthrough = "whole",
     anchors: Anchors | Literal["voc", "coco"] = "voc",
     ignore: Share = 0.6,
+    box_weight: BoxWeight = "equal",
     suppression: Method = "greedy",
 ) -> YOLOv2:
     """YOLO v2 on Darknet-19, or on any backbone with maps of stride 16 and 32.
 
     ``passthrough``: the finer map whole, as in the paper, or narrowed to 64 channels, as released. ``anchors``: those
     of VOC or COCO, or (width, height) in pixels, any number; ``visus data anchors`` finds those of own data.
-    ``ignore``: overlap with an object above which a predictor is not told that it sees none. ``suppression``: "greedy",
-    or soft-NMS, "linear" or "gaussian".
+    ``ignore``: overlap with an object above which a predictor is not told that it sees none. ``box_weight``: "equal"
+    as when the paper was written, or "small_more" as released later: small boxes count up to twice in the loss.
+    ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
         TaskMismatchError: if the backbone lacks such maps.
@@ -214,5 +235,5 @@ def yolov2(
     if backbone is None:
         backbone = as_backbone(darknet19(classes=1, in_channels=in_channels))
     shapes = ANCHORS[anchors] if isinstance(anchors, str) else anchors
-    codec = YOLOv2Codec(shapes, ignore=ignore, suppression=suppression)
+    codec = YOLOv2Codec(shapes, ignore=ignore, box_weight=box_weight, suppression=suppression)
     return YOLOv2(backbone, classes=classes, passthrough=passthrough, codec=codec)

@@ -90,10 +90,13 @@ _V2 = Card(
     takes_backbone=True,
     proof_level="L2",
     note="what the paper leaves open (the last layers, the weights of the losses) is that of the released yolo-voc.cfg "
-    "and region_layer.c",
+    "and region_layer.c; boxes count alike in the loss, as in region_layer.c when the paper was written",
 )
 
-_NARROWED = "the passthrough narrows the finer map to 64 channels, and reorganises it as darknet's reorg_cpu does"
+_NARROWED = (
+    "the passthrough narrows the finer map to 64 channels, and reorganises it as darknet's reorg_cpu does; small boxes "
+    "count more in the loss, as in region_layer.c since its cfg was released"
+)
 
 _V2_VOC = replace(
     _V2,
@@ -103,7 +106,7 @@ _V2_VOC = replace(
     macs=14_680_167_424,
     fact="yolo_v2_voc",
     proof_level="L1",
-    options={"passthrough": "narrow"},
+    options={"passthrough": "narrow", "box_weight": "small_more"},
     note=_NARROWED,
 )
 
@@ -117,7 +120,7 @@ _V2_COCO = replace(
     macs=31_469_126_656,
     preprocessing=_pixels(608),
     fact="yolo_v2_coco",
-    options={"passthrough": "narrow", "anchors": "coco"},
+    options={"passthrough": "narrow", "anchors": "coco", "box_weight": "small_more"},
     weights=_file(
         "yolov2.weights", "d9945162ed6f54ce1a901e3ec537bdba4d572ecae7873087bd730e5a7942df3f", {"map50": 0.481}
     ),
