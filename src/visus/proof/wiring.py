@@ -12,8 +12,8 @@ An entry of a wiring has
   Three read the layer table: ``rows(A, B, chain)`` are its rows from A to B, each convolution or dense layer with the
   chain behind; ``each(A, B, name)`` is ``name(ROW)`` for each of these rows; ``ways(ROW, join=+, after=CHAIN, ...)`` are
   the branches of a row with the sign of a join between them, ``after`` behind each convolution, ``last`` behind the last
-  one of a branch, ``depth`` behind depthwise ones, ``pool`` for poolings of stride 1 and ``halve`` for others; ``of``
-  counts the branches that are meant (``of=0:2``); ``.`` where a row has none of these;
+  one of a branch, ``depth`` behind depthwise ones, ``pool`` for poolings of stride 1 and ``halve`` for others; ``mark`` on
+  each convolution; ``of`` counts the branches that are meant (``of=0:2``); ``.`` where a row has none of these;
 - ``eps``: of BatchNorm; ``biases``: whether convolutions have them (those before ``bn`` never do).
 
 A chain is written as steps with ``>`` between them:
@@ -23,6 +23,7 @@ A chain is written as steps with ``>`` between them:
                             ``same``: TensorFlow's), groups, ``d6``: dilation, ``biased``, ``unbiased``
 ``depthwise 3x3 s2``        the same, each channel by itself
 ``up 4x4 21 s2 p1``         transposed convolution
+``bilinear 16 s8``          transposed convolution whose fixed weights interpolate
 ``max 3x3 s2 p1 ceil``      pooling (without ``p``: no padding, ``same``: TensorFlow's); ``avg`` too, with ``counted``
                             for zeros of the padding that count in the mean
 ``global``                  mean of each map; ``global max``
@@ -34,6 +35,9 @@ A chain is written as steps with ``>`` between them:
 ``conv1``                   a row of the layer table, with the kernel, stride, padding, groups and channels that it states
 ``( A + B )``               sum of two ways from here; ``.`` is the way that changes nothing; ``( A * B )`` the product
 ``[ A | B ]``               channels of several ways from here, one behind the other
+``cut 5 NAME``              from pixel 5 on as much as what is kept as NAME has
+``switches A``, ``unpool A``  2x2 pooling that keeps where each maximum was, and its inverse
+``boxes 4``, ``part 0 9``   [N, B*4, H, W] as [N, H*W*B, 4]; of vectors, the values from 0 to 8
 ``3x A``                    three times A, each with its own weights; ``{ A }`` is one step of a chain
 ``:name``, ``name:``        keeps what is here under a name; goes on from there
 ==========================  ===========================================================================================
@@ -105,8 +109,12 @@ def wirings() -> Mapping[str, Wiring]:
     return found
 
 
-def build_from_facts(id_: str) -> nn.Module:
-    """Builds the network of these facts, with values that are not drawn yet.
+def build_from_facts(id_: str, device: str = "cpu") -> nn.Module:
+    """Builds the network of these facts, in eval mode, with values that are not drawn yet.
+
+    Args:
+        id_: of the facts; :func:`wirings` lists those that have a wiring.
+        device: "meta" for a network without values.
 
     Returns:
         A module from [N,C,H,W] to a tensor, or to a tuple of tensors.
@@ -125,7 +133,14 @@ def build_from_facts(id_: str) -> nn.Module:
         builder = _Builder(wiring, rows)
         network = BuiltNetwork(tree, wiring.outputs)
         network.grow(builder, torch.empty(1, *entry["input"]))
-    return network.to_empty(device="cpu").eval()
+    network.eval()
+    if device == "meta":
+        return network
+    network.to_empty(device=device)
+    for layer in network.modules():
+        if isinstance(layer, _Bilinear):
+            layer.reset_parameters()
+    return network
 
 
 def _written_out(text: str, let: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -136,7 +151,7 @@ def _written_out(text: str, let: Mapping[str, str], rows: Sequence[Mapping[str, 
         if name == "rows":
             return _rows(rows, *given)
         if name == "each":
-            return " > ".join(f"{given[2]}({row['name']})" for row in _between(rows, *given[:2]))
+            return " > ".join(f"{given[2]}({_short(row['name'])})" for row in _between(rows, *given[:2]))
         if name == "ways":
             (row,) = _between(rows, given[0], given[0])
             return _ways(row["branches"], **dict(argument.split("=", 1) for argument in given[1:]))
@@ -151,8 +166,13 @@ def _written_out(text: str, let: Mapping[str, str], rows: Sequence[Mapping[str, 
     raise WiringError("an abbreviation calls itself", got=text[:100])
 
 
+def _short(name: str) -> str:
+    """A row's name without its remark in brackets."""
+    return name.partition(" (")[0]
+
+
 def _between(rows: Sequence[Mapping[str, Any]], first: str, last: str) -> Sequence[Mapping[str, Any]]:
-    names = [row["name"] for row in rows]
+    names = [_short(row["name"]) for row in rows]
     if first not in names or last not in names:
         raise WiringError("a wiring names no row of the layer table", expected=" or ".join(names), got=f"{first}, {last}")
     return rows[names.index(first) : names.index(last) + 1]
@@ -174,6 +194,7 @@ def _ways(
     pool: str = "",
     halve: str = "",
     of: str = ":",
+    mark: str = "",
 ) -> str:
     """The branches of a row as the ways of a join."""
 
@@ -190,7 +211,7 @@ def _ways(
             behind = behind if depth is None else depth
             words = ["depthwise", *(word for word in words[:1] + words[2:] if word != "depthwise")]
         else:
-            words = ["conv", *words]
+            words = ["conv", *words, *mark.split()]
         return " > ".join([" ".join(words), *([behind] if behind else [])])
 
     start, _, end = of.partition(":")
@@ -346,16 +367,23 @@ class Step(Node):
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         word = self.words[0]
-        if not word.startswith(":") and not word.endswith(":") and word != ".":
-            self.layer = builder.layer(self.words, x, following)
+        if not word.startswith(":") and not word.endswith(":") and word not in (".", "cut", "switches", "unpool"):
+            self.layer = builder.layer(self.words, x, following).eval()
         return self(x, kept)
 
     def forward(self, x: Tensor, kept: Kept) -> Tensor:
-        word = self.words[0]
+        word, *rest = self.words
         if word.startswith(":"):
             kept[word[1:]] = x
         elif word.endswith(":"):
             return kept[word[:-1]]
+        elif word == "cut":
+            first, like = int(rest[0]), kept[rest[1]]
+            return x[:, :, first : first + like.shape[2], first : first + like.shape[3]]
+        elif word == "switches":
+            x, kept[rest[0]] = F.max_pool2d(x, 2, 2, return_indices=True)
+        elif word == "unpool":
+            return F.max_unpool2d(x, kept[rest[0]], 2)
         elif word != ".":
             return self.layer(x)
         return x
@@ -447,7 +475,10 @@ class _Builder:
             raise WiringError(
                 f"{self.wiring.fact}: a wiring has no step {name}", expected=" or ".join(known), got=" ".join(words)
             )
-        return _LAYERS[name](marks, x)
+        layer = _LAYERS[name](marks, x)
+        if isinstance(layer, _Plain):
+            layer.words = tuple(words)
+        return layer
 
 
 def _of_row(row: Mapping[str, Any], x: Tensor) -> list[str]:
@@ -543,9 +574,13 @@ class _Plain(nn.Module):
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.function = function
+        self.words: tuple[str, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
+
+    def extra_repr(self) -> str:
+        return " ".join(self.words)
 
 
 def _lrn(marks: _Marks, _: Tensor) -> nn.Module:
@@ -574,6 +609,23 @@ class _L2Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x / x.norm(dim=1, keepdim=True) * self.scale[:, None, None]
+
+
+class _Bilinear(nn.ConvTranspose2d):
+    """Bilinear interpolation, which never learns, as a transposed convolution: Long et al. CVPR 2015, section 3.3."""
+
+    def __init__(self, channels: int, side: int, stride: int) -> None:
+        super().__init__(channels, channels, side, stride, bias=False)
+        self.weight.requires_grad_(False)
+
+    def reset_parameters(self) -> None:
+        """Each channel from itself alone: a pyramid that is 1 in the middle, and 0 a stride away from it."""
+        side = self.kernel_size[0]
+        stride = (side + 1) // 2
+        line = [1 - abs(place - (side - 1) / 2) / stride for place in range(side)]
+        kernel = torch.outer(torch.tensor(line), torch.tensor(line))
+        with torch.no_grad():
+            self.weight.copy_(torch.eye(self.in_channels)[:, :, None, None] * kernel)
 
 
 class _Linear(nn.Linear):
@@ -628,7 +680,27 @@ def _crop(marks: _Marks, _: Tensor) -> nn.Module:
 
 
 def _reorganised(marks: _Marks, _: Tensor) -> nn.Module:
-    return _Plain(lambda x: F.pixel_unshuffle(x, int(marks.numbers[0])))
+    """Every n-th pixel of every n-th row as a map of its own; the shifts come first, then the channels."""
+    n = int(marks.numbers[0])
+    return _Plain(lambda x: torch.cat([x[:, :, i::n, j::n] for i in range(n) for j in range(n)], 1))
+
+
+def _boxes(marks: _Marks, _: Tensor) -> nn.Module:
+    values = int(marks.numbers[0])
+    return _Plain(lambda x: x.permute(0, 2, 3, 1).reshape(len(x), -1, values))
+
+
+def _reorganised_by_darknet(x: Tensor) -> Tensor:
+    """What reorg_cpu of Darknet's blas.c makes of a map, element by element: the output's place for each input's."""
+    n, channels, height, width = x.shape
+    flat = torch.empty_like(x).flatten(1)
+    c, j, i = torch.meshgrid(torch.arange(channels), torch.arange(height), torch.arange(width), indexing="ij")
+    less = channels // 4
+    row, column = j * 2 + (c // less) // 2, i * 2 + (c // less) % 2
+    source = column + width * 2 * (row + height * 2 * (c % less))
+    if x.device.type != "meta":
+        flat[:, :] = x.flatten(1)[:, source.flatten()]
+    return flat.reshape(n, 4 * channels, height // 2, width // 2)
 
 
 _CONVOLUTIONS = ("conv", "depthwise", "up")
@@ -651,9 +723,13 @@ _LAYERS: Mapping[str, Callable[[_Marks, Tensor], nn.Module]] = {
     "crop": _crop,
     "offset": lambda marks, x: _Offset(x.shape[1:]),
     "spp": _spp,
+    "bilinear": lambda marks, x: _Bilinear(x.shape[1], int(marks.numbers[0]), marks.stride),
+    "boxes": _boxes,
+    "part": lambda marks, x: _Plain(lambda x: x[:, int(marks.numbers[0]) : int(marks.numbers[1])]),
+    "reorg_darknet": lambda marks, x: _Plain(_reorganised_by_darknet),
     "flat": lambda marks, x: nn.Flatten(),
     "option_a": _option_a,
     "reorg": _reorganised,
     "nearest": lambda marks, x: nn.Upsample(scale_factor=marks.numbers[0], mode="nearest"),
-    "pad": lambda marks, x: nn.ZeroPad2d(marks.padding or 0),
+    "pad": lambda marks, x: nn.ConstantPad2d(marks.padding or 0, -math.inf if "-inf" in marks.words else 0.0),
 }
