@@ -4,8 +4,9 @@ Directives, each a Markdown table made from visus itself:
 
 - ``{recipe-fields} [PART]``: every field of a recipe, of one part ("optimizer" ...) or of the recipe itself;
 - ``{published-recipes}``: the recipes that have names, and what each sets;
+- ``{recipes-of-families}``: which of them train which networks, and which networks have none;
 - ``{model-table} TASK``: the models of a task and their counts, one row an edition;
-- ``{model-notes} TASK``: their papers, options, weights and deviations;
+- ``{model-notes} TASK``: their papers, deviations, conventions, options and weights;
 - ``{released-files} TASK``: the files of weights that are known, each with the editions that it fits;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
@@ -91,6 +92,23 @@ class PublishedRecipes(FromCode):
             yield ""
 
 
+class RecipesOfFamilies(FromCode):
+    """The families of networks, with the recipes that their papers or releases print, or why there is none."""
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        from visus.models.catalog import all_cards
+        from visus.recipes.families import RECIPES_OF, WITHOUT, families
+
+        rows = []
+        for family, models in families(all_cards()).items():
+            recipes = ", ".join(f"`{name}`" for name in RECIPES_OF.get(family, ()))
+            names = [f"`{name}`" for name in models]
+            shown = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+            rows.append((shown, recipes or f"none: {WITHOUT[family]}"))
+        yield from _table(("models", "recipes"), rows)
+
+
 class ModelTable(FromCode):
     """The models of a task, one row an edition."""
 
@@ -127,6 +145,10 @@ class ModelNotes(FromCode):
             if card.note:
                 yield ""
                 yield f"  *Note:* {card.note}"
+            if card.conventions is not None:
+                for what, text in card.conventions.lines().items():
+                    yield ""
+                    yield f"  *{what.capitalize()}:* {text}"
             options = [f"`{name}={_value(value)}`" for name, value in known_options(card).items()]
             if options:
                 yield ""
@@ -296,6 +318,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Makes the directives and the renderer known to Sphinx."""
     app.add_directive("recipe-fields", RecipeFields)
     app.add_directive("published-recipes", PublishedRecipes)
+    app.add_directive("recipes-of-families", RecipesOfFamilies)
     app.add_directive("model-table", ModelTable)
     app.add_directive("model-notes", ModelNotes)
     app.add_directive("released-files", ReleasedFiles)

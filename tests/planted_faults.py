@@ -65,8 +65,8 @@ FAULTS = (
     Fault(
         "wrong padding of the first pooling",
         RESNET,
-        "self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)",
-        "self.maxpool = nn.MaxPool2d(2, stride=2)",
+        "nn.MaxPool2d(3, stride=2, padding=1)",
+        "nn.MaxPool2d(2, stride=2)",
         ("models/classification/test_resnet_and_vgg.py", "oracle/test_torchvision_classification.py -k resnet18"),
     ),
     Fault(
@@ -82,6 +82,13 @@ FAULTS = (
         "self.is_residual = stride == 1 and in_channels == out_channels",
         "self.is_residual = stride == 1 and in_channels == out_channels and expansion == 1",
         ("oracle/test_torchvision_classification.py -k mobilenet", "models/classification/test_mobilenet_v2.py"),
+    ),
+    Fault(
+        "large boxes of YOLO v2 that count more",
+        "models/detection/yolov2.py",
+        "errors = errors * (2 - (matched",
+        "errors = errors * (1 + (matched",
+        ("models/detection/test_yolov2.py",),
     ),
     Fault(
         "a lost gradient of the deeper maps",
@@ -285,6 +292,20 @@ FAULTS = (
         "lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),",
         "lambda points: np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1),",
         ("data/augmentation/test_geometry.py",),
+    ),
+    Fault(
+        "SSD's contrast about grey",
+        "data/augmentation/ssd.py",
+        "np.rint(np.arange(256) * factor + shift)",
+        "np.rint((np.arange(256) - 127) * factor + 127 + shift)",
+        ("data/augmentation/test_ssd.py",),
+    ),
+    Fault(
+        "Darknet's factors without their inverse",
+        "data/augmentation/darknet.py",
+        "return scale if random.integers(2) else 1 / scale",
+        "return scale if random.integers(2) else scale",
+        ("data/augmentation/test_darknet.py",),
     ),
     Fault(
         "an order that is the same in each epoch",

@@ -61,7 +61,7 @@ class Small(nn.Module):
     ("theirs", "said"),
     [
         ({"stride": 2}, "different from the first layer on; in conv they have stride 2, we 1"),
-        ({"bias": False}, "different from the first layer on; in conv they have no bias, we have it"),
+        ({"bias": False}, "different from the first layer on; in conv they have no bias, we have one"),
         ({"epsilon": 1e-3}, "the same up to layer conv; in bn they have epsilon 0.001, we 1e-05"),
         ({"epsilon": 1.001e-5}, "the same up to layer conv; in bn they have epsilon 1.001e-05, we 1e-05"),
         ({"activation": nn.ReLU6}, "the same up to layer bn; in act they have ReLU6(), we ReLU()"),
@@ -84,7 +84,10 @@ class Small(nn.Module):
             {"norm": ResponseNormalization(k=1)},
             "in norm they have ResponseNormalization(5, k=1, alpha=0.0001, beta=0.75)",
         ),
-        ({"dilation": 2}, "the same up to layer norm; in left they pad 2 and have dilation 2, we 1 and 1"),
+        (
+            {"dilation": 2},
+            "the same up to layer norm; in left they have padding 2 and dilation 2, we padding 1 and dilation 1",
+        ),
         ({"groups": 2}, "they have groups 2, we 1"),
         ({"swapped": True}, "in concatenation they take the same in another order, namely right, left, we left, right"),
         ({"last": False}, "the same up to layer mean; in fc we go on with Linear"),

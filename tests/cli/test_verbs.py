@@ -250,7 +250,8 @@ def test_explaining_another_class(trained: Callable[[str], Any], cli: Callable[.
 def test_models(cli: Callable[..., Any]) -> None:
     everything = answer(cli("models", "--json"))
     assert [f"{card['name']}@{card['edition']}" for card in everything] == [c.full_name for c in visus.list_models()]
-    assert list(everything[0]) == ["name", "edition", "fact", "task", "year", "params", "macs", "input", "proof"]
+    fields = ["name", "edition", "fact", "task", "year", "params", "macs", "input", "proof", "conventions"]
+    assert list(everything[0]) == fields
     found = answer(cli("models", "resnet18@", "--json"))
     assert {"paper", "torchvision"} <= {card["edition"] for card in found}
     assert {card["name"] for card in answer(cli("models", "RESNET1?", "--json"))} == {"resnet18"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from visus.engine.optimizer import head_parameters, make_optimizer, scaled_lr
+from visus.engine.optimizer import head_parameters, make_optimizer, momentum_at, scaled_lr
 from visus.engine.recipe import Optimizer, Recipe
 from visus.engine.rmsprop import TensorFlowRMSprop
 from visus.errors import RecipeError
@@ -164,6 +164,34 @@ def test_biases_at_a_rate_of_their_own():
         "grouped.bias",
         "grey.bias",
     }
+
+
+def test_rates_by_name_multiply_and_the_longest_beginning_counts():
+    """DSN's cifar-10.prototxt: blobs_lr 0.001 and 0.002 of the companions, 0.1 and 0.2 of the last layer."""
+    network = Net()
+    settings = Optimizer(lr=1.0, bias_lr=2, rates={"fc": 0.1, "fc6.": 0.001, "norm": 0})
+    assert settings_of(network, make_optimizer(network, settings)) == {
+        "conv.weight": (1.0, 0.0),
+        "conv.bias": (2.0, 0.0),
+        "norm.weight": (0.0, 0.0),
+        "norm.bias": (0.0, 0.0),
+        "fc.weight": (0.1, 0.0),
+        "fc.bias": (0.2, 0.0),
+        "fc6.weight": (0.001, 0.0),
+        "fc6.bias": (0.002, 0.0),
+    }
+
+
+def test_rates_of_another_network_are_refused():
+    with pytest.raises(RecipeError, match=r"optimizer\.rates names no layer of Net"):
+        make_optimizer(Net(), Optimizer(rates={"companion": 0.001}))
+
+
+def test_momentum_rises_epoch_by_epoch():
+    """pylearn2's MomentumAdjustor: 0.5 in the first epoch, 0.7 from the 251st on."""
+    settings = Optimizer(momentum=0.7, momentum_from=0.5, momentum_epochs=250)
+    assert [momentum_at(settings, epoch) for epoch in (0, 125, 250, 400)] == pytest.approx([0.5, 0.6, 0.7, 0.7])
+    assert momentum_at(Optimizer(momentum=0.8), 3) == 0.8
 
 
 def test_rate_for_the_images_of_a_step():

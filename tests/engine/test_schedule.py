@@ -155,3 +155,9 @@ def test_a_polynomial_warmup_is_darknets_burn_in():
     assert rates(schedule.model_copy(update={"warmup_power": 1.0}), steps) == rates(
         schedule.model_copy(update={"warmup": "linear"}), steps
     )
+
+
+def test_a_fall_may_end_before_the_training():
+    """pylearn2's LinearDecayOverEpoch, saturate: the rate stays at its last value from then on."""
+    schedule = Schedule(name="polynomial", power=1, final=0.01, fall_epochs=2)
+    assert rates(schedule, [0, 10, 20, 39]) == pytest.approx([1, 0.505, 0.01, 0.01])

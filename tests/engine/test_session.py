@@ -139,3 +139,33 @@ def test_closing_leaves_eval_mode_and_gradients_of_all_that_learned(tiny):
     session.close()
     assert all(parameter.requires_grad for parameter in session.network.parameters())
     assert not any(module.training for module in session.network.modules())
+
+
+def test_rising_momentum_and_norm_bounds_resume_to_the_last_bit(tiny, tmp_path):
+    """Two epochs and a half at one go; and the same, stopped in the second epoch and restored by a new session."""
+    recipe = Recipe(
+        epochs=3,
+        batch_size=6,
+        optimizer={"lr": 0.05, "momentum_from": 0.1, "momentum_epochs": 2, "rates": {"fc": 0.5}},
+        max_norms={"conv": 0.3, "fc": 0.2},
+    )
+
+    def train(session, epochs):
+        for _ in range(epochs):
+            make_steps(tiny, session, 4)
+            session.position.epoch, session.position.batch = session.position.epoch + 1, 0
+
+    whole = open_session(tiny, recipe)
+    train(whole, 3)
+    parts = open_session(tiny, recipe, store=Checkpoints(tmp_path))
+    train(parts, 1)
+    make_steps(tiny, parts, 2)
+    parts.save()
+    again = open_session(tiny, recipe, store=Checkpoints(tmp_path), network=tiny.make_network(5))
+    assert again.resume()
+    train(again, 2)
+    assert equal(state(again), state(whole))
+    (stepper,) = again.steppers
+    assert {group["momentum"] for group in stepper.optimizer.param_groups} == {0.9}
+    assert whole.network.conv.weight.flatten(1).norm(dim=1).max() <= 0.3 * (1 + 1e-6)
+    assert whole.network.fc.weight.norm(dim=1).max() <= 0.2 * (1 + 1e-6)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from visus.losses.border_weights import border_weights
+from visus.losses.class_weights import class_frequencies
+from visus.recipes.published import PUBLISHED
+from visus.structures import SegmentationMap
+from visus.tasks.segmentation import Segmentation
 
 
 def by_definition(ids: np.ndarray, weight: float, sigma: float) -> np.ndarray:
@@ -71,3 +76,26 @@ def test_fewer_than_two_objects_have_no_border(ids: np.ndarray) -> None:
     weights = border_weights(ids.astype(np.uint8))
     assert weights.shape == (4, 4)
     assert not weights.any()
+
+
+def test_the_recipes_loss_is_equation_2_over_a_training_set() -> None:
+    """w = wc + w0 exp(...), where wc weighs the classes of all training pixels alike; in NumPy, pixel by pixel."""
+    rng = np.random.default_rng(0)
+    maps = [(rng.random((12, 15)) < share).astype(np.uint8) for share in (0.7, 0.9, 0.2)]
+    maps[0][:2] = 255  # not labelled
+    classes = ("background", "cell")
+    targets = [SegmentationMap(classes, map_) for map_ in maps]
+    loss = PUBLISHED["unet-isbi"].loss
+    task = Segmentation(classes, loss, class_frequencies(targets, 2))
+    logits = torch.randn(1, 2, 12, 15, generator=torch.Generator().manual_seed(0))
+    found = task.codec(torch.nn.Identity()).terms(logits, torch.from_numpy(maps[0].astype(np.int64))[None])
+
+    counts = [sum(int((map_ == label).sum()) for map_ in maps) for label in (0, 1)]
+    total, weights = 0.0, by_definition(maps[0], 10, 5)
+    for row, column in zip(*np.nonzero(maps[0] != 255), strict=True):
+        label = int(maps[0][row, column])
+        weight = sum(counts) / (2 * counts[label]) + weights[row, column]
+        scores = logits[0, :, row, column].double().numpy()
+        total -= weight * (scores[label] - np.log(np.exp(scores).sum()))
+    expected = total / int((maps[0] != 255).sum())
+    assert float(found["cross_entropy"]) == pytest.approx(expected, rel=1e-4)

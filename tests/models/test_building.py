@@ -31,8 +31,8 @@ def test_options_go_to_the_builder_and_are_of_its_types() -> None:
 
 
 def test_an_edition_s_options_are_its_defaults() -> None:
-    assert known_options(catalog.find("resnet50@torchvision")) == {"stride_in": "3x3"}
-    assert known_options(catalog.find("resnet50")) == {"stride_in": "1x1"}
+    assert known_options(catalog.find("resnet50@torchvision")) == {"stride_in": "3x3", "pooling": "padded"}
+    assert known_options(catalog.find("resnet50")) == {"stride_in": "1x1", "pooling": "unpadded"}
     with pytest.raises(RecipeError, match="stride_in"):
         build(catalog.find("resnet50"), options={"stride_in": "5x5"})
 

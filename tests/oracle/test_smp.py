@@ -37,7 +37,8 @@ def test_unet_of_repeated_values() -> None:
 
     theirs = smp.Unet("resnet18", encoder_weights=None, classes=4).eval()
     randomise(theirs)
-    ours = build(catalog.find("unet+resnet18"), classes=4, options={"upsampling": "nearest", "width": 16}).eval()
+    options = {"upsampling": "nearest", "width": 16}
+    ours = build(catalog.find("unet+resnet18@torchvision"), classes=4, options=options).eval()
     state = encoder_state(theirs)
     for number in range(5):  # theirs from the bottom up, ours by level
         block = theirs.decoder.blocks[number]
@@ -83,7 +84,7 @@ def test_semantic_fpn(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = smp.FPN("resnet18", encoder_weights=None, classes=4, decoder_dropout=0.0).eval()
     randomise(theirs)
     theirs.segmentation_head[1] = nn.Upsample(scale_factor=4, mode="bilinear", align_corners=False)
-    ours = build(catalog.find("semantic_fpn+resnet18"), classes=4).eval()
+    ours = build(catalog.find("semantic_fpn+resnet18@torchvision"), classes=4).eval()
     state = dict(ours.state_dict()) | encoder_state(theirs)
     decoder = theirs.decoder
     laterals = (decoder.p2.skip_conv, decoder.p3.skip_conv, decoder.p4.skip_conv, decoder.p5)

@@ -29,6 +29,7 @@ def torchvisions(option: str) -> nn.Module:
     import torchvision
 
     network = torchvision.models.resnet34(num_classes=7)
+    network.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)  # the paper's authors', not torchvision's
     for block in network.modules():
         if isinstance(block, torchvision.models.resnet.BasicBlock):
             width = block.conv1.out_channels

@@ -150,12 +150,21 @@ def test_published_recipes_say_where_they_are_printed(name: str) -> None:
 
 
 def test_published_values() -> None:
-    # Liu et al. 2016, sec. 3.1: 120k iterations of 32 images; 16,551 images in VOC 2007+2012 trainval.
+    # Liu et al. 2016, ssd_pascal.py: 120k iterations of 32 images; 16,551 images in VOC 2007+2012 trainval.
     ssd = PUBLISHED["ssd300-voc"]
     assert ssd.epochs * 16_551 / 32 == pytest.approx(120_000, rel=0.01)
     assert [milestone * 16_551 / 32 for milestone in ssd.schedule.milestones] == pytest.approx([80e3, 100e3], rel=0.01)
     assert PUBLISHED["ssd512-voc"].augmentation == ssd.augmentation
-    assert ssd.augmentation.zoom_out == 0.5
+    assert (ssd.augmentation.released, ssd.augmentation.zoom_out, ssd.augmentation.zoom_out_ratio) == ("ssd", 0.5, 4)
+    assert ssd.augmentation.brightness * 255 == pytest.approx(32)
+    assert ssd.augmentation.hue * 180 == pytest.approx(18)
+    assert ssd.loss.marked == "learned"  # train_on_diff_gt = True
+    coco = PUBLISHED["ssd300-coco"]  # ssd_coco.py: 400k iterations; train_on_diff_gt = False
+    assert coco.epochs * 118_287 / 32 == pytest.approx(400_000, rel=0.01)
+    assert [milestone * 118_287 / 32 for milestone in coco.schedule.milestones] == pytest.approx(
+        [280e3, 360e3], rel=0.01
+    )
+    assert (coco.loss.marked, coco.augmentation) == ("background", ssd.augmentation)
     assert ssd.optimizer.bias_lr == 2
     assert not ssd.optimizer.decay_norm_and_bias
     # Lin et al. 2017, sec. 4.1: 90k steps of 16 images of 118,287, rates at 60k and 80k.
@@ -164,12 +173,21 @@ def test_published_values() -> None:
     assert retina.epochs * steps == pytest.approx(90_000, rel=0.02)
     assert [milestone * steps for milestone in retina.schedule.milestones] == pytest.approx([60e3, 80e3], rel=0.02)
     assert (retina.optimizer.lr, retina.optimizer.weight_decay) == (0.01, 1e-4)
-    # Redmon et al. 2016, sec. 2.2: 75, 30 and 30 epochs; yolo-voc.cfg: 1,000 steps of 64 images of burn-in; yolov3.cfg.
+    # Redmon et al. 2016, sec. 2.2: 75, 30 and 30 epochs; yolo-voc.2.0.cfg: 100 steps of 64 images at 1e-4; yolov3.cfg.
     first, second, third = (PUBLISHED[name] for name in ("yolov1-voc", "yolov2-voc", "yolov3-coco"))
     assert (first.epochs, first.schedule.milestones) == (75 + 30 + 30, (75, 75 + 30))
     assert (first.optimizer.lr, first.optimizer.lr * first.schedule.warmup_from) == (1e-2, pytest.approx(1e-3))
     assert (second.epochs, second.schedule.milestones, second.batch_size) == (160, (60, 90), 64)
-    assert second.schedule.warmup_epochs * 16_551 / 64 == pytest.approx(1_000, rel=0.01)
+    assert second.schedule.warmup_epochs * 16_551 / 64 == pytest.approx(100, rel=0.01)
+    assert [r.augmentation.jitter for r in (first, second, third)] == [0.2, 0.2, 0.3]  # the cfgs
+    assert [r.augmentation.jitter_scale for r in (first, second, third)] == [None, None, (0.25, 2)]
+    assert (second.augmentation.sides_every, third.augmentation.sides_every) == (10, 10)
+    released = PUBLISHED["yolov2-voc-darknet"]  # yolov2-voc.cfg: 80,200 steps, lr/10 at 40,000 and 60,000
+    assert released.epochs * 16_551 / 64 == pytest.approx(80_200, rel=0.01)
+    assert [milestone * 16_551 / 64 for milestone in released.schedule.milestones] == pytest.approx(
+        [4e4, 6e4], rel=0.01
+    )
+    assert (released.schedule.warmup, released.schedule.warmup_power) == ("polynomial", 4)
     assert second.augmentation.sides == (320, 352, 384, 416, 448, 480, 512, 544, 576, 608)
     steps = 117_264 / 64
     assert third.epochs * steps == pytest.approx(500_200, rel=0.01)

@@ -8,17 +8,22 @@ import numpy as np
 import pytest
 import torch
 
+from networks import shapeless
 from visus.data.augmentation.preparing import Preparer
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage
 from visus.engine.device_batches import to_device
+from visus.engine.filters import NormBounds
 from visus.engine.fit import fit
+from visus.engine.optimizer import make_optimizer
 from visus.engine.recipe import ABOUT, Recipe
 from visus.engine.schedule import rate
 from visus.models.building import build
-from visus.models.catalog import find
+from visus.models.catalog import all_cards, find
 from visus.recipes import dense_prediction
 from visus.recipes.choice import prediction_preprocessing, training_preprocessing
+from visus.recipes.families import RECIPES_OF, WITHOUT, families, recipes_of
+from visus.recipes.phases import PHASES
 from visus.recipes.published import PUBLISHED
 from visus.recipes.sources import by_field
 from visus.structures import Label, Sample
@@ -49,6 +54,28 @@ PRINTED = {
     "stochastic-depth-cifar": (128, 0.1, 0.9, 1e-4, 500),  # Huang et al. 2016, section 4
     "stochastic-depth-svhn": (128, 0.1, 0.9, 1e-4, 50),
     "mobilenet-v2-imagenet": (96, 0.045, 0.9, 4e-5, 300),  # Sandler et al. 2018, section 6.1
+    # pylearn2, scripts/papers/maxout: mnist_pi.yaml, mnist.yaml (no last epoch), cifar10_no_aug.yaml, cifar10.yaml
+    "maxout-mnist-dense": (100, 0.1, 0.7, 0.0, 2000),
+    "maxout-mnist": (128, 0.05, 0.7, 0.0, 2000),
+    "maxout-cifar": (128, 0.17, 0.6, 0.0, 785),
+    "maxout-cifar-augmented": (128, 0.17, 0.65, 0.0, 474),
+    "nin-cifar": (128, 0.1, 0.9, 1e-4, 240),  # NIN/cifar-10_params: coeff 0.1 of a rate of 1, wc 1e-5 = 0.1 * 1e-4
+    "nin-imagenet": (64, 0.01, 0.9, 5e-4, 22),  # solver.prototxt: 450,000 steps
+    "all-cnn-cifar": (128, 0.05, 0.9, 1e-3, 350),  # Springenberg et al. 2015, section 3.1
+    "fitnet-cifar": (128, 0.005, 0.0, 0.0, 288),  # FitNets, yaml/cifar10_fitnet19_all.yaml
+    "dsn-cifar-1": (100, 0.025, 0.9, 5e-4, 100),  # DSN, cifar-10_solver.prototxt: 50,000 steps
+    "dsn-cifar-2": (100, 0.025, 0.9, 5e-4, 240),  # finetune_cifar-10_solver.prototxt: 120,000 steps
+    "dsn-cifar-3": (100, 1e-4, 0.9, 5e-4, 60),  # finetune_cifar-10_solver_lr2.prototxt: 30,000 steps
+    "squeezenet-imagenet": (512, 0.04, 0.9, 2e-4, 68),  # SqueezeNet_v1.0/solver.prototxt: 170,000 steps of 32 * 16
+    "xception-imagenet": (32, 0.045, 0.9, 1e-5, 100),  # Chollet 2017, sections 4.3 and 4.4
+    "resnext-imagenet": (256, 0.1, 0.9, 1e-4, 100),  # ResNeXt, opts.lua and README.md
+    "densenet-imagenet": (256, 0.1, 0.9, 1e-4, 90),  # DenseNet, opts.lua; section 4.2
+    "densenet-cifar": (64, 0.1, 0.9, 1e-4, 300),
+    "senet-imagenet": (1024, 0.6, 0.9, 1e-4, 100),  # Hu et al. 2018, section 6.1; the decay is not printed
+    "nasnet-imagenet": (1600, 0.045, 0.9, 4e-5, 312),  # Zoph et al. 2018, appendix: 50 processes of 32
+    "amoebanet-imagenet": (32, 1e-3, 0.9, 4e-5, 100),  # Real et al. 2019, methods details
+    "darknet53-imagenet": (128, 0.1, 0.9, 5e-4, 80),  # darknet53.cfg: 800,000 steps
+    "extraction-imagenet": (128, 0.1, 0.9, 5e-4, 160),  # extraction.cfg: 1,600,000 steps
     "efficientnet-imagenet": (4096, 0.256, 0.9, 1e-5, 350),  # Tan and Le 2019, section 5.2
 }
 
@@ -78,6 +105,26 @@ def test_steps_that_are_epochs_here_are_the_papers_steps() -> None:
     google = math.ceil(1_281_167 / 32)
     assert factors("googlenet-caffe", [319_000, 321_000], google) == pytest.approx([1, 0.96])
     assert PUBLISHED["googlenet-caffe-quick"].epochs * google == pytest.approx(2_400_000, rel=2e-3)
+    squeeze = 1_281_167 / 512  # iter_size 16 of 32 images
+    assert PUBLISHED["squeezenet-imagenet"].epochs * squeeze == pytest.approx(170_000, rel=2e-3)
+    darknet = math.ceil(1_281_167 / 128)
+    assert PUBLISHED["darknet53-imagenet"].epochs * darknet == pytest.approx(800_000, rel=2e-3)
+    assert PUBLISHED["extraction-imagenet"].epochs * darknet == pytest.approx(1_600_000, rel=2e-3)
+    assert PUBLISHED["nasnet-imagenet"].epochs * 1_281_167 / 1600 == pytest.approx(250_000, rel=2e-3)
+    # darknet19.cfg, burn_in=1000: (batch / 1000)^4, batches counted from 1
+    assert factors("darknet19-imagenet", [0, 499, 999], darknet) == pytest.approx([1e-12, 0.0625, 1], rel=1e-2)
+    zoo = 1_281_167 / 64
+    assert PUBLISHED["nin-imagenet"].epochs * zoo == pytest.approx(450_000, rel=0.03)
+    # DSN: 50,000 images in steps of 100; the rate of the second part falls to a twentieth at step 100,001
+    assert factors("dsn-cifar-2", [99_999, 100_000], 500) == pytest.approx([1, 0.05])
+
+
+def test_the_maxout_networks_rates_are_pylearn2s() -> None:
+    """ExponentialDecay divides by its factor after each step; LinearDecayOverEpoch falls by 0.99 / 500 an epoch."""
+    found = factors("maxout-mnist-dense", [500, 5000], 500)
+    assert found == pytest.approx([1.000004**-500, 1.000004**-5000])
+    assert factors("maxout-cifar", [0, 391 * 250, 391 * 500, 391 * 700], 391) == pytest.approx([1, 0.505, 0.01, 0.01])
+    assert factors("maxout-cifar-augmented", [391 * 473], 391) == pytest.approx([1 - 0.99 * 473 / 500])
 
 
 def test_an_image_of_the_papers_size_is_cropped_as_the_paper_says() -> None:
@@ -102,10 +149,67 @@ def test_inputs_of_two_sizes_take_turns() -> None:
     assert {round(180 / window.scale[0]) for window in windows} == {224}
 
 
+# Networks whose layers the recipes name: (rates of the layers at the recipe's rate 1, norms), by the released files.
+NAMED = {
+    "maxout-mnist-dense": ("maxout_dense", 1.0, {"hidden_1.0": 1.9365, "hidden_2.0": 1.9365, "output": 1.9365}),
+    "maxout-mnist": ("maxout_mnist", 1.0, {"h0.0": 0.9, "h1.0": 1.9365, "h2.0": 1.9365, "output": 1.9365}),
+    "maxout-cifar": (
+        "maxout_cifar",
+        {"h0.0.weight": 0.05, "h2.0.bias": 0.05, "h3.0.weight": 1.0, "output.weight": 1.0},
+        {"h0.0": 0.9, "h1.0": 1.9365, "h2.0": 1.9365, "h3.0": 1.9, "output": 1.9365},
+    ),
+    "nin-cifar": (
+        "nin_cifar",
+        {"mlpconv1.conv.weight": 1.0, "mlpconv1.conv.bias": 2.0}
+        | {"mlpconv3.cccp2.weight": 0.1, "mlpconv3.cccp2.bias": 0.2},
+        {},
+    ),
+    "fitnet-cifar": (
+        "fitnet4",
+        {"stage_1.0.0.weight": 0.05, "stage_3.5.0.bias": 0.05, "fc.0.weight": 1.0, "output.bias": 1.0},
+        {"stage_1.0.0": 0.9, "stage_2.3.0": 0.9, "stage_3.5.0": 0.9, "fc.0": 1.9, "output": 1.9365},
+    ),
+    "dsn-cifar-1": (
+        "dsn",
+        {"conv1.weight": 1.0, "cccp5.bias": 2.0, "cccp6.weight": 0.1, "cccp6.bias": 0.2}
+        | {"companion_1.weight": 0.001, "companion_3.bias": 0.002},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_layers_get_the_released_rates_and_bounds(name: str) -> None:
+    model, rates, norms = NAMED[name]
+    recipe, network = PUBLISHED[name], shapeless(model)
+    names = {id(parameter): key for key, parameter in network.named_parameters()}
+    optimizer = make_optimizer(network, recipe.optimizer)
+    found = {
+        names[id(p)]: group["lr"] / recipe.optimizer.lr for group in optimizer.param_groups for p in group["params"]
+    }
+    expected = rates if isinstance(rates, dict) else dict.fromkeys(found, rates)
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
+    bounds = dict(NormBounds(network, recipe.max_norms)._bounded)
+    modules = dict(network.named_modules())
+    assert {key: bounds[modules[key]] for key in norms} == norms
+    assert bool(bounds) == bool(norms)
+
+
+def test_every_family_has_a_recipe_or_a_reason() -> None:
+    found = families(card for card in all_cards() if card.builder.startswith("visus."))
+    assert set(found) == set(RECIPES_OF) | set(WITHOUT)
+    assert not set(RECIPES_OF) & set(WITHOUT)
+    named = {name for names in RECIPES_OF.values() for name in names}
+    assert named == (set(PUBLISHED) | set(PHASES)) - {"convnetjs-cifar"}  # whose network is in no paper
+    assert recipes_of(find("squeezenet1_0")) == ("squeezenet-imagenet",)
+    assert recipes_of(find("lenet5")) == ()
+
+
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_trains_a_network_for_two_steps(name: str) -> None:
     recipe = PUBLISHED[name].with_changes(
-        {"epochs": 1, "batch_size": 2, "size": None, "schedule.warmup_epochs": 0, "model_options": {}}
+        {"epochs": 1, "batch_size": 2, "accumulate": 1, "size": None, "schedule.warmup_epochs": 0}
+        | {"model_options": {}, "early_stopping": None, "optimizer.rates": {}, "max_norms": {}}  # of other networks
     )
     card = find("resnet20")
     preprocessing = training_preprocessing(card, recipe, 3)
@@ -147,7 +251,8 @@ def test_each_trains_a_network_for_two_steps(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSIFYING)
 def test_each_says_where_it_is_printed(name: str) -> None:
     recipe = PUBLISHED[name]
-    assert any(place in recipe.source for place in ("section", "listing", "prototxt", ".lua", "appendix", "demo"))
+    places = ("section", "listing", "prototxt", ".lua", "appendix", "demo", ".yaml", ".cfg", "methods details")
+    assert any(place in recipe.source for place in places)
     assert Recipe.from_dict(recipe.model_dump(mode="json")) == recipe
     assert not recipe.source.endswith("."), "the page adds the full stop"
 

@@ -1,6 +1,7 @@
 """The detection task with SSD on a tiny backbone: batches, losses, answers, scores for explanations, learning."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,6 +156,24 @@ def test_score_without_objects_is_what_came_nearest() -> None:
     outputs = model(normalised(task.collate(prepared(1))).images)
     scores = task.score(model, outputs, [Detections.empty(CLASSES, (SIDE, SIDE), scored=True)])
     assert scores.item() == outputs.logits[..., 1:].max().item()
+
+
+def test_marked_objects_are_neutral_learned_or_background() -> None:
+    """The losses of a batch with marks are those of the batch in which the objects are as asked."""
+    model, items = network(), prepared(3)
+    marks = [np.arange(len(item.target)) == 0 for item in items]  # the first object of each image
+    marked = [replace(i, target=replace(i.target, ignored=mark)) for i, mark in zip(items, marks, strict=True)]
+    alone = [replace(i, target=i.target.select(~mark)) for i, mark in zip(items, marks, strict=True)]
+    assert [len(item.target) for item in alone] == [0, 0, 1]
+
+    def loss(which: list[Prepared], how: str = "neutral") -> float:
+        task = Detection(CLASSES, LossOptions(marked=how))
+        return sum(task.losses(model, normalised(task.collate(which))).values()).item()
+
+    assert loss(marked, "learned") == loss(items)
+    assert loss(marked, "background") == loss(alone)
+    assert loss(items) not in (loss(marked), loss(alone))
+    assert loss(items, "background") == loss(items, "learned") == loss(items)  # without marks they are all alike
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,36 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 LEVEL = 2.5
 """The root mean square of what a drawn layer gives: large enough that a ReLU6 cuts, small enough for a sigmoid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What is kept of drawn weights: they are drawn again, by the seed, each time that a layer uses them.
+
+    Args:
+        seed: of the generator.
+        measured: numbers that were measured where the weights were drawn, such as the scale that keeps values sane.
+    """
+
+    seed: int
+    measured: tuple[float, ...] = ()
+
+    def uniform(self, shape: tuple[int, ...]) -> Tensor:
+        """Values in [-1, 1)."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.empty(shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+
+
+_NO_PAIRS: Mapping[int, Draw] = MappingProxyType({})
 
 
 class ValueTable:
@@ -63,24 +85,6 @@ class ValueTable:
         return [self._random[start : start + length] for start in (0, shift, 2 * shift)]
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What is kept of drawn weights: they are drawn again, by the seed, each time that a layer uses them.
-
-    Args:
-        seed: of the generator.
-        measured: numbers that were measured where the weights were drawn, such as the scale that keeps values sane.
-    """
-
-    seed: int
-    measured: tuple[float, ...] = ()
-
-    def uniform(self, shape: tuple[int, ...]) -> Tensor:
-        """Values in [-1, 1)."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return torch.empty(shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-
-
 class ContentWeights:
     """The table of drawn weights, which networks that are compared share.
 
@@ -92,15 +96,31 @@ class ContentWeights:
     def __init__(self, tolerance: float = 1e-9, seed: int = 0) -> None:
         self.values = ValueTable(tolerance)
         self.seed = seed
+        self.uses: list[tuple[Hashable, Draw]] = []
+        """The kinds of weights that the network used so far, and which it got, one for each use."""
+        self._alike = False
+        self._pairs: Mapping[int, Draw] = {}
         self._draws: defaultdict[Hashable, list[Draw]] = defaultdict(list)
         self._turns: Counter[Hashable] = Counter()
         self._owned: dict[Hashable, Draw] = {}
         self._drawn = 0
 
-    def begin(self) -> None:
-        """Begins a network: its first layer of each kind and input takes the first weights again."""
+    def begin(self, *, alike: bool = False, pairs: Mapping[int, Draw] = _NO_PAIRS) -> None:
+        """Begins a network: its first layer of each shape and input takes the first weights again.
+
+        Args:
+            alike: whether twins get equal weights.
+            pairs: weights by the number of their use, where they do not follow from the order of twins.
+        """
+        self.uses = []
+        self._alike, self._pairs = alike, pairs
         self._turns.clear()
         self._owned.clear()
+
+    @property
+    def twins(self) -> bool:
+        """Whether the network has layers of one shape on one input."""
+        return any(turns > 1 for turns in self._turns.values())
 
     def find(self, owner: Hashable, role: Hashable, value: int) -> Draw | None:
         """The weights of a layer; None if they are to be drawn.
@@ -111,9 +131,9 @@ class ContentWeights:
             value: the number of the layer's input.
         """
         draws, turn = self._draws[role, value], self._turns[role, value]
-        draw = self._owned.get((owner, role))
-        if draw is None and turn < len(draws):
-            draw = draws[turn]
+        draw = self._owned.get((owner, role)) or self._pairs.get(len(self.uses))
+        if draw is None and draws and (self._alike or turn < len(draws)):
+            draw = draws[0 if self._alike else turn]
         return draw if draw is None else self.keep(owner, role, value, draw)
 
     def new_seed(self) -> int:
@@ -128,4 +148,5 @@ class ContentWeights:
             self._draws[role, value].append(draw)
         self._turns[role, value] += 1
         self._owned[owner, role] = draw
+        self.uses.append(((role, value), draw))
         return draw

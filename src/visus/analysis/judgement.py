@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from visus.analysis.content_weights import ContentWeights
-from visus.analysis.network_trace import Step, Trace, trace
+from visus.analysis.content_weights import ContentWeights, Draw
+from visus.analysis.network_trace import trace
+from visus.analysis.steps import Step, Trace
 from visus.errors import ShapeError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two networks part.
+
+    Args:
+        after: our last layer, on the way there, that gives what a layer of theirs gives; "" for the input.
+        our_layer, their_layer: the layers that differ; "" where one of the networks has nothing there.
+        words: what differs.
+        times: at how many places.
+    """
+
+    after: str
+    our_layer: str
+    their_layer: str
+    words: str
+    times: int = 1
+
+    def __str__(self) -> str:
+        place = self.our_layer or self.their_layer
+        again = f" ({self.times} times)" if self.times > 1 else ""
+        return f"{f'in {place} ' if place else ''}{self.words}{again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,33 +45,33 @@ class Judgement:
 
     Args:
         ours, theirs: the networks' names.
-        same: whether they give the same outputs.
-        largest: the largest difference of an output, relative to the largest output; None where the networks differ.
-        after: our last layer, on the way to the difference, that gives what a layer of theirs gives; "" for the input.
-        our_layer, their_layer: where the networks part; "" where one of them has nothing there.
-        difference: what differs there, in words; "" for the same network.
+        differences: in the order in which they come; none for the same network.
+        largest: the largest difference of an output relative to the largest output, if all layers that differ do as
+            ours; None if the networks go apart for good.
     """
 
     ours: str
     theirs: str
-    same: bool
-    largest: float | None = None
-    after: str = ""
-    our_layer: str = ""
-    their_layer: str = ""
-    difference: str = ""
+    differences: tuple[Difference, ...]
+    largest: float | None
+
+    @property
+    def same(self) -> bool:
+        """Whether both give the same outputs."""
+        return not self.differences
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return asdict(self)
+        return {**asdict(self), "same": self.same, "words": str(self)}
 
     def __str__(self) -> str:
         if self.same:
             return f"the same network: largest difference {self.largest:.0e} of the output"
-        after = f"the {self.after}" if " " in self.after else f"layer {self.after}"
-        start = f"the same up to {after}" if self.after else "different from the first layer on"
-        place = self.our_layer or self.their_layer
-        return f"{start}; {f'in {place} ' if place else ''}{self.difference}"
+        after = self.differences[0].after
+        layer = f"the {after}" if " " in after else f"layer {after}"
+        start = f"the same up to {layer}" if after else "different from the first layer on"
+        end = "" if self.largest is None else f"; but for that the same network, to {self.largest:.0e} of the output"
+        return f"{start}; {'; '.join(map(str, self.differences))}{end}"
 
 
 def compare_networks(
@@ -62,7 +86,9 @@ def compare_networks(
 
     Both run once in double precision and eval mode, with weights that follow from what each layer sees
     (:mod:`visus.analysis.content_weights`); then equal layers give equal values, and the first that differs shows
-    itself. The networks stay as they are. What runs in a training only is not judged.
+    itself. If one does, both run again, and a layer of theirs that differs from one of ours on the same input gives
+    what ours gives, so that the next difference shows. The networks stay as they are. What runs in a training only is
+    not judged.
 
     Args:
         ours, theirs: any networks.
@@ -81,8 +107,42 @@ def compare_networks(
         generator = torch.Generator().manual_seed(0)
         image = torch.rand((1, *image), generator=generator, dtype=torch.float64) * 4 - 2
     weights = ContentWeights(tolerance)
-    traces = [_trace(network, image, weights, name) for network, name in zip((ours, theirs), names, strict=True)]
-    return judged(traces[0], traces[1], names)
+    our_run, their_run = (
+        _trace(network, image, weights, name) for network, name in zip((ours, theirs), names, strict=True)
+    )
+    if parting(our_run, their_run) is None:
+        return Judgement(*names, (), _largest(our_run, their_run))
+    pairs: dict[int, Draw] = {}
+    if len({kind for kind, _, _ in our_run.uses}) < len(our_run.uses):
+        alike = trace(ours, image, weights, keep=True, alike=True)
+        pairs = _paired(our_run, alike, trace(theirs, image, weights, replace=Follower(alike, their_run), alike=True))
+    our_run = trace(ours, image, weights, keep=True)
+    follower = Follower(our_run, their_run)
+    their_run = trace(theirs, image, weights, replace=follower, pairs=pairs)
+    found = follower.differences()
+    rest = parting(our_run, their_run)
+    if rest is not None:
+        return Judgement(*names, (*found, rest), None)
+    return Judgement(*names, found, _largest(our_run, their_run))
+
+
+def _paired(run: Trace, ours: Trace, theirs: Trace) -> dict[int, Draw]:
+    """Which weights their twins get: those of our twin from which the same values follow, whatever the order.
+
+    Args:
+        run: ours, in which twins got weights of their own.
+        ours, theirs: the runs in which twins got equal weights.
+    """
+    twins: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for use, (kind, _, _) in enumerate(ours.uses):
+        twins[kind].append(use)
+    pairs: dict[int, Draw] = {}
+    for use, (kind, _, after) in enumerate(theirs.uses):
+        if candidates := twins[kind]:
+            best = min(candidates, key=lambda ours_use: (ours.uses[ours_use][2] ^ after).bit_count())
+            candidates.remove(best)
+            pairs[use] = run.uses[best][1]
+    return pairs
 
 
 def _trace(network: nn.Module, image: Tensor, weights: ContentWeights, name: str) -> Trace:
@@ -101,32 +161,28 @@ def _trace(network: nn.Module, image: Tensor, weights: ContentWeights, name: str
     return result
 
 
-def judged(ours: Trace, theirs: Trace, names: tuple[str, str]) -> Judgement:
-    """Judges two runs with one table of weights."""
+def parting(ours: Trace, theirs: Trace) -> Difference | None:
+    """The first place where two runs part for good; None if they give the same."""
     if ours.outputs.keys() == theirs.outputs.keys():
-        largest = max(_difference(ours.outputs[number], theirs.outputs[number]) for number in ours.outputs)
-        return Judgement(*names, same=True, largest=largest)
+        return None
     common = ours.values & theirs.values
     our_way, their_way = _Way(ours, common), _Way(theirs, common)
     their_step = next(iter(their_way.parting), None)
     our_step = _counterpart(their_step, our_way, their_way)
     after = our_way.before(our_step) if our_step else their_way.before(their_step) if their_step else ""
     if our_step and their_step:
-        difference = _differences(our_step, their_step, our_way, their_way)
+        words = difference_in_words(our_step, their_step, our_way.origin, their_way.origin)
     elif their_step:
-        difference = f"they go on with {_name(their_step)}"
+        words = f"they go on with {_name(their_step)}"
     elif our_step:
-        difference = f"we go on with {_name(our_step)}"
+        words = f"we go on with {_name(our_step)}"
     else:
-        difference = "they give other ones of the same values"
-    return Judgement(
-        *names,
-        same=False,
-        after=after,
-        our_layer=_place(our_step) if our_step else "",
-        their_layer=_place(their_step) if their_step else "",
-        difference=difference,
-    )
+        words = "they give other ones of the same values"
+    return Difference(after, _place(our_step), _place(their_step), words)
+
+
+def _largest(ours: Trace, theirs: Trace) -> float:
+    return max(_difference(ours.outputs[number], theirs.outputs[number]) for number in ours.outputs)
 
 
 def _difference(left: Tensor, right: Tensor) -> float:
@@ -199,17 +255,108 @@ def _counterpart(step: Step | None, ours: _Way, theirs: _Way) -> Step | None:
     return max(ours.parting, key=likeness, default=None)
 
 
-def _differences(our: Step, their: Step, ours: _Way, theirs: _Way) -> str:
-    """What differs between two steps, in words."""
+class Follower:
+    """Asked at each step of theirs: a step that differs from one of ours on the same input gives what ours gives.
+
+    Args:
+        ours: our run, with its values kept.
+        theirs: their first run, which tells where they add a bias by an operator of its own.
+    """
+
+    def __init__(self, ours: Trace, theirs: Trace) -> None:
+        self.ours = ours
+        self.biases = {(step.path, step.kind): step.settings.get("bias", "") for step in theirs.steps}
+        self.way = _Way(ours, frozenset())
+        self.users: defaultdict[tuple[int, ...], list[Step]] = defaultdict(list)
+        for step in ours.steps:
+            self.users[step.inputs].append(step)
+        self.given: set[int] = set()  # what they gave already, too
+        self.found: dict[tuple[str, str], Difference] = {}
+
+    def __call__(self, their: Step) -> Tensor | None:
+        bias = self.biases.get((their.path, their.kind)) or their.settings.get("bias", "")
+        their = replace(their, settings={**their.settings, **({"bias": bias} if bias else {})})
+        known = their.output in self.ours.values or (their.output in self.ours.inner and bias != "no")
+        if known and their.output not in self.given:
+            self.given.add(their.output)
+            return None
+        candidates = [
+            step
+            for step in self.users[their.inputs]
+            if step.output not in self.given and step.shape == their.shape and _alike(step, their)
+        ]
+        if known:
+            twins = [step for step in candidates if not _settings(step, their) and step.kind == their.kind]
+            return self._of(twins[0]) if twins and their.kind in _WITH_WEIGHTS else None
+        if candidates:
+            our = max(candidates, key=lambda step: (step.kind == their.kind, -len(_settings(step, their))))
+            self._note(our, their, difference_in_words(our, their, self.way.origin, str))
+            return self._of(our)
+        if their.kind in _LEFT_OUT and their.inputs[0] in self.ours.kept:
+            more = "add a bias" if their.kind == "bias" else f"have {_name(their)}"
+            self._note(None, their, f"they {more}, we do not")
+            return self.ours.kept[their.inputs[0]]
+        return None
+
+    def _of(self, our: Step) -> Tensor:
+        self.given.add(our.output)
+        return self.ours.kept[our.output]
+
+    def _note(self, our: Step | None, their: Step, words: str) -> None:
+        key = (their.kind, words)
+        if key in self.found:
+            self.found[key] = replace(self.found[key], times=self.found[key].times + 1)
+        else:
+            after = self.way.before(our) if our else self.way.origin(their.inputs[0])
+            self.found[key] = Difference(after, _place(our), _place(their), words)
+
+    def differences(self) -> tuple[Difference, ...]:
+        """What was found, in the order in which it came."""
+        return tuple(self.found.values())
+
+
+_LEFT_OUT = ("bias", "ReLU", "clipping")
+"""What one network may have more, so that what follows can be the same."""
+
+_WITH_WEIGHTS = ("convolution", "transposed convolution", "linear")
+
+_ACTIVATIONS = ("ReLU", "PReLU", "leaky ReLU", "clipping", "SiLU", "sigmoid", "tanh", "gelu", "hardswish", "elu")
+
+
+def _alike(our: Step, their: Step) -> bool:
+    """Whether one step may stand for the other: steps of one kind, with weights of one shape, or of one family."""
+    if our.kind in _ACTIVATIONS:
+        return their.kind in _ACTIVATIONS
+    if "pooling" in our.kind:
+        return "pooling" in their.kind
+    shaped = ("kernel", "groups", "channels") if our.kind in _WITH_WEIGHTS else ()
+    return our.kind == their.kind and all(our.settings.get(name) == their.settings.get(name) for name in shaped)
+
+
+def difference_in_words(
+    our: Step, their: Step, our_origin: Callable[[int], str], their_origin: Callable[[int], str]
+) -> str:
+    """What differs between two steps.
+
+    Args:
+        our, their: the steps.
+        our_origin, their_origin: what names the layer that made a value.
+    """
     if our.kind == their.kind:
         texts = _settings(our, their)
+        if len(texts) == 1:
+            name, left, right = texts[0]
+            if name == "padding":
+                return f"they pad {right}, we {left}"
+            if "yes" in (left, right):
+                return f"they have a {name}, we have none" if right == "yes" else f"they have no {name}, we have one"
+            return f"they have {name} {right}, we {left}"
         if texts:
-            return f"they {' and '.join(text for text, _ in texts)}, we {' and '.join(text for _, text in texts)}"
+            left, right = (_listed([f"{name} {text[side]}" for name, *text in texts]) for side in (0, 1))
+            return f"they have {right}, we {left}"
         if our.inputs != their.inputs:
-            left, right = (
-                ", ".join(way.origin(value) or "the input" for value in step.inputs)
-                for way, step in ((ours, our), (theirs, their))
-            )
+            left = ", ".join(our_origin(value) or "the input" for value in our.inputs)
+            right = ", ".join(their_origin(value) or "the input" for value in their.inputs)
             if sorted(our.inputs) == sorted(their.inputs):
                 return f"they take the same in another order, namely {right}, we {left}"
             return f"they take other inputs, namely {right}, we {left}"
@@ -219,23 +366,21 @@ def _differences(our: Step, their: Step, ours: _Way, theirs: _Way) -> str:
     return f"they make other values of the same inputs ({our.kind})"
 
 
-def _settings(our: Step, their: Step) -> list[tuple[str, str]]:
-    """The settings of a window or of a normalisation that differ: what they do, and what we do."""
+def _listed(texts: Sequence[str]) -> str:
+    return f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _settings(our: Step, their: Step) -> list[tuple[str, str, str]]:
+    """The settings of a window or of a normalisation that differ: the name, ours and theirs."""
     texts = []
     if our.padding != their.padding:
-        texts.append((f"pad {_sides(their.padding)}", _sides(our.padding)))
+        texts.append(("padding", _sides(our.padding), _sides(their.padding)))
     for name in dict.fromkeys((*our.settings, *their.settings)):
         left, right = our.settings.get(name, "none"), their.settings.get(name, "none")
         if name == "arguments" or left == right:
             continue
-        if name == "padded with" and not (any(our.padding) and any(their.padding)):
-            continue
-        if "yes" in (left, right):
-            texts.append(
-                (f"{'have' if right == 'yes' else 'have no'} {name}", "have it" if left == "yes" else "have none")
-            )
-        else:
-            texts.append((f"have {name} {right}", left))
+        if name != "padded with" or (any(our.padding) and any(their.padding)):
+            texts.append((name, left, right))
     return texts
 
 
@@ -251,12 +396,16 @@ def _apart(left: str, right: str) -> tuple[str, str]:
 
 
 def _name(step: Step) -> str:
+    if step.layer:
+        return step.layer
     arguments = step.settings.get("arguments")
-    return step.layer or (f"{step.kind} ({arguments})" if arguments else step.kind)
+    return f"{step.kind}{f' ({arguments})' if arguments else ''}{f' in {step.path}' if step.path else ''}"
 
 
-def _place(step: Step) -> str:
-    """A layer's name; for an operator outside of layers, its kind and where it is."""
+def _place(step: Step | None) -> str:
+    """A layer's name; for an operator outside of layers, its kind and where it is; "" for None."""
+    if step is None:
+        return ""
     if step.layer:
         return step.path
     return f"{step.kind} in {step.path}" if step.path else step.kind

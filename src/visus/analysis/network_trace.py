@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from typing import Any
 
 import torch
@@ -14,82 +14,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from visus.analysis.content_weights import LEVEL, ContentWeights, Draw
-from visus.analysis.operations import FRESH, KINDS, TensorTable
-from visus.analysis.operator_window import operator_window
-from visus.analysis.tables import pair_text
+from visus.analysis.operations import FRESH, TensorTable
+from visus.analysis.steps import KINDS_IN_WORDS, Step, Trace, after_padding, joined_steps, settings_of, tensors_of
 
 aten = torch.ops.aten
 
-_KINDS: Mapping[Any, str] = {
-    **KINDS,
-    aten.baddbmm: "matrix product",
-    aten.native_batch_norm: "batch normalisation",
-    aten.constant_pad_nd: "padding",
-    aten.add: "sum",
-    aten.relu: "ReLU",
-    aten._prelu_kernel: "PReLU",
-    aten.leaky_relu: "leaky ReLU",
-    aten.hardtanh: "clipping",
-    aten.clamp: "clipping",
-    aten.clamp_min: "clipping",
-    aten.silu: "SiLU",
-    aten.sigmoid: "sigmoid",
-    aten.tanh: "tanh",
-    aten.permute: "reordered axes",
-    aten.transpose: "reordered axes",
-    aten.t: "reordered axes",
-    aten.slice: "cut",
-    aten.split: "cut",
-    aten._softmax: "softmax",
-}
+Replace = Callable[[Step], Tensor | None]
+"""What is to be put in the place of a step's output; None for nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One operator that made a new value.
-
-    Args:
-        kind: what it does, such as "convolution".
-        path: the layer's name in its network.
-        layer: the innermost layer in words, such as "ReLU6(inplace=True)"; "" where others are inside it.
-        inputs: the numbers of the values that it takes.
-        output: the number of what it gives.
-        shape: of its output, without the batch axis.
-        settings: such as {"stride": "2"}.
-        padding: of a window, (above, below, left, right).
-    """
-
-    kind: str
-    path: str
-    layer: str
-    inputs: tuple[int, ...]
-    output: int
-    shape: tuple[int, ...]
-    settings: Mapping[str, str] = field(default_factory=dict)
-    padding: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One run of a network.
-
-    Args:
-        image: the number of the input.
-        steps: in the order in which they ran.
-        outputs: the network's outputs by their numbers.
-    """
-
-    image: int
-    steps: tuple[Step, ...]
-    outputs: Mapping[int, Tensor]
-
-    @property
-    def values(self) -> frozenset[int]:
-        """The numbers of all values."""
-        return frozenset({self.image, *(step.output for step in self.steps)})
-
-
-def trace(network: nn.Module, image: Tensor, weights: ContentWeights) -> Trace:
+def trace(
+    network: nn.Module,
+    image: Tensor,
+    weights: ContentWeights,
+    *,
+    keep: bool = False,
+    replace: Replace | None = None,
+    alike: bool = False,
+    pairs: Mapping[int, Draw] | None = None,
+) -> Trace:
     """Runs a network in eval mode and double precision, its learned values drawn from a table; leaves it as it was.
 
     Drawn are all parameters, and the statistics of batch normalisation. Parameters that do not learn stay as they are,
@@ -99,9 +42,12 @@ def trace(network: nn.Module, image: Tensor, weights: ContentWeights) -> Trace:
         network: any network.
         image: [1,C,H,W].
         weights: the table, shared by networks that are to be compared.
+        keep: whether the steps' outputs are kept, which takes memory.
+        replace: asked at each step, which sees its inputs without their padding.
+        alike, pairs: of :meth:`ContentWeights.begin`.
     """
-    recorder = _Recorder(weights)
-    weights.begin()
+    recorder = _Recorder(weights, keep, replace)
+    weights.begin(alike=alike, pairs=pairs or {})
     with ExitStack() as stack:
         for owner, parameter in enumerate(stack.enter_context(_stand_ins(network))):
             recorder.owners[parameter] = owner
@@ -111,40 +57,10 @@ def trace(network: nn.Module, image: Tensor, weights: ContentWeights) -> Trace:
         recorder.see(image)
         with recorder:
             output = network(image)
-        outputs = {recorder.number(leaf): leaf for leaf in _tensors(output) if recorder.sees(leaf)}
-    return Trace(weights.values.number(image), tuple(_joined(recorder.steps)), outputs)
-
-
-def _joined(steps: Sequence[Step]) -> list[Step]:
-    """Counts a padding to the window that slides over it, and a bias to what it is added to, as most layers do."""
-    users = Counter(value for step in steps for value in step.inputs)
-    joined: dict[int, Step] = {}  # by their outputs
-    for step in steps:
-        before = joined.get(step.inputs[0]) if len(step.inputs) == 1 else None
-        alone = before is not None and users[before.output] == 1
-        if before is not None and alone and step.kind == "bias" and before.settings.get("bias") == "no":
-            step = replace(before, output=step.output, settings={**before.settings, "bias": "yes"})
-        elif before is not None and before.kind == "padding" and before.padding and step.padding:
-            padding = tuple(a + b for a, b in zip(before.padding, step.padding, strict=True))
-            settings = {**step.settings, "padded with": before.settings["padded with"]}
-            step = replace(step, inputs=before.inputs, settings=settings, padding=padding)
-        else:
-            alone = False
-        if before is not None and alone:
-            del joined[before.output]
-        joined.setdefault(step.output, step)
-    return list(joined.values())
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """The tensors in a network's output: in tuples, lists, dictionaries, and in the fields of other objects."""
-    tensors: list[Tensor] = []
-    for leaf in tree_leaves(value):
-        if isinstance(leaf, Tensor):
-            tensors.append(leaf)
-        elif hasattr(leaf, "__dataclass_fields__"):
-            tensors += _tensors([getattr(leaf, name) for name in leaf.__dataclass_fields__])
-    return tensors
+        outputs = {recorder.number(leaf): leaf for leaf in tensors_of(output) if recorder.sees(leaf)}
+    steps = tuple(joined_steps(recorder.steps))
+    uses = tuple((*use, after) for use, after in zip(weights.uses, recorder.after_uses(), strict=True))
+    return Trace(weights.values.number(image), steps, outputs, frozenset(recorder.inner), recorder.kept, uses)
 
 
 @contextmanager
@@ -200,7 +116,10 @@ def _watched(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
 
 
 def _in_words(layer: nn.Module) -> str:
-    return f"{type(layer).__name__}({layer.extra_repr()})"
+    plain = ("inplace", "momentum", "affine", "track_running_stats", "bias=True", "device", "dtype")
+    settings = [text for text in layer.extra_repr().split(", ") if not text.startswith(plain)]
+    kind: Callable[[], str] = layer._get_name  # its class, or what it says that it is
+    return f"{kind()}({', '.join(settings)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +144,21 @@ class _Call:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, gives layers their weights and notes the steps."""
 
-    def __init__(self, weights: ContentWeights) -> None:
+    def __init__(self, weights: ContentWeights, keep: bool, replace: Replace | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.weights = weights
+        self.keep = keep
+        self.replace = replace
+        self.kept: dict[int, Tensor] = {}
+        self.inner: set[int] = set()
+        self.makers: TensorTable[int] = TensorTable()  # the places of the steps that made tensors
+        self.sources: list[tuple[int, ...]] = []  # of each step: the places of those that made its inputs
+        self.used_at: list[int] = []  # the place of the step of each use of weights
         self.steps: list[Step] = []
         self.layers: list[tuple[str, str]] = []
         self.owners: TensorTable[Hashable] = TensorTable()
         self.seen: TensorTable[tuple[int, int]] = TensorTable()
-        self.unpadded: dict[int, int] = {}  # the values that were padded, by what came of them
+        self.padded: dict[int, Step] = {}  # the paddings by what they gave
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -253,6 +179,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         number, version = self.seen.get(tensor) or (0, -1)
         return number if version == tensor._version else self.see(tensor)
 
+    def after_uses(self) -> list[int]:
+        """For each use of weights, the values that follow from it, as the bits of a number."""
+        after = [1 << step.output for step in self.steps] + [0]
+        for place in range(len(self.steps) - 1, -1, -1):
+            for source in self.sources[place]:
+                after[source] |= after[place]
+        return [after[min(place, len(self.steps))] for place in self.used_at]
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -266,7 +200,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if packet in FRESH:
             return func(*args, **kwargs)
         inputs = tuple(self.number(tensor) for tensor in seen)
-        settings = _settings(packet, args)
+        sources = tuple(source for tensor in seen if (source := self.makers.get(tensor)) is not None)
+        settings = settings_of(packet, args)
         if packet is aten.native_batch_norm and not args[5]:
             outputs = self._normalise(args)
         elif any(self.owners.get(leaf) is not None for leaf in leaves):
@@ -274,7 +209,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             outputs = rule(self, _Call(func, args, kwargs, settings))
         else:
             outputs = func(*args, **kwargs)
-        self._note(packet, inputs, outputs, settings)
+        self._note(packet, inputs, sources, outputs, settings)
         return outputs
 
     def _inherit(self, packet: Any, leaves: Sequence[Tensor], args: Any, outputs: Any) -> None:
@@ -282,21 +217,42 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         owners = [self.owners.get(leaf) for leaf in leaves]
         if any(owner is not None for owner in owners):
             plain = tuple(repr(leaf) for leaf in tree_leaves(args) if not isinstance(leaf, Tensor))
-            for place, output in enumerate(_tensors(outputs)):
+            for place, output in enumerate(tensors_of(outputs)):
                 self.owners[output] = (str(packet), tuple(owners), plain, place)
 
-    def _note(self, packet: Any, inputs: tuple[int, ...], outputs: Any, settings: dict[str, str]) -> None:
+    def _note(
+        self,
+        packet: Any,
+        inputs: tuple[int, ...],
+        sources: tuple[int, ...],
+        outputs: Any,
+        settings: dict[str, str],
+    ) -> None:
         path, layer = self.layers[-1] if self.layers else ("", "")
         packet = getattr(aten, packet.__name__.removesuffix("_"), packet)  # relu_ is relu
-        kind = _KINDS.get(packet, packet.__name__.strip("_"))
+        kind = KINDS_IN_WORDS.get(packet, packet.__name__.strip("_"))
         kind = settings.pop("kind", kind)
         padding = tuple(int(side) for side in settings.pop("sides", "").split())
-        for output in _tensors(outputs)[:1] if packet in _FIRST_ONLY else _tensors(outputs):
+        for output in tensors_of(outputs)[:1] if packet in _FIRST_ONLY else tensors_of(outputs):
             number = self.see(output)
-            if packet is aten.constant_pad_nd:
-                self.unpadded[number] = self.unpadded.get(inputs[0], inputs[0])
-            if number not in inputs:
-                self.steps.append(Step(kind, path, layer, inputs, number, tuple(output.shape[1:]), settings, padding))
+            if number in inputs:
+                if sources:
+                    self.makers[output] = sources[0]
+                continue
+            step = Step(kind, path, layer, inputs, number, tuple(output.shape[1:]), settings, padding)
+            bare = after_padding(step, self.padded.get(inputs[0]))
+            if kind == "padding" and padding:
+                self.padded[number] = bare
+            elif self.replace is not None and packet not in _VIEWS:
+                value = self.replace(bare)
+                if value is not None:
+                    output.copy_(value.reshape(output.shape))
+                    step = changed(step, output=self.see(output))
+            if self.keep:
+                self.kept[step.output] = output.clone()
+            self.makers[output] = len(self.steps)
+            self.sources.append(sources)
+            self.steps.append(step)
 
     # --- operators with weights
 
@@ -304,16 +260,18 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The weights for a layer that sees ``seen``; where they are new, with what ``measure`` says of them."""
         known = self.owners.get(owner)
         place = (id(owner) if known is None else known, role, self._content(seen))
+        self.inner.add(place[2])
+        self.used_at.append(len(self.steps))
         draw = self.weights.find(*place)
         if draw is None:
             draw = Draw(self.weights.new_seed())
-            draw = self.weights.keep(*place, replace(draw, measured=measure(draw)))
+            draw = self.weights.keep(*place, changed(draw, measured=measure(draw)))
         return draw
 
     def _content(self, tensor: Tensor) -> int:
         """The number of a layer's input; of one that is padded, that of what was padded."""
         number = self.number(tensor) if self.sees(tensor) else self.weights.values.number(tensor)
-        return self.unpadded.get(number, number)
+        return self.padded[number].inputs[0] if number in self.padded else number
 
     def _product(
         self, owner: Tensor, role: Hashable, seen: Tensor, shape: tuple[int, ...], multiply: Callable[[Tensor], Tensor]
@@ -337,14 +295,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result + values.reshape(-1, *[1] * (result.ndim - 1 - axis))
 
     def _convolve(self, call: _Call) -> Tensor:
-        image, weight, bias, _, padding, _, transposed, _, groups = call.args
+        image, weight, bias, stride, padding, _, transposed, _, groups = call.args
         if self.owners.get(weight) is None:
             result = call(image, weight, None, *call.args[3:])
         else:
             shape = tuple(weight.shape)
             whole = shape[2:] == image.shape[2:] and not any(padding) and groups == 1 and not transposed
             role = _matrix_role(*weight.flatten(1).shape) if whole else ("kernel", transposed, groups, shape)
-            result = self._product(weight, role, image, shape, lambda w: call(image, w, None, *call.args[3:]))
+            seen = image
+            if shape[2:] == (1, 1) and not any(padding) and not transposed:
+                seen = image[:, :, :: stride[0], :: stride[1]]  # with a stride, it sees no more than these pixels
+            result = self._product(weight, role, seen, shape, lambda w: call(image, w, None, *call.args[3:]))
         return self._add_bias(result, bias)
 
     def _linear(self, call: _Call) -> Tensor:
@@ -408,6 +369,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return call.operator(*tree_map(drawn, call.args), **tree_map(drawn, call.kwargs))
 
 
+_VIEWS = frozenset(
+    {aten.slice, aten.split, aten.permute, aten.transpose, aten.t, aten.expand, aten.select, aten.unfold}
+)
 _FIRST_ONLY = frozenset({aten.native_batch_norm, aten.max_pool2d_with_indices})
 
 _RULES: Mapping[Any, Callable[..., Any]] = {
@@ -445,44 +409,3 @@ def _rms(values: Tensor) -> float:
 
 def _std(values: Tensor) -> float:
     return float(values.std(correction=0))
-
-
-def _settings(packet: Any, args: Sequence[Any]) -> dict[str, str]:
-    """What an operator was called with, in words."""
-    at = dict(enumerate(args))
-    window = operator_window(packet, args)
-    if window is not None:
-        vertical, horizontal = window.padding
-        settings = {
-            "kernel": pair_text(window.kernel),
-            "stride": pair_text(window.stride),
-            "dilation": pair_text(window.dilation),
-            "sides": f"{vertical} {vertical} {horizontal} {horizontal}",
-        }
-        if packet is aten.convolution:
-            settings |= {"groups": str(args[8]), "bias": _yes(args[2]), "channels": str(args[1].shape[0])}
-            settings |= {"kind": "transposed convolution"} if args[6] else {}
-            settings |= {"padded with": "0"} if any(window.padding) else {}
-        else:
-            settings["rounding"] = "up" if window.ceil else "down"
-        if packet is aten.max_pool2d_with_indices and any(window.padding):
-            settings["padded with"] = "-inf"
-        if packet is aten.avg_pool2d:
-            settings |= {"padded with": "0"} if any(window.padding) else {}
-            settings["padding counted"] = _yes(at.get(5, True) or None)
-        return settings
-    if packet is aten.constant_pad_nd and len(args[1]) == 4:
-        left, right, above, below = args[1]
-        return {"sides": f"{above} {below} {left} {right}", "padded with": f"{at.get(2, 0):g}"}
-    if packet is aten.native_batch_norm:
-        return {"epsilon": f"{args[7]:g}", "scale": _yes(args[1]), "shift": _yes(args[2])}
-    if packet is aten.addmm:
-        return {"bias": "yes", "channels": str(args[2].shape[1])}
-    if packet is aten.mm:
-        return {"bias": "no", "channels": str(args[1].shape[-1])}
-    plain = [arg for arg in args if isinstance(arg, (int, float, bool, list, tuple)) and not _tensors(arg)]
-    return {"arguments": ", ".join(map(str, plain))} if plain else {}
-
-
-def _yes(value: Any) -> str:
-    return "no" if value is None else "yes"

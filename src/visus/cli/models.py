@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 HELP = """List the models: editions, task, year, exact parameters and multiply-accumulates, input, proof level.
 
+Of a model that is named in full: whose padding, whose epsilon of BatchNorm and whose first weights each edition has.
+
 \b
   visus models
   visus models resnet              those whose name holds it
+  visus models resnet50            what a table of layers leaves open, too
   visus models "vgg1?"             a pattern for the whole name
   visus models --task detection --json
 """
@@ -27,8 +30,10 @@ def models(
     task: Annotated[str | None, typer.Option(help="Only models for this task, such as detection.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
+    from textwrap import fill
+
     from visus.api.list_models import list_models
-    from visus.cli.output import note, say_json, say_table
+    from visus.cli.output import note, say, say_json, say_table
 
     cards = list_models(pattern, task=task)
     if json_:
@@ -55,6 +60,11 @@ def models(
             for group in groups
         ],
     )
+    for card in cards:
+        if pattern in (card.name, card.full_name) and card.conventions is not None:
+            say(f"\n{card.full_name}")
+            for what, text in card.conventions.lines().items():
+                say(fill(f"{what}: {text}", width=100, initial_indent="  ", subsequent_indent="    "))
     names = len({card.name for card in cards})
     note(f"{names} models, {len(cards)} editions; what differs between two: visus summary A --compare B")
 

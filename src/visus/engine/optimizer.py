@@ -26,12 +26,13 @@ def make_optimizer(
         only: leave out all other parameters; None: take all.
 
     Raises:
-        RecipeError: if ``backbone_lr`` is set and the network names no head.
+        RecipeError: if ``backbone_lr`` is set and the network names no head, or ``rates`` names no parameter.
     """
     lr = settings.lr if lr is None else lr
     heads = set(head_parameters(network)) if settings.backbone_lr != 1 else set()
     biases = _biases(network) if settings.bias_lr != 1 else set()
     spared = _spared(network, settings)
+    require_names(settings.rates, [name for name, _ in network.named_parameters()], "optimizer.rates", network)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if only is not None and parameter not in only:
@@ -41,6 +42,7 @@ def make_optimizer(
         rate = lr if settings.backbone_lr == 1 or name in heads else lr * settings.backbone_lr
         if id(parameter) in biases:
             rate *= settings.bias_lr
+        rate *= settings.rates.get(longest_start(name, settings.rates), 1.0)
         # One-dimensional parameters are biases and the scales and shifts of normalisation.
         decays = (settings.decay_norm_and_bias or parameter.ndim > 1) and id(parameter) not in spared
         groups.setdefault((rate, settings.weight_decay if decays else 0.0), []).append(parameter)
@@ -56,6 +58,31 @@ def make_optimizer(
     if settings.name == "rmsprop_tf":
         return TensorFlowRMSprop(parts, lr=lr, alpha=settings.alpha, momentum=settings.momentum, eps=settings.eps)
     return optim.RMSprop(parts, lr=lr, alpha=settings.alpha, momentum=settings.momentum, eps=settings.eps)
+
+
+def longest_start(name: str, starts: Collection[str]) -> str:
+    """The longest of ``starts`` with which ``name`` begins; "" if it begins with none."""
+    return max((start for start in starts if name.startswith(start)), key=len, default="")
+
+
+def require_names(starts: Collection[str], names: Collection[str], field: str, network: nn.Module) -> None:
+    """Raises RecipeError if none of ``names`` begins with one of ``starts``: the recipe is another network's."""
+    for start in starts:
+        if not any(name.startswith(start) for name in names):
+            raise RecipeError(
+                f"{field} names no layer of {type(network).__name__}",
+                expected="the beginning of " + ", ".join(list(names)[:5])[:200] + " ...",
+                got=start[:100],
+                remedy=f'--set "{field}={{}}", or name the layers of this network',
+            )
+
+
+def momentum_at(settings: Optimizer, epoch: int) -> float:
+    """The momentum of an epoch, counted from 0."""
+    if settings.momentum_from is None:
+        return settings.momentum
+    risen = min(epoch / settings.momentum_epochs, 1.0)
+    return settings.momentum_from + (settings.momentum - settings.momentum_from) * risen
 
 
 def _biases(network: nn.Module) -> set[int]:

@@ -37,6 +37,10 @@ class Optimizer(_Part):
     )
     lr: Positive = Field(0.01, description="learning rate at reference_batch_size (or at batch_size without one)")
     momentum: Share = Field(0.9, description="of sgd, rmsprop and rmsprop_tf")
+    momentum_from: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="momentum of the first epoch, from which it rises in a line; none: momentum all the time"
+    )
+    momentum_epochs: Annotated[int, Field(ge=1)] = Field(1, description="epochs over which it rises from momentum_from")
     nesterov: bool = Field(False, description="Nesterov's form of momentum (sgd)")
     weight_decay: NonNegative = Field(0.0, description="L2 penalty (decoupled in adamw)")
     decay_norm_and_bias: bool = Field(True, description="apply weight_decay to BatchNorm and biases too")
@@ -48,6 +52,9 @@ class Optimizer(_Part):
     eps: Positive = Field(1e-8, description="added to the denominator (rmsprop_tf, adadelta: under its root)")
     bias_lr: NonNegative = Field(1.0, description="factor of the learning rate for biases (Caffe's networks: 2)")
     backbone_lr: NonNegative = Field(1.0, description="factor of the learning rate for all but the head")
+    rates: dict[str, NonNegative] = Field(
+        {}, description="further factors of the learning rate, by what parameters' names begin with"
+    )
 
 
 class Schedule(_Part):
@@ -70,6 +77,9 @@ class Schedule(_Part):
     power: Positive = Field(1.0, description="exponent of polynomial; 1 falls in a straight line")
     patience: Annotated[int, Field(ge=0)] = Field(5, description="epochs without a better score before plateau acts")
     most_drops: Annotated[int, Field(ge=1)] | None = Field(None, description="how often plateau acts; none: any number")
+    fall_epochs: Positive | None = Field(
+        None, description="epochs of the training after which cosine and polynomial end; none: at its end"
+    )
     final: Share = Field(0.0, description="share of the learning rate at which cosine and polynomial end")
 
 
@@ -119,6 +129,11 @@ class Recipe(_Part):
     clip_norm: Positive | None = Field(None, description="largest L2 norm of all gradients together")
     filter_rms: Positive | None = Field(
         None, description="each convolution's filters are scaled back to this root mean square after a step"
+    )
+    max_norms: dict[str, Positive] = Field(
+        {},
+        description="largest L2 norm of each unit's incoming weights (a filter, a row of a linear layer), by what the "
+        "layer's name begins with; longer ones are scaled back after a step",
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of averaged weights; 0: none")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(

@@ -20,9 +20,10 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
 
     Returns:
         In [0, 1]: the warm-up's share times the shape. Epochs are counted from the start of the training, warm-up
-        included; cosine and polynomial begin where the warm-up ends. A linear warm-up rises in equal steps and is over
-        at 1; a constant one stays at ``warmup_from``; a polynomial one rises by the
-        power ``warmup_power`` of a linear one's share, as in Darknet's network.c, which counts a batch before its step.
+        included; cosine and polynomial begin where the warm-up ends, and end after ``fall_epochs`` or with the
+        training. A linear warm-up rises in equal steps and is over at 1; a constant one stays at ``warmup_from``; a
+        polynomial one rises by the power ``warmup_power`` of a linear one's share, as in Darknet's network.c, which
+        counts a batch before its step.
     """
     warmup = schedule.warmup_epochs * steps_an_epoch
     rising = 1.0
@@ -32,7 +33,8 @@ def rate(schedule: Schedule, step: int, *, steps_an_epoch: int, epochs: int, pla
         risen = share ** exponents[schedule.warmup] if schedule.warmup in exponents else 0.0
         rising = schedule.warmup_from + (1 - schedule.warmup_from) * risen
     epoch = step / steps_an_epoch
-    done = min(max(step - warmup, 0) / max(epochs * steps_an_epoch - warmup, 1), 1.0)
+    falling = (epochs if schedule.fall_epochs is None else schedule.fall_epochs) * steps_an_epoch - warmup
+    done = min(max(step - warmup, 0) / max(falling, 1), 1.0)
     if schedule.name == "cosine":
         shape = schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * done))
     elif schedule.name == "polynomial":

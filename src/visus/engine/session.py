@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from visus.engine.checkpoint import BEST, Checkpoints, Snapshot
 from visus.engine.ema import WeightAverage
-from visus.engine.filters import limit_filters
+from visus.engine.filters import NormBounds, limit_filters
 from visus.engine.freezing import Freezing
 from visus.engine.loss_monitor import LossMonitor
 from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_memory
 from visus.engine.model_file import put_state
 from visus.engine.modes import Modes
-from visus.engine.optimizer import restore_optimizer
+from visus.engine.optimizer import momentum_at, restore_optimizer
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
 from visus.engine.schedule import rate
@@ -80,6 +80,7 @@ class Session:
         ]
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
+        self._bounds = NormBounds(network, recipe.max_norms)
         self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
         self._learning = {p for p in network.parameters() if p.requires_grad}
         self._following = [module for module in network.modules() if isinstance(module, FollowsTraining)]
@@ -160,9 +161,10 @@ class Session:
             stepper.step(batches, self.position.step, self.position.batch)
 
     def end_step(self, batches: int) -> None:
-        """Ends a step: limits the filters, adds the new weights to the average, and counts the step."""
+        """Ends a step: limits filters and norms, adds the new weights to the average, and counts the step."""
         if self.recipe.filter_rms is not None:
             limit_filters(self.network, self.recipe.filter_rms)
+        self._bounds.hold()
         if self.average:
             self.average.update(self.position.step)
         self.position.step += 1
@@ -281,6 +283,8 @@ class Session:
         )
         for stepper in self.steppers:
             stepper.set_rate(factor * 0.5**self.position.halvings)
+            if self.recipe.optimizer.momentum_from is not None:
+                stepper.set_momentum(momentum_at(self.recipe.optimizer, self.position.epoch))
 
     def _require_memory(self, batch: Batch) -> None:
         if self._runtime.device.type != "cpu":

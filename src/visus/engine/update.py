@@ -98,6 +98,12 @@ class Stepper:
                     remedy="lower optimizer.lr, or schedule.gamma",
                 )
 
+    def set_momentum(self, momentum: float) -> None:
+        """Sets the momentum of an optimiser that has one."""
+        for group in self.optimizer.param_groups:
+            if "momentum" in group:
+                group["momentum"] = momentum
+
     def prepare(self, learning: Collection[nn.Parameter]) -> None:
         """Sets which parameters train from now on, and connects the gradients of all processes."""
         updated_parameters = set(self._parameters)

@@ -1,7 +1,8 @@
 """U-Net's border weights: the narrow gaps between touching objects count more.
 
 Ronneberger, Fischer, Brox, MICCAI 2015, equation 2: w(x) = wc(x) + w0 exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), where
-d1 and d2 are the distances to the nearest and the second nearest object. This file computes the second term.
+d1 and d2 are the distances to the nearest and the second nearest object. This file computes the second term; wc is
+:func:`visus.losses.class_weights.balanced_weights` of the training pixels, to which it is added.
 """
 
 from __future__ import annotations

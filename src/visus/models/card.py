@@ -91,6 +91,40 @@ class ReleasedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Conventions:
+    """What a table of layers leaves open, and whose choice each of it is.
+
+    The rule: the authors' own release where there is one, else the paper's text, else the port that is named; an
+    edition for published weights has what these were trained with.
+
+    Args:
+        padding: of convolutions and poolings.
+        initialisation: how the weights begin.
+        epsilon: what BatchNorm adds to the variance; None where there is no BatchNorm.
+        epsilon_source: whose epsilon it is.
+    """
+
+    padding: str
+    initialisation: str
+    epsilon: float | None = None
+    epsilon_source: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "padding": self.padding,
+            "epsilon": self.epsilon,
+            "epsilon_source": self.epsilon_source,
+            "initialisation": self.initialisation,
+        }
+
+    def lines(self) -> dict[str, str]:
+        """What each is, in words, for people."""
+        epsilon = "no BatchNorm" if self.epsilon is None else f"{self.epsilon:g}, {self.epsilon_source}"
+        return {"padding": self.padding, "epsilon": epsilon, "initialisation": self.initialisation}
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One edition of a model.
 
@@ -119,6 +153,8 @@ class Card:
         conversions: of further files that a person may bring, beside those written as ``weights`` are.
         released: files of the authors that fit this edition, beside ``weights``; a person brings them.
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
+        conventions: whose padding, whose epsilon and whose first weights it has; None for a composition, which has
+            those of its parts, and where an installed package does not say.
         note: where this edition deviates from the paper, and why; "" when nowhere.
     """
 
@@ -145,6 +181,7 @@ class Card:
     conversions: tuple[Conversion, ...] = ()
     released: tuple[ReleasedFile, ...] = ()
     proof_level: ProofLevel = "L1"
+    conventions: Conventions | None = None
     note: str = ""
 
     @property
@@ -164,4 +201,5 @@ class Card:
             "macs": self.macs,
             "input": list(self.input),
             "proof": self.proof_level,
+            "conventions": None if self.conventions is None else self.conventions.to_dict(),
         }

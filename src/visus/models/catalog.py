@@ -102,6 +102,7 @@ def compose(card: Card, backbone: Card) -> Card:
         fact="",
         weights=(),
         proof_level="L1",
+        conventions=None,
         preprocessing=replace(
             card.preprocessing,
             centred=False,  # Darknet's way, which weights of other networks do not ask for

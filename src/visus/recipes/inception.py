@@ -168,6 +168,30 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             clip_norm=2.0,
             ema=0.9999,
         ),
+        "xception-imagenet": Recipe(
+            source="Chollet 2017 (Xception), sections 4.3 and 4.4: momentum 0.9, rate 0.045 times 0.94 every two "
+            "epochs, weight decay 1e-5, averaged weights (Polyak; here a running average)",
+            sources=by_field(
+                {
+                    "section 4.3": "optimizer schedule",
+                    "section 4.4": "optimizer.weight_decay",
+                    "section 4.3: averaged weights answer; their decay is not printed": "ema",
+                    "not printed: 32, as Inception-v3's": "batch_size",
+                    "not printed: 100 here": "epochs",
+                    "not printed: Inception's crops": "augmentation",
+                    "section 4.3: averaged weights answer; of the last step": "keep",
+                }
+            ),
+            missing=("the images of 60 processes in each step",),
+            keep="last",
+            epochs=100,
+            batch_size=32,
+            reference_batch_size=32,
+            optimizer=Optimizer(lr=0.045, momentum=0.9, weight_decay=1e-5),
+            schedule=Schedule(name="exponential", gamma=0.94, every=2.0, staircase=True),
+            augmentation=INCEPTION_CROPS,
+            ema=0.9999,
+        ),
     }
 )
 """Name -> recipe."""

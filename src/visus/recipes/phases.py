@@ -38,6 +38,11 @@ PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
             PhaseCard("fcn16s", "fcn16s-voc", "fcn16s"),
             PhaseCard("fcn8s", "fcn8s-voc", "fcn8s"),
         ),
+        "dsn-cifar": (  # the authors' examples/best_cifar10_9.65/train_full.sh
+            PhaseCard("companions", "dsn-cifar-1"),
+            PhaseCard("alone", "dsn-cifar-2"),
+            PhaseCard("slow", "dsn-cifar-3"),
+        ),
         "deconvnet-voc": (  # Noh et al. 2015, section 4.2
             PhaseCard("objects", "deconvnet-voc-1"),
             PhaseCard("windows", "deconvnet-voc-2"),

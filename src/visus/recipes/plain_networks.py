@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
@@ -32,7 +33,47 @@ _VGG = by_field(
     }
 )
 
+_DARKNET_MISSING = (
+    "Darknet's own interpolation of the images",
+    "factors of colours are drawn as 3/4 .. 1 or the inverse; here as 1 .. 4/3 or the inverse",
+)
 _BURN_IN = 1000 * 128 / 1_281_167  # epochs of ImageNet that 1,000 steps of 128 are
+_BURN_IN_SCHEDULE: Mapping[str, Any] = {"warmup": "polynomial", "warmup_power": 4.0, "warmup_epochs": _BURN_IN}
+_DARKNET_CROPS = Augmentation(
+    released="darknet",
+    random_crop=True,
+    short_side=(128, 448),
+    aspect=0.75,
+    mirror=0.5,
+    rotation=7,
+    brightness=1 / 3,
+    saturation=1 / 3,
+    hue=0.1,
+)
+
+
+def _darknet(cfg: str, about: str, *, epochs: int, warmup: Mapping[str, Any], **settings: Any) -> Recipe:
+    """A classifier's recipe that only its released cfg prints: polynomial decay of power 4, batches of 128."""
+    burn_in = "schedule.warmup schedule.warmup_power schedule.warmup_epochs" if warmup else ""
+    return Recipe(
+        source=f"the released {cfg}: {about}",
+        sources=by_field(
+            {
+                cfg: f"epochs batch_size optimizer schedule size augmentation {burn_in}",
+                "Darknet's code: biases and BatchNorm do not decay": "optimizer.decay_norm_and_bias",
+                f"{cfg}, max_batches: the last weights": "keep",
+            }
+        ),
+        missing=_DARKNET_MISSING if warmup else _DARKNET_MISSING[:1],
+        keep="last",
+        epochs=epochs,
+        batch_size=128,
+        reference_batch_size=128,
+        optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=5e-4, decay_norm_and_bias=False),
+        schedule=Schedule(name="polynomial", power=4.0, **warmup),
+        **settings,
+    )
+
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
@@ -188,14 +229,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             sources=by_field(
                 {
                     "section 3": "epochs optimizer schedule",
+                    "Darknet's code: biases and BatchNorm do not decay": "optimizer.decay_norm_and_bias",
                     "darknet19.cfg": "batch_size schedule.warmup schedule.warmup_power schedule.warmup_epochs size "
                     "augmentation",
                     _LENGTH: "keep",
                 }
             ),
             missing=(
-                "aspect = .75 of the cfg",
-                "colours in HSV, whose factors are 0.75..1 or their inverse in the released code",
+                *_DARKNET_MISSING,
                 "ten more epochs at 448 pixels and a rate of 1e-3",
                 "the cfg ends after 800,000 steps of 128, which are 80 epochs; the paper prints 160",
             ),
@@ -203,20 +244,66 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             epochs=160,
             batch_size=128,
             reference_batch_size=128,
-            optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=5e-4),
-            schedule=Schedule(
-                name="polynomial", power=4.0, warmup="polynomial", warmup_power=4.0, warmup_epochs=_BURN_IN
-            ),
+            optimizer=Optimizer(lr=0.1, momentum=0.9, weight_decay=5e-4, decay_norm_and_bias=False),
+            schedule=Schedule(name="polynomial", power=4.0, **_BURN_IN_SCHEDULE),
             size=(256, 256),
-            augmentation=Augmentation(
-                random_crop=True,
-                short_side=(128, 448),
-                mirror=0.5,
-                rotation=7,
-                brightness=1 / 3,
-                saturation=1 / 3,
-                hue=0.1,
+            augmentation=_DARKNET_CROPS,
+        ),
+        "darknet53-imagenet": _darknet(
+            "darknet53.cfg",
+            "its burn-in, crops, turns and colours; the paper (YOLOv3) prints no training of it",
+            epochs=80,
+            warmup=_BURN_IN_SCHEDULE,
+            size=(256, 256),
+            augmentation=_DARKNET_CROPS,
+        ),
+        "extraction-imagenet": _darknet(
+            "extraction.cfg",
+            "the classifier of YOLO v1, whose paper says of its training only that it took a week",
+            epochs=160,
+            warmup={},
+            size=(224, 224),
+            augmentation=Augmentation(released="darknet", random_crop=True, short_side=(224, 320), mirror=0.5),
+        ),
+        "nin-imagenet": Recipe(
+            source="Network in network of Caffe's model zoo (its authors' nin_imagenet), solver.prototxt and "
+            "train_val.prototxt: 450,000 steps of 64, the rate divided by 10 each 200,000",
+            sources=by_field(
+                {
+                    "solver.prototxt": "epochs optimizer schedule",
+                    "train_val.prototxt": "batch_size optimizer.bias_lr optimizer.decay_norm_and_bias augmentation",
+                    "solver.prototxt, max_iter: the last weights": "keep",
+                }
             ),
+            missing=(_STRETCH,),
+            keep="last",
+            epochs=22,
+            batch_size=64,
+            reference_batch_size=64,
+            optimizer=Optimizer(lr=0.01, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, decay_norm_and_bias=False),
+            schedule=Schedule(name="exponential", gamma=0.1, every=9.99, staircase=True),
+            augmentation=Augmentation(random_crop=True, short_side=(256, 256), central_square=True, mirror=0.5),
+        ),
+        "squeezenet-imagenet": Recipe(
+            source="Iandola et al. 2016 (SqueezeNet), the authors' SqueezeNet_v1.0/solver.prototxt and "
+            "train_val.prototxt: 170,000 steps of 16 times 32, the rate falls from 0.04 in a straight line",
+            sources=by_field(
+                {
+                    "solver.prototxt": "epochs accumulate reference_batch_size optimizer schedule",
+                    "train_val.prototxt": "batch_size size augmentation",
+                    "solver.prototxt, max_iter: the last weights": "keep",
+                }
+            ),
+            missing=(_STRETCH,),
+            keep="last",
+            epochs=68,
+            batch_size=32,
+            accumulate=16,
+            reference_batch_size=512,
+            size=(227, 227),
+            optimizer=Optimizer(lr=0.04, momentum=0.9, weight_decay=2e-4),
+            schedule=Schedule(name="polynomial", power=1.0),
+            augmentation=Augmentation(random_crop=True, short_side=(256, 256), central_square=True),
         ),
     }
 )

@@ -12,6 +12,7 @@ from visus.recipes.sources import by_field
 CIFAR_CROPS = Augmentation(random_crop=True, short_side=(32, 32), pad=4, mirror=0.5)
 """He et al. 2016, section 4.2: 4 pixels on every side, a 32x32 crop, mirrors. Larger images are first made to fit."""
 
+_TORCH = Augmentation(crop_area=(0.08, 1.0), mirror=0.5, brightness=0.4, contrast=0.4, saturation=0.4, pca_noise=0.1)
 _STEPS_AN_EPOCH = 45_000 / 128
 _CIFAR = Optimizer(lr=0.1, momentum=0.9, weight_decay=1e-4)
 _DROPS = (32_000 / _STEPS_AN_EPOCH, 48_000 / _STEPS_AN_EPOCH)
@@ -61,9 +62,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             reference_batch_size=256,
             optimizer=Optimizer(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
             schedule=Schedule(name="steps", milestones=(30, 60), gamma=0.1),
-            augmentation=Augmentation(
-                crop_area=(0.08, 1.0), mirror=0.5, brightness=0.4, contrast=0.4, saturation=0.4, pca_noise=0.1
-            ),
+            augmentation=_TORCH,
         ),
         "resnet-cifar": Recipe(
             source="He et al. 2016, section 4.2: 64,000 steps of 128, drops at 32,000 and 48,000, 45,000 images to "
@@ -142,6 +141,89 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             reference_batch_size=128,
             optimizer=Optimizer(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
             schedule=Schedule(name="steps", milestones=(30, 35), gamma=0.1),
+        ),
+        "resnext-imagenet": Recipe(
+            source="Xie et al. 2017 (ResNeXt), section 4, and the authors' opts.lua, train.lua and "
+            "datasets/imagenet.lua: as fb.resnet.torch, with 100 epochs and drops after 30, 60 and 90",
+            sources=by_field(
+                {
+                    "opts.lua": "epochs optimizer",
+                    "README.md, section Training": "batch_size",
+                    "train.lua": "schedule optimizer.nesterov",
+                    "datasets/imagenet.lua": "augmentation",
+                    "a number of epochs is printed: the last weights": "keep",
+                }
+            ),
+            missing=(),
+            keep="last",
+            epochs=100,
+            batch_size=256,
+            reference_batch_size=256,
+            optimizer=Optimizer(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+            schedule=Schedule(name="steps", milestones=(30, 60, 90), gamma=0.1),
+            augmentation=_TORCH,
+        ),
+        "densenet-imagenet": Recipe(
+            source="Huang et al. 2017 (DenseNet), section 4.2, and the authors' opts.lua, train.lua and "
+            "datasets/imagenet.lua: 90 epochs of batches of 256 with drops after 30 and 60",
+            sources=by_field(
+                {
+                    "section 4.2": "epochs batch_size schedule",
+                    "opts.lua and train.lua": "optimizer",
+                    "datasets/imagenet.lua": "augmentation",
+                    "a number of epochs is printed: the last weights": "keep",
+                }
+            ),
+            missing=("DenseNet-161 has batches of 128, 100 epochs and a third drop after 90",),
+            keep="last",
+            epochs=90,
+            batch_size=256,
+            reference_batch_size=256,
+            optimizer=Optimizer(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+            schedule=Schedule(name="steps", milestones=(30, 60), gamma=0.1),
+            augmentation=_TORCH,
+        ),
+        "densenet-cifar": Recipe(
+            source="Huang et al. 2017 (DenseNet), section 4.2: 300 epochs of batches of 64 with drops at half and at "
+            "three quarters; opts.lua and datasets/cifar10.lua",
+            sources=by_field(
+                {
+                    "section 4.2": "epochs batch_size schedule",
+                    "opts.lua and train.lua": "optimizer",
+                    "datasets/cifar10.lua": "augmentation",
+                    "section 4.2: the final test error, so the last weights": "keep",
+                }
+            ),
+            missing=(_BLACK,),
+            keep="last",
+            epochs=300,
+            batch_size=64,
+            reference_batch_size=64,
+            optimizer=Optimizer(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+            schedule=Schedule(name="steps", milestones=(150, 225), gamma=0.1),
+            augmentation=CIFAR_CROPS,
+        ),
+        "senet-imagenet": Recipe(
+            source="Hu, Shen, Sun 2018 (Squeeze-and-excitation), section 6.1: 100 epochs of batches of 1024 at a rate "
+            "of 0.6, divided by 10 every 30",
+            sources=by_field(
+                {
+                    "section 6.1": "epochs batch_size optimizer schedule augmentation",
+                    "not printed: 1e-4, as He et al. 2016": "optimizer.weight_decay",
+                    "a number of epochs is printed: the last weights": "keep",
+                }
+            ),
+            missing=(
+                "the released networks were trained for longer, in batches of 256 from a rate of 0.1, with turns by up "
+                "to 10 degrees and pixels changed by up to 20 (README.md)",
+            ),
+            keep="last",
+            epochs=100,
+            batch_size=1024,
+            reference_batch_size=1024,
+            optimizer=Optimizer(lr=0.6, momentum=0.9, weight_decay=1e-4),
+            schedule=Schedule(name="steps", milestones=(30, 60, 90), gamma=0.1),
+            augmentation=Augmentation(crop_area=(0.08, 1.0), mirror=0.5),
         ),
     }
 )

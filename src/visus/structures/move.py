@@ -30,6 +30,8 @@ class Move:
         border: what fills uncovered pixels of the image. Class maps do the same; where the border is constant, their
             uncovered pixels are ignored. Masks of objects have no such border: a mirrored piece belongs to no box.
         mirrored: whether left and right have changed places, and with them the names of landmarks.
+        least: an object stays while so large a share of each side of the image is left of its cut box, as in Darknet;
+            None: while its centre does.
     """
 
     size: tuple[int, int]
@@ -37,3 +39,4 @@ class Move:
     points: MovePoints
     border: Border = "constant"
     mirrored: bool = False
+    least: float | None = None

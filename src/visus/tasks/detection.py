@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from visus.metrics.detection import DetectionMetric
-from visus.structures import Detections, Sample
+from visus.structures import Batch, Detections, Sample
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric, quality_by
 
@@ -30,6 +31,18 @@ class Detection(CodecTask):
 
     name = "detection"
     primary = PrimaryMetric("map50", "mAP at IoU 0.5")
+    choices: ClassVar[tuple[str, ...]] = ("marked",)
+
+    def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Returns the loss terms of the network's codec, with marked objects as ``loss.marked`` says.
+
+        Raises:
+            TaskMismatchError: if the images have no labels, or the network has no codec.
+        """
+        if self._loss.marked != "neutral" and batch.targets is not None:
+            learned = self._loss.marked == "learned"
+            batch = replace(batch, targets=[_unmarked(target, learned=learned) for target in batch.targets])
+        return super().losses(network, batch)
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> DetectionMetric:  # noqa: ARG002
         """Makes a new metric; each image is scored by itself."""
@@ -61,3 +74,10 @@ class Detection(CodecTask):
             weights = torch.ones(len(answer)) if answer.scores is None else torch.from_numpy(answer.scores)
             totals.append((image_logits[nearest, labels] * weights.to(image_logits)).sum())
         return torch.stack(totals)
+
+
+def _unmarked(target: Detections, *, learned: bool) -> Detections:
+    """The target with no object marked: with all of them, or without those that were."""
+    if target.ignored is None:
+        return target
+    return replace(target if learned else target.select(~target.ignored), ignored=None)

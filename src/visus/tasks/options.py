@@ -32,6 +32,11 @@ class LossOptions(BaseModel):
     dice: NonNegative = Field(
         0.0, description="segmentation, also multi-label: weight of the Dice term beside cross-entropy"
     )
+    marked: Literal["neutral", "learned", "background"] = Field(
+        "neutral",
+        description="detection: objects that are marked as difficult or crowds are neither hit nor miss in training; "
+        "learned like all others (SSD on VOC); or background (Darknet leaves them out)",
+    )
     border_weight: NonNegative = Field(0.0, description="segmentation: w0 of U-Net's border weights (paper: 10)")
     border_sigma: Positive = Field(5.0, description="segmentation: sigma in pixels of U-Net's border weights")
 

@@ -246,6 +246,7 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
         task.collate,
         batch_size=share.batch_size,
         order=task.batches(samples, share),
+        accumulate=recipe.accumulate,
         shuffle=True,
         seed=recipe.seed,
         workers=_workers(plan, runtime),

@@ -283,3 +283,40 @@ class TestWorkers:
 
         made = Loader(samples(2), threads, stack, batch_size=2, shuffle=False, seed=0, workers=1)
         assert next(iter(made.batches(0))).images.flatten().tolist() == [1, 1]
+
+
+class TestSidesOfSteps:
+    """One of the sides for every ten steps, as YOLO v2 is trained: a pure function of seed and step."""
+
+    SIDES = (16, 24, 32, 40)
+
+    def loader(self, seed: int = 0, **options: int) -> Loader:
+        augmentation = Augmentation(sides=self.SIDES, sides_every=10, mirror=0.5)
+        prepare = Preparer("classification", Preprocessing(size=(16, 16)), augmentation, seed)
+        return Loader(noisy(28), prepare, stack, batch_size=1, shuffle=True, seed=seed, **options)
+
+    def sides(self, loader: Loader, epochs: int = 3) -> list[int]:
+        return [batch.images.shape[-1] for epoch in range(epochs) for batch in loader.batches(epoch)]
+
+    def test_they_change_every_ten_steps_across_epochs(self) -> None:
+        found = self.sides(self.loader(), 10)
+        periods = [found[start : start + 10] for start in range(0, 280, 10)]
+        assert all(len(set(period)) == 1 for period in periods)
+        assert {period[0] for period in periods} == set(self.SIDES)
+        assert self.sides(self.loader(1), 10) != found
+
+    def test_a_training_that_goes_on_has_the_same_ones(self) -> None:
+        found = self.sides(self.loader())
+        rest = [batch.images.shape[-1] for batch in self.loader(workers=1).batches(1, 13)]
+        assert rest == found[28 + 13 : 56]
+
+    def test_batches_that_make_one_step_have_one_size(self) -> None:
+        found = self.sides(self.loader(accumulate=3))
+        steps = [
+            found[28 * epoch + start : 28 * epoch + min(start + 3, 28)]
+            for epoch in range(3)
+            for start in range(0, 28, 3)
+        ]
+        alone = self.sides(self.loader(), 3)
+        assert all(len(set(step)) == 1 for step in steps)
+        assert [step[0] for step in steps] == alone[:30]

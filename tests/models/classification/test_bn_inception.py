@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from networks import shapeless
 from visus.errors import ShapeError
-from visus.models.classification.bn_inception import SLIM_STYLE, BNInceptionModule, Reduction, StridedPooling
+from visus.layers.same_padding import SameMaxPool2d
+from visus.models.classification.bn_inception import SLIM_STYLE, BNInceptionModule, Reduction
 
 
 def test_the_first_convolution_can_be_the_authors_separable_one() -> None:
@@ -68,11 +69,11 @@ def windows(x: Tensor, side: int) -> Tensor:
 @pytest.mark.parametrize("side", [1, 2, 5, 6])
 def test_the_strided_pooling_rounds_up(side: int) -> None:
     x = torch.randn(2, 3, side, side)
-    torch.testing.assert_close(StridedPooling()(x), windows(x, side))
+    torch.testing.assert_close(SameMaxPool2d(3, stride=2)(x), windows(x, side))
 
 
 def test_images_of_which_nothing_is_left_are_refused() -> None:
-    network = shapeless("bn_inception")
+    network = shapeless("bn_inception@caffe")
     assert network(torch.empty(1, 3, 7, 7, device="meta")).shape == (1, 1000)
     with pytest.raises(ShapeError, match="7x9"):
         network(torch.empty(1, 3, 6, 9, device="meta"))
@@ -80,3 +81,15 @@ def test_images_of_which_nothing_is_left_are_refused() -> None:
     with pytest.raises(ShapeError, match="more than one value a channel"):
         network(torch.empty(1, 3, 38, 38, device="meta"))
     assert network(torch.empty(1, 3, 39, 7, device="meta")).shape == (1, 1000)
+
+
+def test_tensorflows_padding_leaves_something_of_every_image() -> None:
+    network = shapeless("bn_inception")
+    assert network(torch.empty(1, 3, 1, 1, device="meta")).shape == (1, 1000)
+    for side in (32, 33, 63, 224):
+        maps = network.features(torch.empty(1, 3, side, side, device="meta"))
+        assert {stride: x.shape[-1] for stride, x in maps.items()} == {s: -(-side // s) for s in maps}
+    network.train()
+    with pytest.raises(ShapeError, match="more than one value a channel"):
+        network(torch.empty(1, 3, 32, 32, device="meta"))
+    assert network(torch.empty(1, 3, 33, 1, device="meta")).shape == (1, 1000)

@@ -86,6 +86,15 @@ def test_companions_count_like_the_output_and_are_not_there_in_answers() -> None
     assert torch.equal(codec.decode(answer).argmax(1), answer.logits.argmax(1))
 
 
+def test_companions_of_no_weight_are_not_asked() -> None:
+    """The release goes on with finetune_cifar-10.prototxt: the same network without companions, so no other weights."""
+    network = shapeless("dsn", options={"companions": 0.0}).train()
+    assert network(torch.empty(1, 3, 32, 32, device="meta")).auxiliary == ()
+    assert network.state_dict().keys() == shapeless("dsn").state_dict().keys()
+    halved = SquaredHingeCodec(0.5).terms(Output(torch.zeros(1, 2), (torch.zeros(1, 2),)), torch.tensor([0]))
+    assert (float(halved["output"]), float(halved["companions"])) == (2.0, 1.0)
+
+
 def test_companions_need_the_size_that_they_were_made_for() -> None:
     network = shapeless("dsn")
     assert network(torch.empty(1, 3, 40, 24, device="meta")).logits.shape == (1, 10)

@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from networks import shapeless
+from visus.analysis.summary import summarize
+from visus.errors import RecipeError
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.classification.tflite_weights import v2_layers
@@ -36,10 +39,54 @@ def test_folding_the_batchnorms_of_the_paper_gives_the_folded_network() -> None:
             target.bias.copy_(norm.bias - norm.running_mean * scale)  # type: ignore[union-attr, operator]
         targets[-1].load_state_dict(layers[-1].state_dict())
         # At odd sizes TensorFlow's padding and torch's are the same: 225 -> 113 -> 57 -> 29 -> 15 -> 8.
-        odd, even = torch.rand(1, 3, 225, 225), torch.rand(1, 3, 224, 224)
-        same, different = folded(odd) - plain(odd), folded(even) - plain(even)
-        assert same.abs().max() < 1e-5
-        assert different.abs().max() > 1e-4
+        torchvision = build(find("mobilenet_v2@torchvision")).eval()
+        torchvision.load_state_dict(plain.state_dict())
+        for module in torchvision.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = 0.001
+        for image, pads_alike in ((torch.rand(1, 3, 225, 225), True), (torch.rand(1, 3, 224, 224), False)):
+            expected = plain(image)
+            limit = 1e-5 * float(expected.abs().max())
+            assert (folded(image) - expected).abs().max() < limit
+            assert ((torchvision(image) - expected).abs().max() < limit) == pads_alike
+
+
+@pytest.mark.parametrize(
+    ("width", "operations", "parameters"),
+    # Millions, as the authors' table of released checkpoints prints them (tensorflow/models, slim/nets/mobilenet).
+    [(1.4, 582, 6.06), (1.3, 509, 5.34), (1.0, 300, 3.47), (0.75, 209, 2.61), (0.5, 97, 1.95), (0.35, 59, 1.66)],
+)
+def test_the_multiplier_costs_what_the_authors_print(width: float, operations: int, parameters: float) -> None:
+    network = shapeless("mobilenet_v2", options={"width": width})
+    counted = summarize(network, (3, 224, 224))
+    norms = sum(2 * m.num_features for m in network.modules() if isinstance(m, nn.BatchNorm2d))
+    assert (counted.parameters - norms) / 1e6 == pytest.approx(parameters, abs=0.005)  # without BatchNorm's
+    assert counted.macs / 1e6 == pytest.approx(operations, abs=1)  # 300.8 is printed as 300
+    if (
+        width == 1.4
+    ):  # table 4 prints 585M and 6.9M: the latter is not what these layers have, with BatchNorm or without
+        assert counted.parameters == 6_108_776
+
+
+def test_a_narrow_network_keeps_its_last_convolution() -> None:
+    # Section 4: "for multipliers less than one, we apply width multiplier to all layers except the very last".
+    assert shapeless("mobilenet_v2", options={"width": 0.35}).channels == {2: 8, 4: 8, 8: 16, 16: 32, 32: 1280}
+    assert shapeless("mobilenet_v2", options={"width": 1.4}).channels == {2: 24, 4: 32, 8: 48, 16: 136, 32: 1792}
+    assert shapeless("mobilenet_v2@tf", options={"width": 0.5}).channels[32] == 1280
+    for wrong in (0, -1, 5, "wide"):
+        with pytest.raises(RecipeError, match="width"):
+            build(find("mobilenet_v2"), options={"width": wrong})
+
+
+@pytest.mark.parametrize("width", [0.35, 0.5, 0.75, 1.4])
+def test_widths_are_those_of_timm(width: float) -> None:
+    import timm
+
+    with torch.device("meta"):
+        theirs = timm.create_model(f"mobilenetv2_{int(width * 100):03d}" if width != 0.75 else "mobilenetv2_075")
+    ours = shapeless("mobilenet_v2", options={"width": width})
+    shapes = [tuple(value.shape) for value in ours.parameters()]
+    assert shapes == [tuple(value.shape) for value in theirs.parameters()]
 
 
 def test_background_is_the_first_output_and_is_not_answered() -> None:

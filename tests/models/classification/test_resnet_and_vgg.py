@@ -27,11 +27,23 @@ def test_the_stride_is_in_the_first_1x1_or_in_the_3x3() -> None:
     assert strides(torchvision, "conv2") == {(1, 1), (2, 2)}
 
 
-def test_shallow_editions_are_the_same_network() -> None:
+def test_the_first_pooling_is_the_authors_or_torchvisions() -> None:
+    # pool1 of ResNet-50-deploy.prototxt: kernel 3, stride 2, no pad; Caffe rounds up, and cuts the last window off.
+    x = torch.rand(1, 1, 8, 7)
+    unpadded = [[x[0, 0, i : i + 3, j : j + 3].max() for j in (0, 2, 4)] for i in (0, 2, 4, 6)]
+    padded = [[x[0, 0, max(i, 0) : i + 3, max(j, 0) : j + 3].max() for j in (-1, 1, 3, 5)] for i in (-1, 1, 3, 5)]
+    for name, expected in (("paper", unpadded), ("torchvision", padded)):
+        for model in ("resnet18", "resnet50"):
+            assert torch.equal(shapeless(f"{model}@{name}", classes=1).maxpool(x)[0, 0], torch.tensor(expected))
+
+
+def test_shallow_editions_differ_by_the_pooling_alone() -> None:
     paper, torchvision = build(find("resnet18")).eval(), build(find("resnet18@torchvision")).eval()
     torchvision.load_state_dict(paper.state_dict())
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
+        assert not torch.allclose(paper(image), torchvision(image))
+        torchvision.maxpool = paper.maxpool
         assert torch.equal(paper(image), torchvision(image))
 
 
@@ -53,15 +65,24 @@ def test_the_options_of_section_3_3() -> None:
 
 
 def test_one_value_a_channel_is_refused_in_training() -> None:
-    network = build(find("resnet18")).train()
-    with pytest.raises(ShapeError, match="BatchNorm"):
+    for edition, enough in (("paper", 35), ("torchvision", 33)):
+        network = build(find(f"resnet18@{edition}")).train()
+        with pytest.raises(ShapeError, match=f"BatchNorm.*|{enough} pixels"):
+            network(torch.rand(1, 3, 32, enough - 1))
+        network(torch.rand(2, 3, 32, 32))
+        network(torch.rand(1, 3, enough, 32))
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
         network(torch.rand(1, 3, 32, 32))
-    network(torch.rand(2, 3, 32, 32))
-    network(torch.rand(1, 3, 33, 32))
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-    network(torch.rand(1, 3, 32, 32))
+
+
+def test_an_unpadded_pooling_needs_three_pixels() -> None:
+    network = shapeless("resnet18", classes=2).eval()
+    with pytest.raises(ShapeError, match="3x3"):
+        network(torch.zeros(1, 3, 2, 9, device="meta"))
+    assert network(torch.zeros(1, 3, 3, 9, device="meta")).shape == (1, 2)
+    assert shapeless("resnet18@torchvision", classes=2).eval()(torch.zeros(1, 3, 1, 1, device="meta")).shape == (1, 2)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from visus.errors import WeightsError
 from visus.layers.locally_connected import LocallyConnected
 from visus.models import catalog
 from visus.models.building import build
-from visus.models.detection.darknet_weights import count, read_darknet, slots, state_of
+from visus.models.detection.darknet_weights import classes_of, count, fit, read_darknet, slots, state_of, stop
 from visus.models.on_meta import build_on_meta
 from visus.models.weights import load_weights
 from visus.proof.published import fact
@@ -124,6 +124,70 @@ def test_the_first_layers_alone(tiny: nn.Module, tmp_path: Path) -> None:
     assert_same(own.backbone, tiny.backbone)
 
 
+@pytest.mark.parametrize(
+    ("stated", "layers", "random"),
+    [
+        (15, 9, {"scales.0.predict", "scales.1.route.0", "scales.1.route.1", "scales.1.widen.0", "scales.1.widen.1"}),
+        (11, 6, {"backbone.coarse.4.0", "backbone.coarse.4.1", "scales.0.block.0.0", "scales.0.widen.0"}),
+    ],
+)
+def test_the_first_layers_of_a_name(
+    tiny: nn.Module, tmp_path: Path, stated: int, layers: int, random: set[str]
+) -> None:
+    """yolov3-tiny.conv.15 holds layers 0 to 14: nine with values, and six poolings without."""
+    card = catalog.find("yolov3_tiny")
+    path = write(tmp_path / f"yolov3-tiny.conv.{stated}", tiny, layers_of("yolov3_tiny")[:layers])
+    own = build_on_meta(card, classes=2)
+    fitted = fit(path, own, build_on_meta(card), for_backbone=False)
+    assert (fitted.part, fitted.is_partial, fitted.classes) == ("network", True, None)
+    left = {name.rpartition(".")[0] for name in tiny.state_dict() if name not in fitted.state}
+    assert left >= random
+    theirs = tiny.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in fitted.state.items())
+    wrong = path.rename(tmp_path / f"yolov3-tiny.conv.{stated + 1 if stated == 15 else stated - 1}")
+    with pytest.raises(WeightsError, match="does not hold the layers that its name states") as error:
+        fit(wrong, own, build_on_meta(card), for_backbone=False)
+    assert f"up to layer {stated - 1} (" in error.value.got
+    with pytest.raises(WeightsError, match="does not fit YOLOv3"):  # only a name that says so makes a start of a stump
+        fit(wrong.rename(tmp_path / "cut.weights"), own, build_on_meta(card), for_backbone=False)
+
+
+def test_the_number_of_classes_follows_from_the_length(tmp_path: Path) -> None:
+    """Darknet's rule for filters= before [yolo] and [region] is anchors * (classes + 5), in detection_layer.c
+    7 * 7 * (classes + 5 boxes)."""
+    for name, classes in (
+        *(("yolov3@paper", 7), ("yolov3@paper", 601), ("yolov2@darknet-voc", 1), ("yolov1@darknet", 3)),
+        *(("yolov3_tiny@darknet", 80), ("darknet53@paper", 9), ("yolov1_classifier@darknet", 12)),
+    ):
+        published, own = build_on_meta(catalog.find(name)), build_on_meta(catalog.find(name), classes=classes)
+        assert classes_of(count(slots(own)), published) == classes
+        assert classes_of(count(slots(own)) - 1, published) is None
+        assert [slot.shape for slot in slots(own)] == [slot.shape for slot in slots(published, classes)]
+
+
+def test_values_that_are_no_weights_name_their_layer(tiny: nn.Module, file: Path) -> None:
+    card, content = catalog.find("yolov3_tiny"), bytearray(file.read_bytes())
+    own = build_on_meta(card)
+    for value, place, words in (
+        (float("nan"), 0, "values that are no numbers in layer 0 (backbone.fine.0.0)"),
+        (-0.1, 16 * 3, "variances below 0 in layer 0 (backbone.fine.0.0)"),
+    ):
+        file.write_bytes(content[: 20 + 4 * place] + struct.pack("<f", value) + content[24 + 4 * place :])
+        with pytest.raises(WeightsError) as error:
+            fit(file, own, own, for_backbone=False)
+        assert error.value.got == words
+
+
+def test_where_values_end() -> None:
+    network = build_on_meta(catalog.find("yolov2@darknet-voc"))
+    before = count(slots(network)) - 125 * 1025 - 1024 * 1280 * 9
+    assert stop(before + 512, network) == (
+        "which end within layer 29 (join.0): 1,024 x 1,280 x 3 x 3 of weight expected, 512 left"
+    )
+    assert stop(count(slots(network)) + 7, network) == "7 more than the last layer takes"
+    assert stop(count(slots(network)), network) == "which end behind layer 30 (predict)"
+
+
 def test_a_classifiers_file_begins_a_detector(tmp_path: Path) -> None:
     source = drawn("darknet19")
     layers = layers_of("darknet19")
@@ -170,6 +234,14 @@ def test_a_file_of_another_network(file: Path) -> None:
     assert "20,856,776 values" in error.value.expected  # 20,842,376 parameters and 14,400 statistics
     with pytest.raises(WeightsError, match="no weights file"):
         load_weights(build(catalog.find("darknet19")), catalog.find("darknet19"), file.with_name("none.weights"))
+
+
+def test_headers_from_before_there_were_versions(tmp_path: Path) -> None:
+    """Darknet of 2015 wrote the rate, momentum and decay; read as versions, they are far too high."""
+    path = tmp_path / "yolo.weights"
+    path.write_bytes(struct.pack("<3fI", 0.0005, 0.9, 0.0005, 5_120_000) + np.arange(3, dtype="<f4").tobytes())
+    file = read_darknet(path)
+    assert (file.version, file.seen, file.transposed, len(file.values)) == ((0, 0, 0), 5_120_000, True, 3)
 
 
 @pytest.mark.parametrize("minor", [2, 1001])

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from visus.structures import Border, Move, Placement, Value
+from visus.structures.move import MoveMap
 
 Window = tuple[float, float, float, float]
 """(y0, x0, y1, x1) in pixels; it may reach beyond the image."""
@@ -167,7 +168,7 @@ class Cut:
         margins = (*rows.margins, *columns.margins)
         if any(margins):
             value = [frame.fill] * 4
-            pixels = _by_fours(pixels, lambda part: cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value))
+            pixels = by_fours(pixels, lambda part: cv2.copyMakeBorder(part, *margins, _BORDERS[border], value=value))
         return frame.moved(pixels, Move((rows.size, columns.size), self._map, self._points, border))
 
     def _points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -193,7 +194,7 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     if pixels.shape[:2] == size:
         return pixels
     if pixels.shape[0] <= size[0] and pixels.shape[1] <= size[1]:
-        return _by_fours(pixels, lambda part: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
+        return by_fours(pixels, lambda part: cv2.resize(part, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
     # torch has vector code for bytes here; OpenCV's INTER_AREA is slower, and no area when one side grows.
     if not pixels.flags.writeable:
         pixels = pixels.copy()  # torch warns of tensors over memory that is read only
@@ -203,7 +204,7 @@ def resize(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return result if pixels.ndim == 3 else result[..., 0]
 
 
-def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
+def by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
     """Applies an OpenCV function to four channels at a time, its limit. pixels: [H,W] or [H,W,C]."""
     if pixels.ndim == 2 or pixels.shape[2] in (3, 4):
         return np.asarray(move(pixels), np.uint8)
@@ -216,6 +217,20 @@ def _by_fours(pixels: Pixels, move: Callable[[Pixels], Any]) -> Pixels:
     return np.concatenate([part if part.ndim == 3 else part[..., None] for part in moved], axis=2)
 
 
+def nearest_from(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> MoveMap:
+    """Moves a map so that each new pixel shows the old one of these row and column; those beyond it are uncovered."""
+
+    def move(map_: Pixels, fill: int, border: Border) -> Pixels:
+        height, width = map_.shape[:2]
+        moved = map_.take(rows.clip(0, height - 1), axis=0).take(columns.clip(0, width - 1), axis=1)
+        if border == "constant":
+            moved[(rows < 0) | (rows >= height)] = fill
+            moved[:, (columns < 0) | (columns >= width)] = fill
+        return moved
+
+    return move
+
+
 def mirror(frame: Frame) -> Frame:
     """Swaps left and right."""
     width = frame.size[1]
@@ -224,8 +239,9 @@ def mirror(frame: Frame) -> Frame:
         lambda map_, *_: np.ascontiguousarray(map_[:, ::-1]),
         lambda points: np.stack([width - points[..., 0], points[..., 1]], axis=-1),
         mirrored=True,
+        least=0.0,
     )
-    return frame.moved(_by_fours(frame.pixels, lambda part: cv2.flip(part, 1)), move)
+    return frame.moved(by_fours(frame.pixels, lambda part: cv2.flip(part, 1)), move)
 
 
 def flip(frame: Frame) -> Frame:
@@ -236,8 +252,9 @@ def flip(frame: Frame) -> Frame:
         lambda map_, *_: np.ascontiguousarray(map_[::-1]),
         lambda points: np.stack([points[..., 0], height - points[..., 1]], axis=-1),
         mirrored=True,
+        least=0.0,
     )
-    return frame.moved(_by_fours(frame.pixels, lambda part: cv2.flip(part, 0)), move)
+    return frame.moved(by_fours(frame.pixels, lambda part: cv2.flip(part, 0)), move)
 
 
 def rot90(frame: Frame, quarters: int) -> Frame:
@@ -254,13 +271,13 @@ def _rot90_once(frame: Frame) -> Frame:
         lambda map_, *_: np.ascontiguousarray(np.rot90(map_)),
         lambda points: np.stack([points[..., 1], width - points[..., 0]], axis=-1),
     )
-    pixels = _by_fours(frame.pixels, lambda part: cv2.rotate(part, cv2.ROTATE_90_COUNTERCLOCKWISE))
+    pixels = by_fours(frame.pixels, lambda part: cv2.rotate(part, cv2.ROTATE_90_COUNTERCLOCKWISE))
     return frame.moved(pixels, move)
 
 
-def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
-    """Moves the frame by an invertible affine matrix [2,3] on points (x, y); the size stays."""
-    height, width = frame.size
+def warp(frame: Frame, matrix: NDArray[np.float64], border: Border, size: tuple[int, int] | None = None) -> Frame:
+    """Moves the frame by an invertible affine matrix [2,3] on points (x, y); the size stays unless another is given."""
+    height, width = size = size or frame.size
     # OpenCV puts pixel centres at whole numbers: shift by a half, apply, shift back.
     centred = matrix.copy()
     centred[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
@@ -274,9 +291,9 @@ def warp(frame: Frame, matrix: NDArray[np.float64], border: Border) -> Frame:
                 )
             )
 
-        return _by_fours(map_, move_part)
+        return by_fours(map_, move_part)
 
-    move = Move(frame.size, move_map, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
+    move = Move(size, move_map, lambda points: points @ matrix[:, :2].T + matrix[:, 2], border)
     return frame.moved(move_map(frame.pixels, frame.fill, border, cv2.INTER_LINEAR), move)
 
 
@@ -296,7 +313,7 @@ def displace(frame: Frame, offsets: NDArray[np.float32], border: Border) -> Fram
 
     def move_map(map_: Pixels, fill: int, border: Border, kernel: int = cv2.INTER_NEAREST) -> Pixels:
         value = [fill] * 4
-        return _by_fours(
+        return by_fours(
             map_, lambda part: cv2.remap(part, map_x, map_y, kernel, borderMode=_BORDERS[border], borderValue=value)
         )
 

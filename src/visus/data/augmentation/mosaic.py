@@ -6,14 +6,14 @@ Each batch then shows objects in more surroundings, smaller, and at the edges of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
 
 from visus.data.augmentation.geometry import Cut, Frame
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.preparing import Prepared, Preparer
 from visus.structures import Detections, Masks, Sample
 
 _STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
@@ -34,10 +34,14 @@ class Mosaic:
         seed: not negative.
     """
 
-    prepare: Callable[[Sample, int, int], Prepared]
+    prepare: Preparer | Callable[[Sample, int, int], Prepared]
     samples: Sequence[Sample]
     probability: float
     seed: int
+
+    def at_step(self, step: int) -> Mosaic:
+        """The mosaics of a training step; see :meth:`Preparer.at_step`."""
+        return replace(self, prepare=self.prepare.at_step(step)) if isinstance(self.prepare, Preparer) else self
 
     def __call__(self, sample: Sample, index: int, epoch: int) -> Prepared:
         """The prepared sample, or a mosaic that has its name and shows it at the upper left.

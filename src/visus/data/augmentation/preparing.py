@@ -21,12 +21,14 @@ from torch import Tensor
 from visus.data.augmentation.autoaugment import autoaugment
 from visus.data.augmentation.colour import change_colours, shift_colours
 from visus.data.augmentation.crops import fixed_window, random_window
+from visus.data.augmentation.darknet import change_as_darknet
 from visus.data.augmentation.geometry import Cut, Frame, Window, displace, flip, mirror, rot90, warp
 from visus.data.augmentation.object_crops import object_window
 from visus.data.augmentation.settings import Augmentation
+from visus.data.augmentation.ssd import change_as_ssd
 from visus.data.pixels.images import with_header_read
 from visus.data.pixels.intensity import load_channels
-from visus.structures import Border, Placement, Preprocessing, Sample, SegmentationMap, Value
+from visus.structures import Border, ImageSource, Placement, Preprocessing, Sample, SegmentationMap, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Preparer:
         augmentation: None: no randomness at all.
         seed: of the augmentation, not negative.
         masks: draw and move the masks of objects too, which takes longest of all; a training asks the task's card.
+        step: of the training, which chooses the side of ``sides_every``.
 
     Raises:
         RecipeError: if the augmentation asks for what the task's targets or the images' channels do not have.
@@ -66,6 +69,7 @@ class Preparer:
     augmentation: Augmentation | None
     seed: int
     masks: bool = False
+    step: int = 0
 
     def __post_init__(self) -> None:
         if self.augmentation is not None:
@@ -88,32 +92,83 @@ class Preparer:
             window, size = fixed_window(file_size, preprocessing)
         else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
+            if augmentation.released != "none":
+                return self._as_released(sample.id, source, target, epoch, random)
             if augmentation.object_window != "none" and target is not None:
                 size = preprocessing.size or file_size
                 map_ = cast(SegmentationMap, target)  # Augmentation.require: object windows are of maps alone
                 window, target = object_window(map_, augmentation.object_window, random)
             else:
                 window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
-            if augmentation.sides:
-                size = (augmentation.sides[epoch % len(augmentation.sides)],) * 2
+            size = self._side(epoch) or size
         loaded = load_channels(source, preprocessing, _decoding_size(window, size, file_size), sample.id)
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
         frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
-        if preprocessing.channels == 1 and frame.pixels.ndim == 3:
-            frame = replace(frame, pixels=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8))
+        frame = self._with_channels(frame)
         if augmentation is not None and random is not None:
             frame = _augment(frame, augmentation, random)
+        return self._finished(frame, loaded, cut.placement, sample.id)
+
+    def at_step(self, step: int) -> Preparer:
+        """The preparer of a training step, counted from 0 over the whole training: of ``sides_every`` its side."""
+        return self if self.augmentation is None or self.augmentation.sides_every is None else replace(self, step=step)
+
+    def _side(self, epoch: int) -> tuple[int, int] | None:
+        """The square input of an epoch or step; None: the input's own size."""
+        augmentation = self.augmentation
+        if augmentation is None or not augmentation.sides:
+            return None
+        number = epoch
+        if augmentation.sides_every is not None:
+            period = self.step // augmentation.sides_every
+            random = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(period, _SIDES)))
+            number = int(random.integers(len(augmentation.sides)))
+        return (augmentation.sides[number % len(augmentation.sides)],) * 2
+
+    def _as_released(
+        self, name: str, source: ImageSource, target: Value | None, epoch: int, random: np.random.Generator
+    ) -> Prepared:
+        """The sample as SSD's or Darknet's released code changes it: from the whole file, undivided."""
+        preprocessing, augmentation = self.preprocessing, cast(Augmentation, self.augmentation)
+        file_size = source.size()
+        size = self._side(epoch) or preprocessing.size or file_size
+        loaded = load_channels(source, preprocessing, file_size, name)
+        frame = self._with_channels(Frame(loaded, target, preprocessing.fill))
+        if augmentation.released == "ssd":
+            frame, placement = change_as_ssd(frame, size, augmentation, self._mean(frame), random)
+        else:
+            frame, placement = change_as_darknet(frame, size, augmentation, random)
+            if augmentation.random_crop:  # which has turned the image
+                augmentation = augmentation.model_copy(update={"rotation": 0.0})
+        return self._finished(_augment(frame, augmentation, random), loaded, placement, name)
+
+    def _mean(self, frame: Frame) -> tuple[int, ...]:
+        """The raw values of a frame's channels that the network sees as 0."""
+        way = self.preprocessing
+        mean = [min(max(round(value * way.scale), 0), 255) for value in way.mean]
+        mean = mean[::-1] if way.order == "BGR" and len(mean) == 3 else mean
+        grey = frame.pixels.ndim == 2 and len(mean) == 3
+        return (round(float(np.dot(_LUMINANCE, mean))),) if grey else tuple(mean)
+
+    def _with_channels(self, frame: Frame) -> Frame:
+        if self.preprocessing.channels == 1 and frame.pixels.ndim == 3:
+            return replace(frame, pixels=np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), np.uint8))
+        return frame
+
+    def _finished(self, frame: Frame, loaded: NDArray[np.uint8], placement: Placement, name: str) -> Prepared:
         pixels = np.ascontiguousarray(frame.pixels)
         if np.may_share_memory(pixels, loaded):
             pixels = pixels.copy()  # the data set's own pixels must not be written through a batch
         if pixels.ndim == 3:
             image = torch.from_numpy(pixels).permute(2, 0, 1)
         else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
-            image = torch.from_numpy(pixels).expand(preprocessing.channels, -1, -1)
-        return Prepared(image, frame.target, cut.placement, sample.id)
+            image = torch.from_numpy(pixels).expand(self.preprocessing.channels, -1, -1)
+        return Prepared(image, frame.target, placement, name)
 
 
 _NOTHING = Augmentation()
+_SIDES = 2  # behind (seed, period), so that these draws are no other's
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, of R, G, B
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -147,7 +202,8 @@ def _augment(frame: Frame, augmentation: Augmentation, random: np.random.Generat
         frame = warp(frame, _random_matrix(frame.size, augmentation, random), augmentation.border)
     if augmentation.elastic:
         frame = elastic(frame, augmentation.elastic, augmentation.border, random)
-    if augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.hue:
+    coloured = augmentation.brightness or augmentation.contrast or augmentation.saturation or augmentation.hue
+    if coloured and augmentation.released == "none":
         frame = replace(frame, pixels=change_colours(frame.pixels, augmentation, random))
     if augmentation.pca_noise:
         frame = replace(frame, pixels=shift_colours(frame.pixels, augmentation.pca_noise, random))

@@ -17,6 +17,11 @@ Pixels = Annotated[int, Field(ge=1, le=16_384)]
 Scaling = Annotated[float, Field(gt=0, le=1000)]
 
 _OF_COLOURS = ("saturation", "hue", "pca_noise")
+_OF_DARKNET = ("jitter", "jitter_scale", "aspect")
+_NOT_RELEASED = {
+    "ssd": ("crop_area", "random_crop", "jitter", "jitter_scale"),
+    "darknet": ("crop_area", "iou_crop", "zoom_out", "contrast"),
+}
 _OF_RANDOM_CROP = ("scale_range", "short_side", "central_square", "corners", "pad")
 
 
@@ -46,6 +51,9 @@ class Augmentation(BaseModel):
     sides: tuple[Pixels, ...] = Field(
         (), description="square inputs of these sides in turn, one an epoch (SPP-net); none: the input's own size"
     )
+    sides_every: Annotated[int, Field(ge=1, le=10**9)] | None = Field(
+        None, description="draw one of the sides anew after so many steps (YOLO v2: 10); none: in turn, one an epoch"
+    )
     mirror: Probability = Field(0.0, description="probability of swapping left and right")
     flip: Probability = Field(0.0, description="probability of swapping top and bottom")
     quarter_turns: bool = Field(
@@ -61,9 +69,15 @@ class Augmentation(BaseModel):
     elastic: float = Field(
         0.0, ge=0, le=1000, description="standard deviation in pixels of a smooth 3x3-grid warp (U-Net)"
     )
-    brightness: Fraction = Field(0.0, description="multiply by a factor within 1 - b .. 1 + b")
-    contrast: Fraction = Field(0.0, description="scale the distance from the mean grey by 1 - c .. 1 + c")
-    saturation: Fraction = Field(0.0, description="scale the distance from grey by 1 - s .. 1 + s")
+    brightness: Fraction = Field(
+        0.0, description="multiply by a factor within 1 - b .. 1 + b; released=ssd: add up to so large a share of 255"
+    )
+    contrast: Fraction = Field(
+        0.0, description="scale the distance from the mean grey (released=ssd: from black) by 1 - c .. 1 + c"
+    )
+    saturation: Fraction = Field(
+        0.0, description="scale the distance from grey (released: HSV's saturation) by 1 - s .. 1 + s"
+    )
     hue: Annotated[float, Field(ge=0, le=0.5)] = Field(0.0, description="shift the hue by up to this share of a circle")
     photometric: Probability = Field(1.0, description="probability of each of the four colour changes")
     pca_noise: Annotated[float, Field(ge=0)] = Field(
@@ -77,6 +91,27 @@ class Augmentation(BaseModel):
     zoom_out_ratio: Annotated[float, Field(ge=1, le=100)] = Field(4.0, description="largest side ratio of that canvas")
     iou_crop: bool = Field(
         False, description="SSD's sampler: a random patch that overlaps an object by 0.1, 0.3, 0.5, 0.7, 0.9 or anyhow"
+    )
+
+    released: Literal["none", "ssd", "darknet"] = Field(
+        "none",
+        description="colours, zoom_out and iou_crop exactly as in SSD's released code; or jitter (of classifiers "
+        "random_crop) and colours as in Darknet, whose factors of brightness and saturation are 1 .. 1 + b or the "
+        "inverse, in HSV",
+    )
+    jitter: Fraction = Field(
+        0.0, description="released=darknet: move each edge by up to this share of its side, or change the sides' ratio"
+    )
+    jitter_scale: tuple[Scaling, Scaling] | None = Field(
+        None,
+        description="released=darknet: jitter changes the ratio, and the image is placed on the fill at a scale in "
+        "this range (Darknet since 2017); none: jitter moves the edges (before)",
+    )
+
+    aspect: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0,
+        description="released=darknet with random_crop, which turns by rotation too: divide the width by a factor of "
+        "aspect .. 1 or by its inverse",
     )
 
     mosaic: Probability = Field(
@@ -98,9 +133,31 @@ class Augmentation(BaseModel):
         acting = [name for name in _OF_RANDOM_CROP if getattr(self, name) != type(self).model_fields[name].default]
         if acting and not self.random_crop:
             raise ValueError(f"{acting[0]} needs random_crop: set random_crop too")
+        for name in _OF_DARKNET:
+            if getattr(self, name) != type(self).model_fields[name].default and self.released != "darknet":
+                raise ValueError(f"{name} is Darknet's: set released=darknet too")
+        refused = [
+            name
+            for name in _NOT_RELEASED.get(self.released, ())
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if refused:
+            raise ValueError(f"released={self.released} has no {refused[0]}: leave it at its default")
+        if self.released == "darknet" and self.random_crop and (acting != ["short_side"] or self.jitter):
+            raise ValueError("random_crop with released=darknet needs short_side, and no other field of random_crop")
+        if self.aspect != 1 and not self.random_crop:
+            raise ValueError("aspect needs random_crop: set random_crop too")
+        if self.released == "darknet" and self.photometric != 1:
+            raise ValueError("released=darknet changes the colours of every image: leave photometric at 1")
+        if self.released != "none" and self.object_window != "none":
+            raise ValueError(
+                f"choose one way of cropping: released={self.released} and object_window exclude one another"
+            )
+        if self.sides_every is not None and not self.sides:
+            raise ValueError("sides_every needs sides: set sides too")
         if self.scale_range is not None and self.short_side is not None:
             raise ValueError("choose one way of scaling: scale_range and short_side exclude one another")
-        for name in ("crop_area", "crop_aspect", "scale_range", "short_side"):
+        for name in ("crop_area", "crop_aspect", "scale_range", "short_side", "jitter_scale"):
             values = getattr(self, name)
             if values is not None and values[0] > values[1]:
                 raise ValueError(f"{name} must give the smaller value first, not {list(values)}")

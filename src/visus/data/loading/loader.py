@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from visus.data.augmentation.preparing import Prepared
 from visus.data.loading.order import BatchOrder, InOrder, Share, Shuffled
@@ -11,8 +12,19 @@ from visus.data.loading.workers import WorkerPool
 from visus.errors import DataError, UsageError
 from visus.structures import Batch, Sample
 
-Task = tuple[int, list[int]]
-"""(epoch, the indices of a batch's samples)."""
+Task = tuple[int, int, list[int]]
+"""(epoch, the number of the step over the whole training, the indices of a batch's samples)."""
+
+Prepare = Callable[[Sample, int, int], Prepared]
+"""(sample, index, epoch) -> what is ready for a batch."""
+
+
+@runtime_checkable
+class FollowsSteps(Protocol):
+    """What prepares samples otherwise as the training goes on within an epoch."""
+
+    def at_step(self, step: int) -> Prepare:
+        """What prepares the samples of this step, counted from 0 over the whole training."""
 
 
 class Loader:
@@ -28,7 +40,8 @@ class Loader:
 
     Args:
         samples: to be read.
-        prepare: (sample, index, epoch) -> Prepared; see :class:`visus.data.augmentation.preparing.Preparer`.
+        prepare: (sample, index, epoch) -> Prepared; see :class:`visus.data.augmentation.preparing.Preparer`. One that
+            :class:`FollowsSteps` is asked anew for each batch.
         collate: makes a batch of prepared samples; a task's.
         batch_size: samples a batch, of this process.
         shuffle: for training.
@@ -36,6 +49,7 @@ class Loader:
         workers: processes that read; 0: this one. They start with the first batch and live as long as the loader.
         rank, world: which of how many training processes this is.
         drop_last: leave out an incomplete last step.
+        accumulate: batches that make one step of the training.
         order: composes the batches, in place of ``batch_size``, ``shuffle``, ``seed`` and ``drop_last``.
         start_method: how reading processes start: "fork", "spawn" or "forkserver"; None: the platform's own.
 
@@ -46,7 +60,7 @@ class Loader:
     def __init__(
         self,
         samples: Sequence[Sample],
-        prepare: Callable[[Sample, int, int], Prepared],
+        prepare: Prepare,
         collate: Callable[[Sequence[Prepared]], Batch],
         *,
         batch_size: int,
@@ -56,6 +70,7 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         drop_last: bool = False,
+        accumulate: int = 1,
         order: BatchOrder | None = None,
         start_method: str | None = None,
     ) -> None:
@@ -70,6 +85,7 @@ class Loader:
         share = Share(batch_size, seed, rank, world)
         usual = Shuffled if shuffle else InOrder
         self._order: BatchOrder = usual(len(samples), share, drop_last) if order is None else order
+        self._accumulate = accumulate
         self._workers = workers
         self._start_method = start_method
         self._pool: WorkerPool[Task, Batch] | None = None
@@ -93,7 +109,13 @@ class Loader:
                 expected=f"batch 0..{len(batches)}",
                 got=f"batch {start}",
             )
-        tasks: list[Task] = [(epoch, indices.tolist()) for indices in batches[start:]]
+        before = epoch * -(-len(batches) // self._accumulate)  # steps of the epochs before; all have as many
+        numbered = enumerate(batches)
+        tasks: list[Task] = [
+            (epoch, before + number // self._accumulate, indices.tolist())
+            for number, indices in numbered
+            if number >= start
+        ]
         if self._workers == 0:
             for task in tasks:
                 yield self._read(task)
@@ -119,13 +141,15 @@ class _Read:
     """From the indices of a batch to the batch."""
 
     samples: Sequence[Sample]
-    prepare: Callable[[Sample, int, int], Prepared]
+    prepare: Prepare
     collate: Callable[[Sequence[Prepared]], Batch]
 
     def __call__(self, task: Task) -> Batch:
-        epoch, indices = task
-        return self.collate([self.prepare(self.samples[index], index, epoch) for index in indices])
+        epoch, step, indices = task
+        prepare = self.prepare.at_step(step) if isinstance(self.prepare, FollowsSteps) else self.prepare
+        return self.collate([prepare(self.samples[index], index, epoch) for index in indices])
 
     def describe(self, task: Task) -> str:
-        names = [self.samples[index].id for index in task[1]]
+        *_, indices = task
+        names = [self.samples[index].id for index in indices]
         return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -11,9 +11,10 @@ Editions. ``paper``: figure 5. Its rows 4c and 4d contradict themselves, for a p
 not the 576 that they state; here it has 96, as in the inception_v2 of the authors' TensorFlow-Slim, and all sizes fit.
 Rows 3c and 4e state the size before their stride. The asterisk at the first convolution means that the authors computed
 it as a separable one, of depth multiplier 8: that is the option ``first``. From TensorFlow-Slim, where the paper is
-silent: the truncated normal weights at the beginning, BatchNorm's epsilon of 0.001, and means of the pixels that there
-are at the border. ``caffe``: the network whose Caffe weights the world uses (the temporal segment networks begin with
-them): projections of 128 maps, a bias beside every BatchNorm, its epsilon of 1e-5, and zeros that count at the border.
+silent: the truncated normal weights at the beginning, BatchNorm's epsilon of 0.001, SAME padding, and means of the
+pixels that there are at the border. ``caffe``: the network whose Caffe weights the world uses (the temporal segment
+networks begin with them): projections of 128 maps, a bias beside every BatchNorm, its epsilon of 1e-5, half a kernel of
+padding on every side, poolings that are not padded and round up, and zeros that count at the border of means.
 
 Letters: N images, C input channels, K classes, H x W pixels.
 """
@@ -27,8 +28,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from visus.errors import ShapeError
-from visus.models.classification.input_checks import check_batch
+from visus.layers.same_padding import SameConv2d, SameMaxPool2d
+from visus.models.classification.input_checks import check_batch, check_sides
 
 First = Literal["full", "separable"]
 Row = tuple[int, int, int, int, int, Literal["avg", "max"], int]
@@ -60,15 +61,17 @@ class BNInceptionStyle(NamedTuple):
         epsilon: of BatchNorm.
         bias: whether a bias stands beside BatchNorm.
         zeros_count: whether average pooling counts zeros beyond the border.
+        pads_as_tensorflow: whether strided layers have TensorFlow's SAME padding.
     """
 
     epsilon: float
     bias: bool
     zeros_count: bool
+    pads_as_tensorflow: bool
 
 
-SLIM_STYLE = BNInceptionStyle(epsilon=1e-3, bias=False, zeros_count=False)
-CAFFE_STYLE = BNInceptionStyle(epsilon=1e-5, bias=True, zeros_count=True)
+SLIM_STYLE = BNInceptionStyle(epsilon=1e-3, bias=False, zeros_count=False, pads_as_tensorflow=True)
+CAFFE_STYLE = BNInceptionStyle(epsilon=1e-5, bias=True, zeros_count=True, pads_as_tensorflow=False)
 
 
 class BNInceptionConvolution(nn.Module):
@@ -94,7 +97,7 @@ class BNInceptionConvolution(nn.Module):
         style: BNInceptionStyle,
     ) -> None:
         super().__init__()
-        self.conv: nn.Module = convolution(in_channels, out_channels, kernel, stride=stride, std=std, bias=style.bias)
+        self.conv: nn.Module = convolution(in_channels, out_channels, kernel, stride=stride, std=std, style=style)
         self.bn = nn.BatchNorm2d(out_channels, eps=style.epsilon)
         self.relu = nn.ReLU(inplace=True)
 
@@ -103,9 +106,23 @@ class BNInceptionConvolution(nn.Module):
 
 
 def convolution(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, groups: int = 1, std: float | None, bias: bool
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    std: float | None,
+    style: BNInceptionStyle,
 ) -> nn.Conv2d:
-    layer = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=bias)
+    layer: nn.Conv2d
+    if style.pads_as_tensorflow and stride > 1:
+        layer = SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=style.bias)
+    else:  # at stride 1 half of an odd kernel is TensorFlow's padding, too
+        half = kernel // 2
+        layer = nn.Conv2d(
+            in_channels, out_channels, kernel, stride=stride, padding=half, groups=groups, bias=style.bias
+        )
     truncated_normal(layer.weight, std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -119,19 +136,9 @@ def truncated_normal(weight: Tensor, std: float | None) -> None:
     nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
 
 
-class StridedPooling(nn.MaxPool2d):
-    """3x3 max pooling that halves the sides, rounded up. [N,C,H,W] -> [N,C,ceil(H/2),ceil(W/2)].
-
-    On even sides it is Caffe's, whose last window goes over the edge. On odd ones, where Caffe's would be smaller than
-    what the strided convolutions beside it make, the first window begins outside too, as TensorFlow's does.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(3, stride=2, ceil_mode=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        return nn.functional.max_pool2d(x, 3, 2, padding=(height % 2, width % 2), ceil_mode=True)
+def stem_pooling(style: BNInceptionStyle) -> nn.MaxPool2d:
+    """3x3 max pooling of stride 2: SAME, or Caffe's, which is not padded and rounds up."""
+    return SameMaxPool2d(3, stride=2) if style.pads_as_tensorflow else nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 class BNInceptionModule(nn.Module):
@@ -175,14 +182,15 @@ class Reduction(nn.Module):
             BNInceptionConvolution(reduce_double, doubles, 3, style=style),
             BNInceptionConvolution(doubles, doubles, 3, stride=2, style=style),
         )
-        self.branch4 = StridedPooling()
+        # Caffe's, too, on even sides; on odd ones its pooling is smaller than what the convolutions beside it make.
+        self.branch4 = SameMaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat((self.branch2(x), self.branch3(x), self.branch4(x)), 1)
 
 
 class BNInception(nn.Module):
-    """BN-Inception. [N,C,H,W] -> [N,K] logits; H, W >= 7.
+    """BN-Inception. [N,C,H,W] -> [N,K] logits; H, W >= 7 in Caffe's.
 
     Args:
         rows: the table's, by the module's name.
@@ -207,13 +215,14 @@ class BNInception(nn.Module):
         behind: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
+        self.style = style
         self.conv1 = BNInceptionConvolution(in_channels, 64, 7, stride=2, style=style)
         if first == "separable":
-            self.conv1.conv = separable_convolution(in_channels)
-        self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+            self.conv1.conv = separable_convolution(in_channels, style)
+        self.maxpool1 = stem_pooling(style)
         self.conv2 = BNInceptionConvolution(64, 64, 1, std=0.1, style=style)
         self.conv3 = BNInceptionConvolution(64, 192, 3, style=style)
-        self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        self.maxpool2 = stem_pooling(style)
         self.inception = nn.ModuleDict()
         width, widths = 192, {}
         for name, row in rows.items():
@@ -228,7 +237,7 @@ class BNInception(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_size(images, training=self.training)
+        check_size(images, self.style, training=self.training)
         inception = self.inception
         x2 = self.conv1(images)  # [N, 64, H/2, W/2]
         x4 = self.conv3(self.conv2(self.maxpool1(x2)))  # [N, 192, H/4, W/4]
@@ -246,25 +255,21 @@ class BNInception(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-def separable_convolution(in_channels: int) -> nn.Sequential:
+def separable_convolution(in_channels: int, style: BNInceptionStyle) -> nn.Sequential:
     """Eight 7x7 kernels a channel, then 1x1 over them (the appendix's last paragraph). [N,C,H,W] -> [N,64,H/2,W/2]."""
     return nn.Sequential(
-        convolution(in_channels, 8 * in_channels, 7, stride=2, groups=in_channels, std=None, bias=False),
-        convolution(8 * in_channels, 64, 1, std=None, bias=False),
+        convolution(in_channels, 8 * in_channels, 7, stride=2, groups=in_channels, std=None, style=style),
+        convolution(8 * in_channels, 64, 1, std=None, style=style),
     )
 
 
-def check_size(images: Tensor, *, training: bool) -> None:
+def check_size(images: Tensor, style: BNInceptionStyle, *, training: bool) -> None:
     """Raises ShapeError if the stem's poolings leave nothing, or BatchNorm gets a single value a channel."""
-    height, width = images.shape[-2:]
-    if min(height, width) < 7:
-        raise ShapeError(
-            "the poolings of BN-Inception leave nothing of images of this size",
-            expected="7x7 or more",
-            got=f"{height}x{width}",
-            remedy=f"resize the images to {max(height, 7)}x{max(width, 7)}",
-        )
-    check_batch(images, 39, learns=training)
+    if style.pads_as_tensorflow:
+        check_batch(images, 33, learns=training)
+    else:
+        check_sides("BN-Inception with Caffe's poolings", images, smallest=7)
+        check_batch(images, 39, learns=training)
 
 
 def bn_inception(*, classes: int, in_channels: int, first: First = "full") -> nn.Module:

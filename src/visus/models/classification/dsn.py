@@ -4,8 +4,8 @@ Lee, Xie, Gallagher, Zhang, Tu: Deeply-supervised nets, AISTATS 2015 (arXiv:1409
 configuration (DSN, examples/best_cifar10_9.65/cifar-10.prototxt): a network in network whose three larger convolutions
 each have a companion classifier on their sums, before ReLU. Companions and output learn by the squared hinge loss of
 L2-SVMs, one class against the others (loss_layer.cpp); all four count alike, as in that configuration. The paper lets
-the companions' share fade during the training and drops those below a threshold; that is not done here. Images were
-contrast-normalised; here a mean and a deviation for each channel take that place.
+the companions' share fade during the training; the configuration leaves them out after 50,000 steps (companions=0).
+Images were contrast-normalised; here a mean and a deviation for each channel take that place.
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 32x32 images.
 """
@@ -27,13 +27,22 @@ SIDE = 32  # of the images in training, which the companions see whole
 
 
 class SquaredHingeCodec(ClassifierCodec):
-    """Trains the margins [N,K] of one-against-all classifiers, and decodes them."""
+    """Trains the margins [N,K] of one-against-all classifiers, and decodes them.
+
+    Args:
+        companions: weight of each companion's loss.
+    """
+
+    def __init__(self, companions: float = 1.0) -> None:
+        super().__init__()
+        self.companions = companions
 
     def terms(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
         """Of output and companions: the mean over the images of the sum over the classes of max(0, 1 - y f)^2."""
         terms = {"output": squared_hinge(outputs.logits, encoded)}
         if outputs.auxiliary:
-            terms["companions"] = torch.stack([squared_hinge(f, encoded) for f in outputs.auxiliary]).sum()
+            losses = torch.stack([squared_hinge(f, encoded) for f in outputs.auxiliary])
+            terms["companions"] = self.companions * losses.sum()
         return terms
 
     def logits(self, outputs: Output) -> Tensor:
@@ -58,16 +67,17 @@ class DSN(nn.Module):
         classes: K.
         in_channels: C.
         dropout: share of the values after each of the two poolings that is dropped in training.
+        companions: weight of each companion's loss beside the output's; 0: the companions are not asked.
     """
 
     channels: Mapping[int, int] = {1: 96, 2: 192, 4: 192}
     head: tuple[str, ...] = ("cccp6", "companion_1", "companion_2", "companion_3")
     classifier_modules: tuple[str, ...] = ("cccp6", "average", "companion_1", "companion_2", "companion_3")
     auxiliary_heads: tuple[str, ...] = ("companion_1", "companion_2", "companion_3")
-    auxiliary_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
 
-    def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
+    def __init__(self, *, classes: int, in_channels: int, dropout: float, companions: float) -> None:
         super().__init__()
+        self.auxiliary_weights: tuple[float, ...] = (companions,) * 3
         self.relu = nn.ReLU()
         self.drop = nn.Dropout(dropout)
         self.conv1 = nn.Conv2d(in_channels, 192, 5, padding=2)
@@ -85,7 +95,7 @@ class DSN(nn.Module):
         self.companion_1 = nn.Linear(192 * SIDE * SIDE, classes)
         self.companion_2 = nn.Linear(192 * SIDE * SIDE // 4, classes)
         self.companion_3 = nn.Linear(192 * SIDE * SIDE // 16, classes)
-        self.codec = SquaredHingeCodec()
+        self.codec = SquaredHingeCodec(companions)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 if isinstance(layer, nn.Conv2d):
@@ -115,7 +125,7 @@ class DSN(nn.Module):
     def forward(self, images: Tensor) -> Output:
         features, sums = self.supervised(images)
         output = self.from_features(features, images.shape[-2:])
-        if not self.training:
+        if not self.training or not self.codec.companions:
             return output
         companions = (self.companion_1, self.companion_2, self.companion_3)
         return Output(output.logits, tuple(head(x.flatten(1)) for head, x in zip(companions, sums, strict=True)))
@@ -133,6 +143,12 @@ def check_size(images: Tensor, *, training: bool) -> None:
         )
 
 
-def dsn(*, classes: int, in_channels: int, dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5) -> nn.Module:
-    """The deeply-supervised net for CIFAR-10. ``dropout``: after each pooling."""
-    return DSN(classes=classes, in_channels=in_channels, dropout=dropout)
+def dsn(
+    *,
+    classes: int,
+    in_channels: int,
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+    companions: Annotated[float, Field(ge=0)] = 1.0,
+) -> nn.Module:
+    """The deeply-supervised net for CIFAR-10. ``dropout``: after each pooling; ``companions``: their losses' weight."""
+    return DSN(classes=classes, in_channels=in_channels, dropout=dropout, companions=companions)

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from visus.layers.drop_path import DropPath
 from visus.layers.same_padding import SameConv2d
 from visus.layers.squeeze_excitation import SqueezeExcitation
+from visus.models.classification.channel_rounding import round_channels
 from visus.models.classification.input_checks import check_batch
 
 Edition = Literal["paper", "torchvision"]
@@ -160,12 +161,6 @@ class EfficientNetFeatures(nn.Sequential):
         x = self[7](x)  # [N, 320w, H/32, W/32]
         x32 = self[8](x)  # [N, 1280w, H/32, W/32]
         return {2: x2, 4: x4, 8: x8, 16: x16, 32: x32}
-
-
-def round_channels(channels: float) -> int:
-    """Rounds to the nearest multiple of 8 that is at least 8 and at most a tenth smaller."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def check_size(images: Tensor, *, training: bool) -> None:

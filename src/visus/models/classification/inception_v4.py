@@ -14,13 +14,15 @@ Inception module, 10, 20 and 10 residual modules instead of 5, 10 and 5, neither
 convolution behind it.
 
 The paper scales residuals by 0.1 to 0.3 (section 3.3); 0.17, 0.10 and 0.20 are those of the released network. It names
-no way to begin; weights begin as He et al.'s (2015).
+no way to begin; as in the authors' slim, convolutions begin by a cut normal distribution of variance 2 / fan-in, the
+last layer as Glorot and Bengio's.
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 299x299 images.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
@@ -269,9 +271,12 @@ class InceptionV4(nn.Module):
         self.classifier = nn.Linear(channels[32], classes)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
+                deviation = math.sqrt(1.3 * 2 / layer.weight[0].numel())  # the cut takes away the 1.3, as slim reckons
+                nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        nn.init.xavier_uniform_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = self.avgpool(features[32]).flatten(1)  # [N, maps]

@@ -5,9 +5,10 @@ mobile vision applications, 2017 (arXiv:1704.04861), table 1; sections 3.3 and 3
 multiplier is the size of the images, and any is taken. Table 1 prints stride 2 for the last depthwise convolution,
 whose input and output are both 7x7; it has stride 1.
 
-Editions. ``paper``: ReLU after every BatchNorm, as section 3.2 says. The paper is silent on how the weights begin, on
-BatchNorm's epsilon and on dropout; these are those of the released code (slim's mobilenet_v1.py). ``timm``: ReLU6 as in
-the released code, and another epsilon. ``tf``: the network of TensorFlow's released graphs: ReLU6, TensorFlow's SAME
+Editions. ``paper``: ReLU after every BatchNorm, as section 3.2 says. The paper is silent on the padding, on how the
+weights begin, on BatchNorm's epsilon and on dropout; these are those of the released code (slim's mobilenet_v1.py),
+which pads as TensorFlow's SAME. ``timm``: ReLU6 as in the released code, padding by 1 on every side, and another
+epsilon. ``tf``: the network of TensorFlow's released graphs: ReLU6, TensorFlow's SAME
 padding, each BatchNorm folded into the convolution before it, and one more output, background, before the classes (see
 mobilenet_v2.py for what that means for fine-tuning). The parameters have timm's names.
 
@@ -67,7 +68,10 @@ def convolution(
     """A convolution that keeps the size / stride; in the ``tf`` edition with a bias, BatchNorm's share."""
     if edition == "tf":
         return SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups)
-    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
+    if edition == "paper" and stride > 1:
+        return SameConv2d(in_channels, out_channels, kernel, stride=stride, groups=groups, bias=False)
+    half = kernel // 2  # of an odd kernel: at stride 1 that is TensorFlow's SAME, too
+    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=half, groups=groups, bias=False)
 
 
 def normalisation(channels: int, edition: Edition) -> nn.Module:

@@ -7,7 +7,7 @@ ports to other libraries have them (pretrained-models.pytorch, imgclsmob). Every
 the linear ones included, and has no bias.
 
 The residuals are scaled by a factor that falls linearly from 1 to 0.7 over the 40 modules, as in that network; the
-paper speaks of scaling without a table. It names no way to begin; weights begin as He et al.'s (2015).
+paper speaks of scaling without a table. It names no way to begin; weights begin as Inception-v4's here.
 
 Letters: N images, C input channels, K classes, F a residual function; the sizes in comments are for 331x331 images.
 """

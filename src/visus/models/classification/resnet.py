@@ -4,9 +4,12 @@ He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016 (ar
 figure 3.
 
 Editions. ``paper``: where a stage begins, the bottleneck strides in its first 1x1 convolution, as in the paper's
-footnote and the authors' Caffe models. ``torchvision``: it strides in the 3x3 convolution ("ResNet v1.5"), which costs
-6 % more operations in ResNet-50 and changes no weight's shape. ResNet-18 and -34 are the same network in both. The
-parameters have torchvision's names.
+footnote and the authors' Caffe models. The first pooling is not padded and rounds up, as in these models' prototxt
+(KaimingHe/deep-residual-networks: ResNet-50, -101 and -152); table 1 prints its window, its stride and the size of its
+output. The authors released none of the plain networks, ResNet-18 and -34; they have the pooling of these.
+``torchvision``: the pooling is padded by 1, so its windows lie one pixel higher and further left, and the bottleneck
+strides in the 3x3 convolution ("ResNet v1.5"), which costs 6 % more operations in ResNet-50. No weight's shape differs.
+The parameters have torchvision's names.
 
 Shortcuts where sizes change are projections (option B). ``option_a``: they are identities, which have no weights, as in
 table 2; the maps that are new hold zeros and follow the given ones. ``option_c``: every shortcut is a projection. Table
@@ -23,9 +26,11 @@ from typing import Literal, Protocol
 from torch import Tensor, nn
 
 from visus.layers.zero_padding import ZeroPaddedIdentity
-from visus.models.classification.input_checks import check_batch
+from visus.models.classification.input_checks import check_batch, check_sides
 
 StrideIn = Literal["1x1", "3x3"]
+StemPooling = Literal["unpadded", "padded"]
+"""The first pooling's border: none, and a last window that is cut off; or one pixel on every side."""
 Shortcuts = Literal["A", "B", "C"]
 """Section 3.3's options: identities and zeros; projections where sizes change, else identities; projections."""
 
@@ -139,6 +144,7 @@ class ResNet(nn.Module):
         depths: blocks in the stages conv2_x to conv5_x.
         classes: K.
         in_channels: C.
+        pooling: the first pooling's border.
     """
 
     head: tuple[str, ...] = ("fc",)
@@ -151,6 +157,7 @@ class ResNet(nn.Module):
         *,
         classes: int,
         in_channels: int,
+        pooling: StemPooling,
     ) -> None:
         super().__init__()
         e = block.expansion
@@ -158,7 +165,10 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.pooling = pooling
+        self.maxpool = (
+            nn.MaxPool2d(3, stride=2, ceil_mode=True) if pooling == "unpadded" else nn.MaxPool2d(3, stride=2, padding=1)
+        )
         self.layer1 = stage(block, depths[0], 64, 64, 1)
         self.layer2 = stage(block, depths[1], 64 * e, 128, 2)
         self.layer3 = stage(block, depths[2], 128 * e, 256, 2)
@@ -170,7 +180,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        check_batch(images, 33, learns=self.bn1.training)
+        check_size(images, self.pooling, learns=self.bn1.training)
         c1 = self.relu(self.bn1(self.conv1(images)))  # [N, 64, H/2, W/2]
         c2 = self.layer1(self.maxpool(c1))  # [N, 64e, H/4, W/4]
         c3 = self.layer2(c2)  # [N, 128e, H/8, W/8]
@@ -186,6 +196,15 @@ class ResNet(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
+def check_size(images: Tensor, pooling: StemPooling, *, learns: bool) -> None:
+    """Raises ShapeError if nothing is left for the pooling, or BatchNorm gets a single value a channel."""
+    if pooling == "unpadded":
+        check_sides("a residual network whose first pooling is not padded", images, smallest=3)
+        check_batch(images, 35, learns=learns)  # 18 before the pooling, 9 behind it, 2 at the end
+    else:
+        check_batch(images, 33, learns=learns)
+
+
 def stage(block: BlockMaker, depth: int, in_channels: int, width: int, stride: int) -> nn.Sequential:
     """``depth`` blocks, of which the first strides."""
     blocks = [block(in_channels, width, stride)]
@@ -199,36 +218,46 @@ BOTTLENECKS: Mapping[StrideIn, type[Bottleneck]] = {"1x1": Bottleneck, "3x3": La
 # Table 1: the blocks of conv2_x, conv3_x, conv4_x and conv5_x.
 
 
-def resnet18(*, classes: int, in_channels: int, shortcuts: Literal["A", "B"] = "B") -> nn.Module:
-    """ResNet-18. ``shortcuts``: section 3.3's option; table 2 has A."""
-    return ResNet(BASIC_BLOCKS[shortcuts], (2, 2, 2, 2), classes=classes, in_channels=in_channels)
+def resnet18(
+    *, classes: int, in_channels: int, shortcuts: Literal["A", "B"] = "B", pooling: StemPooling = "unpadded"
+) -> nn.Module:
+    """ResNet-18. ``shortcuts``: section 3.3's option; table 2 has A. ``pooling``: of the stem."""
+    return ResNet(BASIC_BLOCKS[shortcuts], (2, 2, 2, 2), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
-def resnet34(*, classes: int, in_channels: int, shortcuts: Shortcuts = "B") -> nn.Module:
-    """ResNet-34. ``shortcuts``: section 3.3's option; table 2 has A, table 3 all."""
-    return ResNet(BASIC_BLOCKS[shortcuts], (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+def resnet34(
+    *, classes: int, in_channels: int, shortcuts: Shortcuts = "B", pooling: StemPooling = "unpadded"
+) -> nn.Module:
+    """ResNet-34. ``shortcuts``: section 3.3's option; table 2 has A, table 3 all. ``pooling``: of the stem."""
+    return ResNet(BASIC_BLOCKS[shortcuts], (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
 def plain18(*, classes: int, in_channels: int) -> nn.Module:
     """The plain network of 18 layers."""
-    return ResNet(PlainBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels)
+    return ResNet(PlainBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels, pooling="unpadded")
 
 
 def plain34(*, classes: int, in_channels: int) -> nn.Module:
     """The plain network of 34 layers."""
-    return ResNet(PlainBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+    return ResNet(PlainBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling="unpadded")
 
 
-def resnet50(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
-    """ResNet-50. ``stride_in``: the convolution of a bottleneck that strides."""
-    return ResNet(BOTTLENECKS[stride_in], (3, 4, 6, 3), classes=classes, in_channels=in_channels)
+def resnet50(
+    *, classes: int, in_channels: int, stride_in: StrideIn = "1x1", pooling: StemPooling = "unpadded"
+) -> nn.Module:
+    """ResNet-50. ``stride_in``: the convolution of a bottleneck that strides. ``pooling``: of the stem."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
-def resnet101(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
-    """ResNet-101. ``stride_in``: the convolution of a bottleneck that strides."""
-    return ResNet(BOTTLENECKS[stride_in], (3, 4, 23, 3), classes=classes, in_channels=in_channels)
+def resnet101(
+    *, classes: int, in_channels: int, stride_in: StrideIn = "1x1", pooling: StemPooling = "unpadded"
+) -> nn.Module:
+    """ResNet-101. ``stride_in``: the convolution of a bottleneck that strides. ``pooling``: of the stem."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 4, 23, 3), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
-def resnet152(*, classes: int, in_channels: int, stride_in: StrideIn = "1x1") -> nn.Module:
-    """ResNet-152. ``stride_in``: the convolution of a bottleneck that strides."""
-    return ResNet(BOTTLENECKS[stride_in], (3, 8, 36, 3), classes=classes, in_channels=in_channels)
+def resnet152(
+    *, classes: int, in_channels: int, stride_in: StrideIn = "1x1", pooling: StemPooling = "unpadded"
+) -> nn.Module:
+    """ResNet-152. ``stride_in``: the convolution of a bottleneck that strides. ``pooling``: of the stem."""
+    return ResNet(BOTTLENECKS[stride_in], (3, 8, 36, 3), classes=classes, in_channels=in_channels, pooling=pooling)

@@ -68,7 +68,7 @@ class ResNeXt(ResNet):
     def __init__(
         self, block: type[Bottleneck32x4d], depths: tuple[int, int, int, int], *, classes: int, in_channels: int
     ) -> None:
-        super().__init__(block, depths, classes=classes, in_channels=in_channels)
+        super().__init__(block, depths, classes=classes, in_channels=in_channels, pooling="padded")
         nn.init.zeros_(self.fc.bias)
 
 

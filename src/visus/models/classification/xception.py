@@ -4,10 +4,13 @@ Chollet: Xception: deep learning with depthwise separable convolutions, CVPR 201
 
 A separable convolution filters each channel by itself and then mixes the channels, with neither BatchNorm nor
 activation in between (section 4.7); BatchNorm follows it. The paper trains with dropout 0.5 before the last layer on
-ImageNet (section 4.3). It names no way to begin; the weights begin as Glorot and Bengio's, the default of Keras, in
-which its network is written.
+ImageNet (section 4.3).
 
-Editions. ``paper`` and ``timm`` are the same network, with timm's names of the parameters.
+Editions. ``paper``: what the paper leaves open is as in its author's own network (Keras's applications/xception.py, and
+the defaults of Keras, in which it is written): SAME padding, BatchNorm of epsilon 0.001 and momentum 0.99, weights that
+begin as Glorot and Bengio's. ``timm``: the port into which Keras's released weights were brought, with poolings padded
+by 1 on every side and BatchNorm of epsilon 1e-5 and momentum 0.9. At 299x299 pixels the poolings differ where a side is
+even, in the second (74 to 37). The parameters have timm's names.
 
 Letters: N images, C input channels, K classes; the sizes in comments are for 299x299 images.
 """
@@ -16,13 +19,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
+from visus.layers.same_padding import SameMaxPool2d
 from visus.models.classification.input_checks import check_batch
+
+Edition = Literal["paper", "timm"]
+
+
+def normalisation(channels: int, edition: Edition) -> nn.BatchNorm2d:
+    """BatchNorm with Keras's or torch's constants; torch's momentum is the share of the new."""
+    if edition == "paper":
+        return nn.BatchNorm2d(channels, eps=0.001, momentum=0.01)
+    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1)
 
 
 class SeparableConvolution(nn.Module):
@@ -43,21 +56,22 @@ class Block(nn.Module):
     Args:
         widths: C, and the output channels of each separable convolution.
         halves: whether a 3x3 pooling of stride 2 ends it; the shortcut is then a 1x1 convolution of stride 2.
+        edition: whose padding and BatchNorm.
         activated: whether it begins with ReLU.
     """
 
-    def __init__(self, *widths: int, halves: bool, activated: bool = True) -> None:
+    def __init__(self, *widths: int, halves: bool, edition: Edition, activated: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(pairwise(widths)):
             if index > 0 or activated:
                 layers.append(nn.ReLU(inplace=index > 0))
-            layers += [SeparableConvolution(before, after), nn.BatchNorm2d(after)]
+            layers += [SeparableConvolution(before, after), normalisation(after, edition)]
         if halves:
-            layers.append(nn.MaxPool2d(3, stride=2, padding=1))
+            layers.append(SameMaxPool2d(3, stride=2) if edition == "paper" else nn.MaxPool2d(3, stride=2, padding=1))
         self.rep = nn.Sequential(*layers)
         self.skip = nn.Conv2d(widths[0], widths[-1], 1, stride=2, bias=False) if halves else nn.Identity()
-        self.skipbn = nn.BatchNorm2d(widths[-1]) if halves else nn.Identity()
+        self.skipbn = normalisation(widths[-1], edition) if halves else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rep(x) + self.skipbn(self.skip(x))
@@ -69,6 +83,7 @@ class Xception(nn.Module):
     Args:
         classes: K.
         in_channels: C.
+        edition: whose padding and BatchNorm.
         dropout: share of the pooled values that is dropped in training.
     """
 
@@ -76,32 +91,32 @@ class Xception(nn.Module):
     head: tuple[str, ...] = ("fc",)
     classifier_modules: tuple[str, ...] = ("global_pool", "dropout", "fc")
 
-    def __init__(self, *, classes: int, in_channels: int, dropout: float) -> None:
+    def __init__(self, *, classes: int, in_channels: int, edition: Edition, dropout: float) -> None:
         super().__init__()
         self.relu = nn.ReLU(inplace=True)
         self.conv1 = nn.Conv2d(in_channels, 32, 3, stride=2, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
+        self.bn1 = normalisation(32, edition)
         self.conv2 = nn.Conv2d(32, 64, 3, bias=False)
-        self.bn2 = nn.BatchNorm2d(64)
+        self.bn2 = normalisation(64, edition)
         # Entry flow
-        self.block1 = Block(64, 128, 128, halves=True, activated=False)
-        self.block2 = Block(128, 256, 256, halves=True)
-        self.block3 = Block(256, 728, 728, halves=True)
+        self.block1 = Block(64, 128, 128, halves=True, edition=edition, activated=False)
+        self.block2 = Block(128, 256, 256, halves=True, edition=edition)
+        self.block3 = Block(256, 728, 728, halves=True, edition=edition)
         # Middle flow
-        self.block4 = Block(728, 728, 728, 728, halves=False)
-        self.block5 = Block(728, 728, 728, 728, halves=False)
-        self.block6 = Block(728, 728, 728, 728, halves=False)
-        self.block7 = Block(728, 728, 728, 728, halves=False)
-        self.block8 = Block(728, 728, 728, 728, halves=False)
-        self.block9 = Block(728, 728, 728, 728, halves=False)
-        self.block10 = Block(728, 728, 728, 728, halves=False)
-        self.block11 = Block(728, 728, 728, 728, halves=False)
+        self.block4 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block5 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block6 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block7 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block8 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block9 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block10 = Block(728, 728, 728, 728, halves=False, edition=edition)
+        self.block11 = Block(728, 728, 728, 728, halves=False, edition=edition)
         # Exit flow
-        self.block12 = Block(728, 728, 1024, halves=True)
+        self.block12 = Block(728, 728, 1024, halves=True, edition=edition)
         self.conv3 = SeparableConvolution(1024, 1536)
-        self.bn3 = nn.BatchNorm2d(1536)
+        self.bn3 = normalisation(1536, edition)
         self.conv4 = SeparableConvolution(1536, 2048)
-        self.bn4 = nn.BatchNorm2d(2048)
+        self.bn4 = normalisation(2048, edition)
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(2048, classes)
@@ -145,6 +160,12 @@ def check_size(images: Tensor, *, training: bool) -> None:
     check_batch(images, 39, learns=training)
 
 
-def xception(*, classes: int, in_channels: int, dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5) -> nn.Module:
-    """Xception. ``dropout``: before the last layer."""
-    return Xception(classes=classes, in_channels=in_channels, dropout=dropout)
+def xception(
+    *,
+    classes: int,
+    in_channels: int,
+    edition: Edition = "paper",
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+) -> nn.Module:
+    """Xception. ``edition``: whose padding and BatchNorm; ``dropout``: before the last layer."""
+    return Xception(classes=classes, in_channels=in_channels, edition=edition, dropout=dropout)

@@ -3,17 +3,25 @@
 Redmon, Divvala, Girshick, Farhadi: You only look once: unified, real-time object detection, CVPR 2016
 (arXiv:1506.02640), figure 3 and section 2.2: the first 20 convolutions, average pooling and a dense layer, at 224x224.
 
+Editions. ``paper``: also the one first released (extraction.cfg of November 2015, whose crop layer brings pixels to -1
+to 1, and whose answers pass a leaky ReLU, of which the paper says nothing). ``darknet``: the one released since August
+2016, with BatchNorm and, for the dense layer, a 1x1 convolution with a leaky ReLU before the pooling.
+
 Letters: N images, C input channels, K classes; sizes in comments are those of 224x224 images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
 from visus.models.classification.input_checks import check_batch, check_sides
+
+Answer = Literal["dense", "convolution"]
 
 # Figure 3, up to each pooling: (channels, kernel, stride).
 STAGES: tuple[tuple[tuple[int, int, int], ...], ...] = (
@@ -40,13 +48,14 @@ class YOLOv1Classifier(nn.Module):
         classes: K.
         in_channels: C.
         normalised: BatchNorm behind each convolution, as in the released cfg files, instead of biases.
+        answer: a dense layer behind the pooling, or a convolution with a leaky ReLU before it.
     """
 
     channels: Mapping[int, int] = {2 ** (number + 1): stage[-1][0] for number, stage in enumerate(STAGES)}
     head: tuple[str, ...] = ("fc",)
     classifier_modules: tuple[str, ...] = ("pool", "fc")
 
-    def __init__(self, *, classes: int, in_channels: int, normalised: bool) -> None:
+    def __init__(self, *, classes: int, in_channels: int, normalised: bool, answer: Answer = "dense") -> None:
         super().__init__()
         self.normalised = normalised
         layers: list[nn.Module] = []
@@ -59,7 +68,8 @@ class YOLOv1Classifier(nn.Module):
                 before = width
         self.layers = nn.ModuleList(layers)  # 20 convolutions and four poolings
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(1024, classes)
+        self.is_dense = answer == "dense"
+        self.fc = nn.Linear(1024, classes) if self.is_dense else nn.Conv2d(1024, classes, 1)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
         check_sides("YOLO's classifier", images, smallest=32)
@@ -73,12 +83,20 @@ class YOLOv1Classifier(nn.Module):
         return {**maps, 32: x}  # [N, 1024, 7, 7]
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
-        return self.fc(self.pool(features[32]).flatten(1))  # [N, K]
+        if self.is_dense:
+            return self.fc(self.pool(features[32]).flatten(1))  # [N, K]
+        return self.pool(F.leaky_relu(self.fc(features[32]), SLOPE)).flatten(1)  # [N, K]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-def yolov1_classifier(*, classes: int, in_channels: int, normalised: bool = False) -> nn.Module:
-    """YOLO's classifier. ``normalised``: BatchNorm behind each convolution, instead of biases."""
-    return YOLOv1Classifier(classes=classes, in_channels=in_channels, normalised=normalised)
+def yolov1_classifier(
+    *, classes: int, in_channels: int, normalised: bool = False, answer: Answer = "dense"
+) -> nn.Module:
+    """YOLO's classifier.
+
+    ``normalised``: BatchNorm behind each convolution, instead of biases. ``answer``: a dense layer behind the pooling,
+    or a convolution with a leaky ReLU before it, as released.
+    """
+    return YOLOv1Classifier(classes=classes, in_channels=in_channels, normalised=normalised, answer=answer)

@@ -314,7 +314,8 @@ def retinanet(
 ) -> RetinaNet:
     """RetinaNet on ResNet-50, or on any backbone with maps of stride 8, 16 and 32.
 
-    ``p6``: what P6 is made from. ``stride_in``: of the own ResNet-50. ``whole_pixels``: torchvision's anchors.
+    ``p6``: what P6 is made from. ``stride_in``: of the own ResNet-50, whose first
+    pooling is padded by 1 as in the authors' Detectron. ``whole_pixels``: torchvision's anchors.
     ``box_loss``: smooth L1 (beta 1, as Fast R-CNN's; the authors' Detectron has 0.11), L1 of the offsets, or GIoU of
     the boxes. ``match_best``: the best anchors of an object learn it even if they overlap it by less than 0.5.
     ``anchor_side``: the smallest anchors' side in strides; the paper's 4 makes them 32 pixels, 2 is for objects half as
@@ -325,7 +326,7 @@ def retinanet(
         TaskMismatchError: if the backbone lacks such maps.
     """
     if backbone is None:
-        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels, stride_in=stride_in))
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels, stride_in=stride_in, pooling="padded"))
     return RetinaNet(
         backbone,
         classes=classes,

@@ -349,7 +349,8 @@ def ssd512(
 ) -> PublishedSSD:
     """SSD512 on VGG-16: one more map than SSD300 (conv12_2), and boxes at 64 x 64 positions of the finest.
 
-    The paper says so much (section 3.1); the layers are those of the released code, examples/ssd/ssd_pascal_512.py.
+    The paper says so much (section 3.1), and has no figure of it. The layers behind fc7 are those of public copies of
+    its script, ssd_pascal_512.py; the authors' own branch has a script of SSD300 alone.
 
     ``scales``: "voc" or "coco" (smaller boxes): sizes of the paper's default boxes. ``whole_pixels``: these sizes are
     cut to whole pixels at 512, 35.84 to 35, as the released prior_box_layer.cpp does and its weights were trained.

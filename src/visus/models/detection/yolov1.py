@@ -7,10 +7,13 @@ The image is a grid of S x S cells. In each the network answers once with the cl
 box and a confidence: how likely an object is, times how well the box fits it. The cell of an object's centre learns it,
 through the one of its boxes that fits it best.
 
-Editions. ``paper``: 24 convolutions, a dense layer of 4096, dropout, a dense layer; no BatchNorm. ``darknet``: the
-released network, with BatchNorm, a locally connected layer of 256 channels for the first dense layer, and three boxes
-a cell. The tiny form was released with eight convolutions and one dense layer; the paper's Fast YOLO has nine
-convolutions and no table.
+Editions. ``paper``: 24 convolutions, a dense layer of 4096, dropout, a dense layer; no BatchNorm: also the first
+released one (yolo.cfg of November 2015, whose crop layer brings pixels to -1 to 1). ``darknet-small``: the small one of
+that month, with a dense layer of 512 before that of 4096. ``darknet``: the network released since August 2016, with
+BatchNorm, a locally connected layer of 256 channels for the first dense layer, and three boxes a cell;
+``darknet-coco``: the same for COCO. The tiny form was released with nine convolutions and three dense layers, which is
+the paper's Fast YOLO (``darknet-2015``, yolo-tiny.cfg), and since September 2016 with eight, BatchNorm and one dense
+layer.
 
 Letters: N images, C channels, K classes, S x S cells (7 x 7), B boxes a cell (2), A = S*S*B boxes, G objects. Sizes are
 those of the only input, 448 x 448.
@@ -44,6 +47,7 @@ SIDE = 448
 CELLS = 7
 Boxes = Annotated[int, Field(ge=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class YOLOv1Output(NamedTuple):
@@ -236,6 +240,10 @@ class YOLOv1(nn.Module):
             nn.init.normal_(answer.weight, std=0.01)  # not stated; small, for the loss squares what it says
             nn.init.zeros_(answer.bias)
 
+    def answer_widths(self, classes: int) -> dict[str, int]:
+        """How many values the last layer gives for so many classes."""
+        return {self.head[0]: CELLS**2 * (classes + 5 * self.boxes)}
+
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The only input (height, width)."""
         return SIDE, SIDE
@@ -275,17 +283,19 @@ class TinyYOLOv1Backbone(nn.Module):
 
     Args:
         in_channels: C.
+        normalised: BatchNorm behind each convolution, instead of biases.
     """
 
     channels: Mapping[int, int] = {2**number: 16 * 2**number for number in range(6)}
     head: tuple[str, ...] = ()
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, *, normalised: bool = True) -> None:
         super().__init__()
+        convolution = LeakyConvolution if normalised else biased
         widths = (in_channels, *self.channels.values())
         layers: list[nn.Module] = []
         for before, width in pairwise(widths):
-            layers += [LeakyConvolution(before, width, 3), nn.MaxPool2d(2)]
+            layers += [convolution(before, width, 3), nn.MaxPool2d(2)]
         self.layers = nn.ModuleList(layers[:-1])
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
@@ -309,6 +319,7 @@ def yolov1(
     classes: int,
     in_channels: int,
     end: Literal["dense", "local"] = "dense",
+    hidden: Widths = (4096,),
     normalised: bool = False,
     boxes: Boxes = 2,
     dropout: Dropout = 0.5,
@@ -316,25 +327,27 @@ def yolov1(
 ) -> YOLOv1:
     """YOLO.
 
-    ``end``: the last hidden layer, 4096 dense ones or 256 locally connected maps. ``normalised``: BatchNorm behind each
-    convolution, instead of biases. ``boxes``: B. ``dropout``: before the last layer. ``suppression``: "greedy", or
-    soft-NMS, "linear" or "gaussian".
+    ``end``: the last hidden layers, dense ones or 256 locally connected maps. ``hidden``: widths of the dense ones.
+    ``normalised``: BatchNorm behind each convolution, instead of biases. ``boxes``: B. ``dropout``: before the last
+    layer. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
     """
     convolution = LeakyConvolution if normalised else biased
     values = CELLS**2 * (classes + 5 * boxes)
-    hidden: list[nn.Module]
+    last: list[nn.Module]
     if end == "local":
-        hidden = [LocallyConnected(1024, 256, 3, (CELLS, CELLS)), nn.LeakyReLU(SLOPE, inplace=True)]
-        hidden += [nn.Dropout(dropout), nn.Flatten(), nn.Linear(256 * CELLS**2, values)]
+        last = [LocallyConnected(1024, 256, 3, (CELLS, CELLS)), nn.LeakyReLU(SLOPE, inplace=True)]
+        last += [nn.Dropout(dropout), nn.Flatten(), nn.Linear(256 * CELLS**2, values)]
     else:
-        hidden = [nn.Flatten(), nn.Linear(1024 * CELLS**2, 4096), nn.LeakyReLU(SLOPE, inplace=True)]
-        hidden += [nn.Dropout(dropout), nn.Linear(4096, values)]
+        last = [nn.Flatten()]
+        for before, width in pairwise((1024 * CELLS**2, *hidden)):
+            last += [nn.Linear(before, width), nn.LeakyReLU(SLOPE, inplace=True)]
+        last += [nn.Dropout(dropout), nn.Linear(hidden[-1], values)]
     rest = nn.Sequential(
         convolution(1024, 1024, 3),  # [N, 1024, 14, 14]
         convolution(1024, 1024, 3, 2),  # [N, 1024, 7, 7]
         convolution(1024, 1024, 3),
         convolution(1024, 1024, 3),
-        *hidden,
+        *last,
     )
     backbone = as_backbone(YOLOv1Classifier(classes=1, in_channels=in_channels, normalised=normalised))
     return YOLOv1(backbone, rest, classes=classes, boxes=boxes, codec=YOLOv1Codec(suppression=suppression))
@@ -351,3 +364,31 @@ def yolov1_tiny(*, classes: int, in_channels: int, boxes: Boxes = 2, suppression
     )
     codec = YOLOv1Codec(suppression=suppression)
     return YOLOv1(TinyYOLOv1Backbone(in_channels), rest, classes=classes, boxes=boxes, codec=codec)
+
+
+def fast_yolo(
+    *,
+    classes: int,
+    in_channels: int,
+    boxes: Boxes = 2,
+    dropout: Dropout = 0.5,
+    suppression: Method = "greedy",
+) -> YOLOv1:
+    """Fast YOLO as released with the paper (yolo-tiny.cfg): nine convolutions, three dense layers, no BatchNorm.
+
+    ``boxes``: B. ``dropout``: before the last layer. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
+    """
+    rest = nn.Sequential(
+        nn.MaxPool2d(2),  # [N, 512, 7, 7]
+        biased(512, 1024, 3),
+        biased(1024, 1024, 3),
+        biased(1024, 1024, 3),
+        nn.Flatten(),
+        nn.Linear(1024 * CELLS**2, 256),  # activation=linear
+        nn.Linear(256, 4096),
+        nn.LeakyReLU(SLOPE, inplace=True),
+        nn.Dropout(dropout),
+        nn.Linear(4096, CELLS**2 * (classes + 5 * boxes)),
+    )
+    backbone = TinyYOLOv1Backbone(in_channels, normalised=False)
+    return YOLOv1(backbone, rest, classes=classes, boxes=boxes, codec=YOLOv1Codec(suppression=suppression))

@@ -7,8 +7,10 @@ The last map of Darknet-19, three more convolutions, and a "passthrough" that la
 on top of one another as channels; in every cell each anchor answers with a box, how well it fits, and one class.
 
 Editions. ``paper``: the passthrough takes the whole map, 26 x 26 x 512 becoming 13 x 13 x 2048. ``darknet-voc`` and
-``darknet-coco``: the released networks, which narrow it to 64 channels first, and whose reorganisation reads the map's
-memory as if it had a quarter of the channels and twice the sides.
+``darknet-coco``: the networks released since March 2017, which narrow it to 64 channels first, and whose reorganisation
+reads the map's memory as if it had a quarter of the channels and twice the sides. ``darknet-voc-2016`` and
+``darknet-coco-2016``: the first release, yolo-voc.2.0.cfg and yolo.2.0.cfg: the whole map, reorganised so, and other
+anchors.
 
 The weight of a box in the loss is a choice, too. "equal": each counts once. "small_more": by 2 - w h, with the sides as
 shares of the image's, so that small objects count up to twice. region_layer.c has this since commit 60e952b of 26 March
@@ -49,8 +51,8 @@ from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
 from visus.ops.nms import Method
 
-Passthrough = Literal["whole", "narrow"]
-"""Of the finer map: all of its channels, or 64 made from them."""
+Passthrough = Literal["whole", "whole-darknet", "narrow"]
+"""Of the finer map: all of its channels, or 64 made from them; all but the first reorganised as Darknet does."""
 
 BoxWeight = Literal["equal", "small_more"]
 """Of an object's box in the loss: 1, or 2 - its share of the image."""
@@ -70,7 +72,18 @@ VOC_ANCHORS = in_pixels(
 COCO_ANCHORS = in_pixels(
     ((0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828))
 )  # yolov2.cfg
-ANCHORS: Mapping[str, tuple[Anchor, ...]] = {"voc": VOC_ANCHORS, "coco": COCO_ANCHORS}
+VOC_2016_ANCHORS = in_pixels(
+    ((1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52))
+)  # yolo-voc.2.0.cfg
+COCO_2016_ANCHORS = in_pixels(
+    ((0.738768, 0.874946), (2.42204, 2.65704), (4.30971, 7.04493), (10.246, 4.59428), (12.6868, 11.8741))
+)  # yolo.2.0.cfg
+ANCHORS: Mapping[str, tuple[Anchor, ...]] = {
+    "voc": VOC_ANCHORS,
+    "coco": COCO_ANCHORS,
+    "voc-2016": VOC_2016_ANCHORS,
+    "coco-2016": COCO_2016_ANCHORS,
+}
 
 
 class YOLOv2Codec(AnchorCodec):
@@ -180,12 +193,16 @@ class YOLOv2(nn.Module):
         self.deep = nn.Sequential(LeakyConvolution(widths[32], WIDTH, 3), LeakyConvolution(WIDTH, WIDTH, 3))
         narrowed = NARROWED if passthrough == "narrow" else widths[16]
         self.narrow = LeakyConvolution(widths[16], NARROWED, 1) if passthrough == "narrow" else nn.Identity()
-        self.reorganise = Reorganisation(as_darknet=passthrough == "narrow")
+        self.reorganise = Reorganisation(as_darknet=passthrough != "whole")
         self.join = LeakyConvolution(4 * narrowed + WIDTH, WIDTH, 3)
         self.predict = nn.Conv2d(WIDTH, len(codec.anchors) * (5 + classes), 1)
         nn.init.kaiming_normal_(self.predict.weight, nonlinearity="relu")  # as Darknet draws every convolution's
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
         self.codec = codec
+
+    def answer_widths(self, classes: int) -> dict[str, int]:
+        """How many values the last layer gives in each cell for so many classes."""
+        return {"predict": len(self.codec.anchors) * (5 + classes)}
 
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The nearest input (height, width), not smaller."""
@@ -216,18 +233,18 @@ def yolov2(
     in_channels: int,
     backbone: nn.Module | None = None,
     passthrough: Passthrough = "whole",
-    anchors: Anchors | Literal["voc", "coco"] = "voc",
+    anchors: Anchors | Literal["voc", "coco", "voc-2016", "coco-2016"] = "voc",
     ignore: Share = 0.6,
     box_weight: BoxWeight = "equal",
     suppression: Method = "greedy",
 ) -> YOLOv2:
     """YOLO v2 on Darknet-19, or on any backbone with maps of stride 16 and 32.
 
-    ``passthrough``: the finer map whole, as in the paper, or narrowed to 64 channels, as released. ``anchors``: those
-    of VOC or COCO, or (width, height) in pixels, any number; ``visus data anchors`` finds those of own data.
-    ``ignore``: overlap with an object above which a predictor is not told that it sees none. ``box_weight``: "equal"
-    as when the paper was written, or "small_more" as released later: small boxes count up to twice in the loss.
-    ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
+    ``passthrough``: the finer map whole, as in the paper, whole as first released, or narrowed to 64 channels, as
+    released since. ``anchors``: those of a released cfg file for VOC or COCO, or (width, height) in pixels, any number;
+    ``visus data anchors`` finds those of own data. ``ignore``: overlap with an object above which a predictor is not
+    told that it sees none. ``box_weight``: "equal" as when the paper was written, or "small_more" as released later:
+    small boxes count up to twice in the loss. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
         TaskMismatchError: if the backbone lacks such maps.

@@ -14,7 +14,7 @@ Letters: N images, C channels, H x W pixels, K classes, B predictors a cell (3),
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,10 @@ ANCHORS: tuple[Anchor, ...] = (
 # 0, 1, 2 as it does today, and the released weights were trained so, as their author says (pjreddie/darknet#764): with
 # 0, 1, 2 they reach 0.178 on COCO instead of 0.332 (ultralytics/yolov3#256). Objects of the shape that both maps have
 # are learned by the coarser one here, by both there.
-TINY_ANCHORS: tuple[Anchor, ...] = ((23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319))
+TINY_ANCHORS: Mapping[str, tuple[Anchor, ...]] = {
+    "released": ((23, 27), (37, 58), (81, 82), (81, 82), (135, 169), (344, 319)),
+    "corrected": ((10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319)),  # yolov3-tiny.cfg since August 2018
+}
 
 
 class YOLOv3Codec(AnchorCodec):
@@ -183,6 +186,10 @@ class YOLOv3(nn.Module):
         self.head: tuple[str, ...] = tuple(f"scales.{k}.predict" for k in range(len(scales)))
         self.codec = codec
 
+    def answer_widths(self, classes: int) -> dict[str, int]:
+        """How many values each answering layer gives in each cell for so many classes."""
+        return {name: len(level) * (5 + classes) for name, level in zip(self.head, self.anchors, strict=True)}
+
     def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """The nearest input (height, width), not smaller."""
         return fitting_size(size)
@@ -288,14 +295,14 @@ def yolov3_tiny(
     classes: int,
     in_channels: int,
     backbone: nn.Module | None = None,
-    anchors: Anchors = TINY_ANCHORS,
+    anchors: Anchors | Literal["released", "corrected"] = "released",
     ignore: Share = 0.5,
     suppression: Method = "greedy",
 ) -> YOLOv3:
     """The tiny form: seven convolutions, and answers from two maps; or on any backbone with maps of stride 16 and 32.
 
-    ``anchors``: (width, height) in pixels, three for each map or another multiple of two; those that are not given are
-    the released weights'. ``ignore``, ``suppression``: as in :func:`yolov3`.
+    ``anchors``: those of the released weights, those of today's yolov3-tiny.cfg ("corrected"), or (width, height) in
+    pixels, three for each map or another multiple of two. ``ignore``, ``suppression``: as in :func:`yolov3`.
 
     Raises:
         RecipeError: if the two maps cannot have equally many anchors.
@@ -304,7 +311,8 @@ def yolov3_tiny(
     if backbone is None:
         backbone = TinyYOLOv3Backbone(in_channels)
     strides = (32, 16)
-    levels = shared_out(anchors, len(strides), "YOLO v3's tiny form")
+    shapes = TINY_ANCHORS[anchors] if isinstance(anchors, str) else anchors
+    levels = shared_out(shapes, len(strides), "YOLO v3's tiny form")
     widths = require_maps(backbone, strides, "YOLO v3's tiny form")
     values = len(levels[0]) * (5 + classes)
     scales = (

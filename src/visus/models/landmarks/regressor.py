@@ -148,5 +148,5 @@ def landmarks(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels, pooling="padded"))
     return LandmarkRegressor(backbone, classes=classes, width=width, dropout=dropout)

@@ -208,7 +208,7 @@ def localizer(
     ``width``: values of the hidden layer. ``dropout``: share of them that is dropped in training.
     """
     if backbone is None:
-        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels))
+        backbone = as_backbone(resnet18(classes=1, in_channels=in_channels, pooling="padded"))
     return Localizer(
         backbone,
         classes=classes,

@@ -24,6 +24,7 @@ from visus.layers.unpooling import Unpool
 
 SMALLEST = 224
 STEP = 32
+EPSILON = 1e-9  # bn_layer.cpp of the authors' Caffe (HyeonwooNoh/caffe)
 
 
 class DeconvNet(nn.Module):
@@ -129,7 +130,9 @@ ConvolutionClass = type[nn.Conv2d] | type[nn.ConvTranspose2d]
 
 
 def _layer(kind: ConvolutionClass, before: int, after: int, size: int, padding: int = 0) -> nn.Sequential:
-    return nn.Sequential(kind(before, after, size, padding=padding), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        kind(before, after, size, padding=padding), nn.BatchNorm2d(after, eps=EPSILON), nn.ReLU(inplace=True)
+    )
 
 
 def _layers(kind: ConvolutionClass, before: int, *widths: int) -> nn.Sequential:

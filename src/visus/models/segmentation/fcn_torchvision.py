@@ -89,5 +89,5 @@ def _keep_stride(stage: nn.Sequential, first: int, others: int) -> None:
 def fcn_resnet(*, classes: int, in_channels: int, depth: Literal[50, 101]) -> nn.Module:
     """torchvision's FCN. ``depth``: of the ResNet."""
     build = {50: resnet50, 101: resnet101}[depth]
-    backbone = cast(ResNet, build(classes=1, in_channels=in_channels, stride_in="3x3"))
+    backbone = cast(ResNet, build(classes=1, in_channels=in_channels, stride_in="3x3", pooling="padded"))
     return ResNetFCN(backbone, classes=classes)

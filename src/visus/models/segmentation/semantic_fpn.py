@@ -6,7 +6,8 @@ upsampling) for each doubling leads to stride 4; the results are added; a 1x1 co
 the classes.
 
 The image is filled up with zeros to a multiple of the deepest stride, and the answer is cut to the image. The paper
-says nothing of the group normalisation's groups; 32 are its publication's and those of the authors' Detectron2.
+says nothing of the group normalisation's groups; 32 are its publication's and those of the authors' Detectron2. Their
+Detectron, in which it was trained, pads the first pooling of ResNet by 1 and strides in the first 1x1 convolutions.
 
 Letters: N images, C input channels, K classes, H x W pixels.
 """
@@ -100,5 +101,5 @@ def semantic_fpn(
     their sum's channels that is dropped in training.
     """
     if backbone is None:
-        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels))
+        backbone = as_backbone(resnet50(classes=1, in_channels=in_channels, pooling="padded"))
     return SemanticFPN(backbone, classes=classes, pyramid=pyramid, width=width, dropout=dropout)

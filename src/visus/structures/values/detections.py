@@ -129,16 +129,23 @@ class Detections(BaseValue):
         return replace(self, boxes=placement.undo_boxes(self.boxes), masks=masks, size=placement.file_size, image=None)
 
     def moved(self, move: Move) -> Detections:
-        """An object stays while its centre does; its box is cut to the image (SSD, arXiv:1512.02325, sec. 2.2)."""
+        """An object stays while its centre does, or as ``move.least`` says; its box is cut to the image.
+
+        By the centre: SSD, arXiv:1512.02325, sec. 2.2.
+        """
         x1, y1, x2, y2 = self.boxes.astype(np.float64).T
         outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
         points = move.points(outline)
         boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
         height, width = move.size
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
         clipped = np.clip(boxes, 0, [width, height, width, height])
-        kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
+        if move.least is None:
+            centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+            inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
+            kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
+        else:
+            least = np.maximum(np.asarray([width, height]) * move.least, 1e-6)
+            kept = ((clipped[:, 2:] - clipped[:, :2]) >= least).all(axis=1)
         return Detections(
             self.classes,
             clipped[kept].astype(np.float32),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_PAPERS = Conventions(
+    padding="what figure 2's sizes need, alike on every side; the paper names none",
+    initialisation="N(0, 0.01), biases 1 before the ReLUs that the paper names, else 0 (its section 5)",
+)
+_TORCHVISIONS = Conventions(
+    padding="torchvision's",
+    initialisation="torch's default, as torchvision's",
+)
 
 _TITLE = "ImageNet classification with deep convolutional neural networks"
 _PAPER = f"Krizhevsky, Sutskever, Hinton: {_TITLE}, NIPS 2012, figure 2"
@@ -37,6 +46,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_MEAN,
         fact="alexnet_two_group",
         citation="krizhevsky2012imagenet",
+        conventions=_PAPERS,
         proof_level="L2",
         note=_NOTE,
     ),
@@ -55,6 +65,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_MEAN,
         fact="alexnet_ungrouped",
         citation="krizhevsky2012imagenet",
+        conventions=_PAPERS,
         proof_level="L2",
         options={"groups": 1},
         note=f"Not in two halves. {_NOTE}",
@@ -74,6 +85,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=IMAGENET,
         fact="alexnet_one_weird_trick",
         citation="krizhevsky2014weird",
+        conventions=_TORCHVISIONS,
         proof_level="L2",
         weights=(torchvision_file("alexnet-owt-7be5be79.pth", "7be5be79", 56.522, 79.066),),
         note="Another network than that of 2012: one tower, 64 to 256 maps in the first two convolutions and the last "

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, ProofLevel
+from visus.models.card import Card, Conventions, ProofLevel
 from visus.models.classification.cards.cifar import CIFAR
+
+_CONVENTIONS = Conventions(
+    padding="what the sizes of the paper's tables need; poolings round up",
+    initialisation="He et al. (2015); the paper names none",
+)
 
 _PAPER = (
     "Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for simplicity: the all convolutional net, ICLR 2015, "
@@ -27,6 +32,7 @@ def _card(name: str, title: str, table: str, parameters: int, macs: int, proof: 
         preprocessing=CIFAR,
         fact=name,
         citation="springenberg2015striving",
+        conventions=_CONVENTIONS,
         proof_level=proof,
         note="Images are not whitened.",
     )

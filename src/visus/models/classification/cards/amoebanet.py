@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="SAME, none in the first convolution: the authors' release (tensorflow/tpu, amoeba_net)",
+    initialisation="a cut normal distribution of variance 2 / fan-out, as in that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
 
 _HALF = (0.5, 0.5, 0.5)
 
@@ -24,6 +31,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(331, 331), mean=_HALF, std=_HALF),  # as the released code
         fact="amoebanet_a",
         citation="real2019regularized",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note="Details that the paper leaves open are those of the released code. Parameters with the auxiliary head.",
     ),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side, 1 around the first pooling: the authors' release (liuzhuang13/DenseNet)",
+    initialisation="normal, of variance 2 / fan-out, as in that release",
+    epsilon=1e-05,
+    epsilon_source="Torch 7's default, in which that release is written",
+)
 
 _PAPER = "Huang, Liu, van der Maaten, Weinberger: Densely connected convolutional networks, CVPR 2017"
 
@@ -51,6 +58,7 @@ def _cards() -> tuple[Card, ...]:
             preprocessing=IMAGENET,
             fact=f"densenet_{depth}",
             citation="huang2017densely",
+            conventions=_CONVENTIONS,
             proof_level="L2",
             note=_NOTES.get(depth, ""),
         )

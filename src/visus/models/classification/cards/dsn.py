@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side; poolings are not padded and round up, as Caffe's in the authors' "
+    "release (examples/best_cifar10_9.65)",
+    initialisation="N(0, 0.05), and Caffe's xavier for dense layers, as in that release",
+)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -21,7 +27,8 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="dsn",
         citation="lee2015deeply",
+        conventions=_CONVENTIONS,
         proof_level="L2",
-        note="The companions' share does not fade during training. Its scores order the classes; they are margins.",
+        note="The companions' share does not fade within a training. Its scores order the classes; they are margins.",
     ),
 )

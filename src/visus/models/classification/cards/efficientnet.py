@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_PAPERS = Conventions(
+    padding="SAME: the authors' release (tensorflow/tpu, efficientnet)",
+    initialisation="normal, of variance 2 / fan-out; the last layer uniform: that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
+_TORCHVISIONS = Conventions(
+    padding="half a kernel on every side, torchvision's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="torchvision's",
+)
+_TORCHVISIONS_LARGE = Conventions(
+    padding="half a kernel on every side, torchvision's",
+    initialisation="as in the paper's edition",
+    epsilon=0.001,
+    epsilon_source="torchvision's for B5, B6 and B7",
+)
 
 # name: side, parameters and MACs
 _NETWORKS = {
@@ -66,6 +85,7 @@ def _cards() -> tuple[Card, ...]:
                 preprocessing=Preprocessing(size=(side, side), crop_fraction=side / (side + 32)),
                 fact=f"efficientnet_{name}",
                 weights=(_timm_file(name),),
+                conventions=_PAPERS,
                 note="Padding, BatchNorm's epsilon and the initial weights are those of the released code; the paper "
                 "names none.",
             )
@@ -83,6 +103,7 @@ def _cards() -> tuple[Card, ...]:
                 fact=f"efficientnet_{name}" if is_paper_size else f"efficientnet_{name}_torchvision",
                 options={"edition": "torchvision"},
                 weights=(file,),
+                conventions=_TORCHVISIONS_LARGE if name in _LARGE else _TORCHVISIONS,
                 note="Pads half a kernel on all sides"
                 + ("." if name in _LARGE else "; BatchNorm of momentum 0.9 and epsilon 1e-5.")
                 + ("" if is_paper_size else " Images are larger than the paper's, as the weights are evaluated."),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
+
+_CONVENTIONS = Conventions(
+    padding="1 around the 3x3 convolutions, as in the authors' configuration (cifar10_fitnet19_all.yaml)",
+    initialisation="He et al. (2015), for the +-0.005 of that configuration need hints",
+)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -21,6 +26,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="fitnet4",
         citation="romero2015fitnets",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note="The network alone, without a teacher's hints; He et al.'s start in place of +-0.005. Not whitened.",
     ),

@@ -2,9 +2,52 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_BVLC_GOOGLENET = Conventions(
+    padding="half a kernel on every side; strided poolings are not padded and round up: Caffe's "
+    "bvlc_googlenet, for the authors released none",
+    initialisation="Caffe's xavier and biases of 0.2, of bvlc_googlenet",
+)
+_TORCHVISION_GOOGLENET = Conventions(
+    padding="half a kernel on every side; poolings round up: torchvision's",
+    initialisation="torchvision's: N(0, 0.01), cut at +-2",
+    epsilon=0.001,
+    epsilon_source="torchvision's",
+)
+_SLIM_V2 = Conventions(
+    padding="SAME: the authors' release (tensorflow/models, slim's inception_v2)",
+    initialisation="a cut normal distribution of variance 2 / fan-in, or deviation 0.09 and 0.1: that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
+_CAFFE_BN_INCEPTION = Conventions(
+    padding="half a kernel on every side; strided poolings are not padded and round up: the Caffe port (yjxiong/caffe)",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="of the Caffe port",
+)
+_SLIM_V3 = Conventions(
+    padding="VALID and SAME where the authors' release has them (tensorflow/models, slim's inception_v3)",
+    initialisation="a cut normal distribution of deviation 0.1, 0.01 in the last layers: that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
+_TORCHVISION_V3 = Conventions(
+    padding="that of the authors' release; zeros count at the border of means, torchvision's",
+    initialisation="as in the paper's edition",
+    epsilon=0.001,
+    epsilon_source="torchvision's, and of the authors' release",
+)
+_SENET = Conventions(
+    padding="half a kernel on every side; strided poolings are not padded and round up: the authors' prototxt "
+    "(hujie-frank/SENet)",
+    initialisation="He et al. (2015), as the paper's section 5.1 says",
+    epsilon=1e-05,
+    epsilon_source="Caffe's default, which the authors' prototxt leaves",
+)
 
 _GOOGLENET = (
     "Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich: Going deeper with convolutions, "
@@ -39,6 +82,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(scale=1.0, mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0)),  # bvlc_googlenet's
         fact="googlenet",
         citation="szegedy2015going",
+        conventions=_BVLC_GOOGLENET,
         proof_level="L2",
         note="The constants of the response normalisation, the initial weights and the mean colour are those of "
         "Caffe's bvlc_googlenet; the paper names none. Parameters with both auxiliary heads, operations without.",
@@ -58,6 +102,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(mean=_HALF, std=_HALF),
         fact="googlenet_torchvision",
         citation="szegedy2015going",
+        conventions=_TORCHVISION_GOOGLENET,
         proof_level="L2",
         options={"edition": "torchvision", "dropout": 0.2},
         weights=(
@@ -86,6 +131,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(mean=_HALF, std=_HALF),  # of the authors' TensorFlow-Slim
         fact="bn_inception",
         citation="ioffe2015batch",
+        conventions=_SLIM_V2,
         proof_level="L2",
         note="The figure's pooling projections of 128 in 4c and 4d contradict the sizes beside them; 96, as in the "
         "authors' TensorFlow-Slim, fit. The first convolution is a full one; the authors computed it as a separable "
@@ -106,6 +152,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 128.0), std=(1.0, 1.0, 1.0)),
         fact="bn_inception_caffe",
         citation="ioffe2015batch",
+        conventions=_CAFFE_BN_INCEPTION,
         proof_level="L2",
         weights=(
             WeightsFile(
@@ -136,6 +183,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(299, 299), mean=_HALF, std=_HALF),
         fact="inception_v3",
         citation="szegedy2016rethinking",
+        conventions=_SLIM_V3,
         proof_level="L2",
         note="The paper prints no widths inside its modules; they are those of the authors' released network, as are "
         "dropout, the initial weights and the share of the auxiliary loss. Parameters with the auxiliary head, "
@@ -156,6 +204,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(299, 299), crop_fraction=299 / 342, mean=_HALF, std=_HALF),
         fact="inception_v3",
         citation="szegedy2016rethinking",
+        conventions=_TORCHVISION_V3,
         proof_level="L2",
         options={"edition": "torchvision", "dropout": 0.5},
         weights=(
@@ -183,6 +232,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
         fact="se_bn_inception",
         citation="hu2018squeeze",
+        conventions=_SENET,
         proof_level="L2",
         note="The widths of the authors' prototxt, whose projections in 4c and 4d are Caffe's 128, not the 96 of "
         "bn_inception@paper.",

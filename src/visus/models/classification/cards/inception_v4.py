@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="VALID where the figures say V, else SAME",
+    initialisation="a cut normal distribution of variance 2 / fan-in, the last layer Glorot and Bengio's: the "
+    "authors' release (slim)",
+    epsilon=0.001,
+    epsilon_source="of the authors' release (tensorflow/models, slim's inception_utils)",
+)
 
 _HERE = "visus.models.classification.inception_v4"
 _PAPER = (
@@ -26,6 +34,7 @@ def _card(name: str, edition: str, title: str, figures: str, **fields: object) -
         classes=1000,
         preprocessing=_PREPROCESSING,
         citation="szegedy2017inception",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         **fields,  # type: ignore[arg-type]
     )

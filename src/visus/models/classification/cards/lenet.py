@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_PAPERS = Conventions(
+    padding="none (figure 2)",
+    initialisation="uniform in +-2.4 / fan-in (the paper's appendix A)",
+)
+_TAUGHT = Conventions(
+    padding="none",
+    initialisation="torch's default; the source names none",
+)
 
 # White paper becomes -0.1 and black ink 1.175 (sec. II-B); MNIST's files hold the ink as 255.
 _PREPROCESSING = Preprocessing(size=(32, 32), fit="stretch", channels=1, mean=(0.1 / 1.275,), std=(1 / 1.275,))
@@ -28,6 +37,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_PREPROCESSING,
         fact="lenet5_1998",
         citation="lecun1998gradient",
+        conventions=_PAPERS,
         proof_level="L2",
         note=_NOTE,
     ),
@@ -46,6 +56,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_PREPROCESSING,
         fact="lenet5_modern",
         citation="lecun1998gradient",
+        conventions=_TAUGHT,
         proof_level="L2",
         note="Simplified: every C3 map sees every S2 map, pooling has no weights, the output is a linear layer.",
     ),
@@ -64,6 +75,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(32, 32), fit="stretch", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         fact="lenet5_variant_32x32x3",
         citation="ng2017convolutional",
+        conventions=_TAUGHT,
         proof_level="L2",
         note="The lecture draws six first maps and counts eight in its table. It names no initial weights: torch's.",
     ),

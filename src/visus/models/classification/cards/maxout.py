@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="that of the authors' configurations in pylearn2; poolings round up",
+    initialisation="uniform in +-0.005, biases 0: those configurations",
+)
 
 _GREY_28 = Preprocessing(size=(28, 28), fit="stretch", channels=1, mean=(0.0,), std=(1.0,))
 _PAPER = "Goodfellow, Warde-Farley, Mirza, Courville, Bengio: Maxout networks, ICML 2013"
@@ -30,6 +35,7 @@ def _card(
         preprocessing=preprocessing,
         fact=f"maxout_{data}",
         citation="goodfellow2013maxout",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=note,
     )

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_SLIM = Conventions(
+    padding="SAME: the authors' release (tensorflow/models, slim's mobilenet_v1)",
+    initialisation="a cut normal distribution of deviation 0.09: that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
+_TIMMS = Conventions(
+    padding="half a kernel on every side, timm's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="timm's",
+)
+_FOLDED = Conventions(
+    padding="SAME: the released graphs",
+    initialisation="dense layer as in the paper's edition, convolutions He et al. (2015), for no BatchNorm "
+    "follows them",
+)
 
 _HALF = (0.5, 0.5, 0.5)
 _ONE = (1.0, 1.0, 1.0)
@@ -60,19 +78,22 @@ def _cards() -> tuple[Card, ...]:
                 edition="paper",
                 title=f"MobileNet v1 of width {width:g} as published",
                 options={"width": width} if width < 1 else {},
-                note="The paper names neither initial weights, BatchNorm's epsilon nor dropout; they are those of the "
-                "released code.",
+                conventions=_SLIM,
+                note="The paper names neither padding, initial weights, BatchNorm's epsilon nor dropout; those are "
+                "the released code's.",
             )
         )
         if width == 1:
             cards.append(
                 Card(
-                    **plain,  # type: ignore[arg-type]
+                    **{**plain, "fact": f"{name}_timm"},  # type: ignore[arg-type]
                     edition="timm",
                     title="MobileNet v1 of width 1 with timm's ImageNet weights",
                     options={"edition": "timm"},
+                    conventions=_TIMMS,
                     weights=(_timm_file(),),
-                    note="ReLU6 in place of ReLU, as in the released code; BatchNorm's epsilon is 1e-5.",
+                    note="ReLU6 in place of ReLU, as in the released code; padded by 1 on every side, BatchNorm's "
+                    "epsilon 1e-5.",
                 )
             )
         if released is None:
@@ -90,6 +111,7 @@ def _cards() -> tuple[Card, ...]:
                 edition="tf",
                 title=f"MobileNet v1 of width {width:g} with TensorFlow's released ImageNet weights",
                 options={"width": width},
+                conventions=_FOLDED,
                 weights=(_tflite_file(f"mobilenet_v1_{width:g}_{side}", sha256),),
                 note="ReLU6, SAME padding of TensorFlow, BatchNorm folded into the convolutions, one more output for "
                 "background.",

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_SLIM = Conventions(
+    padding="SAME: the authors' release (tensorflow/models, slim's nets/mobilenet)",
+    initialisation="a cut normal distribution of deviation 0.09: that release",
+    epsilon=0.001,
+    epsilon_source="slim's default, which that release leaves",
+)
+_TORCHVISIONS = Conventions(
+    padding="half a kernel on every side, torchvision's",
+    initialisation="torchvision's: normal, of variance 2 / fan-out; the last layer N(0, 0.01)",
+    epsilon=1e-05,
+    epsilon_source="torchvision's",
+)
+_FOLDED = Conventions(
+    padding="SAME: the released graph",
+    initialisation="He et al. (2015), for no BatchNorm follows the convolutions; the last layer N(0, 0.01)",
+)
 
 _PAPER = (
     "Sandler, Howard, Zhu, Zhmoginov, Chen: MobileNetV2: inverted residuals and linear bottlenecks, CVPR 2018, table 2"
@@ -26,8 +43,10 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),  # [-1, 1], as the released code
         fact="mobilenet_v2",
         citation="sandler2018mobilenetv2",
+        conventions=_SLIM,
         proof_level="L2",
-        note="The paper states no dropout; 0.2 is that of the released code.",
+        note="Padding, BatchNorm's epsilon, the initial weights and dropout, on which the paper is silent, are the "
+        "released code's. Its other widths, 0.35 to 1.4, are the option width.",
     ),
     Card(
         name="mobilenet_v2",
@@ -42,8 +61,9 @@ CARDS: tuple[Card, ...] = (
         parameters=3_504_872,
         macs=300_774_272,
         preprocessing=IMAGENET,
-        fact="mobilenet_v2",
+        fact="mobilenet_v2_torchvision",
         citation="sandler2018mobilenetv2",
+        conventions=_TORCHVISIONS,
         proof_level="L2",
         weights=(
             torchvision_file(
@@ -53,7 +73,8 @@ CARDS: tuple[Card, ...] = (
                 90.286,
             ),
         ),
-        note="The same network as the paper's edition; other preprocessing.",
+        options={"edition": "torchvision"},
+        note="Padded by 1 on every side, BatchNorm's epsilon 1e-5, other preprocessing.",
     ),
     Card(
         name="mobilenet_v2",
@@ -70,6 +91,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(scale=128.0, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0)),
         fact="mobilenet_v2_tf",
         citation="sandler2018mobilenetv2",
+        conventions=_FOLDED,
         proof_level="L2",
         weights=(
             WeightsFile(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="SAME, none in the first convolution: the authors' release (tensorflow/models, slim's nets/nasnet)",
+    initialisation="a cut normal distribution of variance 2 / fan-out: that release",
+    epsilon=0.001,
+    epsilon_source="of that release",
+)
 
 _PAPER = (
     "Zoph, Vasudevan, Shlens, Le: Learning transferable architectures for scalable image recognition, CVPR 2018, "
@@ -28,6 +35,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(331, 331), mean=_HALF, std=_HALF),  # as the released code
         fact="nasnet_a_large",
         citation="zoph2018learning",
+        conventions=_CONVENTIONS,
         weights=(
             WeightsFile(
                 name="timm-nasnetalarge.tf_in1k.safetensors",
@@ -57,6 +65,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(mean=_HALF, std=_HALF),  # as the released code
         fact="nasnet_a_mobile",
         citation="zoph2018learning",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=_NOTE,
     ),

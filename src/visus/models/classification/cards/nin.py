@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side; poolings are not padded and round up: the authors' definition",
+    initialisation="N(0, 0.05), and N(0, 0.01) where their release for ImageNet has it; class maps' biases 1, not 0",
+)
 
 _PAPER = "Lin, Chen, Yan: Network in network, ICLR 2014"
 _CIFAR_NOTE = (
@@ -28,6 +33,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="nin_cifar10_max",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=f"{_CIFAR_NOTE}The widths are those of the authors' definition: the paper prints none.",
     ),
@@ -46,6 +52,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="nin_cifar10",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         options={"second_pooling": "average"},
         note=f"{_CIFAR_NOTE}The second pooling averages, where the paper takes the largest.",
@@ -65,6 +72,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
         fact="nin_imagenet",
         citation="lin2014network",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note="The paper trains no network on ImageNet: this is its authors' release. A mean for each channel is "
         "subtracted, where the release has one for each pixel. The biases of the class maps begin at 1, not at 0.",

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="VALID and SAME as in Inception-ResNet-v2, whose layers the paper takes over",
+    initialisation="as Inception-v4's here; the paper names none",
+    epsilon=1e-05,
+    epsilon_source="of the ports of the authors' release (pretrained-models.pytorch, imgclsmob)",
+)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -21,6 +28,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(331, 331)),
         fact="polynet",
         citation="zhang2017polynet",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note="Widths and scales of residuals are those of the released network; the paper prints the scheme alone.",
     ),

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
 from visus.models.classification.cards.imagenet import IMAGENET
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side, 1 around ImageNet's first pooling: the authors' release "
+    "(KaimingHe/resnet-1k-layers), and fb.resnet.torch, which the paper names for ImageNet",
+    initialisation="normal, of variance 2 / fan-out, as in those releases",
+    epsilon=1e-05,
+    epsilon_source="Torch 7's default, in which they are written",
+)
 
 _HERE = "visus.models.classification.preact_resnet"
 _PAPER = "He, Zhang, Ren, Sun: Identity mappings in deep residual networks, ECCV 2016"
@@ -30,6 +38,7 @@ def _card(
         paper=f"{_PAPER}, {part}",
         parameters=parameters,
         citation="he2016identity",
+        conventions=_CONVENTIONS,
         note=note,
         **{"proof_level": "L2", **fields},  # type: ignore[arg-type]
     )

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.imagenet import IMAGENET
+
+_CONVENTIONS = Conventions(
+    padding="what the sizes of table 3 need; the authors released none",
+    initialisation="variance 2 / ((1 + a^2) fan-in), equation 15",
+)
 
 _NOTE = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
 
@@ -24,6 +29,7 @@ def _card(letter: str, edition: str, parameters: int, macs: int, fact: str, **fi
         preprocessing=IMAGENET,
         fact=fact,
         citation="he2015delving",
+        conventions=_CONVENTIONS,
         note=_NOTE,
         **fields,  # type: ignore[arg-type]
     )

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+
+_CAFFES = Conventions(
+    padding="half a kernel on every side; the first pooling is not padded and rounds up: the authors' prototxt "
+    "(KaimingHe/deep-residual-networks)",
+    initialisation="He et al. (2015), as section 3.4 says, of variance 2 / fan-out; the last layer torch's",
+    epsilon=1e-05,
+    epsilon_source="Caffe's default, which the authors' prototxt leaves",
+)
+_DEEPER = Conventions(
+    padding="half a kernel on every side; the first pooling is not padded and rounds up: the authors' prototxt of "
+    "the deeper networks (KaimingHe/deep-residual-networks), for they released none of this one",
+    initialisation="He et al. (2015), as section 3.4 says, of variance 2 / fan-out; the last layer torch's",
+    epsilon=1e-05,
+    epsilon_source="Caffe's default, as in the authors' release of the deeper ones",
+)
+_TORCHVISIONS = Conventions(
+    padding="half a kernel on every side, 1 around the first pooling: torchvision's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="torchvision's",
+)
 
 _PAPER = "He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016"
 _NOTE = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
@@ -73,7 +94,7 @@ def _card(name: str, edition: str, title: str, part: str, parameters: int, **fie
         preprocessing=IMAGENET,
         citation="he2016deep",
         proof_level="L2",
-        **fields,  # type: ignore[arg-type]
+        **{"conventions": _DEEPER, **fields},  # type: ignore[arg-type]
     )
 
 
@@ -89,6 +110,7 @@ def _residual(name: str) -> tuple[Card, Card]:
         parameters,
         macs=macs,
         fact=fact,
+        conventions=_CAFFES if has_bottlenecks else _DEEPER,
         note=_NOTE,
     )
     torchvision = _card(
@@ -98,12 +120,14 @@ def _residual(name: str) -> tuple[Card, Card]:
         "table 1",
         parameters,
         macs=macs_3x3,
-        fact=f"{fact}_stride_in_3x3" if has_bottlenecks else fact,
-        options={"stride_in": "3x3"} if has_bottlenecks else {},
+        fact=f"{fact}_stride_in_3x3" if has_bottlenecks else f"{fact}_padded_pooling",
+        options={"stride_in": "3x3", "pooling": "padded"} if has_bottlenecks else {"pooling": "padded"},
         weights=(weights,),
-        note="Bottlenecks stride in the 3x3 convolution, not in the first 1x1 (ResNet v1.5)."
+        conventions=_TORCHVISIONS,
+        note="The first pooling is padded by 1, and bottlenecks stride in the 3x3 convolution, not in the first 1x1 "
+        "(ResNet v1.5)."
         if has_bottlenecks
-        else "The same network as the paper's edition: only bottlenecks differ.",
+        else "The first pooling is padded by 1; all else is as in the paper's edition.",
     )
     return paper, torchvision
 

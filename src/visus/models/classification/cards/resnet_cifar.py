@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, ProofLevel, WeightsFile
+from visus.models.card import Card, Conventions, ProofLevel, WeightsFile
 from visus.models.classification.cards.cifar import CIFAR
 from visus.models.classification.cards.imagenet import IMAGENET
+
+_CONVENTIONS = Conventions(
+    padding="1 on every side, which the paper's sizes need",
+    initialisation="He et al. (2015), as section 4.2 says, of variance 2 / fan-out; the last layer torch's",
+    epsilon=1e-05,
+    epsilon_source="of the authors' later release for CIFAR (KaimingHe/resnet-1k-layers); for this paper they "
+    "released none",
+)
 
 _PAPER = "He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016, section 4.2"
 _MEAN = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
@@ -80,6 +88,7 @@ def _card(name: str, depth: int, edition: str, title: str, part: str, fact: str,
         macs=macs,
         fact=fact,
         citation="he2016deep",
+        conventions=_CONVENTIONS,
         **fields,  # type: ignore[arg-type]
     )
 

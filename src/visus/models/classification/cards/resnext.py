@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side, 1 around the first pooling: the authors' release (facebookresearch/ResNeXt)",
+    initialisation="normal, of variance 2 / fan-out: that release",
+    epsilon=1e-05,
+    epsilon_source="Torch 7's default, in which it is written",
+)
 
 _PAPER = "Xie, Girshick, Dollar, Tu, He: Aggregated residual transformations for deep neural networks, CVPR 2017"
 
@@ -49,6 +56,7 @@ def _cards() -> tuple[Card, ...]:
             preprocessing=IMAGENET,
             fact=fact,
             citation="xie2017aggregated",
+            conventions=_CONVENTIONS,
             proof_level="L2",
         )
         cards.append(paper)

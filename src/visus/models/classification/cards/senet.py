@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="half a kernel on every side; the first pooling is not padded and rounds up: the authors' prototxt "
+    "(hujie-frank/SENet)",
+    initialisation="He et al. (2015), as the paper's section 5.1 says",
+    epsilon=1e-05,
+    epsilon_source="Caffe's default, which the authors' prototxt leaves",
+)
 
 _PAPER = "Hu, Shen, Sun: Squeeze-and-excitation networks, CVPR 2018"
 # The means that the authors' Caffe models state; short side 256, centre 224x224 (their README, table 1).
@@ -63,6 +71,7 @@ def _cards() -> tuple[Card, ...]:
             preprocessing=_CAFFE,
             fact=fact,
             citation="hu2018squeeze",
+            conventions=_CONVENTIONS,
             proof_level="L2",
         )
         timm = replace(

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_RELEASED = Conventions(
+    padding="none in the first convolution and around poolings, which round up; 1 around 3x3 kernels: the "
+    "authors' release (DeepScale/SqueezeNet)",
+    initialisation="Caffe's xavier, the last convolution N(0, 0.01), as released; its biases 1, not 0",
+)
+_TORCHVISIONS = Conventions(
+    padding="as in the paper's edition",
+    initialisation="torchvision's: He et al. (2015), the last convolution N(0, 0.01); its biases 1, not 0",
+)
 
 _PAPER = (
     "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and "
@@ -36,6 +46,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_CAFFE,
         fact="squeezenet1_0",
         citation="iandola2016squeezenet",
+        conventions=_RELEASED,
         proof_level="L2",
         note=f"The input is 227x227, which the table's maps need; it prints 224x224. {_NOTE}",
     ),
@@ -54,6 +65,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=IMAGENET,
         fact="squeezenet1_0_torchvision",
         citation="iandola2016squeezenet",
+        conventions=_TORCHVISIONS,
         proof_level="L2",
         weights=(torchvision_file("squeezenet1_0-b66bff10.pth", "b66bff10", 58.092, 80.420),),
         note=f"The same network as the paper's edition; other preprocessing, and first weights of twice the variance. "
@@ -74,6 +86,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_CAFFE,
         fact="squeezenet1_0_caffe",
         citation="iandola2016squeezenet",
+        conventions=_RELEASED,
         proof_level="L2",
         options={"border": 1},
         weights=(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.cifar import CIFAR
+
+_CONVENTIONS = Conventions(
+    padding="1 on every side: the authors' release (yueatsprograms/Stochastic_Depth)",
+    initialisation="normal, of variance 2 / fan-out, as in that release",
+    epsilon=1e-05,
+    epsilon_source="Torch 7's default, in which it is written",
+)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -21,6 +28,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=CIFAR,
         fact="stochastic_depth_resnet_110",
         citation="huang2016deep",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note="The released code has biases in its convolutions, idle before BatchNorm; here there are none, as in the "
         "ResNet-110 that the paper takes over. A block that a step leaves out gets no update, weight decay included.",

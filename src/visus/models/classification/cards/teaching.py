@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_KERAS = Conventions(
+    padding="none",
+    initialisation="Glorot and Bengio's, Keras's default",
+)
 
 _GREY_28 = Preprocessing(size=(28, 28), fit="stretch", channels=1, mean=(0.0,), std=(1.0,))
 _CHOLLET = "Chollet: Deep Learning with Python, Manning 2017"
@@ -24,6 +29,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_GREY_28,
         fact="keras_mnist_cnn",
         citation="chollet2017deep",
+        conventions=_KERAS,
         proof_level="L2",
     ),
     Card(
@@ -41,6 +47,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_GREY_28,
         fact="keras_25_50_cnn",
         citation="lee2016tutorial",
+        conventions=_KERAS,
         proof_level="L2",
         note="The slide prints no activation after the convolutions; ReLU is used, as in its dense layer.",
     ),
@@ -59,6 +66,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_GREY_28,
         fact="keras_mnist_dense",
         citation="chollet2017deep",
+        conventions=_KERAS,
         proof_level="L2",
     ),
     Card(
@@ -76,6 +84,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=Preprocessing(size=(150, 150), fit="stretch", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
         fact="keras_cats_dogs_cnn",
         citation="chollet2017deep",
+        conventions=_KERAS,
         proof_level="L2",
         note="One sigmoid output for two classes, as published; any other number of classes gets a softmax.",
     ),

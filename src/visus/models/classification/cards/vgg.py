@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="1 around 3x3 kernels (section 2.1)",
+    initialisation="Glorot and Bengio's, or N(0, 0.1): the paper's section 3.1",
+)
 
 _PAPER = "Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, ICLR 2015, table 1"
 _MEAN = Preprocessing(scale=1.0, mean=(123.68, 116.779, 103.939), std=(1.0, 1.0, 1.0))  # section 2.1
@@ -65,6 +70,7 @@ def _cards() -> tuple[Card, ...]:
             "macs": macs,
             "fact": f"vgg_{column.replace('-', '_')}",
             "citation": "simonyan2015very",
+            "conventions": _CONVENTIONS,
         }
         cards.append(
             Card(

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
 
+_KERAS = Conventions(
+    padding="VALID in the first two convolutions, else SAME: the author's network (Keras, applications/xception.py)",
+    initialisation="Glorot and Bengio's, Keras's default",
+    epsilon=0.001,
+    epsilon_source="Keras's default",
+)
+_TIMMS = Conventions(
+    padding="none in the first two convolutions, else 1 on every side: timm's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="timm's",
+)
 
-def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str) -> Card:
+
+def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str, options: dict[str, object]) -> Card:
     return Card(
         name="xception",
         edition=edition,
@@ -23,14 +36,23 @@ def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str)
         preprocessing=Preprocessing(size=(299, 299), crop_fraction=0.8975, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         fact="xception",
         citation="chollet2017xception",
+        conventions=_KERAS if edition == "paper" else _TIMMS,
         weights=weights,
         proof_level="L2",
+        options=options,
         note=note,
     )
 
 
 CARDS: tuple[Card, ...] = (
-    _card("paper", "Xception as published", (), ""),
+    _card(
+        "paper",
+        "Xception as published",
+        (),
+        "Padding, BatchNorm's constants and the initial weights, on which the paper is silent, are those of its "
+        "author's network in Keras.",
+        {},
+    ),
     _card(
         "timm",
         "Xception with Keras's released ImageNet weights",
@@ -43,6 +65,8 @@ CARDS: tuple[Card, ...] = (
                 licence="Apache-2.0 (timm, from Keras's release)",
             ),
         ),
-        "The same network as the paper's edition.",
+        "Poolings padded by 1 on every side and BatchNorm of epsilon 1e-5, as in the port; Keras, where the weights "
+        "were trained, pads as TensorFlow and has 1e-3, as the paper's edition.",
+        {"edition": "timm"},
     ),
 )

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_CONVENTIONS = Conventions(
+    padding="1 in the first convolution and around 3x3 kernels, poolings round up: what figure 3's sizes need; "
+    "the authors released none",
+    initialisation="N(0, 0.01), biases 0 (section 3)",
+)
 
 _PAPER = "Zeiler, Fergus: Visualizing and understanding convolutional networks, ECCV 2014"
 # Section 3: the short side scaled to 256, the mean of the training images subtracted, crops of 224x224.
@@ -29,6 +35,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_MEAN,
         fact="zfnet",
         citation="zeiler2014visualizing",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=_NOTE,
     ),
@@ -47,6 +54,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_MEAN,
         fact="zfnet_wide",
         citation="zeiler2014visualizing",
+        conventions=_CONVENTIONS,
         proof_level="L2",
         note=_NOTE,
     ),

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_DETECTRON = Conventions(
+    padding="1 around 3x3 kernels and the backbone's first pooling: the authors' release (facebookresearch/Detectron)",
+    initialisation="N(0, 0.01), the prior in the last bias (section 4.1); the pyramid's as in that release",
+    epsilon=1e-05,
+    epsilon_source="of the backbone; Detectron freezes its BatchNorm",
+)
+_TORCHVISIONS = Conventions(
+    padding="half a kernel on every side, 1 around the backbone's first pooling: torchvision's",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="torchvision's",
+)
 
 _RETINANET = "visus.models.detection.retinanet:retinanet"
 _RETINANET_PAPER = (
@@ -28,6 +41,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_IMAGENET,
         fact="retinanet_resnet50_fpn",
         citation="lin2017focal",
+        conventions=_DETECTRON,
         own_data="retinanet",
         takes_backbone=True,
         proof_level="L2",
@@ -48,6 +62,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_IMAGENET,
         fact="retinanet_resnet50_fpn_torchvision",
         citation="lin2017focal",
+        conventions=_TORCHVISIONS,
         own_data="retinanet",
         takes_backbone=True,
         options={

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conversion, WeightsFile
+from visus.models.card import Card, Conventions, Conversion, WeightsFile
 from visus.structures.preprocessing import Preprocessing
+
+_RELEASED = Conventions(
+    padding="that of the authors' model_libs.py and ssd_pascal.py (weiliu89/caffe); pool3 rounds up",
+    initialisation="Glorot and Bengio's, Caffe's xavier in that release; the base He et al. (2015)",
+)
 
 _SSD = "visus.models.detection.ssd:ssd"
 _SSD_PAPER = (
@@ -42,6 +47,7 @@ _SSD300 = Card(
     ),
     fact="ssd300_vgg16",
     citation="liu2016ssd",
+    conventions=_RELEASED,
     own_data="ssd",
     conversions=_SSD_FILES,
     takes_backbone=True,
@@ -70,9 +76,11 @@ _SSD512 = Card(
     ),
     fact="ssd512_vgg16",
     citation="liu2016ssd",
+    conventions=_RELEASED,
     conversions=_SSD_FILES,
     proof_level="L2",
-    note="the layers behind fc7 are the released code's, for the paper has no figure of SSD512",
+    note="the paper has no figure of SSD512, nor the authors' branch a script: the layers behind fc7 are those of "
+    "public copies of it",
 )
 
 _BY_HAND = "for the authors' .caffemodel, which --weights takes"
@@ -112,6 +120,7 @@ CARDS: tuple[Card, ...] = (
         ),
         fact="ssd300_vgg16_torchvision",
         citation="liu2016ssd",
+        conventions=_RELEASED,
         own_data="ssd",
         takes_backbone=True,
         options={"scales": "coco", "clip_sides": True},

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_OWN = Conventions(
+    padding="of the backbone, ResNet's with torchvision's padding; the head has none to choose",
+    initialisation="of the backbone as ResNet's; the head He et al. (2015), the last layer N(0, 0.01)",
+    epsilon=1e-05,
+    epsilon_source="of the backbone, torch's default",
+)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -23,6 +30,7 @@ CARDS: tuple[Card, ...] = (
             size=(224, 224), fit="stretch", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
         ),
         citation="sermanet2014overfeat",
+        conventions=_OWN,
         takes_backbone=True,
         note="the idea is the paper's; the layers of the head and the backbone are not",
     ),

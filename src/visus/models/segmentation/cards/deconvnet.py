@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.segmentation.cards.preprocessing import CAFFE
+
+_CONVENTIONS = Conventions(
+    padding="1 around 3x3 kernels: the authors' prototxt (HyeonwooNoh/DeconvNet)",
+    initialisation="as the fillers of that prototxt",
+    epsilon=1e-09,
+    epsilon_source="of the authors' Caffe (HyeonwooNoh/caffe, bn_layer.cpp)",
+)
 
 _PAPER = (
     "H. Noh, S. Hong, B. Han. Learning Deconvolution Network for Semantic Segmentation. ICCV 2015, arXiv:1505.04366, "
@@ -28,6 +35,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=replace(CAFFE, size=(224, 224), fit="stretch", mean=(104.008, 116.669, 122.675)),
         fact="deconvnet",
         citation="noh2015learning",
+        conventions=_CONVENTIONS,
         proof_level="L1",  # learning eight images takes an hour on a CPU
     ),
 )

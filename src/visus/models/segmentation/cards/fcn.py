@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conventions, WeightsFile
 from visus.models.segmentation.cards.preprocessing import CAFFE, TORCHVISION
+
+_RELEASED = Conventions(
+    padding="100 around the image, 1 around 3x3 kernels, poolings round up: the authors' release "
+    "(shelhamer/fcn.berkeleyvision.org)",
+    initialisation="He et al. (2015); scores 0 and upsamplings bilinear (section 4)",
+)
+_TORCHVISIONS = Conventions(
+    padding="half a kernel, or its dilation, on every side, 1 around the first pooling: torchvision's",
+    initialisation="of the backbone as ResNet's; the head torch's default",
+    epsilon=1e-05,
+    epsilon_source="torchvision's",
+)
 
 _FCN_PAPER = (
     "J. Long, E. Shelhamer, T. Darrell. Fully Convolutional Networks for Semantic Segmentation. CVPR 2015, "
@@ -38,6 +50,7 @@ def _fcn(name: str, title: str, parameters: int, macs: int, **fields: Any) -> Ca
         "preprocessing": CAFFE,
         "fact": name,
         "citation": "long2015fully",
+        "conventions": _RELEASED,
         "takes_backbone": True,
         "weights": (_VGG16,),
         "proof_level": "L1",  # learning eight images takes an hour on a CPU
@@ -58,6 +71,7 @@ def _torchvision_fcn(depth: int, parameters: int, macs: int, digits: str, mean_i
         input=(3, 520, 520),
         preprocessing=TORCHVISION,
         options={"depth": depth},
+        conventions=_TORCHVISIONS,
         proof_level="L2",
         takes_backbone=False,
         weights=(

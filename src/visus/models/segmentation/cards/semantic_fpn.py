@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.models.segmentation.cards.preprocessing import TORCHVISION
+
+_CONVENTIONS = Conventions(
+    padding="1 around 3x3 kernels and the backbone's first pooling: the authors' release (facebookresearch/Detectron)",
+    initialisation="the branches He et al. (2015); the pyramid's as in Detectron; the last layer torch's default",
+    epsilon=1e-05,
+    epsilon_source="of the backbone; group normalisation has as much, torch's default",
+)
 
 _PAPER = (
     "A. Kirillov, R. Girshick, K. He, P. Dollar. Panoptic Feature Pyramid Networks. CVPR 2019, arXiv:1901.02446, "
@@ -26,6 +33,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=TORCHVISION,
         fact="semantic_fpn",
         citation="kirillov2019panoptic",
+        conventions=_CONVENTIONS,
         takes_backbone=True,
         proof_level="L2",
     ),

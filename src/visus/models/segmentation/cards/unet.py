@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card
+from visus.models.card import Card, Conventions
 from visus.structures.preprocessing import Preprocessing
+
+_PAPERS = Conventions(
+    padding="none (figure 1)",
+    initialisation="normal, of variance 2 / fan-in (section 3)",
+)
+_OWN = Conventions(
+    padding="1 around 3x3 kernels: no network of the paper",
+    initialisation="as in the paper's edition",
+    epsilon=1e-05,
+    epsilon_source="torch's default",
+)
 
 _PAPER = (
     "O. Ronneberger, P. Fischer, T. Brox. U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI "
@@ -27,6 +38,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_WHOLE_FILES,
         fact="unet",
         citation="ronneberger2015unet",
+        conventions=_PAPERS,
         proof_level="L2",
     ),
     Card(
@@ -43,6 +55,7 @@ CARDS: tuple[Card, ...] = (
         macs=48_096_083_968,
         preprocessing=_WHOLE_FILES,
         citation="ronneberger2015unet",
+        conventions=_OWN,
         takes_backbone=True,
         proof_level="L2",
         note="convolutions padded with zeros, batch normalisation (option norm), no dropout (option dropout)",
