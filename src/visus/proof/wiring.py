@@ -29,15 +29,17 @@ A chain is written as steps with ``>`` between them:
 ``global``                  mean of each map; ``global max``
 ``linear 10``               dense layer, on all values of its input, channels first; ``unbiased``
 ``bn``, ``lrn n a b k``     BatchNorm; x / (k + a * sum over n channels of x^2)^b; ``l2norm``: of each pixel, scaled
-``relu``, ``leaky 0.1``...  activations: also relu6, prelu, sigmoid, tanh, swish, ``maxout 2`` (best of pieces)
+``relu``, ``leaky 0.1``...  activations, norms of groups (``gn 32``): also relu6, prelu, sigmoid, tanh, swish, ``maxout 2`` (best of pieces)
 ``offset``, ``spp 2 1``     a bias for each channel and position; a pyramid of grids of so many bins a side
 ``times 0.1``, ``crop 5``   product with a number; without so many pixels at each side
+``nearest 2``, ``resize 2``  enlarged by repeating pixels, or bilinearly
 ``conv1``                   a row of the layer table, with the kernel, stride, padding, groups and channels that it states
 ``( A + B )``               sum of two ways from here; ``.`` is the way that changes nothing; ``( A * B )`` the product
 ``[ A | B ]``               channels of several ways from here, one behind the other
 ``cut 5 NAME``              from pixel 5 on as much as what is kept as NAME has
 ``switches A``, ``unpool A``  2x2 pooling that keeps where each maximum was, and its inverse
 ``boxes 4``, ``part 0 9``   [N, B*4, H, W] as [N, H*W*B, 4]; of vectors, the values from 0 to 8
+``conv 3x3 8 @name``        a layer with this name at its end is one layer wherever the name comes again
 ``3x A``                    three times A, each with its own weights; ``{ A }`` is one step of a chain
 ``:name``, ``name:``        keeps what is here under a name; goes on from there
 ==========================  ===========================================================================================
@@ -209,7 +211,7 @@ def _ways(
             return "conv " + " ".join(word for word in words if word != "linear") + " biased"
         if "depthwise" in words:
             behind = behind if depth is None else depth
-            words = ["depthwise", *(word for word in words[:1] + words[2:] if word != "depthwise")]
+            words = ["depthwise", *(word for word in words[:1] + words[2:] if word != "depthwise"), *mark.split()]
         else:
             words = ["conv", *words, *mark.split()]
         return " > ".join([" ".join(words), *([behind] if behind else [])])
@@ -458,9 +460,14 @@ class _Builder:
     def __init__(self, wiring: Wiring, rows: Mapping[str, Mapping[str, Any]]) -> None:
         self.wiring = wiring
         self.rows = rows
+        self.shared: dict[str, nn.Module] = {}
 
     def layer(self, words: Sequence[str], x: Tensor, following: str) -> nn.Module:
         """The layer that a step names, for an input of this shape."""
+        if words[-1].startswith("@"):
+            if words[-1] not in self.shared:
+                self.shared[words[-1]] = self.layer(words[:-1], x, following)
+            return self.shared[words[-1]]
         name, *rest = words
         if name in self.rows and not (name in _LAYERS and rest):
             name, *rest = [*_of_row(self.rows[name], x), *rest]
@@ -561,7 +568,9 @@ class _Pooling(nn.Module):
                 return F.max_pool2d(F.pad(x, sides, value=-math.inf), marks.kernel, marks.stride)
             total = F.avg_pool2d(F.pad(x, sides), marks.kernel, marks.stride)
             return total / F.avg_pool2d(F.pad(torch.ones_like(x[:1, :1]), sides), marks.kernel, marks.stride)
-        left, _, top, _ = marks.padding or (0, 0, 0, 0)
+        left, right, top, bottom = marks.padding or (0, 0, 0, 0)
+        if (left, top) != (right, bottom):
+            x, left, top = F.pad(x, (left, right, top, bottom), value=0.0 if self.mean else -math.inf), 0, 0
         if not self.mean:
             return F.max_pool2d(x, marks.kernel, marks.stride, (top, left), ceil_mode=ceil)
         counted = "counted" in marks.words
@@ -717,6 +726,10 @@ _LAYERS: Mapping[str, Callable[[_Marks, Tensor], nn.Module]] = {
     "prelu": lambda marks, x: nn.PReLU(x.shape[1]),
     "sigmoid": lambda marks, x: nn.Sigmoid(),
     "tanh": lambda marks, x: nn.Tanh(),
+    "gn": lambda marks, x: nn.GroupNorm(int(marks.numbers[0]), x.shape[1]),
+    "resize": lambda marks, x: _Plain(
+        lambda x: F.interpolate(x, scale_factor=marks.numbers[0], mode="bilinear", align_corners=False)
+    ),
     "swish": lambda marks, x: nn.SiLU(),
     "maxout": _maxout,
     "times": lambda marks, x: _Plain(lambda values: values * marks.numbers[0]),
