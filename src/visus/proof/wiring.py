@@ -19,8 +19,8 @@ An entry of a wiring has
 A chain is written as steps with ``>`` between them:
 
 ==========================  ===========================================================================================
-``conv 3x3 64 s2 p1 g2``    convolution: kernel, channels, stride, padding (without: half the kernel; ``p0``; ``p3x2``;
-                            ``same``: TensorFlow's), groups, ``d6``: dilation, ``biased``, ``unbiased``
+``conv 3x3 64 s2 p1 g2``    convolution: kernel, channels, stride (``s1x2``), padding (without: half the kernel; ``p0``;
+                            ``p3x2``; ``same``: TensorFlow's), groups, ``d6``: dilation, ``biased``, ``unbiased``
 ``depthwise 3x3 s2``        the same, each channel by itself
 ``up 4x4 21 s2 p1``         transposed convolution
 ``bilinear 16 s8``          transposed convolution whose fixed weights interpolate
@@ -38,6 +38,7 @@ A chain is written as steps with ``>`` between them:
 ``[ A | B ]``               channels of several ways from here, one behind the other
 ``cut 5 NAME``              from pixel 5 on as much as what is kept as NAME has
 ``switches A``, ``unpool A``  2x2 pooling that keeps where each maximum was, and its inverse
+``moved``                   a pixel up and to the left; zeros come in
 ``boxes 4``, ``part 0 9``   [N, B*4, H, W] as [N, H*W*B, 4]; of vectors, the values from 0 to 8
 ``conv 3x3 8 @name``        a layer with this name at its end is one layer wherever the name comes again
 ``3x A``                    three times A, each with its own weights; ``{ A }`` is one step of a chain
@@ -425,7 +426,7 @@ class _Marks:
 
     kernel: tuple[int, int] = (1, 1)
     numbers: list[float] = field(default_factory=list)
-    stride: int = 1
+    stride: tuple[int, int] = (1, 1)
     groups: int = 1
     dilation: int = 1
     padding: tuple[int, int, int, int] | None = None  # left, right, top, bottom, as F.pad has it
@@ -437,9 +438,10 @@ def _marks(words: Sequence[str]) -> _Marks:
     for word in words:
         if match := re.fullmatch(r"(\d+)x(\d+)", word):
             marks.kernel = (int(match[1]), int(match[2]))
-        elif match := re.fullmatch(r"([sgd])(\d+)", word):
-            name = {"s": "stride", "g": "groups", "d": "dilation"}[match[1]]
-            setattr(marks, name, int(match[2]))
+        elif match := re.fullmatch(r"s(\d+)(?:x(\d+))?", word):
+            marks.stride = (int(match[1]), int(match[2] or match[1]))
+        elif match := re.fullmatch(r"([gd])(\d+)", word):
+            setattr(marks, {"g": "groups", "d": "dilation"}[match[1]], int(match[2]))
         elif match := re.fullmatch(r"p(\d+)(?:x(\d+))?", word):
             y, x = int(match[1]), int(match[2] or match[1])
             marks.padding = (x, x, y, y)
@@ -545,9 +547,10 @@ class _Same(nn.Module):
 
 def _same(marks: _Marks, x: Tensor) -> list[int]:
     sides = []
-    for side, kernel in ((x.shape[3], marks.kernel[1]), (x.shape[2], marks.kernel[0])):
-        reach = marks.dilation * (kernel - 1) + 1
-        total = max((math.ceil(side / marks.stride) - 1) * marks.stride + reach - side, 0)
+    for axis in (1, 0):
+        side, stride = x.shape[2 + axis], marks.stride[axis]
+        reach = marks.dilation * (marks.kernel[axis] - 1) + 1
+        total = max((math.ceil(side / stride) - 1) * stride + reach - side, 0)
         sides += [total // 2, total - total // 2]
     return sides
 
@@ -623,7 +626,7 @@ class _L2Norm(nn.Module):
 class _Bilinear(nn.ConvTranspose2d):
     """Bilinear interpolation, which never learns, as a transposed convolution: Long et al. CVPR 2015, section 3.3."""
 
-    def __init__(self, channels: int, side: int, stride: int) -> None:
+    def __init__(self, channels: int, side: int, stride: tuple[int, int]) -> None:
         super().__init__(channels, channels, side, stride, bias=False)
         self.weight.requires_grad_(False)
 
@@ -645,7 +648,7 @@ class _Linear(nn.Linear):
 
 
 def _option_a(marks: _Marks, _: Tensor) -> nn.Module:
-    channels, stride = int(marks.numbers[0]), marks.stride
+    channels, stride = int(marks.numbers[0]), marks.stride[0]
     return _Plain(lambda x: F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, channels - x.shape[1])))
 
 
@@ -737,6 +740,7 @@ _LAYERS: Mapping[str, Callable[[_Marks, Tensor], nn.Module]] = {
     "offset": lambda marks, x: _Offset(x.shape[1:]),
     "spp": _spp,
     "bilinear": lambda marks, x: _Bilinear(x.shape[1], int(marks.numbers[0]), marks.stride),
+    "moved": lambda marks, x: _Plain(lambda x: F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]),
     "boxes": _boxes,
     "part": lambda marks, x: _Plain(lambda x: x[:, int(marks.numbers[0]) : int(marks.numbers[1])]),
     "reorg_darknet": lambda marks, x: _Plain(_reorganised_by_darknet),
