@@ -10,6 +10,8 @@ Directives, each a Markdown table made from visus itself:
 - ``{released-files} TASK``: the files of weights that are known, each with the editions that it fits;
 - ``{named-data}``: the data sets that have names;
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
+- ``{proof-sentence}``: how many facts of each kind all networks are held to, and with what outcome;
+- ``{printed-figures}``: every printed figure, and whether it holds;
 - ``{published-slips}``: the published figures that are wrong, and why;
 - ``{worked-table} ID``: a worked table of a paper, course or book, with our figures where printed ones are wrong.
 """
@@ -242,6 +244,22 @@ class ProofTable(FromCode):
         yield from Report(tuple(proof for proof in _proof().proofs if proof.model in models)).badges().splitlines()
 
 
+class ProofSentence(FromCode):
+    """How many facts of each kind all networks are held to, and with what outcome."""
+
+    def lines(self) -> Iterator[str]:
+        """One paragraph."""
+        yield _proof().sentence()
+
+
+class PrintedFigures(FromCode):
+    """Every printed figure, and whether it holds."""
+
+    def lines(self) -> Iterator[str]:
+        """One table."""
+        yield from _proof().figures().splitlines()
+
+
 class PublishedSlips(FromCode):
     """The published figures that are wrong."""
 
@@ -325,6 +343,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("named-data", NamedData)
     app.add_directive("worked-table", WorkedTable)
     app.add_directive("proof-table", ProofTable)
+    app.add_directive("proof-sentence", ProofSentence)
+    app.add_directive("printed-figures", PrintedFigures)
     app.add_directive("published-slips", PublishedSlips)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
     app.connect("doctree-read", _unlink_editions)

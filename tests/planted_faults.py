@@ -366,6 +366,27 @@ FAULTS = (
         ("engine/test_schedule.py",),
     ),
     Fault(
+        "norms that are bounded by the longest unit",
+        "engine/filters.py",
+        "layer.weight.flatten(1).norm(dim=1)",
+        "layer.weight.flatten(1).norm(dim=1).max().expand(len(layer.weight))",
+        ("engine/test_filters.py",),
+    ),
+    Fault(
+        "rates by name that are not asked for",
+        "engine/optimizer.py",
+        "rate *= settings.rates.get(longest_start(name, settings.rates), 1.0)",
+        "rate *= 1.0",
+        ("engine/test_optimizer.py",),
+    ),
+    Fault(
+        "a classifier's window whose aspect is the other way round",
+        "data/augmentation/darknet.py",
+        "min(height, width * aspect)",
+        "min(height, width / aspect)",
+        ("data/augmentation/test_darknet.py",),
+    ),
+    Fault(
         "a rate that is one step behind",
         "engine/session.py",
         "        self._set_rate(self.position.step)\n        for module",

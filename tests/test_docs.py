@@ -239,6 +239,14 @@ def test_json_fields_of_models() -> None:
     assert json_fields("models") == set(visus.list_models()[0].to_dict())
 
 
+def test_json_fields_of_identified_weights(tmp_path: Path) -> None:
+    import torch
+
+    torch.save(visus.create("mnist_cnn").state_dict(), tmp_path / "own.pth")
+    values = visus.identify(tmp_path / "own.pth", model="mnist_cnn").to_dict()
+    assert json_fields("models", "## JSON with --weights") == set(values) | set(values["editions"][0])
+
+
 def test_json_fields_of_summary() -> None:
     values = visus.summary("lenet5@modern").to_dict()
     assert json_fields("summary") == set(values) | set(values["lines"][0])

@@ -190,8 +190,8 @@ def test_parameters_that_do_not_learn_stay() -> None:
     assert not compare_networks(network(1), network(2), SIZE).same
 
 
-def test_values_stay_sane_in_a_network_of_a_thousand_layers() -> None:
-    layers = [layer for _ in range(500) for layer in (nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())]
+def test_values_stay_sane_in_a_deep_network() -> None:
+    layers = [layer for _ in range(200) for layer in (nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())]
     (output,) = trace(nn.Sequential(*layers), torch.rand(1, 4, 5, 5), ContentWeights()).outputs.values()
     assert 0.01 < float(output.std()) < 100
 

@@ -65,6 +65,10 @@ class Assorted(nn.Module):
             torch.abs,
         ):
             x = function(x)
+        padded = F.group_norm(F.pad(x, (1, 2, 0, 1)).repeat(1, 1, 2, 1).round(), 2)
+        F.unfold(padded, 3, padding=1, stride=2)
+        pooled, switches = F.max_pool2d(padded, 2, return_indices=True)
+        aten.max_unpool2d(pooled, switches, [2 * side for side in pooled.shape[2:]])
         x = F.local_response_norm(F.prelu(x, torch.ones(4)), 3)
         x = F.max_pool2d(F.avg_pool2d(x, 3, 2, 1, ceil_mode=True), 2, 2, ceil_mode=True)
         x = x * F.adaptive_max_pool2d(x, 1) - x.amax((2, 3), keepdim=True) / x.square().sum((2, 3), keepdim=True)

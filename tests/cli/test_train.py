@@ -63,6 +63,21 @@ def test_the_recipe_can_be_seen(photos: Path, cli: Callable[..., Any], tmp_path:
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_published_recipe_says_where_each_line_is_printed(photos: Path, cli: Callable[..., Any]) -> None:
+    choices = ("--model", "resnet20", "--weights", "none", "--recipe", "alexnet-imagenet", "--set", "optimizer.lr=0.1")
+    told = cli("train", photos, *choices, "--show-recipe")
+    assert told.code == 0, told.err
+    head = told.out.splitlines()[:3]
+    assert head[0].startswith("source: Krizhevsky, Sutskever, Hinton 2012")
+    assert head[1:] == [
+        "keeps: last (a number of passes is printed: the last weights)",
+        "missing: answers by the mean of ten crops",
+    ]
+    lines = {line.split()[0]: line for line in told.out.splitlines() if line.strip()}
+    assert "  section 5  " in lines["optimizer.momentum"]
+    assert "  changed here  " in lines["optimizer.lr"]
+
+
 def test_what_is_chosen_is_said(
     photos: Path, boxes: Path, masks: Path, cli: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -25,15 +25,16 @@ from visus.testing import NETWORK_CHECKS, NetworkCase
 from visus.testing.networks import SHAPE_CHECKS, shapeless, small_input
 
 LARGER: Mapping[str, str] = {
-    "alexnet@paper": "alexnet@ungrouped",
+    "alexnet@paper": "alexnet@ungrouped alexnet@caffe",
     "zfnet@paper": "zfnet_wide@paper",
-    "vgg11_lrn@paper": "vgg11@paper vgg13@paper vgg16@paper vgg16_c@paper vgg19@paper",
+    "vgg11_lrn@paper": "vgg11@paper vgg13@paper vgg16@paper vgg16@caffe vgg16_c@paper vgg19@paper vgg19@caffe",
     "vgg11@torchvision": "vgg13@torchvision vgg16@torchvision vgg19@torchvision",
     "prelu_net_a@paper": "prelu_net_b@paper prelu_net_c@paper",
     "plain18@paper": "plain34@paper",
     "resnet18@paper": "resnet18@torchvision resnet34@paper resnet34@torchvision",
     "resnet18@option_a": "resnet34@option_a",
-    "resnet50@paper": "resnet101@paper resnet152@paper",
+    "googlenet@paper": "googlenet@caffe",
+    "resnet50@paper": "resnet50@caffe resnet101@paper resnet101@caffe resnet152@paper resnet152@caffe",
     "resnet50@torchvision": "resnet101@torchvision resnet152@torchvision",
     "plain20@paper": "plain32@paper plain44@paper plain56@paper",
     "resnet20@paper": "resnet32@paper resnet44@paper resnet56@paper resnet110@paper resnet1202@paper",
@@ -74,6 +75,7 @@ LARGER: Mapping[str, str] = {
     "yolov3_tiny@darknet": "yolov3_tiny@darknet-corrected",
     "fcn8s@paper": "fcn16s@paper fcn32s@paper",
     "fcn_resnet50@torchvision": "fcn_resnet101@torchvision",
+    "unet@paper": "unet@caffe",
 }
 """For a network, others of the same code with other numbers: depths, widths, tables of anchors. Only `make test-full`
 asks those (marker ``full``); their layers and counts are proved against published facts at every commit all the same.

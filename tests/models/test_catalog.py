@@ -36,7 +36,7 @@ def test_an_unknown_name_is_answered_with_near_ones(name: str, near: str) -> Non
         catalog.find(name)
 
 
-@pytest.mark.parametrize("name", ["resnet50@caffe", "resnet50@"])
+@pytest.mark.parametrize("name", ["resnet50@theano", "resnet50@"])
 def test_an_unknown_edition_is_answered_with_all_editions(name: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
         catalog.find(name)

@@ -14,7 +14,7 @@ from visus.models.card import Card
 from visus.proof.checking import prove_network
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import read
-from visus.proof.verdict import FactOutcome, Proof
+from visus.proof.verdict import FactKind, FactOutcome, Proof
 
 HELD_ELSEWHERE = {"preact_resnet_cifar100_164", "preact_resnet_cifar100_1001"}
 """Facts of a card's network with other classes, which the tests of that network hold it to."""
@@ -44,7 +44,7 @@ def test_a_card_agrees_with_its_facts(card: Card) -> None:
     assert card.macs in (None, published.get("macs", card.macs))
 
 
-# --- malformed facts
+# --- a fact worked out by hand
 
 
 class Tiny(nn.Module):
@@ -69,6 +69,7 @@ ENTRY: dict[str, Any] = {
     "macs": 9 * 2 * 36 + 2 * 4 * 36,
     "depth": 3,
     "printed": [{"what": "params", "value": 30, "within": 5, "text": "about 30", "where": "table 1"}],
+    "tabulated": ["kernel", "out"],
     "layers": [
         {"name": "a", "at": "first", "kind": "conv", "kernel": 3, "out": [2, 6, 6], "params": 20, "sees": 3},
         {"name": "b", "at": "twice#2", "kind": "conv", "kernel": 1, "out": [2, 6, 6], "params": 6, "macs": 144},
@@ -87,6 +88,70 @@ def test_a_fact_worked_out_by_hand_holds() -> None:
     assert found.holds
     assert found.rows == 2
     assert len(found.verdicts) == 3 + 4 + 4 + 1 == len(found.of(FactOutcome.HOLDS))
+
+
+# --- kinds
+
+
+def kinds(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, str]:
+    """The kind of every fact, by its name; that of the printed figure under "printed"."""
+    return {"printed" if v.text else v.what: v.to_dict()["kind"] for v in proved(change).verdicts}
+
+
+def test_each_fact_is_of_one_kind() -> None:
+    cells = dict.fromkeys(("a.kernel", "a.out", "b.kernel", "b.out"), "tabulated")
+    derived = dict.fromkeys(("params", "macs", "depth", "a.params", "a.sees", "b.params", "b.macs"), "derived")
+    assert kinds() == {**cells, **derived, "printed": "printed"}
+    found = proved()
+    assert [found.count(kind) for kind in FactKind] == [1, 4, 7, 0]
+
+
+def test_what_a_table_prints_is_stated_by_kind_or_name_of_row() -> None:
+    found = kinds(lambda e: e.update(tabulated={"conv": ["out"], "b": ["channels"]}))
+    assert (found["a.out"], found["a.kernel"]) == ("tabulated", "derived")
+    assert (found["b.channels"], found["b.out"]) == ("tabulated", "derived")
+    wrong = proved(lambda e: (e.update(tabulated=["channels"]), e["layers"][0].update(out=[3, 6, 6])))
+    assert [(v.what, v.expected, v.got) for v in wrong.of(FactOutcome.OURS_IS_WRONG)] == [
+        ("a.out", [3, 6, 6], [2, 6, 6]),
+        ("a.channels", 3, 2),
+    ]
+
+
+def test_what_a_port_has_is_never_published() -> None:
+    port = {"source": "a library", "totals": ["params"], "rows": ["params", "macs"]}
+    found = kinds(lambda e: e.update(port=port))
+    assert {what for what, kind in found.items() if kind == "port"} == {"params", "a.params", "b.params", "b.macs"}
+    proof = proved(lambda e: e.update(port=port))
+    assert {v.source for v in proof.verdicts if v.kind is FactKind.PORT} == {"a library"}
+    assert set(kinds(lambda e: e.update(port={**port, "totals": "all", "rows": "all"}, tabulated=[])).values()) == {
+        "port",
+        "printed",
+    }
+    figures = proved(lambda e: e["printed"][0].update(port=True))
+    assert (figures.count(FactKind.PORT), figures.count(FactKind.PRINTED)) == (1, 0)
+    assert figures.widest is None
+    wrong = proved(lambda e: e["printed"][0].update(port=True, value=90, wrong="a slip"))
+    assert [v.what for v in wrong.of(FactOutcome.PORT_IS_WRONG)] == ["params"]
+    assert wrong.of(FactOutcome.PUBLISHED_IS_WRONG) == ()
+
+
+def test_a_number_that_is_printed_exactly_counts_once() -> None:
+    exactly = {"value": 27, "within": 0, "text": "27"}
+    found = proved(lambda e: e["printed"][0].update(exactly))
+    assert [v.text for v in found.verdicts if v.what == "params"] == ["27"]
+    found = proved(lambda e: e["printed"][0].update({**exactly, "what": "a.kernel", "value": 3}))
+    assert [v.kind for v in found.verdicts if v.what == "a.kernel"] == [FactKind.PRINTED]
+    found = proved(lambda e: (e["printed"][0].update(exactly, value=26), e.update(params=26)))
+    assert [(v.kind, v.outcome) for v in found.verdicts].count((FactKind.PRINTED, FactOutcome.OURS_IS_WRONG)) == 1
+
+
+def test_a_cell_with_a_wrong_printed_figure_is_no_cell_that_holds() -> None:
+    slip = {"what": "a.kernel", "value": 5, "within": 0, "wrong": "a slip"}
+    found = proved(lambda e: e["printed"][0].update(slip))
+    assert [v.kind for v in found.verdicts if v.what == "a.kernel"] == [FactKind.DERIVED, FactKind.PRINTED]
+
+
+# --- malformed facts
 
 
 MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
@@ -124,6 +189,23 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str, str]] = {
     "a figure without a number": (lambda e: e["printed"][0].update(value="30"), "printed params", "expected a number"),
     "a figure's unknown key": (lambda e: e["printed"][0].update(why="so"), "printed params", "unknown key why"),
     "a figure's image": (lambda e: e["printed"][0].update(input=[8, 8]), "printed params", "got [8, 8]"),
+    "no word on what is printed": (lambda e: e.pop("tabulated"), "tabulated", "[] for none"),
+    "a printed key that is none": (lambda e: e.update(tabulated=["size"]), "tabulated", "got ['size']"),
+    "a printed key of no row": (lambda e: e.update(tabulated=["branches"]), "tabulated", "no row states branches"),
+    "a printed row that is none": (lambda e: e.update(tabulated={"c": ["out"]}), "tabulated", "no row has the name"),
+    "a port without a name": (lambda e: e.update(port={"totals": ["params"]}), "port", "expected {source: TEXT"),
+    "a port's key that is none": (lambda e: e.update(port={"source": "x", "rows": ["size"]}), "port", "got ['size']"),
+    "a port's key of nothing": (
+        lambda e: e.update(port={"source": "x", "totals": ["running_statistics"]}),
+        "port",
+        "running_statistics is not stated",
+    ),
+    "a cell of table and port": (
+        lambda e: e.update(port={"source": "x", "rows": ["kernel"]}),
+        "a.tabulated",
+        "both the table's and a port's",
+    ),
+    "a port that is none": (lambda e: e["printed"][0].update(port="x"), "printed params", "true or false, got 'x'"),
     "a unit of something else": (lambda e: e["printed"][0].update(unit="MACs"), "printed params", "of macs only"),
 }
 

@@ -18,7 +18,7 @@ from visus.errors import UnknownModelError, UsageError
 from visus.models import catalog
 from visus.proof import checking
 from visus.proof.report import Report
-from visus.proof.verdict import FactOutcome, Proof, Verdict
+from visus.proof.verdict import FactKind, FactOutcome, Proof, Verdict
 
 SECONDS = 60  # of a quiet machine with two cores
 
@@ -51,15 +51,23 @@ def test_every_network_is_held_to_its_facts_and_says_what_is_missing(everything:
         if not card.fact:
             assert "nothing is published of it" in line
         else:
-            assert f" {len(proof.verdicts)} " in line
-            assert (f" {proof.rows} row" if proof.rows else " none ") in line
-    assert f"{everything.facts:,} published facts" in text
+            assert ("no figure is printed of it" in line) == (not proof.count(FactKind.PRINTED))
+            counts = [proof.rows, *(proof.count(kind) for kind in FactKind)]
+            assert line.split()[1:6] == [str(count or "-") for count in counts]
+            assert sum(counts[1:]) == len(proof.verdicts)
+    assert f"{everything.count_kind(FactKind.PRINTED):,} printed figures" in text
+    assert f"{everything.count_kind(FactKind.TABULATED):,} cells of published tables" in text
     assert "ours is wrong in none" in text
+
+
+def test_the_readme_says_what_the_tool_says(everything: Report) -> None:
+    page = Path(__file__).parents[2] / "README.md"
+    assert everything.sentence() in " ".join(page.read_text(encoding="utf-8").replace("\n> ", " ").split())
 
 
 def test_neither_sympy_nor_a_compiler_is_loaded() -> None:
     program = (
-        "import sys, visus; assert visus.prove('googlenet', 'lenet5', 'mobilenet_v2', 'se_resnet50').holds\n"
+        "import sys, visus; assert visus.prove('googlenet', 'lenet5', 'deconvnet', 'se_resnet50', 'yolov2').holds\n"
         "print([m for m in ('sympy', 'torch._dynamo', 'torchvision') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -88,15 +96,20 @@ def test_expected_values_come_from_the_facts_and_not_from_the_card() -> None:
 
 # --- how it is said
 
-GOOD = Verdict("", "params", FactOutcome.HOLDS, 60_000, 60_000, source="table 1")
-NEAR = Verdict("c1", "macs", FactOutcome.HOLDS, 100, 98, source="table 2", text="0.1 K", deviation=-0.02)
-SLIP = Verdict("c1", "params", FactOutcome.PUBLISHED_IS_WRONG, 15, 16, "it counts no bias", "table 1", "15", 0.1)
-BAD = Verdict("c2", "out", FactOutcome.OURS_IS_WRONG, [4, 8, 8], [4, 7, 7], source="table 1")
+HOLDS, PRINTED, CELL, DERIVED, PORT = FactOutcome.HOLDS, *FactKind
+GOOD = Verdict("", "params", HOLDS, DERIVED, 60_000, 60_000, source="table 1")
+NEAR = Verdict("c1", "macs", HOLDS, PRINTED, 100, 98, source="table 2", text="0.1 K", deviation=-0.02)
+SLIP = Verdict(
+    "c1", "params", FactOutcome.PUBLISHED_IS_WRONG, PRINTED, 15, 16, "it counts no bias", "table 1", "15", 0.1
+)
+BAD = Verdict("c2", "out", FactOutcome.OURS_IS_WRONG, CELL, [4, 8, 8], [4, 7, 7], source="table 1")
+OTHER = Verdict("", "macs", HOLDS, PORT, 7, 7, source="a library")
+ODD = Verdict("", "params", FactOutcome.PORT_IS_WRONG, PORT, 8, 9, "without a bias", "a library", "8", -0.1)
 REPORT = Report(
     (
         Proof("one@paper", "one", "A paper", 2, (GOOD, NEAR, SLIP)),
         Proof("one@again", "one", "A paper", 2, (GOOD, NEAR, SLIP)),
-        Proof("two@paper", "two", "A paper", 0, (GOOD, BAD)),
+        Proof("two@paper", "two", "A paper", 1, (GOOD, BAD, OTHER, ODD)),
         Proof("three@paper"),
     )
 )
@@ -104,24 +117,30 @@ REPORT = Report(
 
 def test_the_table_has_a_line_a_network_then_the_slips_then_what_is_wrong() -> None:
     expected = """\
-model        layer table  facts  hold  slips  wrong  farthest printed figure that holds
------------  -----------  -----  ----  -----  -----  ----------------------------------
-one@paper         2 rows      3     2      1      -  c1: MACs 0.1 K, ours 98 (-2.0%)
-one@again         2 rows      3     2      1      -  c1: MACs 0.1 K, ours 98 (-2.0%)
-two@paper           none      2     1      -      1
-three@paper                                          nothing is published of it
+model        rows  printed  tabulated  derived  port  slips  wrong  farthest printed figure that holds
+-----------  ----  -------  ---------  -------  ----  -----  -----  ----------------------------------
+one@paper       2        2          -        1     -      1      -  c1: MACs 0.1 K, ours 98 (-2.0%)
+one@again       2        2          -        1     -      1      -  c1: MACs 0.1 K, ours 98 (-2.0%)
+two@paper       1        -          1        1     2      -      1  no figure is printed of it
+three@paper                                                         nothing is published of it
 
 Published figures that are wrong
   one@paper, one@again
     c1: parameters printed 15 (table 1), ours 16
       it counts no bias
 
+Figures of ports that are wrong
+  two@paper
+    parameters printed 8 (a library), ours 9
+      without a bias
+
 Ours is wrong
   two@paper
     c2: output published 4x8x8 (table 1), ours 4x7x7
 
-3 networks held to 8 published facts: 5 hold, 2 published figures are wrong, ours is wrong in 1. \
-Of 1 no layer table is published. Of 1 further network nothing is published."""
+3 networks held to 4 printed figures and 1 cell of published tables: 2 hold, 2 published figures are wrong, \
+ours is wrong in 1. 3 derived values agree; 1 of 2 values from ports agree. \
+Of 1 no figure is printed, of 2 no layer table is published. Of 1 further network nothing is published."""
     assert str(REPORT) == expected
     assert not REPORT.holds
     coloured = REPORT.text(colour=True)
@@ -130,17 +149,22 @@ Of 1 no layer table is published. Of 1 further network nothing is published."""
 
 def test_verbose_shows_every_fact() -> None:
     lines = visus.prove("lenet5@paper").text(verbose=True).splitlines()
-    assert "  C3           kernel 5, stride 1, output 16x10x10, parameters 1,516, connections 151,600" in lines
+    third = "kernel 5, output 16x10x10, parameters 1,516, connections 151,600; derived: stride 1"
+    assert f"  C3           {third}" in lines
     assert "  the network  parameters 60,000 (printed: 60,000 trainable free parameters)" in lines
     assert "  printed in   sec. II-B" in lines
+    assert "  the network  derived: parameters 60,000; of a port: MACs 7" in REPORT.text(verbose=True)
+    assert "no figure is printed of it" in REPORT.text(verbose=True)
     assert "no layer table is published of it" in REPORT.text(verbose=True)
 
 
 def test_badges_and_slips_are_markdown() -> None:
     lines = REPORT.badges().splitlines()
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[2] == "| `one@paper` | 2 rows | 3 | 2 | 1 |  |"
-    assert lines[4] == "| `two@paper` | none | 2 | 1 |  | **1** |"
+    assert lines[2] == "| `one@paper` | 2 | 2 |  | 1 |  | 2 | 1 |  |"
+    assert lines[4] == "| `two@paper` | 1 | none | 1 | 1 | 2 | 2 |  | **1** |"
+    verdicts = [line.rpartition(" | ")[2] for line in REPORT.figures().splitlines()[2:]]
+    assert verdicts == ["holds |", "published is wrong |"]
     assert REPORT.slips().splitlines()[2:] == [
         "| `one@paper`, `one@again` | parameters of c1 | 15 | table 1 | 16 | it counts no bias |"
     ]
@@ -148,11 +172,24 @@ def test_badges_and_slips_are_markdown() -> None:
 
 def test_the_json_has_every_verdict(tmp_path: Path) -> None:
     values = REPORT.to_dict()
-    counts = {key: values[key] for key in ("networks", "facts", "holds", "ours_is_wrong", "published_is_wrong")}
-    assert counts == {"networks": 4, "facts": 8, "holds": 5, "ours_is_wrong": 1, "published_is_wrong": 2}
+    assert {key: count for key, count in values.items() if key != "proofs"} == {
+        "networks": 4,
+        "facts": 10,
+        "printed": 4,
+        "tabulated": 1,
+        "derived": 3,
+        "port": 2,
+        "holds": 6,
+        "ours_is_wrong": 1,
+        "published_is_wrong": 2,
+        "port_is_wrong": 1,
+        "sentence": REPORT.sentence(),
+    }
+    assert values["proofs"][2]["printed"] == 0
     assert values["proofs"][2]["verdicts"][1] == {
         "row": "c2",
         "key": "out",
+        "kind": "tabulated",
         "verdict": "ours is wrong",
         "expected": [4, 8, 8],
         "got": [4, 7, 7],
@@ -193,7 +230,7 @@ def test_exit_codes(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(checking, "fact", lambda _: entry)
     red = cli("prove", "lenet5@modern")
     assert red.code == 1
-    assert "parameters published 61,707" in red.out
+    assert "parameters derived 61,707" in red.out
     assert "1 too few" in red.out
     assert cli("prove", "lenet5@modern", "--json").code == 1
 

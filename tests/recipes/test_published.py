@@ -71,7 +71,7 @@ PRINTED = {
     "resnext-imagenet": (256, 0.1, 0.9, 1e-4, 100),  # ResNeXt, opts.lua and README.md
     "densenet-imagenet": (256, 0.1, 0.9, 1e-4, 90),  # DenseNet, opts.lua; section 4.2
     "densenet-cifar": (64, 0.1, 0.9, 1e-4, 300),
-    "senet-imagenet": (1024, 0.6, 0.9, 1e-4, 100),  # Hu et al. 2018, section 6.1; the decay is not printed
+    "senet-imagenet": (1024, 0.6, 0.9, 1e-4, 100),  # Hu et al. 2018, section 5; the decay is not printed
     "nasnet-imagenet": (1600, 0.045, 0.9, 4e-5, 312),  # Zoph et al. 2018, appendix: 50 processes of 32
     "amoebanet-imagenet": (32, 1e-3, 0.9, 4e-5, 100),  # Real et al. 2019, methods details
     "darknet53-imagenet": (128, 0.1, 0.9, 5e-4, 80),  # darknet53.cfg: 800,000 steps

@@ -222,13 +222,17 @@ class _Way:
 
     def roots(self, step: Step) -> frozenset[int]:
         """The nearest common values that a step comes from."""
-        return self._roots(step.inputs, frozenset())
-
-    def _roots(self, values: Sequence[int], known: frozenset[int]) -> frozenset[int]:
-        roots = known
-        for value in values:
-            roots |= {value} if value in self.common else self._roots(self.makers[value].inputs, roots)
-        return roots
+        roots: set[int] = set()
+        seen: set[int] = set()
+        values = list(step.inputs)
+        while values:
+            value = values.pop()
+            if value in self.common:
+                roots.add(value)
+            elif value not in seen and value in self.makers:
+                values += self.makers[value].inputs
+            seen.add(value)
+        return frozenset(roots)
 
     def before(self, step: Step) -> str:
         """The layer that made what a step takes first, outside of the step's own layer; "" for the input."""
@@ -270,7 +274,8 @@ class Follower:
         self.users: defaultdict[tuple[int, ...], list[Step]] = defaultdict(list)
         for step in ours.steps:
             self.users[step.inputs].append(step)
-        self.given: set[int] = set()  # what they gave already, too
+        self.given: set[int] = set()  # the values that they came to by themselves
+        self.taken: set[int] = set()  # our steps whose values they were given
         self.found: dict[tuple[str, str], Difference] = {}
 
     def __call__(self, their: Step) -> Tensor | None:
@@ -283,7 +288,8 @@ class Follower:
         candidates = [
             step
             for step in self.users[their.inputs]
-            if step.output not in self.given and step.shape == their.shape and _alike(step, their)
+            if step.output not in self.given and id(step) not in self.taken
+            if step.shape == their.shape and _alike(step, their)
         ]
         if known:
             twins = [step for step in candidates if not _settings(step, their) and step.kind == their.kind]
@@ -299,7 +305,7 @@ class Follower:
         return None
 
     def _of(self, our: Step) -> Tensor:
-        self.given.add(our.output)
+        self.taken.add(id(our))
         return self.ours.kept[our.output]
 
     def _note(self, our: Step | None, their: Step, words: str) -> None:

@@ -7,12 +7,11 @@ else that a summary does. This module knows the operators of classic networks; t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operator_window import OperatorWindow, operator_window, pair, window_count
 
@@ -27,10 +26,23 @@ def meta_result(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     None for operators and arguments that this module does not know; torch itself must run these.
     """
     rule = RULES.get(packet)
-    tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
-    if rule is None or not tensors or not all(tensor.is_meta for tensor in tensors):
+    if rule is None:
+        return None
+    tensors = tensors_in(args)
+    if not tensors or not all(tensor.is_meta for tensor in tensors):
         return None
     return rule(*args, **kwargs)
+
+
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    """The tensors of an operator's arguments or results: themselves, or in lists; quicker than ``tree_leaves``."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_in(value)
+    return found
 
 
 def convolution_shape(args: Sequence[Any]) -> tuple[int, ...] | None:
@@ -142,6 +154,35 @@ def _adaptive_maximum(x: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     return _adaptive(x, size), x.new_empty((*x.shape[:-2], *pair(size)), dtype=torch.int64)
 
 
+def _padding(x: Tensor, pads: Sequence[int], *_: Any) -> Tensor:
+    shape = list(x.shape)
+    for number in range(len(pads) // 2):
+        shape[-1 - number] += pads[2 * number] + pads[2 * number + 1]
+    return x.new_empty(shape)
+
+
+def _repetition(x: Tensor, times: Sequence[int]) -> Tensor:
+    shape = [*[1] * (len(times) - x.ndim), *x.shape]
+    return x.new_empty([side * number for side, number in zip(shape, times, strict=True)])
+
+
+def _unpooling(x: Tensor, _switches: Any, size: Sequence[int]) -> Tensor:
+    return x.new_empty((*x.shape[:-2], *size))
+
+
+def _group_norm(x: Tensor, _weight: Any, _bias: Any, images: int, _c: int, _n: int, groups: int, *_: Any) -> Any:
+    return x.new_empty(x.shape), x.new_empty((images, groups)), x.new_empty((images, groups))
+
+
+def _patches(
+    x: Tensor, kernel: Sequence[int], dilation: Sequence[int], padding: Sequence[int], stride: Sequence[int]
+) -> Tensor | None:
+    if x.ndim != 4:
+        return None
+    size = OperatorWindow(pair(kernel), pair(stride), pair(padding), pair(dilation)).output_size(x.shape[-2:])
+    return x.new_empty((x.shape[0], x.shape[1] * math.prod(kernel), math.prod(size))) if min(size) >= 1 else None
+
+
 def _product(left: Tensor, right: Tensor) -> Tensor | None:
     fits = left.dtype == right.dtype and left.ndim == right.ndim and left.shape[-1] == right.shape[-2]
     if not fits or left.shape[:-2] != right.shape[:-2]:
@@ -197,8 +238,8 @@ def _packets(names: str) -> list[Any]:
 
 
 _POINTWISE = (
-    "abs clamp clamp_min elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log neg pow reciprocal relu rsqrt "
-    "sigmoid silu softplus sqrt square tanh _softmax _log_softmax _prelu_kernel"
+    "abs clamp clamp_min elu exp gelu hardsigmoid hardswish hardtanh leaky_relu log neg pow reciprocal relu round "
+    "rsqrt sigmoid silu softplus sqrt square tanh _softmax _log_softmax _prelu_kernel"
 )
 _PAIRWISE = "add sub rsub mul div maximum minimum"
 _IN_PLACE = "fill_ zero_ bernoulli_ normal_ uniform_ copy_ " + " ".join(
@@ -221,6 +262,11 @@ RULES: Mapping[Any, Rule] = {
     aten.avg_pool3d: _average_pooling_3d,
     aten._adaptive_avg_pool2d: _adaptive,
     aten.adaptive_max_pool2d: _adaptive_maximum,
+    aten.constant_pad_nd: _padding,
+    aten.repeat: _repetition,
+    aten.max_unpool2d: _unpooling,
+    aten.native_group_norm: _group_norm,
+    aten.im2col: _patches,
     aten.mm: _product,
     aten.bmm: _product,
     aten.addmm: _product_and_sum,

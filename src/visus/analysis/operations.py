@@ -11,10 +11,9 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from visus.analysis.formulas import shape_formula
-from visus.analysis.meta_shapes import convolution_shape, meta_result
+from visus.analysis.meta_shapes import convolution_shape, meta_result, tensors_in
 from visus.analysis.operator_window import operator_window
 from visus.analysis.receptive_field import Reach, joined
 
@@ -113,11 +112,13 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         image: the input [N,C,H,W], whose receptive field is one pixel.
         observer: called after each operator.
+        formulas: whether the observer is told how shapes come about.
     """
 
-    def __init__(self, image: Tensor, observer: Observer) -> None:
+    def __init__(self, image: Tensor, observer: Observer, *, formulas: bool = True) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.observer = observer
+        self.formulas = formulas
         self.images = image.shape[0]
         self.reaches: TensorTable[Reach] = TensorTable()
         self.reaches[image] = Reach()
@@ -140,9 +141,9 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             outputs = args[0].new_zeros(shape)
         if outputs is None:
             outputs = func(*args, **kwargs)
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        inputs = tensors_in((*args, *kwargs.values()))
         known = [tensor for tensor in inputs if self.reach(tensor) is not None]
-        results = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
+        results = tensors_in((outputs,))
         if known and results and packet in FRESH:
             self.observer(Operation("", (), tuple(results)))
         elif known and results:
@@ -158,7 +159,7 @@ class OperatorTrace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if kind in OF_SEVERAL and len(known) < 2:
             kind = ""
         macs, formula = multiply_accumulates(packet, args, results[0], self.images)
-        text = shape_formula(packet, args, results[0])
+        text = shape_formula(packet, args, results[0]) if self.formulas else ""
         self.observer(Operation(kind, tuple(known), tuple(results), macs, formula, text, packet, args))
 
 

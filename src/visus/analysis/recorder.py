@@ -101,7 +101,7 @@ def without_values(network: nn.Module) -> Iterator[None]:
         for tensors in both:
             kept.append((tensors, dict(tensors)))
             for name, value in tensors.items():
-                if value is not None:
+                if value is not None and not value.is_meta:
                     if id(value) not in stand_ins:
                         stand_ins[id(value)] = _stand_in(value)
                     tensors[name] = stand_ins[id(value)]

@@ -24,7 +24,7 @@ def create(
 
     Args:
         name: "resnet50", "resnet50@torchvision", "ssd"; without an edition "paper", or the first edition that has
-            published weights when those are asked for.
+            published weights when those are asked for, or the edition that a file of weights belongs to.
         classes: number of classes, without background; None: the paper's own.
         in_channels: of the images; None: the paper's own.
         pretrained: the published weights, the same as ``weights="default"``. They are fetched once, into the cache
@@ -32,14 +32,16 @@ def create(
             ``in_channels`` does.
         weights: "none", "default" (published ones) or a file; None: as ``pretrained`` says.
         backbone: name of the backbone of a composed model.
-        quiet: do not say on standard error what was kept of the weights and what is new.
+        quiet: do not say on standard error which edition a file belongs to and why, what was kept of the weights and
+            what is new.
         options: of the model's builder, such as ``width`` of the padded U-Net.
 
     Raises:
         UsageError: if ``pretrained`` and ``weights`` say different things.
         UnknownModelError: if there is no such model.
         RecipeError: if the builder has no such option.
-        WeightsError: if the weights are missing, corrupt or of another network.
+        WeightsError: if the weights are missing, corrupt, of another network or edition, or fit several editions that
+            differ and none is named.
 
     Example:
         >>> network = visus.create("resnet18", classes=3)
@@ -53,6 +55,7 @@ def create(
     from visus.errors import UsageError
     from visus.models.building import build
     from visus.models.catalog import find
+    from visus.models.identification import identify
     from visus.models.weights import load_weights
 
     if pretrained and weights is not None and str(weights) != "default":
@@ -62,10 +65,17 @@ def create(
             remedy="give one of the two",
         )
     weights_name = "default" if pretrained else str(weights or "none")
-    card = find(f"{name}+{backbone}" if backbone else name, pretrained=weights_name != "none")
+    full_name = f"{name}+{backbone}" if backbone else name
+    said = []
+    if weights_name in ("none", "default"):
+        card = find(full_name, pretrained=weights_name == "default")
+    else:
+        found = identify(Path(weights_name), full_name, classes=classes, in_channels=in_channels, options=options)
+        card = found.require().card
+        said.append(found.reason)
     network = build(card, classes=classes, in_channels=in_channels, backbone=backbone, options=options)
     if weights_name != "none":
-        report = load_weights(network, card, "default" if weights_name == "default" else Path(weights_name))
-        if not quiet:
-            sys.stderr.write(f"{report}\n")
+        said.append(str(load_weights(network, card, "default" if weights_name == "default" else Path(weights_name))))
+    if said and not quiet:
+        sys.stderr.write("\n".join(said) + "\n")
     return network

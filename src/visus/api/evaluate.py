@@ -29,6 +29,7 @@ def evaluate(
     grow: float | None = None,
     slide: bool = False,
     smallest: float | None = None,
+    edition: str | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Scores a trained model on labelled images.
@@ -37,7 +38,7 @@ def evaluate(
     then over those with examples, and ``notes`` name the others.
 
     Args:
-        model: a run folder, a model file, or a loaded model.
+        model: a run folder, a model file, a released file of weights, or a loaded model.
         data: folder, file or name of the data; None: what the run was trained on.
         split: "train", "val", "test", or "all" for all images; None: test if there is one, else val, else the only one;
             all images of other data without splits.
@@ -53,6 +54,7 @@ def evaluate(
         slide: localization: slide the network over each image at several sizes, and judge the merged boxes (see
             :func:`visus.slide`), as OverFeat is judged.
         smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: half of the image's.
+        edition: of a released file of weights, where several fit; see :func:`visus.load`.
         quiet: no progress on standard error.
 
     Raises:
@@ -68,9 +70,14 @@ def evaluate(
     from visus.data.reading.opening import open_data
     from visus.engine.progress import choose_progress
     from visus.workflow.class_matching import match_classes, over_classes_with_examples
+    from visus.workflow.loading import is_released
     from visus.workflow.object_counting import PARTED, Counting
     from visus.workflow.plan import Plan
 
+    if isinstance(model, str | Path) and is_released(Path(model)):
+        from visus.api.load import load
+
+        model = load(model, device=device, model=edition, quiet=quiet)
     path = model if isinstance(model, str | Path) else model.path
     config = _config(Path(path))
     if data is None and config is None:

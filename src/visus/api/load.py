@@ -9,17 +9,22 @@ if TYPE_CHECKING:
     from visus.workflow.model import Model
 
 
-def load(path: str | Path, *, device: str = "auto") -> Model:
+def load(path: str | Path, *, device: str = "auto", model: str | None = None, quiet: bool = False) -> Model:
     """Loads a trained model, ready to predict.
 
     Args:
-        path: a model file (``model.safetensors``) or a run folder that holds one. Loading never runs code.
+        path: a model file (``model.safetensors``), a run folder that holds one, or a file of weights that authors
+            released, such as ``yolov3.weights``: its edition is found by what it holds, and said on standard error.
+            Loading never runs code.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        model: of a released file that several networks fit: the name of its model or edition.
+        quiet: do not say which edition it is, and why.
 
     Raises:
-        WeightsError: if the file is missing, corrupt, foreign, or of another network.
+        WeightsError: if the file is missing, corrupt, foreign, or of another network; or a released file fits several
+            editions that differ, or no whole network.
         UsageError: if there is no such device.
     """
     from visus.workflow.loading import load_model
 
-    return load_model(path, device=device)
+    return load_model(path, device=device, model=model, quiet=quiet)

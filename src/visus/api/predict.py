@@ -75,6 +75,7 @@ def predict_files(
     smallest: float | None = None,
     batch_size: int = 16,
     device: str = "auto",
+    edition: str | None = None,
 ) -> Iterator[FileAnswer]:
     """Predicts files in order; a file that cannot be read gives an answer with an error.
 
@@ -95,6 +96,7 @@ def predict_files(
             or of a localizer half of the image's.
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        edition: of a released file of weights, where several fit; see :func:`visus.load`.
 
     Raises:
         DataError: if a file or folder does not exist, or a folder holds no image.
@@ -113,7 +115,7 @@ def predict_files(
             remedy="add --slide, or leave out --smallest",
         )
     image_samples = open_images([Path(image) for image in images])
-    loaded = _loaded(model, device)
+    loaded = _loaded(model, device, edition)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
     from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
@@ -166,9 +168,9 @@ def predict_files(
                 write_json(folder / "coco.json", outlines.document(), indent=None)
 
 
-def _loaded(model: str | Path | Model, device: str) -> Model:
+def _loaded(model: str | Path | Model, device: str, edition: str | None = None) -> Model:
     if isinstance(model, str | Path):
         from visus.api.load import load
 
-        return load(model, device=device)
+        return load(model, device=device, model=edition)
     return model

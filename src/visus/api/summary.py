@@ -25,7 +25,7 @@ def summary(
     """Gives shapes, parameters, operations, memory and receptive field of each layer of a network.
 
     Args:
-        model: a name, a run folder or model file, or a network.
+        model: a name, a run folder or model file, a released file of weights, or a network.
         size: height and width of the input in pixels; None: the paper's, or that of the model file.
         input: (channels, height, width) instead of ``size`` and ``in_channels``.
         classes: number of classes; None: the paper's own.
@@ -61,9 +61,9 @@ def summary(
     from visus.models.catalog import find
 
     if Path(model).exists():
-        from visus.engine.model_file import read_info
+        from visus.workflow.loading import read_any_info
 
-        info = read_info(Path(model))
+        info = read_any_info(model)
         choices_given = {"classes": classes, "in_channels": in_channels, "backbone": backbone}
         wrong = [name for name, value in choices_given.items() if value not in (None, getattr(info, name, None))]
         if wrong:

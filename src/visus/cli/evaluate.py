@@ -19,10 +19,14 @@ HELP = """Judge a trained model on labelled images.
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
     split: Annotated[str | None, typer.Option(help="train, val, test or all; test if there is one.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data than the run was trained on.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which edition a released file of weights is, where several fit.", show_default=False),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     report: Annotated[str | None, typer.Option(help="Write an HTML report to this file.")] = None,
     objects: Annotated[
@@ -52,6 +56,7 @@ def evaluate(
         split=split,
         batch_size=batch_size,
         device=device,
+        edition=model,
         report=report,
         objects=objects,
         min_area=min_area,

@@ -20,7 +20,7 @@ An image that cannot be read becomes an error line; the others are still answere
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="Run folder or model file.")],
+    run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
     score: Annotated[float, typer.Option(min=0, max=1, help="Detection: show objects from this score on.")] = 0.3,
@@ -38,6 +38,10 @@ def predict(
         typer.Option(min=1, help="With --slide: side of the smallest windows in pixels."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which edition a released file of weights is, where several fit.", show_default=False),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
 ) -> None:
@@ -58,6 +62,7 @@ def predict(
         smallest=smallest,
         batch_size=batch_size,
         device=device,
+        edition=model,
     ):
         failed += answer.error is not None
         if json_:

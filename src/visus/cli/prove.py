@@ -10,8 +10,8 @@ import typer
 
 HELP = """Check networks against published facts: counts, layer tables, printed figures.
 
-Each fact gets one of three verdicts: it holds, ours is wrong, the published figure is wrong (with the reason).
-Exit code 1 when ours is wrong.
+Each fact gets a verdict: it holds, ours is wrong, the published figure is wrong (with the reason). Printed figures,
+cells of layer tables, values derived from them, and what ports have are counted apart. Exit code 1 when ours is wrong.
 
 \b
   visus prove resnet50                 every edition of a network

@@ -223,6 +223,8 @@ def _show(recipe: Recipe, changed: set[str], *, as_json: bool) -> None:
         say_json({"source": recipe.source, "recipe": recipe.model_dump(mode="json"), "fields": fields})
         return
     say(f"source: {recipe.source or 'given'}")
+    if recipe.source_of("keep"):
+        say(f"keeps: {recipe.keep} ({recipe.source_of('keep')})")
     if recipe.missing is not None:
         say(f"missing: {'; '.join(recipe.missing) or 'nothing'}")
     say_table(("field", "type", "default", "value", "from", "meaning"), rows)

@@ -12,6 +12,7 @@ from visus.engine.model_card import ModelInfo
 from visus.engine.tensor_file import read_metadata, read_tensors, write_tensors
 from visus.errors import UsageError, WeightsError
 from visus.files.plain_values import parse_json
+from visus.models.model_header import MODEL_ENTRY
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from visus.models.card import Card
 
 FILE_NAME = "model.safetensors"
-_ENTRY = "visus-model"
 _FORMAT = 3
 """1: before task options; 2: before answer settings."""
 
@@ -31,7 +31,7 @@ def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
         DiskError: if the disk is full; older files of these names are then untouched.
     """
     card = {"format": _FORMAT, **info.to_dict()}
-    write_tensors(path, network.state_dict(), {_ENTRY: json.dumps(card)})
+    write_tensors(path, network.state_dict(), {MODEL_ENTRY: json.dumps(card)})
     write_text(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -141,13 +141,13 @@ def _file_of(path: Path) -> Path:
 
 
 def _info(path: Path, metadata: Mapping[str, str]) -> ModelInfo:
-    if _ENTRY not in metadata:
+    if MODEL_ENTRY not in metadata:
         raise WeightsError(
             f"{path} is not a model file",
             expected=f"a {FILE_NAME}",
             got="a checkpoint of a training" if path.suffix == ".ckpt" else "another visus file",
         )
-    card = parse_json(metadata[_ENTRY], str(path), "the card of a model", WeightsError)
+    card = parse_json(metadata[MODEL_ENTRY], str(path), "the card of a model", WeightsError)
     version = card.pop("format", None) if isinstance(card, dict) else None
     if type(version) is not int or version < 1:
         raise WeightsError(

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.ops import box_iou
 
 from visus.errors import ShapeError, TaskMismatchError
 from visus.explanation.gradcam import in_eval_mode
 from visus.models.protocols import AnchoredCodec
+from visus.ops.boxes import box_iou
 from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
 from visus.ops.prediction_grid import PredictionGrid

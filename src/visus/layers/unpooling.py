@@ -6,6 +6,7 @@ switches are those of Zeiler and Fergus 2014, section 2.1.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,4 +24,6 @@ class Unpool(nn.Module):
     """
 
     def forward(self, x: Tensor, pooled: Tensor) -> Tensor:
-        return F.max_unpool2d(x, switches(pooled), (2, 2))
+        # F.max_unpool2d is the same, but checks the size with sympy, whose import takes seconds.
+        size = [2 * side for side in x.shape[-2:]]
+        return torch.ops.aten.max_unpool2d(x, switches(pooled), size)

@@ -33,7 +33,7 @@ class Conversion:
     mark: str = ""
 
 
-ARRAY_FILES = (".npz", ".caffemodel")
+ARRAY_FILES = (".npz", ".caffemodel", ".h5")
 """Suffixes of files that hold arrays, and so need other conversions than files of tensors do."""
 
 
@@ -188,6 +188,11 @@ class Card:
     def full_name(self) -> str:
         """ "name@edition"."""
         return f"{self.name}@{self.edition}"
+
+    @property
+    def files(self) -> tuple[WeightsFile | ReleasedFile, ...]:
+        """All known files of weights for this edition."""
+        return (*self.weights, *self.released)
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in a list of models: plain values, ready for JSON."""

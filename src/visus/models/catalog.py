@@ -58,6 +58,24 @@ def find(name: str, *, pretrained: bool = False) -> Card:
     return compose(card if "@" in model else backbone_edition(card), _find_one(backbone, pretrained=pretrained))
 
 
+def editions_of(name: str) -> tuple[Card, ...]:
+    """The cards that a name may mean: all editions of a model, or a composition on each edition of its backbone.
+
+    Args:
+        name: as for :func:`find`. An edition that it names is no choice: the others are listed, too.
+
+    Raises:
+        UnknownModelError: as :func:`find` does.
+    """
+    card = find(name)
+    model, plus, backbone = name.partition("+")
+    if not plus:
+        return editions(card.name)
+    stands = _find_one(model, pretrained=False)
+    stands = stands if "@" in model else backbone_edition(stands)
+    return tuple(compose(stands, other) for other in editions(backbone.partition("@")[0]))
+
+
 def backbone_edition(card: Card) -> Card:
     """The edition of this model that takes a backbone; ``card`` itself if it takes one, or if no edition does."""
     if card.takes_backbone:

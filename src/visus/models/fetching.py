@@ -95,7 +95,7 @@ def _verify(path: Path, file: WeightsFile) -> Path:
             got=path.suffix or "no suffix",
             remedy=f"delete {path}; visus then downloads it again",
         )
-    actual = _sha256(path)
+    actual = sha256_of(path)
     if not actual.startswith(expected):
         again = "; visus then downloads it again" if file.url else f", and copy {file.name} there"
         raise WeightsError(
@@ -165,6 +165,7 @@ def _unreachable(file: WeightsFile, path: Path, error: Exception) -> WeightsErro
     )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

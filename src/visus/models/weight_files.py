@@ -12,7 +12,7 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from visus.errors import WeightsError
 from visus.files.arrays import read_arrays, require_unpacked_size
 from visus.files.regular import GIB, file_size
-from visus.models.caffe_file import read_caffe
+from visus.models.caffe_file import SUFFIXES, read_caffe
+from visus.models.keras_file import read_keras
 
 _ANYHOW, _RATIO = GIB, 16
 """A file may hold so many bytes, and so many times the network's own size more: a training's checkpoint has the states
@@ -62,36 +63,55 @@ class Values:
 
 def size_limit(network: nn.Module) -> int:
     """The most bytes of a file of weights for a network, packed or unpacked."""
-    return _ANYHOW + _RATIO * 4 * sum(value.numel() for value in network.state_dict().values())
+    return limit_for(sum(value.numel() for value in network.state_dict().values()))
+
+
+def limit_for(values: int) -> int:
+    """The most bytes of a file of weights for a network of so many values, packed or unpacked."""
+    return _ANYHOW + _RATIO * 4 * values
 
 
 def read_values(path: Path, network: nn.Module) -> Values:
-    """Reads the values of a file by name, as tensors or arrays.
+    """Reads the values of a file for a network: :func:`read_all`, without the prefixes that wrappers put before names.
 
     Args:
-        path: ``.safetensors``, ``.npz``, ``.caffemodel``, or what ``torch.save`` wrote.
+        path: the file.
         network: that is to be filled, whole or in its backbone: its size limits that of the file, and a prefix that its
             own names have is not taken off.
 
     Raises:
+        WeightsError: as :func:`read_all` does.
+    """
+    return without_prefixes(read_all(path, size_limit(network)), tuple(network.state_dict()))
+
+
+def read_all(path: Path, limit: int) -> Values:
+    """Reads the values of a file by name, as tensors or arrays.
+
+    Args:
+        path: ``.safetensors``, ``.npz``, ``.caffemodel``, or what ``torch.save`` wrote.
+        limit: the most bytes that it may have, packed or unpacked.
+
+    Raises:
         WeightsError: if there is no such file, it cannot be read safely, or it holds no weights.
     """
-    limit, own = size_limit(network), tuple(network.state_dict())
     require_weights_file(path, limit)
     if path.suffix == ".npz":
         return Values(read_arrays(path, limit=limit, expected=_EXPECTED, error=WeightsError))
-    if path.suffix == ".caffemodel":
+    if path.name.endswith(SUFFIXES):
         return Values(read_caffe(path))
+    if path.suffix == ".h5":
+        return Values(read_keras(path, limit=limit))
     try:
         if path.suffix == ".safetensors":
-            return _without_prefixes(_required(load_file(path), path, limit), own, ())
+            return Values(_required(load_file(path), path, limit))
         content = _loaded(path, limit)
     except WeightsError:
         raise
     except Exception as error:  # a pickle is a program: whatever it raises, the file is what is wrong
         raise _unreadable(path, error) from None
     state, wrappings = _unwrapped(content, path)
-    return _without_prefixes(_required(state, path, limit), own, wrappings)
+    return Values(_required(state, path, limit), wrappings)
 
 
 def require_weights_file(path: Path, limit: int) -> None:
@@ -166,9 +186,9 @@ def _unwrapped(content: Any, path: Path) -> tuple[dict[str, Any], tuple[str, ...
     )
 
 
-def _without_prefixes(state: Mapping[str, Any], own: tuple[str, ...], wrappings: tuple[str, ...]) -> Values:
-    """Takes off prefixes that all names have, and that the network's own names do not begin with."""
-    taken_off = list(wrappings)
+def without_prefixes(values: Values, own: Collection[str]) -> Values:
+    """Takes off prefixes that all names have, and that the names of the network to be filled do not begin with."""
+    state, taken_off = values.by_name, list(values.taken_off)
     while True:
         # AveragedModel counts the averaged steps beside the module's names.
         names = [name for name in state if name != "n_averaged"]
@@ -200,7 +220,7 @@ def _required(state: dict[str, Any], path: Path, limit: int) -> dict[str, Any]:
     return state
 
 
-_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, or a .pth of tensors only"
+_EXPECTED = ".safetensors, .npz, .caffemodel, .weights, .h5, or a .pth of tensors only"
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_convert
+
+from visus.ops.boxes import box_convert
 
 # exp(offset) is kept below 1000 / 16, so that an untrained network's box is large but finite.
 _LARGEST_LOG_RATIO = math.log(1000 / 16)

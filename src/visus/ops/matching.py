@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+
+from visus.ops.boxes import box_iou
 
 BACKGROUND = -1
 """A reference box that shows no object."""

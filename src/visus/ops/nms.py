@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, nms
 
+from visus.ops.boxes import batched_nms, box_iou, clip_boxes_to_image, nms
 from visus.ops.stopwatch import timed
 
 Method = Literal["greedy", "linear", "gaussian"]
@@ -113,7 +113,7 @@ def nms_by_class(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: f
         iou_threshold: a box is dropped if its IoU with a better box of its class is higher than this.
     """
     if boxes.device.type != "cpu":
-        return batched_nms(boxes, scores, labels, iou_threshold)  # type: ignore[no-any-return]
+        return batched_nms(boxes, scores, labels, iou_threshold)
     order = labels.argsort(stable=True)
     sizes = torch.unique_consecutive(labels[order], return_counts=True)[1].tolist()
     groups = zip(*(torch.split(part, sizes) for part in (order, boxes[order], scores[order])), strict=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
@@ -13,7 +15,19 @@ from visus.proof import branches
 from visus.proof.measuring import Call, Measurement, Window, measure
 from visus.proof.published import all_facts, fact
 from visus.proof.schema import UNITS, Fact, Fault, Locator, Printed, Row, read
-from visus.proof.verdict import FactOutcome, Proof, Verdict
+from visus.proof.verdict import FactKind, FactOutcome, Proof, Verdict
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Context: pauses Python's collector of cycles, which would walk through all that was built again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def prove_card(card: Card) -> Proof:
@@ -70,7 +84,8 @@ def _faulty(faults: Sequence[Fault], source: str) -> tuple[Verdict, ...]:
 
 def _totals(published: Fact, measurement: Measurement) -> Iterator[Verdict]:
     for key, expected in published.totals.items():
-        yield _compared("", key, expected, getattr(measurement, key), published.paper)
+        if not published.is_printed_exactly("", key):
+            yield _compared(published, "", key, expected, getattr(measurement, key))
 
 
 def _row(published: Fact, measurement: Measurement, row: Row) -> Iterator[Verdict]:
@@ -80,24 +95,33 @@ def _row(published: Fact, measurement: Measurement, row: Row) -> Iterator[Verdic
         yield Verdict(row.name, "at", FactOutcome.OURS_IS_WRONG, reason=str(error), source=published.paper)
         return
     for key, expected in row.values.items():
+        if published.is_printed_exactly(row.name, key):
+            continue
         try:
             if key == "stride" and _pools_all(measurement, row):
                 continue  # the only window makes no step
             if key == "branches":
-                yield _branches(measurement, row, expected, published.paper)
+                yield _branches(published, measurement, row, expected)
             else:
-                yield _compared(row.name, key, expected, _value(measurement, row, key), published.paper)
+                yield _compared(published, row.name, key, expected, _value(measurement, row, key))
         except (_CannotTellError, ValueError) as error:
-            yield Verdict(row.name, key, FactOutcome.OURS_IS_WRONG, expected, reason=str(error), source=published.paper)
+            yield _exact(published, row.name, key, FactOutcome.OURS_IS_WRONG, expected, None, str(error))
 
 
-def _compared(row: str, key: str, expected: Any, got: Any, source: str) -> Verdict:
+def _compared(published: Fact, row: str, key: str, expected: Any, got: Any) -> Verdict:
     if _same(key, expected, got):
-        return Verdict(row, key, FactOutcome.HOLDS, expected, got, source=source)
+        return _exact(published, row, key, FactOutcome.HOLDS, expected, got)
     reason = ""
     if isinstance(expected, int) and isinstance(got, int):
         reason = f"{abs(got - expected):,} too {'many' if got > expected else 'few'}"
-    return Verdict(row, key, FactOutcome.OURS_IS_WRONG, expected, got, reason, source)
+    return _exact(published, row, key, FactOutcome.OURS_IS_WRONG, expected, got, reason)
+
+
+def _exact(
+    published: Fact, row: str, key: str, outcome: FactOutcome, expected: Any, got: Any, reason: str = ""
+) -> Verdict:
+    kind, source = published.kind(row, key), published.source(row, key)
+    return Verdict(row, key, outcome, kind, expected, got, reason, source)
 
 
 def _same(key: str, expected: Any, got: Any) -> bool:
@@ -167,6 +191,10 @@ def _value(measurement: Measurement, row: Row, key: str) -> Any:
         if last.output is None:
             raise _CannotTellError("the module gives no tensor")
         return list(last.output)
+    if key == "channels":
+        if not last.output:
+            raise _CannotTellError("the module gives no channels")
+        return last.output[0]
     if key == "sees":
         if last.sees is None:
             raise _CannotTellError("what the module gives does not come from the image")
@@ -192,13 +220,13 @@ def _window(measurement: Measurement, row: Row) -> Window:
     return fitting[0]
 
 
-def _branches(measurement: Measurement, row: Row, expected: list[str], source: str) -> Verdict:
+def _branches(published: Fact, measurement: Measurement, row: Row, expected: list[str]) -> Verdict:
     windows = [window for call in _calls(measurement, row) for window in call.windows]
     block = branches.stated(expected)
     got = branches.measured(windows, groups=any(" g" in step for step in block.steps))
     reason = branches.differences(block, got)
     outcome = FactOutcome.OURS_IS_WRONG if reason else FactOutcome.HOLDS
-    return Verdict(row.name, "branches", outcome, expected, branches.listed(got.steps), reason, source)
+    return _exact(published, row.name, "branches", outcome, expected, branches.listed(got.steps), reason)
 
 
 # --- printed figures
@@ -228,7 +256,8 @@ def _figure(published: Fact, measurement: Measurement, figure: Printed) -> Verdi
     elif not _same(figure.key, exact, got):
         reason = "the facts call this figure wrong, but ours is not their exact count either"
     else:
-        return _verdict(figure, FactOutcome.PUBLISHED_IS_WRONG, farthest, figure.wrong)
+        outcome = FactOutcome.PORT_IS_WRONG if figure.is_of_port else FactOutcome.PUBLISHED_IS_WRONG
+        return _verdict(figure, outcome, farthest, figure.wrong)
     return _verdict(figure, FactOutcome.OURS_IS_WRONG, farthest, reason)
 
 
@@ -237,6 +266,7 @@ def _verdict(figure: Printed, outcome: FactOutcome, got: float | None, reason: s
         row=figure.row,
         key=figure.key,
         outcome=outcome,
+        kind=FactKind.PORT if figure.is_of_port else FactKind.PRINTED,
         expected=figure.value,
         got=got,
         reason=reason,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._pytree import tree_leaves
 
 from visus.analysis.operations import Operation, OperatorTrace, TensorTable
@@ -127,10 +128,8 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
         for module, mode in modes.items():
             module.training = mode
     auxiliary = _auxiliary(network)
-    owned = {
-        path: {id(p): p.numel() for p in module.parameters()}
-        for path, module in network.named_modules(remove_duplicate=False)
-    }
+    owned: dict[str, dict[int, int]] = {}
+    _own(network, "", owned)
     learning = {id(p) for p in network.parameters() if p.requires_grad}
     apart = {i for path in auxiliary for i in owned[path]}
     return Measurement(
@@ -143,6 +142,18 @@ def measure(network: nn.Module, size: Sequence[int]) -> Measurement:
         calls=pass_.calls,
         owned=owned,
     )
+
+
+def _own(module: nn.Module, path: str, owned: dict[str, dict[int, int]]) -> None:
+    """Notes the parameters of a module and of every module in it, by path; a parent has its own and its children's."""
+    here: dict[int, int] = {}
+    owned[path] = here
+    here.update((id(value), value.numel()) for value in module._parameters.values() if value is not None)
+    for name, child in module._modules.items():
+        if child is not None:
+            inside = f"{path}.{name}" if path else name
+            _own(child, inside, owned)
+            here.update(owned[inside])
 
 
 def _auxiliary(network: nn.Module) -> tuple[str, ...]:
@@ -168,25 +179,27 @@ class _Pass:
         self.pads: TensorTable[tuple[int, int, int, int]] = TensorTable()
         self.windows = 0
         self.origins: TensorTable[frozenset[int]] = TensorTable()
-        hooks = []
-        for path, module in network.named_modules():
-            hooks.append(module.register_forward_pre_hook(lambda m, _, path=path: self._enter(path, m)))
-            hooks.append(module.register_forward_hook(lambda _, __, output: self._leave(output)))
+        self.paths = {module: path for path, module in network.named_modules()}
+        # Two hooks for all modules; two for each would take as long as the pass.
+        hooks = [register_module_forward_pre_hook(self._enter), register_module_forward_hook(self._leave)]
         first = next(network.parameters(), torch.empty(0, device="meta"))
         image = torch.zeros(1, *size, device=first.device, dtype=first.dtype)
         self.layers[image] = 0
         try:
-            with torch.no_grad(), OperatorTrace(image, self._observe) as self.trace:
+            with torch.no_grad(), OperatorTrace(image, self._observe, formulas=False) as self.trace:
                 output = network(image)
         finally:
             for hook in hooks:
                 hook.remove()
         self.depth = max((self.layers.get(leaf) or 0 for leaf in _tensors(output)), default=0)
 
-    def _enter(self, path: str, module: nn.Module) -> None:
-        self.running.append((path, module, Call()))
+    def _enter(self, module: nn.Module, _: Any) -> None:
+        if module in self.paths:  # and not another thread's
+            self.running.append((self.paths[module], module, Call()))
 
-    def _leave(self, output: Any) -> None:
+    def _leave(self, module: nn.Module, _: Any, output: Any) -> None:
+        if module not in self.paths:
+            return
         path, module, call = self.running.pop()
         leaves = _tensors(output)
         if leaves:

@@ -20,6 +20,13 @@ An entry of a file says of one network, at the paper's classes and input:
   ``sees`` (side of the receptive field), ``branches`` (chains of convolutions and poolings, each written as in
   "1x1 96 > 3x3 128 s2 > 1x1 256" or "pool 3x3 > 1x1 32": kernel, output channels, depthwise, g = groups, s = stride, p0
   = no padding; "[ A | B ] > C" is C behind A and B), ``connections`` (MACs, and one for each bias at each place);
+- ``tabulated``: the keys of the rows whose values stand in cells of the publication's own table or figure, or in its
+  authors' definition file: a list for all rows, or {NAME or KIND: list}, a row's name before its kind. ``channels``
+  there stands for the first number of ``out``, where the table prints no more of it. All other values of rows, and the
+  totals, are derived: they follow from the table and the text, but stand in no cell;
+- ``port``: {source, totals, rows}: the totals, and the keys of the rows, that were taken from somebody else's
+  implementation, and from which ("all" for all); a figure of ``printed`` that such an implementation states has
+  ``port: true``;
 - ``like``: the id of another entry, whose keys hold here too where this one does not have them.
 
 ``kernel``, ``stride`` and ``pad`` are a number, or [vertical, horizontal]; ``pad`` is also [top, bottom, left, right].

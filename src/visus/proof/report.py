@@ -11,7 +11,7 @@ from typing import Any
 
 from visus.analysis.writing import write_text
 from visus.errors import UsageError
-from visus.proof.verdict import FactOutcome, Proof, Verdict
+from visus.proof.verdict import FactKind, FactOutcome, Proof, Verdict
 
 WIDTH = 100
 NAMES = {
@@ -28,9 +28,10 @@ NAMES = {
 _COLOURS = {
     FactOutcome.HOLDS: "32",
     FactOutcome.PUBLISHED_IS_WRONG: "33",
+    FactOutcome.PORT_IS_WRONG: "33",
     FactOutcome.OURS_IS_WRONG: "1;31",
 }  # of a terminal
-_HEAD = ("model", "layer table", "facts", "hold", "slips", "wrong", "farthest printed figure that holds")
+_HEAD = ("model", "rows", *FactKind, "slips", "wrong", "farthest printed figure that holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,25 @@ class Report:
 
     @property
     def facts(self) -> int:
-        """The number of published facts that the networks were checked against."""
+        """The number of facts of all kinds that the networks were checked against."""
         return sum(len(proof.verdicts) for proof in self.proofs)
 
     def count(self, outcome: FactOutcome) -> int:
         """The number of verdicts with this outcome."""
         return sum(len(proof.of(outcome)) for proof in self.proofs)
 
+    def count_kind(self, kind: FactKind, outcome: FactOutcome | None = None) -> int:
+        """The number of verdicts on facts of this kind, with this outcome or with any."""
+        return sum(proof.count(kind, outcome) for proof in self.proofs)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {
             "networks": len(self.proofs),
             "facts": self.facts,
+            **{kind.value: self.count_kind(kind) for kind in FactKind},
             **{outcome.name.lower(): self.count(outcome) for outcome in FactOutcome},
+            "sentence": self.sentence(),
             "proofs": [proof.to_dict() for proof in self.proofs],
         }
 
@@ -70,7 +77,7 @@ class Report:
         return self.text()
 
     def text(self, *, verbose: bool = False, colour: bool = False) -> str:
-        """Text with a line for each network, then wrong published figures with the reason, then our own errors.
+        """Text with a line for each network, then wrong printed figures with the reason, then our own errors.
 
         Args:
             verbose: every fact of every network, and not one line a network.
@@ -78,8 +85,9 @@ class Report:
         """
         lines = [line for proof in self.proofs for line in _every_fact(proof)] if verbose else list(self._table(colour))
         lines += self._section("Published figures that are wrong", FactOutcome.PUBLISHED_IS_WRONG, colour)
+        lines += self._section("Figures of ports that are wrong", FactOutcome.PORT_IS_WRONG, colour)
         lines += self._section("Ours is wrong", FactOutcome.OURS_IS_WRONG, colour)
-        return "\n".join([*lines, "", self._verdict(colour)])
+        return "\n".join([*lines, "", self.sentence(colour=colour)])
 
     def save(self, file: str | Path) -> Path:
         """Writes the verdicts to a file; the file's suffix chooses the format.
@@ -99,18 +107,18 @@ class Report:
     def badges(self) -> str:
         """A Markdown table: how many facts each network was checked against, and with what outcome."""
         rows = [
-            "| model | layer table | facts | hold | published is wrong | ours is wrong |",
-            "|---|--:|--:|--:|--:|--:|",
+            f"| model | rows | {' | '.join(FactKind)} | hold | published is wrong | ours is wrong |",
+            f"|---|{'--:|' * (len(FactKind) + 4)}",
         ]
         for proof in self.proofs:
             if not proof.fact:
-                rows.append(f"| `{proof.model}` | nothing is published of it | | | | |")
+                rows.append(f"| `{proof.model}` | nothing is published of it {'| ' * (len(FactKind) + 3)}|")
                 continue
             good, slips, wrong = (len(proof.of(outcome)) for outcome in _ORDER)
             cells = [
-                f"{proof.rows} rows" if proof.rows else "none",
-                str(len(proof.verdicts)),
-                f"{good}" + (" ✓" if not slips and not wrong else ""),
+                str(proof.rows or "none"),
+                *(str(proof.count(kind) or ("none" if kind is FactKind.PRINTED else "")) for kind in FactKind),
+                f"{good}" + (" ✓" if good == len(proof.verdicts) else ""),
                 str(slips or ""),
                 f"**{wrong}**" if wrong else "",
             ]
@@ -122,15 +130,19 @@ class Report:
         rows = ["| models | what | printed | where | ours | why |", "|---|---|---|---|--:|---|"]
         for models, verdicts in _grouped(self.proofs, FactOutcome.PUBLISHED_IS_WRONG):
             for verdict in verdicts:
-                cells = [
-                    ", ".join(f"`{model}`" for model in models),
-                    f"{named(verdict.key)} of {verdict.row}" if verdict.row else named(verdict.key),
-                    verdict.text,
-                    verdict.source,
-                    shown(verdict.got),
-                    verdict.reason,
-                ]
+                cells = [*_cells(models, verdict), verdict.reason]
                 rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        return "\n".join(rows)
+
+    def figures(self) -> str:
+        """A Markdown table of every printed figure but receptive fields, with its verdict."""
+        rows = ["| models | what | printed | where | ours | verdict |", "|---|---|---|---|--:|---|"]
+        for outcome in _ORDER:
+            for models, verdicts in _grouped(self.proofs, outcome):
+                for verdict in verdicts:
+                    if verdict.kind is FactKind.PRINTED and verdict.key != "sees":
+                        cells = [*_cells(models, verdict), outcome.value]
+                        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         return "\n".join(rows)
 
     def _table(self, colour: bool) -> Iterator[str]:
@@ -156,11 +168,17 @@ class Report:
             yield from _wrapped(message, "    ")
             yield from _wrapped(reason, "      ", hanging=6)
 
-    def _verdict(self, colour: bool) -> str:
+    def sentence(self, *, colour: bool = False) -> str:
+        """The whole in words: what the networks were held to, kind by kind, and with what outcome.
+
+        Args:
+            colour: with the colours of a terminal.
+        """
         unpublished = sum(1 for proof in self.proofs if not proof.fact)
-        without = sum(1 for proof in self.proofs if proof.fact and not proof.rows)
-        held = len(self.proofs) - unpublished
-        good, slips, wrong = (self.count(outcome) for outcome in _ORDER)
+        held = [proof for proof in self.proofs if proof.fact]
+        slips, wrong = self.count(FactOutcome.PUBLISHED_IS_WRONG), self.count(FactOutcome.OURS_IS_WRONG)
+        good = sum(self.count_kind(kind, FactOutcome.HOLDS) for kind in (FactKind.PRINTED, FactKind.TABULATED))
+        figures, cells = self.count_kind(FactKind.PRINTED), self.count_kind(FactKind.TABULATED)
         parts = [
             _painted(f"{good:,} hold", FactOutcome.HOLDS, colour),
             f"{slips:,} published figures are wrong" if slips != 1 else "1 published figure is wrong",
@@ -168,17 +186,49 @@ class Report:
             if wrong
             else "ours is wrong in none",
         ]
-        text = f"{_plural(held, 'network')} held to {_plural(self.facts, 'published fact')}: {', '.join(parts)}."
+        text = (
+            f"{_plural(len(held), 'network')} held to {_plural(figures, 'printed figure')} and "
+            f"{_plural(cells, 'cell')} of published tables: {', '.join(parts)}."
+        )
+        others = {FactKind.DERIVED: ("derived value", ""), FactKind.PORT: ("value", " from ports")}
+        told = [self._agreeing(kind, *words) for kind, words in others.items() if self.count_kind(kind)]
+        if told:
+            text += f" {'; '.join(told)}."
+        missing = {FactKind.PRINTED: "figure is printed", FactKind.TABULATED: "layer table is published"}
+        without = [
+            f"of {number} no {what}"
+            for kind, what in missing.items()
+            if (number := sum(not proof.count(kind) for proof in held))
+        ]
         if without:
-            text += (
-                f" Of {without} no layer table is published." if without > 1 else " Of 1 no layer table is published."
-            )
+            text += f" {', '.join(without).capitalize()}."
         if unpublished:
             text += f" Of {_plural(unpublished, 'further network')} nothing is published."
         return text
 
+    def _agreeing(self, kind: FactKind, noun: str, behind: str) -> str:
+        good, count = self.count_kind(kind, FactOutcome.HOLDS), self.count_kind(kind)
+        share = "" if good == count else f"{good:,} of "
+        return f"{share}{_plural(count, noun)}{behind} {'agrees' if good == count == 1 else 'agree'}"
+
 
 _ORDER = (FactOutcome.HOLDS, FactOutcome.PUBLISHED_IS_WRONG, FactOutcome.OURS_IS_WRONG)
+
+
+_SAID = {
+    FactKind.PRINTED: "printed",
+    FactKind.TABULATED: "published",
+    FactKind.DERIVED: "derived",
+    FactKind.PORT: "of a port",
+}
+"""How a value is called by its kind."""
+_BEFORE: dict[FactKind | None, str] = {
+    FactKind.PRINTED: "",
+    FactKind.TABULATED: "",
+    FactKind.DERIVED: "derived: ",
+    FactKind.PORT: "of a port: ",
+}
+"""The words before the values of a kind in a line."""
 
 
 def checked(file: str | Path) -> Path:
@@ -204,16 +254,26 @@ def shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
+def _cells(models: Sequence[str], verdict: Verdict) -> list[str]:
+    return [
+        ", ".join(f"`{model}`" for model in models),
+        f"{named(verdict.key)} of {verdict.row}" if verdict.row else named(verdict.key),
+        verdict.text,
+        verdict.source,
+        shown(verdict.got),
+    ]
+
+
 def _row(proof: Proof) -> tuple[str, ...]:
     if not proof.fact:
-        return (proof.model, "", "", "", "", "", "nothing is published of it")
-    good, slips, wrong = (len(proof.of(outcome)) for outcome in _ORDER)
-    table = _plural(proof.rows, "row") if proof.rows else "none"
-    widest, farthest = proof.widest, ""
+        return (proof.model, *[""] * (len(_HEAD) - 2), "nothing is published of it")
+    _, slips, wrong = (len(proof.of(outcome)) for outcome in _ORDER)
+    kinds = [str(proof.count(kind) or "-") for kind in FactKind]
+    widest, farthest = proof.widest, "" if proof.count(FactKind.PRINTED) else "no figure is printed of it"
     if widest is not None:
         row = f"{widest.row}: " if widest.row else ""
         farthest = f"{row}{named(widest.key)} {widest.text}, ours {shown(widest.got)} ({widest.deviation:+.1%})"
-    return (proof.model, table, str(len(proof.verdicts)), str(good), str(slips or "-"), str(wrong or "-"), farthest)
+    return (proof.model, str(proof.rows or "-"), *kinds, str(slips or "-"), str(wrong or "-"), farthest)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -231,24 +291,32 @@ def _every_fact(proof: Proof) -> Iterator[str]:
         yield ""
         return
     yield from _wrapped(f"{proof.model}: {proof.paper}", "")
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, list[str]]] = {}
     sources = []
     for verdict in proof.of(FactOutcome.HOLDS):
         facts = rows.setdefault(verdict.row or "the network", {})
         if verdict.text:
-            exact = facts.get(verdict.key, f"{named(verdict.key)} {shown(verdict.got)}")
             same = verdict.text in (str(verdict.got), shown(verdict.got))
-            facts[verdict.key] = exact if same else f"{exact} (printed: {verdict.text})"
+            words = "printed by a port" if verdict.kind is FactKind.PORT else "printed"
+            text = f"{named(verdict.key)} {shown(verdict.got)}" + ("" if same else f" ({words}: {verdict.text})")
+            facts.setdefault("", []).append(text)
             sources.append(verdict.source)
         else:
-            facts[verdict.key] = f"{named(verdict.key)} {shown(verdict.expected)}"
-    lines = {name: ", ".join(facts.values()) for name, facts in rows.items()}
+            text = f"{named(verdict.key)} {shown(verdict.expected)}"
+            facts.setdefault(_BEFORE.get(verdict.kind, ""), []).append(text)
+    befores = tuple(dict.fromkeys(_BEFORE.values()))
+    lines = {
+        name: "; ".join(f"{before}{', '.join(facts[before])}" for before in befores if before in facts)
+        for name, facts in rows.items()
+    }
     if sources:
         lines["printed in"] = "; ".join(dict.fromkeys(sources))
     width = max(map(len, lines), default=0)
     for name, text in lines.items():
         yield from _wrapped(text, f"  {name.ljust(width)}  ", hanging=width + 4)
-    if not proof.rows:
+    if not proof.count(FactKind.PRINTED):
+        yield "  no figure is printed of it"
+    if not proof.count(FactKind.TABULATED):
         yield "  no layer table is published of it"
     yield ""
 
@@ -279,7 +347,8 @@ def _explained(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     if first.expected is None or first.key == "branches":
         return row + (named(first.key) or "the facts"), first.reason
     got = "" if first.got is None else f", ours {shown(first.got)}"
-    return f"{row}{named(first.key)} published {shown(first.expected)} ({first.source}){got}", first.reason
+    words = _SAID[first.kind] if first.kind is not None else "expected"
+    return f"{row}{named(first.key)} {words} {shown(first.expected)} ({first.source}){got}", first.reason
 
 
 def named(key: str) -> str:

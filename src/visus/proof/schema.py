@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from visus.proof.verdict import FactKind
+
 TOTALS = ("params", "params_with_auxiliary", "params_with_fixed", "macs", "running_statistics", "depth")
 """The counts of a whole network."""
-ROW_KEYS = ("kernel", "stride", "pad", "groups", "out", "params", "macs", "connections", "sees", "branches")
+ROW_KEYS = ("kernel", "stride", "pad", "groups", "channels", "out", "params", "macs", "connections", "sees", "branches")
 """What a row of a layer table may state."""
 FIGURE_KEYS = tuple(key for key in ROW_KEYS if key not in ("out", "branches"))
 """What of it a printed number may be of."""
 UNITS = {"": 1, "MACs": 1, "operations": 2}
 """What a printed number of operations counts, and how many of it make a multiply-accumulate."""
-_ENTRY_KEYS = {"id", "paper", "input", "classes", "like", "printed", "layers", *TOTALS}
+_ENTRY_KEYS = {"id", "paper", "input", "classes", "like", "printed", "layers", "tabulated", "port", *TOTALS}
+_FIGURE_KEYS = {"what", "value", "within", "text", "where", "wrong", "unit", "input", "port"}
 _LOCATOR = re.compile(r"^(?P<path>[^#]*)(#(?P<number>[1-9]\d*))?$")
 
 
@@ -53,13 +56,15 @@ class Row:
         name: of the layer.
         kind: for people.
         at: the modules that it stands for.
-        values: what is published of it, by key.
+        values: what is stated of it, by key.
+        tabulated: the keys whose values the publication's layer table prints.
     """
 
     name: str
     kind: str
     at: tuple[Locator, ...]
     values: Mapping[str, Any]
+    tabulated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class Printed:
         wrong: why the figure is wrong, "" where it is not.
         unit: "MACs" or "operations" for numbers of operations, else "".
         input: (channels, height, width) of the image that it is for.
+        is_of_port: whether somebody else's implementation states it, and no publication.
     """
 
     row: str
@@ -87,11 +93,32 @@ class Printed:
     wrong: str
     unit: str
     input: tuple[int, int, int]
+    is_of_port: bool = False
+
+    @property
+    def what(self) -> tuple[str, str]:
+        """The row and the key of it."""
+        return self.row, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Somebody else's implementation, from which values were taken.
+
+    Args:
+        source: which.
+        totals: the counts of the whole network that are its.
+        rows: the keys of the rows whose values are its.
+    """
+
+    source: str = ""
+    totals: frozenset[str] = frozenset()
+    rows: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """All published facts of one network, with the paper's classes and input."""
+    """All facts of one network, with the paper's classes and input."""
 
     id: str
     paper: str
@@ -100,6 +127,31 @@ class Fact:
     totals: Mapping[str, int]
     printed: tuple[Printed, ...]
     rows: tuple[Row, ...]
+    port: Port = Port()
+
+    def kind(self, row: str, key: str) -> FactKind:
+        """Where the exact value of a row, or of the whole network for the row "", is from.
+
+        A cell that has a printed figure of its own is not counted twice: the exact value beside it is derived.
+        """
+        if key in (self.port.rows if row else self.port.totals):
+            return FactKind.PORT
+        if not row or key not in self.row(row).tabulated or any(figure.what == (row, key) for figure in self.printed):
+            return FactKind.DERIVED
+        return FactKind.TABULATED
+
+    def source(self, row: str, key: str) -> str:
+        """The publication, or the port, that the exact value is from."""
+        return self.port.source if self.kind(row, key) is FactKind.PORT else self.paper
+
+    def is_printed_exactly(self, row: str, key: str) -> bool:
+        """Whether a printed figure states the very number, so that it would be checked and counted twice."""
+        value = self.exact(row, key)
+        return any(
+            (*figure.what, figure.value, figure.within, figure.input) == (row, key, value, 0, self.input)
+            and not figure.wrong
+            for figure in self.printed
+        )
 
     def row(self, name: str) -> Row:
         """The row with this name."""
@@ -127,7 +179,13 @@ def read(entry: Mapping[str, Any]) -> tuple[Fact | None, list[Fault]]:
                 totals[key] = entry[key]
             else:
                 faults.append(Fault("", key, f"expected a whole number, got {entry[key]!r}"))
-    rows = _rows(entry.get("layers") or (), faults)
+    rows = _rows(entry.get("layers") or (), _tabulated(entry, faults), faults)
+    port = _port(entry.get("port"), totals, rows, faults)
+    faults += [
+        Fault(row.name, "tabulated", f"{key} is said to be both the table's and a port's")
+        for row in rows
+        for key in sorted(row.tabulated & row.values.keys() & port.rows)
+    ]
     if not totals and not entry.get("layers"):
         faults.append(Fault("", "", "nothing is stated: neither a count nor a layer table"))
     if size is None or not _is_counts(size, 3) or not _is_count(entry.get("classes")):
@@ -136,10 +194,60 @@ def read(entry: Mapping[str, Any]) -> tuple[Fact | None, list[Fault]]:
     figures = [_printed(n, values, size, names, faults) for n, values in enumerate(entry.get("printed") or (), start=1)]
     printed = tuple(figure for figure in figures if figure is not None)
     paper, id_ = str(entry.get("paper", "")), str(entry.get("id", ""))
-    return Fact(id_, paper, (size[0], size[1], size[2]), entry["classes"], totals, printed, rows), faults
+    return Fact(id_, paper, (size[0], size[1], size[2]), entry["classes"], totals, printed, rows, port), faults
 
 
-def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Row, ...]:
+def _tabulated(entry: Mapping[str, Any], faults: list[Fault]) -> dict[str, frozenset[str]]:
+    """What the table prints of rows, by their name or their kind; under "" what it prints of all others."""
+    stated, rows = entry.get("tabulated"), entry.get("layers") or ()
+    if not rows:
+        return {}
+    if stated is None:
+        fault = "say which keys of the rows the publication prints: tabulated: [kernel, out], or [] for none"
+        faults.append(Fault("", "tabulated", fault))
+        return {}
+    if not isinstance(stated, dict):
+        keys = _keys("tabulated", stated, ROW_KEYS, faults)
+        found = {key for row in rows for key in row} | ({"channels"} if any("out" in row for row in rows) else set())
+        faults += [Fault("", "tabulated", f"no row states {key}") for key in sorted(keys - found)]
+        return {"": keys}
+    known = {row.get(name) for row in rows for name in ("name", "kind")}
+    faults += [Fault("", "tabulated", f"no row has the name or kind {name}") for name in stated if name not in known]
+    return {str(name): _keys("tabulated", keys, ROW_KEYS, faults) for name, keys in stated.items()}
+
+
+def _keys(key: str, names: Any, known: Sequence[str], faults: list[Fault]) -> frozenset[str]:
+    """The names of keys in a list, all of them known; the word "all" stands for all that are known."""
+    if names == "all":
+        return frozenset(known)
+    if not isinstance(names, list | tuple) or not all(name in known for name in names):
+        faults.append(Fault("", key, f"expected a list of {_list(known)}, got {names!r}"))
+        return frozenset()
+    return frozenset(names)
+
+
+def _port(values: Any, totals: Mapping[str, int], rows: Sequence[Row], faults: list[Fault]) -> Port:
+    if values is None:
+        return Port()
+    if not isinstance(values, dict) or not values.get("source") or set(values) - {"source", "totals", "rows"}:
+        fault = f"expected {{source: TEXT, totals: [KEY ...], rows: [KEY ...]}}, got {values!r}"
+        faults.append(Fault("", "port", fault))
+        return Port()
+    known = {"totals": TOTALS, "rows": ROW_KEYS}
+    named = {name: _keys("port", values.get(name, ()), known[name], faults) for name in known}
+    stated = {"totals": set(totals), "rows": {key for row in rows for key in row.values}}
+    faults += [
+        Fault("", "port", f"{name}: {key} is not stated")
+        for name in named
+        if values.get(name) != "all"
+        for key in sorted(named[name] - stated[name])
+    ]
+    return Port(str(values["source"]), named["totals"], named["rows"])
+
+
+def _rows(
+    entries: Sequence[Mapping[str, Any]], tabulated: Mapping[str, frozenset[str]], faults: list[Fault]
+) -> tuple[Row, ...]:
     rows: list[Row] = []
     for number, values in enumerate(entries, start=1):
         name = str(values.get("name", ""))
@@ -155,7 +263,11 @@ def _rows(entries: Sequence[Mapping[str, Any]], faults: list[Fault]) -> tuple[Ro
         stated = {key: values[key] for key in ROW_KEYS if key in values and _is_value(name, key, values[key], faults)}
         at = _locators(name, values.get("at"), faults)
         if at:
-            rows.append(Row(name, str(values.get("kind", "")), at, stated))
+            kind = str(values.get("kind", ""))
+            printed = tabulated.get(name, tabulated.get(kind, tabulated.get("", frozenset())))
+            if "channels" in printed and "out" in stated:
+                stated.setdefault("channels", stated["out"][0])
+            rows.append(Row(name, kind, at, stated, printed))
     return tuple(rows)
 
 
@@ -205,11 +317,14 @@ def _printed(
     what = str(values.get("what", ""))
     row, _, key = what.rpartition(".")
     fault_key = f"printed {what or number}"
-    known = {"what", "value", "within", "text", "where", "wrong", "unit", "input"}
     before = len(faults)
     faults += [
-        Fault(row, fault_key, f"unknown key {key}; known are {_list(known)}") for key in values if key not in known
+        Fault(row, fault_key, f"unknown key {key}; known are {_list(_FIGURE_KEYS)}")
+        for key in values
+        if key not in _FIGURE_KEYS
     ]
+    if not isinstance(values.get("port", False), bool):
+        faults.append(Fault(row, fault_key, f"port: expected true or false, got {values['port']!r}"))
     if row and row not in rows:
         faults.append(Fault(row, fault_key, f'there is no row "{row}" that says at which module it is'))
     elif key not in (FIGURE_KEYS if row else TOTALS):
@@ -239,6 +354,7 @@ def _printed(
         wrong=str(values.get("wrong", "")),
         unit=values.get("unit", "MACs" if key == "macs" else ""),
         input=(image[0], image[1], image[2]),
+        is_of_port=values.get("port", False),
     )
 
 

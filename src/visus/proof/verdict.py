@@ -7,12 +7,26 @@ from enum import StrEnum
 from typing import Any
 
 
+class FactKind(StrEnum):
+    """Where a fact is from.
+
+    A figure that a publication or its authors' release prints; a cell of their layer table; a value that follows from
+    those by arithmetic but is printed nowhere; or what somebody else's implementation has, which is no publication.
+    """
+
+    PRINTED = "printed"
+    TABULATED = "tabulated"
+    DERIVED = "derived"
+    PORT = "port"
+
+
 class FactOutcome(StrEnum):
-    """The three possible outcomes of checking a fact."""
+    """The possible outcomes of checking a fact."""
 
     HOLDS = "holds"
     OURS_IS_WRONG = "ours is wrong"
     PUBLISHED_IS_WRONG = "published is wrong"
+    PORT_IS_WRONG = "port is wrong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,7 @@ class Verdict:
         row: the layer of the published table, "" for the whole network.
         key: what was compared, such as "params".
         outcome: the verdict.
+        kind: where the fact is from; None where there is no fact, but a fault in the facts or a network that fails.
         expected: what is published: a number, a shape, a text; None if there is nothing to compare.
         got: what the network has; None if it could not be found out.
         reason: why, unless it holds.
@@ -34,6 +49,7 @@ class Verdict:
     row: str
     key: str
     outcome: FactOutcome
+    kind: FactKind | None = None
     expected: Any = None
     got: Any = None
     reason: str = ""
@@ -51,6 +67,7 @@ class Verdict:
         return {
             "row": self.row,
             "key": self.key,
+            "kind": "" if self.kind is None else self.kind.value,
             "verdict": self.outcome.value,
             "expected": self.expected,
             "got": self.got,
@@ -69,7 +86,7 @@ class Proof:
         model: "name@edition".
         fact: the id of the facts that it was held to, "" where nothing is published.
         paper: where they are from.
-        rows: of the published layer table.
+        rows: of the layer table that it was held to.
         verdicts: one a fact.
     """
 
@@ -83,6 +100,10 @@ class Proof:
         """The verdicts with this outcome."""
         return tuple(verdict for verdict in self.verdicts if verdict.outcome is outcome)
 
+    def count(self, kind: FactKind, outcome: FactOutcome | None = None) -> int:
+        """The number of verdicts on facts of this kind, with this outcome or with any."""
+        return sum(v.kind is kind and outcome in (None, v.outcome) for v in self.verdicts)
+
     @property
     def holds(self) -> bool:
         """Whether no verdict says that our network is wrong."""
@@ -90,8 +111,8 @@ class Proof:
 
     @property
     def widest(self) -> Verdict | None:
-        """Of the printed figures that hold, the one farthest from ours; None without printed figures."""
-        printed = [v for v in self.of(FactOutcome.HOLDS) if v.deviation is not None]
+        """Of the printed figures that hold, the one farthest from ours; None if none holds."""
+        printed = [v for v in self.of(FactOutcome.HOLDS) if v.kind is FactKind.PRINTED and v.deviation is not None]
         return max(printed, key=lambda v: abs(v.deviation or 0), default=None)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +123,7 @@ class Proof:
             "paper": self.paper,
             "rows": self.rows,
             "facts": len(self.verdicts),
+            **{kind.value: self.count(kind) for kind in FactKind},
             **{outcome.name.lower(): len(self.of(outcome)) for outcome in FactOutcome},
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
         }

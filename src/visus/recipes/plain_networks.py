@@ -8,7 +8,7 @@ from typing import Any
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
-from visus.recipes.sources import by_field
+from visus.recipes.sources import LAST_BIASES, by_field
 
 _PATIENCE = "not printed: how long the error must stand still before the rate falls; 6 epochs here"
 _LENGTH = "a number of passes is printed: the last weights"
@@ -275,7 +275,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "solver.prototxt, max_iter: the last weights": "keep",
                 }
             ),
-            missing=(_STRETCH,),
+            missing=(_STRETCH, LAST_BIASES),
             keep="last",
             epochs=22,
             batch_size=64,
@@ -294,7 +294,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "solver.prototxt, max_iter: the last weights": "keep",
                 }
             ),
-            missing=(_STRETCH,),
+            missing=(_STRETCH, LAST_BIASES),
             keep="last",
             epochs=68,
             batch_size=32,

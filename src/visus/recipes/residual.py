@@ -114,7 +114,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             sources=by_field(
                 {
                     "section 4": "epochs batch_size optimizer schedule augmentation",
-                    "section 4: of the epoch with the least validation error": "keep",
+                    "the authors' README.md: selected by the best validation error": "keep",
                 }
             ),
             missing=(_BLACK,),
@@ -131,7 +131,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             sources=by_field(
                 {
                     "section 4": "epochs batch_size optimizer schedule augmentation",
-                    "section 4: of the epoch with the least validation error": "keep",
+                    "the authors' README.md: selected by the best validation error": "keep",
                 }
             ),
             missing=(),
@@ -204,16 +204,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=CIFAR_CROPS,
         ),
         "senet-imagenet": Recipe(
-            source="Hu, Shen, Sun 2018 (Squeeze-and-excitation), section 6.1: 100 epochs of batches of 1024 at a rate "
+            source="Hu, Shen, Sun 2018 (Squeeze-and-excitation), section 5: 100 epochs of batches of 1024 at a rate "
             "of 0.6, divided by 10 every 30",
             sources=by_field(
                 {
-                    "section 6.1": "epochs batch_size optimizer schedule augmentation",
+                    "section 5": "epochs batch_size optimizer schedule augmentation",
                     "not printed: 1e-4, as He et al. 2016": "optimizer.weight_decay",
                     "a number of epochs is printed: the last weights": "keep",
                 }
             ),
             missing=(
+                "balances the classes of each batch",
                 "the released networks were trained for longer, in batches of 256 from a rate of 0.1, with turns by up "
                 "to 10 degrees and pixels changed by up to 20 (README.md)",
             ),

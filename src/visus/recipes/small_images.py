@@ -8,12 +8,13 @@ from typing import Any
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
-from visus.recipes.sources import by_field
+from visus.recipes.sources import LAST_BIASES, by_field
 
 _WHITENED = (
     "global contrast normalisation and ZCA whitening of the images; here a mean and a deviation for each channel"
 )
 _NORMALISED = "global contrast normalisation of the images; here a mean and a deviation for each channel"
+_FADING = "the paper's companions fade as the training goes on; the release leaves them out in its second part, as here"
 _BY_EPOCH = "lowers the rate at the end of each epoch; here with each step"
 
 
@@ -94,7 +95,7 @@ def _dsn(number: int, solver: str, about: str, **settings: Any) -> Recipe:
             }
         ),
         missing=(
-            (_NORMALISED, "the companions' rate falls by (1 + 0.0001 t)^-0.75 over the steps t")
+            (_NORMALISED, "the companions' rate falls by (1 + 0.0001 t)^-0.75 over the steps t", _FADING)
             if number == 1
             else (_NORMALISED,)
         ),
@@ -181,6 +182,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             missing=(
                 _WHITENED,
                 "the accuracy on training images lowers the rate; here that on validation images",
+                LAST_BIASES,
             ),
             keep="last",
             epochs=240,
@@ -210,6 +212,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             missing=(
                 "hints: h0 to h10 learn first to give the output of a maxout network's second layer",
                 "a teacher's probabilities at temperature 3 as further targets, of a weight that falls from 4 to 1",
+                "weights begin within 0.005 of 0; here as He et al. 2015: without hints nothing gets through",
                 _WHITENED,
             ),
             keep="last",

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 NOT_PRINTED = "not printed"
 """How the source of a line begins that neither paper nor release states."""
 
+LAST_BIASES = "the last biases begin at 0; those of the network here at 1"
+"""What NiN and SqueezeNet have otherwise than their releases, for a reason that their files tell."""
+
 
 def by_field(places: Mapping[str, str]) -> dict[str, str]:
     """Turns {place: fields or parts of a recipe, parted by spaces} into ``Recipe.sources``: {field or part: place}.

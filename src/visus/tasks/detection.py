@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import box_iou
 
 from visus.metrics.detection import DetectionMetric
+from visus.ops.boxes import box_iou
 from visus.structures import Batch, Detections, Sample
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric, quality_by

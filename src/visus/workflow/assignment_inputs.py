@@ -124,9 +124,9 @@ def form_of_name(model: str | Path, backbone: str | None, changes: Sequence[str]
 
 def require_detection(path: str | Path) -> None:
     """Raises TaskMismatchError if a model file is of another task."""
-    from visus.engine.model_file import read_info
+    from visus.workflow.loading import read_any_info
 
-    info = read_info(Path(path))
+    info = read_any_info(path)
     require_task(info.model, info.task)
 
 

@@ -123,6 +123,27 @@ def with_model(request: Request, task: str, facts: DataFacts, messages: list[str
     return replace(request, model=model, backbone=backbone_name)
 
 
+def with_edition(request: Request, messages: list[str]) -> Request:
+    """Names the edition that a file of weights belongs to; one without a file, or of a later phase, stays.
+
+    Raises:
+        WeightsError: if the file is of no edition of the model, of another one than the named, or does not tell.
+    """
+    weights = _checked_weights(request.weights)
+    if weights in ("none", "default") or request.phase is not None:  # a phase names its edition itself
+        return request
+    from visus.models.identification import identify
+
+    name = _full_name(request)
+    recipe = None if request.recipe in PHASES else _named_recipe(request.recipe)
+    changes = Recipe().with_changes({k: v for k, v in request.changes.items() if k.startswith("model_options")})
+    options = {**(recipe.model_options if recipe is not None else {}), **changes.model_options}
+    found = identify(Path(weights), name, options=options)
+    card = found.require("name the edition with --model").card
+    messages.append(f"edition: {found.reason}")
+    return replace(request, model=card.full_name, backbone=None)
+
+
 def with_phase(request: Request, messages: list[str]) -> Request:
     """Replaces the name of a training in phases by the model and recipe of the request's phase.
 
@@ -141,8 +162,11 @@ def with_phase(request: Request, messages: list[str]) -> Request:
 def _card(request: Request) -> Card:
     from visus.models.catalog import find
 
-    name = f"{request.model}+{request.backbone}" if request.backbone else str(request.model)
-    return find(name, pretrained=_checked_weights(request.weights) != "none")
+    return find(_full_name(request), pretrained=_checked_weights(request.weights) != "none")
+
+
+def _full_name(request: Request) -> str:
+    return f"{request.model}+{request.backbone}" if request.backbone else str(request.model)
 
 
 def fitting_card(request: Request, dataset: Dataset, task: str) -> Card:

@@ -174,6 +174,7 @@ def prepare(request: Request) -> Preparation:
     dataset, task = decisions.open_training_data(request, request.format, messages)
     facts = decisions.look_at(dataset, task)
     request = decisions.with_model(request, task, facts, messages)
+    request = decisions.with_edition(request, messages)
     request = decisions.with_phase(request, messages)
     card = decisions.fitting_card(request, dataset, task)
     weights = decisions.starting_weights(request, card, messages)

@@ -206,9 +206,9 @@ def reader(
 @pytest.mark.parametrize("seed", range(6))
 def test_a_classifiers_window_shows_the_file_where_darknet_reads_it(seed: int) -> None:
     """Red tells the column, green the row: each pixel that lies well within the file has the values of its place."""
-    file_size, size = (60, 90), (32, 32)
+    file_size, size = ((60, 90), (66, 60))[seed % 2], (32, 32)
     rows, columns = np.mgrid[: file_size[0], : file_size[1]]
-    pixels = np.stack([2 * columns + 10, 4 * rows + 10, np.full(file_size, 200)], axis=2).astype(np.uint8)
+    pixels = np.stack([2 * columns + 10, 3 * rows + 10, np.full(file_size, 200)], axis=2).astype(np.uint8)
     plain = CLASSIFIER.model_copy(update={"brightness": 0.0, "saturation": 0.0, "hue": 0.0})
     frame, _ = darknet.change_as_darknet(Frame(pixels, None), size, plain, np.random.default_rng(seed))
     assert frame.size == size
@@ -216,11 +216,11 @@ def test_a_classifiers_window_shows_the_file_where_darknet_reads_it(seed: int) -
     for j, i in np.ndindex(size):
         # Points are at the pixels' centres here; Darknet's C counts from their corners.
         x, y = read(i + 0.5, j + 0.5)
-        if 6 < x < 84 and 6 < y < 54:
-            expected = (2 * (x - 0.5) + 10, 4 * (y - 0.5) + 10, 200)
+        if 6 < x < file_size[1] - 6 and 6 < y < file_size[0] - 6:
+            expected = (2 * (x - 0.5) + 10, 3 * (y - 0.5) + 10, 200)
             assert all(abs(int(a) - b) <= 3 for a, b in zip(frame.pixels[j, i], expected, strict=True))
             seen += 1
-        elif not (-6 < x < 96 and -6 < y < 66):
+        elif not (-6 < x < file_size[1] + 6 and -6 < y < file_size[0] + 6):
             assert not frame.pixels[j, i].any(), "black beyond the file"
     assert seen > 100
 

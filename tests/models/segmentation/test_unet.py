@@ -15,7 +15,7 @@ from visus.models.building import build
 from visus.models.segmentation.catalog import CARDS
 from visus.models.segmentation.unet import UNet, crop, unet, unet_padded
 
-PAPER, PADDED = (card for card in CARDS if card.name == "unet")
+PAPER, PADDED, RELEASED = (card for card in CARDS if card.name == "unet")
 
 
 def small(*, padded: bool = False, seed: int = 0, **options: object) -> nn.Module:
@@ -34,7 +34,7 @@ def test_exact_parameters(channels: int, classes: int, exact: int) -> None:
 
 
 def test_the_cards_count_their_networks() -> None:
-    for card in (PAPER, PADDED):
+    for card in (PAPER, PADDED, RELEASED):
         assert count(build(card)) == card.parameters
 
 

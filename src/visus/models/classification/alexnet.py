@@ -4,7 +4,8 @@ Krizhevsky, Sutskever, Hinton: ImageNet classification with deep convolutional n
 figure 2.
 
 Editions. ``paper``: the network of two halves: conv2, conv4 and conv5 see only the maps of their own half, which are
-two groups. ``ungrouped``: as courses simplify it, every map sees all. ``torchvision``: the network of one tower of
+two groups. ``caffe``: the network of bvlc_alexnet, whose response normalisation has k = 1 and divides alpha by the
+number of maps. ``ungrouped``: as courses simplify it, every map sees all. ``torchvision``: the network of one tower of
 Krizhevsky: One weird trick for parallelizing convolutional neural networks, 2014 (arXiv:1404.5997), with other widths,
 no response normalisation, and dropout before the dense layers instead of after them; torchvision pools the last map of
 images of any size to 6x6. Its parameters have torchvision's names.
@@ -25,6 +26,11 @@ from torch import Tensor, nn
 from visus.layers.response_normalization import ResponseNormalization
 from visus.models.classification.input_checks import check_sides
 
+Normalisation = Literal["paper", "caffe"]
+CONSTANTS: Mapping[Normalisation, tuple[float, float]] = {
+    "paper": (2.0, 1e-4),  # section 3.3: k and alpha
+    "caffe": (1.0, 1e-4 / 5),  # lrn_layer.cpp divides alpha by the number of maps
+}
 SIDES = range(227, 259)  # the sides of an image whose last map is 6x6
 SMALLEST_SIDE = 35  # that leaves conv5 a pixel
 SMALLEST_ONE_TOWER = 63  # that leaves pool5 of the network of one tower a pixel
@@ -37,6 +43,7 @@ class AlexNet(nn.Module):
         classes: K.
         in_channels: C.
         groups: 2 as published, 1 for convolutions that see all maps.
+        normalisation: whose constants the response normalisation has.
         dropout: share of the values of fc6 and fc7 that is dropped in training.
     """
 
@@ -44,13 +51,16 @@ class AlexNet(nn.Module):
     head: tuple[str, ...] = ("fc8",)
     classifier_modules: tuple[str, ...] = ("pool5", "fc6", "drop6", "fc7", "drop7", "fc8")
 
-    def __init__(self, *, classes: int, in_channels: int, groups: int, dropout: float) -> None:
+    def __init__(
+        self, *, classes: int, in_channels: int, groups: int, normalisation: Normalisation, dropout: float
+    ) -> None:
         super().__init__()
+        k, alpha = CONSTANTS[normalisation]
         self.conv1 = nn.Conv2d(in_channels, 96, 11, stride=4)
-        self.norm1 = ResponseNormalization()  # section 3.3: n = 5, k = 2, alpha = 10^-4, beta = 0.75
+        self.norm1 = ResponseNormalization(5, k=k, alpha=alpha, beta=0.75)
         self.pool1 = nn.MaxPool2d(3, stride=2)  # section 3.4: windows of 3 that overlap
         self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=groups)
-        self.norm2 = ResponseNormalization()
+        self.norm2 = ResponseNormalization(5, k=k, alpha=alpha, beta=0.75)
         self.pool2 = nn.MaxPool2d(3, stride=2)
         self.conv3 = nn.Conv2d(256, 384, 3, padding=1)  # sees both halves
         self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=groups)
@@ -169,9 +179,22 @@ class OneTower(nn.Module):
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def alexnet(*, classes: int, in_channels: int, groups: Literal[1, 2] = 2, dropout: Share = 0.5) -> nn.Module:
-    """AlexNet. ``groups``: 2 halves as published, or 1; ``dropout``: of the two hidden dense layers."""
-    return AlexNet(classes=classes, in_channels=in_channels, groups=groups, dropout=dropout)
+def alexnet(
+    *,
+    classes: int,
+    in_channels: int,
+    groups: Literal[1, 2] = 2,
+    normalisation: Normalisation = "paper",
+    dropout: Share = 0.5,
+) -> nn.Module:
+    """AlexNet.
+
+    ``groups``: 2 halves as published, or 1; ``normalisation``: whose constants; ``dropout``: of the two hidden dense
+    layers.
+    """
+    return AlexNet(
+        classes=classes, in_channels=in_channels, groups=groups, normalisation=normalisation, dropout=dropout
+    )
 
 
 def alexnet_one_tower(*, classes: int, in_channels: int, dropout: Share = 0.5) -> nn.Module:

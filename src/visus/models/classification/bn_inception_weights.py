@@ -1,4 +1,4 @@
-"""Renames the weights of Caffe's BN-Inception, as ported to PyTorch, to the names of visus."""
+"""Renames the weights of Caffe's BN-Inception, its own file or its ports to PyTorch, to the names of visus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from visus.errors import WeightsError
+from visus.models.caffe_layers import Arrays, Dense, Kernel, Source, WholeNorm, converted
+from visus.models.classification.bn_inception import CAFFE
 
+_CAFFE_STEM = {"conv1/7x7_s2": "conv1", "conv2/3x3_reduce": "conv2", "conv2/3x3": "conv3"}
 _STEM = {"conv1_7x7_s2": "conv1", "conv2_3x3_reduce": "conv2", "conv2_3x3": "conv3"}
 _BRANCHES = {
     "1x1": "branch1",
@@ -48,3 +51,26 @@ def _name(name: str) -> str:
         got=f"a value named {name}",
         remedy="choose a file of that network",
     )
+
+
+def from_caffemodel(arrays: Arrays) -> dict[str, Tensor]:
+    """The arrays of Caffe's BN-Inception, as the temporal segment networks begin with it, as our state.
+
+    Its convolutions and BatchNorms have the names of the ports, with other signs; its BatchNorm is yjxiong/caffe's, of
+    four arrays. The last layer, whatever its name, is the dense one.
+
+    Raises:
+        WeightsError: if an array is missing or not one of that network's.
+    """
+    sources: dict[str, Source] = {}
+    convolutions = dict(_CAFFE_STEM)
+    for module, row in CAFFE.items():
+        for its, ours in _BRANCHES.items():
+            if row[0] or ours.startswith(("branch2", "branch3")):  # 3c and 4e have two convolved branches
+                convolutions[f"inception_{module}/{its}"] = f"inception.{module}.{ours}"
+    for its, ours in convolutions.items():
+        sources |= {f"{ours}.conv": Kernel(its), f"{ours}.bn": WholeNorm(f"{its}_bn")}
+    used = {name for source in sources.values() for name in source.arrays}
+    last = [name.rpartition(".")[0] for name in arrays if name not in used]
+    sources["fc"] = Dense(last[0] if last else "fc")
+    return converted(arrays, sources, "Caffe's BN-Inception")

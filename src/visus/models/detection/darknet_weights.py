@@ -106,7 +106,9 @@ CLASSIFIERS = (1000,)
 """Classes of the classifiers whose files may serve as a backbone's: ImageNet's."""
 
 
-def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: bool) -> FittedWeights:
+def fit(
+    path: Path, network: nn.Module, published: nn.Module, *, for_backbone: bool, file: DarknetFile | None = None
+) -> FittedWeights:
     """Decides by the length of a file which part of the network it fills.
 
     All of it, with any number of classes; the backbone, from a classifier's file; or, of a file that is named so
@@ -117,12 +119,13 @@ def fit(path: Path, network: nn.Module, published: nn.Module, *, for_backbone: b
         network: to be filled, with any number of classes; only its type is read.
         published: the same network with the channels of its publication; its values are not read.
         for_backbone: fill the backbone alone.
+        file: its content, if it was read before.
 
     Raises:
         WeightsError: if it is no Darknet file, fits nothing of the network, states another number of layers than it
             has, or holds what no weights are: NaN, or variances below 0. Its ``got`` names the layer.
     """
-    file = read_darknet(path)
+    file = read_darknet(path) if file is None else file
     length, whole = len(file.values), slots(published)
     name = type(network).__name__
     backbone = getattr(published, "backbone", None)

@@ -21,7 +21,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import clip_boxes_to_image
 
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
@@ -31,6 +30,7 @@ from visus.models.codecs import OnePassCodec
 from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
+from visus.ops.boxes import clip_boxes_to_image
 from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
 from visus.ops.nms import LabelledBoxes, Method, candidate_nms

@@ -5,14 +5,13 @@ Layouts are written down as tables from our names to theirs, so that a key too m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from visus.errors import WeightsError
+from visus.models.caffe_layers import Arrays, Kernel, Source, Values, converted
 
 # (our stage, its convolutions' indices in torchvision's ``features``): conv1_1 ... conv4_3
 _TO_CONV4_3: dict[str, tuple[int, ...]] = {
@@ -82,7 +81,7 @@ def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return converted
 
 
-def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+def from_caffe(values: Arrays) -> dict[str, Tensor]:
     """The arrays of the authors' SSD300 or SSD512 (weiliu89/caffe, python/caffe/model_libs.py) as our state.
 
     Nothing is turned round: their order of default boxes (prior_box_layer.cpp), of classes, background first, and of
@@ -93,18 +92,19 @@ def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
         WeightsError: if an array is missing or not one of these networks', or the heads are not of one network.
     """
     extras = _EXTRAS + ("conv10_2.0" in values)
-    names = _caffe_names(_TO_CONV4_3 | _CONV5, "backbone.")
-    sources = list(_HEADS)
+    sources = _vgg16("backbone.")
+    heads = list(_HEADS)
     for extra in range(extras):
-        names |= {f"extras.{extra}.0": f"conv{6 + extra}_1", f"extras.{extra}.2": f"conv{6 + extra}_2"}
-        sources.append(f"conv{6 + extra}_2")
-    for level, source in enumerate(sources):
-        names[f"class_heads.{level}"] = f"{source}_mbox_conf"
-        names[f"box_heads.{level}"] = f"{source}_mbox_loc"
-    table = _with_parts(names) | {"backbone.norm4_3.scale": "conv4_3_norm.0"}
-    _check(values, set(table.values()), "the authors' SSD300 or SSD512")
-    boxes = [len(values[f"{source}_mbox_loc.0"]) / 4 for source in sources]
-    classes = [len(values[f"{source}_mbox_conf.0"]) / count for source, count in zip(sources, boxes, strict=True)]
+        for ours, its in ((0, 1), (2, 2)):
+            sources[f"extras.{extra}.{ours}"] = Kernel(f"conv{6 + extra}_{its}")
+        heads.append(f"conv{6 + extra}_2")
+    for level, head in enumerate(heads):
+        sources[f"class_heads.{level}"] = Kernel(f"{head}_mbox_conf")
+        sources[f"box_heads.{level}"] = Kernel(f"{head}_mbox_loc")
+    sources["backbone.norm4_3"] = Values("conv4_3_norm", "scale")
+    state = converted(values, sources, "the authors' SSD300 or SSD512")
+    boxes = [len(values[f"{head}_mbox_loc.0"]) / 4 for head in heads]
+    classes = [len(values[f"{head}_mbox_conf.0"]) / count for head, count in zip(heads, boxes, strict=True)]
     if len(set(classes)) > 1:
         raise WeightsError(
             "the heads of this SSD have different numbers of classes",
@@ -112,10 +112,10 @@ def from_caffe(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
             got=", ".join(f"{count:g}" for count in classes),
             remedy="download the file again, or choose one of SSD300 or SSD512",
         )
-    return _tensors(values, table)
+    return state
 
 
-def from_caffe_vgg16(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+def from_caffe_vgg16(values: Arrays) -> dict[str, Tensor]:
     """The arrays of VGG_ILSVRC_16_layers_fc_reduced, from which the authors begin, as the reduced VGG-16's.
 
     The L2 norm's scale is not among them; the classifier, fc8, is left.
@@ -123,36 +123,17 @@ def from_caffe_vgg16(values: Mapping[str, NDArray[np.float32]]) -> dict[str, Ten
     Raises:
         WeightsError: if an array is missing or not one of that network's.
     """
-    table = _with_parts(_caffe_names(_TO_CONV4_3 | _CONV5, ""))
-    _check({name: value for name, value in values.items() if not name.startswith("fc8")}, set(table.values()), "VGG-16")
-    return _tensors(values, table)
+    return converted(values, _vgg16(""), "the reduced VGG-16 (VGG_ILSVRC_16_layers_fc_reduced)", unused=("fc8",))
 
 
-def _caffe_names(stages: Mapping[str, Sequence[int]], prefix: str) -> dict[str, str]:
-    """Our layers of the reduced VGG-16, each with Caffe's name."""
-    names = {
-        f"{prefix}{stage}.{2 * number}": f"{stage}_{number + 1}"
-        for stage, indices in stages.items()
+def _vgg16(prefix: str) -> dict[str, Source]:
+    """Our layers of the reduced VGG-16 with Caffe's."""
+    sources: dict[str, Source] = {
+        f"{prefix}{stage}.{2 * number}": Kernel(f"{stage}_{number + 1}")
+        for stage, indices in (_TO_CONV4_3 | _CONV5).items()
         for number in range(len(indices))
     }
-    return names | {f"{prefix}{layer}": layer for layer in ("fc6", "fc7")}
-
-
-def _with_parts(names: Mapping[str, str]) -> dict[str, str]:
-    return {
-        f"{ours}.{part}": f"{theirs}.{number}"
-        for ours, theirs in names.items()
-        for number, part in enumerate(("weight", "bias"))
-    }
-
-
-def _tensors(values: Mapping[str, NDArray[np.float32]], table: Mapping[str, str]) -> dict[str, Tensor]:
-    """Copies under our names; what has one axis may stand in the file as [1,1,1,C]."""
-    tensors = {}
-    for ours, theirs in table.items():
-        value = torch.from_numpy(np.array(values[theirs], np.float32))
-        tensors[ours] = value if ours.endswith("weight") else value.flatten()
-    return tensors
+    return sources | {f"{prefix}{layer}": Kernel(layer) for layer in ("fc6", "fc7")}
 
 
 def _check(state: Mapping[str, object], names: set[str], network: str) -> None:

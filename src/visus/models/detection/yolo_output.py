@@ -12,11 +12,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import RecipeError, ShapeError
 from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import BoxTargets
+from visus.ops.boxes import box_iou
 from visus.ops.cell_boxes import Anchor, CellBoxes
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method

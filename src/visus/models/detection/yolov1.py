@@ -29,7 +29,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.errors import ShapeError
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
@@ -39,6 +38,7 @@ from visus.models.classification.yolov1_classifier import YOLOv1Classifier, bias
 from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
+from visus.ops.boxes import box_iou
 from visus.ops.matching import BACKGROUND, NEUTRAL
 from visus.ops.nms import Method
 from visus.ops.prediction_grid import Grid, PredictionGrid, cell_grid

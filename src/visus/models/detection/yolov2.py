@@ -28,7 +28,6 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import box_iou
 
 from visus.layers.leaky_convolution import LeakyConvolution
 from visus.models.backbone_maps import as_backbone, require_maps
@@ -47,6 +46,7 @@ from visus.models.detection.yolo_output import (
 )
 from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import resized
+from visus.ops.boxes import box_iou
 from visus.ops.cell_boxes import Anchor, place_cells
 from visus.ops.matching import BACKGROUND
 from visus.ops.nms import Method

@@ -3,6 +3,9 @@
 Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image Segmentation, MICCAI 2015, figure 1 and
 sections 2 and 3.
 
+Edition ``caffe``: the network that the authors released (phseg_v5), with a ReLU behind each up-convolution, the last
+of which leaves 2W channels.
+
 Edition ``padded``, and U-Net on a backbone: convolutions padded with zeros, batch normalisation, output as large as the
 input; on a backbone, its maps take the place of the contracting path.
 
@@ -36,6 +39,7 @@ from visus.models.segmentation.alignment import resized
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Upsampling = Literal["learned", "nearest"]
+Edition = Literal["paper", "caffe"]
 
 
 class UNet(nn.Module):
@@ -51,6 +55,8 @@ class UNet(nn.Module):
         padded: False: convolutions without padding as published, 572 -> 388; True: with zeros around, so that input
             and output are of one size.
         norm: batch normalisation between convolution and ReLU (not in the paper); those convolutions have no bias.
+        released: False: up-convolutions as in figure 1; True: as in the authors' release, each followed by a ReLU, the
+            last with 2W channels.
         dropout: probability at the end of the contracting path: after the convolutions of its last two levels, before
             pooling and copying. The paper names no value; 0.5 is that of the network which its authors published.
     """
@@ -58,18 +64,33 @@ class UNet(nn.Module):
     head: tuple[str, ...] = ("output",)
 
     def __init__(
-        self, *, classes: int, in_channels: int, width: int, depth: int, padded: bool, norm: bool, dropout: float
+        self,
+        *,
+        classes: int,
+        in_channels: int,
+        width: int,
+        depth: int,
+        padded: bool,
+        norm: bool,
+        dropout: float,
+        released: bool = False,
     ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(depth + 1)]
+        raised = [2 * width if released and level == 0 else widths[level] for level in range(depth)]
         self.depth = depth
         self.channels: Mapping[int, int] = {2**level: widths[level] for level in range(depth + 1)}
         self.contracting = nn.ModuleList(
             two_convolutions(before, after, padded=padded, norm=norm)
             for before, after in zip([in_channels, *widths], widths, strict=False)
         )
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
-        self.expanding = nn.ModuleList(two_convolutions(2 * w, w, padded=padded, norm=norm) for w in widths[:-1])
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * w, up, 2, stride=2) for w, up in zip(widths, raised, strict=False)
+        )
+        self.expanding = nn.ModuleList(
+            two_convolutions(w + up, w, padded=padded, norm=norm) for w, up in zip(widths, raised, strict=False)
+        )
+        self.activation = nn.ReLU() if released else nn.Identity()
         self.output = nn.Conv2d(width, classes, 1)
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
@@ -114,7 +135,7 @@ class UNet(nn.Module):
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> Tensor:
         x = features[2**self.depth]  # [N, 16W, 28, 28]
         for level in reversed(range(self.depth)):
-            x = self.up[level](x)  # [N, W 2^l, 56, 104, 200, 392]
+            x = self.activation(self.up[level](x))  # [N, W 2^l, 56, 104, 200, 392]; 2W at last as released
             copied = crop(features[2**level], x)  # [N, W 2^l, 56, 104, 200, 392]
             x = self.expanding[level](torch.cat([copied, x], 1))  # [N, W 2^l, 52, 100, 196, 388]
         return self.output(x)  # [N, K, 388, 388]
@@ -164,9 +185,18 @@ def crop(x: Tensor, like: Tensor) -> Tensor:
 
 
 def unet(
-    *, classes: int, in_channels: int, width: Positive = 64, depth: Positive = 4, dropout: Share = 0.5
+    *,
+    classes: int,
+    in_channels: int,
+    width: Positive = 64,
+    depth: Positive = 4,
+    dropout: Share = 0.5,
+    edition: Edition = "paper",
 ) -> nn.Module:
-    """U-Net as published. ``width``: channels of the first level; ``depth``: number of poolings."""
+    """U-Net as published.
+
+    ``width``: channels of the first level; ``depth``: number of poolings; ``edition``: whose up-convolutions.
+    """
     return UNet(
         classes=classes,
         in_channels=in_channels,
@@ -175,6 +205,7 @@ def unet(
         padded=False,
         norm=False,
         dropout=dropout,
+        released=edition == "caffe",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions
-from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+from dataclasses import replace
+
+from visus.models.card import Card, Conventions, ReleasedFile
+from visus.models.classification.cards.imagenet import IMAGENET, MEAN_OF_BVLC, bgr, caffe, torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
 _PAPERS = Conventions(
@@ -30,26 +32,28 @@ _NOTE = (
     "Zisserman's) is subtracted, where the paper has one for each pixel."
 )
 
+_PUBLISHED = Card(
+    name="alexnet",
+    edition="paper",
+    task="classification",
+    builder="visus.models.classification.alexnet:alexnet",
+    title="AlexNet as published: two halves, response normalisation, overlapping pooling",
+    year=2012,
+    paper=_PAPER,
+    input=(3, 227, 227),
+    classes=1000,
+    parameters=60_965_224,
+    macs=724_406_816,
+    preprocessing=_MEAN,
+    fact="alexnet_two_group",
+    citation="krizhevsky2012imagenet",
+    conventions=_PAPERS,
+    proof_level="L2",
+    note=_NOTE,
+)
+
 CARDS: tuple[Card, ...] = (
-    Card(
-        name="alexnet",
-        edition="paper",
-        task="classification",
-        builder="visus.models.classification.alexnet:alexnet",
-        title="AlexNet as published: two halves, response normalisation, overlapping pooling",
-        year=2012,
-        paper=_PAPER,
-        input=(3, 227, 227),
-        classes=1000,
-        parameters=60_965_224,
-        macs=724_406_816,
-        preprocessing=_MEAN,
-        fact="alexnet_two_group",
-        citation="krizhevsky2012imagenet",
-        conventions=_PAPERS,
-        proof_level="L2",
-        note=_NOTE,
-    ),
+    _PUBLISHED,
     Card(
         name="alexnet",
         edition="ungrouped",
@@ -90,5 +94,20 @@ CARDS: tuple[Card, ...] = (
         weights=(torchvision_file("alexnet-owt-7be5be79.pth", "7be5be79", 56.522, 79.066),),
         note="Another network than that of 2012: one tower, 64 to 256 maps in the first two convolutions and the last "
         "two, no response normalisation, dropout before the dense layers. Any image's last map is pooled to 6x6.",
+    ),
+    replace(
+        _PUBLISHED,
+        edition="caffe",
+        title="AlexNet with Caffe's ImageNet weights",
+        preprocessing=bgr(*MEAN_OF_BVLC, side=227),
+        options={"normalisation": "caffe"},
+        conversions=(caffe("alexnet_weights"),),
+        released=(ReleasedFile("bvlc_alexnet.caffemodel", "ImageNet-1k", source="BVLC/caffe, models/bvlc_alexnet"),),
+        proof_level="L1",
+        note="The paper's authors released no weights for today's libraries; these are of Caffe's authors (BVLC), the "
+        "field's standard release. Response normalisation with k = 1, and alpha divided by the number of maps; BGR; "
+        "images are stretched to 256x256 before the cut there, here their shorter side is scaled; a mean colour "
+        "instead of the release's mean image. Its poolings round up, which changes nothing at 227x227. CaffeNet "
+        "(bvlc_reference_caffenet), which pools first, is told by the order of the file's layers, and refused.",
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.card import Card, Conventions, ReleasedFile, WeightsFile
+from visus.models.classification.cards import keras_files
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 
 _CONVENTIONS = Conventions(
@@ -38,6 +39,13 @@ _NOTES = {
     161: "Not in the paper's table but in its released code: growth rate 48.",
     264: "265 layers, as the blocks of table 1 make them.",
 }
+_IN_KERAS = (121, 169, 201)
+
+
+def _released(depth: int) -> tuple[ReleasedFile, ...]:
+    """The authors' weights as keras.applications has them, whose epsilon is 1.001e-5 there."""
+    name = f"densenet{depth}_weights_tf_dim_ordering_tf_kernels"
+    return keras_files.released("densenet", f"{name}.h5", f"{name}_notop.h5")
 
 
 def _cards() -> tuple[Card, ...]:
@@ -59,6 +67,8 @@ def _cards() -> tuple[Card, ...]:
             fact=f"densenet_{depth}",
             citation="huang2017densely",
             conventions=_CONVENTIONS,
+            conversions=keras_files.conversion("densenet") if depth in _IN_KERAS else (),
+            released=_released(depth) if depth in _IN_KERAS else (),
             proof_level="L2",
             note=_NOTES.get(depth, ""),
         )
@@ -72,6 +82,8 @@ def _cards() -> tuple[Card, ...]:
                     weights=(
                         replace(weights, convert="visus.models.classification.densenet_weights:from_torchvision"),
                     ),
+                    conversions=(),
+                    released=(),
                     note=f"The same network as the paper's edition. {_NOTES.get(depth, '')}".strip(),
                 )
             )

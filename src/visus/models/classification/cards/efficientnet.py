@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.classification.cards import keras_files
 from visus.models.classification.cards.imagenet import torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
@@ -85,6 +86,8 @@ def _cards() -> tuple[Card, ...]:
                 preprocessing=Preprocessing(size=(side, side), crop_fraction=side / (side + 32)),
                 fact=f"efficientnet_{name}",
                 weights=(_timm_file(name),),
+                conversions=keras_files.conversion("efficientnet"),
+                released=keras_files.released("efficientnet", f"efficientnet{name}.h5", f"efficientnet{name}_notop.h5"),
                 conventions=_PAPERS,
                 note="Padding, BatchNorm's epsilon and the initial weights are those of the released code; the paper "
                 "names none.",

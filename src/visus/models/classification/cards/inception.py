@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, WeightsFile
-from visus.models.classification.cards.imagenet import torchvision_file
+from dataclasses import replace
+
+from visus.models.card import Card, Conventions, ReleasedFile, WeightsFile
+from visus.models.classification.cards.imagenet import bgr, caffe, torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
 _BVLC_GOOGLENET = Conventions(
@@ -66,27 +68,29 @@ _HALF = (0.5, 0.5, 0.5)
 """Mean and deviation that make [-1, 1] of [0, 1]. So does torchvision's ``transform_input``, its default with these
 weights, with images that are normalised by ImageNet's colours."""
 
+_PUBLISHED_GOOGLENET = Card(
+    name="googlenet",
+    edition="paper",
+    task="classification",
+    builder="visus.models.classification.googlenet:googlenet",
+    title="GoogLeNet (Inception-v1) as published",
+    year=2015,
+    paper=_GOOGLENET,
+    input=(3, 224, 224),
+    classes=1000,
+    parameters=13_378_280,
+    macs=1_582_671_872,
+    preprocessing=Preprocessing(scale=1.0, mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0)),  # bvlc_googlenet's
+    fact="googlenet",
+    citation="szegedy2015going",
+    conventions=_BVLC_GOOGLENET,
+    proof_level="L2",
+    note="The constants of the response normalisation, the initial weights and the mean colour are those of "
+    "Caffe's bvlc_googlenet; the paper names none. Parameters with both auxiliary heads, operations without.",
+)
+
 CARDS: tuple[Card, ...] = (
-    Card(
-        name="googlenet",
-        edition="paper",
-        task="classification",
-        builder="visus.models.classification.googlenet:googlenet",
-        title="GoogLeNet (Inception-v1) as published",
-        year=2015,
-        paper=_GOOGLENET,
-        input=(3, 224, 224),
-        classes=1000,
-        parameters=13_378_280,
-        macs=1_582_671_872,
-        preprocessing=Preprocessing(scale=1.0, mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0)),  # bvlc_googlenet's
-        fact="googlenet",
-        citation="szegedy2015going",
-        conventions=_BVLC_GOOGLENET,
-        proof_level="L2",
-        note="The constants of the response normalisation, the initial weights and the mean colour are those of "
-        "Caffe's bvlc_googlenet; the paper names none. Parameters with both auxiliary heads, operations without.",
-    ),
+    _PUBLISHED_GOOGLENET,
     Card(
         name="googlenet",
         edition="torchvision",
@@ -115,6 +119,20 @@ CARDS: tuple[Card, ...] = (
         ),
         note="BatchNorm, 3x3 kernels instead of 5x5, no response normalisation, a 2x2 window in the last strided "
         "pooling. The published file's auxiliary heads are not trained.",
+    ),
+    replace(
+        _PUBLISHED_GOOGLENET,
+        edition="caffe",
+        title="GoogLeNet with Caffe's ImageNet weights",
+        preprocessing=bgr(104.0, 117.0, 123.0),
+        conversions=(caffe("googlenet_weights"),),
+        released=(
+            ReleasedFile("bvlc_googlenet.caffemodel", "ImageNet-1k", source="BVLC/caffe, models/bvlc_googlenet"),
+        ),
+        proof_level="L1",
+        note="The paper's authors released no weights; these are of Caffe's authors (BVLC), the field's standard "
+        "release. The same network as the paper's edition, with both auxiliary heads; BGR. Images are stretched to "
+        "256x256 before the cut there, here their shorter side is scaled.",
     ),
     Card(
         name="bn_inception",
@@ -165,8 +183,16 @@ CARDS: tuple[Card, ...] = (
                 metrics={"accuracy": 0.73524, "top5_accuracy": 0.91562},
             ),
         ),
+        conversions=(caffe("bn_inception_weights", "from_caffemodel", mark="conv1/7x7_s2_bn.3"),),
+        released=(
+            ReleasedFile(
+                "bn_inception_rgb_init.caffemodel",
+                "ImageNet-1k",
+                source="yjxiong/temporal-segment-networks, scripts/get_init_models.sh",
+            ),
+        ),
         note="Pooling projections of 128 maps in 4c and 4d, a bias beside every BatchNorm, and zeros that count at the "
-        "border of average pooling.",
+        "border of average pooling. The temporal segment networks subtract 123 from red; the ports 128, as here.",
     ),
     Card(
         name="inception_v3",
@@ -229,10 +255,12 @@ CARDS: tuple[Card, ...] = (
         classes=1000,
         parameters=11_931_622,
         macs=2_033_239_424,
-        preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
+        preprocessing=bgr(104.0, 117.0, 123.0),
         fact="se_bn_inception",
         citation="hu2018squeeze",
         conventions=_SENET,
+        conversions=(caffe("se_bn_inception_weights"),),
+        released=(ReleasedFile("SE-BN-Inception.caffemodel", "ImageNet-1k", source="hujie-frank/SENet"),),
         proof_level="L2",
         note="The widths of the authors' prototxt, whose projections in 4c and 4d are Caffe's 128, not the 96 of "
         "bn_inception@paper.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.classification.cards import keras_files
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
@@ -44,6 +45,12 @@ CARDS: tuple[Card, ...] = (
         fact="mobilenet_v2",
         citation="sandler2018mobilenetv2",
         conventions=_SLIM,
+        conversions=keras_files.conversion("mobilenet_v2"),
+        released=keras_files.released(
+            "mobilenet_v2",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        ),
         proof_level="L2",
         note="Padding, BatchNorm's epsilon, the initial weights and dropout, on which the paper is silent, are the "
         "released code's. Its other widths, 0.35 to 1.4, are the option width.",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions
+from visus.models.card import Card, Conventions, ReleasedFile
 from visus.models.classification.cards.cifar import CIFAR
-from visus.structures.preprocessing import Preprocessing
+from visus.models.classification.cards.imagenet import bgr, caffe
 
 _CONVENTIONS = Conventions(
     padding="half a kernel on every side; poolings are not padded and round up: the authors' definition",
@@ -55,6 +55,8 @@ CARDS: tuple[Card, ...] = (
         conventions=_CONVENTIONS,
         proof_level="L2",
         options={"second_pooling": "average"},
+        conversions=(caffe("nin_weights", "from_caffe_cifar"),),
+        released=(ReleasedFile("cifar10_nin.caffemodel", "CIFAR-10", source="gist mavenlin/e56253735ef32c3c296d"),),
         note=f"{_CIFAR_NOTE}The second pooling averages, where the paper takes the largest.",
     ),
     Card(
@@ -69,10 +71,12 @@ CARDS: tuple[Card, ...] = (
         classes=1000,
         parameters=7_595_176,
         macs=1_100_188_800,
-        preprocessing=Preprocessing(scale=1.0, order="BGR", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0)),
+        preprocessing=bgr(104.0, 117.0, 123.0),
         fact="nin_imagenet",
         citation="lin2014network",
         conventions=_CONVENTIONS,
+        conversions=(caffe("nin_weights", "from_caffe_imagenet"),),
+        released=(ReleasedFile("nin_imagenet.caffemodel", "ImageNet-1k", source="gist mavenlin/d802a5849de39225bcc6"),),
         proof_level="L2",
         note="The paper trains no network on ImageNet: this is its authors' release. A mean for each channel is "
         "subtracted, where the release has one for each pixel. The biases of the class maps begin at 1, not at 0.",

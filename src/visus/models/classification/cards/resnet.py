@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions
-from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+from visus.models.card import Card, Conventions, ReleasedFile
+from visus.models.classification.cards.imagenet import IMAGENET, bgr, caffe, torchvision_file
 
 _CAFFES = Conventions(
     padding="half a kernel on every side; the first pooling is not padded and rounds up: the authors' prototxt "
@@ -80,6 +80,7 @@ _RESNETS = {
 
 
 def _card(name: str, edition: str, title: str, part: str, parameters: int, **fields: object) -> Card:
+    values: dict[str, object] = {"preprocessing": IMAGENET, "conventions": _DEEPER, "proof_level": "L2"}
     return Card(
         name=name,
         edition=edition,
@@ -91,14 +92,12 @@ def _card(name: str, edition: str, title: str, part: str, parameters: int, **fie
         input=(3, 224, 224),
         classes=1000,
         parameters=parameters,
-        preprocessing=IMAGENET,
         citation="he2016deep",
-        proof_level="L2",
-        **{"conventions": _DEEPER, **fields},  # type: ignore[arg-type]
+        **(values | fields),  # type: ignore[arg-type]
     )
 
 
-def _residual(name: str) -> tuple[Card, Card]:
+def _residual(name: str) -> tuple[Card, ...]:
     fact, parameters, macs, macs_3x3, weights = _RESNETS[name]
     depth = name.removeprefix("resnet")
     has_bottlenecks = macs != macs_3x3
@@ -129,7 +128,26 @@ def _residual(name: str) -> tuple[Card, Card]:
         if has_bottlenecks
         else "The first pooling is padded by 1; all else is as in the paper's edition.",
     )
-    return paper, torchvision
+    if not has_bottlenecks:
+        return paper, torchvision
+    caffes = _card(
+        name,
+        "caffe",
+        f"ResNet-{depth} with its authors' ImageNet weights",
+        "table 1",
+        parameters,
+        macs=macs,
+        fact=fact,
+        preprocessing=bgr(103.06262, 115.90288, 123.15163),
+        conventions=_CAFFES,
+        conversions=(caffe("resnet_weights"),),
+        released=(
+            ReleasedFile(f"ResNet-{depth}-model.caffemodel", "ImageNet-1k", source="KaimingHe/deep-residual-networks"),
+        ),
+        proof_level="L1",
+        note="The same network as the paper's edition; BGR, and the mean colour of the release's mean image.",
+    )
+    return paper, torchvision, caffes
 
 
 _ZEROS = "The paper does not say where a shortcut's maps of zeros lie; here they follow the given ones."

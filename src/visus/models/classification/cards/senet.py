@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, WeightsFile
-from visus.models.classification.cards.imagenet import IMAGENET
-from visus.structures.preprocessing import Preprocessing
+from visus.models.card import Card, Conventions, ReleasedFile, WeightsFile
+from visus.models.classification.cards.imagenet import IMAGENET, bgr, caffe
 
 _CONVENTIONS = Conventions(
     padding="half a kernel on every side; the first pooling is not padded and rounds up: the authors' prototxt "
@@ -18,7 +17,7 @@ _CONVENTIONS = Conventions(
 
 _PAPER = "Hu, Shen, Sun: Squeeze-and-excitation networks, CVPR 2018"
 # The means that the authors' Caffe models state; short side 256, centre 224x224 (their README, table 1).
-_CAFFE = Preprocessing(order="BGR", scale=1.0, mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0))
+_CAFFE = bgr(104.0, 117.0, 123.0)
 
 # name: (title, parameters, MACs, fact)
 _SENETS = {
@@ -72,6 +71,10 @@ def _cards() -> tuple[Card, ...]:
             fact=fact,
             citation="hu2018squeeze",
             conventions=_CONVENTIONS,
+            conversions=(caffe("senet_weights"),),
+            released=(
+                ReleasedFile(f"{title.removesuffix(' (32x4d)')}.caffemodel", "ImageNet-1k", source="hujie-frank/SENet"),
+            ),
             proof_level="L2",
         )
         timm = replace(
@@ -80,6 +83,8 @@ def _cards() -> tuple[Card, ...]:
             title=f"{title} with timm's ImageNet weights",
             preprocessing=IMAGENET,
             weights=(_weights(name),),
+            conversions=(),
+            released=(),
             note="The same network as the paper's edition; RGB, and each channel divided by its deviation.",
         )
         cards += [paper, timm]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, WeightsFile
-from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
-from visus.structures.preprocessing import Preprocessing
+from visus.models.card import Card, Conventions, ReleasedFile, WeightsFile
+from visus.models.classification.cards.imagenet import IMAGENET, bgr, caffe, torchvision_file
 
 _RELEASED = Conventions(
     padding="none in the first convolution and around poolings, which round up; 1 around 3x3 kernels: the "
@@ -20,14 +19,7 @@ _PAPER = (
     "Iandola, Han, Moskewicz, Ashraf, Dally, Keutzer: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and "
     "<0.5MB model size, 2016, table 1"
 )
-_CAFFE = Preprocessing(
-    size=(227, 227),
-    crop_fraction=227 / 256,
-    order="BGR",
-    scale=1.0,
-    mean=(104.0, 117.0, 123.0),
-    std=(1.0, 1.0, 1.0),
-)
+_CAFFE = bgr(104.0, 117.0, 123.0, side=227)
 _NOTE = "The biases of the class maps begin at 1, not at 0 as released, so that none is dead from the start."
 
 CARDS: tuple[Card, ...] = (
@@ -76,7 +68,7 @@ CARDS: tuple[Card, ...] = (
         edition="caffe",
         task="classification",
         builder="visus.models.classification.squeezenet:squeezenet1_0",
-        title="SqueezeNet 1.0 with its authors' ImageNet weights, compressed to 660 KB",
+        title="SqueezeNet 1.0 with its authors' ImageNet weights",
         year=2016,
         paper=_PAPER,
         input=(3, 227, 227),
@@ -98,6 +90,11 @@ CARDS: tuple[Card, ...] = (
                 licence="BSD (songhan/SqueezeNet-Deep-Compression)",
             ),
         ),
-        note=f"The last convolution sees a border of one pixel. {_NOTE}",
+        conversions=(caffe("squeezenet_weights"),),
+        released=(
+            ReleasedFile("squeezenet_v1.0.caffemodel", "ImageNet-1k", source="DeepScale/SqueezeNet, SqueezeNet_v1.0"),
+        ),
+        note=f"The last convolution sees a border of one pixel. The default weights are the release, compressed to "
+        f"660 KB. {_NOTE}",
     ),
 )

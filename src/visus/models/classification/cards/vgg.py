@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions
-from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
+from visus.models.card import Card, Conventions, ReleasedFile
+from visus.models.classification.cards.imagenet import IMAGENET, bgr, caffe, torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
 _CONVENTIONS = Conventions(
@@ -17,6 +17,9 @@ _MEAN = Preprocessing(scale=1.0, mean=(123.68, 116.779, 103.939), std=(1.0, 1.0,
 # Of the paper's editions, which take images of 224x224 and minutes to learn: those that were seen to. The others have
 # the layers of torchvision's editions.
 _LEARNED = ("vgg11_lrn", "vgg11", "vgg16_c")
+
+_RELEASED = {"vgg16": "ksimonyan/211839e770f7b538e2d8", "vgg19": "ksimonyan/3785162f95cd2d5fee77"}
+"""The networks whose weights the authors released, and where they say so."""
 
 # name: (column of table 1, layers, parameters, MACs, torchvision's weights)
 _NETWORKS = {
@@ -96,6 +99,23 @@ def _cards() -> tuple[Card, ...]:
                     weights=(weights,),
                     note="The last map of images that are not 224x224 is pooled to 7x7; the paper slides the dense "
                     "layers instead.",
+                )
+            )
+        if name in _RELEASED:
+            cards.append(
+                Card(
+                    **shared,  # type: ignore[arg-type]
+                    edition="caffe",
+                    title=f"VGG-{layers} with its authors' ImageNet weights",
+                    preprocessing=bgr(103.939, 116.779, 123.68),
+                    conversions=(caffe("vgg_weights", mark="fc8.0"),),
+                    released=(
+                        ReleasedFile(
+                            f"VGG_ILSVRC_{layers}_layers.caffemodel", "ImageNet-1k", source=f"gist {_RELEASED[name]}"
+                        ),
+                    ),
+                    note="The same network as the paper's edition; BGR. Caffe's poolings round up, which differs only "
+                    "for sides that 32 does not divide.",
                 )
             )
     return tuple(cards)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.classification.cards import keras_files
 from visus.structures.preprocessing import Preprocessing
 
 _KERAS = Conventions(
@@ -17,6 +18,8 @@ _TIMMS = Conventions(
     epsilon=1e-05,
     epsilon_source="timm's",
 )
+
+_KERNELS = "xception_weights_tf_dim_ordering_tf_kernels"
 
 
 def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str, options: dict[str, object]) -> Card:
@@ -38,6 +41,10 @@ def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str,
         citation="chollet2017xception",
         conventions=_KERAS if edition == "paper" else _TIMMS,
         weights=weights,
+        conversions=keras_files.conversion("xception") if edition == "paper" else (),
+        released=keras_files.released("xception", f"{_KERNELS}.h5", f"{_KERNELS}_notop.h5")
+        if edition == "paper"
+        else (),
         proof_level="L2",
         options=options,
         note=note,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, Conversion, WeightsFile
+from visus.models.card import Card, Conventions, Conversion, ReleasedFile, WeightsFile
 from visus.structures.preprocessing import Preprocessing
 
 _RELEASED = Conventions(
@@ -24,6 +24,17 @@ _SSD_FILES = (
     Conversion(f"{_SSD_WEIGHTS}:from_caffe_vgg16", part="backbone", is_partial=True, suffix=".caffemodel"),
     Conversion(f"{_SSD_WEIGHTS}:from_vgg16", part="backbone", is_partial=True),
 )
+
+_SOURCE = "weiliu89/caffe, branch ssd"
+_BASE = ReleasedFile(
+    "VGG_ILSVRC_16_layers_fc_reduced.caffemodel", "ImageNet-1k", part="backbone", is_partial=True, source=_SOURCE
+)
+_VOC = "PASCAL VOC 2007 and 2012"
+
+
+def _files(name: str, trained_on: str) -> tuple[ReleasedFile, ...]:
+    return ReleasedFile(f"{name}.caffemodel", trained_on, source=_SOURCE), _BASE
+
 
 _SSD300 = Card(
     name="ssd",
@@ -50,6 +61,7 @@ _SSD300 = Card(
     conventions=_RELEASED,
     own_data="ssd",
     conversions=_SSD_FILES,
+    released=_files("VGG_VOC0712_SSD_300x300_iter_120000", _VOC),
     takes_backbone=True,
     proof_level="L2",
 )
@@ -96,6 +108,7 @@ CARDS: tuple[Card, ...] = (
         macs=34_360_351_232,
         fact="",
         options={"scales": "coco"},
+        released=_files("VGG_coco_SSD_300x300_iter_400000", "COCO"),
         proof_level="L1",
         note=f"the default boxes of section 3.4, {_BY_HAND}",
     ),
@@ -145,6 +158,7 @@ CARDS: tuple[Card, ...] = (
         edition="caffe-voc",
         title="SSD512 as released for PASCAL VOC",
         options={"whole_pixels": True},
+        released=_files("VGG_VOC0712_SSD_512x512_iter_120000", _VOC),
         proof_level="L1",
         note=f"sizes of default boxes cut to whole pixels, as the released code does, {_BY_HAND}",
     ),
@@ -157,6 +171,7 @@ CARDS: tuple[Card, ...] = (
         macs=98_628_936_704,
         fact="",
         options={"scales": "coco", "whole_pixels": True},
+        released=_files("VGG_coco_SSD_512x512_iter_360000", "COCO"),
         proof_level="L1",
         note=f"the default boxes of section 3.4, cut to whole pixels as the released code does, {_BY_HAND}",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions
+from visus.models.card import Card, Conventions, Conversion, ReleasedFile
 from visus.models.segmentation.cards.preprocessing import CAFFE
 
 _CONVENTIONS = Conventions(
@@ -36,6 +36,12 @@ CARDS: tuple[Card, ...] = (
         fact="deconvnet",
         citation="noh2015learning",
         conventions=_CONVENTIONS,
+        conversions=(Conversion("visus.models.segmentation.deconvnet_weights:from_caffe", suffix=".caffemodel"),),
+        released=(
+            ReleasedFile(
+                "DeconvNet_trainval_inference.caffemodel", "PASCAL VOC 2012 and SBD", source="HyeonwooNoh/DeconvNet"
+            ),
+        ),
         proof_level="L1",  # learning eight images takes an hour on a CPU
     ),
 )
