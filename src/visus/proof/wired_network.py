@@ -27,7 +27,7 @@ _TOKEN = re.compile(r"\s*(>|\(|\)|\[|\]|\{|\}|\||\+(?=\s)|\*(?=\s)|\d+x(?=\s+[^\
 _TIMES = re.compile(r"^\d+x$")
 
 
-def build_from_facts(id_: str, device: str = "cpu") -> nn.Module:
+def build_from_facts(id_: str, device: str = "cpu") -> BuiltNetwork:
     """Builds the network of these facts, in eval mode, with values that are not drawn yet.
 
     Args:
@@ -42,15 +42,34 @@ def build_from_facts(id_: str, device: str = "cpu") -> nn.Module:
     """
     known = wirings()
     if id_ not in known:
-        raise WiringError(f"there is no wiring for the facts {id_}", expected=" or ".join(known), got=id_)
+        raise WiringError(
+            f"the facts {id_} do not say how the layers follow on each other",
+            expected=f"one of {len(known)} with a wiring",
+            got=id_,
+            remedy="list them with: visus.proof.wiring.wirings()",
+        )
     entry = fact(id_)
-    rows = {row["name"]: row for row in entry.get("layers", ())}
-    wiring = known[id_]
-    tree = _Parser(written_out(wiring.network, wiring.let, entry.get("layers", ()))).whole()
+    return build_wiring(known[id_], entry.get("layers", ()), entry["input"], device)
+
+
+def build_wiring(
+    wiring: Wiring, rows: Sequence[Mapping[str, Any]], size: Sequence[int], device: str = "cpu"
+) -> BuiltNetwork:
+    """Builds the network of a wiring.
+
+    Args:
+        wiring: how the layers follow on each other.
+        rows: of the layer table, as facts have them.
+        size: (C,H,W) of the input for which the rows state their shapes.
+        device: "meta" for a network without values.
+
+    Raises:
+        WiringError: if the text cannot be read, or its layers do not fit each other or the rows.
+    """
+    tree = _Parser(written_out(wiring.network, wiring.let, rows)).whole()
     with torch.device("meta"):
-        builder = _Builder(wiring, rows)
         network = BuiltNetwork(tree, wiring.outputs)
-        network.grow(builder, torch.empty(1, *entry["input"]))
+        network.grow(_Builder(wiring, {row["name"]: row for row in rows}), torch.empty(1, *size))
     network.eval()
     if device == "meta":
         return network
@@ -140,6 +159,9 @@ class _Parser:
 class Node(nn.Module):
     """A part of a built network: from a tensor, and those kept by name, to a tensor."""
 
+    title = "chain"
+    """What judgements call it, behind its number."""
+
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         """Makes the layers for an input of this shape, and gives their output."""
         raise NotImplementedError
@@ -155,7 +177,8 @@ class Chain(Node):
     def __init__(self, parts: Sequence[Node]) -> None:
         super().__init__()
         self.steps = tuple(parts)
-        self.parts = nn.ModuleList(parts)
+        for number, part in enumerate(parts, start=1):
+            self.add_module(f"{number}_{part.title}", part)
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         for number, part in enumerate(self.steps):
@@ -176,7 +199,9 @@ class Join(Node):
         super().__init__()
         self.sign = sign
         self.chains = tuple(ways)
-        self.ways = nn.ModuleList(ways)
+        self.title = {"+": "sum", "*": "product", "|": "joined"}[sign]
+        for number, way in enumerate(ways, start=1):
+            self.add_module(f"way_{number}", way)
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         results = [way.grow(builder, x, kept, following) for way in self.chains]
@@ -206,6 +231,7 @@ class Step(Node):
     def __init__(self, words: tuple[str, ...]) -> None:
         super().__init__()
         self.words = words
+        self.title = words[0].replace(".", "_")
         self.layer: nn.Module = nn.Identity()
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:

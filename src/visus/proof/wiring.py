@@ -1,8 +1,8 @@
 """Builds a network a second time, from its facts alone: none of the code of ``visus.models`` or ``visus.layers`` runs.
 
 The facts of a network say what its layers are. Its wiring, in ``wirings/*.yaml``, says how they follow on each other,
-and what no table prints: where an activation stands, which layers have biases, a normalisation's constants. Two builders
-that have nothing in common but the publication can then be held to each other, in every number that they give.
+and what no table prints: where an activation stands, which layers have biases, a normalisation's constants. Two
+builders that have nothing in common but the publication can then be held to each other, in every number that they give.
 
 An entry of a wiring has
 
