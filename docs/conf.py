@@ -24,3 +24,4 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpicky = False
+smartquotes_action = "qe"  # quotes and dots; "--" begins an option

@@ -12,6 +12,7 @@ Directives, each a Markdown table made from visus itself:
 - ``{proof-table} TASK``: what the networks of a task are held to, and with what outcome;
 - ``{proof-sentence}``: how many facts of each kind all networks are held to, and with what outcome;
 - ``{printed-figures}``: every printed figure, and whether it holds;
+- ``{proof-gaps}``: the networks of which no figure, no layer table or nothing at all is published;
 - ``{published-slips}``: the published figures that are wrong, and why;
 - ``{worked-table} ID``: a worked table of a paper, course or book, with our figures where printed ones are wrong.
 """
@@ -158,8 +159,9 @@ class ModelNotes(FromCode):
             for file in card.weights:
                 yield ""
                 figures = ", ".join(f"{name} {value:.3%}" for name, value in file.metrics.items())
+                digest = f"`{file.sha256}`" if file.sha256 else "not stated"
                 yield (
-                    f"  *Weights:* `{file.name}`, SHA-256 `{file.sha256}`, {file.licence}"
+                    f"  *Weights:* `{file.name}`, SHA-256 {digest}, {file.licence}"
                     + (f"; its publisher states {figures}" if figures else "")
                     + ("" if file.url else "; brought by hand, for it is published in another form")
                 )
@@ -260,6 +262,26 @@ class PrintedFigures(FromCode):
         yield from _proof().figures().splitlines()
 
 
+class ProofGaps(FromCode):
+    """The networks of which a kind of fact is published nowhere that is known."""
+
+    def lines(self) -> Iterator[str]:
+        """A definition list, in the words and numbers of the sentence."""
+        from visus.proof.verdict import FactKind
+
+        proofs = _proof().proofs
+        held = [proof for proof in proofs if proof.fact]
+        groups = (
+            ("No figure is printed", [proof for proof in held if not proof.count(FactKind.PRINTED)]),
+            ("No layer table is published", [proof for proof in held if not proof.count(FactKind.TABULATED)]),
+            ("Nothing is published", [proof for proof in proofs if not proof.fact]),
+        )
+        for words, networks in groups:
+            yield f"{words} ({len(networks)})"
+            yield f": {', '.join(f'`{proof.model}`' for proof in networks)}"
+            yield ""
+
+
 class PublishedSlips(FromCode):
     """The published figures that are wrong."""
 
@@ -345,6 +367,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("proof-table", ProofTable)
     app.add_directive("proof-sentence", ProofSentence)
     app.add_directive("printed-figures", PrintedFigures)
+    app.add_directive("proof-gaps", ProofGaps)
     app.add_directive("published-slips", PublishedSlips)
     app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math_block, None))
     app.connect("doctree-read", _unlink_editions)

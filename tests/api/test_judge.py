@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +40,13 @@ def test_a_network_of_ones_own_is_judged_beside_a_librarys(cli: Callable[..., An
     told = cli("summary", "squeezenet1_0@torchvision", "--compare", "torchvision:squeezenet1_1", "--size", 64, "--json")
     assert told.code == 0
     assert not json.loads(told.out)["same"]
+
+
+def test_the_example_prints_what_the_page_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parents[2]
+    runpy.run_path(str(root / "examples" / "judge.py"), run_name="__main__")
+    shown = (root / "docs" / "verbs" / "summary.md").read_text(encoding="utf-8")
+    assert f"$ python examples/judge.py\n{capsys.readouterr().out}```" in shown
 
 
 def test_names_of_libraries() -> None:

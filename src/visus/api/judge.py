@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from visus.models.card import Card
 
 
+FACTS = "facts"
+"""Names the second build of a network, from its published facts."""
+
+
 def judge(
     ours: str | Path | nn.Module,
     theirs: str | Path | nn.Module,
@@ -27,7 +31,8 @@ def judge(
 
     Args:
         ours, theirs: each a name, a run folder or model file, a network, or a network of another library, such as
-            "torchvision:resnet50", "timm:xception", "pytorchcv:zfnet" or "keras:ResNet50".
+            "torchvision:resnet50", "timm:xception", "pytorchcv:zfnet" or "keras:ResNet50"; ``theirs`` may be "facts":
+            the network built a second time from the published facts of ours, by none of the code that builds ours.
         size: height and width of the input of both; None: what ours has of its own.
         input: (channels, height, width) instead.
         classes: of both; None: what ours has of its own.
@@ -37,6 +42,7 @@ def judge(
 
     Raises:
         UsageError: if ``input`` comes with ``size``; if a library is not installed, or has no such network.
+        UsageError: with "facts", if ours is no model of the catalogue, or its facts say too little to build it.
         UnknownModelError: if there is no such model.
         ShapeError: if one of the networks cannot take such an input.
 
@@ -49,12 +55,41 @@ def judge(
     if input is not None and size is not None:
         raise UsageError("input cannot be combined with size", remedy="leave out size")
     pair = (size, size) if isinstance(size, int) else size
+    from_facts = None
+    if str(theirs) == FACTS:
+        from_facts, classes = _from_facts(ours, classes)
+        theirs = from_facts
     own = _own_input(ours) or _own_input(theirs) or (3, 224, 224)
     shape = input or (own[0], *(pair or own[1:]))
     if classes is None:
         classes = _own_classes(ours) or _own_classes(theirs)
-    names = (_name(ours, "ours"), _name(theirs, "theirs"))
+    names = (_name(ours, "ours"), "its facts" if from_facts is not None else _name(theirs, "theirs"))
     return compare_networks(_built(ours, shape, classes), _built(theirs, shape, classes), shape, names=names)
+
+
+def _from_facts(model: Any, classes: int | None) -> tuple[nn.Module, int]:
+    """The network of a model's facts, and its number of classes."""
+    from visus.errors import UsageError
+    from visus.proof.published import fact
+    from visus.proof.wired_network import build_from_facts
+
+    card = _card(model)
+    if card is None or not card.fact:
+        raise UsageError(
+            "only networks of publications can be built from facts",
+            expected="a model of the catalogue of which something is published",
+            got=_name(model, "a network"),
+            remedy="see what is published with: visus prove --all",
+        )
+    number = int(fact(card.fact)["classes"])
+    if classes not in (None, number):
+        raise UsageError(
+            "facts are of the published number of classes",
+            expected=str(number),
+            got=str(classes),
+            remedy="leave it out",
+        )
+    return build_from_facts(card.fact), number
 
 
 def _card(model: Any) -> Card | None:

@@ -37,7 +37,8 @@ def summary(
         typer.Option(
             metavar="OTHER",
             help="Show what differs in another model, run folder or model file; or judge whether another library's "
-            "network is the same: torchvision:NAME, timm:NAME, pytorchcv:NAME or keras:NAME.",
+            "network is the same: torchvision:NAME, timm:NAME, pytorchcv:NAME or keras:NAME; or, with the word facts, "
+            "whether it is the network that its published facts give.",
         ),
     ] = None,
     judge: Annotated[
@@ -86,11 +87,12 @@ def _compare(
     """Says what differs in another network: its layers, or for another library's network what running it shows."""
     from visus.analysis.libraries import is_library_network
     from visus.api.compare import compare as work_out_both
+    from visus.api.judge import FACTS
     from visus.api.judge import judge as run_both
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
 
-    other_library = is_library_network(other)
+    other_library = is_library_network(other) or other == FACTS
     if (judge or other_library) and (csv or save is not None):
         raise UsageError("what running two networks shows is said in words", remedy="leave out --csv and --save")
     verdict = run_both(model, other, **choices) if judge or other_library else None

@@ -4,7 +4,8 @@
 :class:`~visus.testing.conformance.ConformanceError` at the first that fails. For one test a check, parametrise over
 ``FORMAT_CHECKS``, ``VALUE_CHECKS``, ``NETWORK_CHECKS`` and ``TASK_CHECKS``.
 
-``compare_networks`` judges whether a network is the same as another program of it, without any table of names.
+``compare_networks`` judges whether a network is the same as another program of it, without any table of names;
+``build_from_facts`` is such a program: it builds published networks from the facts about them alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _HOMES = {
     "check_task": "visus.testing.tasks",
     "check_value": "visus.testing.values",
     "Judgement": "visus.analysis.judgement",
+    "build_from_facts": "visus.proof.wired_network",
     "compare_networks": "visus.analysis.judgement",
 }
 """Public name -> the module that defines it; torch is loaded only where a check needs it."""
