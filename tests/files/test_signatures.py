@@ -38,6 +38,7 @@ def _zip() -> bytes:
         (b"\n <!DOCTYPE HTML><html>", "a web page"),
         (b"<html lang='en'>", "a web page"),
     ],
+    ids=["jpeg", "png", "gif", "zip", "gzip", "lfs", "doctype", "html"],
 )
 def test_the_first_bytes_tell(content: bytes, name: str) -> None:
     kind = kind_of(content)
@@ -45,6 +46,8 @@ def test_the_first_bytes_tell(content: bytes, name: str) -> None:
     assert kind.name == name
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", np.int32([0, 2, 0]).tobytes(), np.float32(0.001).tobytes()])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", np.int32([0, 2, 0]).tobytes(), np.float32(0.001).tobytes()], ids=range(4)
+)
 def test_others_are_nothing_known(content: bytes) -> None:
     assert kind_of(content) is None
