@@ -99,6 +99,28 @@ def test_a_planted_difference_is_found_and_named(theirs: dict[str, Any], said: s
     assert said in str(judgement)
 
 
+class Branches(nn.Module):
+    """Two branches that begin alike, with or without factors, in one order or the other."""
+
+    def __init__(self, factors: bool, swapped: bool) -> None:
+        super().__init__()
+        self.firsts = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8)) for _ in "ab"])
+        self.last = nn.Conv2d(8, 8, 3, padding=1)
+        self.swapped = swapped
+        for _, norm in self.firsts if not factors else ():
+            norm.weight = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        short, long = [first(x).relu() for first in (reversed(self.firsts) if self.swapped else self.firsts)]
+        return torch.cat([short, self.last(long)], 1)
+
+
+def test_twins_are_paired_by_what_follows_where_their_layers_differ() -> None:
+    judgement = compare_networks(Branches(True, False), Branches(False, True), SIZE)
+    assert [str(each) for each in judgement.differences] == ["in firsts.0.1 they have no scale, we have one (2 times)"]
+    assert judgement.largest is not None
+
+
 class WrittenOtherwise(nn.Module):
     """The network :class:`Small` with other layers, other names and another order of what does not matter."""
 

@@ -49,6 +49,15 @@ SHORTCUT = [
 
 # (ours, theirs, what differs, whether all else is the same)
 APART: list[tuple[str, str, list[str], bool]] = [
+    # slim and Keras learn no factors in the batch normalisation of this network.
+    ("inception_v3", "keras:InceptionV3", ["in Conv2d_1a_3x3.bn they have no scale, we have one (94 times)"], True),
+    # pytorchcv counts the padding in the means, as slim and Keras do not.
+    (
+        "inception_v3",
+        "pytorchcv:inceptionv3",
+        ["in Mixed_5b.pool they have average with the padding, we without the padding (9 times)"],
+        True,
+    ),
     ("resnet18", "torchvision:resnet18", STEM, True),
     ("resnet50", "pytorchcv:resnet50", STEM, True),
     ("resnet20", "pytorchcv:resnet20_cifar10", SHORTCUT, False),

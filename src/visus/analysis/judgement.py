@@ -276,6 +276,7 @@ class Follower:
             self.users[step.inputs].append(step)
         self.given: set[int] = set()  # the values that they came to by themselves
         self.taken: set[int] = set()  # our steps whose values they were given
+        self.instead: dict[tuple[tuple[int, ...], int], Step] = {}  # our steps, by what theirs took and gave
         self.found: dict[tuple[str, str], Difference] = {}
 
     def __call__(self, their: Step) -> Tensor | None:
@@ -295,7 +296,11 @@ class Follower:
             twins = [step for step in candidates if not _settings(step, their) and step.kind == their.kind]
             return self._of(twins[0]) if twins and their.kind in _WITH_WEIGHTS else None
         if candidates:
-            our = max(candidates, key=lambda step: (step.kind == their.kind, -len(_settings(step, their))))
+            our: Step | None = max(candidates, key=lambda step: (step.kind == their.kind, -len(_settings(step, their))))
+            self.instead.setdefault((their.inputs, their.output), our)
+        else:  # twins of equal weights are one step of ours
+            our = self.instead.get((their.inputs, their.output))
+        if our is not None:
             self._note(our, their, difference_in_words(our, their, self.way.origin, str))
             return self._of(our)
         if their.kind in _LEFT_OUT and their.inputs[0] in self.ours.kept:
