@@ -8,12 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 import visus
+from visus.errors import WeightsError
+from visus.models.card import Card
+from visus.models.catalog import CARDS, find_revision
+from visus.models.on_meta import build_on_meta
+from visus.models.protocols import Backbone
 from visus.workflow.plan import Plan
 
 FILES = Path(__file__).parents[1] / "data_of_earlier_versions"
+SUMS = {2: 320.7071, 4: 90.80052, 8: 6.424643, 16: 8.734499, 32: 7.46536}
+"""Of the absolute values of each map of `padded/`, as the version that trained it computes them, by stride."""
 
 
 @pytest.fixture
@@ -63,3 +71,37 @@ def test_a_phase_knows_what_follows() -> None:
     assert (following.recipe, following.model) == ("fcn16s-voc", "fcn16s+mobilenet_v1_025@paper")
     assert following.next is None
     assert following.changes == {"epochs": 1}
+
+
+def test_a_network_that_has_changed_since_computes_as_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+    path = FILES / "padded" / "model.safetensors"
+    images = torch.linspace(-1, 1, 3 * 33 * 32).reshape(1, 3, 33, 32).sin()
+    loaded = visus.load(path, device="cpu").network
+    created = visus.create("mobilenet_v1_025@paper", weights=path, classes=2, width=0.02).eval()
+    said = capsys.readouterr().err
+    assert said.count("mobilenet_v1_025@paper as it was: convolutions were padded by 1") == 2
+    for network in (loaded, created):
+        assert isinstance(network, Backbone)
+        with torch.no_grad():
+            sums = {stride: values.abs().sum().item() for stride, values in network.features(images).items()}
+        assert sums == pytest.approx(SUMS, rel=1e-4)
+
+
+def test_its_training_goes_on_with_the_network_it_began_with() -> None:
+    plan = Plan.load(FILES / "padded" / "config.yaml")
+    assert find_revision(plan.model, plan.revision).options == {"width": 0.25, "edition": "padded"}
+
+
+@pytest.mark.parametrize("card", [card for card in CARDS if card.earlier], ids=lambda card: card.full_name)
+def test_every_earlier_network_has_todays_weights(card: Card) -> None:
+    was, now = build_on_meta(card.at(1)).state_dict(), build_on_meta(card).state_dict()
+    assert {name: value.shape for name, value in was.items()} == {name: value.shape for name, value in now.items()}
+    assert card.at(1).revision == 1
+    assert card.at(card.revision) is card
+    with pytest.raises(WeightsError, match="no revision"):
+        card.at(card.revision + 1)
+
+
+def test_a_composition_is_built_on_the_backbone_it_was_trained_with() -> None:
+    was, now = (build_on_meta(find_revision("unet+resnet18@paper", 1, revision)) for revision in (1, 2))
+    assert [was.backbone.maxpool.padding, now.backbone.maxpool.padding] == [1, 0]

@@ -54,8 +54,9 @@ def create(
 
     from visus.errors import UsageError
     from visus.models.building import build
-    from visus.models.catalog import find
+    from visus.models.catalog import changes_since, find, find_revision
     from visus.models.identification import identify
+    from visus.models.model_header import revisions_for
     from visus.models.weights import load_weights
 
     if pretrained and weights is not None and str(weights) != "default":
@@ -73,6 +74,10 @@ def create(
         found = identify(Path(weights_name), full_name, classes=classes, in_channels=in_channels, options=options)
         card = found.require().card
         said.append(found.reason)
+        revisions = revisions_for(card, Path(weights_name))
+        if changes := changes_since(card.full_name, *revisions):
+            said.append(changes)
+            card = find_revision(card.full_name, *revisions)
     network = build(card, classes=classes, in_channels=in_channels, backbone=backbone, options=options)
     if weights_name != "none":
         said.append(str(load_weights(network, card, "default" if weights_name == "default" else Path(weights_name))))

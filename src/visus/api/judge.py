@@ -135,14 +135,13 @@ def _built(model: Any, shape: tuple[int, int, int], classes: int | None) -> nn.M
     from torch import nn
 
     from visus.analysis.libraries import build_library_network
-    from visus.models.catalog import find
+    from visus.engine.model_file import card_of
 
     if isinstance(model, nn.Module):
         return model
     if (info := _info(model)) is not None:
-        return _without_values(
-            find(info.model), {"classes": len(info.classes), "in_channels": info.in_channels, "options": info.options}
-        )
+        choices = {"classes": len(info.classes), "in_channels": info.in_channels, "options": info.options}
+        return _without_values(card_of(info, str(model)), choices)
     card = _card(model)
     if card is None:
         return build_library_network(str(model), shape, classes)

@@ -61,6 +61,7 @@ def summary(
     from visus.models.catalog import find
 
     if Path(model).exists():
+        from visus.engine.model_file import card_of
         from visus.workflow.loading import read_any_info
 
         info = read_any_info(model)
@@ -71,7 +72,7 @@ def summary(
                 f"{model} has its own {' and '.join(wrong)}", remedy="leave that away, or name a model of the catalogue"
             )
         choices = {"classes": len(info.classes), "in_channels": info.in_channels, "options": info.options}
-        return _summary(find(info.model), (info.in_channels, *(pair or info.example_size)), choices)
+        return _summary(card_of(info, str(model)), (info.in_channels, *(pair or info.example_size)), choices)
     card = find(f"{model}+{backbone}" if backbone else str(model))
     channels = in_channels or card.input[0]
     choices = {"classes": classes, "in_channels": channels, "backbone": backbone}

@@ -45,6 +45,8 @@ class ModelInfo:
         task_options: how the training data were read for the task, such as {"touching": "border"}.
         answer_settings: how the outputs are read, chosen on the validation images, such as
             {"thresholds": {"sea": 0.4}}.
+        revision: of the model's edition (:attr:`visus.models.card.Card.revision`).
+        backbone_revision: of the backbone's; 1 for a network of one piece.
     """
 
     task: str
@@ -60,6 +62,8 @@ class ModelInfo:
     visus_version: str = ""
     task_options: Mapping[str, str] = field(default_factory=dict)
     answer_settings: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 1
+    backbone_revision: int = 1
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -131,6 +135,9 @@ def _faults(info: ModelInfo) -> Iterator[Fault]:
             yield name, "a name", getattr(info, name)
     if len(info.classes) > MOST_CLASSES or any(len(name) > LONGEST_NAME for name in info.classes):
         yield "classes", f"at most {MOST_CLASSES:,} names of at most {LONGEST_NAME:,} letters", len(info.classes)
+    for name in ("revision", "backbone_revision"):
+        if getattr(info, name) < 1:
+            yield name, "1 or more", getattr(info, name)
     if not 1 <= info.in_channels <= MOST_CHANNELS:
         yield "in_channels", f"a number within 1..{MOST_CHANNELS}", info.in_channels
     if info.in_channels != info.preprocessing.channels:

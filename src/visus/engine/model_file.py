@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from visus.models.card import Card
 
 FILE_NAME = "model.safetensors"
-_FORMAT = 3
-"""1: before task options; 2: before answer settings."""
+_FORMAT = 4
+"""1: before task options; 2: before answer settings; 3: before revisions."""
 
 
 def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
@@ -101,16 +101,21 @@ def put_state(network: nn.Module, state: Mapping[str, Tensor], *, source: str = 
 
 
 def card_of(info: ModelInfo, source: str) -> Card:
-    """Finds the model that a model file names; loads no torch.
+    """Finds the model that a model file names, as it was when the file was written; loads no torch.
 
     Raises:
-        WeightsError: if there is no such model or task, or they do not belong together.
+        WeightsError: if there is no such model or task, they do not belong together, or the network of the file's
+            revision cannot be built.
     """
-    from visus.models.catalog import find
+    from visus.models.catalog import find_revision
     from visus.structures.task_cards import task_card
 
     try:
-        card, task = find(info.model), task_card(info.task)
+        card, task = find_revision(info.model, info.revision, info.backbone_revision), task_card(info.task)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{source}: {error.problem}", expected=error.expected, got=error.got, remedy=error.remedy
+        ) from None
     except UsageError as error:
         raise WeightsError(
             f"{source}: {error.problem}",

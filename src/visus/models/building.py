@@ -53,7 +53,7 @@ def build(
     builder = load_builder(card)
     arguments = {"classes": classes, "in_channels": in_channels, **validate_options(card, builder, options)}
     if card.backbone:
-        arguments["backbone"] = build_backbone(card.backbone, in_channels)
+        arguments["backbone"] = build_backbone(card.backbone, in_channels, card.backbone_options)
     try:
         return builder(**arguments)
     except (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
@@ -67,9 +67,9 @@ def build(
         ) from error
 
 
-def build_backbone(name: str, in_channels: int) -> nn.Module:
-    """The network of this name without what follows its features."""
-    return as_backbone(build(catalog.find(name), in_channels=in_channels))
+def build_backbone(name: str, in_channels: int, options: Mapping[str, Any] = _NONE) -> nn.Module:
+    """The network of this name without what follows its features; ``options`` go before its edition's own."""
+    return as_backbone(build(catalog.find(name), in_channels=in_channels, options=options))
 
 
 def load_builder(card: Card) -> Callable[..., nn.Module]:

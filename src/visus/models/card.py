@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal
 
+from visus.errors import WeightsError
 from visus.structures.preprocessing import Preprocessing
 
 ProofLevel = Literal["L1", "L2", "L3", "L4"]
@@ -125,6 +126,21 @@ class Conventions:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """How an edition was before its network changed, so that what was trained with it computes as it did.
+
+    Args:
+        change: what was otherwise, such as "the first pooling was padded by 1".
+        options: of the builder, which make the earlier network; None where none do.
+        preprocessing: the earlier one; None where it is today's.
+    """
+
+    change: str
+    options: Mapping[str, object] | None = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One edition of a model.
 
@@ -145,6 +161,7 @@ class Card:
         citation: the key of the paper's entry in ``models/papers.bib``.
         options: keyword arguments of the builder that make this edition.
         backbone: the default backbone's "name@edition" for a composition, "" for a network of one piece.
+        backbone_options: keyword arguments of the backbone's builder that go before its edition's own.
         takes_backbone: whether the builder takes a ``backbone``: then "name+backbone" is this edition on another one.
         own_data: what makes the recipe for own data: a name of :mod:`visus.recipes.own_data`, or
             "package.module:function"; "" for the recipe of the task.
@@ -155,6 +172,8 @@ class Card:
         proof_level: the highest level whose checks ran and passed (see the vocabulary in docs).
         conventions: whose padding, whose epsilon and whose first weights it has; None for a composition, which has
             those of its parts, and where an installed package does not say.
+        earlier: what the edition was before each change of its network or preprocessing, oldest first; what was trained
+            with revision n is built as ``at(n)``.
         note: where this edition deviates from the paper, and why; "" when nowhere.
     """
 
@@ -174,6 +193,7 @@ class Card:
     citation: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     backbone: str = ""
+    backbone_options: Mapping[str, object] = field(default_factory=dict)
     takes_backbone: bool = False
     own_data: str = ""
     own_anchors: int = 0
@@ -182,12 +202,50 @@ class Card:
     released: tuple[ReleasedFile, ...] = ()
     proof_level: ProofLevel = "L1"
     conventions: Conventions | None = None
+    earlier: tuple[Earlier, ...] = ()
     note: str = ""
 
     @property
     def full_name(self) -> str:
         """ "name@edition"."""
         return f"{self.name}@{self.edition}"
+
+    @property
+    def revision(self) -> int:
+        """How often the network of this edition changed, and 1: model files and runs hold it."""
+        return len(self.earlier) + 1
+
+    def at(self, revision: int) -> Card:
+        """The card as it was at a revision; itself at today's.
+
+        Raises:
+            WeightsError: if there is no such revision, or no option builds its network any more.
+        """
+        if revision == self.revision:
+            return self
+        if not 1 <= revision < self.revision:
+            raise WeightsError(
+                f"visus has no revision {revision} of {self.full_name}",
+                expected=f"a revision within 1..{self.revision}",
+                got=f"revision {revision}",
+                remedy="pip install --upgrade visus",
+            )
+        options, preprocessing = dict(self.options), self.preprocessing
+        for was in reversed(self.earlier[revision - 1 :]):
+            if was.options is None:
+                raise WeightsError(
+                    f"{self.full_name} has changed, and its earlier network cannot be built any more: {was.change}",
+                    expected=f"what was trained with revision {self.revision}",
+                    got=f"revision {revision}",
+                    remedy="train it again, or use the version of visus that trained it",
+                )
+            options |= was.options
+            preprocessing = was.preprocessing or preprocessing
+        return replace(self, options=options, preprocessing=preprocessing, earlier=self.earlier[: revision - 1])
+
+    def changes_since(self, revision: int) -> str:
+        """What was otherwise at a revision, in words; "" if nothing was."""
+        return "; ".join(was.change for was in self.earlier[revision - 1 :])
 
     @property
     def files(self) -> tuple[WeightsFile | ReleasedFile, ...]:

@@ -58,6 +58,44 @@ def find(name: str, *, pretrained: bool = False) -> Card:
     return compose(card if "@" in model else backbone_edition(card), _find_one(backbone, pretrained=pretrained))
 
 
+def find_revision(name: str, revision: int, backbone_revision: int = 1) -> Card:
+    """The card of a full name as it was when something was trained with it.
+
+    Args:
+        name: "name@edition", or "model+backbone@edition".
+        revision: of the edition, or of the composition's model.
+        backbone_revision: of the backbone's edition; of no meaning for a network of one piece.
+
+    Raises:
+        UnknownModelError: as :func:`find` does.
+        WeightsError: if a revision does not exist, or cannot be built any more.
+    """
+    model, plus, backbone = name.partition("+")
+    if plus:
+        stands = _find_one(model, pretrained=False)
+        stands = stands if "@" in model else backbone_edition(stands)
+        return compose(stands.at(revision), _find_one(backbone, pretrained=False).at(backbone_revision))
+    card = find(name).at(revision)
+    if not card.backbone or backbone_revision == (own := find(card.backbone)).revision:
+        return card
+    return replace(card, backbone_options=own.at(backbone_revision).options)
+
+
+def changes_since(name: str, revision: int, backbone_revision: int = 1) -> str:
+    """What was otherwise in a network of these revisions, in words; "" if nothing was. See :func:`find_revision`."""
+    card = find(name)
+    changes = {card.full_name: card.changes_since(revision)}
+    if card.backbone:
+        backbone = find(card.backbone)
+        changes[backbone.full_name] = backbone.changes_since(backbone_revision)
+    return "; ".join(f"{which} as it was: {change}" for which, change in changes.items() if change)
+
+
+def backbone_revision(card: Card) -> int:
+    """Today's revision of a composition's backbone; 1 for a network of one piece."""
+    return find(card.backbone).revision if card.backbone else 1
+
+
 def editions_of(name: str) -> tuple[Card, ...]:
     """The cards that a name may mean: all editions of a model, or a composition on each edition of its backbone.
 
@@ -106,7 +144,7 @@ def compose(card: Card, backbone: Card) -> Card:
         )
     backbone_preprocessing = backbone.preprocessing
     model = card.name.partition("+")[0]
-    if "+" not in card.name and card is not backbone_edition(editions(card.name)[0]):
+    if "+" not in card.name and card.full_name != backbone_edition(editions(card.name)[0]).full_name:
         model = card.full_name
     return replace(
         card,
@@ -115,6 +153,7 @@ def compose(card: Card, backbone: Card) -> Card:
         title=f"{card.title}, on {backbone.name}",
         input=(backbone.input[0], *card.input[1:]),
         backbone=backbone.full_name,
+        backbone_options=backbone.options,
         parameters=0,
         macs=None,
         fact="",

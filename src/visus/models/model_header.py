@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from visus.models import catalog
+from visus.models.card import Card
+
 MODEL_ENTRY = "visus-model"
 """The entry of a safetensors header that holds the card of a model."""
 
@@ -23,12 +26,18 @@ class Statement:
         classes: how many it tells apart.
         in_channels: of the network's input.
         options: keyword arguments of the card's builder.
+        revision: of the edition, 1 where the file is older than that entry.
+        backbone: the full name of a composition's backbone, or "".
+        backbone_revision: of that.
     """
 
     model: str
     classes: int
     in_channels: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 1
+    backbone: str = ""
+    backbone_revision: int = 1
 
 
 def read_statement(path: Path) -> Statement | None:
@@ -45,7 +54,29 @@ def read_statement(path: Path) -> Statement | None:
                 return None
             card = json.loads(json.loads(file.read(length))["__metadata__"][MODEL_ENTRY])
         return Statement(
-            str(card["model"]), len(card["classes"]), int(card["in_channels"]), dict(card.get("options", {}))
+            str(card["model"]),
+            len(card["classes"]),
+            int(card["in_channels"]),
+            dict(card.get("options", {})),
+            int(card.get("revision", 1)),
+            str(card.get("backbone", "")),
+            int(card.get("backbone_revision", 1)),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def revisions_for(card: Card, path: Path) -> tuple[int, int]:
+    """The revisions of an edition and of its backbone that a file of weights was trained with.
+
+    They are today's wherever the file does not say that it is of this edition, or of its backbone.
+    """
+    today = card.revision, catalog.backbone_revision(card)
+    stated = read_statement(path)
+    if stated is None:
+        return today
+    if stated.model == card.full_name:
+        return stated.revision, stated.backbone_revision
+    if card.backbone and card.backbone in (stated.model, stated.backbone):
+        return today[0], stated.revision if stated.model == card.backbone else stated.backbone_revision
+    return today

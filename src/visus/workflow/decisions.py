@@ -201,6 +201,19 @@ def starting_weights(request: Request, card: Card, messages: list[str]) -> str:
     return weights
 
 
+def revisions_of(card: Card, weights: str, messages: list[str]) -> tuple[int, int]:
+    """Of the edition and of its backbone: those that a model file was trained with where that is the start."""
+    from visus.models.catalog import backbone_revision, changes_since
+    from visus.models.model_header import revisions_for
+
+    if weights in ("none", "default"):
+        return card.revision, backbone_revision(card)
+    revisions = revisions_for(card, Path(weights))
+    if changes := changes_since(card.full_name, *revisions):
+        messages.append(f"{changes}, when {Path(weights).name} was trained")
+    return revisions
+
+
 def _checked_weights(weights: str | None) -> str:
     """ "none", "default" (also for None: what a person with few images wants) or the path of an existing file."""
     if weights is None or weights in ("none", "default"):

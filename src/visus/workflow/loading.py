@@ -59,6 +59,7 @@ def _identified(path: Path, model: str | None) -> Identification:
 
 def _info_of(found: Identification) -> ModelInfo:
     from visus.engine.model_card import ModelInfo
+    from visus.models.catalog import backbone_revision
     from visus.models.class_names import class_names
 
     chosen = found.require()
@@ -70,6 +71,8 @@ def _info_of(found: Identification) -> ModelInfo:
         in_channels=card.preprocessing.channels,
         preprocessing=card.preprocessing,
         backbone=card.backbone,
+        revision=card.revision,
+        backbone_revision=backbone_revision(card),
     )
 
 
@@ -113,11 +116,15 @@ def load_model(path: str | Path, *, device: str = "auto", model: str | None = No
     import torch
 
     from visus.engine.runtime import choose_device
+    from visus.models.catalog import changes_since
     from visus.models.limited_building import build_for
     from visus.tasks.table import make_task
     from visus.workflow.model import Model
 
     torch_device = choose_device(device)
+    changes = changes_since(info.model, info.revision, info.backbone_revision)
+    if changes and not quiet:
+        sys.stderr.write(f"{path}: {changes}\n")
     _, state = load_state(Path(path))
     network = build_for(
         card_of(info, str(path)),

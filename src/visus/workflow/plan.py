@@ -18,6 +18,7 @@ from visus.engine.recipe import Recipe
 from visus.errors import RecipeError
 from visus.files.plain_values import read_yaml
 from visus.models.card import Card
+from visus.models.catalog import changes_since, find_revision
 from visus.recipes.phases import PhaseOf
 from visus.workflow import decisions
 from visus.workflow.request import Request
@@ -25,6 +26,7 @@ from visus.workflow.request import Request
 _PLAIN = (
     *("data", "format", "task", "model", "weights", "channels", "device"),
     *("workers", "processes", "deterministic", "name", "out"),
+    *("revision", "backbone_revision"),
 )
 """The fields that are saved as they are, in the order of the file."""
 
@@ -43,6 +45,7 @@ class Plan(Request):
         out: the folder that holds run folders.
         channels: of the network's input.
         values: what the images hold beyond grey or colour of 8 bits.
+        revision, backbone_revision: of the edition and of its backbone, see :func:`visus.models.catalog.find_revision`.
     """
 
     data: str
@@ -54,6 +57,8 @@ class Plan(Request):
     out: str = "runs"
     channels: int
     values: PixelValues = field(default=PixelValues())
+    revision: int = 1
+    backbone_revision: int = 1
 
     @property
     def reader(self) -> str | None:
@@ -118,6 +123,8 @@ class _Saved(BaseModel):
     deterministic: bool = False
     name: Name | None = None
     out: Name = "runs"
+    revision: int = 1
+    backbone_revision: int = 1
     task_options: dict[str, Name] = {}
     accept: tuple[Name, ...] = ()
     values: PixelValues = PixelValues()
@@ -178,6 +185,8 @@ def prepare(request: Request) -> Preparation:
     request = decisions.with_phase(request, messages)
     card = decisions.fitting_card(request, dataset, task)
     weights = decisions.starting_weights(request, card, messages)
+    revisions = decisions.revisions_of(card, weights, messages)
+    card = find_revision(card.full_name, *revisions)
     pretrained = weights != "none"
     recipe = decisions.recipe_for(request, card, facts, pretrained=pretrained)
     dataset = decisions.with_pixel_values(dataset, recipe)
@@ -212,6 +221,8 @@ def prepare(request: Request) -> Preparation:
         allow_changed_data=request.allow_changed_data,
         channels=channels,
         values=dataset.values,
+        revision=revisions[0],
+        backbone_revision=revisions[1],
     )
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))
 
@@ -226,10 +237,13 @@ def prepare_again(plan: Plan) -> Preparation:
     decisions.require_machine(plan)
     messages: list[str] = []
     dataset, task = decisions.open_training_data(plan, plan.reader, messages)
-    card = decisions.fitting_card(plan, dataset, task)
+    name = decisions.fitting_card(plan, dataset, task).full_name
+    card = find_revision(name, plan.revision, plan.backbone_revision)
     dataset = decisions.with_pixel_values(dataset, plan.recipe)
     plan.recipe.augmentation.require(task, plan.channels)
     messages.append(f"model: {plan.model}, weights: {plan.weights}")
+    if changes := changes_since(name, plan.revision, plan.backbone_revision):
+        messages.append(changes)
     dataset, findings = decisions.checked(plan, dataset, task)
     messages += decisions.repairs(findings)
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))

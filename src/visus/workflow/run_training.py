@@ -215,6 +215,8 @@ def _new_model(
         task=plan.task,
         model=card.full_name,
         backbone=card.backbone,
+        revision=plan.revision,
+        backbone_revision=plan.backbone_revision,
         classes=prepared.classes,
         in_channels=plan.channels,
         preprocessing=prediction_preprocessing(training, recipe),

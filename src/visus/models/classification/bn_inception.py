@@ -32,6 +32,8 @@ from visus.layers.same_padding import SameConv2d, SameMaxPool2d
 from visus.models.classification.input_checks import check_batch, check_sides
 
 First = Literal["full", "separable"]
+Padding = Literal["same", "half"]
+"""Of strided layers: TensorFlow's SAME, or half a kernel on every side and none around the stem's poolings."""
 Row = tuple[int, int, int, int, int, Literal["avg", "max"], int]
 """#1x1, #3x3 reduce, #3x3, double #3x3 reduce, double #3x3, pool, proj: the columns of figure 5."""
 
@@ -272,9 +274,13 @@ def check_size(images: Tensor, style: BNInceptionStyle, *, training: bool) -> No
         check_batch(images, 39, learns=training)
 
 
-def bn_inception(*, classes: int, in_channels: int, first: First = "full") -> nn.Module:
-    """BN-Inception (figure 5). ``first``: how the first convolution is computed; the authors' was separable."""
-    return BNInception(FIGURE_5, classes=classes, in_channels=in_channels, style=SLIM_STYLE, first=first)
+def bn_inception(*, classes: int, in_channels: int, first: First = "full", padding: Padding = "same") -> nn.Module:
+    """BN-Inception (figure 5).
+
+    ``first``: how the first convolution is computed; the authors' was separable. ``padding``: of strided layers.
+    """
+    style = SLIM_STYLE._replace(pads_as_tensorflow=padding == "same")
+    return BNInception(FIGURE_5, classes=classes, in_channels=in_channels, style=style, first=first)
 
 
 def bn_inception_caffe(*, classes: int, in_channels: int) -> nn.Module:

@@ -7,10 +7,11 @@ whose input and output are both 7x7; it has stride 1.
 
 Editions. ``paper``: ReLU after every BatchNorm, as section 3.2 says. The paper is silent on the padding, on how the
 weights begin, on BatchNorm's epsilon and on dropout; these are those of the released code (slim's mobilenet_v1.py),
-which pads as TensorFlow's SAME. ``timm``: ReLU6 as in the released code, padding by 1 on every side, and another
-epsilon. ``tf``: the network of TensorFlow's released graphs: ReLU6, TensorFlow's SAME
-padding, each BatchNorm folded into the convolution before it, and one more output, background, before the classes (see
-mobilenet_v2.py for what that means for fine-tuning). The parameters have timm's names.
+which pads as TensorFlow's SAME (option ``padded``: by half a kernel on every side, all else the same). ``timm``: ReLU6
+as in the released code, padding by 1 on every side, and another epsilon. ``tf``: the network of TensorFlow's released
+graphs: ReLU6, TensorFlow's SAME padding, each BatchNorm folded into the convolution before it, and one more output,
+background, before the classes (see mobilenet_v2.py for what that means for fine-tuning). The parameters have timm's
+names.
 
 Letters: N images, C input channels, K classes, H x W pixels, a = width multiplier, s = stride.
 """
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from visus.layers.same_padding import SameConv2d
 from visus.models.classification.input_checks import check_batch
 
-Edition = Literal["paper", "timm", "tf"]
+Edition = Literal["paper", "padded", "timm", "tf"]
 
 STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))  # table 1; each but the first stage begins by s = 2
 SHALLOW = (*STAGES[:3], (512,), STAGES[4])  # section 4.1: without the five layers of 14x14x512
@@ -77,11 +78,11 @@ def convolution(
 def normalisation(channels: int, edition: Edition) -> nn.Module:
     if edition == "tf":
         return nn.Identity()  # folded into the convolution before
-    return nn.BatchNorm2d(channels, eps=0.001 if edition == "paper" else 1e-5)
+    return nn.BatchNorm2d(channels, eps=1e-5 if edition == "timm" else 0.001)
 
 
 def activation(edition: Edition) -> nn.Module:
-    return nn.ReLU(inplace=True) if edition == "paper" else nn.ReLU6(inplace=True)
+    return nn.ReLU(inplace=True) if edition in ("paper", "padded") else nn.ReLU6(inplace=True)
 
 
 class MobileNetV1(nn.Module):
@@ -185,7 +186,7 @@ def mobilenet_v1(
     *,
     classes: int,
     in_channels: int,
-    edition: Literal["paper", "timm"] = "paper",
+    edition: Literal["paper", "padded", "timm"] = "paper",
     width: Width = 1.0,
     separable: bool = True,
     shallow: bool = False,

@@ -232,14 +232,14 @@ def resnet34(
     return ResNet(BASIC_BLOCKS[shortcuts], (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
-def plain18(*, classes: int, in_channels: int) -> nn.Module:
-    """The plain network of 18 layers."""
-    return ResNet(PlainBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels, pooling="unpadded")
+def plain18(*, classes: int, in_channels: int, pooling: StemPooling = "unpadded") -> nn.Module:
+    """The plain network of 18 layers. ``pooling``: of the stem."""
+    return ResNet(PlainBlock, (2, 2, 2, 2), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
-def plain34(*, classes: int, in_channels: int) -> nn.Module:
-    """The plain network of 34 layers."""
-    return ResNet(PlainBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling="unpadded")
+def plain34(*, classes: int, in_channels: int, pooling: StemPooling = "unpadded") -> nn.Module:
+    """The plain network of 34 layers. ``pooling``: of the stem."""
+    return ResNet(PlainBlock, (3, 4, 6, 3), classes=classes, in_channels=in_channels, pooling=pooling)
 
 
 def resnet50(

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
@@ -36,11 +38,12 @@ class DeconvNet(nn.Module):
     Args:
         classes: K.
         in_channels: C.
+        epsilon: of BatchNorm.
     """
 
     head: tuple[str, ...] = ("score",)
 
-    def __init__(self, *, classes: int, in_channels: int) -> None:
+    def __init__(self, *, classes: int, in_channels: int, epsilon: float) -> None:
         super().__init__()
         self.channels: Mapping[int, int] = {1: 64, 2: 128, 4: 256, 8: 512, 16: 512, 32: 4096}
         self.conv1 = _layers(nn.Conv2d, in_channels, 64, 64)
@@ -59,6 +62,9 @@ class DeconvNet(nn.Module):
         self.deconv2 = _layers(nn.ConvTranspose2d, 128, 128, 64)
         self.deconv1 = _layers(nn.ConvTranspose2d, 64, 64, 64)
         self.score = nn.Conv2d(64, classes, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = epsilon
         self._initialise()
 
     def _initialise(self) -> None:
@@ -130,9 +136,7 @@ ConvolutionClass = type[nn.Conv2d] | type[nn.ConvTranspose2d]
 
 
 def _layer(kind: ConvolutionClass, before: int, after: int, size: int, padding: int = 0) -> nn.Sequential:
-    return nn.Sequential(
-        kind(before, after, size, padding=padding), nn.BatchNorm2d(after, eps=EPSILON), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(kind(before, after, size, padding=padding), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
 
 
 def _layers(kind: ConvolutionClass, before: int, *widths: int) -> nn.Sequential:
@@ -140,6 +144,6 @@ def _layers(kind: ConvolutionClass, before: int, *widths: int) -> nn.Sequential:
     return nn.Sequential(*(_layer(kind, b, a, 3, padding=1) for b, a in zip((before, *widths), widths, strict=False)))
 
 
-def deconvnet(*, classes: int, in_channels: int) -> nn.Module:
-    """DeconvNet as published."""
-    return DeconvNet(classes=classes, in_channels=in_channels)
+def deconvnet(*, classes: int, in_channels: int, epsilon: Annotated[float, Field(gt=0)] = EPSILON) -> nn.Module:
+    """DeconvNet as published. ``epsilon``: what BatchNorm adds to the variance."""
+    return DeconvNet(classes=classes, in_channels=in_channels, epsilon=epsilon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, ReleasedFile
+from visus.models.card import Card, Conventions, Earlier, ReleasedFile
 from visus.structures.preprocessing import Preprocessing
 
 _DARKNET = Conventions(
@@ -131,4 +131,6 @@ _53_LARGE = replace(
     note="the same network at 448x448: the authors' darknet53_448.cfg",
 )
 
-CARDS: tuple[Card, ...] = (_V1, _V1_RELEASED, _19, _19_LARGE, _53, _53_LARGE)
+_UNCENTRED = Earlier("pixels were of 0 to 1", preprocessing=_values(224))
+
+CARDS: tuple[Card, ...] = (replace(_V1, earlier=(_UNCENTRED,)), _V1_RELEASED, _19, _19_LARGE, _53, _53_LARGE)

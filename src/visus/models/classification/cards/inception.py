@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, ReleasedFile, WeightsFile
+from visus.models.card import Card, Conventions, Earlier, ReleasedFile, WeightsFile
 from visus.models.classification.cards.imagenet import bgr, caffe, torchvision_file
 from visus.structures.preprocessing import Preprocessing
 
@@ -151,6 +151,9 @@ CARDS: tuple[Card, ...] = (
         citation="ioffe2015batch",
         conventions=_SLIM_V2,
         proof_level="L2",
+        earlier=(
+            Earlier("convolutions were padded by half their kernel, and the stem's poolings not", {"padding": "half"}),
+        ),
         note="The figure's pooling projections of 128 in 4c and 4d contradict the sizes beside them; 96, as in the "
         "authors' TensorFlow-Slim, fit. The first convolution is a full one; the authors computed it as a separable "
         "one (first=separable).",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.card import Card, Conventions, Earlier, WeightsFile
 from visus.structures.preprocessing import Preprocessing
 
 _SLIM = Conventions(
@@ -79,6 +79,7 @@ def _cards() -> tuple[Card, ...]:
                 title=f"MobileNet v1 of width {width:g} as published",
                 options={"width": width} if width < 1 else {},
                 conventions=_SLIM,
+                earlier=(Earlier("convolutions were padded by 1", {"edition": "padded"}),),
                 note="The paper names neither padding, initial weights, BatchNorm's epsilon nor dropout; those are "
                 "the released code's.",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.card import Card, Conventions, Earlier, WeightsFile
 from visus.models.classification.cards import keras_files
 from visus.models.classification.cards.imagenet import IMAGENET, torchvision_file
 from visus.structures.preprocessing import Preprocessing
@@ -52,6 +52,7 @@ CARDS: tuple[Card, ...] = (
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
         ),
         proof_level="L2",
+        earlier=(Earlier("convolutions were padded by 1, and BatchNorm had epsilon 1e-5", {"edition": "torchvision"}),),
         note="Padding, BatchNorm's epsilon, the initial weights and dropout, on which the paper is silent, are the "
         "released code's. Its other widths, 0.35 to 1.4, are the option width.",
     ),

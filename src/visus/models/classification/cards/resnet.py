@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, ReleasedFile
+from visus.models.card import Card, Conventions, Earlier, ReleasedFile
 from visus.models.classification.cards.imagenet import IMAGENET, bgr, caffe, torchvision_file
 
 _CAFFES = Conventions(
@@ -25,6 +25,8 @@ _TORCHVISIONS = Conventions(
     epsilon=1e-05,
     epsilon_source="torchvision's",
 )
+
+_PADDED = (Earlier("the first pooling was padded by 1", {"pooling": "padded"}),)
 
 _PAPER = "He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016"
 _NOTE = "The paper subtracts a mean for each pixel; here a mean for each channel, and a division by its deviation."
@@ -110,6 +112,7 @@ def _residual(name: str) -> tuple[Card, ...]:
         macs=macs,
         fact=fact,
         conventions=_CAFFES if has_bottlenecks else _DEEPER,
+        earlier=_PADDED,
         note=_NOTE,
     )
     torchvision = _card(
@@ -161,6 +164,7 @@ CARDS: tuple[Card, ...] = (
         11_515_688,
         macs=1_794_805_760,
         fact="plain_18",
+        earlier=_PADDED,
         note=_NOTE,
     ),
     _card(
@@ -171,6 +175,7 @@ CARDS: tuple[Card, ...] = (
         21_623_848,
         macs=3_644_493_824,
         fact="plain_34",
+        earlier=_PADDED,
         note=_NOTE,
     ),
     *(card for name in _RESNETS for card in _residual(name)),
@@ -183,6 +188,7 @@ CARDS: tuple[Card, ...] = (
         macs=1_794_805_760,
         fact="resnet_18_option_A",
         options={"shortcuts": "A"},
+        earlier=_PADDED,
         note=f"{_NOTE} {_ZEROS}",
     ),
     _card(
@@ -194,6 +200,7 @@ CARDS: tuple[Card, ...] = (
         macs=3_644_493_824,
         fact="resnet_34_option_A",
         options={"shortcuts": "A"},
+        earlier=_PADDED,
         note=f"{_NOTE} {_ZEROS}",
     ),
     _card(
@@ -204,6 +211,7 @@ CARDS: tuple[Card, ...] = (
         22_716_840,
         fact="resnet_34_option_C",
         options={"shortcuts": "C"},
+        earlier=_PADDED,
         note=_NOTE,
     ),
 )

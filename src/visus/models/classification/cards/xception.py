@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, Conventions, WeightsFile
+from visus.models.card import Card, Conventions, Earlier, WeightsFile
 from visus.models.classification.cards import keras_files
 from visus.structures.preprocessing import Preprocessing
 
@@ -17,6 +17,10 @@ _TIMMS = Conventions(
     initialisation="as in the paper's edition",
     epsilon=1e-05,
     epsilon_source="timm's",
+)
+
+_AS_THE_PORT = (
+    Earlier("poolings were padded by 1, and BatchNorm had epsilon 1e-5 and momentum 0.9", {"edition": "timm"}),
 )
 
 _KERNELS = "xception_weights_tf_dim_ordering_tf_kernels"
@@ -46,6 +50,7 @@ def _card(edition: str, title: str, weights: tuple[WeightsFile, ...], note: str,
         if edition == "paper"
         else (),
         proof_level="L2",
+        earlier=_AS_THE_PORT if edition == "paper" else (),
         options=options,
         note=note,
     )

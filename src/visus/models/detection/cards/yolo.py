@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, Part, ReleasedFile, WeightsFile
+from visus.models.card import Card, Conventions, Earlier, Part, ReleasedFile, WeightsFile
 from visus.structures.preprocessing import Preprocessing
 
 _DARKNET = Conventions(
@@ -346,8 +346,13 @@ _V1_FAST = replace(
     "table. Pixels of -1 to 1 are those of its crop layer",
 )
 
+_UNCENTRED = Earlier("pixels were of 0 to 1", preprocessing=_V1_RELEASED.preprocessing)
+_ALIKE = Earlier("boxes counted alike in the loss", {"box_weight": "equal"})
+
 CARDS: tuple[Card, ...] = (
-    *(_V1, _V1_SMALL, _V1_RELEASED, _V1_COCO, _V1_TINY, _V1_TINY_COCO, _V1_FAST),
-    *(_V2, _V2_VOC_2016, _V2_COCO_2016, _V2_VOC, _V2_COCO),
+    replace(_V1, earlier=(_UNCENTRED,)),
+    *(_V1_SMALL, _V1_RELEASED, _V1_COCO, _V1_TINY, _V1_TINY_COCO, _V1_FAST),
+    *(_V2, _V2_VOC_2016, _V2_COCO_2016),
+    *(replace(released, earlier=(_ALIKE,)) for released in (_V2_VOC, _V2_COCO)),
     *(_V3, _V3_TINY, _V3_TINY_CORRECTED),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from visus.models.card import Card, Conventions, Conversion, ReleasedFile
+from visus.models.card import Card, Conventions, Conversion, Earlier, ReleasedFile
 from visus.models.segmentation.cards.preprocessing import CAFFE
 
 _CONVENTIONS = Conventions(
@@ -42,6 +42,7 @@ CARDS: tuple[Card, ...] = (
                 "DeconvNet_trainval_inference.caffemodel", "PASCAL VOC 2012 and SBD", source="HyeonwooNoh/DeconvNet"
             ),
         ),
+        earlier=(Earlier("BatchNorm had epsilon 1e-5", {"epsilon": 1e-5}),),
         proof_level="L1",  # learning eight images takes an hour on a CPU
     ),
 )
