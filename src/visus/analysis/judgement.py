@@ -296,8 +296,9 @@ class Follower:
             twins = [step for step in candidates if not _settings(step, their) and step.kind == their.kind]
             return self._of(twins[0]) if twins and their.kind in _WITH_WEIGHTS else None
         if candidates:
-            our: Step | None = max(candidates, key=lambda step: (step.kind == their.kind, -len(_settings(step, their))))
-            self.instead.setdefault((their.inputs, their.output), our)
+            best = max(candidates, key=lambda step: (step.kind == their.kind, -len(_settings(step, their))))
+            self.instead.setdefault((their.inputs, their.output), best)
+            our: Step | None = best
         else:  # twins of equal weights are one step of ours
             our = self.instead.get((their.inputs, their.output))
         if our is not None:
