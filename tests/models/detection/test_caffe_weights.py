@@ -324,6 +324,8 @@ def test_files_that_do_not_fit(arrays: Arrays, file: Path, tmp_path: Path) -> No
     path.write_bytes(file.read_bytes()[:-5])
     assert "are left" in refused("not a complete Caffe file").got
     path.write_bytes(b"PK\x03\x04 something else entirely")
+    refused("is a zip archive")
+    path.write_bytes(b"\x07 something else entirely")
     refused("not a complete Caffe file")
     path.write_bytes(field(1, b"empty"))
     refused("does not hold the weights of a network")
