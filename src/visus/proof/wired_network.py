@@ -302,7 +302,7 @@ class _Builder:
                 self.shared[words[-1]] = self.layer(words[:-1], x, following)
             return self.shared[words[-1]]
         name, *rest = words
-        if name in self.rows and not (name in FUNCTIONS and rest):
+        if name in self.rows and not (rest and rest[0][0].isdigit()):
             name, *rest = [*_of_row(self.rows[name], x), *rest]
         marks = read_marks(rest)
         if name in CONVOLUTIONS:
