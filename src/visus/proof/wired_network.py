@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from visus.proof.published import fact
 from visus.proof.wired_layers import (
     CONVOLUTIONS,
-    FUNCTIONS,
     Bilinear,
     convolution,
     read_marks,
