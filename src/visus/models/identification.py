@@ -269,7 +269,7 @@ def _choose(best: Sequence[Fit], known: _Known, file: WeightsContent) -> tuple[C
     if not best[0].is_whole and not best[0].card.backbone:
         card = _beginning(best, known, file)
         names = [fit.card.full_name for fit in best if fit.card != card]
-        return card, f"; so it does of {_listed(names)}, and decides no edition" if names else ""
+        return card, f"; they fit {_listed(names)} as well, and decide no edition" if names else ""
     if len(_kinds(best)) > 1 and best[0].origin:
         here = [fit for fit in best if writes_such_files(fit.card, file.path)]
         called = [fit for fit in here if fit.has_own_classes and released_as(fit.card, file.path)]
