@@ -208,7 +208,7 @@ def test_the_base_of_ssd_begins_an_edition_of_its_colours(tmp_path: Path) -> Non
     found = identify(base, "ssd")
     assert found.chosen is not None
     assert (found.chosen.card.full_name, found.chosen.fills) == ("ssd@paper", "first layers of the backbone")
-    assert "decides no edition" in found.reason
+    assert "decide no edition" in found.reason
 
 
 # --- names and shapes
