@@ -7,12 +7,13 @@ from dataclasses import replace
 from visus.models.card import Card, Conventions, Earlier, ReleasedFile
 from visus.structures.preprocessing import Preprocessing
 
-_DARKNET = Conventions(
+DARKNET = Conventions(
     padding="half a kernel on every side, as the authors' cfg files",
     initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
     epsilon=1e-05,
     epsilon_source="of the authors' Darknet (blas_kernels.cu)",
 )
+"""Those of every network with BatchNorm that Darknet trained, the detectors too."""
 _WITHOUT_NORM = Conventions(
     padding="half a kernel on every side, as the authors' cfg files",
     initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
@@ -59,7 +60,7 @@ _V1_RELEASED = replace(
     macs=4_259_340_288,
     preprocessing=_values(224),
     fact="",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     options={"normalised": True, "answer": "convolution"},
     released=(_file("extraction.weights"), _file("extraction.conv.weights", is_partial=True)),
     proof_level="L1",
@@ -82,7 +83,7 @@ _19 = Card(
     preprocessing=_values(224),
     fact="darknet_19",
     citation="redmon2017yolo9000",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     released=(_file("darknet19.weights"), _file("darknet19.conv.23", is_partial=True)),
     proof_level="L2",
 )
@@ -114,7 +115,7 @@ _53 = Card(
     preprocessing=_values(256),
     fact="darknet_53",
     citation="redmon2018yolov3",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     released=(_file("darknet53.weights"), _file("darknet53.conv.74", is_partial=True)),
     proof_level="L2",
 )

@@ -5,14 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from visus.models.card import Card, Conventions, Earlier, Part, ReleasedFile, WeightsFile
+from visus.models.classification.cards.darknet import DARKNET
 from visus.structures.preprocessing import Preprocessing
 
-_DARKNET = Conventions(
-    padding="half a kernel on every side, as the authors' cfg files",
-    initialisation="normal, of variance 2 / fan-in, as the authors' Darknet draws them",
-    epsilon=1e-05,
-    epsilon_source="of the authors' Darknet (blas_kernels.cu)",
-)
 _WITHOUT_NORM = Conventions(
     padding="half a kernel on every side, as the authors' yolov1.cfg",
     initialisation="as Darknet draws convolutions; the last layer N(0, 0.01)",
@@ -91,7 +86,7 @@ _V3 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v3",
     citation="redmon2018yolov3",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     own_data="yolo",
     own_anchors=9,
     takes_backbone=True,
@@ -151,7 +146,7 @@ _V2 = Card(
     preprocessing=_pixels(416),
     fact="yolo_v2",
     citation="redmon2017yolo9000",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     own_data="yolo",
     own_anchors=5,
     takes_backbone=True,
@@ -263,7 +258,7 @@ _V1_SMALL = replace(
 
 _V1_RELEASED = replace(
     _V1,
-    conventions=_DARKNET,
+    conventions=DARKNET,
     edition="darknet",
     title="YOLO as released, with BatchNorm and a locally connected layer",
     parameters=197_301_875,
@@ -295,7 +290,7 @@ _V1_COCO = replace(
 _V1_TINY = replace(
     _V1_RELEASED,
     name="yolov1_tiny",
-    conventions=_DARKNET,
+    conventions=DARKNET,
     edition="darknet",
     builder="visus.models.detection.yolov1:yolov1_tiny",
     title="YOLO's tiny form, as released",
