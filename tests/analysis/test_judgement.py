@@ -241,3 +241,22 @@ def test_a_wrong_input_is_a_clear_error() -> None:
 
     with pytest.raises(UsageError, match="gives no tensor that depends on the image"):
         compare_networks(Small(), Constant(), SIZE)
+
+
+@pytest.mark.parametrize("error", [TypeError("odd"), KeyError("odd"), AttributeError("odd"), AssertionError("odd")])
+def test_a_network_that_fails_is_told_and_stays_as_it_was(error: Exception) -> None:
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.conv(x)
+            raise error
+
+    network = Failing()
+    before = network.conv.weight.clone()
+    with pytest.raises(ShapeError, match="cannot take an input"):
+        compare_networks(network, Small(), SIZE)
+    assert network.training
+    assert torch.equal(network.conv.weight, before)

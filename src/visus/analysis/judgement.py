@@ -148,7 +148,7 @@ def _paired(run: Trace, ours: Trace, theirs: Trace) -> dict[int, Draw]:
 def _trace(network: nn.Module, image: Tensor, weights: ContentWeights, name: str) -> Trace:
     try:
         result = trace(network, image, weights)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
         raise ShapeError(
             f"{name} cannot take an input of {'x'.join(map(str, image.shape[1:]))}",
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from visus.errors import UsageError
@@ -26,7 +27,8 @@ def build_library_network(name: str, size: Size, classes: int | None = None) -> 
     """
     library, _, network = name.partition(":")
     try:
-        return LIBRARIES[library](network, size, classes)
+        with torch.random.fork_rng(devices=[]):  # what it draws is not wanted, and is not to move what others draw
+            return LIBRARIES[library](network, size, classes)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"{name} needs the package {library}, which is not installed",
