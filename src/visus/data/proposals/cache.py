@@ -47,7 +47,7 @@ class ProposalCache:
         return (self.root or cache_folder() / "proposals") / self.algorithm
 
     def find(self, key: str) -> Proposals | None:
-        """The proposals that are kept under a key of :func:`content_key`; None if there are none, or they are damaged."""
+        """The proposals of a key of :func:`content_key`; None if none are kept, or what is kept is damaged."""
         try:
             with open(self._path(key), "rb") as file:
                 content = file.read(_LARGEST)
