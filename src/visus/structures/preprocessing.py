@@ -13,6 +13,21 @@ its own, from the 0.1 % to the 99.9 % quantile of each channel."""
 
 
 @dataclass(frozen=True, slots=True)
+class ProposalSettings:
+    """Which region proposals a network is given that makes none of its own.
+
+    Args:
+        method: the algorithm; Uijlings et al., Selective search for object recognition, IJCV 2013.
+        mode: of its diversification: "single", "fast" or "quality" (Table 5 there).
+        count: the best so many of an image, at least 1.
+    """
+
+    method: Literal["selective_search"] = "selective_search"
+    mode: Literal["single", "fast", "quality"] = "fast"
+    count: int = 2000
+
+
+@dataclass(frozen=True, slots=True)
 class Preprocessing:
     """The deterministic way from a file's pixels to a network's input.
 
@@ -30,6 +45,7 @@ class Preprocessing:
         fill: raw value 0..255 of padded pixels.
         value_range: of files with more than 8 bits, and of all with other than 1 or 3 channels; None: the full range
             of their bits.
+        proposals: the region proposals that come with each image; None: the network needs none.
     """
 
     size: tuple[int, int] | None = (224, 224)
@@ -43,6 +59,7 @@ class Preprocessing:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     fill: int = 0
     value_range: ValueRange | None = None
+    proposals: ProposalSettings | None = None
 
     @property
     def of_pictures(self) -> bool:
@@ -56,7 +73,10 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
         """The inverse of :meth:`to_dict`; JSON's lists become tuples again."""
-        return cls(**{name: _frozen(value) for name, value in values.items()})
+        fields = {name: _frozen(value) for name, value in values.items()}
+        if isinstance(fields.get("proposals"), dict):
+            fields["proposals"] = ProposalSettings(**fields["proposals"])
+        return cls(**fields)
 
 
 def _frozen(value: Any) -> Any:

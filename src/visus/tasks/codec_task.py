@@ -131,11 +131,13 @@ def batch_of(prepared: Sequence[Prepared], targets: Any) -> Batch:
     Raises:
         ShapeError: if the images are not of one size.
     """
+    proposals = [item.proposals for item in prepared if item.proposals is not None]
     return Batch(
         images=stack_images(prepared),  # [N, C, H, W]
         targets=targets if is_labelled(prepared) else None,
         placements=[item.placement for item in prepared],
         ids=[item.id for item in prepared],
+        proposals=proposals if prepared and len(proposals) == len(prepared) else None,
     )
 
 
