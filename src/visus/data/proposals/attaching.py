@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,18 +25,14 @@ _ADVICE = "pixels of the image itself, x1 < x2, y1 < y2, in the order that the f
 def with_proposals(dataset: Dataset, paths: Sequence[Path]) -> Dataset:
     """The data set whose samples have the proposals of these files; see :func:`attach`."""
     samples = [sample for split in dataset.splits.values() for sample in split]
-
-    def coco() -> Mapping[Key, list[str]]:
-        return image_names(dataset.root) if dataset.format == "coco" and dataset.root is not None else {}
-
-    attached, findings = attach(samples, paths, coco)
+    attached, findings = attach(samples, paths, dataset)
     rest = iter(attached)
     splits = {name: [next(rest) for _ in split] for name, split in dataset.splits.items()}
     return replace(dataset, splits=splits, findings=(*dataset.findings, *findings))
 
 
 def attach(
-    samples: Sequence[Sample], paths: Sequence[Path], coco: Callable[[], Mapping[Key, list[str]]] | None = None
+    samples: Sequence[Sample], paths: Sequence[Path], dataset: Dataset | None = None
 ) -> tuple[list[Sample], list[Finding]]:
     """The samples with the proposals that files have for their images, and what was remarkable about these.
 
@@ -45,13 +41,13 @@ def attach(
     Args:
         samples: each must be in one of the files, if only without any proposal.
         paths: of the files; see :func:`visus.data.proposals.reading.read_proposals`.
-        coco: from the ids of images to their names, as the data have them; asked only where a file has such ids.
+        dataset: that the samples are of: of COCO's data the ids are read where a file has such; None: unknown.
 
     Raises:
         DataError: if a file cannot be read; if an image has no entry, or two; if an entry may mean several images; if
             more than a small share of the boxes lie outside of their images or are no boxes.
     """
-    images = _Images(samples, coco or (dict))
+    images = _Images(samples, dataset)
     of_sample: dict[int, tuple[GivenProposals, Path]] = {}
     others: list[str] = []
     for path in paths:
@@ -87,13 +83,13 @@ def attach(
 class _Images:
     """Finds the sample that a name or a number means."""
 
-    def __init__(self, samples: Sequence[Sample], coco: Callable[[], Mapping[Key, list[str]]]) -> None:
+    def __init__(self, samples: Sequence[Sample], dataset: Dataset | None) -> None:
         self._paths = [_parts(sample.id) for sample in samples]
         self._named: dict[str, list[int]] = {}
         for index, parts in enumerate(self._paths):
             for name in {parts[-1], _stem(parts[-1])}:
                 self._named.setdefault(name, []).append(index)
-        self._coco = coco
+        self._coco = dataset.root if dataset is not None and dataset.format == "coco" else None
         self._ids: Mapping[Key, list[str]] | None = None
         self._numbers: dict[int, list[int]] = {}
         for name, indices in self._named.items():
@@ -126,7 +122,7 @@ class _Images:
     def _by_id(self, key: Key) -> list[int]:
         """By COCO's ids, where the data have them; else by a file's name that is this number."""
         if self._ids is None:
-            self._ids = self._coco()
+            self._ids = {} if self._coco is None else image_names(self._coco)
         if self._ids:
             return sorted({index for name in self._ids.get(key, []) for index in self._by_path(_parts(name))})
         return self._numbers.get(key, []) if isinstance(key, int) else []
