@@ -67,7 +67,7 @@ def predict_files(
     images: Sequence[str | Path],
     *,
     save: str | Path | None = None,
-    score: float = 0.3,
+    score: float | None = None,
     objects: bool = False,
     min_area: int = 1,
     grow: float | None = None,
@@ -84,7 +84,8 @@ def predict_files(
         images: files and folders.
         save: a folder for pictures with the answers drawn, predictions.csv and .json; segmentation: also class maps as
             index and colour PNG, and the outlines of all images as coco.json.
-        score: detection: objects below this score are left out. With ``slide``: windows below it.
+        score: detection: objects below this score are left out. With ``slide``: windows below it. None: 0.3, or of
+            instance segmentation the score at which the validation images were counted best.
         objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
@@ -123,6 +124,7 @@ def predict_files(
     from visus.workflow.sliding import Slid, Slider
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
+    score = loaded.shown_score if score is None else score
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None
     with nullcontext() if save is None else output_folder(Path(save), "predict") as folder:
         results: list[dict[str, Any]] = []

@@ -131,7 +131,9 @@ class Detections(BaseValue):
     def moved(self, move: Move) -> Detections:
         """An object stays while its centre does, or as ``move.least`` says; its box is cut to the image.
 
-        By the centre: SSD, arXiv:1512.02325, sec. 2.2.
+        By the centre: SSD, arXiv:1512.02325, sec. 2.2. A box is moved by its outline, so that after a rotation it is
+        too large; where there are masks, it ends a pixel beyond what is left of the object's, and an object of which
+        nothing is left to see goes.
         """
         x1, y1, x2, y2 = self.boxes.astype(np.float64).T
         outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
@@ -146,7 +148,7 @@ class Detections(BaseValue):
         else:
             least = np.maximum(np.asarray([width, height]) * move.least, 1e-6)
             kept = ((clipped[:, 2:] - clipped[:, :2]) >= least).all(axis=1)
-        return Detections(
+        moved = Detections(
             self.classes,
             clipped[kept].astype(np.float32),
             self.labels[kept],
@@ -155,6 +157,18 @@ class Detections(BaseValue):
             masks=None if self.masks is None else self.masks.select(kept).moved(move),
             ignored=None if self.ignored is None else self.ignored[kept],
         )
+        return moved if moved.masks is None else moved._as_seen(moved.masks)
+
+    def _as_seen(self, masks: Masks) -> Detections:
+        """The objects that count without those whose masks are empty, their boxes cut to a pixel around the masks."""
+        counted = np.ones(len(self), bool) if self.ignored is None else ~self.ignored
+        extents = masks.extents()
+        seen = extents[:, 2] > extents[:, 0]
+        low, high = np.maximum(self.boxes[:, :2], extents[:, :2] - 1), np.minimum(self.boxes[:, 2:], extents[:, 2:] + 1)
+        beside = (high - low < 1).any(axis=1)  # a mask that was outside its box already
+        cut = np.where(beside[:, None], extents, np.concatenate([low, high], axis=1))
+        boxes = np.where((counted & seen)[:, None], cut, self.boxes).astype(np.float32)
+        return replace(self, boxes=boxes).select(np.asarray(seen | ~counted))
 
     def without_masks(self) -> Detections:
         """The boxes alone."""
