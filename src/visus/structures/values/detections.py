@@ -165,7 +165,7 @@ class Detections(BaseValue):
         extents = masks.extents()
         seen = extents[:, 2] > extents[:, 0]
         low, high = np.maximum(self.boxes[:, :2], extents[:, :2] - 1), np.minimum(self.boxes[:, 2:], extents[:, 2:] + 1)
-        beside = (high - low < 1).any(axis=1)  # a mask that was outside its box already
+        beside = np.asarray((high - low < 1).any(axis=1))  # a mask that was outside its box already
         cut = np.where(beside[:, None], extents, np.concatenate([low, high], axis=1))
         boxes = np.where((counted & seen)[:, None], cut, self.boxes).astype(np.float32)
         return replace(self, boxes=boxes).select(np.asarray(seen | ~counted))
