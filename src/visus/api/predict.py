@@ -86,7 +86,8 @@ def predict_files(
             index and colour PNG, and the outlines of all images as coco.json.
         score: detection: objects below this score are left out. With ``slide``: windows below it. None: 0.3, or of
             instance segmentation the score at which the validation images were counted best.
-        objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps.
+        objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps;
+            instance segmentation answers with objects anyway.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
@@ -102,7 +103,7 @@ def predict_files(
     Raises:
         DataError: if a file or folder does not exist, or a folder holds no image.
         DiskError: if the answers cannot be written.
-        UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
+        UsageError: if objects are asked of a model with neither maps nor masks, or sliding of one that is not for
             classification or localization; if ``smallest`` is given without ``slide``.
     """
     from visus.data.pixels.intensity import with_intensity_range
@@ -147,7 +148,9 @@ def predict_files(
                 if folder is not None:
                     stem = free_name(Path(name).stem, used_names)
                     try:
-                        saved = save_pictures(folder, stem, value, None if counting is None else answered)
+                        saved = save_pictures(
+                            folder, stem, value, answered if counting is not None and counting.pieces else None
+                        )
                     except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
                         result = FileAnswer(name, None, error=error.problem)
                         rows.append({"image": name, "error": result.error})
