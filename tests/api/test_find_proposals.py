@@ -150,3 +150,23 @@ def test_the_curves_are_drawn(boxes: Path, tmp_path: Path) -> None:
     found = visus.find_proposals(boxes, workers=1, quiet=True)
     found.save_curves(tmp_path / "a.png")
     assert Image.open(tmp_path / "a.png").width > 600
+
+
+def test_the_hierarchy_of_one_image_is_drawn(boxes: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
+    pytest.importorskip("skimage")
+    found = visus.find_proposals(boxes, split="test", mode="single", workers=1, quiet=True)
+    name = found.samples[1].id
+    picture = found.draw_hierarchy(Path(name).name)
+    assert picture.width > picture.height > 100
+    assert found.draw_hierarchy().size == found.draw_hierarchy(found.samples[0].id).size
+    for wrong in ("none.png", "no/such/folder.png", ".png"):
+        with pytest.raises(UsageError, match="images are called"):
+            found.draw_hierarchy(wrong)
+    found.save(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="no hierarchy"):
+        visus.find_proposals(boxes, split="test", proposals=[tmp_path / "a.csv"], quiet=True).draw_hierarchy()
+    options = ("--split", "test", "--mode", "single", "--workers", 1, "--quiet")
+    told = cli("data", "propose", boxes, *options, "--hierarchy", tmp_path / "h.png", "--image", Path(name).name)
+    assert told.code == 0, told.err
+    assert Image.open(tmp_path / "h.png").size == picture.size
+    assert cli("data", "propose", boxes, "--image", "a.png").code == 2

@@ -11,6 +11,8 @@ from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
 from visus.workflow.folders import make_folder, output_folder
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from visus.data.dataset import Dataset
     from visus.data.proposals.computing import Proposer
     from visus.metrics.proposal_recall import ProposalScores
@@ -76,6 +78,35 @@ class FoundProposals:
             lines.append(f"proposals an image: {mean:,.0f} on average, {min(numbers):,} to {max(numbers):,}")
         lines += [f"{name}: ERROR {problem}" for name, problem in self.failed.items()]
         return "\n".join(lines + _told(self.scores))
+
+    def draw_hierarchy(self, image: str | None = None) -> Image:
+        """Draws how selective search groups an image: its regions, ever fewer of them, and the boxes around them.
+
+        Args:
+            image: its name, or the end of it; None: the first image.
+
+        Raises:
+            UsageError: if the proposals are those of a file, or there is no such image, or several.
+            DataError: if the image cannot be read.
+        """
+        from visus.data.proposals.computing import searched
+        from visus.report.region_hierarchy import draw_hierarchy
+
+        if self.proposer is None:
+            raise UsageError(
+                "proposals of files have no hierarchy",
+                expected="those of selective search",
+                got=self.source,
+                remedy="leave the files out",
+            )
+        named = [s for s in self.samples if image is None or f"/{s.id}".endswith(f"/{image}")]
+        if not named or (image is not None and len(named) > 1):
+            raise UsageError(
+                "no image to draw" if image is None else f"{len(named)} images are called {image}",
+                expected="the name of one image, such as " + ", ".join(s.id for s in self.samples[:3]),
+                got=", ".join(s.id for s in named[:3]) or "none",
+            )
+        return draw_hierarchy(*searched(named[0].image, self.proposer.settings))
 
     def save(self, path: str | Path) -> None:
         """Writes the proposals: ``.csv`` or ``.json``, which ``--proposals`` takes.

@@ -16,6 +16,7 @@ trainings and predictions find them there, and a run that was stopped goes on. E
 \b
   visus data propose bccd/
   visus data propose bccd/ --split test --mode quality --count 10000 --curves recall.svg
+  visus data propose bccd/ --hierarchy grouping.png --image BloodImage_00000.jpg
   visus data propose bccd/ --save proposals.csv
   visus data propose voc/ --proposals voc_2007_trainval.mat --proposals voc_2007_test.mat    score those of others
 """
@@ -32,13 +33,22 @@ def propose(
     curves: Annotated[
         str | None, typer.Option(metavar="FILE", help="Draw recall over number and over IoU as .svg or .png.")
     ] = None,
+    hierarchy: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Draw how one image is grouped, as .png or .jpg.")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="With --hierarchy: its name; the first image if not given.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that compute; one a core if not given.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: AsJson = False,
 ) -> None:
     from visus.api.find_proposals import find_proposals
     from visus.cli.output import note, say, say_json
+    from visus.errors import UsageError
 
+    if image is not None and hierarchy is None:
+        raise UsageError(
+            "--image needs --hierarchy", expected="both", got="--image alone", remedy="add --hierarchy FILE"
+        )
     found = find_proposals(
         data,
         split=split,
@@ -55,6 +65,11 @@ def propose(
     if curves is not None:
         found.save_curves(curves)
         note(f"curves: {curves}")
+    if hierarchy is not None:
+        from visus.cli.saving import save_picture
+
+        save_picture(found.draw_hierarchy(image), hierarchy, "data propose")
+        note(f"hierarchy: {hierarchy}")
     if json_:
         say_json(found.to_dict())
     else:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visus.data.proposals.cache import ProposalCache, content_key
 from visus.structures import ImageSource, Proposals, ProposalSettings
+
+if TYPE_CHECKING:
+    from visus.ops.selective_search import SelectiveSearch
 
 VERSION = 1
 """Of the algorithm: grows whenever it finds other boxes than before, so that kept ones are not mistaken for its own."""
@@ -62,8 +67,17 @@ def compute(image: ImageSource, settings: ProposalSettings) -> Proposals:
     Raises:
         DataError: if the image cannot be read.
     """
-    from visus.ops.selective_search import selective_search  # type: ignore[import-not-found, unused-ignore]
+    _, found = searched(image, settings)
+    return Proposals(found.boxes, found.size, found.scores)
+
+
+def searched(image: ImageSource, settings: ProposalSettings) -> tuple[NDArray[np.uint8], SelectiveSearch]:
+    """The pixels [H,W,3] of an image, and what selective search finds in them, with its groupings.
+
+    Raises:
+        DataError: if the image cannot be read.
+    """
+    from visus.ops.selective_search import selective_search
 
     pixels = np.ascontiguousarray(image.load().transpose(1, 2, 0))  # [H, W, 3]
-    found = selective_search(pixels, mode=settings.mode)
-    return Proposals(found.boxes, (pixels.shape[0], pixels.shape[1]), found.scores)
+    return pixels, selective_search(pixels, mode=settings.mode)
