@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.box_moves import large_enough, moved_boxes
 from visus.structures.box_repair import TOLERANCE, BoxFaults, repair_boxes
 from visus.structures.image_source import ImageSource
 from visus.structures.masks import Masks
@@ -135,19 +136,11 @@ class Detections(BaseValue):
         too large; where there are masks, it ends a pixel beyond what is left of the object's, and an object of which
         nothing is left to see goes.
         """
-        x1, y1, x2, y2 = self.boxes.astype(np.float64).T
-        outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
-        points = move.points(outline)
-        boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
-        height, width = move.size
-        clipped = np.clip(boxes, 0, [width, height, width, height])
+        boxes, clipped = moved_boxes(self.boxes, move)
+        kept = large_enough(clipped, move)
         if move.least is None:
             centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-            inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
-            kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
-        else:
-            least = np.maximum(np.asarray([width, height]) * move.least, 1e-6)
-            kept = ((clipped[:, 2:] - clipped[:, :2]) >= least).all(axis=1)
+            kept &= ((centres >= 0) & (centres < move.size[::-1])).all(axis=1)
         moved = Detections(
             self.classes,
             clipped[kept].astype(np.float32),
@@ -284,14 +277,3 @@ class Detections(BaseValue):
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the objects of each class."""
         return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
-
-
-def _square_outline(points_a_side: int) -> NDArray[np.float64]:
-    """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
-    steps = np.linspace(0, 1, points_a_side + 1)[:-1]
-    zeros, ones = np.zeros_like(steps), np.ones_like(steps)
-    sides = [(steps, zeros), (ones, steps), (1 - steps, ones), (zeros, 1 - steps)]
-    return np.concatenate([np.stack(side, axis=-1) for side in sides])
-
-
-_OUTLINE = _square_outline(8)
