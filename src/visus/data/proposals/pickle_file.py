@@ -3,7 +3,7 @@
 A mapping with ``ids``, ``boxes`` and ``objectness_logits``, a list of as many entries each, and ``bbox_mode``:
 ``load_proposals_into_dataset`` in data/build.py of facebookresearch/detectron2. In files of Detectron there is no mode,
 the logits are ``scores``, the ids may be called ``indexes`` (core/rpn_generator.py and datasets/json_dataset.py of
-facebookresearch/Detectron), and the last pixel belongs to a box (utils/boxes.py there); detectron2, which reads them too,
+facebookresearch/Detectron), and the last pixel belongs to a box (utils/boxes.py there). detectron2 reads them too, and
 passes over that.
 """
 
