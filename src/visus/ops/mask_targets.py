@@ -47,9 +47,7 @@ def covered_shares(crop: Tensor, corner: tuple[int, int], regions: Tensor, size:
     return (covered / (sides.prod(1) / size**2)[:, None, None]).clamp(0, 1).float()
 
 
-def sampled_shares(
-    crop: Tensor, corner: tuple[int, int], image: tuple[int, int], regions: Tensor, size: int
-) -> Tensor:
+def sampled_shares(crop: Tensor, corner: tuple[int, int], image: tuple[int, int], regions: Tensor, size: int) -> Tensor:
     """The values of ``torchvision.ops.roi_align`` on the object's mask in the whole image, which need not be made.
 
     It takes pixel i to lie at i, not at i + 0.5, and so moves the mask by half a pixel.

@@ -191,9 +191,7 @@ class RegionCodec:
         return logits.softmax(-1)[:, 1:]
 
 
-def as_detections(
-    found: LabelledBoxes, classes: int, size: tuple[int, int], masks: Masks | None = None
-) -> Detections:
+def as_detections(found: LabelledBoxes, classes: int, size: tuple[int, int], masks: Masks | None = None) -> Detections:
     """Objects as a value; class names are numbers."""
     boxes, labels, scores = (part.cpu().numpy() for part in found)
     return Detections(tuple(str(k) for k in range(classes)), boxes, labels, size, scores=scores, masks=masks)

@@ -11,7 +11,7 @@ from visus.models.detection.cards.faster_rcnn_fpn import (
     TORCHVISIONS,
 )
 
-TASK = "detection"
+TASK = "instance_segmentation"
 
 _FPN = "visus.models.detection.mask_rcnn:mask_rcnn"
 _C4 = "visus.models.detection.mask_rcnn:mask_rcnn_c4"
@@ -44,7 +44,15 @@ def _paper(name: str, title: str, depth: int, parameters: int, macs: int, fact: 
 
 
 CARDS: tuple[Card, ...] = (
-    _paper("mask_rcnn", "Mask R-CNN on ResNet-50 and a feature pyramid", 50, 44_400_693, 184_385_327_616, "mask_rcnn_resnet50_fpn", pyramid=True),
+    _paper(
+        "mask_rcnn",
+        "Mask R-CNN on ResNet-50 and a feature pyramid",
+        50,
+        44_400_693,
+        184_385_327_616,
+        "mask_rcnn_resnet50_fpn",
+        pyramid=True,
+    ),
     Card(
         name="mask_rcnn",
         edition="torchvision",
@@ -76,10 +84,34 @@ CARDS: tuple[Card, ...] = (
             ),
         ),
         proof_level="L2",
-        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9, masks that learn shares; 90 "
-        "classes, of which ten are never labelled; torchvision scales the shorter side to 800",
+        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9, masks that learn shares; "
+        "90 classes, of which ten are never labelled; torchvision scales the shorter side to 800",
     ),
-    _paper("mask_rcnn_resnet101", "Mask R-CNN on ResNet-101 and a feature pyramid", 101, 63_392_821, 231_735_087_616, "mask_rcnn_resnet101_fpn", pyramid=True),
-    _paper("mask_rcnn_c4", "Mask R-CNN on ResNet-50, whose conv5_x sees the regions", 50, 35_971_185, 367_427_379_200, "mask_rcnn_resnet50_c4", pyramid=False),
-    _paper("mask_rcnn_c4_resnet101", "Mask R-CNN on ResNet-101, whose conv5_x sees the regions", 101, 54_963_313, 414_777_139_200, "mask_rcnn_resnet101_c4", pyramid=False),
+    _paper(
+        "mask_rcnn_resnet101",
+        "Mask R-CNN on ResNet-101 and a feature pyramid",
+        101,
+        63_392_821,
+        231_735_087_616,
+        "mask_rcnn_resnet101_fpn",
+        pyramid=True,
+    ),
+    _paper(
+        "mask_rcnn_c4",
+        "Mask R-CNN on ResNet-50, whose conv5_x sees the regions",
+        50,
+        35_971_185,
+        367_427_379_200,
+        "mask_rcnn_resnet50_c4",
+        pyramid=False,
+    ),
+    _paper(
+        "mask_rcnn_c4_resnet101",
+        "Mask R-CNN on ResNet-101, whose conv5_x sees the regions",
+        101,
+        54_963_313,
+        414_777_139_200,
+        "mask_rcnn_resnet101_c4",
+        pyramid=False,
+    ),
 )
