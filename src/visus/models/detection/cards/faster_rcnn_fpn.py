@@ -80,8 +80,8 @@ CARDS: tuple[Card, ...] = (
             ),
         ),
         proof_level="L2",
-        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9; 90 classes, of which ten are "
-        "never labelled; torchvision scales the shorter side to 800",
+        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9; 90 classes, of which ten "
+        "are never labelled; torchvision scales the shorter side to 800",
     ),
     Card(
         name="faster_rcnn_fpn_resnet101",
