@@ -215,9 +215,7 @@ class ProposingCodec(RegionCodec):
             return self.anchor_losses(first.objectness(features, size), targets, size)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        terms = self.region_losses(
-            network.classify(features, [part.boxes for part in sampled], size), sampled, targets
-        )
+        terms = self.region_losses(network.classify(features, [part.boxes for part in sampled], size), sampled, targets)
         if self.learns == "both":
             objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
             terms = self.anchor_losses(objectness, targets, size) | terms
@@ -254,6 +252,10 @@ class ProposingCodec(RegionCodec):
             ignored=targets.ignored,
         )
         return matches
+
+    def boxes_of_anchors(self, output: ObjectnessOutput) -> Tensor:
+        """[N,A,4] float32 xyxy: where the first stage moves its anchors, not clipped."""
+        return CODING.decode(output.offsets.float(), output.anchors)
 
     def sample_anchors(self, matches: Tensor) -> Tensor:
         """[S] indices of the anchors that a step learns from; those that show objects first."""
