@@ -59,7 +59,7 @@ def _unshared(first: str = "", second: str = "") -> tuple[PhaseCard, ...]:
 
 
 def _alternating(first: str = "", second: str = "") -> tuple[PhaseCard, ...]:
-    """The four steps of section 3.2: in 3 and 4 the convolutions of step 2 stay, and only what is a stage's own learns."""
+    """The four steps of section 3.2: from the third on the convolutions of step 2 stay as they are."""
     third = {"model_options.learns": "proposals", "frozen": (*_CONVOLUTIONS, *_SECOND_STAGE)}
     fourth = {"model_options.learns": "regions", "frozen": (*_CONVOLUTIONS, *_FIRST_STAGE)}
     return (

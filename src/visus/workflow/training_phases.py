@@ -167,7 +167,10 @@ def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> 
     with; and the proposals of the phase before it, if it reads them.
     """
     runs = [artefact for artefact in artefacts.values() if artefact.kind == "run"]
-    given = [artefact for artefact in artefacts.values() if artefact.kind == PROPOSALS]
+    proposals = () if plan.phase is not None and plan.phase.card.given else plan.proposals
+    if part.card.given:
+        made = [artefact for artefact in artefacts.values() if artefact.kind == PROPOSALS][-1]
+        proposals = tuple(str(made.path(file)) for file in made.files)
     first = part.weights if part.card.afresh else plan.weights
     return Request(
         data=plan.data,
@@ -181,11 +184,10 @@ def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> 
         processes=plan.processes,
         deterministic=plan.deterministic,
         task_options=plan.task_options,
-        proposals=plan.proposals,
         name=plan.name,
         out=plan.out,
         phase=part,
-        proposals=tuple(str(given[-1].path(file)) for file in given[-1].files) if part.card.given else (),
+        proposals=proposals,
         allow_changed_data=plan.allow_changed_data,
     )
 
