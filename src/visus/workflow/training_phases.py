@@ -218,8 +218,9 @@ def _artefacts_before(path: Path, plan: Plan, part: PhaseOf, dataset: str) -> di
         artefacts = [_finished(folder, earlier.name) for folder in _folders_of(path.parent, plan, earlier, dataset)]
         same = [one for one in artefacts if one is not None and digests.get(earlier.name) == one.digest]
         direct = _finished(Path(plan.weights).parent, earlier.name)
-        if same or direct is not None:
-            found[earlier.name] = same[0] if same else direct
+        for artefact in [*same, direct][:1]:
+            if artefact is not None:
+                found[earlier.name] = artefact
     return found
 
 
