@@ -97,6 +97,7 @@ class FasterRCNN(ProposingDetector):
         regions: sees them, [R,D,p,p] -> [R,F]; its ``width`` is F.
         classes: K.
         codec: reads and writes the outputs.
+        pretrained: whether the weights of the backbone's own network, for ImageNet, have some for ``regions`` too.
         rpn_backbone: of the first stage, like ``backbone``; None: both stages share theirs.
     """
 
@@ -111,9 +112,11 @@ class FasterRCNN(ProposingDetector):
         *,
         classes: int,
         codec: ProposingCodec,
+        pretrained: bool = True,
         rpn_backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.pretrained = ("regions.",) if pretrained else ()
         self.depth = require_maps(backbone, (STRIDE,), "Faster R-CNN")[STRIDE]
         self.channels: Mapping[int, int] = {STRIDE: self.depth * (1 if rpn_backbone is None else 2)}
         self.classes = classes
@@ -190,16 +193,17 @@ def faster_rcnn(
     Raises:
         TaskMismatchError: if the backbone lacks such a map.
     """
-    wide = 4096 if backbone is None else 1024
+    published = backbone is None
     backbone = _vgg16(in_channels) if backbone is None else backbone
     depth = require_maps(backbone, (STRIDE,), "Faster R-CNN")[STRIDE]
     return FasterRCNN(
         backbone,
         _first_stage(depth, rpn_width, released, anchors),
         _pool(7, pooling),
-        DenseRegions(depth * 7 * 7, wide if width is None else width, dropout),
+        DenseRegions(depth * 7 * 7, width or (4096 if published else 1024), dropout),
         classes=classes,
         codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression, learns),
+        pretrained=published,
         rpn_backbone=None if shared else deepcopy(backbone),
     )
 
@@ -345,7 +349,7 @@ def _codec(
         BoxCoding(DEVIATIONS, inclusive=not is_paper),
         # equation 1's lambda is 10; py-faster-rcnn's config.py and test.prototxt: sigma 3, lambda 1
         anchor_rules=AnchorRules(balance=10.0) if is_paper else AnchorRules(smooth=1 / 9),
-        trained=ProposalRules(before=12_000, after=2000, smallest=smallest),
-        tested=ProposalRules(before=6000, after=proposals, smallest=smallest),
+        trained=ProposalRules(before=12_000, after=2000, smallest=smallest, small_first=not is_paper),
+        tested=ProposalRules(before=6000, after=proposals, smallest=smallest, small_first=not is_paper),
         learns=learns,
     )
