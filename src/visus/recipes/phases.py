@@ -87,6 +87,12 @@ PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
             PhaseCard("objects", "deconvnet-voc-1"),
             PhaseCard("windows", "deconvnet-voc-2"),
         ),
+        "faster-rcnn-voc-4-step": _alternating("faster-rcnn-voc-proposals", "faster-rcnn-voc-regions"),
+        "faster-rcnn-zf-voc-4-step": _alternating("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),
+        "faster-rcnn-zf-voc-unshared": (
+            *_unshared("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),
+            _JOIN,
+        ),
         "faster-rcnn-4-step": _alternating(),
         "faster-rcnn-unshared": (*_unshared(), _JOIN),
     }

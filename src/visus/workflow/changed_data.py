@@ -52,7 +52,7 @@ def require_same_data(
     if before is None:
         found = [] if earlier else _since_the_model(began, after)
     else:
-        found = changes(_comparable(before, prepared), _comparable(after, prepared)) if earlier else changes(before, after)
+        found = changes(*(_data_alone(record, prepared) if earlier else record for record in (before, after)))
         _require_count(began, prepared, before)
     if found and not allowed:
         raise DataError(
@@ -69,8 +69,8 @@ def require_same_data(
         _write(folder.path, after)
 
 
-def _comparable(record: DataRecord, prepared: Preparation) -> DataRecord:
-    """The record without proposals, if phases of this training make some for others: those are no data."""
+def _data_alone(record: DataRecord, prepared: Preparation) -> DataRecord:
+    """The record without proposals, if phases of the training make some for others: these are no data."""
     phase = prepared.plan.phase
     own = phase is not None and any(part.card.given for part in (*phase.earlier, phase))
     return replace(record, proposals="") if own else record
