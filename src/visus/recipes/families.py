@@ -45,7 +45,12 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "amoebanet": ("amoebanet-imagenet",),
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
-        "faster_rcnn": ("faster-rcnn-voc", "faster-rcnn-zf-voc"),
+        "faster_rcnn": (
+            *("faster-rcnn-voc", "faster-rcnn-voc-4-step", "faster-rcnn-voc-proposals", "faster-rcnn-voc-regions"),
+            *("faster-rcnn-zf-voc", "faster-rcnn-zf-voc-4-step", "faster-rcnn-zf-voc-unshared"),
+            *("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),
+            *("faster-rcnn-4-step", "faster-rcnn-unshared"),
+        ),
         "faster_rcnn_fpn": ("faster-rcnn-fpn-coco",),
         "mask_rcnn": ("mask-rcnn-coco",),
         "retinanet": ("retinanet-coco",),

@@ -152,11 +152,15 @@ def with_phase(request: Request, messages: list[str]) -> Request:
     """
     phase = request.phase
     if phase is None and isinstance(request.recipe, str) and request.recipe in PHASES:
-        phase = PhaseOf(request.recipe, 0, _card(request).full_name, dict(request.changes))
+        start = _checked_weights(request.weights)
+        phase = PhaseOf(request.recipe, 0, _card(request).full_name, dict(request.changes), start)
     if phase is None:
         return request
     messages.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
-    return replace(request, model=phase.model, backbone=None, recipe=phase.recipe, phase=phase)
+    changes = {**phase.card.changes, **request.changes}
+    return replace(
+        request, model=phase.model, backbone=None, recipe=phase.card.recipe or None, changes=changes, phase=phase
+    )
 
 
 def _card(request: Request) -> Card:
