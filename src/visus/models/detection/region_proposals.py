@@ -215,9 +215,7 @@ class ProposingCodec(RegionCodec):
             return self.anchor_losses(first.objectness(features, size), targets, size)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        terms = self.region_losses(
-            network.classify(features, [part.boxes for part in sampled], size), sampled, targets
-        )
+        terms = self.region_losses(network.classify(features, [part.boxes for part in sampled], size), sampled, targets)
         if self.learns == "both":
             objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
             terms = self.anchor_losses(objectness, targets, size) | terms
