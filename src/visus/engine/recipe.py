@@ -83,6 +83,18 @@ class Schedule(_Part):
     final: Share = Field(0.0, description="share of the learning rate at which cosine and polynomial end")
 
 
+class RegionFits(_Part):
+    """The settings of what is fitted to the features of regions after a training (R-CNN, SPP-net)."""
+
+    svm_c: Positive = Field(0.001, description="C of the linear SVMs: the weight of their losses")
+    svm_positive_weight: Positive = Field(2.0, description="weight of positive examples, to that of negative ones")
+    svm_bias: Positive = Field(10.0, description="constant feature whose weight is the bias")
+    svm_negative: Share = Field(0.3, description="regions that overlap a class's objects by less are its negatives")
+    box_penalty: Positive = Field(1000.0, description="ridge penalty of the boxes' regressions (lambda)")
+    box_overlap: Share = Field(0.6, description="regions that overlap an object by more learn its box")
+    mean_norm: Positive = Field(20.0, description="mean norm that features are scaled to")
+
+
 class Recipe(_Part):
     """All settings of a training."""
 
@@ -117,6 +129,7 @@ class Recipe(_Part):
     augmentation: Augmentation = Field(Augmentation(), description="random changes of training images")
     loss: LossOptions = Field(LossOptions(), description="choices inside the loss")
     model_options: dict[str, Any] = Field({}, description="keyword arguments of the model's builder")
+    regions: RegionFits = Field(RegionFits(), description="what is fitted to regions afterwards (R-CNN, SPP-net)")
     freeze: Literal["none", "batchnorm", "backbone"] = Field(
         "none",
         description="what stays as loaded: (the backbone's) BatchNorm statistics and scales, or all but the head",

@@ -11,6 +11,7 @@ from visus.errors import RecipeError
 
 TRAINING = "visus.workflow.training_phases:train"
 """The function of a phase that is a training with a recipe; its artefact is a run folder, of the kind "run"."""
+_REGIONS = "visus.workflow.region_phases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class PhaseCard:
 
     Args:
         name: added to the name of the run, but for the last phase.
-        recipe: of a training: the name of a published recipe.
+        recipe: of a training: the name of a published recipe; "" for the one that was asked for, or else the model's
+            default.
         model: of a training: what is trained; "" for the model that was asked for.
         function: "module:function" that does the work: it takes a ``Context`` of ``workflow/phases.py`` and gives an
             ``Artefact``.
@@ -46,6 +48,13 @@ PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
         "deconvnet-voc": (  # Noh et al. 2015, section 4.2
             PhaseCard("objects", "deconvnet-voc-1"),
             PhaseCard("windows", "deconvnet-voc-2"),
+        ),
+        "region-svms": (  # Girshick et al. 2014, section 2.3 and appendix C
+            PhaseCard("finetune"),
+            PhaseCard("features", function=f"{_REGIONS}:features"),
+            PhaseCard("svm", function=f"{_REGIONS}:svms"),
+            PhaseCard("boxes", function=f"{_REGIONS}:boxes"),
+            PhaseCard("model", function=f"{_REGIONS}:model"),
         ),
     }
 )
@@ -106,6 +115,11 @@ class PhaseOf:
     def name(self) -> str:
         """The name of this part."""
         return self._sequence[self.number].name
+
+    @property
+    def names_before(self) -> tuple[str, ...]:
+        """The names of the parts before this one, in order."""
+        return tuple(phase.name for phase in self._sequence[: self.number])
 
     @property
     def function(self) -> str:

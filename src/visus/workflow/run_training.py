@@ -107,7 +107,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
         folder.lock()
         try:
             model = _fit(folder, prepared, runtime, progress)
-            _finish(folder, prepared, model, progress)
+            finish(folder, prepared, model, progress)
         except VisusError as error:
             folder.log(f"ended: {error.problem}")
             raise
@@ -224,7 +224,7 @@ def _new_model(
         recipe=recipe.model_dump(mode="json"),
         data_fingerprint=recorded_fingerprint(folder.path, prepared),
         task_options=plan.task_options,
-        visus_version=_version(),
+        visus_version=version_of_visus(),
     )
     return Model(network=network, task=task, info=info, device=runtime.device, path=folder.path)
 
@@ -277,7 +277,7 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
     return Validation(scores, model.task.primary.name)
 
 
-def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
+def finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Scores the best weights, and writes the model file, the metrics and the reports."""
     from visus.engine.model_file import save_model
     from visus.report.data_page import write_data_report
@@ -331,7 +331,7 @@ def _workers(plan: Plan, runtime: Runtime) -> int:
     return min(max(cores // runtime.world - 1, 0), 8)
 
 
-def _version() -> str:
+def version_of_visus() -> str:
     from importlib.metadata import version
 
     return version("visus")

@@ -62,7 +62,8 @@ def resume(
     dataset = source.name if source.is_dir() else source.stem
     # The other phases are beside this one, wherever the resuming process works: "runs" is a relative path.
     beside = replace(plan, out=str(folder.path.parent))
-    return _run_from(folder.path, beside, plan.phase, train, dataset, quiet=quiet)
+    run_phase = load_object(plan.phase.function)
+    return _run_from(folder.path, beside, plan.phase, run_phase, dataset, quiet=quiet)
 
 
 def _run_from(
@@ -94,7 +95,7 @@ def _run_from(
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    made = run_phases(phases, folder_of, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    made = run_phases(phases, folder_of, artefacts=_artefacts_before(path, plan, first), quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 
@@ -193,11 +194,16 @@ def _folder_of(plan: Plan, part: PhaseOf, dataset: str, artefacts: Mapping[str, 
     return new_folder(Path(plan.out), name)
 
 
-def _artefacts_before(plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
-    """The artefacts that the run began from, if they are still there and undamaged."""
-    folder = Path(plan.weights).parent
-    manifest = read_manifest(folder) if part.number and plan.weights not in ("none", "default") else None
-    if manifest is None:
-        return {}
-    artefact = finished(manifest["name"], folder, {}, silent)
-    return {} if artefact is None else {artefact.name: artefact}
+def _artefacts_before(folder: Path, plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
+    """The artefacts that the run in a folder began from, as far as they are still there and undamaged, in order."""
+    manifest = read_manifest(folder)
+    wanted = dict(manifest["made_from"]) if manifest is not None and part.number else {}
+    found: dict[str, Artefact] = {}
+    for beside in sorted(Path(plan.out).iterdir()) if wanted else ():
+        earlier = read_manifest(beside)
+        if beside.is_symlink() or earlier is None or earlier["name"] not in wanted:
+            continue
+        artefact = finished(earlier["name"], beside, {}, silent)
+        if artefact is not None and artefact.digest == wanted[artefact.name]:
+            found[artefact.name] = artefact
+    return {name: found[name] for name in part.names_before if name in found}
