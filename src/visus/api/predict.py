@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, output_folder
+from visus.workflow.region_proposals import require_use, samples_with_given
 
 if TYPE_CHECKING:
     from visus.data.reading.given import Image
@@ -76,6 +77,7 @@ def predict_files(
     batch_size: int = 16,
     device: str = "auto",
     edition: str | None = None,
+    proposals: Sequence[str | Path] = (),
 ) -> Iterator[FileAnswer]:
     """Predicts files in order; a file that cannot be read gives an answer with an error.
 
@@ -97,12 +99,14 @@ def predict_files(
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         edition: of a released file of weights, where several fit; see :func:`visus.load`.
+        proposals: files of region proposals, for a network that makes none of its own; none: they are computed.
 
     Raises:
-        DataError: if a file or folder does not exist, or a folder holds no image.
+        DataError: if a file or folder does not exist, or a folder holds no image; if files of proposals lack an image.
         DiskError: if the answers cannot be written.
         UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
-            classification or localization; if ``smallest`` is given without ``slide``.
+            classification or localization; if ``smallest`` is given without ``slide``; if the network takes no
+            ``proposals``.
     """
     from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.opening import open_images
@@ -116,7 +120,9 @@ def predict_files(
         )
     image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device, edition)
+    require_use(loaded.info.preprocessing, loaded.info.model, proposals)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
+    samples = samples_with_given(samples, proposals)
     from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json

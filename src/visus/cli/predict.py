@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import ProposalFiles
+
 HELP = """Use a trained model on files and folders: a line an image; pictures, CSV and JSON with --save.
 
 An image that cannot be read becomes an error line; the others are still answered, and the exit code is 4.
@@ -43,6 +45,7 @@ def predict(
         typer.Option(help="Which edition a released file of weights is, where several fit.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    proposals: ProposalFiles = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
 ) -> None:
     from visus.api.predict import predict_files
@@ -63,6 +66,7 @@ def predict(
         batch_size=batch_size,
         device=device,
         edition=model,
+        proposals=proposals or (),
     ):
         failed += answer.error is not None
         if json_:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, cast
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
