@@ -45,6 +45,7 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "amoebanet": ("amoebanet-imagenet",),
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
+        "rcnn": ("rcnn-voc",),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
