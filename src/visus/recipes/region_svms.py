@@ -102,9 +102,8 @@ def rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
         keep="last",
         evaluate_every=12 if pretrained else 40,  # each judgement looks at all proposals of all images
     )
-    if not card.backbone:
-        return recipe
-    return recipe.with_changes({"model_options": {"side": 128, "context": 9}})  # 16 of 227
+    smaller = {"side": 128, "context": 9} if card.backbone else {}  # 16 of 227
+    return recipe.with_changes({"model_options": {"sampled": 16, **smaller}})
 
 
 def spp_net(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:

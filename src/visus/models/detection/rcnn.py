@@ -159,7 +159,7 @@ def rcnn(
     side: Annotated[int, Field(ge=16)] = 227,
     context: Annotated[int, Field(ge=0)] = 16,
     machines: bool = False,
-    sampled: Count = 128,
+    sampled: Count = 8,
     dropout: Share = 0.5,
     confidence: Overlap = 0.05,
     overlap: Overlap = 0.3,
@@ -169,9 +169,9 @@ def rcnn(
 
     ``side``: of a warped region; CaffeNet's dense layers need 227 to 258. ``context``: pixels of it, on every side,
     that surround the region. ``machines``: whether SVMs answer, which the phases of a training fit, or the softmax
-    layer of the fine-tuning. ``sampled``: regions of a step, a quarter of which may show objects. ``dropout``: of fc6
-    and fc7. ``confidence``: lowest score of an answer, which SVMs give as the sigmoid of their margin. ``overlap``: of
-    suppression. ``keep``: objects an image at most.
+    layer of the fine-tuning. ``sampled``: regions of a step, for each image of the batch; a quarter of all may show
+    objects. ``dropout``: of fc6 and fc7. ``confidence``: lowest score of an answer, which SVMs give as the sigmoid of
+    their margin. ``overlap``: of suppression. ``keep``: objects an image at most.
 
     Raises:
         TaskMismatchError: if the backbone is none.
@@ -203,7 +203,7 @@ def rcnn_vgg16(
     in_channels: int,
     context: Annotated[int, Field(ge=0)] = 16,
     machines: bool = False,
-    sampled: Count = 128,
+    sampled: Count = 8,
     dropout: Share = 0.5,
     confidence: Overlap = 0.05,
     overlap: Overlap = 0.3,
