@@ -48,7 +48,8 @@ def evaluate(
         report: also write an HTML report to this file.
         objects: segmentation: also count objects (pieces of a class that hang together) and score them against the
             objects of the labels, or the pieces of the true map where the labels do not tell objects apart. Done
-            unasked where the training kept touching objects apart.
+            unasked where the training kept touching objects apart. Of instance segmentation the objects are scored
+            anyway; asked for, without those below ``min_area``.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
@@ -62,7 +63,7 @@ def evaluate(
 
     Raises:
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
-            a model that is not one for segmentation, or sliding of one that is not for localization; if ``smallest``
+            a model with neither maps nor masks, or sliding of one that is not for localization; if ``smallest``
             is given without ``slide``; if the network takes no ``proposals``.
         DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know;
             if files of proposals lack an image.

@@ -25,7 +25,14 @@ def predict(
     run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Detection: show objects from this score on.")] = 0.3,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Objects from this score on; 0.3, or with masks as the validation images were counted best.",
+        ),
+    ] = None,
     objects: Annotated[bool, typer.Option("--objects", help="Segmentation: answer with counted objects.")] = False,
     min_area: Annotated[int, typer.Option(min=0, help="With --objects: leave out those of fewer pixels.")] = 1,
     grow: Annotated[
