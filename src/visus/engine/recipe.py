@@ -131,6 +131,9 @@ class Recipe(_Part):
     augmentation: Augmentation = Field(Augmentation(), description="random changes of training images")
     loss: LossOptions = Field(LossOptions(), description="choices inside the loss")
     model_options: dict[str, Any] = Field({}, description="keyword arguments of the model's builder")
+    proposals: Annotated[int, Field(ge=1, le=10**6)] | None = Field(
+        None, description="region proposals of an image, for a network that makes none; none: the model's own number"
+    )
     regions: RegionFits = Field(RegionFits(), description="what is fitted to regions afterwards (R-CNN, SPP-net)")
     freeze: Literal["none", "batchnorm", "backbone"] = Field(
         "none",
@@ -157,7 +160,9 @@ class Recipe(_Part):
     keep: Literal["best", "last"] = Field(
         "best", description="weights that the training ends with: of the epoch with the best score, or of the last one"
     )
-    evaluate_every: Annotated[int, Field(ge=1)] = Field(1, description="epochs between validations")
+    evaluate_every: Annotated[int, Field(ge=1)] = Field(
+        1, description="epochs between validations; more than epochs, with keep=last: no validation"
+    )
     checkpoint_seconds: NonNegative = Field(
         60.0, description="largest time between checkpoints; each epoch makes one too"
     )

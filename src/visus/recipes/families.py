@@ -46,6 +46,7 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
         "rcnn": ("rcnn-voc",),
+        "spp_net": ("spp-voc",),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),

@@ -31,7 +31,7 @@ from visus.models.classification.alexnet import SIDES
 from visus.models.classification.vgg import vgg16
 from visus.models.detection.caffe_trunks import CaffeNetTrunk
 from visus.models.detection.region_codec import RegionRules
-from visus.models.detection.svm_regions import RegionFeatures, SVMDetector
+from visus.models.detection.svm_regions import DenseLayers, RegionFeatures, SVMDetector
 from visus.models.protocols import Backbone
 from visus.ops.region_warping import warp_regions
 
@@ -43,34 +43,23 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Overlap = Annotated[float, Field(ge=0, le=1)]
 
 
-class DenseNeck(nn.Module):
+class DenseNeck(DenseLayers):
     """pool5, fc6 and fc7 of a network with dense layers: [R,C,h,w] -> :class:`RegionFeatures`.
 
     Args:
         channels: C.
         pool: pool5.
         side: of its map.
-        width: units of fc6 and fc7.
-        dropout: share of their values that is dropped in training.
+        dropout: share of the values of fc6 and fc7 that is dropped in training.
     """
 
-    def __init__(self, channels: int, pool: nn.Module, side: int, *, width: int = 4096, dropout: float) -> None:
-        super().__init__()
-        self.sizes = (channels * side * side, width)
+    def __init__(self, channels: int, pool: nn.Module, side: int, *, dropout: float) -> None:
+        # the released pascal_finetune_train.prototxt
+        super().__init__(channels * side * side, 4096, dropout=dropout, deviation=0.005)
         self.pool5 = pool
-        self.fc6 = nn.Linear(self.sizes[0], width)
-        self.drop6 = nn.Dropout(dropout)
-        self.fc7 = nn.Linear(width, width)
-        self.drop7 = nn.Dropout(dropout)
-        for layer in (self.fc6, self.fc7):  # rbgirshick/rcnn, pascal_finetune_train.prototxt
-            nn.init.normal_(layer.weight, std=0.005)
-            nn.init.ones_(layer.bias)
 
     def forward(self, map_: Tensor) -> RegionFeatures:
-        pool5 = self.pool5(map_).flatten(1)  # [R, 9216]
-        fc6 = self.drop6(F.relu(self.fc6(pool5)))  # [R, 4096]
-        fc7 = self.drop7(F.relu(self.fc7(fc6)))  # [R, 4096]
-        return RegionFeatures(pool5, fc7)
+        return super().forward(self.pool5(map_).flatten(1))  # from [R, 9216]
 
 
 class AverageNeck(nn.Module):

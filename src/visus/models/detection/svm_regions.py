@@ -37,6 +37,33 @@ class RegionFeatures(NamedTuple):
     fc7: Tensor
 
 
+class DenseLayers(nn.Module):
+    """fc6 and fc7: pool5 [R,E] -> :class:`RegionFeatures` [R,E], [R,D].
+
+    Args:
+        inputs: E.
+        width: units of fc6, and D.
+        dropout: share of their values that is dropped in training.
+        deviation: of their first weights; their biases are 1.
+    """
+
+    def __init__(self, inputs: int, width: int, *, dropout: float, deviation: float) -> None:
+        super().__init__()
+        self.sizes = (inputs, width)
+        self.fc6 = nn.Linear(inputs, width)
+        self.drop6 = nn.Dropout(dropout)
+        self.fc7 = nn.Linear(width, width)
+        self.drop7 = nn.Dropout(dropout)
+        for layer in (self.fc6, self.fc7):
+            nn.init.normal_(layer.weight, std=deviation)
+            nn.init.ones_(layer.bias)
+
+    def forward(self, pool5: Tensor) -> RegionFeatures:
+        fc6 = self.drop6(F.relu(self.fc6(pool5)))  # [R, 4096]
+        fc7 = self.drop7(F.relu(self.fc7(fc6)))  # [R, 4096]
+        return RegionFeatures(pool5, fc7)
+
+
 class SVMDetector(TwoStageDetector):
     """The base class of R-CNN and SPP-net: features of regions, told apart by a softmax layer or by fitted SVMs.
 
