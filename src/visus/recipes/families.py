@@ -47,6 +47,7 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
         "rcnn": ("rcnn-voc",),
         "spp_net": ("spp-voc",),
+        "faster_rcnn": ("faster-rcnn-voc", "faster-rcnn-zf-voc"),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
