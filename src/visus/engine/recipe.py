@@ -139,8 +139,11 @@ class Recipe(_Part):
         "none",
         description="what stays as loaded: (the backbone's) BatchNorm statistics and scales, or all but the head",
     )
+    frozen: tuple[str, ...] = Field(
+        (), description="further parts that stay as loaded, by what the names of their parameters begin with"
+    )
     freeze_epochs: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="thaw what freeze froze after this many epochs; none: never"
+        None, description="thaw what freeze and frozen keep after this many epochs; none: never"
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="arithmetic of forward passes")
     channels_last: bool = Field(True, description="memory layout of images and convolutions")

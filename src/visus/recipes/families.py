@@ -47,7 +47,12 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
         "rcnn": ("rcnn-voc",),
         "spp_net": ("spp-voc",),
-        "faster_rcnn": ("faster-rcnn-voc", "faster-rcnn-zf-voc"),
+        "faster_rcnn": (
+            *("faster-rcnn-voc", "faster-rcnn-voc-4-step", "faster-rcnn-voc-proposals", "faster-rcnn-voc-regions"),
+            *("faster-rcnn-zf-voc", "faster-rcnn-zf-voc-4-step", "faster-rcnn-zf-voc-unshared"),
+            *("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),
+            *("faster-rcnn-4-step", "faster-rcnn-unshared"),
+        ),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),

@@ -158,12 +158,14 @@ def with_phase(request: Request, messages: list[str]) -> Request:
     if phase is None:
         card = _card(request)
         if in_phases or card.phases:
-            phase = PhaseOf(str(recipe) if in_phases else card.phases, 0, card.full_name, dict(request.changes))
+            name, start = str(recipe) if in_phases else card.phases, _checked_weights(request.weights)
+            phase = PhaseOf(name, 0, card.full_name, dict(request.changes), start)
     if phase is None:
         return request
     messages.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
-    own = phase.recipe or (None if in_phases else recipe)
-    return replace(request, model=phase.model, backbone=None, recipe=own, phase=phase)
+    own = phase.card.recipe or (None if in_phases else recipe)
+    changes = {**phase.card.changes, **request.changes}
+    return replace(request, model=phase.model, backbone=None, recipe=own, changes=changes, phase=phase)
 
 
 def _card(request: Request) -> Card:

@@ -25,7 +25,7 @@ from visus.structures import Detections, Proposals, Sample
 from visus.workflow.changed_data import require_same_data
 from visus.workflow.phases import Artefact, Context
 from visus.workflow.plan import Plan, Preparation, prepare_again
-from visus.workflow.run_training import finish, version_of_visus
+from visus.workflow.run_training import assemble
 
 if TYPE_CHECKING:
     from visus.data.augmentation.preparing import Prepared, Preparer
@@ -133,34 +133,25 @@ def boxes(context: Context) -> Artefact:
 
 def model(context: Context) -> Artefact:
     """Puts network, SVMs and regressions into one model file, and judges it; a run folder as after any training."""
+    from visus.engine.model_file import load_state
     from visus.engine.tensor_file import read_tensors
-    from visus.models.building import build
-    from visus.models.detection.region_machines import BoxRegressions, LinearMachines
 
     plan, prepared = _of_finetuning(context)
-    own = replace(plan, phase=None if context.request is None else context.request.phase)
-    with _working(context, own):
-        finetuned = _finetuned(context, plan)
-        options = {**plan.recipe.model_options, "machines": True}
-        network = build(
-            prepared.card, classes=len(prepared.classes), in_channels=finetuned.info.in_channels, options=options
-        )
-        # fc8 is left behind
-        network.load_state_dict(finetuned.network.state_dict(), strict=False)
-        machines, _ = read_tensors(_artefact(context, "svm").path(SVMS))
-        regressions, _ = read_tensors(_artefact(context, "boxes").path(BOXES))
-        cast("SVMDetector", network).machines.fill(
-            LinearMachines(machines["weight"].numpy(), machines["bias"].numpy()),
-            BoxRegressions(regressions["weight"].numpy(), regressions["bias"].numpy()),
-        )
-        info = replace(finetuned.info, options=options, metrics={}, visus_version=version_of_visus())
-        finished = replace(
-            finetuned, network=network.to(finetuned.device).eval(), info=info, path=context.folder / MODEL
-        )
-        folder = RunFolder.begin(context.folder, plan.recipe, setup=_setup(own))
-        finish(folder, replace(prepared, plan=own), finished, choose_progress(quiet=context.quiet))
-        folder.close()
-        return Artefact.of("model", "run", context.folder, [MODEL])
+    _, state = load_state(_artefact(context, "finetune").path(MODEL))
+    state = {name: value for name, value in state.items() if not name.startswith("fc8.")}
+    svms_, _ = read_tensors(_artefact(context, "svm").path(SVMS))
+    boxes_, _ = read_tensors(_artefact(context, "boxes").path(BOXES))
+    state |= {
+        "machines.svms.weight": svms_["weight"],
+        "machines.svms.bias": svms_["bias"],
+        "machines.boxes.weight": boxes_["weight"].flatten(0, 1),
+        "machines.boxes.bias": boxes_["bias"].flatten(),
+    }
+    phase = None if context.request is None else context.request.phase
+    # all values are there: none is loaded first
+    own = replace(plan, phase=phase, weights="none", recipe=plan.recipe.with_changes({"model_options.machines": True}))
+    assemble(context.folder, replace(prepared, plan=own), state, quiet=context.quiet)
+    return Artefact.of("model", "run", context.folder, [MODEL])
 
 
 def svm_rules(plan: Plan) -> SVMRules:
@@ -345,10 +336,6 @@ def _artefact(context: Context, name: str) -> Artefact:
             remedy="go on from the first phase, which makes again what is missing: visus train --resume RUN-finetune",
         )
     return context.artefacts[name]
-
-
-def _setup(plan: Plan) -> dict[str, Any]:
-    return {key: value for key, value in plan.to_dict().items() if key != "recipe"}
 
 
 @contextmanager

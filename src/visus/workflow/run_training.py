@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,8 @@ from visus.workflow.plan import Plan, Preparation
 from visus.workflow.region_proposals import compute_missing
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from visus.data.loading.loader import Loader
     from visus.engine.fit import Validation
     from visus.engine.progress import Progress
@@ -60,6 +62,40 @@ def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
             folder.discard()
         raise
     return path
+
+
+def assemble(path: Path, prepared: Preparation, state: Mapping[str, Tensor], *, quiet: bool) -> None:
+    """Makes a model of values that other runs have left: scores and writes it as a training does at its end.
+
+    Args:
+        path: the folder; what an earlier start left there is overwritten.
+        prepared: of the model; its recipe says how the network is built.
+        state: all values of the network by name.
+        quiet: no progress on standard error.
+
+    Raises:
+        WeightsError: if the values do not fit the network.
+    """
+    from visus.engine.model_file import put_state
+    from visus.engine.progress import choose_progress
+    from visus.engine.runtime import open_runtime
+    from visus.recipes.choice import training_preprocessing
+
+    plan = prepared.plan
+    setup = {key: value for key, value in plan.to_dict().items() if key != "recipe"}
+    folder = RunFolder.begin(path, plan.recipe, setup=setup)
+    write_record(path, prepared)
+    with _stoppable(folder), open_runtime(plan.device, deterministic=plan.deterministic) as runtime:
+        progress = choose_progress(quiet=quiet)
+        folder.lock()
+        try:
+            training = training_preprocessing(prepared.card, plan.recipe, plan.channels, plan.values)
+            model = _new_model(folder, prepared, training, runtime, progress)
+            put_state(model.network, state)
+            model.network.to(runtime.device)
+            _finish(folder, prepared, model, progress)
+        finally:
+            folder.close()
 
 
 def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
@@ -112,7 +148,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
         folder.lock()
         try:
             model = _fit(folder, prepared, runtime, progress)
-            finish(folder, prepared, model, progress)
+            _finish(folder, prepared, model, progress)
         except VisusError as error:
             folder.log(f"ended: {error.problem}")
             raise
@@ -229,7 +265,7 @@ def _new_model(
         recipe=recipe.model_dump(mode="json"),
         data_fingerprint=recorded_fingerprint(folder.path, prepared),
         task_options=plan.task_options,
-        visus_version=version_of_visus(),
+        visus_version=_version(),
     )
     return Model(network=network, task=task, info=info, device=runtime.device, path=folder.path)
 
@@ -282,7 +318,7 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
     return Validation(scores, model.task.primary.name)
 
 
-def finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
+def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Scores the best weights, and writes the model file, the metrics and the reports."""
     from visus.engine.model_file import save_model
     from visus.report.data_page import write_data_report
@@ -336,7 +372,7 @@ def _workers(plan: Plan, runtime: Runtime) -> int:
     return min(max(cores // runtime.world - 1, 0), 8)
 
 
-def version_of_visus() -> str:
+def _version() -> str:
     from importlib.metadata import version
 
     return version("visus")

@@ -19,7 +19,6 @@ from torch.nn import functional as F
 
 from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.region_codec import RegionCodec, RegionRules, SampledRegions, learned
-from visus.models.detection.region_machines import BoxRegressions, LinearMachines
 from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
 from visus.ops.box_coding import BoxCoding
 from visus.ops.region_sampling import sample_regions
@@ -122,14 +121,6 @@ class RegionMachines(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.requires_grad_(False)
-
-    def fill(self, machines: LinearMachines, boxes: BoxRegressions) -> None:
-        """Takes the weights of fitted machines."""
-        with torch.no_grad():
-            self.svms.weight.copy_(torch.from_numpy(machines.weight))
-            self.svms.bias.copy_(torch.from_numpy(machines.bias))
-            self.boxes.weight.copy_(torch.from_numpy(boxes.weight).flatten(0, 1))
-            self.boxes.bias.copy_(torch.from_numpy(boxes.bias).flatten())
 
     def forward(self, features: RegionFeatures) -> RegionOutput:
         """The margins of the classes, beside 0 for background, and their boxes."""
