@@ -15,10 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from visus.errors import WeightsError
 from visus.structures.class_names import MOST_CLASSES
-from visus.structures.preprocessing import Preprocessing
+from visus.structures.preprocessing import Preprocessing, ProposalSettings
 
 LONGEST_NAME = 10_000
 MOST_CHANNELS = 4096
+MOST_PROPOSALS = 1_000_000
 LONGEST_SIDE = 16_384
 """Pixels of a network's input, along each side."""
 
@@ -109,6 +110,8 @@ def _checked(values: Mapping[str, Any]) -> ModelInfo:
     preprocessing = values.get("preprocessing")
     if isinstance(preprocessing, Mapping):
         _require_known(preprocessing, Preprocessing, "preprocessing.")
+        if isinstance(proposals := preprocessing.get("proposals"), Mapping):
+            _require_known(proposals, ProposalSettings, "preprocessing.proposals.")
     try:
         info = TypeAdapter(ModelInfo).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
@@ -169,6 +172,8 @@ def _preprocessing_faults(way: Preprocessing) -> Iterator[Fault]:
             yield "value_range", f"one [low, high], or {way.channels}", len(way.value_range)
         if not all(0 <= low < high <= 65535 for low, high in way.value_range):
             yield "value_range", "pairs that rise within 0..65535", list(way.value_range)
+    if way.proposals is not None and not 1 <= way.proposals.count <= MOST_PROPOSALS:
+        yield "proposals.count", f"a number within 1..{MOST_PROPOSALS}", way.proposals.count
 
 
 def _recipe_faults(recipe: Mapping[str, Any]) -> Iterator[Fault]:

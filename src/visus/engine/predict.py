@@ -95,7 +95,9 @@ def _prepared(
         while len(waiting) < batch_size * _AHEAD and (entry := next(rest, None)) is not None:
             index, sample = entry
             # Without its targets: a prediction does not need them, and they need not be read.
-            waiting.append((sample.id, pool.submit(prepare, Sample(sample.id, sample.image), index, 0)))
+            waiting.append(
+                (sample.id, pool.submit(prepare, Sample(sample.id, sample.image, proposals=sample.proposals), index, 0))
+            )
         if not waiting:
             break
         name, future = waiting.popleft()

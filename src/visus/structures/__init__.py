@@ -5,7 +5,8 @@ from visus.structures.image_source import ImageSource
 from visus.structures.masks import Masks
 from visus.structures.move import Border, Move
 from visus.structures.placement import Placement
-from visus.structures.preprocessing import Preprocessing, ValueRange
+from visus.structures.preprocessing import Preprocessing, ProposalSettings, ValueRange
+from visus.structures.proposals import Proposals, ProposalSource
 from visus.structures.sample import Sample, TargetSource
 from visus.structures.target_state import TargetState
 from visus.structures.value import VALUES, Value
@@ -33,6 +34,9 @@ __all__ = [
     "MultiLabelMap",
     "Placement",
     "Preprocessing",
+    "ProposalSettings",
+    "ProposalSource",
+    "Proposals",
     "Sample",
     "SegmentationMap",
     "TargetSource",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from visus.structures.placement import Placement
+from visus.structures.proposals import Proposals
 
 if TYPE_CHECKING:
     import torch
@@ -23,18 +24,20 @@ class Batch:
             tuples may hold several of them, one inside another.
         placements: where each image lies in its file; N of them.
         ids: the samples' names; N of them.
+        proposals: regions to look at, in network pixels, best first; N of them. None where the network is given none.
     """
 
     images: torch.Tensor
     targets: Any
     placements: Sequence[Placement]
     ids: Sequence[str]
+    proposals: Sequence[Proposals] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device, *, channels_last: bool = False) -> Batch:
-        """The same batch on a device: its images, and every tensor of its targets."""
+        """The same batch on a device: its images, and every tensor of its targets; proposals stay where they are."""
         import torch
 
         memory = torch.channels_last if channels_last else torch.contiguous_format
@@ -48,6 +51,7 @@ class Batch:
             targets=_first(self.targets, count),
             placements=self.placements[:count],
             ids=self.ids[:count],
+            proposals=None if self.proposals is None else self.proposals[:count],
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from visus.errors import DataError, TaskMismatchError, VisusError
 from visus.structures.image_source import ImageSource
+from visus.structures.proposals import Proposals, ProposalSource
 from visus.structures.value import Value
 from visus.structures.values.detections import Detections
 
@@ -48,11 +49,13 @@ class Sample:
         id: the name that people see: the path inside the data set, or a number.
         image: where its pixels come from; nothing is decoded before ``image.load()``.
         targets: from the name of a task to the target, or to the source that reads it. Empty for unlabelled images.
+        proposals: regions that may hold objects, in file pixels, or the source that reads them; None: nobody gave any.
     """
 
     id: str
     image: ImageSource
     targets: Mapping[str, Value | TargetSource] = field(default_factory=dict)
+    proposals: Proposals | ProposalSource | None = None
 
     def target(self, task: str, *, masks: bool = True) -> Any:
         """The target for a task: a value of the task's kind.

@@ -13,6 +13,7 @@ Rectangles and colours are Darknet's; how pixels are interpolated is not: as in 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -89,7 +90,7 @@ def change_as_darknet(
         place = jitter_ratio(frame.size, size, augmentation.jitter, augmentation.jitter_scale, random)
         frame, placement = _put(frame, place, size)
     pixels = distort(frame.pixels, augmentation, random)
-    return Frame(pixels, frame.target, frame.fill), placement
+    return replace(frame, pixels=pixels), placement
 
 
 def _cut(frame: Frame, window: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[Frame, Placement]:
@@ -161,12 +162,11 @@ def _window(
     back = np.diag([width / scaled[1], height / scaled[0]])
     from_scaled = np.concatenate([matrix[:, :2] @ back, matrix[:, 2:]], axis=1)
     pixels = warp(Frame(resize(frame.pixels, scaled), None, frame.fill), from_scaled, "constant", size).pixels
-    target = None if frame.target is None else warp(frame, matrix, "constant", size).target
+    unseen = None if frame.target is None and frame.proposals is None else warp(frame, matrix, "constant", size)
+    moved = Frame(pixels, None, frame.fill) if unseen is None else replace(unseen, pixels=pixels)
     centre = matrix[:, :2] @ (width / 2, height / 2) + matrix[:, 2]
     scale = np.asarray([across, along])
-    return Frame(pixels, target, frame.fill), _placement(
-        frame.size, size, scale, centre - scale * (width / 2, height / 2)
-    )
+    return moved, _placement(frame.size, size, scale, centre - scale * (width / 2, height / 2))
 
 
 def _placement(file_size: tuple[int, int], size: tuple[int, int], scale: np.ndarray, corner: np.ndarray) -> Placement:

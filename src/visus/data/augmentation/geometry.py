@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from visus.structures import Border, Move, Placement, Value
+from visus.structures import Border, Move, Placement, Proposals, Value
 from visus.structures.move import MoveMap
 
 Window = tuple[float, float, float, float]
@@ -36,17 +36,19 @@ _INDEX_BORDERS: dict[str, Literal["edge", "reflect"]] = {"nearest": "edge", "mir
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An image with its target in its own pixels.
+    """An image with its target and its region proposals in its own pixels.
 
     Args:
         pixels: [H,W] or [H,W,C] uint8.
         target: in these pixels, or None.
         fill: raw value of uncovered pixels where the border is constant.
+        proposals: in these pixels, or None.
     """
 
     pixels: Pixels
     target: Value | None
     fill: int = 0
+    proposals: Proposals | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,8 +56,13 @@ class Frame:
         return (self.pixels.shape[0], self.pixels.shape[1])
 
     def moved(self, pixels: Pixels, move: Move) -> Frame:
-        """The frame with these moved pixels, and with its target moved in the same way."""
-        return Frame(pixels, None if self.target is None else self.target.moved(move), self.fill)
+        """The frame with these moved pixels, and with its target and its proposals moved in the same way."""
+        return Frame(
+            pixels,
+            None if self.target is None else self.target.moved(move),
+            self.fill,
+            None if self.proposals is None else self.proposals.moved(move),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import torch
 
 from visus.data.augmentation.geometry import Cut, Frame
 from visus.data.augmentation.preparing import Prepared, Preparer
-from visus.structures import Detections, Masks, Sample
+from visus.structures import Detections, Masks, Proposals, Sample
 
 _STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
 
@@ -59,6 +59,7 @@ class Mosaic:
         y, x = (int(side * random.uniform(0.25, 0.75)) for side in (height, width))
         image = torch.empty_like(first.image, memory_format=torch.contiguous_format)
         quarters = []
+        regions = []
         for part, (top, left, bottom, right) in zip(
             four, ((0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width)), strict=True
         ):
@@ -68,8 +69,11 @@ class Mosaic:
             if quarter.target is not None:
                 # Augmentation.require: mosaics are of tasks with boxes alone
                 quarters.append((cast(Detections, quarter.target), (top, left)))
+            if quarter.proposals is not None:
+                regions.append((quarter.proposals, (top, left)))
         target = _join(quarters, (height, width)) if quarters else first.target
-        return Prepared(image, target, first.placement, first.id)
+        proposals = _join_proposals(regions, (height, width)) if regions else None
+        return replace(first, image=image, target=target, proposals=proposals)
 
 
 def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator) -> Frame:
@@ -81,7 +85,7 @@ def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator)
     y, x = (random.uniform(0, max(whole - side, 0)) for whole, side in zip(part_size, sides, strict=True))
     window = (y, x, y + sides[0], x + sides[1])
     pixels = np.ascontiguousarray(part.image.permute(1, 2, 0).numpy())
-    return Cut.of(part_size, window, size).apply(Frame(pixels, part.target))
+    return Cut.of(part_size, window, size).apply(Frame(pixels, part.target, proposals=part.proposals))
 
 
 def _join(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:
@@ -101,3 +105,11 @@ def _join(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, 
         masks=Masks.joined(masks, size) if all_masked else None,
         ignored=np.concatenate(ignored) if any(t.ignored is not None for t in targets) else None,
     )
+
+
+def _join_proposals(parts: Sequence[tuple[Proposals, tuple[int, int]]], size: tuple[int, int]) -> Proposals:
+    """The proposals of several images in one of ``size``, the best of each image first."""
+    boxes = [part.boxes + np.asarray([x, y, x, y], np.float32) for part, (y, x) in parts]
+    ranks = np.concatenate([np.arange(len(part)) for part, _ in parts])
+    # Scores of different images need not mean the same: the places in each image's own order are compared instead.
+    return Proposals(np.concatenate(boxes)[np.argsort(ranks, kind="stable")], size)

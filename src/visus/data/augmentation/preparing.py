@@ -28,7 +28,9 @@ from visus.data.augmentation.settings import Augmentation
 from visus.data.augmentation.ssd import change_as_ssd
 from visus.data.pixels.images import with_header_read
 from visus.data.pixels.intensity import load_channels
-from visus.structures import Border, ImageSource, Placement, Preprocessing, Sample, SegmentationMap, Value
+from visus.data.proposals.computing import Proposer
+from visus.errors import DataError
+from visus.structures import Border, ImageSource, Placement, Preprocessing, Proposals, Sample, SegmentationMap, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,17 @@ class Prepared:
         target: in network pixels, or None.
         placement: where the file lies in it; exact without augmentation.
         id: the sample's name.
+        proposals: in network pixels, best first; None where the preprocessing asks for none.
+        fill: raw value with which a batch pads it at the right and below to the size of the largest of its images; None
+            where all have one size.
     """
 
     image: Tensor
     target: Value | None
     placement: Placement
     id: str
+    proposals: Proposals | None = None
+    fill: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +86,11 @@ class Preparer:
         """The prepared sample.
 
         Raises:
-            DataError: if its image or target cannot be read.
+            DataError: if its image, target or proposals cannot be read, or the proposals are of an image of other size.
+            DiskError: if proposals that were computed cannot be kept.
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
-        preprocessing, augmentation = self.preprocessing, self.augmentation
+        preprocessing, augmentation = self._preprocessing(epoch), self.augmentation
         target: Value | None = sample.target(self.task, masks=self.masks) if sample.targets else None
         source = with_header_read(sample.image)
         file_size = source.size()
@@ -93,17 +101,18 @@ class Preparer:
         else:
             random = np.random.Generator(np.random.PCG64([self.seed, epoch, index]))
             if augmentation.released != "none":
-                return self._as_released(sample.id, source, target, epoch, random)
+                return self._as_released(sample, source, target, epoch, random)
             if augmentation.object_window != "none" and target is not None:
                 size = preprocessing.size or file_size
                 map_ = cast(SegmentationMap, target)  # Augmentation.require: object windows are of maps alone
                 window, target = object_window(map_, augmentation.object_window, random)
             else:
                 window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
-            size = self._side(epoch) or size
+            size = size if preprocessing.fit == "shorter_side" else self._side(epoch) or size
         loaded = load_channels(source, preprocessing, _decoding_size(window, size, file_size), sample.id)
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
-        frame = cut.apply(Frame(loaded, target, preprocessing.fill), border)
+        proposals = self._proposals(sample, file_size)
+        frame = cut.apply(Frame(loaded, target, preprocessing.fill, proposals), border)
         frame = self._with_channels(frame)
         if augmentation is not None and random is not None:
             frame = _augment(frame, augmentation, random)
@@ -112,6 +121,14 @@ class Preparer:
     def at_step(self, step: int) -> Preparer:
         """The preparer of a training step, counted from 0 over the whole training: of ``sides_every`` its side."""
         return self if self.augmentation is None or self.augmentation.sides_every is None else replace(self, step=step)
+
+    def _preprocessing(self, epoch: int) -> Preprocessing:
+        """The preprocessing, with the shorter side of an epoch or step where ``sides`` gives that."""
+        preprocessing, sides = self.preprocessing, self._side(epoch)
+        if preprocessing.fit != "shorter_side" or preprocessing.size is None or sides is None:
+            return preprocessing
+        side = sides[0]
+        return replace(preprocessing, size=(side, round(side * max(preprocessing.size) / min(preprocessing.size))))
 
     def _side(self, epoch: int) -> tuple[int, int] | None:
         """The square input of an epoch or step; None: the input's own size."""
@@ -126,21 +143,38 @@ class Preparer:
         return (augmentation.sides[number % len(augmentation.sides)],) * 2
 
     def _as_released(
-        self, name: str, source: ImageSource, target: Value | None, epoch: int, random: np.random.Generator
+        self, sample: Sample, source: ImageSource, target: Value | None, epoch: int, random: np.random.Generator
     ) -> Prepared:
         """The sample as SSD's or Darknet's released code changes it: from the whole file, undivided."""
         preprocessing, augmentation = self.preprocessing, cast(Augmentation, self.augmentation)
         file_size = source.size()
         size = self._side(epoch) or preprocessing.size or file_size
-        loaded = load_channels(source, preprocessing, file_size, name)
-        frame = self._with_channels(Frame(loaded, target, preprocessing.fill))
+        loaded = load_channels(source, preprocessing, file_size, sample.id)
+        proposals = self._proposals(sample, file_size)
+        frame = self._with_channels(Frame(loaded, target, preprocessing.fill, proposals))
         if augmentation.released == "ssd":
             frame, placement = change_as_ssd(frame, size, augmentation, self._mean(frame), random)
         else:
             frame, placement = change_as_darknet(frame, size, augmentation, random)
             if augmentation.random_crop:  # which has turned the image
                 augmentation = augmentation.model_copy(update={"rotation": 0.0})
-        return self._finished(_augment(frame, augmentation, random), loaded, placement, name)
+        return self._finished(_augment(frame, augmentation, random), loaded, placement, sample.id)
+
+    def _proposals(self, sample: Sample, file_size: tuple[int, int]) -> Proposals | None:
+        """The best proposals of the file, as many as the network is given; None for one that is given none."""
+        settings, held = self.preprocessing.proposals, sample.proposals
+        if settings is None:
+            return None
+        if held is None:
+            return Proposer.of(settings)(sample.image)
+        proposals = held if isinstance(held, Proposals) else held.load()
+        if proposals.size != file_size:
+            raise DataError(
+                f"the proposals of {sample.id} are of an image of another size",
+                expected=f"height {file_size[0]}, width {file_size[1]}",
+                got=f"height {proposals.size[0]}, width {proposals.size[1]}",
+            )
+        return proposals.repaired()[0].first(settings.count)
 
     def _mean(self, frame: Frame) -> tuple[int, ...]:
         """The raw values of a frame's channels that the network sees as 0."""
@@ -163,7 +197,8 @@ class Preparer:
             image = torch.from_numpy(pixels).permute(2, 0, 1)
         else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
             image = torch.from_numpy(pixels).expand(self.preprocessing.channels, -1, -1)
-        return Prepared(image, frame.target, placement, name)
+        fill = self.preprocessing.fill if self.preprocessing.fit == "shorter_side" else None
+        return Prepared(image, frame.target, placement, name, frame.proposals, fill)
 
 
 _NOTHING = Augmentation()

@@ -11,6 +11,7 @@ keeps objects that are thinner than a pixel of the input.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import cv2
@@ -77,7 +78,7 @@ def change_as_ssd(
         boxes = cast(Detections, frame.target).boxes + np.tile([canvas.left, canvas.top], 2)
         patch = sample_patch(boxes / np.tile([canvas.columns, canvas.rows], 2), random)
     interpolation = INTERPOLATIONS[int(random.integers(len(INTERPOLATIONS)))]
-    return cut(Frame(pixels, frame.target, frame.fill), canvas, patch, size, mean, interpolation)
+    return cut(replace(frame, pixels=pixels), canvas, patch, size, mean, interpolation)
 
 
 def distort(pixels: Pixels, augmentation: Augmentation, random: np.random.Generator) -> Pixels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,12 @@ from visus.ops.prediction_grid import Grid
 from visus.ops.region_sampling import sample_regions
 from visus.structures import Batch
 
+Learns = Literal["both", "proposals", "regions"]
+"""Which stages a training step trains."""
+
 CODING = BoxCoding()  # section 3.1.2, equation 2: the offsets of R-CNN
+SMALLEST = 1e-3
+"""Proposals of shorter sides, in pixels, are dropped whatever the rules say: they have no area to look at."""
 
 
 class Anchors(Protocol):
@@ -56,6 +61,8 @@ class ProposalRules:
         overlap: of suppression.
         smallest: boxes with a shorter side, in pixels, are dropped; the released code's 16.
         lowest: boxes with a lower probability are dropped.
+        small_first: whether small boxes are dropped before the best enter suppression, and not of these; py-faster-rcnn
+            does, Detectron and torchvision do not.
     """
 
     before: int = 6000
@@ -63,6 +70,7 @@ class ProposalRules:
     overlap: float = 0.7
     smallest: float = 16.0
     lowest: float = 0.0
+    small_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +104,25 @@ class RegionProposalNetwork(nn.Module):
         channels: D.
         width: channels of the 3x3 convolution.
         anchors: of the maps.
+        scores: 1: the log-odds of each anchor; 2: its two scores, whose softmax is the paper's (figure 3). Those of
+            background come first, for all anchors of a cell, as in the released code.
+        coding: of the offsets.
     """
 
-    def __init__(self, channels: int, width: int, anchors: Anchors) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        anchors: Anchors,
+        *,
+        scores: Literal[1, 2] = 1,
+        coding: BoxCoding = CODING,
+    ) -> None:
         super().__init__()
         self.anchors = anchors
+        self.coding = coding
         self.conv = nn.Conv2d(channels, width, 3, padding=1)
-        self.objectness = nn.Conv2d(width, anchors.per_cell, 1)
+        self.objectness = nn.Conv2d(width, anchors.per_cell * scores, 1)
         self.offsets = nn.Conv2d(width, anchors.per_cell * 4, 1)
         for layer in (self.conv, self.objectness, self.offsets):  # section 3.1.3
             nn.init.normal_(layer.weight, std=0.01)
@@ -115,11 +135,15 @@ class RegionProposalNetwork(nn.Module):
         shapes = [(x.shape[2], x.shape[3]) for x in hidden]
         anchors = self.anchors.place(shapes, size, hidden[0].device)  # [A, 4]
         grids = self.anchors.grids(shapes, size)
-        return ObjectnessOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids)
+        return ObjectnessOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, self.coding)
 
     def log_odds(self, hidden: Tensor) -> Tensor:
         """[N,width,h,w] -> [N,B,h,w]: the log-odds that each anchor shows an object."""
-        return cast(Tensor, self.objectness(hidden))
+        scores = cast(Tensor, self.objectness(hidden))  # [N, B or 2B, h, w]
+        if scores.shape[1] == self.anchors.per_cell:
+            return scores
+        background, object_ = scores.float().chunk(2, 1)
+        return object_ - background  # softmax over two is the sigmoid of their difference
 
 
 def _by_anchor(map_: Tensor, values: int) -> Tensor:
@@ -128,8 +152,19 @@ def _by_anchor(map_: Tensor, values: int) -> Tensor:
 
 
 def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: ProposalRules) -> Proposed:
-    """Makes the proposals of each image: the best of every map, clipped, suppressed map by map, the best of all."""
+    """Makes the proposals of each image: the best of every map, clipped, suppressed map by map, the best of all.
+
+    On the meta device, where nothing can be compared, there are as many as there can be.
+    """
+    if output.logits.is_meta:
+        count = min(sum(min(rules.before, grid.total) for grid in output.grids), rules.after)
+        return Proposed([output.anchors.new_empty(count, 4)] * len(output.logits), output)
     logits, offsets = output.logits.detach().float(), output.offsets.detach().float()
+    smallest = max(rules.smallest, SMALLEST)
+    if rules.small_first:
+        all_moved = clip_boxes_to_image(output.coding.decode(offsets, output.anchors), size)
+        large = (all_moved[..., 2:] - all_moved[..., :2] >= smallest).all(-1)
+        logits = logits.masked_fill(~large, -torch.inf)
     boxes = []
     for image_logits, image_offsets in zip(logits, offsets, strict=True):
         scores, rows, maps = [], [], []
@@ -141,10 +176,10 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
             maps.append(torch.full_like(chosen, number))
             first += count
         every = torch.cat(rows)
-        moved = clip_boxes_to_image(CODING.decode(image_offsets[every], output.anchors[every]), size)
+        moved = clip_boxes_to_image(output.coding.decode(image_offsets[every], output.anchors[every]), size)
         score, level = torch.cat(scores), torch.cat(maps)
         sides = moved[:, 2:] - moved[:, :2]
-        kept = (sides >= max(rules.smallest, 1e-3)).all(1) & (score.sigmoid() >= rules.lowest)
+        kept = (sides >= smallest).all(1) & (score.sigmoid() >= rules.lowest)
         moved, score, level = moved[kept], score[kept], level[kept]
         boxes.append(moved[nms_by_class(moved, score, level, rules.overlap)[: rules.after]])
     return Proposed(boxes, output)
@@ -183,6 +218,7 @@ class ProposingCodec(RegionCodec):
         rules, coding: of the second stage.
         anchor_rules: which anchors learn.
         trained, tested: the rules for proposals in training and at test.
+        learns: "proposals" trains the first stage alone, "regions" the second one: the steps of alternating training.
     """
 
     def __init__(
@@ -193,8 +229,10 @@ class ProposingCodec(RegionCodec):
         anchor_rules: AnchorRules,
         trained: ProposalRules,
         tested: ProposalRules,
+        learns: Learns = "both",
     ) -> None:
         super().__init__(rules, coding)
+        self.learns = learns
         self.anchor_rules = anchor_rules
         self.trained = trained
         self.tested = tested
@@ -203,14 +241,29 @@ class ProposingCodec(RegionCodec):
         """ "objectness" and "anchor_box" of the first stage, "class" and "box" of the second one."""
         targets = self.encode(batch.targets, batch.images.device)
         size = (batch.images.shape[2], batch.images.shape[3])
-        proposing = cast(ProposingDetector, network)
         features = network.features(batch.images)
-        objectness = proposing.objectness(features, size)
-        given = given_boxes(batch)
-        proposed = Proposed(given) if given is not None else proposals_of(objectness, size, self.trained)
+        first = cast(ProposingDetector, network)
+        if self.learns == "proposals":
+            return self.anchor_losses(first.objectness(features, size), targets, size)
+        proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        regions = network.classify(features, [part.boxes for part in sampled], size)
-        return self.anchor_losses(objectness, targets, size) | self.region_losses(regions, sampled, targets)
+        terms = self.second_stage(network, features, size, sampled, targets)
+        if self.learns == "both":
+            objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
+            terms = self.anchor_losses(objectness, targets, size) | terms
+        return terms
+
+    def learned_from(
+        self,
+        network: TwoStageDetector,
+        features: dict[int, Tensor],
+        size: tuple[int, int],
+        given: Sequence[Tensor] | None,
+    ) -> Proposed:
+        """Those that came with the batch, else the network's own, as many as the rules for training say."""
+        if given is not None:
+            return Proposed(list(given))
+        return proposals_of(cast(ProposingDetector, network).objectness(features, size), size, self.trained)
 
     def assign_anchors(self, anchors: Tensor, targets: BoxTargets, size: tuple[int, int]) -> Tensor:
         """[A] int64: the object that each anchor shows, -1 (background) or -2 (does not count), before sampling."""
@@ -232,6 +285,10 @@ class ProposingCodec(RegionCodec):
         )
         return matches
 
+    def boxes_of_anchors(self, output: ObjectnessOutput) -> Tensor:
+        """[N,A,4] float32 xyxy: where the first stage moves its anchors, not clipped."""
+        return CODING.decode(output.offsets.float(), output.anchors)
+
     def sample_anchors(self, matches: Tensor) -> Tensor:
         """[S] indices of the anchors that a step learns from; those that show objects first."""
         return sample_regions(matches, self.anchor_rules.sampled, self.anchor_rules.positive_share)
@@ -250,7 +307,7 @@ class ProposingCodec(RegionCodec):
             logits = output.logits[n, chosen].float()
             objectness.append(F.binary_cross_entropy_with_logits(logits, shows, reduction="sum"))
             rows = chosen[matches[chosen] >= 0]
-            wanted = CODING.encode(objects.boxes[matches[rows]], output.anchors[rows])
+            wanted = output.coding.encode(objects.boxes[matches[rows]], output.anchors[rows])
             boxes.append(smooth_l1(output.offsets[n, rows].float(), wanted, rules.smooth))
         total = max(count, 1)
         box = torch.stack(boxes).sum()

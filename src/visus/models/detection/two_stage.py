@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visus.ops.box_coding import BoxCoding
+from visus.ops.nms import LabelledBoxes
 from visus.ops.prediction_grid import Grid
+from visus.ops.stopwatch import timed
 from visus.structures import Batch
 
 _ABSENT = -1e4
@@ -33,12 +36,14 @@ class ObjectnessOutput(NamedTuple):
         offsets: [N,A,4], encoded against the anchors.
         anchors: [A,4] float32 xyxy in network pixels.
         grids: the cells of each map, from fine to coarse.
+        coding: of the offsets.
     """
 
     logits: Tensor
     offsets: Tensor
     anchors: Tensor
     grids: tuple[Grid, ...]
+    coding: BoxCoding = BoxCoding()
 
 
 class Proposed(NamedTuple):
@@ -66,17 +71,32 @@ class RegionOutput(NamedTuple):
     offsets: Tensor
 
 
+class FoundMasks(NamedTuple):
+    """The objects that a network with a mask branch finds, and what that says of them.
+
+    Args:
+        found: the objects of each image after suppression, best first, without gradients.
+        logits: [D,m,m]: the log-odds that a cell of an object's box shows it, for all objects, image by image. Where
+            none is found, D is 1 nevertheless, and the first image is looked at as a whole.
+    """
+
+    found: list[LabelledBoxes]
+    logits: Tensor
+
+
 class TwoStageOutput(NamedTuple):
     """Raw outputs of a two-stage detector, and the data that decoding needs.
 
     Args:
-        logits: [N,P,K+1]; P is that of the image with most, and at least 1; the places that others leave are filled up.
+        logits: [N,P,K+1]; P is that of the image with most, and at least 1; the places that others leave are filled up
+            with boxes without area that show no class.
         offsets: [N,P,B,4].
         proposals: [N,P,4] xyxy in network pixels.
         counts: how many proposals of each image are its own.
         size: (height, width) of the input.
         coding: of the offsets.
         objectness: of the first stage; None where the proposals came with the batch.
+        masked: the objects with their masks; None from a network without a mask branch.
     """
 
     logits: Tensor
@@ -86,6 +106,7 @@ class TwoStageOutput(NamedTuple):
     size: tuple[int, int]
     coding: BoxCoding
     objectness: ObjectnessOutput | None = None
+    masked: FoundMasks | None = None
 
     def class_logits(self) -> Tensor:
         """[N,P,K]: the logits of the classes, without background."""
@@ -96,14 +117,14 @@ class TwoStageOutput(NamedTuple):
         best = self.class_logits().argmax(-1)  # [N, P]
         return self.coding.decode(box_of_class(self.offsets, best).float(), self.proposals)
 
-    def boxes_of_classes(self, image: int) -> Tensor:
-        """[P_n,K,4] xyxy: the box of every class, for the image's own proposals."""
-        count, classes = self.counts[image], self.logits.shape[-1] - 1
-        offsets, boxes = self.offsets[image, :count].float(), self.proposals[image, :count]
-        which = torch.arange(classes, device=offsets.device).expand(count, classes)
-        return self.coding.decode(
-            box_of_class(offsets[:, None].expand(-1, classes, -1, -1), which), boxes[:, None].expand(-1, classes, -1)
-        )
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.logits.shape[-1] - 1
+
+    def boxes_of_classes(self, image: int, rows: Tensor, labels: Tensor) -> Tensor:
+        """[M,4] xyxy: the boxes of M of an image's proposals, moved as those of these classes; rows, labels: [M]."""
+        return self.coding.decode(box_of_class(self.offsets[image, rows].float(), labels), self.proposals[image, rows])
 
 
 def box_of_class(offsets: Tensor, labels: Tensor) -> Tensor:
@@ -140,28 +161,41 @@ class TwoStageDetector(nn.Module, ABC):
     def from_features(
         self, features: dict[int, Tensor], size: Sequence[int], proposals: Sequence[Tensor] | None = None
     ) -> TwoStageOutput:
-        proposed = self.propose(features, size, proposals)
-        regions = self.classify(features, proposed.boxes, size)
+        with timed("proposals") if proposals is None else nullcontext():
+            proposed = self.propose(features, size, proposals)
+        with timed("heads"):
+            regions = self.classify(features, proposed.boxes, size)
         return gathered(regions, proposed, (size[0], size[1]), self.coding)
 
     def forward(self, images: Tensor, proposals: Sequence[Tensor] | None = None) -> TwoStageOutput:
-        return self.from_features(self.features(images), images.shape[-2:], proposals)
+        with timed("features"):
+            features = self.features(images)
+        return self.from_features(features, images.shape[-2:], proposals)
 
 
 def gathered(regions: RegionOutput, proposed: Proposed, size: tuple[int, int], coding: BoxCoding) -> TwoStageOutput:
     """Arranges the outputs of R regions by image, and fills up to the same number."""
     counts = tuple(len(boxes) for boxes in proposed.boxes)
-    most = max(*counts, 1)
-    whole = torch.tensor([0.0, 0.0, size[1], size[0]], device=regions.logits.device)
-    logits, offsets, boxes = [], [], []
-    parts = zip(regions.logits.split(counts), regions.offsets.split(counts), proposed.boxes, strict=True)
-    for image_logits, image_offsets, image_boxes in parts:
-        missing = most - len(image_boxes)
-        logits.append(F.pad(image_logits, (0, 0, 0, missing), value=_ABSENT))
-        offsets.append(F.pad(image_offsets, (0, 0, 0, 0, 0, missing)))
-        boxes.append(torch.cat([image_boxes.to(whole), whole.expand(missing, 4)]))
+    most = max((1, *counts))
+
+    def by_image(rows: Tensor, filler: float) -> Tensor:
+        """[R,...] -> [N,P,...]."""
+        if set(counts) == {most}:
+            return rows.reshape(len(counts), most, *rows.shape[1:])
+        flat = [0, 0] * (rows.ndim - 1)
+        parts = torch.split(rows, list(counts))
+        return torch.stack([F.pad(part, (*flat, 0, most - len(part)), value=filler) for part in parts])
+
+    boxes = torch.cat([part.float() for part in proposed.boxes])
+    # a box without area overlaps nothing, so that no answer is ever traced back to a place that is filled up
     return TwoStageOutput(
-        torch.stack(logits), torch.stack(offsets), torch.stack(boxes), counts, size, coding, proposed.objectness
+        by_image(regions.logits, _ABSENT),
+        by_image(regions.offsets, 0.0),
+        by_image(boxes, 0.0),
+        counts,
+        size,
+        coding,
+        proposed.objectness,
     )
 
 
@@ -173,7 +207,6 @@ def whole_images(features: Mapping[int, Tensor], size: Sequence[int]) -> list[Te
 
 def given_boxes(batch: Batch) -> list[Tensor] | None:
     """The proposals of a batch as tensors on its images' device, N x [P_n,4]; None where it has none."""
-    proposals = getattr(batch, "proposals", None)
-    if proposals is None:
+    if batch.proposals is None:
         return None
-    return [torch.from_numpy(given.boxes).to(batch.images.device) for given in proposals]
+    return [torch.from_numpy(given.boxes).to(batch.images.device) for given in batch.proposals]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
+from visus.structures.box_moves import large_enough, moved_boxes
 from visus.structures.box_repair import TOLERANCE, BoxFaults, repair_boxes
 from visus.structures.image_source import ImageSource
 from visus.structures.masks import Masks
@@ -131,22 +132,16 @@ class Detections(BaseValue):
     def moved(self, move: Move) -> Detections:
         """An object stays while its centre does, or as ``move.least`` says; its box is cut to the image.
 
-        By the centre: SSD, arXiv:1512.02325, sec. 2.2.
+        By the centre: SSD, arXiv:1512.02325, sec. 2.2. A box is moved by its outline, so that after a rotation it is
+        too large; where there are masks, it ends a pixel beyond what is left of the object's, and an object of which
+        nothing is left to see goes.
         """
-        x1, y1, x2, y2 = self.boxes.astype(np.float64).T
-        outline = np.stack([x1 + (x2 - x1) * _OUTLINE[:, :1], y1 + (y2 - y1) * _OUTLINE[:, 1:]], axis=-1)  # [P, N, 2]
-        points = move.points(outline)
-        boxes = np.concatenate([points.min(axis=0), points.max(axis=0)], axis=1)  # [N, 4]
-        height, width = move.size
-        clipped = np.clip(boxes, 0, [width, height, width, height])
+        boxes, clipped = moved_boxes(self.boxes, move)
+        kept = large_enough(clipped, move)
         if move.least is None:
             centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-            inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
-            kept = inside & ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(axis=1)
-        else:
-            least = np.maximum(np.asarray([width, height]) * move.least, 1e-6)
-            kept = ((clipped[:, 2:] - clipped[:, :2]) >= least).all(axis=1)
-        return Detections(
+            kept &= ((centres >= 0) & (centres < move.size[::-1])).all(axis=1)
+        moved = Detections(
             self.classes,
             clipped[kept].astype(np.float32),
             self.labels[kept],
@@ -155,6 +150,18 @@ class Detections(BaseValue):
             masks=None if self.masks is None else self.masks.select(kept).moved(move),
             ignored=None if self.ignored is None else self.ignored[kept],
         )
+        return moved if moved.masks is None else moved._as_seen(moved.masks)
+
+    def _as_seen(self, masks: Masks) -> Detections:
+        """The objects that count without those whose masks are empty, their boxes cut to a pixel around the masks."""
+        counted = np.ones(len(self), bool) if self.ignored is None else ~self.ignored
+        extents = masks.extents()
+        seen = extents[:, 2] > extents[:, 0]
+        low, high = np.maximum(self.boxes[:, :2], extents[:, :2] - 1), np.minimum(self.boxes[:, 2:], extents[:, 2:] + 1)
+        beside = np.asarray((high - low < 1).any(axis=1))  # a mask that was outside its box already
+        cut = np.where(beside[:, None], extents, np.concatenate([low, high], axis=1))
+        boxes = np.where((counted & seen)[:, None], cut, self.boxes).astype(np.float32)
+        return replace(self, boxes=boxes).select(np.asarray(seen | ~counted))
 
     def without_masks(self) -> Detections:
         """The boxes alone."""
@@ -270,14 +277,3 @@ class Detections(BaseValue):
     def class_counts(self) -> NDArray[np.int64]:
         """[K]: the objects of each class."""
         return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
-
-
-def _square_outline(points_a_side: int) -> NDArray[np.float64]:
-    """[P,2] points around the unit square: its hull after an affine move, and nearly so after a smooth one."""
-    steps = np.linspace(0, 1, points_a_side + 1)[:-1]
-    zeros, ones = np.zeros_like(steps), np.ones_like(steps)
-    sides = [(steps, zeros), (ones, steps), (1 - steps, ones), (zeros, 1 - steps)]
-    return np.concatenate([np.stack(side, axis=-1) for side in sides])
-
-
-_OUTLINE = _square_outline(8)
