@@ -63,6 +63,9 @@ LARGER: Mapping[str, str] = {
     "efficientnet_b0@torchvision": "efficientnet_b1@torchvision efficientnet_b2@torchvision "
     "efficientnet_b3@torchvision efficientnet_b4@torchvision efficientnet_b5@torchvision efficientnet_b6@torchvision "
     "efficientnet_b7@torchvision",
+    "faster_rcnn@paper": "faster_rcnn@caffe",
+    "faster_rcnn_zf@paper": "faster_rcnn_zf@caffe",
+    "faster_rcnn_resnet50@paper": "faster_rcnn_resnet101@paper",
     "ssd@torchvision": "ssd@caffe-coco",
     "ssd512@caffe-coco": "ssd512@paper ssd512@caffe-voc",
     "darknet19@paper": "darknet19@darknet-448",
@@ -73,6 +76,9 @@ LARGER: Mapping[str, str] = {
     "yolov1_tiny@darknet": "yolov1_tiny@darknet-coco yolov1_tiny@darknet-2015",
     "yolov2@darknet-voc": "yolov2@darknet-coco yolov2@darknet-voc-2016 yolov2@darknet-coco-2016",
     "yolov3_tiny@darknet": "yolov3_tiny@darknet-corrected",
+    "faster_rcnn_fpn@paper": "faster_rcnn_fpn_resnet101@paper",
+    "mask_rcnn@paper": "mask_rcnn_resnet101@paper",
+    "mask_rcnn_c4@paper": "mask_rcnn_c4_resnet101@paper",
     "fcn8s@paper": "fcn16s@paper fcn32s@paper",
     "fcn_resnet50@torchvision": "fcn_resnet101@torchvision",
     "unet@paper": "unet@caffe",
@@ -90,8 +96,13 @@ WITHOUT_MAPS = {"mnist_dense", "maxout_dense"}
 
 DEAR: Mapping[str, str] = {
     "amoebanet_a@paper": "nasnet_a_mobile@paper",
+    "faster_rcnn@paper": "faster_rcnn_zf@paper",
+    "faster_rcnn_fpn@torchvision": "faster_rcnn_fpn@paper",
     "fcn8s@at_once": "fcn8s@paper",
     "inception_resnet_v2@paper": "inception_resnet_v1@paper",
+    "mask_rcnn@paper": "faster_rcnn_fpn@paper",
+    "mask_rcnn@torchvision": "faster_rcnn_fpn@paper",
+    "mask_rcnn_c4@paper": "faster_rcnn_fpn@paper",
     "preact_resnet152@paper": "preact_resnet164@paper",
     "prelu_net_a@relu": "prelu_net_a@paper",
     "resnet164@paper": "preact_resnet164@paper",

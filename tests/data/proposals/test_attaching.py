@@ -88,11 +88,11 @@ def test_a_few_faulty_boxes_are_repaired_and_told(tmp_path: Path) -> None:
     attached, findings = attach(samples("a.jpg"), [many(tmp_path / "a.csv", *rows)])
     assert widths(attached)[0][100:] == [6, 10, 2]
     assert {found.kind: found.count for found in findings} == {
-        "proposal-box-not-a-number": 1,
-        "proposal-box-swapped": 1,
-        "proposal-box-outside": 2,
-        "proposal-box-mostly-outside": 1,
-        "proposal-box-degenerate": 1,
+        "proposal-not-a-number": 1,
+        "proposal-swapped": 1,
+        "proposal-outside": 2,
+        "proposal-mostly-outside": 1,
+        "proposal-degenerate": 1,
     }
     assert all(found.severity == "repair" and found.examples == ("a.jpg",) for found in findings)
 

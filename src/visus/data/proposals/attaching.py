@@ -194,25 +194,23 @@ class _Tally:
                     got=f"{kinds}, in {listed(next(iter(self.examples.values())), 3)}",
                     remedy="correct the file, or compute proposals: visus data propose DATA",
                 )
-        return [
-            Finding(
-                f"proposal-{kind}",
-                "repair",
-                with_count(f"{{count}} {_WORDS[kind]} ({named})", self.faults[kind]),
-                self.faults[kind],
-                tuple(self.examples[kind][:20]),
-            )
-            for kind in self.faults
-        ]
+        return [self._finding(fault, named) for fault in self.faults]
+
+    def _finding(self, fault: str, named: str) -> Finding:
+        kind, words = _TOLD[fault]
+        count = self.faults[fault]
+        message = with_count(f"{{count}} {words} ({named})", count)
+        return Finding(kind, "repair", message, count, tuple(self.examples[fault][:20]))
 
 
-_WORDS = {
-    "box-not-a-number": "proposals have a coordinate that is no number; left out",
-    "box-swapped": "proposals have their ends before their starts; put right",
-    "box-outside": "proposals reach outside of their images; cut to them",
-    "box-mostly-outside": "proposals lie mostly outside of their images; cut to them",
-    "box-degenerate": "proposals have no area in their images; left out",
+_TOLD = {
+    "box-not-a-number": ("proposal-not-a-number", "proposals have a coordinate that is no number; left out"),
+    "box-swapped": ("proposal-swapped", "proposals have their ends before their starts; put right"),
+    "box-outside": ("proposal-outside", "proposals reach outside of their images; cut to them"),
+    "box-mostly-outside": ("proposal-mostly-outside", "proposals lie mostly outside of their images; cut to them"),
+    "box-degenerate": ("proposal-degenerate", "proposals have no area in their images; left out"),
 }
+"""From a fault of boxes to the kind of the finding, and its words."""
 
 
 def _about_others(others: list[str], named: str) -> list[Finding]:

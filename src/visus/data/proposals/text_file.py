@@ -73,6 +73,7 @@ def read_table(path: Path) -> list[GivenProposals]:
 def _of_rows(path: Path, lines: Iterable[list[str]], places: list[int], score: int) -> list[GivenProposals]:
     image, *corners = places
     found: dict[str, _Rows] = {}
+    scored = False
     for number, row in enumerate(lines, 2):
         if not row or not any(row):
             continue
@@ -81,7 +82,9 @@ def _of_rows(path: Path, lines: Iterable[list[str]], places: list[int], score: i
             cells = [row[place] for place in corners]
             if any(cell.strip() for cell in cells):
                 values = [float(cell) for cell in cells]
-                mark = float(row[score]) if score >= 0 else 0.0
+                written = row[score].strip() if score >= 0 else ""
+                mark = float(written) if written else math.nan
+                scored = scored or bool(written)
                 rows.values.extend(values)
                 rows.scores.append(mark)
         except (ValueError, IndexError):
@@ -90,7 +93,7 @@ def _of_rows(path: Path, lines: Iterable[list[str]], places: list[int], score: i
                 expected=f"{_TABLE}, with numbers in them",
                 got=", ".join(row)[:200],
             ) from None
-    return [rows.given(name, path, scored=score >= 0) for name, rows in found.items()]
+    return [rows.given(name, path, scored=scored) for name, rows in found.items()]
 
 
 def read_json(path: Path) -> list[GivenProposals]:
