@@ -409,4 +409,3 @@ def test_answers_with_given_proposals_come_from_these() -> None:
     assert outputs.counts == (1,)
     assert outputs.objectness is None
     assert outputs.proposals.tolist() == [[[10, 10, 60, 60]]]
-
