@@ -29,7 +29,7 @@ def test_aligned_regions_are_in_pixels() -> None:
 
 
 def test_normalisation_within_a_map_is_caffes() -> None:
-    """lrn_layer.cpp, WITHIN_CHANNEL: the mean of squares over 3x3, with zeros beyond the border; (1 + a x)^-b; product."""
+    """lrn_layer.cpp, WITHIN_CHANNEL: the mean of squares over 3x3, zeros beyond the border; (1 + a x)^-b; product."""
     x = 30 * np.random.default_rng(0).standard_normal((2, 3, 5, 4))
     expected = np.zeros_like(x)
     for n, c, i, j in np.ndindex(*x.shape):

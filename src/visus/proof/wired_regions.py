@@ -68,7 +68,7 @@ def _suppressed(boxes: Tensor) -> Tensor:
 
 
 def pooled(map_: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """The largest value in each of size x size bins of each region: Girshick ICCV 2015, section 2.1, rounded as in Caffe.
+    """The largest value in each of size x size bins of each region, rounded as in Caffe: Girshick ICCV 2015, sec. 2.1.
 
     Args:
         map_: [1,C,h,w].

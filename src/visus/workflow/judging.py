@@ -14,8 +14,7 @@ from visus.errors import DataError
 from visus.metrics.objects import ObjectMetric
 from visus.ops.stopwatch import Stopwatch
 from visus.structures import Sample, Value
-from visus.structures.class_names import object_ids
-from visus.workflow.model import SHOWN_SCORE, Model
+from visus.workflow.model import Model
 from visus.workflow.object_counting import Counting
 from visus.workflow.sliding import Slider
 
@@ -86,7 +85,7 @@ def judge(
     if not samples:
         raise DataError("there are no images to score", expected="labelled images")
     metric = model.task.metrics(samples)
-    objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
+    objects = None if counting is None else ObjectMetric(counting.classes)
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
     worst: list[tuple[float, int, Value, Any]] = []  # a heap whose first entry is the least bad
     ordinary: list[tuple[float, int, Value, Any]] = []
@@ -131,9 +130,11 @@ def judge(
 
 
 def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
-    """Images a second of the network, of decoding (without suppression), and of suppression."""
+    """Images a second of the network and its timed parts, of decoding (without suppression), and of suppression."""
+    whole = ("network", "answer", "suppression")
     network, suppression = seconds.get("network", 0.0), seconds.get("suppression", 0.0)
-    parts = {"network": network, "decoding": seconds.get("answer", 0.0) - network - suppression}
+    parts = {"network": network, **{part: spent for part, spent in seconds.items() if part not in whole}}
+    parts["decoding"] = seconds.get("answer", 0.0) - network - suppression
     if suppression:
         parts["suppression"] = suppression
     return {part: images / spent for part, spent in parts.items() if spent > 0}
@@ -142,7 +143,7 @@ def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
 def _case(model: Model, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
     badness, _, target, prediction = entry
     quality = max(1.0 - badness, 0.0)
-    prediction = prediction.above(SHOWN_SCORE)
+    prediction = prediction.above(model.shown_score)
     in_words = prediction.compared(target).guesses  # these say all that a note could
     note = "" if in_words else f"{model.task.primary.label} of this image: {quality:.1%}"
     return JudgedCase(

@@ -27,7 +27,7 @@ from visus.tasks.task import Task
 
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
-    from visus.explanation.targets import ExplainedTargets
+    from visus.explanation.assignments import Explained
 
 SHOWN_SCORE = 0.3
 """Objects below this score count in the scores, but would only clutter a picture."""
@@ -60,6 +60,12 @@ class Model:
     def example_size(self) -> tuple[int, int]:
         """(height, width) of a typical input, in pixels."""
         return self.info.example_size
+
+    @property
+    def shown_score(self) -> float:
+        """From this score on an object is shown: where the objects of the validation images are counted best, if the
+        task has looked for that, else :data:`SHOWN_SCORE`."""
+        return float(getattr(self.task, "counted_from", SHOWN_SCORE))
 
     def predict(self, images: Image | Iterable[Image], *, batch_size: int = 16) -> Any:
         """Predicts one image or several.
@@ -134,8 +140,8 @@ class Model:
 
     def explain_targets(
         self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
-    ) -> ExplainedTargets:
-        """Shows how a detector assigns the objects of an image to its anchors or default boxes.
+    ) -> Explained:
+        """Shows how a detector assigns the objects of an image to its anchors, default boxes or proposals.
 
         Args:
             image: a file, an array, or a source of pixels.
@@ -144,7 +150,7 @@ class Model:
 
         Raises:
             DataError: if the image cannot be read, or the truth is not of it or has other classes.
-            TaskMismatchError: if the model is no detector with predictors in a grid.
+            TaskMismatchError: if the model is no detector that says where its objects are learned.
         """
         from visus.workflow.assignment import explained, require_task
 

@@ -18,8 +18,9 @@ class Evaluation:
         split: "train", "val" or "test".
         images: how many were judged.
         metrics: fractions in [0, 1], None where the images allow none, and small tables.
-        speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself;
-            without the reading of files, and without the first batch where there are more.
+        speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself; of a
+            detector with two stages also of its "features", "proposals" and "heads", which make up "network"; without
+            the reading of files, and without the first batch where there are more.
         device: that answered.
         notes: what else is to be known, such as classes without an example, a sentence each.
     """
@@ -87,7 +88,7 @@ def object_lines(metrics: Mapping[str, Any]) -> list[str]:
     if not objects:
         return []
     counts = objects["counts"]
-    scores = [f"{OBJECT_NAMES[key]} {objects[key]:.1%}" for key in OBJECT_NAMES if objects[key] is not None]
+    scores = [f"{OBJECT_NAMES[key]} {objects[key]:.1%}" for key in OBJECT_NAMES if objects.get(key) is not None]
     lines = [f"objects: {counts['found']:,} found, {counts['objects']:,} in the truth"]
     if objects["count_error"] is not None:
         lines[0] += f", off by {objects['count_error']:.2f} an image"

@@ -1,8 +1,17 @@
-"""The detectors by family. Loads no torch."""
+"""The cards of the detectors. Loads no torch."""
 
 from __future__ import annotations
 
 from visus.models.card import Card
-from visus.models.detection.cards import faster_rcnn, retinanet, ssd, yolo
+from visus.models.detection.cards import faster_rcnn, faster_rcnn_fpn, mask_rcnn, rcnn, retinanet, spp_net, ssd, yolo
 
-CARDS: tuple[Card, ...] = (*faster_rcnn.CARDS, *retinanet.CARDS, *ssd.CARDS, *yolo.CARDS)
+CARDS: tuple[Card, ...] = (
+    *rcnn.CARDS,
+    *spp_net.CARDS,
+    *faster_rcnn.CARDS,
+    *faster_rcnn_fpn.CARDS,
+    *mask_rcnn.CARDS,
+    *retinanet.CARDS,
+    *ssd.CARDS,
+    *yolo.CARDS,
+)

@@ -126,7 +126,7 @@ class RegionProposalNetwork(nn.Module):
         self.objectness = nn.Conv2d(width, anchors.per_cell * scores, 1)
         self.offsets = nn.Conv2d(width, anchors.per_cell * 4, 1)
         for layer in (self.conv, self.objectness, self.offsets):
-            # section 3.1.3, for maps of 256 or 512 channels; larger where there are fewer, so that as much comes through
+            # section 3.1.3, for 256 or 512 channels; larger where there are fewer, so that as much comes through
             nn.init.normal_(layer.weight, std=0.01 * max(1.0, math.sqrt(256 / layer.in_channels)))
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
@@ -250,7 +250,7 @@ class ProposingCodec(RegionCodec):
             return self.anchor_losses(first.objectness(features, size), targets, size)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        terms = self.region_losses(network.classify(features, [part.boxes for part in sampled], size), sampled, targets)
+        terms = self.second_stage(network, features, size, sampled, targets)
         if self.learns == "both":
             objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
             terms = self.anchor_losses(objectness, targets, size) | terms
@@ -288,6 +288,10 @@ class ProposingCodec(RegionCodec):
         )
         return matches
 
+    def boxes_of_anchors(self, output: ObjectnessOutput) -> Tensor:
+        """[N,A,4] float32 xyxy: where the first stage moves its anchors, not clipped."""
+        return output.coding.decode(fine(output.offsets), output.anchors)
+
     def sample_anchors(self, matches: Tensor) -> Tensor:
         """[S] indices of the anchors that a step learns from; those that show objects first."""
         return sample_regions(matches, self.anchor_rules.sampled, self.anchor_rules.positive_share)
@@ -302,8 +306,8 @@ class ProposingCodec(RegionCodec):
             matches = self.assign_anchors(output.anchors, objects, size)
             chosen = self.sample_anchors(matches)
             count += len(chosen)
-            shows = (matches[chosen] != BACKGROUND).to(output.logits.dtype)
             logits = fine(output.logits[n, chosen])
+            shows = (matches[chosen] != BACKGROUND).to(logits.dtype)
             objectness.append(F.binary_cross_entropy_with_logits(logits, shows, reduction="sum"))
             rows = chosen[matches[chosen] >= 0]
             wanted = output.coding.encode(objects.boxes[matches[rows]], output.anchors[rows])
