@@ -46,6 +46,8 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
         "faster_rcnn": ("faster-rcnn-voc", "faster-rcnn-zf-voc"),
+        "faster_rcnn_fpn": ("faster-rcnn-fpn-coco",),
+        "mask_rcnn": ("mask-rcnn-coco",),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
