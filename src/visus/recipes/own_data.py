@@ -284,6 +284,12 @@ def segmentation(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     )
 
 
+def instance_segmentation(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For any network that answers with masks."""
+    source = "visus default for instance segmentation: that for detection, masks moved too"
+    return detection(card, facts, pretrained=pretrained).with_changes({"source": source})
+
+
 OWN_DATA: Mapping[str, OwnData] = {
     "classification": classification,
     "localization": localization,
@@ -296,6 +302,7 @@ OWN_DATA: Mapping[str, OwnData] = {
     "instance_segmentation": mask_rcnn,
     "ssd": ssd,
     "yolo": yolo,
+    "instance_segmentation": instance_segmentation,
     "segmentation": segmentation,
 }
 """By the name that a card gives as ``own_data``; the card that gives none gets the recipe of its task."""
