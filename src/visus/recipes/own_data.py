@@ -299,7 +299,6 @@ OWN_DATA: Mapping[str, OwnData] = {
     "faster_rcnn": faster_rcnn,
     "faster_rcnn_fpn": faster_rcnn_fpn,
     "mask_rcnn": mask_rcnn,
-    "instance_segmentation": mask_rcnn,
     "ssd": ssd,
     "yolo": yolo,
     "instance_segmentation": instance_segmentation,

@@ -63,6 +63,37 @@ def _on_a_pyramid(source: str, where: str, *, steps: int, drops: tuple[int, ...]
     )
 
 
+def _step(network: str, rates: dict[str, float], *, first: bool) -> Recipe:
+    """Of alternating training: steps 1 and 3, which train the first stage, or 2 and 4."""
+    steps, fall, images = (80_000, 60_000, 1) if first else (40_000, 30_000, 2)
+    stage, solver = ("first", "rpn_solver60k80k.pt") if first else ("second", "fast_rcnn_solver30k40k.pt")
+    return Recipe(
+        source=f"Ren et al. 2015, sec. 3.2 and 3.3, the {stage} stage in 4-step alternating training on {network}: "
+        f"{steps:,} steps of {images} image{'s' * (images > 1)} of VOC 2007 trainval (5,011), lr/10 at {fall:,}",
+        sources=by_field(
+            {
+                f"py-faster-rcnn's train_faster_rcnn_alt_opt.py and stage1_{solver}": "epochs batch_size optimizer "
+                "schedule",
+                "train.prototxt, lr_mult": "optimizer.bias_lr optimizer.rates",
+                "config.py, USE_FLIPPED": "augmentation",
+                "pascal_voc.py: difficult objects are left out": "loss",
+                "a number of steps is printed: the last weights": "keep",
+            }
+        ),
+        missing=("a least side of proposals, 16 pixels, of the file and not of the input",),
+        keep="last",
+        epochs=round(steps * images / _VOC07),
+        batch_size=images,
+        reference_batch_size=images,
+        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, rates=rates),
+        schedule=Schedule(name="steps", milestones=(fall * images / _VOC07,), gamma=0.1),
+        augmentation=Augmentation(mirror=0.5),
+        loss=LossOptions(marked="background"),
+    )
+
+
+_VGG_RATES = {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "faster-rcnn-fpn-coco": _on_a_pyramid(
@@ -78,8 +109,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             steps=160_000,
             drops=(120_000,),
         ),
-        "faster-rcnn-voc": _joint("VGG-16", {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}),
+        "faster-rcnn-voc": _joint("VGG-16", _VGG_RATES),
+        "faster-rcnn-voc-proposals": _step("VGG-16", _VGG_RATES, first=True),
+        "faster-rcnn-voc-regions": _step("VGG-16", _VGG_RATES, first=False),
         "faster-rcnn-zf-voc": _joint("ZF", {}),
+        "faster-rcnn-zf-voc-proposals": _step("ZF", {}, first=True),
+        "faster-rcnn-zf-voc-regions": _step("ZF", {}, first=False),
     }
 )
 """Name -> recipe."""
