@@ -6,7 +6,7 @@ Shapes: N images, C channels, H x W pixels, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +101,11 @@ class Codec(Protocol):
 class AnchoredCodec(Protocol):
     """The codec of a detector with a grid of predictors: it says where they are, and which object each one learns.
 
-    ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see :mod:`visus.ops.nms`.
+    ``assigns`` says what objects are assigned to, and thus how the network explains what it learns; detectors with two
+    stages say "regions". ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see :mod:`visus.ops.nms`.
     """
 
+    assigns: Literal["predictors"]
     overlap: float
     keep: int
     suppression: Method

@@ -6,7 +6,7 @@ Letters: N images, A boxes of an image, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +38,8 @@ class BoxCodec(OnePassCodec):
         confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.multiclass_nms`, whose ``method``
             the last one is.
     """
+
+    assigns: Literal["predictors"] = "predictors"
 
     def __init__(
         self,

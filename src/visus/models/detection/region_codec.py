@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.models.detection.two_stage import (
+    Proposed,
     RegionOutput,
     TwoStageDetector,
     TwoStageOutput,
@@ -76,6 +77,8 @@ class RegionCodec:
         coding: of the boxes.
     """
 
+    assigns: Literal["regions"] = "regions"
+
     def __init__(self, rules: RegionRules, coding: BoxCoding) -> None:
         self.rules = rules
         self.coding = coding
@@ -87,12 +90,22 @@ class RegionCodec:
     def losses(self, network: TwoStageDetector, batch: Batch) -> dict[str, Tensor]:
         """ "class" and "box": Fast R-CNN's multi-task loss (section 2.3, equations 1 to 3) of the sampled regions."""
         targets = self.encode(batch.targets, batch.images.device)
-        size = batch.images.shape[-2:]
+        size = (batch.images.shape[2], batch.images.shape[3])
         features = network.features(batch.images)
-        proposed = network.propose(features, size, given_boxes(batch))
+        proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
         regions = network.classify(features, [part.boxes for part in sampled], size)
         return self.region_losses(regions, sampled, targets)
+
+    def learned_from(
+        self,
+        network: TwoStageDetector,
+        features: dict[int, Tensor],
+        size: tuple[int, int],
+        given: Sequence[Tensor] | None,
+    ) -> Proposed:
+        """The proposals that a training step samples from; ``given``: those that came with the batch."""
+        return network.propose(features, size, given)
 
     def answers(self, network: TwoStageDetector, batch: Batch) -> list[Detections]:
         """One Detections an image, best object first; class names are numbers."""

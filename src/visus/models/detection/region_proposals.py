@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from visus.ops.nms import nms_by_class
 from visus.ops.prediction_grid import Grid
 from visus.ops.region_sampling import sample_regions
 from visus.structures import Batch
+
+Learns = Literal["both", "proposals", "regions"]
+"""Which stages a training step trains."""
 
 CODING = BoxCoding()  # section 3.1.2, equation 2: the offsets of R-CNN
 
@@ -183,6 +186,7 @@ class ProposingCodec(RegionCodec):
         rules, coding: of the second stage.
         anchor_rules: which anchors learn.
         trained, tested: the rules for proposals in training and at test.
+        learns: "proposals" trains the first stage alone, "regions" the second one: the steps of alternating training.
     """
 
     def __init__(
@@ -193,8 +197,10 @@ class ProposingCodec(RegionCodec):
         anchor_rules: AnchorRules,
         trained: ProposalRules,
         tested: ProposalRules,
+        learns: Learns = "both",
     ) -> None:
         super().__init__(rules, coding)
+        self.learns = learns
         self.anchor_rules = anchor_rules
         self.trained = trained
         self.tested = tested
@@ -203,14 +209,31 @@ class ProposingCodec(RegionCodec):
         """ "objectness" and "anchor_box" of the first stage, "class" and "box" of the second one."""
         targets = self.encode(batch.targets, batch.images.device)
         size = (batch.images.shape[2], batch.images.shape[3])
-        proposing = cast(ProposingDetector, network)
         features = network.features(batch.images)
-        objectness = proposing.objectness(features, size)
-        given = given_boxes(batch)
-        proposed = Proposed(given) if given is not None else proposals_of(objectness, size, self.trained)
+        first = cast(ProposingDetector, network)
+        if self.learns == "proposals":
+            return self.anchor_losses(first.objectness(features, size), targets, size)
+        proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        regions = network.classify(features, [part.boxes for part in sampled], size)
-        return self.anchor_losses(objectness, targets, size) | self.region_losses(regions, sampled, targets)
+        terms = self.region_losses(
+            network.classify(features, [part.boxes for part in sampled], size), sampled, targets
+        )
+        if self.learns == "both":
+            objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
+            terms = self.anchor_losses(objectness, targets, size) | terms
+        return terms
+
+    def learned_from(
+        self,
+        network: TwoStageDetector,
+        features: dict[int, Tensor],
+        size: tuple[int, int],
+        given: Sequence[Tensor] | None,
+    ) -> Proposed:
+        """Those that came with the batch, else the network's own, as many as the rules for training say."""
+        if given is not None:
+            return Proposed(list(given))
+        return proposals_of(cast(ProposingDetector, network).objectness(features, size), size, self.trained)
 
     def assign_anchors(self, anchors: Tensor, targets: BoxTargets, size: tuple[int, int]) -> Tensor:
         """[A] int64: the object that each anchor shows, -1 (background) or -2 (does not count), before sampling."""

@@ -95,6 +95,8 @@ class RetinaNetCodec(OnePassCodec):
             an image of a few pixels has an answer (core/test_retinanet.py); here that level is as the others.
     """
 
+    assigns: Literal["predictors"] = "predictors"
+
     def __init__(
         self,
         *,
