@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from visus.errors import WeightsError
+from visus.files.cache_folder import cache_folder
 from visus.models import building, catalog
 from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.classification.tflite_weights import v2_layers
-from visus.models.fetching import cache_folder, fetch
+from visus.models.fetching import fetch
 from visus.models.weights import load_weights
 from visus.structures.extensions import load_object
 from visus.testing.cheap_values import CheapValues

@@ -14,18 +14,11 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from visus.errors import DiskError, WeightsError
+from visus.files.cache_folder import cache_folder
 from visus.models.card import WeightsFile
 
 DownloadProgress = Callable[[int, int], None]
 """Called with the bytes that have come and the bytes in all (0 if unknown)."""
-
-
-def cache_folder() -> Path:
-    """The folder for downloaded files: VISUS_CACHE, else ``visus`` in XDG_CACHE_HOME, else ``~/.cache/visus``."""
-    folder = os.environ.get("VISUS_CACHE")
-    if folder:
-        return Path(folder).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visus"
 
 
 def fetch(file: WeightsFile, *, progress: DownloadProgress | None = None) -> Path:

@@ -28,6 +28,7 @@ from visus.data.augmentation.settings import Augmentation
 from visus.data.augmentation.ssd import change_as_ssd
 from visus.data.pixels.images import with_header_read
 from visus.data.pixels.intensity import load_channels
+from visus.data.proposals.computing import Proposer
 from visus.errors import DataError
 from visus.structures import Border, ImageSource, Placement, Preprocessing, Proposals, Sample, SegmentationMap, Value
 
@@ -82,7 +83,8 @@ class Preparer:
         """The prepared sample.
 
         Raises:
-            DataError: if its image or target cannot be read.
+            DataError: if its image, target or proposals cannot be read, or the proposals are of an image of other size.
+            DiskError: if proposals that were computed cannot be kept.
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
         preprocessing, augmentation = self.preprocessing, self.augmentation
@@ -150,8 +152,10 @@ class Preparer:
     def _proposals(self, sample: Sample, file_size: tuple[int, int]) -> Proposals | None:
         """The best proposals of the file, as many as the network is given; None for one that is given none."""
         settings, held = self.preprocessing.proposals, sample.proposals
-        if settings is None or held is None:
+        if settings is None:
             return None
+        if held is None:
+            return Proposer.of(settings)(sample.image)
         proposals = held if isinstance(held, Proposals) else held.load()
         if proposals.size != file_size:
             raise DataError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from visus.data.formats.voc import voc
 from visus.data.pixels.images import ArrayImage
 from visus.data.reading.splits import split_indices
 from visus.errors import DataError
+from visus.files.cache_folder import cache_folder
 from visus.structures import Label, Sample
 
 
@@ -60,11 +60,7 @@ class NamedData:
 
 def data_cache() -> Path:
     """The folder of named data sets: ``$VISUS_CACHE/data``, ``$XDG_CACHE_HOME/visus/data``, or in ``~/.cache``."""
-    visus_cache = os.environ.get("VISUS_CACHE")
-    if visus_cache:
-        return Path(visus_cache).expanduser() / "data"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "visus" / "data"
+    return cache_folder() / "data"
 
 
 def _fetch_mnist(cache: Path) -> None:

@@ -1,0 +1,1 @@
+"""Region proposals of images: computed once and kept, or read from the files of others."""
