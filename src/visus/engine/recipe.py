@@ -100,8 +100,10 @@ class Recipe(_Part):
     )
     accumulate: Annotated[int, Field(ge=1, le=10**9)] = Field(1, description="batches whose gradients make one step")
     size: tuple[Pixels, Pixels] | None = Field(None, description="input (height, width); none: the model's own")
-    fit: Literal["stretch", "crop", "letterbox", "none"] | None = Field(
-        None, description="how an image is brought to that size; none: the model's own way"
+    fit: Literal["stretch", "crop", "letterbox", "shorter_side", "none"] | None = Field(
+        None,
+        description="how an image is brought to that size (shorter_side: the smaller number is that side's, the larger "
+        "one the most of the other); none: the model's own way",
     )
     channels: Annotated[int, Field(ge=1, le=4096)] | None = Field(
         None,

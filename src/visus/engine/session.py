@@ -87,6 +87,7 @@ class Session:
         self._modes = Modes(network, updates)
         self._frozen: bool | None = None
         self._begun = False
+        self._most_pixels = 0  # of an image for which memory was measured
         self._updates = updates
         self._runtime = runtime
         self._store = store
@@ -134,15 +135,19 @@ class Session:
     def begin_step(self, batches: Sequence[Batch]) -> None:
         """Sets the learning rate of a step, and tells modules that follow the training how far it is.
 
-        Before the first step it checks that a batch fits into memory, and saves a first checkpoint.
+        It checks that a batch fits into memory before the first step, and whenever images are larger than all before.
+        Before the first step it saves a first checkpoint.
 
         Raises:
-            MemoryExhaustedError: if the first batch does not fit.
+            MemoryExhaustedError: if a batch does not fit.
             DiskError: if the first checkpoint cannot be written, so that it is known before an hour of training.
         """
+        largest = max(batches, key=lambda batch: batch.images.shape[2:].numel())
+        if (pixels := largest.images.shape[2:].numel()) > self._most_pixels:
+            self._most_pixels = pixels
+            self._require_memory(largest)
         if not self._begun:
             self._begun = True
-            self._require_memory(batches[0])
             if self.position.step == 0:
                 self.save()
         self._set_rate(self.position.step)

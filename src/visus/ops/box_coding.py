@@ -22,10 +22,14 @@ class BoxCoding:
     (x, y) and sides (w, h): Girshick et al. 2014, appendix C, equations 6 to 9; SSD (arXiv:1512.02325) equation 2.
 
     Args:
-        variances: (v0, v1, v2, v3); all 1 in R-CNN, (0.1, 0.1, 0.2, 0.2) in SSD.
+        variances: (v0, v1, v2, v3); all 1 in R-CNN, (0.1, 0.1, 0.2, 0.2) in SSD and in Fast R-CNN's release.
+        inclusive: decode as R-CNN's to Faster R-CNN's released code does. Its corners are the first and the last pixel
+            of a box, of which it adds one to sides before encoding and takes none off in decoding: boxes come out a
+            pixel wider and higher than they went in.
     """
 
     variances: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    inclusive: bool = False
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Encodes boxes. boxes, references: [...,4] xyxy with sides > 0 -> offsets [...,4]."""
@@ -39,11 +43,11 @@ class BoxCoding:
     def decode(self, offsets: Tensor, references: Tensor) -> Tensor:
         """Decodes offsets, the inverse of :meth:`encode`. offsets, references (xyxy): [...,4] -> boxes [...,4] xyxy.
 
-        Sides are limited to 62.5 times the reference's.
+        Sides are limited to 62.5 times the reference's. With ``inclusive`` the right and lower edges are a pixel more.
         """
         reference = box_convert(references, "xyxy", "cxcywh")
         offsets = offsets * offsets.new_tensor(self.variances)
         sides = reference[..., 2:]
         centres = offsets[..., :2] * sides + reference[..., :2]
         sides = offsets[..., 2:].clamp(max=_LARGEST_LOG_RATIO).exp() * sides
-        return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)
+        return torch.cat([centres - sides / 2, centres + sides / 2 + int(self.inclusive)], dim=-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,9 @@ BACKGROUND = -1
 """A reference box that shows no object."""
 NEUTRAL = -2
 """A reference box that counts neither as an object nor as background."""
+
+_PAIRS = 1 << 24
+"""So many overlaps are computed at once: a thousand objects and all anchors of a pyramid would take gigabytes."""
 
 
 def match(boxes: Tensor, references: Tensor, *, threshold: float = 0.5, ignored: Tensor | None = None) -> Tensor:
@@ -71,20 +76,34 @@ def match_band(
     Returns:
         [A] int64: the index 0..G-1 of an object, or BACKGROUND, or NEUTRAL.
     """
-    matches = torch.full((len(references),), BACKGROUND, dtype=torch.int64, device=references.device)
-    if len(boxes) == 0:
+    if len(boxes) == 0 or len(references) == 0:
+        return torch.full((len(references),), BACKGROUND, dtype=torch.int64, device=references.device)
+    pieces = torch.split(references, max(_PAIRS // len(boxes), 1))
+    kept = [box_iou(boxes, pieces[0])] if len(pieces) == 1 else None
+
+    def overlaps() -> Iterable[Tensor]:
+        return (box_iou(boxes, piece) for piece in pieces) if kept is None else kept
+
+    banded = [_banded(piece, positive, negative, ignored) for piece in overlaps()]
+    matches, nearest, most = (torch.cat(column, -1) for column in zip(*banded, strict=True))
+    if not best:
         return matches
-    overlaps = box_iou(boxes, references)  # [G, A]
+    most = most.amax(1, keepdim=True)  # [G, 1]
+    bests = [((piece == most) & (most > 0)).any(0) for piece in overlaps()]
+    return torch.where(torch.cat(bests), nearest, matches)
+
+
+def _banded(
+    overlaps: Tensor, positive: float, negative: float, ignored: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of overlaps [G,A]: the matches [A] by the two thresholds, the nearest object [A], and each one's best [G,1]."""
+    near_ignored = torch.zeros_like(overlaps[0], dtype=torch.bool)
     if ignored is not None:
-        matches[overlaps.masked_fill(~ignored[:, None], 0).amax(0) >= negative] = NEUTRAL
+        near_ignored = overlaps.masked_fill(~ignored[:, None], 0).amax(0) >= negative
         overlaps = overlaps.masked_fill(ignored[:, None], 0)
     highest, nearest = overlaps.max(0)
-    matches = torch.where(highest >= negative, NEUTRAL, matches)
-    chosen = highest >= positive
-    if best:
-        most = overlaps.amax(1, keepdim=True)
-        chosen = chosen | ((overlaps == most) & (most > 0)).any(0)
-    return torch.where(chosen, nearest, matches)
+    matches = torch.where(near_ignored | (highest >= negative), NEUTRAL, BACKGROUND)
+    return torch.where(highest >= positive, nearest, matches), nearest, overlaps.amax(1, keepdim=True)
 
 
 def _best_pairs(overlaps: Tensor) -> tuple[Tensor, Tensor]:

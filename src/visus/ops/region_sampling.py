@@ -62,8 +62,9 @@ def sample_regions(matches: Tensor, count: int, positive_share: float, *, fill: 
     """
     positives = torch.nonzero(matches >= 0).flatten()
     negatives = torch.nonzero(matches == BACKGROUND).flatten()
-    wanted = min(int(count * positive_share), len(positives))
-    others = min(count - wanted if fill else count - int(count * positive_share), len(negatives))
+    most = round(count * positive_share)
+    wanted = min(most, len(positives))
+    others = min(count - (wanted if fill else most), len(negatives))
     return torch.cat([_some(positives, wanted), _some(negatives, others)])
 
 

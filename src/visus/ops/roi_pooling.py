@@ -1,7 +1,9 @@
 """Pools regions of interest (RoIs) of feature maps to one size.
 
 Boxes are xyxy in pixels of the network's input; ``scale`` is one over the stride of the map. torchvision's operators do
-the work; its import takes seconds, so it waits for the first call.
+most of the work; its import takes seconds, so it waits for the first call. They compute in float32 where the map has half
+precision: some of them know no bfloat16, and neither half precision holds the corners of a large image. Gradients flow
+to the map, not to the boxes; without any region they are 0, not absent.
 
 Letters: N images, C channels, h x w cells of a map, R regions of all images together, p x p the pooled size.
 """
@@ -9,7 +11,8 @@ Letters: N images, C channels, h x w cells of a map, R regions of all images tog
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +26,7 @@ def roi_max_pool(map_: Tensor, boxes: Sequence[Tensor], size: int, scale: float)
     """
     from torchvision.ops import roi_pool
 
-    return roi_pool(map_, list(boxes), size, scale)  # type: ignore[no-any-return]
+    return _pooled(roi_pool, map_, rows_of(boxes), size, scale)
 
 
 def roi_align(
@@ -36,21 +39,58 @@ def roi_align(
     Args:
         map_, boxes, size, scale: as above.
         samples: points a side of a bin; 0: as many as the bin has cells.
-        aligned: whether cell i has its centre at i + 0.5, as pixels have it; the first releases put it at i.
+        aligned: whether cell i has its centre at i + 0.5, as pixels have it; the first releases put it at i, and let no
+            region be smaller than a cell.
     """
     from torchvision.ops import roi_align
 
-    return roi_align(map_, list(boxes), size, scale, samples, aligned)  # type: ignore[no-any-return]
+    return _pooled(roi_align, map_, rows_of(boxes), size, scale, samples, aligned)
 
 
 def ps_roi_pool(map_: Tensor, boxes: Sequence[Tensor], size: int, scale: float) -> Tensor:
     """Position-sensitive RoI pooling: [N,C*p*p,h,w] and N x [P_n,4] -> [R,C,p,p]. Dai et al., R-FCN, NIPS 2016, eq. 1.
 
-    Bin (i, j) of channel c is the mean over its cells of map ``(c * p + i) * p + j``.
-    """
-    from torchvision.ops import ps_roi_pool
+    Bin (i, j) of channel c is the mean over its cells of map ``(c * p + i) * p + j``; a bin without cells gives 0.
+    Corners are rounded to whole pixels, and the bins' edges outwards to whole cells, as in the released
+    psroi_pooling_layer.cu.
 
-    return ps_roi_pool(map_, list(boxes), size, scale)  # type: ignore[no-any-return]
+    torchvision's operator rounds corners to cells, never looks at the map's last row and column, and gives them
+    gradients all the same.
+    """
+    rows = rows_of(boxes)  # [R, 5]
+    images, corners = rows[:, 0].long(), rows[:, 1:]
+    edges = (corners.abs() + 0.5).floor() * corners.sign() * scale  # C's round: halves go away from 0
+    low, high = edges[:, None, :2], edges[:, None, 2:]  # [R, 1, 2] (x, y)
+    step = (high - low).clamp(min=0.1) / size
+    number = torch.arange(size, device=rows.device)[:, None]  # [p, 1]
+    limits = rows.new_tensor([map_.shape[3], map_.shape[2]])
+    first = (number * step + low).floor().clamp(min=0).minimum(limits).long()  # [R, p, 2]
+    last = ((number + 1) * step + low).ceil().clamp(min=0).minimum(limits).long()
+    # sums of all cells above and to the left give the sum of any rectangle by four of them
+    sums = map_.double().reshape(len(map_), -1, size, size, *map_.shape[2:]).cumsum(-1).cumsum(-2)
+    sums = torch.nn.functional.pad(sums, (1, 0, 1, 0))  # [N, C, p, p, h + 1, w + 1]
+
+    def up_to(y: Tensor, x: Tensor) -> Tensor:
+        """[R,p,p,C]: the sums of the maps of each bin up to rows y [R,p] and columns x [R,p]."""
+        return sums[images[:, None, None], :, number, number.T, y[:, :, None], x[:, None, :]]
+
+    (x0, y0), (x1, y1) = first.unbind(-1), last.unbind(-1)  # [R, p] each
+    total = up_to(y1, x1) - up_to(y0, x1) - up_to(y1, x0) + up_to(y0, x0)
+    cells = ((y1 - y0)[:, :, None] * (x1 - x0)[:, None, :])[..., None]  # [R, p, p, 1]
+    mean = torch.where(cells > 0, total / cells.clamp(min=1), 0)
+    return mean.movedim(-1, 1).to(map_.dtype)  # [R, C, p, p]
+
+
+def rows_of(boxes: Sequence[Tensor]) -> Tensor:
+    """N x [P_n,4] -> [R,5]: each box behind the number of its image."""
+    numbers = [part.new_full((len(part), 1), n) for n, part in enumerate(boxes)]
+    return torch.cat([torch.cat([number, part], 1) for number, part in zip(numbers, boxes, strict=True)])
+
+
+def _pooled(pool: Callable[..., Any], map_: Tensor, rows: Tensor, size: int, *settings: Any) -> Tensor:
+    """An operator of torchvision on a map and rows [R,5], in float32 at least, answered in the map's own type."""
+    fine = torch.promote_types(map_.dtype, torch.float32)
+    return pool(map_.to(fine), rows.to(fine), size, *settings).to(map_.dtype)  # type: ignore[no-any-return]
 
 
 def pyramid_levels(
@@ -70,21 +110,18 @@ def pyramid_roi_align(
     maps: Mapping[int, Tensor], boxes: Sequence[Tensor], size: int, *, samples: int = 2, aligned: bool = False
 ) -> Tensor:
     """RoIAlign of each box from its level of a pyramid {stride: [N,C,h,w]}; N x [P_n,4] -> [R,C,p,p]."""
-    strides = sorted(maps)
-    levels = [round(math.log2(stride)) for stride in strides]
-    every = torch.cat(list(boxes))  # [R, 4]
-    images = torch.repeat_interleave(
-        torch.arange(len(boxes), device=every.device), torch.tensor([len(b) for b in boxes], device=every.device)
-    )
-    rows = torch.cat([images[:, None].to(every), every], 1)  # [R, 5]
-    chosen = pyramid_levels(every, levels[0], levels[-1])
-    first = maps[strides[0]]
-    pooled = first.new_zeros(len(every), first.shape[1], size, size)
     from torchvision.ops import roi_align
 
+    strides = sorted(maps)
+    levels = [round(math.log2(stride)) for stride in strides]
+    rows = rows_of(boxes)  # [R, 5]
+    first = maps[strides[0]]
+    if rows.is_meta:  # which level it is, only values tell; all give this shape
+        return _pooled(roi_align, first, rows, size, 1 / strides[0], samples, aligned)
+    chosen = pyramid_levels(rows[:, 1:], levels[0], levels[-1])
+    pooled = first.new_zeros(len(rows), first.shape[1], size, size)
     for stride, level in zip(strides, levels, strict=True):
-        at = torch.nonzero(chosen == level).flatten()
-        if len(at):
-            part = roi_align(maps[stride], rows[at], size, 1 / stride, samples, aligned)
-            pooled = pooled.index_copy(0, at, part.to(pooled.dtype))
+        at = torch.nonzero(chosen == level).flatten()  # may be empty: its map then has gradients of 0
+        part = _pooled(roi_align, maps[stride], rows[at], size, 1 / stride, samples, aligned)
+        pooled = pooled.index_copy(0, at, part.to(pooled.dtype))
     return pooled

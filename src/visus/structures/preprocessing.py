@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Fit = Literal["stretch", "crop", "letterbox", "none"]
+Fit = Literal["stretch", "crop", "letterbox", "shorter_side", "none"]
 
 ValueRange = tuple[tuple[int, int], ...] | Literal["file"]
 """(low, high) of stored values that become 0 and 255: one pair for all channels, or one for each; "file": each file has
@@ -34,7 +34,9 @@ class Preprocessing:
     Args:
         size: (height, width) of the network's input; None keeps each file's own size (``fit`` must be "none").
         fit: "stretch" scales both sides freely; "crop" scales the shorter side to size / crop_fraction and cuts the
-            centre; "letterbox" scales the longer side and pads with ``fill``; "none" changes nothing.
+            centre; "letterbox" scales the longer side and pads with ``fill``; "shorter_side" scales the shorter side to
+            the smaller of the two numbers of ``size``, or the longer side to the larger one where it would pass that:
+            inputs then have different sizes, and a batch pads them at the right and below; "none" changes nothing.
         crop_fraction: share of the shorter side that "crop" keeps, in (0, 1].
         centred: whether "letterbox" pads both sides alike, as Darknet does, and not right and bottom.
         channels: 3, or 1 for luminance (ITU-R 601); another number for files that hold as many.

@@ -17,6 +17,7 @@ from visus.structures import Batch, Label, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import LogitsCodec, codec_or_plain
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric
 
 
@@ -65,6 +66,7 @@ class Classification(CodecTask):
         Raises:
             ShapeError: if the images are not of one size.
         """
+        prepared = padded(prepared)
         if not is_labelled(prepared):
             return batch_of(prepared, None)
         return batch_of(prepared, torch.tensor([cast(Label, item.target).index for item in prepared]))

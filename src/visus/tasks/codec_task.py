@@ -16,7 +16,7 @@ from visus.models.protocols import Codec
 from visus.structures import Batch, Sample
 from visus.tasks.codecs import own_codec
 from visus.tasks.options import LossOptions
-from visus.tasks.stacking import stack_images
+from visus.tasks.stacking import padded, stack_images
 from visus.tasks.task import Metric, PrimaryMetric, quality_by
 from visus.tasks.update import Update, task_update
 
@@ -60,8 +60,9 @@ class CodecTask(ABC):
         """Makes a batch: images [N,C,H,W] uint8; targets a list of N values in network pixels, or None if unlabelled.
 
         Raises:
-            ShapeError: if the images are not of one size.
+            ShapeError: if the images are not of one size, and may not be padded.
         """
+        prepared = padded(prepared)
         return batch_of(prepared, [item.target for item in prepared])
 
     def batches(self, samples: Sequence[Sample], share: Share) -> BatchOrder | None:  # noqa: ARG002

@@ -23,6 +23,7 @@ from visus.structures import IGNORE, Batch, LabelSet, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import class_logits, output_of, with_auxiliary
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric
 
 THRESHOLD = 0.5
@@ -149,6 +150,7 @@ class MultiLabelClassification(CodecTask):
         Raises:
             ShapeError: if the images are not of one size, or a target has another number of classes.
         """
+        prepared = padded(prepared)
         if not is_labelled(prepared):
             return batch_of(prepared, None)
         codes = [cast(LabelSet, item.target).codes for item in prepared]

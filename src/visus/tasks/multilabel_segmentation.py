@@ -21,6 +21,7 @@ from visus.structures import IGNORE, Batch, MultiLabelMap, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric
 
 THRESHOLD = 0.5
@@ -87,6 +88,7 @@ class MultiLabelSegmentation(CodecTask):
         Raises:
             ShapeError: if the images are not of one size, or masks are not as large as their image.
         """
+        prepared = padded(prepared)
         batch = batch_of(prepared, None)
         if not is_labelled(prepared):
             return batch

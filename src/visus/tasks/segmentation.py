@@ -31,6 +31,7 @@ from visus.structures.class_names import border_id
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.options import LossOptions
+from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric, quality_by
 
 
@@ -148,6 +149,7 @@ class Segmentation(CodecTask):
         Raises:
             ShapeError: if the images are not of one size, or a map is not as large as its image.
         """
+        prepared = padded(prepared)
         batch = batch_of(prepared, None)
         if not is_labelled(prepared):
             return batch

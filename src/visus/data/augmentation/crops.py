@@ -34,7 +34,7 @@ def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tu
     if preprocessing.fit != "none":
         if size is None:
             raise ShapeError(f"fit={preprocessing.fit} needs a size", expected="size=[height,width]", got="none")
-        return _fit((0, 0, *file_size), size, preprocessing), size
+        return _fitted((0, 0, *file_size), size, preprocessing)
     if size is not None and file_size != size:
         raise ShapeError(
             "the image does not have the size of the network's input, and nothing scales it",
@@ -71,7 +71,17 @@ def random_window(
     if patch == (0, 0, *file_size):
         window, size = fixed_window(file_size, preprocessing)
         return window, size, "constant"
-    return _fit(patch, size, preprocessing), size, "constant"
+    window, size = _fitted(patch, size, preprocessing)
+    return window, size, "constant"
+
+
+def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> tuple[Window, tuple[int, int]]:
+    """The window around or in a patch that is fitted to the input, and the input's size, which may depend on both."""
+    if preprocessing.fit != "shorter_side":
+        return _fit(patch, size, preprocessing), size
+    rows, columns = patch[2] - patch[0], patch[3] - patch[1]
+    scale = min(min(size) / min(rows, columns), max(size) / max(rows, columns))
+    return patch, (max(round(rows * scale), 1), max(round(columns * scale), 1))
 
 
 def _fit(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:

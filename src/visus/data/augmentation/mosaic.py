@@ -73,7 +73,7 @@ class Mosaic:
                 regions.append((quarter.proposals, (top, left)))
         target = _join(quarters, (height, width)) if quarters else first.target
         proposals = _join_proposals(regions, (height, width)) if regions else None
-        return Prepared(image, target, first.placement, first.id, proposals)
+        return replace(first, image=image, target=target, proposals=proposals)
 
 
 def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator) -> Frame:

@@ -43,6 +43,8 @@ class Prepared:
         placement: where the file lies in it; exact without augmentation.
         id: the sample's name.
         proposals: in network pixels, best first; None where the preprocessing asks for none.
+        fill: raw value with which a batch pads it at the right and below to the size of the largest of its images; None
+            where all have one size.
     """
 
     image: Tensor
@@ -50,6 +52,7 @@ class Prepared:
     placement: Placement
     id: str
     proposals: Proposals | None = None
+    fill: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Preparer:
             DiskError: if proposals that were computed cannot be kept.
             ShapeError: if the preprocessing keeps sizes (``fit`` "none") but asks for one.
         """
-        preprocessing, augmentation = self.preprocessing, self.augmentation
+        preprocessing, augmentation = self._preprocessing(epoch), self.augmentation
         target: Value | None = sample.target(self.task, masks=self.masks) if sample.targets else None
         source = with_header_read(sample.image)
         file_size = source.size()
@@ -105,7 +108,7 @@ class Preparer:
                 window, target = object_window(map_, augmentation.object_window, random)
             else:
                 window, size, border = random_window(file_size, preprocessing, augmentation, target, random)
-            size = self._side(epoch) or size
+            size = size if preprocessing.fit == "shorter_side" else self._side(epoch) or size
         loaded = load_channels(source, preprocessing, _decoding_size(window, size, file_size), sample.id)
         cut = Cut.of(file_size, window, size, loaded.shape[:2])
         proposals = self._proposals(sample, file_size)
@@ -118,6 +121,14 @@ class Preparer:
     def at_step(self, step: int) -> Preparer:
         """The preparer of a training step, counted from 0 over the whole training: of ``sides_every`` its side."""
         return self if self.augmentation is None or self.augmentation.sides_every is None else replace(self, step=step)
+
+    def _preprocessing(self, epoch: int) -> Preprocessing:
+        """The preprocessing, with the shorter side of an epoch or step where ``sides`` gives that."""
+        preprocessing, sides = self.preprocessing, self._side(epoch)
+        if preprocessing.fit != "shorter_side" or preprocessing.size is None or sides is None:
+            return preprocessing
+        side = sides[0]
+        return replace(preprocessing, size=(side, round(side * max(preprocessing.size) / min(preprocessing.size))))
 
     def _side(self, epoch: int) -> tuple[int, int] | None:
         """The square input of an epoch or step; None: the input's own size."""
@@ -186,7 +197,8 @@ class Preparer:
             image = torch.from_numpy(pixels).permute(2, 0, 1)
         else:  # a grey image stays one plane to the end, and is then seen as often as the network has channels
             image = torch.from_numpy(pixels).expand(self.preprocessing.channels, -1, -1)
-        return Prepared(image, frame.target, placement, name, frame.proposals)
+        fill = self.preprocessing.fill if self.preprocessing.fit == "shorter_side" else None
+        return Prepared(image, frame.target, placement, name, frame.proposals, fill)
 
 
 _NOTHING = Augmentation()

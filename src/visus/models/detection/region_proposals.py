@@ -31,6 +31,8 @@ Learns = Literal["both", "proposals", "regions"]
 """Which stages a training step trains."""
 
 CODING = BoxCoding()  # section 3.1.2, equation 2: the offsets of R-CNN
+SMALLEST = 1e-3
+"""Proposals of shorter sides, in pixels, are dropped whatever the rules say: they have no area to look at."""
 
 
 class Anchors(Protocol):
@@ -99,13 +101,25 @@ class RegionProposalNetwork(nn.Module):
         channels: D.
         width: channels of the 3x3 convolution.
         anchors: of the maps.
+        scores: 1: the log-odds of each anchor; 2: its two scores, whose softmax is the paper's (figure 3). Those of
+            background come first, for all anchors of a cell, as in the released code.
+        coding: of the offsets.
     """
 
-    def __init__(self, channels: int, width: int, anchors: Anchors) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        anchors: Anchors,
+        *,
+        scores: Literal[1, 2] = 1,
+        coding: BoxCoding = CODING,
+    ) -> None:
         super().__init__()
         self.anchors = anchors
+        self.coding = coding
         self.conv = nn.Conv2d(channels, width, 3, padding=1)
-        self.objectness = nn.Conv2d(width, anchors.per_cell, 1)
+        self.objectness = nn.Conv2d(width, anchors.per_cell * scores, 1)
         self.offsets = nn.Conv2d(width, anchors.per_cell * 4, 1)
         for layer in (self.conv, self.objectness, self.offsets):  # section 3.1.3
             nn.init.normal_(layer.weight, std=0.01)
@@ -118,11 +132,15 @@ class RegionProposalNetwork(nn.Module):
         shapes = [(x.shape[2], x.shape[3]) for x in hidden]
         anchors = self.anchors.place(shapes, size, hidden[0].device)  # [A, 4]
         grids = self.anchors.grids(shapes, size)
-        return ObjectnessOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids)
+        return ObjectnessOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, self.coding)
 
     def log_odds(self, hidden: Tensor) -> Tensor:
         """[N,width,h,w] -> [N,B,h,w]: the log-odds that each anchor shows an object."""
-        return cast(Tensor, self.objectness(hidden))
+        scores = cast(Tensor, self.objectness(hidden))  # [N, B or 2B, h, w]
+        if scores.shape[1] == self.anchors.per_cell:
+            return scores
+        background, object_ = scores.float().chunk(2, 1)
+        return object_ - background  # softmax over two is the sigmoid of their difference
 
 
 def _by_anchor(map_: Tensor, values: int) -> Tensor:
@@ -131,7 +149,13 @@ def _by_anchor(map_: Tensor, values: int) -> Tensor:
 
 
 def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: ProposalRules) -> Proposed:
-    """Makes the proposals of each image: the best of every map, clipped, suppressed map by map, the best of all."""
+    """Makes the proposals of each image: the best of every map, clipped, suppressed map by map, the best of all.
+
+    On the meta device, where nothing can be compared, there are as many as there can be.
+    """
+    if output.logits.is_meta:
+        count = min(sum(min(rules.before, grid.total) for grid in output.grids), rules.after)
+        return Proposed([output.anchors.new_empty(count, 4)] * len(output.logits), output)
     logits, offsets = output.logits.detach().float(), output.offsets.detach().float()
     boxes = []
     for image_logits, image_offsets in zip(logits, offsets, strict=True):
@@ -144,10 +168,10 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
             maps.append(torch.full_like(chosen, number))
             first += count
         every = torch.cat(rows)
-        moved = clip_boxes_to_image(CODING.decode(image_offsets[every], output.anchors[every]), size)
+        moved = clip_boxes_to_image(output.coding.decode(image_offsets[every], output.anchors[every]), size)
         score, level = torch.cat(scores), torch.cat(maps)
         sides = moved[:, 2:] - moved[:, :2]
-        kept = (sides >= max(rules.smallest, 1e-3)).all(1) & (score.sigmoid() >= rules.lowest)
+        kept = (sides >= max(rules.smallest, SMALLEST)).all(1) & (score.sigmoid() >= rules.lowest)
         moved, score, level = moved[kept], score[kept], level[kept]
         boxes.append(moved[nms_by_class(moved, score, level, rules.overlap)[: rules.after]])
     return Proposed(boxes, output)
@@ -215,9 +239,7 @@ class ProposingCodec(RegionCodec):
             return self.anchor_losses(first.objectness(features, size), targets, size)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        terms = self.region_losses(
-            network.classify(features, [part.boxes for part in sampled], size), sampled, targets
-        )
+        terms = self.region_losses(network.classify(features, [part.boxes for part in sampled], size), sampled, targets)
         if self.learns == "both":
             objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
             terms = self.anchor_losses(objectness, targets, size) | terms
@@ -273,7 +295,7 @@ class ProposingCodec(RegionCodec):
             logits = output.logits[n, chosen].float()
             objectness.append(F.binary_cross_entropy_with_logits(logits, shows, reduction="sum"))
             rows = chosen[matches[chosen] >= 0]
-            wanted = CODING.encode(objects.boxes[matches[rows]], output.anchors[rows])
+            wanted = output.coding.encode(objects.boxes[matches[rows]], output.anchors[rows])
             boxes.append(smooth_l1(output.offsets[n, rows].float(), wanted, rules.smooth))
         total = max(count, 1)
         box = torch.stack(boxes).sum()

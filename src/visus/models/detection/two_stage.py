@@ -33,12 +33,14 @@ class ObjectnessOutput(NamedTuple):
         offsets: [N,A,4], encoded against the anchors.
         anchors: [A,4] float32 xyxy in network pixels.
         grids: the cells of each map, from fine to coarse.
+        coding: of the offsets.
     """
 
     logits: Tensor
     offsets: Tensor
     anchors: Tensor
     grids: tuple[Grid, ...]
+    coding: BoxCoding = BoxCoding()
 
 
 class Proposed(NamedTuple):
@@ -70,7 +72,8 @@ class TwoStageOutput(NamedTuple):
     """Raw outputs of a two-stage detector, and the data that decoding needs.
 
     Args:
-        logits: [N,P,K+1]; P is that of the image with most, and at least 1; the places that others leave are filled up.
+        logits: [N,P,K+1]; P is that of the image with most, and at least 1; the places that others leave are filled up
+            with boxes without area that show no class.
         offsets: [N,P,B,4].
         proposals: [N,P,4] xyxy in network pixels.
         counts: how many proposals of each image are its own.
@@ -151,17 +154,26 @@ class TwoStageDetector(nn.Module, ABC):
 def gathered(regions: RegionOutput, proposed: Proposed, size: tuple[int, int], coding: BoxCoding) -> TwoStageOutput:
     """Arranges the outputs of R regions by image, and fills up to the same number."""
     counts = tuple(len(boxes) for boxes in proposed.boxes)
-    most = max(*counts, 1)
-    whole = torch.tensor([0.0, 0.0, size[1], size[0]], device=regions.logits.device)
-    logits, offsets, boxes = [], [], []
-    parts = zip(regions.logits.split(counts), regions.offsets.split(counts), proposed.boxes, strict=True)
-    for image_logits, image_offsets, image_boxes in parts:
-        missing = most - len(image_boxes)
-        logits.append(F.pad(image_logits, (0, 0, 0, missing), value=_ABSENT))
-        offsets.append(F.pad(image_offsets, (0, 0, 0, 0, 0, missing)))
-        boxes.append(torch.cat([image_boxes.to(whole), whole.expand(missing, 4)]))
+    most = max((1, *counts))
+
+    def by_image(rows: Tensor, filler: float) -> Tensor:
+        """[R,...] -> [N,P,...]."""
+        if set(counts) == {most}:
+            return rows.reshape(len(counts), most, *rows.shape[1:])
+        flat = [0, 0] * (rows.ndim - 1)
+        parts = torch.split(rows, list(counts))
+        return torch.stack([F.pad(part, (*flat, 0, most - len(part)), value=filler) for part in parts])
+
+    boxes = torch.cat([part.float() for part in proposed.boxes])
+    # a box without area overlaps nothing, so that no answer is ever traced back to a place that is filled up
     return TwoStageOutput(
-        torch.stack(logits), torch.stack(offsets), torch.stack(boxes), counts, size, coding, proposed.objectness
+        by_image(regions.logits, _ABSENT),
+        by_image(regions.offsets, 0.0),
+        by_image(boxes, 0.0),
+        counts,
+        size,
+        coding,
+        proposed.objectness,
     )
 
 
@@ -173,7 +185,6 @@ def whole_images(features: Mapping[int, Tensor], size: Sequence[int]) -> list[Te
 
 def given_boxes(batch: Batch) -> list[Tensor] | None:
     """The proposals of a batch as tensors on its images' device, N x [P_n,4]; None where it has none."""
-    proposals = getattr(batch, "proposals", None)
-    if proposals is None:
+    if batch.proposals is None:
         return None
-    return [torch.from_numpy(given.boxes).to(batch.images.device) for given in proposals]
+    return [torch.from_numpy(given.boxes).to(batch.images.device) for given in batch.proposals]
