@@ -46,6 +46,8 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
         "retinanet": ("retinanet-coco",),
+        "fast_rcnn": ("fast-rcnn-voc", "fast-rcnn-small-voc"),
+        "r_fcn": ("r-fcn-voc",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
         "yolov3": ("yolov3-coco",),

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from visus.models.card import Card
-from visus.models.detection.cards import retinanet, ssd, yolo
+from visus.models.detection.cards import fast_rcnn, r_fcn, retinanet, ssd, yolo
 
-CARDS: tuple[Card, ...] = (*retinanet.CARDS, *ssd.CARDS, *yolo.CARDS)
+CARDS: tuple[Card, ...] = (*retinanet.CARDS, *ssd.CARDS, *yolo.CARDS, *fast_rcnn.CARDS, *r_fcn.CARDS)
