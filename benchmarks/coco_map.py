@@ -21,7 +21,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from visus.metrics.detection import CocoScores, DetectionMetric, coco_scores
+from visus.metrics.coco import CocoScores
+from visus.metrics.detection import DetectionMetric, coco_scores
 from visus.structures import Detections
 
 CLASSES = 80

@@ -24,6 +24,7 @@ _HOMES = {
     "explain": "visus.api.explain",
     "explain_targets": "visus.api.explain_targets",
     "find_anchors": "visus.api.find_anchors",
+    "find_proposals": "visus.api.find_proposals",
     "identify": "visus.api.identify",
     "judge": "visus.api.judge",
     "list_models": "visus.api.list_models",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from visus.api.explain import explain as explain
     from visus.api.explain_targets import explain_targets as explain_targets
     from visus.api.find_anchors import find_anchors as find_anchors
+    from visus.api.find_proposals import find_proposals as find_proposals
     from visus.api.identify import identify as identify
     from visus.api.judge import judge as judge
     from visus.api.list_models import list_models as list_models

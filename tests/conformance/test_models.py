@@ -63,6 +63,9 @@ LARGER: Mapping[str, str] = {
     "efficientnet_b0@torchvision": "efficientnet_b1@torchvision efficientnet_b2@torchvision "
     "efficientnet_b3@torchvision efficientnet_b4@torchvision efficientnet_b5@torchvision efficientnet_b6@torchvision "
     "efficientnet_b7@torchvision",
+    "faster_rcnn@paper": "faster_rcnn@caffe",
+    "faster_rcnn_zf@paper": "faster_rcnn_zf@caffe",
+    "faster_rcnn_resnet50@paper": "faster_rcnn_resnet101@paper",
     "ssd@torchvision": "ssd@caffe-coco",
     "ssd512@caffe-coco": "ssd512@paper ssd512@caffe-voc",
     "darknet19@paper": "darknet19@darknet-448",
@@ -90,6 +93,7 @@ WITHOUT_MAPS = {"mnist_dense", "maxout_dense"}
 
 DEAR: Mapping[str, str] = {
     "amoebanet_a@paper": "nasnet_a_mobile@paper",
+    "faster_rcnn@paper": "faster_rcnn_zf@paper",
     "fcn8s@at_once": "fcn8s@paper",
     "inception_resnet_v2@paper": "inception_resnet_v1@paper",
     "preact_resnet152@paper": "preact_resnet164@paper",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import toy_instances
 from visus.structures.task_cards import TASKS
 from visus.testing import TASK_CHECKS, TaskCase
 
@@ -59,6 +60,18 @@ def points(root: Path) -> Path:
     return root
 
 
+def outlines(root: Path) -> Path:
+    """The squares as YOLO's outlines: the file's class, then corners as shares of the image."""
+    for split, count in COUNTS.items():
+        for name, (x1, y1, x2, y2) in pictures(root / "images" / split, count, len(split)):
+            label = root / "labels" / split / f"{Path(name).stem}.txt"
+            label.parent.mkdir(parents=True, exist_ok=True)
+            corners = [value / 32 for value in (x1, y1, x2, y1, x2, y2, (x1 + x2) / 2, y2, x1, y2)]
+            label.write_text(f"{int(name[0]) % 2} " + " ".join(map(str, corners)) + "\n")
+    (root / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\nnames: [red, green]\n")
+    return root
+
+
 def masks(root: Path) -> Path:
     for split, count in COUNTS.items():
         (root / split / "masks").mkdir(parents=True)
@@ -90,6 +103,7 @@ CASES = {
     "localization": (boxes, "localizer", "resnet20", {**SHORT, "model_options.width": 8}),
     "landmarks": (points, "landmarks", "resnet20", {**SHORT, "model_options.width": 8}),
     "detection": (boxes, "yolov3_tiny", None, {**SHORT, "size": [64, 64]}),
+    "instance_segmentation": (outlines, "toy_instances", None, {**SHORT, "size": [64, 64]}),
     "segmentation": (masks, "unet@padded", None, NARROW_UNET),
     "multilabel_segmentation": (class_masks, "unet@padded", None, NARROW_UNET),
 }
@@ -97,6 +111,14 @@ CASES = {
 
 def test_every_task_is_here() -> None:
     assert set(CASES) == {card.name for card in TASKS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Networks of other packages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(toy_instances.install(tmp_path_factory.mktemp("site") / "toys")))
+        yield
 
 
 @pytest.fixture(scope="module", params=CASES)

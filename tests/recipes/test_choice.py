@@ -10,7 +10,7 @@ import pytest
 
 from visus.engine.recipe import Recipe
 from visus.errors import RecipeError
-from visus.models.building import load_builder, validate_options
+from visus.models.building import known_options, load_builder, validate_options
 from visus.models.card import Card
 from visus.models.catalog import CARDS, find
 from visus.recipes.choice import (
@@ -139,7 +139,7 @@ def test_a_card_names_the_recipe_for_own_data() -> None:
 def test_every_card_names_a_recipe_for_own_data_that_there_is() -> None:
     for card in CARDS:
         assert not card.own_data or card.own_data in OWN_DATA
-        assert bool(card.own_anchors) == card.name.startswith(("yolov2", "yolov3"))
+        assert bool(card.own_anchors) == (card.task == "detection" and "anchors" in known_options(card))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

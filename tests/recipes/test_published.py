@@ -175,6 +175,12 @@ NAMED = {
         | {"companion_1.weight": 0.001, "companion_3.bias": 0.002},
         {},
     ),
+    "faster-rcnn-voc": (
+        "faster_rcnn",
+        {"backbone.features.2.weight": 0.0, "backbone.features.7.bias": 0.0, "backbone.features.10.weight": 1.0}
+        | {"backbone.features.24.weight": 1.0, "backbone.features.28.bias": 2.0, "rpn.conv.bias": 2.0},
+        {},
+    ),
 }
 
 

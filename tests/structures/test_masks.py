@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,15 +82,61 @@ def test_moved_as_whole_masks_are() -> None:
     np.testing.assert_array_equal(Masks.from_full(whole).moved(move).full(), whole[:, :, ::-1])
 
 
+@pytest.mark.parametrize("count", [5, 300])
+def test_objects_move_together_as_each_does_alone(count: int) -> None:
+    """Overlapping ones, more than a map of bytes can number, and one that is empty."""
+    whole = random_masks(7, (20, 30), count)
+    matrix = np.asarray([[0.8, -0.6, 9], [0.6, 0.8, -3]])
+
+    def maps(map_: np.ndarray, fill: int, _: str) -> np.ndarray:
+        return cv2.warpAffine(map_, matrix, (30, 20), flags=cv2.INTER_NEAREST, borderValue=(fill,))
+
+    moved = Masks.from_full(whole).moved(Move((20, 30), maps, lambda points: points))
+    alone = [maps(mask.view(np.uint8), 0, "").astype(bool) for mask in whole]
+    np.testing.assert_array_equal(moved.full(), alone)
+
+
+@given(st.integers(0, 10_000))
+def test_masks_of_numbers(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    numbers = random.integers(0, 6, (9, 11)) * (random.random((9, 11)) > 0.7)
+    masks = Masks.from_numbers(numbers, 7)
+    np.testing.assert_array_equal(masks.full(), [numbers == i + 1 for i in range(7)])
+    for mask, extent in zip(masks, masks.extents(), strict=True):
+        rows, columns = np.nonzero(mask)
+        expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] if len(rows) else [0] * 4
+        assert extent.tolist() == expected
+    assert len(Masks.from_numbers(numbers * 0, 0)) == len(Masks.empty((9, 11))) == 0
+
+
+def test_masks_on_a_larger_and_a_smaller_picture() -> None:
+    whole = random_masks(5)
+    masks = Masks.from_full(whole)
+    np.testing.assert_array_equal(masks.scaled((30, 36)).full(), whole.repeat(3, 1).repeat(3, 2))
+    half = masks.scaled((5, 6))
+    assert half.size == (5, 6)
+    np.testing.assert_array_equal(half.full(), whole[:, 1::2, 1::2])
+
+
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_iou_of_whole_masks(first: int, second: int) -> None:
     one, other = random_masks(first), random_masks(second, count=3)
     shared = (one[:, None] & other[None]).sum(axis=(2, 3))
     united = (one[:, None] | other[None]).sum(axis=(2, 3))
     np.testing.assert_allclose(Masks.from_full(one).iou(Masks.from_full(other)), shared / np.maximum(united, 1))
+    np.testing.assert_array_equal(Masks.from_full(one).shared(Masks.from_full(other)), shared)
 
 
 class TestSoft:
+    def test_hardened_keeps_the_pixels(self) -> None:
+        crops = tuple(np.random.default_rng(1).random((3, 6, 5)).astype(np.float32))
+        windows = np.asarray([[1.5, 2.2, 20.1, 19.0], [-4.0, 3.0, 8.0, 60.0], [5.0, 5.0, 5.0, 9.0]])
+        soft = Masks(crops, windows, (25, 30)).undo(Placement((50, 45), (25, 30), (0.5, 2 / 3), (1.0, 0)))
+        hard = soft.hardened()
+        assert all(crop.dtype == bool for crop in hard.crops)
+        np.testing.assert_array_equal(hard.full(), soft.full())
+        assert not soft[2].any()  # a box without an area
+
     def test_a_crop_is_stretched_over_its_window_bilinearly(self) -> None:
         import torch
 

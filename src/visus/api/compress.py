@@ -60,13 +60,14 @@ def compress(model: str | Path | Model, file: str | Path, ranks: Mapping[str, in
         DiskError: if the file cannot be written.
     """
     from visus.api.load import load
+    from visus.engine.model_file import save_as
     from visus.errors import UsageError
     from visus.workflow.truncation import truncate
 
     if not ranks:
         raise UsageError("no layer is named", expected="layers with ranks, such as fc6=1024 and fc7=256", got="none")
     loaded = load(model) if isinstance(model, str | Path) else model
-    small, layers = truncate(loaded, ranks)
-    written = small.save(file)
-    counts = [sum(p.numel() for p in one.network.parameters()) for one in (small, loaded)]
-    return Compression(written, counts[0], counts[1], layers)
+    small = truncate(loaded.network, loaded.info, ranks)
+    written = save_as(Path(file), small.network, small.info)
+    counts = [sum(p.numel() for p in network.parameters()) for network in (small.network, loaded.network)]
+    return Compression(written, counts[0], counts[1], small.layers)

@@ -30,6 +30,7 @@ def evaluate(
     slide: bool = False,
     smallest: float | None = None,
     edition: str | None = None,
+    proposals: Sequence[str | Path] = (),
     quiet: bool = False,
 ) -> Evaluation:
     """Scores a trained model on labelled images.
@@ -47,7 +48,8 @@ def evaluate(
         report: also write an HTML report to this file.
         objects: segmentation: also count objects (pieces of a class that hang together) and score them against the
             objects of the labels, or the pieces of the true map where the labels do not tell objects apart. Done
-            unasked where the training kept touching objects apart.
+            unasked where the training kept touching objects apart. Of instance segmentation the objects are scored
+            anyway; asked for, without those below ``min_area``.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
@@ -55,13 +57,16 @@ def evaluate(
             :func:`visus.slide`), as OverFeat is judged.
         smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: half of the image's.
         edition: of a released file of weights, where several fit; see :func:`visus.load`.
+        proposals: files of region proposals, for a network that makes none of its own; none: those of the training for
+            its own data, else they are computed.
         quiet: no progress on standard error.
 
     Raises:
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
-            a model that is not one for segmentation, or sliding of one that is not for localization; if ``smallest``
-            is given without ``slide``.
-        DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know.
+            a model with neither maps nor masks, or sliding of one that is not for localization; if ``smallest``
+            is given without ``slide``; if the network takes no ``proposals``.
+        DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know;
+            if files of proposals lack an image.
     """
     from visus.data.crowds import has_marked_objects, with_crowds
     from visus.data.formats.reading import ALL
@@ -73,6 +78,7 @@ def evaluate(
     from visus.workflow.loading import is_released
     from visus.workflow.object_counting import PARTED, Counting
     from visus.workflow.plan import Plan
+    from visus.workflow.region_proposals import require_use, samples_with_given
 
     if isinstance(model, str | Path) and is_released(Path(model)):
         from visus.api.load import load
@@ -102,6 +108,7 @@ def evaluate(
             got=f"{info.model}, a model for {info.task}",
             remedy="evaluate without sliding",
         )
+    require_use(info.preprocessing, info.model, proposals)
     separation = info.task_options.get("touching", "")
     objects = objects or separation in PARTED
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
@@ -142,6 +149,8 @@ def evaluate(
     progress = choose_progress(quiet=quiet)
     samples = _usable(dataset, split_name, info.task, trained_on=uses_plan, progress=progress)
     samples = match_classes(samples, info.task, dataset.classes, info.classes, dataset.name)
+    given = proposals or (plan.proposals if uses_plan and plan else ())
+    samples = samples_with_given(samples, given, dataset)
 
     from visus.api.load import load
     from visus.workflow.judging import judge

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, output_folder
+from visus.workflow.region_proposals import require_use, samples_with_given
 
 if TYPE_CHECKING:
     from visus.data.reading.given import Image
@@ -67,7 +68,7 @@ def predict_files(
     images: Sequence[str | Path],
     *,
     save: str | Path | None = None,
-    score: float = 0.3,
+    score: float | None = None,
     objects: bool = False,
     min_area: int = 1,
     grow: float | None = None,
@@ -77,6 +78,7 @@ def predict_files(
     batch_size: int = 16,
     device: str = "auto",
     edition: str | None = None,
+    proposals: Sequence[str | Path] = (),
 ) -> Iterator[FileAnswer]:
     """Predicts files in order; a file that cannot be read gives an answer with an error.
 
@@ -85,8 +87,10 @@ def predict_files(
         images: files and folders.
         save: a folder for pictures with the answers drawn, predictions.csv and .json; segmentation: also class maps as
             index and colour PNG, and the outlines of all images as coco.json.
-        score: detection: objects below this score are left out. With ``slide``: windows below it.
-        objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps.
+        score: detection: objects below this score are left out. With ``slide``: windows below it. None: 0.3, or of
+            instance segmentation the score at which the validation images were counted best.
+        objects: segmentation: answer with counted objects (pieces of a class that hang together) in place of maps;
+            instance segmentation answers with objects anyway.
         min_area: objects of fewer pixels are left out.
         grow: objects get back, up to so many pixels away, what a gap or a border took from them; None: as much as the
             training took.
@@ -99,12 +103,14 @@ def predict_files(
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         edition: of a released file of weights, where several fit; see :func:`visus.load`.
+        proposals: files of region proposals, for a network that makes none of its own; none: they are computed.
 
     Raises:
-        DataError: if a file or folder does not exist, or a folder holds no image.
+        DataError: if a file or folder does not exist, or a folder holds no image; if files of proposals lack an image.
         DiskError: if the answers cannot be written.
-        UsageError: if objects are asked of a model that is not one for segmentation, or sliding of one that is not for
-            classification or localization; if ``smallest`` is given without ``slide``.
+        UsageError: if objects are asked of a model with neither maps nor masks, or sliding of one that is not for
+            classification or localization; if ``smallest`` is given without ``slide``; if the network takes no
+            ``proposals``.
     """
     from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.opening import open_images
@@ -118,15 +124,18 @@ def predict_files(
         )
     image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device, edition)
+    require_use(loaded.info.preprocessing, loaded.info.model, proposals)
     if ranks:
         loaded = loaded.truncated(ranks)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
+    samples = samples_with_given(samples, proposals)
     from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
     from visus.workflow.sliding import Slid, Slider
 
     counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
+    score = loaded.shown_score if score is None else score
     slider = Slider(loaded, score=score, smallest=smallest) if slide else None
     with nullcontext() if save is None else output_folder(Path(save), "predict") as folder:
         results: list[dict[str, Any]] = []
@@ -149,7 +158,9 @@ def predict_files(
                 if folder is not None:
                     stem = free_name(Path(name).stem, used_names)
                     try:
-                        saved = save_pictures(folder, stem, value, None if counting is None else answered)
+                        saved = save_pictures(
+                            folder, stem, value, answered if counting is not None and counting.pieces else None
+                        )
                     except (DataError, ShapeError) as error:  # the file was moved or replaced after it was answered
                         result = FileAnswer(name, None, error=error.problem)
                         rows.append({"image": name, "error": result.error})

@@ -33,6 +33,7 @@ def train(
     touching: str | None = None,
     crowds: str | None = None,
     accept: Sequence[str] = (),
+    proposals: Sequence[str | Path] = (),
     name: str | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
@@ -61,6 +62,8 @@ def train(
             all others; None: "ignore".
         accept: findings of ``check_data`` of which more may be lost than is usual, such as "missing-image"; what they
             name is left out.
+        proposals: files of region proposals, for networks that make none of their own: MATLAB files as Fast R-CNN has
+            them, pickles of detectron2, CSV or JSON; none: they are computed, once for each image.
         name: of the run folder; None: "<data>-<model>".
         out: the folder of run folders.
         quiet: no progress on standard error.
@@ -91,6 +94,7 @@ def train(
         deterministic=deterministic,
         task_options=given_options(touching=touching, crowds=crowds),
         accept=tuple(accept),
+        proposals=tuple(map(str, proposals)),
         name=name,
         out=out,
     )

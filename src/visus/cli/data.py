@@ -1,4 +1,4 @@
-"""visus data check | show | anchors | convert | split | sample | merge | list"""
+"""visus data check | show | anchors | propose | convert | split | sample | merge | list"""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from visus.cli import arranging
+from visus.cli import arranging, proposing
 from visus.cli.data_options import Accept, AsJson, Crowds, Format, Link, Save
 
 HELP = (
     "Look at data sets: what is wrong (check), what is in them (show), which anchors fit their boxes (anchors), which "
-    "have names (list). Write them in another format (convert), divided anew (split), in part (sample), or several as "
-    "one (merge)."
+    "regions may hold objects (propose), which have names (list). Write them in another format (convert), divided anew "
+    "(split), in part (sample), or several as one (merge)."
 )
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -176,6 +176,7 @@ def convert(
         say(f"written: {save}")
 
 
+app.command(help=proposing.PROPOSE_HELP)(proposing.propose)
 app.command(help=arranging.SPLIT_HELP)(arranging.split)
 app.command(help=arranging.SAMPLE_HELP)(arranging.sample)
 app.command(help=arranging.MERGE_HELP)(arranging.merge)

@@ -14,6 +14,14 @@ Accept = Annotated[
     list[str] | None,
     typer.Option(metavar="FINDING", help="A finding of which more may be lost than is usual; may be repeated."),
 ]
+ProposalFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proposals",
+        metavar="FILE",
+        help="Region proposals, for networks that make none: .mat, .pkl, CSV or JSON; may be repeated.",
+    ),
+]
 Save = Annotated[str, typer.Option(metavar="FOLDER", help="A new or empty folder.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import ProposalFiles
+
 HELP = """Judge a trained model on labelled images.
 
 \b
@@ -44,6 +46,7 @@ def evaluate(
         float | None,
         typer.Option(min=1, help="With --slide: side of the smallest windows in pixels; half of the image's."),
     ] = None,
+    proposals: ProposalFiles = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
@@ -63,6 +66,7 @@ def evaluate(
         grow=grow,
         slide=slide,
         smallest=smallest,
+        proposals=proposals or (),
         quiet=quiet,
     )
     if json_:

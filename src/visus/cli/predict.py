@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import ProposalFiles
+
 HELP = """Use a trained model on files and folders: a line an image; pictures, CSV and JSON with --save.
 
 An image that cannot be read becomes an error line; the others are still answered, and the exit code is 4.
@@ -24,7 +26,14 @@ def predict(
     run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Detection: show objects from this score on.")] = 0.3,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Objects from this score on; 0.3, or with masks as the validation images were counted best.",
+        ),
+    ] = None,
     objects: Annotated[bool, typer.Option("--objects", help="Segmentation: answer with counted objects.")] = False,
     min_area: Annotated[int, typer.Option(min=0, help="With --objects: leave out those of fewer pixels.")] = 1,
     grow: Annotated[
@@ -48,6 +57,7 @@ def predict(
         typer.Option(help="Which edition a released file of weights is, where several fit.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    proposals: ProposalFiles = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
 ) -> None:
     from visus.api.predict import predict_files
@@ -70,6 +80,7 @@ def predict(
         batch_size=batch_size,
         device=device,
         edition=model,
+        proposals=proposals or (),
     ):
         failed += answer.error is not None
         if json_:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visus.cli.data_options import Accept, Crowds
+from visus.cli.data_options import Accept, Crowds, ProposalFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,7 @@ def train(
     ] = None,
     crowds: Crowds = None,
     accept: Accept = None,
+    proposals: ProposalFiles = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that stopped.")] = None,
     allow_changed_data: Annotated[
         bool, typer.Option("--allow-changed-data", help="With --resume: go on although the data have changed.")
@@ -140,6 +141,7 @@ def train(
             deterministic=deterministic,
             task_options=given_options(touching=touching, crowds=crowds),
             accept=tuple(accept or ()),
+            proposals=tuple(proposals or ()),
             name=name,
             out=out,
         )

@@ -112,13 +112,16 @@ def scaled_lr(recipe: Recipe) -> float:
 def head_parameters(network: nn.Module) -> list[str]:
     """The names of a network's head parameters: all that are not part of its ``backbone``.
 
-    A network without a ``backbone`` lists the prefixes of its head parameters in ``head``.
+    Nor are those whose names begin with an entry of its ``pretrained``: what beside the backbone the backbone's own
+    weights fill, such as the dense layers of VGG-16 that Faster R-CNN shows its regions. A network without a
+    ``backbone`` lists the prefixes of its head parameters in ``head``.
 
     Raises:
         RecipeError: if the network has no backbone and names no head, or a head without parameters.
     """
     if isinstance(getattr(network, "backbone", None), nn.Module):
-        return [name for name, _ in network.named_parameters() if not name.startswith("backbone.")]
+        apart = ("backbone.", *getattr(network, "pretrained", ()))
+        return [name for name, _ in network.named_parameters() if not name.startswith(apart)]
     prefixes = tuple(prefix.rstrip(".") for prefix in getattr(network, "head", ()))
     names = [
         name

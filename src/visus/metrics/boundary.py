@@ -4,6 +4,9 @@ Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segme
 the share of predicted contour pixels near a true one (precision) and of true contour pixels near a predicted one
 (recall), near meaning within 0.75 % of the image's diagonal. An image's score is the mean over the classes of its
 truth, as in SegNet (Badrinarayanan, Kendall, Cipolla, PAMI 2017); a data set's score is the mean over its images.
+
+And the boundary IoU of two masks of one object: Cheng, Girshick, Dollar, Berg, Kirillov, "Boundary IoU: Improving
+Object-Centric Image Segmentation Evaluation", CVPR 2021, section 4.
 """
 
 from __future__ import annotations
@@ -13,6 +16,13 @@ from numpy.typing import NDArray
 
 TOLERANCE = 0.0075
 """The distance theta that still counts as met, as a share of the image's diagonal."""
+
+
+BAND = 0.02
+"""The width d of the band along a boundary, as a share of the image's diagonal (Cheng et al. 2021, section 5)."""
+
+Placed = tuple[tuple[slice, slice], NDArray[np.bool_]]
+"""A window of an image (rows, columns), and a mask [h,w] in it that is empty outside."""
 
 
 def contours(ids: NDArray[np.uint8], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -66,6 +76,40 @@ def boundary_f1(
         recall = _near(expected[window], predicted[window], theta)
         scores[int(label)] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return scores
+
+
+def boundary_iou(one: Placed, other: Placed, size: tuple[int, int], *, band: float = BAND) -> float:
+    """The intersection over union of what two masks have near their own boundaries, in [0, 1].
+
+    A pixel is near where a square of 2 d + 1 pixels around it reaches out of its mask, which ends at the image's rim;
+    d is rounded, and at least a pixel. Objects that are nowhere deeper than d have their plain IoU.
+
+    Args:
+        one, other: of the same image.
+        size: (height, width) of that image.
+        band: d as a share of the image's diagonal.
+    """
+    width = max(round(band * float(np.hypot(*size))), 1)
+    rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one[0], other[0], strict=True))
+    near = []
+    for (own_rows, own_columns), mask in (one, other):
+        whole = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        top, left = own_rows.start - rows.start, own_columns.start - columns.start
+        whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        near.append(_band(whole, width))
+    union = int((near[0] | near[1]).sum())
+    return int((near[0] & near[1]).sum()) / union if union else 0.0
+
+
+def _band(mask: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+    """[h,w]: the pixels of a mask that are not deeper in it than so many pixels; outside the window it is empty."""
+    import cv2
+
+    if 2 * width >= min(mask.shape):  # no pixel is deeper
+        return np.asarray(mask > 0)
+    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    deep = cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    return np.asarray((mask > 0) & (np.asarray(deep) == 0))
 
 
 def _near(some: NDArray[np.bool_], others: NDArray[np.bool_], theta: float) -> float:

@@ -1,12 +1,9 @@
-"""Scores of detection: COCO's and PASCAL VOC's mean average precision.
-
-COCO's figures come from faster-coco-eval, a C++ form of pycocotools that gives its numbers.
-"""
+"""Scores of detection: COCO's and PASCAL VOC's mean average precision."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,107 +11,35 @@ from numpy.typing import NDArray
 
 from visus.errors import ShapeError
 from visus.metrics.average_precision import voc_curves
+from visus.metrics.coco import COCO_MOST, CocoScores, evaluate_coco, object_annotations, object_areas
 from visus.metrics.detection_errors import detection_errors
 from visus.metrics.pairing import require_pairs
 from visus.structures import Detections
 
 
-@dataclass(frozen=True, slots=True)
-class CocoScores:
-    """COCO's tables of precision and recall; -1 marks classes without objects.
-
-    Args:
-        precision: [10,101,K,4,3]: IoU 0.50 ... 0.95; recall 0 ... 1; class; area all, small, medium, large; at most 1,
-            10 or 100 detections a class and image (100 or all of them, for counted objects).
-        recall: [10,K,4,3]: the highest recall.
-    """
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-
-    def average(
-        self, *, iou: int | None = None, area: int = 0, label: int | None = None, most: int = 2
-    ) -> float | None:
-        """Average precision; None if undefined. Arguments are indices into the tables; None means the mean over all."""
-        table = self.precision[..., area, most]
-        table = table if iou is None else table[iou]
-        return _mean(table if label is None else table[..., label])
-
-    def average_recall(self, *, area: int = 0, most: int = 2) -> float | None:
-        """The mean over IoU thresholds and classes of the highest recall. area, most: indices into the table."""
-        return _mean(self.recall[..., area, most])
-
-    def curve(self, label: int) -> list[float] | None:
-        """The precision at recall 0, 0.01 ... 1 and IoU 0.5; None for a class without objects."""
-        values = self.precision[0, :, label, 0, 2]
-        return [round(float(v), 4) for v in values] if values[0] > -1 else None
-
-
-def coco_scores(predictions: Sequence[Detections], targets: Sequence[Detections], classes: int) -> CocoScores:
-    """Runs COCO's evaluation; ignored objects count as COCO's crowds.
+def coco_scores(
+    predictions: Sequence[Detections],
+    targets: Sequence[Detections],
+    classes: int,
+    areas: Sequence[NDArray[np.float64]] | None = None,
+    *,
+    most: int = COCO_MOST,
+) -> CocoScores:
+    """Runs COCO's evaluation of boxes; ignored objects count as COCO's crowds.
 
     Args:
         predictions: one an image, with scores.
         targets: one an image, in the same pixels; the area of an object is that of its mask, if it has one.
         classes: K.
+        areas: [N] of the objects of each target, where their masks were left out.
+        most: detections a class and image that count, the surest.
     """
-    if not targets:
-        return CocoScores(np.full((10, 101, classes, 4, 3), -1.0), np.full((10, classes, 4, 3), -1.0))
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    meta = {
-        "images": [{"id": n + 1, "height": t.size[0], "width": t.size[1]} for n, t in enumerate(targets)],
-        "categories": [{"id": k + 1} for k in range(classes)],
-    }
-    coco_targets, coco_predictions = COCO(), COCO()
-    coco_targets.dataset = {**meta, "annotations": _annotations(targets)}
-    coco_predictions.dataset = {**meta, "annotations": _annotations(predictions)}
-    coco_targets.createIndex()
-    coco_predictions.createIndex()
-    run = COCOeval_faster(coco_targets, coco_predictions, "bbox", print_function=_silent)
-    run.evaluate()
-    run.accumulate()
-    return CocoScores(np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"]))
-
-
-def _annotations(values: Sequence[Detections]) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    for n, value in enumerate(values):
-        boxes = value.boxes.astype(np.float64)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        areas = sides.prod(axis=1) if value.masks is None else value.masks.areas().astype(np.float64)
-        crowds = np.zeros(len(value), np.int64) if value.ignored is None else value.ignored.astype(np.int64)
-        scores = np.ones(len(value)) if value.scores is None else value.scores.astype(np.float64)
-        columns = (
-            np.concatenate([boxes[:, :2], sides], axis=1).tolist(),
-            (value.labels + 1).tolist(),
-            areas.tolist(),
-            crowds.tolist(),
-            scores.tolist(),
-        )
-        start = len(entries) + 1
-        entries.extend(
-            {
-                "id": start + number,
-                "image_id": n + 1,
-                "bbox": box,
-                "category_id": label,
-                "area": area,
-                "iscrowd": crowd,
-                "score": score,
-            }
-            for number, (box, label, area, crowd, score) in enumerate(zip(*columns, strict=True))
-        )
-    return entries
-
-
-def _silent(*_: object) -> None:
-    """Receives the progress messages of faster-coco-eval, and drops them."""
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    values = values[values > -1]
-    return float(values.mean()) if values.size else None
+    true: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    for n, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
+        true += object_annotations(target, n + 1, len(true), None if areas is None else areas[n])
+        found += object_annotations(prediction, n + 1, len(found))
+    return evaluate_coco([target.size for target in targets], true, found, classes, "bbox", most)
 
 
 def _mean_known(values: Sequence[float | None]) -> float | None:
@@ -128,13 +53,16 @@ class DetectionMetric:
     Args:
         classes: names of the K classes.
         errors: also sort the errors into kinds (:mod:`visus.metrics.detection_errors`).
+        every: look at all detections of an image, for images that may show more than COCO's 100 objects of a class.
     """
 
-    def __init__(self, classes: tuple[str, ...], *, errors: bool = True) -> None:
+    def __init__(self, classes: tuple[str, ...], *, errors: bool = True, every: bool = False) -> None:
         self.classes = classes
         self.errors = errors
+        self.every = every
         self._predictions: list[Detections] = []
         self._targets: list[Detections] = []
+        self._areas: list[NDArray[np.float64]] = []
 
     def update(self, predictions: Sequence[Detections], targets: Sequence[Detections]) -> None:
         """Adds images, each with one prediction and one target, both in file pixels.
@@ -146,7 +74,8 @@ class DetectionMetric:
         if any(prediction.scores is None for prediction in predictions):
             raise ShapeError("average precision needs scored predictions", expected="scores [N]", got="None")
         self._predictions += [replace(prediction, image=None, masks=None) for prediction in predictions]
-        self._targets += [replace(target, image=None) for target in targets]
+        self._targets += [replace(target, image=None, masks=None) for target in targets]
+        self._areas += [object_areas(target) for target in targets]
 
     def compute(self) -> dict[str, Any]:
         """The scores as fractions in [0, 1]; None for a score that would need an object the images do not have.
@@ -160,7 +89,8 @@ class DetectionMetric:
             ``errors`` as :meth:`~visus.metrics.detection_errors.ErrorShares.to_dict` has them.
         """
         count = len(self.classes)
-        coco = coco_scores(self._predictions, self._targets, count)
+        most = max([COCO_MOST, *(len(prediction) for prediction in self._predictions if self.every)])
+        coco = coco_scores(self._predictions, self._targets, count, self._areas, most=most)
         curves = voc_curves(self._predictions, self._targets, count)
         predicted = np.zeros(count, np.int64)
         for prediction in self._predictions:
@@ -183,7 +113,9 @@ class DetectionMetric:
                 }
             )
         objects = sum(curve.objects for curve in curves)
-        errors = detection_errors(self._predictions, self._targets, self.classes).to_dict() if self.errors else None
+        errors = None
+        if self.errors:
+            errors = detection_errors(self._predictions, self._targets, self.classes, most=most).to_dict()
         return {
             "map50": coco.average(iou=0),
             "map": coco.average(),

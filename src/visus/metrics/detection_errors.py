@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from visus.errors import ShapeError
 from visus.metrics.average_precision import PrecisionRecallCurve
 from visus.ops.iou import pairwise_iou
-from visus.structures import Detections
+from visus.structures import Detections, Masks
 
 HIT, IGNORED = "hit", "ignored"
 WRONG = ("classification", "localisation", "both", "duplicate", "background")
@@ -48,7 +48,41 @@ class ImageErrors:
     missed: NDArray[np.bool_]
 
 
-def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5, near: float = 0.1) -> ImageErrors:
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """How D detections lie on G objects.
+
+    Args:
+        iou: [D,G] intersection over union.
+        inside: [D,G] the share of a detection that lies in an object; COCO compares with crowds in this way.
+    """
+
+    iou: NDArray[np.float64]
+    inside: NDArray[np.float64]
+
+
+def box_overlaps(prediction: Detections, target: Detections) -> Overlaps:
+    """The overlaps of the boxes of one image."""
+    inside = _share_inside(prediction.boxes, target.boxes)
+    return Overlaps(pairwise_iou(prediction.boxes, target.boxes), inside)
+
+
+def mask_overlaps(found: Masks, true: Masks) -> Overlaps:
+    """The overlaps of the masks of one image."""
+    shared = found.shared(true)
+    areas, true_areas = found.areas()[:, None], true.areas()[None]
+    return Overlaps(shared / np.maximum(areas + true_areas - shared, 1), shared / np.maximum(areas, 1))
+
+
+def image_errors(
+    prediction: Detections,
+    target: Detections,
+    *,
+    hit: float = 0.5,
+    near: float = 0.1,
+    most: int = MOST,
+    overlaps: Overlaps | None = None,
+) -> ImageErrors:
     """Sorts the detections of one image into kinds (section 2.2).
 
     By falling score, each detection hits the free object of its class that it overlaps most, if by ``hit`` or more.
@@ -60,6 +94,8 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
         prediction: with scores.
         target: in the same pixels. What lies in an ignored object of its class to the share ``hit`` is ignored.
         hit, near: intersection over union, 0 < near < hit <= 1.
+        most: detections of a class that count, the surest.
+        overlaps: of the detections with the objects; None: those of their boxes.
 
     Raises:
         ShapeError: if the prediction has no scores, or the thresholds are not in this order.
@@ -73,15 +109,16 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
     objects = np.full(count, -1, np.int64)
     was_hit = np.zeros(len(target), bool)
     same = prediction.labels[:, None] == target.labels[None]  # [D, G]
-    iou = pairwise_iou(prediction.boxes, target.boxes)
+    overlaps = box_overlaps(prediction, target) if overlaps is None else overlaps
+    iou = overlaps.iou.copy()
     iou[:, ignored] = -1.0
     of_class, of_others = np.where(same, iou, -1.0), np.where(same, -1.0, iou)  # [D, G]: IoU, -1 elsewhere
-    inside = np.where(same & ignored, _share_inside(prediction.boxes, target.boxes), 0.0)
+    inside = np.where(same & ignored, overlaps.inside, 0.0)
     numbers: dict[int, int] = {}
     for d in np.argsort(-prediction.scores, kind="stable").tolist():
         label = int(prediction.labels[d])
         numbers[label] = numbers.get(label, 0) + 1
-        if numbers[label] > MOST:
+        if numbers[label] > most:
             kinds[d] = IGNORED
             continue
         free = np.where(was_hit, -1.0, of_class[d])
@@ -104,7 +141,7 @@ def image_errors(prediction: Detections, target: Detections, *, hit: float = 0.5
 
 
 def _share_inside(boxes: NDArray[np.float32], regions: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The share [D,G] of each box that lies inside each region; COCO compares boxes with crowds in this way."""
+    """The share [D,G] of each box that lies inside each region."""
     a, b = boxes.astype(np.float64)[:, None], regions.astype(np.float64)[None]
     shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
     area = (a[..., 2:] - a[..., :2]).prod(-1)
@@ -169,6 +206,7 @@ def detection_errors(
     *,
     hit: float = 0.5,
     near: float = 0.1,
+    most: int = MOST,
 ) -> ErrorShares:
     """Counts the errors of each kind, and computes the cost of each kind (section 2.3).
 
@@ -180,7 +218,7 @@ def detection_errors(
         predictions: one an image, with scores.
         targets: one an image, in the same pixels.
         classes: names of the K classes.
-        hit, near: see :func:`image_errors`.
+        hit, near, most: see :func:`image_errors`.
 
     Raises:
         ShapeError: as :func:`image_errors`.
@@ -191,7 +229,7 @@ def detection_errors(
     columns: list[tuple[NDArray[Any], ...]] = []
     first = 0
     for prediction, target in zip(predictions, targets, strict=True):
-        errors = image_errors(prediction, target, hit=hit, near=near)
+        errors = image_errors(prediction, target, hit=hit, near=near, most=most)
         counted = np.ones(len(target), bool) if target.ignored is None else ~target.ignored
         for total, which in ((objects, counted), (missed, errors.missed), (hits, errors.was_hit)):
             total += np.bincount(target.labels[which], minlength=len(classes))

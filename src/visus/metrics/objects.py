@@ -9,19 +9,19 @@ above t; it is averaged over t = 0.5, 0.55, ... 0.95, then over images.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.metrics.detection import CocoScores
+from visus.metrics.boundary import boundary_iou
+from visus.metrics.coco import COCO_MOST, CocoScores, evaluate_coco, object_annotations
 from visus.metrics.pairing import require_pairs
 from visus.structures import Detections
 
 THRESHOLDS = tuple((50 + 5 * step) / 100 for step in range(10))
-COCO_MOST = 100
-"""COCO looks at so many detections a class and image; here at all of them, since a microscope may show more cells."""
 
 
 class ObjectMetric:
@@ -29,11 +29,16 @@ class ObjectMetric:
 
     Args:
         classes: names of the K classes of objects.
+        least_score: from which on a predicted object counts as found; COCO's average precision looks at all of them.
+        boundaries: whether the boundaries of found objects are compared, too.
     """
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
+    def __init__(self, classes: tuple[str, ...], *, least_score: float = 0.0, boundaries: bool = False) -> None:
         self.classes = classes
-        self._images: list[dict[str, Any]] = []
+        self.least_score = least_score
+        self.boundaries = boundaries
+        self._sizes: list[tuple[int, int]] = []
+        self._boundary: list[tuple[int, float]] = []  # class and boundary IoU of each found object
         self._targets: list[dict[str, Any]] = []
         self._predicted: list[dict[str, Any]] = []
         # For each image: [K] true objects, [K] predicted ones, [10,K] right ones at each threshold.
@@ -57,15 +62,20 @@ class ObjectMetric:
     def compute(self) -> dict[str, Any]:
         """The scores as fractions in [0, 1]; None for a score that would need an object the images do not have.
 
+        COCO looks at the 100 surest detections of a class and image, this metric at all of them, since a microscope may
+        show more cells.
+
         Returns:
             ``mean_precision`` (2018 Data Science Bowl; images without any true or found object are left out);
             ``precision_by_iou``: from threshold to the mean over images; ``map`` (COCO's average precision of masks,
             IoU 0.50:0.95), ``map50``, ``map75``; ``precision``, ``recall`` and ``f1`` of all objects together at IoU
             above 0.5; ``count_error``: the mean over images of the difference between the numbers of found and true
-            objects, without sign; ``count_bias``: with its sign, positive for too many; ``counts``: images, objects,
-            found; ``per_class``: class name -> objects, found, mean_precision, map, map50, count_error.
+            objects, without sign; ``count_bias``: with its sign, positive for too many; ``relative_count_error``: the
+            differences without sign of all images, for one true object; ``counts``: images, objects, found;
+            ``per_class``: class name -> objects, found, mean_precision, map, map50, count_error; with ``boundaries``
+            ``boundary_iou``, the mean over the objects that are found at IoU above 0.5.
         """
-        coco = self._coco()
+        coco = self.coco()
         whole = self._by_iou(None)
         true, predicted, right = self._totals()
         at_half = int(right[0].sum())
@@ -83,6 +93,8 @@ class ObjectMetric:
             "f1": _ratio(2 * at_half, int(predicted.sum() + true.sum())),
             "count_error": self._count_error(None, signed=False),
             "count_bias": self._count_error(None, signed=True),
+            "relative_count_error": self._relative_count_error(),
+            **({"boundary_iou": self._mean_boundary(None)} if self.boundaries else {}),
             "counts": {"images": len(self._counts), "objects": int(true.sum()), "found": int(predicted.sum())},
             "per_class": {
                 name: {
@@ -117,26 +129,31 @@ class ObjectMetric:
     def _add(self, prediction: Detections, target: Detections) -> None:
         from faster_coco_eval.core import mask as coco_masks
 
-        number = len(self._images) + 1
-        self._images.append({"id": number, "height": target.size[0], "width": target.size[1]})
-        predicted = _entries(prediction, number, len(self._predicted))
-        true = _entries(target, number, len(self._targets))
+        self._sizes.append(target.size)
+        if prediction.masks is not None:
+            prediction = replace(prediction, masks=prediction.masks.hardened())
+        predicted = object_annotations(prediction, len(self._sizes), len(self._predicted), outlined=True)
+        true = object_annotations(target, len(self._sizes), len(self._targets), outlined=True)
         self._predicted += predicted
         self._targets += true
-        ignored = np.asarray([bool(entry["iscrowd"]) for entry in true], bool)
-        kept = np.ones(len(predicted), bool)
-        overlap = np.zeros((len(predicted), len(true)))
+        ignored = np.zeros(len(target), bool) if target.ignored is None else target.ignored
+        kept = np.ones(len(prediction), bool)
+        if prediction.scores is not None:
+            kept = prediction.scores >= self.least_score
+        overlap = np.zeros((len(prediction), len(target)))
         if predicted and true:
             runs = [entry["segmentation"] for entry in predicted], [entry["segmentation"] for entry in true]
-            overlap = np.asarray(coco_masks.iou(*runs, [0] * len(true))).reshape(len(predicted), len(true))
-            # Of a crowd COCO's code gives the share of the prediction that lies on it.
-            crowds = np.asarray(coco_masks.iou(*runs, [1] * len(true))).reshape(overlap.shape)
-            kept = np.asarray(~(crowds[:, ignored] > 0.5).any(axis=1), bool)
+            overlap = np.asarray(coco_masks.iou(*runs, [0] * len(true))).reshape(overlap.shape)
+            if ignored.any():  # of a crowd COCO's code gives the share of the prediction that lies on it
+                crowds = [code for code, crowd in zip(runs[1], ignored, strict=True) if crowd]
+                inside = np.asarray(coco_masks.iou(runs[0], crowds, [1] * len(crowds)))
+                kept = kept & ~(inside.reshape(len(predicted), -1) > 0.5).any(axis=1)
         same = prediction.labels[:, None] == target.labels[None]
         usable = np.where(same, overlap, 0)[kept][:, ~ignored]
         labels = target.labels[~ignored]
         count = len(self.classes)
-        right = np.stack([np.bincount(labels[matched(usable, t)], minlength=count) for t in THRESHOLDS])
+        pairs = [matched(usable, t) for t in THRESHOLDS]
+        right = np.stack([np.bincount(labels[columns], minlength=count) for _, columns in pairs])
         self._counts.append(
             (
                 np.bincount(labels, minlength=count),
@@ -144,6 +161,9 @@ class ObjectMetric:
                 right,
             )
         )
+        if self.boundaries:
+            found, true_ones = np.flatnonzero(kept)[pairs[0][0]], np.flatnonzero(~ignored)[pairs[0][1]]
+            self._boundary += _boundaries(prediction, target, found, true_ones)
 
     def _totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         count = len(self.classes)
@@ -167,27 +187,23 @@ class ObjectMetric:
         differences = [int(predicted[which].sum() - true[which].sum()) for true, predicted, _ in self._counts]
         return float(np.mean(differences if signed else np.abs(differences))) if differences else None
 
-    def _coco(self) -> CocoScores:
-        count = len(self.classes)
-        if not self._images:
-            return CocoScores(np.full((10, 101, count, 4, 3), -1.0), np.full((10, count, 4, 3), -1.0))
-        from faster_coco_eval import COCO, COCOeval_faster
+    def _relative_count_error(self) -> float | None:
+        differences = sum(abs(int(predicted.sum() - true.sum())) for true, predicted, _ in self._counts)
+        return _ratio(differences, sum(int(true.sum()) for true, _, _ in self._counts))
 
-        meta = {"images": self._images, "categories": [{"id": k + 1} for k in range(count)]}
-        coco_targets, coco_predictions = COCO(), COCO()
-        coco_targets.dataset = {**meta, "annotations": [dict(entry) for entry in self._targets]}
-        coco_predictions.dataset = {**meta, "annotations": [dict(entry) for entry in self._predicted]}
-        coco_targets.createIndex()
-        coco_predictions.createIndex()
-        run = COCOeval_faster(coco_targets, coco_predictions, "segm", print_function=_silent)
-        most = max((int(row[1].sum()) for row in self._counts), default=0)
-        run.params.maxDets = [1, 10, max(COCO_MOST, most, 1)]
-        run.evaluate()
-        run.accumulate()
-        return CocoScores(np.asarray(run.eval["precision"]), np.asarray(run.eval["recall"]))
+    def _mean_boundary(self, label: int | None) -> float | None:
+        values = [value for k, value in self._boundary if label is None or k == label]
+        return float(np.mean(values)) if values else None
+
+    def coco(self) -> CocoScores:
+        """COCO's tables of the masks, of all predictions whatever their score."""
+        most = max((int(number) for number in np.bincount([e["image_id"] for e in self._predicted])), default=0)
+        return evaluate_coco(
+            self._sizes, self._targets, self._predicted, len(self.classes), "segm", max(COCO_MOST, most)
+        )
 
 
-def matched(overlap: NDArray[np.float64], threshold: float) -> NDArray[np.int64]:
+def matched(overlap: NDArray[np.float64], threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Matches found and true objects: pairs with an IoU above the threshold, the largest first, each object once.
 
     Where masks do not overlap one another, an object has at most one partner above 0.5, and the order does not matter.
@@ -197,45 +213,29 @@ def matched(overlap: NDArray[np.float64], threshold: float) -> NDArray[np.int64]
         threshold: below the IoU of a match.
 
     Returns:
-        Places of true objects.
+        The places of found objects, and those of their true ones.
     """
     rows, columns = np.nonzero(overlap > threshold)
     order = np.argsort(-overlap[rows, columns], kind="stable")
-    used_rows: set[int] = set()
-    used_columns: list[int] = []
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        if row not in used_rows and column not in used_columns:
-            used_rows.add(row)
-            used_columns.append(column)
-    return np.asarray(used_columns, np.int64)
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return np.asarray(list(pairs), np.int64), np.asarray(list(pairs.values()), np.int64)
 
 
-def _entries(value: Detections, image: int, start: int) -> list[dict[str, Any]]:
-    """The objects as COCO annotations with run lengths."""
-    from faster_coco_eval.core import mask as coco_masks
-
-    if not len(value) or value.masks is None:
+def _boundaries(
+    prediction: Detections, target: Detections, found: NDArray[np.int64], true: NDArray[np.int64]
+) -> list[tuple[int, float]]:
+    """The class and the boundary IoU of pairs of found and true objects."""
+    if prediction.masks is None or target.masks is None:
         return []
-    boxes = value.boxes.astype(np.float64)
-    runs = [coco_masks.encode(np.asfortranarray(mask.view(np.uint8))) for mask in value.masks]
-    areas = value.masks.areas()
     return [
-        {
-            "id": start + i + 1,
-            "image_id": image,
-            "category_id": int(value.labels[i]) + 1,
-            "segmentation": runs[i],
-            "bbox": [*boxes[i, :2].tolist(), *(boxes[i, 2:] - boxes[i, :2]).tolist()],
-            "area": float(areas[i]),
-            "iscrowd": int(value.ignored is not None and bool(value.ignored[i])),
-            "score": 1.0 if value.scores is None else float(value.scores[i]),
-        }
-        for i in range(len(value))
+        (int(target.labels[j]), boundary_iou(prediction.masks.pasted(i), target.masks.pasted(j), target.size))
+        for i, j in zip(found.tolist(), true.tolist(), strict=True)
     ]
-
-
-def _silent(*_: object) -> None:
-    """Receives the progress messages of faster-coco-eval, and drops them."""
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -102,7 +102,8 @@ class AnchoredCodec(Protocol):
     """The codec of a detector with a grid of predictors: it says where they are, and which object each one learns.
 
     ``assigns`` says what objects are assigned to, and thus how the network explains what it learns; detectors with two
-    stages say "regions". ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see :mod:`visus.ops.nms`.
+    stages say "regions". ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see
+    :mod:`visus.ops.nms`.
     """
 
     assigns: Literal["predictors"]

@@ -1,9 +1,9 @@
 """Pools regions of interest (RoIs) of feature maps to one size.
 
 Boxes are xyxy in pixels of the network's input; ``scale`` is one over the stride of the map. torchvision's operators do
-most of the work; its import takes seconds, so it waits for the first call. They compute in float32 where the map has half
-precision: some of them know no bfloat16, and neither half precision holds the corners of a large image. Gradients flow
-to the map, not to the boxes; without any region they are 0, not absent.
+most of the work; its import takes seconds, so it waits for the first call. They compute in float32 where the map has
+half precision: some of them know no bfloat16, and neither half precision holds the corners of a large image. Gradients
+flow to the map, not to the boxes; without any region they are 0, not absent.
 
 Letters: N images, C channels, h x w cells of a map, R regions of all images together, p x p the pooled size.
 """
@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from visus.ops.bilinear_bins import mean_of_samples
+
+Pooling = Literal["max", "align", "legacy_align"]
+"""How regions of a pyramid are pooled: by RoI max pooling; by RoIAlign; or by RoIAlign as it was released first, half a
+cell off."""
 
 
 def roi_max_pool(map_: Tensor, boxes: Sequence[Tensor], size: int, scale: float) -> Tensor:
@@ -24,9 +30,7 @@ def roi_max_pool(map_: Tensor, boxes: Sequence[Tensor], size: int, scale: float)
     Corners are rounded to whole cells, both of which belong to the region, and the bins' edges again outwards, as in
     the released Caffe layer; an empty bin gives 0.
     """
-    from torchvision.ops import roi_pool
-
-    return _pooled(roi_pool, map_, rows_of(boxes), size, scale)
+    return _max_pooled(map_, rows_of(boxes), size, scale)
 
 
 def roi_align(
@@ -42,9 +46,7 @@ def roi_align(
         aligned: whether cell i has its centre at i + 0.5, as pixels have it; the first releases put it at i, and let no
             region be smaller than a cell.
     """
-    from torchvision.ops import roi_align
-
-    return _pooled(roi_align, map_, rows_of(boxes), size, scale, samples, aligned)
+    return _aligned(map_, rows_of(boxes), size, scale, samples, aligned=aligned)
 
 
 def ps_roi_pool(map_: Tensor, boxes: Sequence[Tensor], size: int, scale: float) -> Tensor:
@@ -87,6 +89,20 @@ def rows_of(boxes: Sequence[Tensor]) -> Tensor:
     return torch.cat([torch.cat([number, part], 1) for number, part in zip(numbers, boxes, strict=True)])
 
 
+def _max_pooled(map_: Tensor, rows: Tensor, size: int, scale: float) -> Tensor:
+    from torchvision.ops import roi_pool
+
+    return _pooled(roi_pool, map_, rows, size, scale)
+
+
+def _aligned(map_: Tensor, rows: Tensor, size: int, scale: float, samples: int = 2, *, aligned: bool = False) -> Tensor:
+    if map_.device.type == "cpu" and samples > 0:
+        return _pooled(mean_of_samples, map_, rows, size, scale, samples, aligned)
+    from torchvision.ops import roi_align
+
+    return _pooled(roi_align, map_, rows, size, scale, samples, aligned)
+
+
 def _pooled(pool: Callable[..., Any], map_: Tensor, rows: Tensor, size: int, *settings: Any) -> Tensor:
     """An operator of torchvision on a map and rows [R,5], in float32 at least, answered in the map's own type."""
     fine = torch.promote_types(map_.dtype, torch.float32)
@@ -106,22 +122,34 @@ def pyramid_levels(
     return levels.clamp(lowest, highest).to(torch.int64)
 
 
-def pyramid_roi_align(
-    maps: Mapping[int, Tensor], boxes: Sequence[Tensor], size: int, *, samples: int = 2, aligned: bool = False
-) -> Tensor:
-    """RoIAlign of each box from its level of a pyramid {stride: [N,C,h,w]}; N x [P_n,4] -> [R,C,p,p]."""
-    from torchvision.ops import roi_align
+def pyramid_pool(
+    maps: Mapping[int, Tensor], boxes: Sequence[Tensor], size: int, pooling: Pooling = "align"
+) -> tuple[Tensor, Tensor]:
+    """Pools each box from its level of a pyramid.
 
+    Args:
+        maps: {stride: [N,C,h,w]} of the pyramid.
+        boxes, size: as above.
+        pooling: "max", whose released layer is given a box's last pixel and rounds that to a cell; "align"; or
+            "legacy_align".
+
+    Returns:
+        the regions [R,C,p,p], level by level; and for each box where its region is among them, [R] int64: what is
+        computed of the regions is put in the boxes' order when it has become small.
+    """
     strides = sorted(maps)
-    levels = [round(math.log2(stride)) for stride in strides]
     rows = rows_of(boxes)  # [R, 5]
-    first = maps[strides[0]]
+
+    def pool(stride: int, rows: Tensor) -> Tensor:
+        if pooling == "max":
+            return _max_pooled(maps[stride], rows - rows.new_tensor([0, 0, 0, 1, 1]), size, 1 / stride)
+        return _aligned(maps[stride], rows, size, 1 / stride, aligned=pooling == "align")
+
     if rows.is_meta:  # which level it is, only values tell; all give this shape
-        return _pooled(roi_align, first, rows, size, 1 / strides[0], samples, aligned)
+        return pool(strides[0], rows), torch.arange(len(rows), device=rows.device)
+    levels = [round(math.log2(stride)) for stride in strides]
     chosen = pyramid_levels(rows[:, 1:], levels[0], levels[-1])
-    pooled = first.new_zeros(len(rows), first.shape[1], size, size)
-    for stride, level in zip(strides, levels, strict=True):
-        at = torch.nonzero(chosen == level).flatten()  # may be empty: its map then has gradients of 0
-        part = _pooled(roi_align, maps[stride], rows[at], size, 1 / stride, samples, aligned)
-        pooled = pooled.index_copy(0, at, part.to(pooled.dtype))
-    return pooled
+    of_levels = [torch.nonzero(chosen == level).flatten() for level in levels]
+    # a level without regions too: its map then has gradients of 0
+    parts = [pool(stride, rows[at]) for stride, at in zip(strides, of_levels, strict=True)]
+    return torch.cat(parts), torch.cat(of_levels).argsort()

@@ -45,6 +45,7 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "amoebanet": ("amoebanet-imagenet",),
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
+        "faster_rcnn": ("faster-rcnn-voc", "faster-rcnn-zf-voc"),
         "retinanet": ("retinanet-coco",),
         "fast_rcnn": ("fast-rcnn-voc", "fast-rcnn-small-voc"),
         "r_fcn": ("r-fcn-voc",),

@@ -160,6 +160,48 @@ def yolo(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     )
 
 
+def faster_rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For Faster R-CNN with one map."""
+    # As many pixels as the images have, up to VOC's: more would show nothing more.
+    side = min(max(min(facts.size) // 32 * 32, 224), 480)
+    return detection(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for Faster R-CNN: RoIAlign, anchors of the data, small changes of scale, AdamW",
+            # own data has small objects, and images of which few regions overlap one
+            "model_options": {"pooling": "align", "smallest": 1.0, "background": 0.0},
+            "size": (side, round(side * 5 / 3 / 32) * 32),
+            "batch_size": 4,  # each step learns from 128 regions and 256 anchors of every image
+            "optimizer.lr": 3e-4,
+            "optimizer.backbone_lr": 0.3 if pretrained else 1.0,
+            "optimizer.weight_decay": 1e-4,
+            "augmentation.iou_crop": False,
+            "augmentation.zoom": 0.2,
+            "augmentation.shift": 0.1,
+        }
+    )
+
+
+def fast_rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For Fast R-CNN."""
+    return faster_rcnn(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for Fast R-CNN: RoIAlign, all background, small changes of scale, AdamW",
+            "model_options": {"pooling": "align", "background": 0.0},
+        }
+    )
+
+
+def r_fcn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For R-FCN."""
+    return faster_rcnn(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for R-FCN: anchors of the data, small changes of scale, AdamW",
+            # a quarter of the channels before the score maps is enough for a small backbone
+            "model_options": {"smallest": 1.0, **({"width": 256} if card.backbone else {})},
+        }
+    )
+
+
 def ssd(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     """For SSD."""
     recipe = detection(card, facts, pretrained=pretrained)
@@ -218,6 +260,9 @@ OWN_DATA: Mapping[str, OwnData] = {
     "landmarks": landmarks,
     "detection": detection,
     "retinanet": retinanet,
+    "fast_rcnn": fast_rcnn,
+    "faster_rcnn": faster_rcnn,
+    "r_fcn": r_fcn,
     "ssd": ssd,
     "yolo": yolo,
     "segmentation": segmentation,

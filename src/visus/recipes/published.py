@@ -20,7 +20,6 @@ from visus.recipes import (
     inception,
     mobile,
     plain_networks,
-    region_classifiers,
     residual,
     searched,
     small_images,
@@ -37,7 +36,6 @@ PUBLISHED: Mapping[str, Recipe] = MappingProxyType(
         **searched.RECIPES,
         **mobile.RECIPES,
         **dense_prediction.RECIPES,
-        **region_classifiers.RECIPES,
     }
 )
 """Name -> recipe."""

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from visus.metrics.detection_errors import HIT, IGNORED, KINDS, image_errors
-from visus.ops.iou import pairwise_iou
+from visus.metrics.detection_errors import HIT, IGNORED, KINDS, ImageErrors, box_overlaps, image_errors
 from visus.structures import Detections
 from visus.structures.drawing.boxes import draw_tags, outline
 from visus.structures.drawing.canvas import (
@@ -57,7 +56,8 @@ def draw_box_mistakes(prediction: Detections, target: Detections, image: NDArray
     """
     picture = canvas(image, "detections")
     check_same_shape(image, target.size)
-    errors = image_errors(prediction, target)
+    overlaps = box_overlaps(prediction, target)
+    errors = image_errors(prediction, target, overlaps=overlaps)
     scale = np.asarray([picture.width / target.size[1], picture.height / target.size[0]] * 2)
     boxes, objects = prediction.boxes * scale, target.boxes * scale
     draw = ImageDraw.Draw(picture)
@@ -66,7 +66,6 @@ def draw_box_mistakes(prediction: Detections, target: Detections, image: NDArray
     unhit = np.flatnonzero(~errors.was_hit)
     for g in unhit.tolist():
         _dashed(draw, objects[g], UNCOUNTED if uncounted[g] else COLOURS["missed"], line)
-    overlaps = pairwise_iou(prediction.boxes, target.boxes)
     scores = np.ones(len(prediction)) if prediction.scores is None else prediction.scores
     tag_boxes, texts, colours = [], [], []
     for d in np.argsort(-scores, kind="stable").tolist():
@@ -75,24 +74,44 @@ def draw_box_mistakes(prediction: Detections, target: Detections, image: NDArray
         outline(draw, boxes[d], colour, 1 if kind in (HIT, IGNORED) else line)
         if kind in (HIT, IGNORED):
             continue
-        name = prediction.classes[int(prediction.labels[d])]
-        if kind == "classification":
-            mistake = f"it is {target.classes[int(target.labels[owner])]}"
-        elif kind == "localisation":
-            mistake = f"IoU {overlaps[d, owner]:.2f}"
-        else:
-            mistake = WORDS[kind]
         tag_boxes.append(boxes[d])
-        texts.append(f"{name} {percent(float(scores[d]))}: {mistake}")
+        texts.append(mistake_words(prediction, target, d, owner, kind, overlaps.iou))
         colours.append(colour)
     for g in np.flatnonzero(errors.missed).tolist():
         tag_boxes.append(objects[g])
         texts.append(f"{target.classes[int(target.labels[g])]}: missed")
         colours.append(COLOURS["missed"])
     draw_tags(picture, np.asarray(tag_boxes).reshape(-1, 4), texts, colours)
+    return with_legend(picture, legend(errors))
+
+
+def legend(errors: ImageErrors) -> list[tuple[str, Colour]]:
+    """How many detections there are of each kind, and how many objects nothing came near to, with their colours."""
     counts = {kind: int((errors.kinds == kind).sum()) for kind in (HIT, *KINDS)}
     counts["missed"] = int(errors.missed.sum())
-    return with_legend(picture, [(f"{count:,} {kind}", COLOURS[kind]) for kind, count in counts.items() if count])
+    return [(f"{count:,} {kind}", COLOURS[kind]) for kind, count in counts.items() if count]
+
+
+def mistake_words(
+    prediction: Detections, target: Detections, d: int, owner: int, kind: str, overlaps: NDArray[np.float64]
+) -> str:
+    """What is wrong with detection ``d``, in a few words.
+
+    Args:
+        prediction, target: of one image.
+        d: which detection.
+        owner: the object that the error is about, or -1.
+        kind: of the error.
+        overlaps: [D,G] intersection over union.
+    """
+    if kind == "classification":
+        mistake = f"it is {target.classes[int(target.labels[owner])]}"
+    elif kind == "localisation":
+        mistake = f"IoU {overlaps[d, owner]:.2f}"
+    else:
+        mistake = WORDS[kind]
+    score = 1.0 if prediction.scores is None else float(prediction.scores[d])
+    return f"{prediction.classes[int(prediction.labels[d])]} {percent(score)}: {mistake}"
 
 
 def _dashed(draw: ImageDraw.ImageDraw, box: NDArray[np.floating], colour: Colour, line: int) -> None:

@@ -21,6 +21,10 @@ METRIC_NAMES: Mapping[str, str] = {
     "normalized_error": "mean error by the image's size",
     "visibility_accuracy": "visibility judged right",
     "empty_accuracy": "nothing said of images without object",
+    "mask_map50": "mAP of masks at IoU 0.5",
+    "mask_map": "COCO mAP of masks (0.50:0.95)",
+    "relative_count_error": "number of objects off by",
+    "boundary_iou": "boundary IoU of objects found",
     "map50": "mAP at IoU 0.5",
     "map": "COCO mAP (0.50:0.95)",
     "voc07_map": "VOC 2007 mAP",
@@ -34,6 +38,12 @@ METRIC_NAMES: Mapping[str, str] = {
     "rand_error": "Rand error",
     "pixel_error": "pixel error",
     "rand_error_at_half": "Rand error at threshold 0.5",
+    "mask_map75": "mAP of masks at IoU 0.75",
+    "mask_map_small": "COCO mAP of masks, small objects",
+    "mask_map_medium": "COCO mAP of masks, medium objects",
+    "mask_map_large": "COCO mAP of masks, large objects",
+    "mask_ap50": "AP of masks at IoU 0.5",
+    "mask_ap": "COCO AP of masks",
     "map75": "mAP at IoU 0.75",
     "map_small": "COCO mAP, small objects",
     "map_medium": "COCO mAP, medium objects",
@@ -62,6 +72,7 @@ OBJECT_NAMES: Mapping[str, str] = {
     "precision": "precision at IoU 0.5",
     "recall": "recall at IoU 0.5",
     "f1": "F1 at IoU 0.5",
+    "relative_count_error": "number of objects off by",
 }
 """The same for the scores of counted objects."""
 
@@ -186,7 +197,7 @@ def recall_curves(metrics: Mapping[str, Any]) -> dict[str, tuple[Sequence[float]
 
 def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The name of the score by which classes are compared; "" if no class has one."""
-    preferred = ("ap50", "average_precision", "iou", "recall", "accuracy")
+    preferred = ("mask_ap50", "ap50", "average_precision", "iou", "recall", "accuracy")
     keys = [key for row in rows.values() for key, value in row.items() if isinstance(value, float)]
     return next((key for key in preferred if key in keys), keys[0] if keys else "")
 

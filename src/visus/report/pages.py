@@ -27,6 +27,7 @@ from visus.report.content import (
     scalars,
 )
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
+from visus.report.outline_mistakes import draw_outline_mistakes
 from visus.structures import Detections, Heatmap
 from visus.structures.comparison import Comparison, DrawOn
 from visus.structures.drawing.canvas import canvas, shrink
@@ -221,7 +222,9 @@ def _objects(metrics: Mapping[str, Any]) -> Markup:
         "objects found": f"{counts['found']:,}",
         "too many or too few, an image": "-" if objects["count_error"] is None else f"{objects['count_error']:.2f}",
     }
-    scores = [[name, markup.percentage(objects[key])] for key, name in OBJECT_NAMES.items()]
+    if "least_score" in objects:
+        facts["found from a score of"] = f"{objects['least_score']:.2f}"
+    scores = [[name, markup.percentage(objects[key])] for key, name in OBJECT_NAMES.items() if key in objects]
     parts = [element("h3", "Counted objects"), markup.facts(facts), markup.table(["score", ""], scores, numbers=[1])]
     rows = class_rows(objects)
     if len(rows) > 1:
@@ -292,7 +295,9 @@ def _drawn_case(case: Case, comparison: Comparison) -> Markup:
     drawings |= {"prediction": case.prediction.draw, **comparison.pictures}
     # The kinds of error are a metric's, a floor above the values, so boxes cannot say themselves what is wrong.
     if isinstance(case.target, Detections) and isinstance(case.prediction, Detections):
-        drawings["what is wrong"] = partial(draw_box_mistakes, case.prediction, case.target)
+        outlined = case.target.masks is not None and case.prediction.masks is not None
+        draw_mistakes = draw_outline_mistakes if outlined else draw_box_mistakes
+        drawings["what is wrong"] = partial(draw_mistakes, case.prediction, case.target)
     views = [
         element("figure", element("figcaption", name), markup.picture(draw(pixels), f"{case.id}: {name}"))
         for name, draw in drawings.items()

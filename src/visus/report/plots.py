@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from visus.metrics.proposal_recall import ProposalScores
+
 Rows = Sequence[Mapping[str, Any]]
 
 INK = "#1b1f24"  # becomes the page's own text colour in an SVG
@@ -302,6 +304,38 @@ def anchor_curve(mean_iou: Sequence[float], anchor_count: int) -> Figure:
         )
         _percent_axis(axes.yaxis)
         axes.set(xlabel="anchors", ylabel="mean IoU with the nearest", title="How well anchors fit the boxes")
+    return figure
+
+
+def proposal_curves(scores: ProposalScores) -> Figure | None:
+    """Plots the recall of region proposals: left over their number, one line an IoU; right over the IoU, one a number.
+
+    None without objects.
+    """
+    if not len(scores.best):
+        return None
+    numbers = scores.numbers
+    with _figure(8.6, 3.2) as (figure, axes):
+        axes.remove()
+        left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
+        for i, iou in enumerate((0.5, 0.6, 0.7, 0.8, 0.9)):
+            shares = [share or 0.0 for share in scores.by_number(iou)]
+            left.plot(numbers, shares, color=_colour(i), linewidth=1.7, label=f"IoU {iou:g}")
+        left.set_xscale("log")
+        left.set_xticks(ticks := [10**power for power in range(len(str(numbers[-1])))], [f"{tick:,}" for tick in ticks])
+        left.minorticks_off()
+        left.set(xlabel="proposals an image", ylabel="recall", xlim=(1, numbers[-1] * 1.02), ylim=(0, 1.03))
+        ious = np.linspace(0.5, 1, 101)
+        shown = [
+            place for place, number in enumerate(numbers) if number in (10, 100, 1000) or place == len(numbers) - 1
+        ]
+        for i, place in enumerate(shown):
+            shares = [float((scores.overlaps[:, place] >= iou - 1e-9).mean()) for iou in ious]
+            right.plot(ious, shares, color=_colour(i), linewidth=1.7, label=f"{numbers[place]:,} proposals")
+        right.set(xlabel="IoU that finds an object", xlim=(0.5, 1))
+        _percent_axis(left.yaxis)
+        for side, place_of_legend in ((left, "upper left"), (right, "upper right")):
+            side.legend(loc=place_of_legend)
     return figure
 
 

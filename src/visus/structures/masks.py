@@ -23,6 +23,8 @@ Window = tuple[slice, slice]
 THRESHOLD = 0.5
 """From this probability on a pixel of a soft mask belongs to the object."""
 
+_MOST_NUMBERS = 255  # of objects in a map of bytes
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Masks:
@@ -84,6 +86,34 @@ class Masks:
             windows.append((left, top, right, bottom))
         return cls(tuple(crops), np.asarray(windows, np.float64).reshape(-1, 4), size)
 
+    @classmethod
+    def from_numbers(cls, numbers: NDArray[Any], count: int) -> Masks:
+        """The masks of objects that share no pixel, from a map [H,W] of their numbers.
+
+        Args:
+            numbers: 0 is background, i + 1 the pixels of object i.
+            count: N, of the objects; one without a pixel has an empty mask.
+        """
+        height, width = numbers.shape
+        places = np.flatnonzero(numbers)
+        owners = numbers.ravel()[places].astype(np.intp) - 1
+        rows, columns = np.divmod(places, width)
+        first, last = np.full((count, 2), [width, height], np.intp), np.zeros((count, 2), np.intp)
+        for axis, found in enumerate((columns, rows)):
+            np.minimum.at(first[:, axis], owners, found)
+            np.maximum.at(last[:, axis], owners, found + 1)
+        first[last[:, 0] == 0] = 0
+        crops = tuple(
+            numbers[top:bottom, left:right] == i + 1
+            for i, ((left, top), (right, bottom)) in enumerate(zip(first.tolist(), last.tolist(), strict=True))
+        )
+        return cls(crops, np.concatenate([first, last], axis=1).astype(np.float64), (height, width))
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> Masks:
+        """The masks of no object. size: (height, width)."""
+        return cls((), np.zeros((0, 4)), size)
+
     def __len__(self) -> int:
         return len(self.crops)
 
@@ -125,6 +155,17 @@ class Masks:
         """[N]: the pixels of each mask."""
         return np.asarray([self.pasted(i)[1].sum() for i in range(len(self))], np.int64)
 
+    def extents(self) -> NDArray[np.float64]:
+        """[N,4] xyxy: the boxes around the pixels of each mask; zeros for one without a pixel."""
+        boxes = np.zeros((len(self), 4))
+        for i in range(len(self)):
+            (rows, columns), mask = self.pasted(i)
+            filled_rows, filled_columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if len(filled_rows):
+                x, y = filled_columns[[0, -1]] + columns.start, filled_rows[[0, -1]] + rows.start
+                boxes[i] = x[0], y[0], x[1] + 1, y[1] + 1
+        return boxes
+
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Masks:
         """The masks that a boolean array [N] or an index array names, in that order."""
         indices = np.arange(len(self))[which]
@@ -140,10 +181,40 @@ class Masks:
             offset=(down * self.scale[0] + self.offset[0], right * self.scale[1] + self.offset[1]),
         )
 
+    def hardened(self) -> Masks:
+        """The same pixels as bool crops of this image, so that soft crops and ways home are computed once."""
+        return Masks.joined([(self, (0, 0))], self.size)
+
+    def scaled(self, size: tuple[int, int]) -> Masks:
+        """The masks on a reduced or enlarged copy of the image. size: its (height, width)."""
+        scale = (size[0] / self.size[0], size[1] / self.size[1])
+        return self.undo(Placement(size, self.size, (1 / scale[0], 1 / scale[1])))
+
     def moved(self, move: Move) -> Masks:
-        """The masks after an augmentation; newly uncovered pixels belong to no object."""
-        planes = (move.maps(mask.view(np.uint8), 0, "constant").astype(bool) for mask in self)
-        return Masks.from_planes(planes, move.size)
+        """The masks after an augmentation; newly uncovered pixels belong to no object.
+
+        Objects that share no pixel are moved together, as numbers of one map: a move copies pixels, so that each mask
+        is what it would be alone.
+        """
+        layers: list[tuple[NDArray[np.uint8], list[int]]] = []
+        for i in range(len(self)):
+            window, mask = self.pasted(i)
+            for numbers, members in layers:
+                if len(members) < _MOST_NUMBERS and not numbers[window][mask].any():
+                    break
+            else:
+                numbers, members = np.zeros(self.size, np.uint8), []
+                layers.append((numbers, members))
+            members.append(i)
+            numbers[window][mask] = len(members)
+        crops: list[NDArray[np.bool_]] = [np.zeros((0, 0), bool)] * len(self)
+        windows = np.zeros((len(self), 4))
+        for numbers, members in layers:
+            part = Masks.from_numbers(move.maps(numbers, 0, "constant"), len(members))
+            windows[members] = part.windows
+            for i, crop in zip(members, part.crops, strict=True):
+                crops[i] = crop
+        return Masks(tuple(crops), windows, move.size)
 
     @classmethod
     def joined(cls, parts: Iterable[tuple[Masks, tuple[int, int]]], size: tuple[int, int]) -> Masks:
@@ -163,17 +234,21 @@ class Masks:
 
     def iou(self, others: Masks) -> NDArray[np.float64]:
         """[N,M]: intersection over union with the masks of other objects of the same image; 0 for two empty masks."""
-        shared = np.zeros((len(self), len(others)))
-        theirs = [others.pasted(j) for j in range(len(others))]
-        for i in range(len(self)):
-            window, mask = self.pasted(i)
-            for j, (other_window, other_mask) in enumerate(theirs):
-                common = [_common(a, b) for a, b in zip(window, other_window, strict=True)]
-                if all(part.start < part.stop for part in common):
-                    shared[i, j] = (_part(mask, window, common) & _part(other_mask, other_window, common)).sum()
-        areas = np.asarray([other_mask.sum() for _, other_mask in theirs])
-        union = self.areas()[:, None] + areas[None] - shared
+        shared = self.shared(others)
+        union = self.areas()[:, None] + others.areas()[None] - shared
         return np.asarray(shared / np.maximum(union, 1))
+
+    def shared(self, others: Masks) -> NDArray[np.int64]:
+        """[N,M]: the pixels that each mask has in common with each of other objects of the same image."""
+        shared = np.zeros((len(self), len(others)), np.int64)
+        ours, theirs = ([masks.pasted(i) for i in range(len(masks))] for masks in (self, others))
+        (one_low, one_high), (other_low, other_high) = _limits(ours), _limits(theirs)
+        meet = (np.maximum(one_low[:, None], other_low) < np.minimum(one_high[:, None], other_high)).all(axis=2)
+        for i, j in np.argwhere(meet).tolist():
+            (window, mask), (other_window, other_mask) = ours[i], theirs[j]
+            common = [_common(a, b) for a, b in zip(window, other_window, strict=True)]
+            shared[i, j] = (_part(mask, window, common) & _part(other_mask, other_window, common)).sum()
+        return shared
 
     def _positions(self, axis: int, low: float, high: float, count: int) -> tuple[int, NDArray[np.float64]]:
         """The first pixel of the image whose centre lies in a window, and the positions [P] in the crop of all that do.
@@ -195,15 +270,31 @@ class Masks:
 
 
 def _interpolate(crop: NDArray[np.float32], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[Any]:
-    """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside."""
+    """[R,C]: a soft crop [h,w], interpolated bilinearly at positions in its pixels; it is 0 outside.
+
+    One axis after the other, and always whole rows at a time: the second time those of the transposed crop.
+    """
     padded = np.pad(crop, 1)
-    top, left = (
-        np.floor(positions - 0.5).astype(np.intp) for positions in (rows, columns)
-    )  # 0 is the first pixel's centre
-    down, right = (rows - 0.5 - top)[:, None], columns - 0.5 - left
-    above = padded[top + 1][:, left + 1] * (1 - right) + padded[top + 1][:, left + 2] * right
-    below = padded[top + 2][:, left + 1] * (1 - right) + padded[top + 2][:, left + 2] * right
-    return np.asarray(above * (1 - down) + below * down)
+    return _between_rows(np.ascontiguousarray(_between_rows(padded, rows).T), columns).T  # [h, w] -> [R, w] -> [C, R]
+
+
+def _between_rows(padded: NDArray[np.float32], positions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """[P,w]: rows of a padded crop [1+h+1,w] at positions in the rows of the crop."""
+    before = np.floor(positions - 0.5).astype(np.intp)  # 0 is the first row's centre
+    share = (positions - 0.5 - before).astype(np.float32)[:, None]
+    between = padded[before + 1]
+    between *= 1 - share
+    after = padded[before + 2]
+    after *= share
+    between += after
+    return between
+
+
+def _limits(placed: list[tuple[Window, NDArray[np.bool_]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[N,2] first (row, column) of each window, and [N,2] the ones after the last."""
+    limits = [[(part.start, part.stop) for part in window] for window, _ in placed]
+    corners = np.asarray(limits, np.int64).reshape(-1, 2, 2)
+    return corners[..., 0], corners[..., 1]
 
 
 def _common(one: slice, other: slice) -> slice:

@@ -86,6 +86,27 @@ def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": counts.decode("ascii") if isinstance(counts, bytes) else counts}
 
 
+def window_runs(window: tuple[slice, slice], mask: NDArray[np.bool_], size: tuple[int, int]) -> list[int]:
+    """The run lengths of a mask that fills a window of its image, down one column after the other, zeros first.
+
+    Args:
+        window: rows and columns of the image.
+        mask: [h,w] in that window.
+        size: (height, width) of the image.
+    """
+    rows, columns = mask.shape
+    lined = np.zeros((columns, rows + 2), bool)
+    lined[:, 1:-1] = mask.T
+    changes = np.flatnonzero(lined[:, 1:] != lined[:, :-1])  # where runs of ones begin and end, in turn
+    column, row = np.divmod(changes, rows + 1)
+    edges = (window[1].start + column) * size[0] + window[0].start + row
+    inner = edges[1:-1].reshape(-1, 2)
+    parted = inner[inner[:, 0] != inner[:, 1]].ravel()  # a run from a column's end into the next one is one run
+    edges = np.concatenate([edges[:1], parted, edges[-1:]])
+    runs: list[int] = np.diff(edges, prepend=0, append=size[0] * size[1]).tolist()
+    return runs if runs[-1] or len(runs) == 1 else runs[:-1]
+
+
 def coco_outline(mask: NDArray[np.bool_]) -> list[list[int]] | dict[str, Any]:
     """The value of COCO's ``segmentation``: polygons [x1, y1, x2, y2 ...]; a run-length code where there are holes.
 

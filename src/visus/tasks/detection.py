@@ -13,7 +13,7 @@ from visus.metrics.detection import DetectionMetric
 from visus.ops.boxes import box_iou
 from visus.structures import Batch, Detections, Sample
 from visus.tasks.codec_task import CodecTask
-from visus.tasks.task import PrimaryMetric, quality_by
+from visus.tasks.task import Metric, PrimaryMetric, quality_by
 
 
 class DetectorOutputs(Protocol):
@@ -44,7 +44,7 @@ class Detection(CodecTask):
             batch = replace(batch, targets=[_unmarked(target, learned=learned) for target in batch.targets])
         return super().losses(network, batch)
 
-    def metrics(self, samples: Sequence[Sample] | None = None) -> DetectionMetric:  # noqa: ARG002
+    def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:  # noqa: ARG002
         """Makes a new metric; each image is scored by itself."""
         return DetectionMetric(self.classes)
 

@@ -14,8 +14,7 @@ from visus.errors import DataError
 from visus.metrics.objects import ObjectMetric
 from visus.ops.stopwatch import Stopwatch
 from visus.structures import Sample, Value
-from visus.structures.class_names import object_ids
-from visus.workflow.model import SHOWN_SCORE, Model
+from visus.workflow.model import Model
 from visus.workflow.object_counting import Counting
 from visus.workflow.sliding import Slider
 
@@ -86,7 +85,7 @@ def judge(
     if not samples:
         raise DataError("there are no images to score", expected="labelled images")
     metric = model.task.metrics(samples)
-    objects = None if counting is None else ObjectMetric(tuple(model.classes[i] for i in object_ids(model.classes)))
+    objects = None if counting is None else ObjectMetric(counting.classes)
     spread = {round(i * (len(samples) - 1) / (SHOWN - 1)) for i in range(SHOWN)}
     worst: list[tuple[float, int, Value, Any]] = []  # a heap whose first entry is the least bad
     ordinary: list[tuple[float, int, Value, Any]] = []
@@ -142,7 +141,7 @@ def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
 def _case(model: Model, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
     badness, _, target, prediction = entry
     quality = max(1.0 - badness, 0.0)
-    prediction = prediction.above(SHOWN_SCORE)
+    prediction = prediction.above(model.shown_score)
     in_words = prediction.compared(target).guesses  # these say all that a note could
     note = "" if in_words else f"{model.task.primary.label} of this image: {quality:.1%}"
     return JudgedCase(

@@ -61,6 +61,12 @@ class Model:
         """(height, width) of a typical input, in pixels."""
         return self.info.example_size
 
+    @property
+    def shown_score(self) -> float:
+        """From this score on an object is shown: where the objects of the validation images are counted best, if the
+        task has looked for that, else :data:`SHOWN_SCORE`."""
+        return float(getattr(self.task, "counted_from", SHOWN_SCORE))
+
     def predict(self, images: Image | Iterable[Image], *, batch_size: int = 16) -> Any:
         """Predicts one image or several.
 
@@ -175,7 +181,8 @@ class Model:
         """
         from visus.workflow.truncation import truncate
 
-        return truncate(self, ranks)[0]
+        small = truncate(self.network, self.info, ranks)
+        return replace(self, network=small.network, info=small.info)
 
     def save(self, path: str | Path) -> Path:
         """Writes a model file, which :func:`visus.load` reads, and its card as JSON beside it; returns the file.

@@ -21,6 +21,7 @@ from visus.models.card import Card
 from visus.models.catalog import changes_since, find_revision
 from visus.recipes.phases import PhaseOf
 from visus.workflow import decisions
+from visus.workflow.region_proposals import with_given
 from visus.workflow.request import Request
 
 _PLAIN = (
@@ -71,6 +72,7 @@ class Plan(Request):
         phase = None if self.phase is None else self.phase.to_dict()
         options, recipe = dict(self.task_options), self.recipe.model_dump(mode="json")
         plain |= {"accept": list(self.accept)} if self.accept else {}
+        plain |= {"proposals": list(self.proposals)} if self.proposals else {}
         return {**plain, "task_options": options, "values": self.values.to_dict(), "phase": phase, "recipe": recipe}
 
     @classmethod
@@ -127,6 +129,7 @@ class _Saved(BaseModel):
     backbone_revision: int = 1
     task_options: dict[str, Name] = {}
     accept: tuple[Name, ...] = ()
+    proposals: tuple[Name, ...] = ()
     values: PixelValues = PixelValues()
     phase: PhaseOf | None = None
 
@@ -195,6 +198,8 @@ def prepare(request: Request) -> Preparation:
     messages.append(f"model: {card.full_name}, weights: {weights}")
     messages.append(f"recipe: {recipe.source or 'given'}; {recipe.epochs} epochs of batches of {recipe.batch_size}")
     dataset, findings = decisions.checked(request, dataset, task)
+    proposals = tuple(str(Path(file).resolve()) for file in request.proposals)
+    dataset = with_given(dataset, card.preprocessing, card.full_name, proposals, messages)
     if request.recipe is None and "anchors" not in recipe.model_options:
         # Of the repaired data: a damaged box must not become an anchor.
         recipe = decisions.with_own_anchors(
@@ -215,6 +220,7 @@ def prepare(request: Request) -> Preparation:
         deterministic=request.deterministic,
         task_options=dataset.task_options,
         accept=request.accept,
+        proposals=proposals,
         name=request.name,
         out=str(request.out),
         phase=request.phase,
@@ -245,5 +251,6 @@ def prepare_again(plan: Plan) -> Preparation:
     if changes := changes_since(name, plan.revision, plan.backbone_revision):
         messages.append(changes)
     dataset, findings = decisions.checked(plan, dataset, task)
+    dataset = with_given(dataset, card.preprocessing, card.full_name, plan.proposals, messages)
     messages += decisions.repairs(findings)
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))

@@ -30,6 +30,7 @@ class Request:
         deterministic: only operators that give the same result twice (CUDA).
         task_options: how the data are read for the task, such as {"touching": "border"}.
         accept: kinds of findings of which more may be lost than the shares allow, such as "missing-image".
+        proposals: files of region proposals, for networks that make none of their own.
         name: of the run folder.
         out: the folder that holds run folders.
         phase: which part of a training in phases this is; None: a training of one piece, or the first part.
@@ -50,6 +51,7 @@ class Request:
     deterministic: bool = False
     task_options: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
     name: str | None = None
     out: str | Path = "runs"
     phase: PhaseOf | None = None

@@ -16,6 +16,7 @@ from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
 from visus.workflow.changed_data import recorded_fingerprint, write_record
 from visus.workflow.plan import Plan, Preparation
+from visus.workflow.region_proposals import compute_missing
 
 if TYPE_CHECKING:
     from visus.data.loading.loader import Loader
@@ -90,10 +91,14 @@ def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
     """Trains in a run folder from its last checkpoint (from the start if it has none), and scores the model."""
+    from visus.engine.progress import choose_progress
+
+    if "WORLD_SIZE" not in os.environ:
+        with _stoppable(folder):
+            compute_missing(prepared.dataset, prepared.card.preprocessing, choose_progress(quiet=quiet))
     if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(folder, prepared.plan, quiet=quiet)
         return
-    from visus.engine.progress import choose_progress
     from visus.engine.runtime import open_runtime
 
     with (

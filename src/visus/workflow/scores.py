@@ -87,7 +87,7 @@ def object_lines(metrics: Mapping[str, Any]) -> list[str]:
     if not objects:
         return []
     counts = objects["counts"]
-    scores = [f"{OBJECT_NAMES[key]} {objects[key]:.1%}" for key in OBJECT_NAMES if objects[key] is not None]
+    scores = [f"{OBJECT_NAMES[key]} {objects[key]:.1%}" for key in OBJECT_NAMES if objects.get(key) is not None]
     lines = [f"objects: {counts['found']:,} found, {counts['objects']:,} in the truth"]
     if objects["count_error"] is not None:
         lines[0] += f", off by {objects['count_error']:.2f} an image"

@@ -171,6 +171,7 @@ def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> 
         processes=plan.processes,
         deterministic=plan.deterministic,
         task_options=plan.task_options,
+        proposals=plan.proposals,
         name=plan.name,
         out=plan.out,
         phase=part,

@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from visus.engine.model_card import ModelInfo
+from visus.engine.model_file import card_of
 from visus.errors import UsageError
 from visus.layers.low_rank import LowRankLinear, dense_layer, replace_layer, require_rank, truncated
-
-if TYPE_CHECKING:
-    from visus.workflow.model import Model
+from visus.models.building import known_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +43,47 @@ class TruncatedLayer:
         )
 
 
-def truncate(model: Model, ranks: Mapping[str, int]) -> tuple[Model, tuple[TruncatedLayer, ...]]:
-    """A model whose dense layers of these names have these ranks; the given one stays as it is.
-
-    Its card says so, and no longer states the figures that the whole model reached.
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """A network with dense layers of lower rank, and what became of each.
 
     Args:
-        model: whose network's builder has an option ``ranks``.
+        network: with new layers; all other values are those of the given one.
+        info: its card, which states the ranks and no longer the figures that the whole network reached.
+        layers: in the order in which they were named.
+    """
+
+    network: nn.Module
+    info: ModelInfo
+    layers: tuple[TruncatedLayer, ...]
+
+
+def truncate(network: nn.Module, info: ModelInfo, ranks: Mapping[str, int]) -> Truncation:
+    """Gives dense layers lower ranks; the network stays as it is.
+
+    Args:
+        network: of a model file; its builder has an option ``ranks``.
+        info: its card.
         ranks: by the layers' names, or the ends of them that only one has.
 
     Raises:
         UsageError: if the model's network cannot be built so.
         RecipeError: if there is no dense layer of a name, it was truncated before, or it has no such rank.
     """
-    from visus.engine.model_file import card_of
-    from visus.models.building import known_options
-
-    if "ranks" not in known_options(card_of(model.info, str(model.path))):
+    if "ranks" not in known_options(card_of(info, info.model)):
         raise UsageError(
-            f"{model.info.model} has no dense layers that can be truncated",
+            f"{info.model} has no dense layers that can be truncated",
             expected="a network whose regions are seen by dense layers, such as fast_rcnn",
-            got=model.info.model,
+            got=info.model,
         )
-    shared = [*model.network.parameters(), *model.network.buffers()]
-    network = copy.deepcopy(model.network, {id(value): value for value in shared})  # its layers, the same values
+    shared = [*network.parameters(), *network.buffers()]
+    small_network = copy.deepcopy(network, {id(value): value for value in shared})  # its layers, the same values
     layers: list[TruncatedLayer] = []
     for name, rank in ranks.items():
-        path, layer = dense_layer(network, name)
+        path, layer = dense_layer(small_network, name)
         require_rank(name, layer, rank)
         small = truncated(layer, rank)
-        replace_layer(network, path, small)
+        replace_layer(small_network, path, small)
         layers.append(
             TruncatedLayer(
                 path,
@@ -84,10 +94,9 @@ def truncate(model: Model, ranks: Mapping[str, int]) -> tuple[Model, tuple[Trunc
                 _lost(layer.weight.detach(), small),
             )
         )
-    known = model.info.options.get("ranks") or {}
-    options = {**model.info.options, "ranks": {**known, **{layer.name: layer.rank for layer in layers}}}
-    info = replace(model.info, options=options, metrics={})
-    return replace(model, network=network, info=info), tuple(layers)
+    known = info.options.get("ranks") or {}
+    options = {**info.options, "ranks": {**known, **{layer.name: layer.rank for layer in layers}}}
+    return Truncation(small_network, replace(info, options=options, metrics={}), tuple(layers))
 
 
 def _lost(weight: Tensor, small: LowRankLinear) -> float:

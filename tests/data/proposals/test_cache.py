@@ -13,7 +13,7 @@ from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
 from visus.data.proposals.cache import ProposalCache, content_key
 from visus.data.proposals.computing import Proposer
-from visus.data.proposals.filling import fill
+from visus.data.proposals.filling import fill, missing
 from visus.errors import DataError, DiskError
 from visus.structures import Preprocessing, Proposals, ProposalSettings, Sample
 
@@ -131,11 +131,13 @@ def test_many_images_are_filled_and_only_the_missing_are_computed(search, tmp_pa
     (tmp_path / "4.png").write_bytes(b"no image")
     (tmp_path / "5.png").unlink()
     told = []
-    failed = fill(samples, proposer, workers=workers, progress=lambda done, count: told.append((done, count)))
+    lacking = missing(samples, proposer)
+    assert [sample.id for sample in lacking] == ["0", "1", "3", "4", "5"]
+    failed = fill(lacking, proposer, workers=workers, progress=lambda done, count: told.append((done, count)))
     assert sorted(failed) == ["4", "5"]
     assert search.calls == 4
-    assert told[0] == (2, 6)  # one is kept, one cannot be read
-    assert told[-1] == (6, 6)
+    assert told == [(number, 5) for number in range(1, 6)]
+    assert [sample.id for sample in missing(samples, proposer)] == ["4", "5"]
     assert sorted(fill(samples, proposer, workers=workers)) == ["4", "5"]
     assert search.calls == 4
     assert not [path for path in entries(proposer.cache.folder) if path.suffix == ".tmp"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from visus.data.proposals.cache import ProposalCache, content_key
 from visus.structures import ImageSource, Proposals, ProposalSettings
 
+if TYPE_CHECKING:
+    from visus.ops.selective_search import SelectiveSearch
+
 VERSION = 1
 """Of the algorithm: grows whenever it finds other boxes than before, so that kept ones are not mistaken for its own."""
-
-MOST_PIXELS = 1_000_000
-"""A larger image is scaled down to so many pixels first. The thresholds of selective search are in pixels, of images
-about 500 wide; R-CNN's released code (selective_search_boxes.m of rbgirshick/rcnn) scales every image to that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +67,17 @@ def compute(image: ImageSource, settings: ProposalSettings) -> Proposals:
     Raises:
         DataError: if the image cannot be read.
     """
-    from visus.ops.selective_search import selective_search  # type: ignore[import-not-found, unused-ignore]
-
-    height, width = image.size()
-    scale = min(1.0, math.sqrt(MOST_PIXELS / (height * width)))
-    rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
-    pixels = _scaled(image.load((rows, columns)), (rows, columns))
-    found = selective_search(pixels, mode=settings.mode)
-    back = np.asarray([width / columns, height / rows] * 2, np.float32)
-    return Proposals(found.boxes * back, (height, width), found.scores)
+    _, found = searched(image, settings)
+    return Proposals(found.boxes, found.size, found.scores)
 
 
-def _scaled(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """[3,H,W] -> [h,w,3], contiguous."""
-    import cv2
+def searched(image: ImageSource, settings: ProposalSettings) -> tuple[NDArray[np.uint8], SelectiveSearch]:
+    """The pixels [H,W,3] of an image, and what selective search finds in them, with its groupings.
 
-    plain = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    if plain.shape[:2] == size:
-        return plain
-    return np.asarray(cv2.resize(plain, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    Raises:
+        DataError: if the image cannot be read.
+    """
+    from visus.ops.selective_search import selective_search
+
+    pixels = np.ascontiguousarray(image.load().transpose(1, 2, 0))  # [H, W, 3]
+    return pixels, selective_search(pixels, mode=settings.mode)

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from visus.data.dataset import Dataset
 from visus.data.messages import listed, with_count
 from visus.data.pixels.images import FileImage
 from visus.data.reading.fingerprint import fingerprint_with_parts
 from visus.errors import DataError
 from visus.files.arrays import unpacked
-from visus.structures import ImageSource
+from visus.structures import ImageSource, Proposals
 
 _END = 4096  # bytes at the end of an image file, which differ between pictures even where their sizes are equal
 
@@ -45,11 +47,13 @@ class DataRecord:
         fingerprint: of the data set; see :func:`~visus.data.reading.fingerprint.fingerprint`.
         classes: by task.
         entries: of the samples by their ids, in their order.
+        proposals: digest of the region proposals that files gave the samples; "" where none did.
     """
 
     fingerprint: str
     classes: Mapping[str, tuple[str, ...]]
     entries: Mapping[str, Entry]
+    proposals: str = ""
 
     @classmethod
     def of(cls, dataset: Dataset) -> DataRecord:
@@ -65,7 +69,7 @@ class DataRecord:
             for sample in dataset.splits[split]:
                 image, targets = next(ids)
                 entries[sample.id] = Entry(split, _with_end(sample.image, image), targets.hex()[:16])
-        return cls(whole, dict(dataset.classes), entries)
+        return cls(whole, dict(dataset.classes), entries, _of_proposals(dataset))
 
     def to_bytes(self) -> bytes:
         """The record as a file: compressed JSON."""
@@ -73,6 +77,7 @@ class DataRecord:
         for name, entry in self.entries.items():
             rows.setdefault(entry.split, []).append((name, entry.image, entry.targets))
         values = {"fingerprint": self.fingerprint, "classes": self.classes, "samples": rows}
+        values |= {"proposals": self.proposals} if self.proposals else {}
         return gzip.compress(json.dumps(values).encode(), compresslevel=1, mtime=0)
 
     @classmethod
@@ -90,7 +95,7 @@ class DataRecord:
                 for name, image, targets in rows
             }
             classes = {str(task): tuple(map(str, names)) for task, names in values["classes"].items()}
-            return cls(str(values["fingerprint"]), classes, entries)
+            return cls(str(values["fingerprint"]), classes, entries, str(values.get("proposals", "")))
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DataError(
                 "the record of a training's data is damaged", expected="what visus wrote", got=type(error).__name__
@@ -103,8 +108,9 @@ def changes(before: DataRecord, after: DataRecord) -> list[str]:
     An image that is now in another folder, under the same file name and with the same content, is said to have moved:
     so folders that were renamed or swapped are told as such.
     """
+    others = ["the region proposals are others"] if before.proposals != after.proposals else []
     if before.fingerprint == after.fingerprint and before.entries == after.entries:
-        return []
+        return others
     old, new = before.entries, after.entries
     gone = {name: entry for name, entry in old.items() if name not in new}
     added = {name: entry for name, entry in new.items() if name not in old}
@@ -124,7 +130,7 @@ def changes(before: DataRecord, after: DataRecord) -> list[str]:
     sentences += _sentence([there for here, there in pairs if old[here].split != new[there].split], "in another split")
     if not sentences and (edited or list(old) != list(new)):
         sentences = ["the images come in another order" if not edited else "labels have other numbers"]
-    return sentences or ["the data are read otherwise"]
+    return [*(sentences or ["the data are read otherwise"]), *others]
 
 
 def _of_classes(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -168,6 +174,21 @@ def _with_end(image: ImageSource, digest: bytes) -> str:
     if isinstance(image, FileImage):
         one.update(_end(image.path))
     return one.hexdigest()[:16]
+
+
+def _of_proposals(dataset: Dataset) -> str:
+    """The digest of the proposals that the samples have; "" if none has any."""
+    given = [
+        (sample.id, sample.proposals)
+        for split in sorted(dataset.splits)
+        for sample in dataset.splits[split]
+        if isinstance(sample.proposals, Proposals)
+    ]
+    whole = hashlib.sha256()
+    for name, proposals in given:
+        whole.update(f"{name} {len(proposals)}\n".encode())
+        whole.update(np.ascontiguousarray(proposals.boxes).data)
+    return whole.hexdigest()[:16] if given else ""
 
 
 def _end(path: Path) -> bytes:

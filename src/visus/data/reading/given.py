@@ -112,7 +112,7 @@ def _samples(image: Any, number: int) -> tuple[list[Sample], bool]:
     """The samples of one entry, and whether it is a single image."""
     name = f"image {number}"
     if isinstance(image, Sample):
-        return [Sample(image.id, image.image)], True
+        return [Sample(image.id, image.image, proposals=image.proposals)], True
     if isinstance(image, str | os.PathLike):
         path = path_of(os.fsdecode(image))
         if path.is_dir():

@@ -1,8 +1,26 @@
-"""The detectors by family. Loads no torch."""
+"""The cards of the detectors. Loads no torch."""
 
 from __future__ import annotations
 
 from visus.models.card import Card
-from visus.models.detection.cards import fast_rcnn, r_fcn, retinanet, ssd, yolo
+from visus.models.detection.cards import (
+    fast_rcnn,
+    faster_rcnn,
+    faster_rcnn_fpn,
+    mask_rcnn,
+    r_fcn,
+    retinanet,
+    ssd,
+    yolo,
+)
 
-CARDS: tuple[Card, ...] = (*retinanet.CARDS, *ssd.CARDS, *yolo.CARDS, *fast_rcnn.CARDS, *r_fcn.CARDS)
+CARDS: tuple[Card, ...] = (
+    *fast_rcnn.CARDS,
+    *faster_rcnn.CARDS,
+    *faster_rcnn_fpn.CARDS,
+    *r_fcn.CARDS,
+    *mask_rcnn.CARDS,
+    *retinanet.CARDS,
+    *ssd.CARDS,
+    *yolo.CARDS,
+)

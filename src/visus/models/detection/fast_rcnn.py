@@ -52,6 +52,7 @@ class FastRCNN(TwoStageDetector):
         regions: sees them, [R,D,p,p] -> [R,F].
         classes: K.
         codec: trains and reads the network.
+        pretrained: whether the weights of the backbone's own network, for ImageNet, have some for ``regions`` too.
     """
 
     head: tuple[str, ...] = ("class_logits", "box_offsets")
@@ -64,8 +65,11 @@ class FastRCNN(TwoStageDetector):
         *,
         classes: int,
         codec: RegionCodec,
+        pretrained: bool,
     ) -> None:
         super().__init__()
+        self.pretrained = ("regions.",) if pretrained else ()
+        self.border = getattr(backbone, "border", 0)  # so far does the map reach beyond the image
         self.channels = require_maps(backbone, (STRIDE,), "Fast R-CNN")
         self.backbone = backbone
         self.pool = pool
@@ -102,6 +106,8 @@ def fast_rcnn(
     width: Count | None = None,
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
@@ -109,8 +115,9 @@ def fast_rcnn(
     """Fast R-CNN on VGG-16, or on any backbone with a map of stride 16.
 
     ``pooling``: "max" as published, or "align": RoIAlign. ``width``: of fc6 and fc7 on another backbone; none: 1024.
-    VGG-16 has 4096. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition made
-    smaller, such as {"fc6": 1024, "fc7": 256} (section 4.4). ``confidence``: scores that are looked at. ``keep``:
+    VGG-16 has 4096. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition
+    made smaller, such as {"fc6": 1024, "fc7": 256} (section 4.4). ``sampled``: regions of an image that a step learns
+    from. ``background``: the smallest overlap of its background. ``confidence``: scores that are looked at. ``keep``:
     objects an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
@@ -126,7 +133,8 @@ def fast_rcnn(
         pooling=pooling,
         dropout=dropout,
         ranks=ranks,
-        codec=_codec(confidence, keep, suppression),
+        codec=_codec(sampled, background, confidence, keep, suppression),
+        pretrained=backbone is None,
     )
 
 
@@ -137,6 +145,8 @@ def fast_rcnn_caffenet(
     pooling: Pooling = "max",
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
@@ -150,7 +160,7 @@ def fast_rcnn_caffenet(
         pooling=pooling,
         dropout=dropout,
         ranks=ranks,
-        codec=_codec(confidence, keep, suppression),
+        codec=_codec(sampled, background, confidence, keep, suppression),
     )
 
 
@@ -161,6 +171,8 @@ def fast_rcnn_vgg_cnn_m_1024(
     pooling: Pooling = "max",
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
@@ -174,7 +186,7 @@ def fast_rcnn_vgg_cnn_m_1024(
         pooling=pooling,
         dropout=dropout,
         ranks=ranks,
-        codec=_codec(confidence, keep, suppression),
+        codec=_codec(sampled, background, confidence, keep, suppression),
     )
 
 
@@ -188,15 +200,23 @@ def _fast_rcnn(
     dropout: float,
     ranks: Ranks | None,
     codec: RegionCodec,
+    pretrained: bool = True,
 ) -> FastRCNN:
     """size: p; widths: of fc6 and of fc7."""
     depth = require_maps(backbone, (STRIDE,), "Fast R-CNN")[STRIDE]
     pool = RoIMaxPool(size, STRIDE) if pooling == "max" else RoIAlign(size, STRIDE)
     regions = DenseRegions(depth * size * size, widths, dropout)
-    network = FastRCNN(backbone, pool, regions, classes=classes, codec=codec)
+    network = FastRCNN(backbone, pool, regions, classes=classes, codec=codec, pretrained=pretrained)
     put_low_ranks(network, ranks or {})
     return network
 
 
-def _codec(confidence: float, keep: int, suppression: Method) -> RegionCodec:
-    return RegionCodec(RegionRules(confidence=confidence, keep=keep, suppression=suppression), CODING)
+def _codec(sampled: int, background: float, confidence: float, keep: int, suppression: Method) -> RegionCodec:
+    rules = RegionRules(
+        sampled=sampled,
+        negative=(min(background, 0.5), 0.5),
+        confidence=confidence,
+        keep=keep,
+        suppression=suppression,
+    )
+    return RegionCodec(rules, CODING)

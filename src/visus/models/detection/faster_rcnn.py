@@ -7,10 +7,10 @@ Networks: ZF and VGG-16 (section 3.3), whose dense layers see a region; and the 
 2016, arXiv:1512.03385, appendix A), whose conv5_x does ("C4"). On any other backbone with a map of stride 16 two dense
 layers see a region, as on VGG-16.
 
-Editions. ``paper``: anchors of exactly 128^2, 256^2 and 512^2 pixels, the losses of equation 1, background that overlaps
-an object by 0.1 to 0.5. ``caffe``: what py-faster-rcnn's end-to-end training has, and its weights were trained with: anchors of whole
-pixels; boxes decoded a pixel larger; smooth L1 that turns at 1/9, and box losses divided by the sampled anchors in the
-first stage; background from an overlap of 0 on in the second one.
+Editions. ``paper``: anchors of exactly 128^2, 256^2 and 512^2 pixels, the losses of equation 1, background that
+overlaps an object by 0.1 to 0.5. ``caffe``: what py-faster-rcnn's end-to-end training has, and its weights were trained
+with: anchors of whole pixels; boxes decoded a pixel larger; smooth L1 that turns at 1/9, and box losses divided by the
+sampled anchors in the first stage; background from an overlap of 0 on in the second one.
 
 Letters: N images, C channels, H x W pixels, K classes (no background), D channels of the map, A anchors of an input,
 B anchors of a cell, R regions of all images, p x p cells of a pooled region, F width of the dense layers.
@@ -23,7 +23,6 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visus.layers.region_pooling import RoIAlign, RoIMaxPool
 from visus.models.backbone_maps import require_maps
@@ -70,6 +69,7 @@ class FasterRCNN(ProposingDetector):
         regions: sees them, [R,D,p,p] -> [R,F]; its ``width`` is F.
         classes: K.
         codec: reads and writes the outputs.
+        pretrained: whether the weights of the backbone's own network, for ImageNet, have some for ``regions`` too.
     """
 
     head: tuple[str, ...] = ("class_logits", "box_offsets")
@@ -83,8 +83,10 @@ class FasterRCNN(ProposingDetector):
         *,
         classes: int,
         codec: ProposingCodec,
+        pretrained: bool = True,
     ) -> None:
         super().__init__()
+        self.pretrained = ("regions.",) if pretrained else ()
         self.channels: Mapping[int, int] = require_maps(backbone, (STRIDE,), "Faster R-CNN")
         self.classes = classes
         self.backbone = backbone
@@ -148,7 +150,8 @@ def faster_rcnn(
     Raises:
         TaskMismatchError: if the backbone lacks such a map.
     """
-    wide = width or (4096 if backbone is None else 1024)
+    published = backbone is None
+    wide = width or (4096 if published else 1024)
     backbone = vgg16_trunk(in_channels) if backbone is None else backbone
     depth = require_maps(backbone, (STRIDE,), "Faster R-CNN")[STRIDE]
     return FasterRCNN(
@@ -158,6 +161,7 @@ def faster_rcnn(
         DenseRegions(depth * 7 * 7, (wide, wide), dropout),
         classes=classes,
         codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression),
+        pretrained=published,
     )
 
 
@@ -274,6 +278,6 @@ def _codec(
         BoxCoding(DEVIATIONS, inclusive=not is_paper),
         # equation 1's lambda is 10; py-faster-rcnn's config.py and test.prototxt: sigma 3, lambda 1
         anchor_rules=AnchorRules(balance=10.0) if is_paper else AnchorRules(smooth=1 / 9),
-        trained=ProposalRules(before=12_000, after=2000, smallest=smallest),
-        tested=ProposalRules(before=6000, after=proposals, smallest=smallest),
+        trained=ProposalRules(before=12_000, after=2000, smallest=smallest, small_first=not is_paper),
+        tested=ProposalRules(before=6000, after=proposals, smallest=smallest, small_first=not is_paper),
     )

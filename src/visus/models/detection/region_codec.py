@@ -27,6 +27,10 @@ from visus.ops.boxes import clip_boxes_to_image
 from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.region_sampling import match_regions, sample_regions
 from visus.structures import Batch, Detections
+from visus.structures.masks import Masks
+
+SMALLEST = 0.01
+"""Objects of shorter sides, in pixels, are no answers: clipping has left nothing of their boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,17 @@ class RegionCodec:
         features = network.features(batch.images)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
+        return self.second_stage(network, features, size, sampled, targets)
+
+    def second_stage(
+        self,
+        network: TwoStageDetector,
+        features: dict[int, Tensor],
+        size: tuple[int, int],
+        sampled: Sequence[SampledRegions],
+        targets: Sequence[BoxTargets],
+    ) -> dict[str, Tensor]:
+        """The losses of the sampled regions."""
         regions = network.classify(features, [part.boxes for part in sampled], size)
         return self.region_losses(regions, sampled, targets)
 
@@ -150,28 +165,46 @@ class RegionCodec:
 
     def decode(self, outputs: TwoStageOutput) -> list[Detections]:
         """Decodes one Detections for each image, best object first; class names are numbers."""
-        classes = outputs.logits.shape[-1] - 1
-        names = tuple(str(k) for k in range(classes))
-        answers = []
+        return [as_detections(found, outputs.classes, outputs.size) for found in self.best(outputs)]
+
+    def best(self, outputs: TwoStageOutput) -> list[LabelledBoxes]:
+        """The objects of each image after suppression, best first, without gradients.
+
+        On the meta device, where nothing can be compared, there are as many as there can be.
+        """
+        if outputs.logits.is_meta:
+            return [_shapes(outputs, min(count, self.rules.keep)) for count in outputs.counts]
+        found = []
         for n, count in enumerate(outputs.counts):
-            scores = self.scores(outputs.logits[n, :count].float())  # [P, K]
+            scores = self.scores(outputs.logits[n, :count].detach().float())  # [P, K]
             rows, labels = torch.nonzero(scores > self.rules.confidence, as_tuple=True)
-            boxes = clip_boxes_to_image(outputs.boxes_of_classes(n)[rows, labels], outputs.size)
-            solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
-            best = candidate_nms(
-                LabelledBoxes(boxes[solid], labels[solid], scores[rows, labels][solid]),
-                iou_threshold=self.rules.overlap,
-                keep=self.rules.keep,
-                method=self.rules.suppression,
-                confidence=self.rules.confidence,
+            boxes = clip_boxes_to_image(outputs.boxes_of_classes(n, rows, labels).detach(), outputs.size)
+            solid = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(1)
+            found.append(
+                candidate_nms(
+                    LabelledBoxes(boxes[solid], labels[solid], scores[rows, labels][solid]),
+                    iou_threshold=self.rules.overlap,
+                    keep=self.rules.keep,
+                    method=self.rules.suppression,
+                    confidence=self.rules.confidence,
+                )
             )
-            best_boxes, best_labels, values = (part.detach().cpu().numpy() for part in best)
-            answers.append(Detections(names, best_boxes, best_labels, outputs.size, scores=values))
-        return answers
+        return found
 
     def scores(self, logits: Tensor) -> Tensor:
         """[P,K+1] -> [P,K] in [0, 1]: the softmax, without background."""
         return logits.softmax(-1)[:, 1:]
+
+
+def as_detections(found: LabelledBoxes, classes: int, size: tuple[int, int], masks: Masks | None = None) -> Detections:
+    """Objects as a value; class names are numbers."""
+    boxes, labels, scores = (part.cpu().numpy() for part in found)
+    return Detections(tuple(str(k) for k in range(classes)), boxes, labels, size, scores=scores, masks=masks)
+
+
+def _shapes(outputs: TwoStageOutput, count: int) -> LabelledBoxes:
+    new = outputs.logits.new_empty
+    return LabelledBoxes(new(count, 4), new(count, dtype=torch.int64), new(count))
 
 
 def learned(sampled: Sequence[SampledRegions], targets: Sequence[BoxTargets]) -> tuple[Tensor, Tensor]:

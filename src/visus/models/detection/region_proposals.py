@@ -61,6 +61,8 @@ class ProposalRules:
         overlap: of suppression.
         smallest: boxes with a shorter side, in pixels, are dropped; the released code's 16.
         lowest: boxes with a lower probability are dropped.
+        small_first: whether small boxes are dropped before the best enter suppression, and not of these; py-faster-rcnn
+            does, Detectron and torchvision do not.
     """
 
     before: int = 6000
@@ -68,6 +70,7 @@ class ProposalRules:
     overlap: float = 0.7
     smallest: float = 16.0
     lowest: float = 0.0
+    small_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,11 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
         count = min(sum(min(rules.before, grid.total) for grid in output.grids), rules.after)
         return Proposed([output.anchors.new_empty(count, 4)] * len(output.logits), output)
     logits, offsets = output.logits.detach().float(), output.offsets.detach().float()
+    smallest = max(rules.smallest, SMALLEST)
+    if rules.small_first:
+        all_moved = clip_boxes_to_image(output.coding.decode(offsets, output.anchors), size)
+        large = (all_moved[..., 2:] - all_moved[..., :2] >= smallest).all(-1)
+        logits = logits.masked_fill(~large, -torch.inf)
     boxes = []
     for image_logits, image_offsets in zip(logits, offsets, strict=True):
         scores, rows, maps = [], [], []
@@ -171,7 +179,7 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
         moved = clip_boxes_to_image(output.coding.decode(image_offsets[every], output.anchors[every]), size)
         score, level = torch.cat(scores), torch.cat(maps)
         sides = moved[:, 2:] - moved[:, :2]
-        kept = (sides >= max(rules.smallest, SMALLEST)).all(1) & (score.sigmoid() >= rules.lowest)
+        kept = (sides >= smallest).all(1) & (score.sigmoid() >= rules.lowest)
         moved, score, level = moved[kept], score[kept], level[kept]
         boxes.append(moved[nms_by_class(moved, score, level, rules.overlap)[: rules.after]])
     return Proposed(boxes, output)
@@ -239,7 +247,7 @@ class ProposingCodec(RegionCodec):
             return self.anchor_losses(first.objectness(features, size), targets, size)
         proposed = self.learned_from(network, features, size, given_boxes(batch))
         sampled = self.sample(proposed.boxes, targets)
-        terms = self.region_losses(network.classify(features, [part.boxes for part in sampled], size), sampled, targets)
+        terms = self.second_stage(network, features, size, sampled, targets)
         if self.learns == "both":
             objectness = first.objectness(features, size) if proposed.objectness is None else proposed.objectness
             terms = self.anchor_losses(objectness, targets, size) | terms

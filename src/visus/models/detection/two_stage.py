@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from visus.ops.box_coding import BoxCoding
+from visus.ops.nms import LabelledBoxes
 from visus.ops.prediction_grid import Grid
 from visus.structures import Batch
 
@@ -68,6 +69,19 @@ class RegionOutput(NamedTuple):
     offsets: Tensor
 
 
+class FoundMasks(NamedTuple):
+    """The objects that a network with a mask branch finds, and what that says of them.
+
+    Args:
+        found: the objects of each image after suppression, best first, without gradients.
+        logits: [D,m,m]: the log-odds that a cell of an object's box shows it, for all objects, image by image. Where
+            none is found, D is 1 nevertheless, and the first image is looked at as a whole.
+    """
+
+    found: list[LabelledBoxes]
+    logits: Tensor
+
+
 class TwoStageOutput(NamedTuple):
     """Raw outputs of a two-stage detector, and the data that decoding needs.
 
@@ -80,6 +94,7 @@ class TwoStageOutput(NamedTuple):
         size: (height, width) of the input.
         coding: of the offsets.
         objectness: of the first stage; None where the proposals came with the batch.
+        masked: the objects with their masks; None from a network without a mask branch.
     """
 
     logits: Tensor
@@ -89,6 +104,7 @@ class TwoStageOutput(NamedTuple):
     size: tuple[int, int]
     coding: BoxCoding
     objectness: ObjectnessOutput | None = None
+    masked: FoundMasks | None = None
 
     def class_logits(self) -> Tensor:
         """[N,P,K]: the logits of the classes, without background."""
@@ -99,14 +115,14 @@ class TwoStageOutput(NamedTuple):
         best = self.class_logits().argmax(-1)  # [N, P]
         return self.coding.decode(box_of_class(self.offsets, best).float(), self.proposals)
 
-    def boxes_of_classes(self, image: int) -> Tensor:
-        """[P_n,K,4] xyxy: the box of every class, for the image's own proposals."""
-        count, classes = self.counts[image], self.logits.shape[-1] - 1
-        offsets, boxes = self.offsets[image, :count].float(), self.proposals[image, :count]
-        which = torch.arange(classes, device=offsets.device).expand(count, classes)
-        return self.coding.decode(
-            box_of_class(offsets[:, None].expand(-1, classes, -1, -1), which), boxes[:, None].expand(-1, classes, -1)
-        )
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.logits.shape[-1] - 1
+
+    def boxes_of_classes(self, image: int, rows: Tensor, labels: Tensor) -> Tensor:
+        """[M,4] xyxy: the boxes of M of an image's proposals, moved as those of these classes; rows, labels: [M]."""
+        return self.coding.decode(box_of_class(self.offsets[image, rows].float(), labels), self.proposals[image, rows])
 
 
 def box_of_class(offsets: Tensor, labels: Tensor) -> Tensor:

@@ -132,14 +132,16 @@ class Detections(BaseValue):
     def moved(self, move: Move) -> Detections:
         """An object stays while its centre does, or as ``move.least`` says; its box is cut to the image.
 
-        By the centre: SSD, arXiv:1512.02325, sec. 2.2.
+        By the centre: SSD, arXiv:1512.02325, sec. 2.2. A box is moved by its outline, so that after a rotation it is
+        too large; where there are masks, it ends a pixel beyond what is left of the object's, and an object of which
+        nothing is left to see goes.
         """
         boxes, clipped = moved_boxes(self.boxes, move)
         kept = large_enough(clipped, move)
         if move.least is None:
             centres = (boxes[:, :2] + boxes[:, 2:]) / 2
             kept &= ((centres >= 0) & (centres < move.size[::-1])).all(axis=1)
-        return Detections(
+        moved = Detections(
             self.classes,
             clipped[kept].astype(np.float32),
             self.labels[kept],
@@ -148,6 +150,18 @@ class Detections(BaseValue):
             masks=None if self.masks is None else self.masks.select(kept).moved(move),
             ignored=None if self.ignored is None else self.ignored[kept],
         )
+        return moved if moved.masks is None else moved._as_seen(moved.masks)
+
+    def _as_seen(self, masks: Masks) -> Detections:
+        """The objects that count without those whose masks are empty, their boxes cut to a pixel around the masks."""
+        counted = np.ones(len(self), bool) if self.ignored is None else ~self.ignored
+        extents = masks.extents()
+        seen = extents[:, 2] > extents[:, 0]
+        low, high = np.maximum(self.boxes[:, :2], extents[:, :2] - 1), np.minimum(self.boxes[:, 2:], extents[:, 2:] + 1)
+        beside = np.asarray((high - low < 1).any(axis=1))  # a mask that was outside its box already
+        cut = np.where(beside[:, None], extents, np.concatenate([low, high], axis=1))
+        boxes = np.where((counted & seen)[:, None], cut, self.boxes).astype(np.float32)
+        return replace(self, boxes=boxes).select(np.asarray(seen | ~counted))
 
     def without_masks(self) -> Detections:
         """The boxes alone."""

@@ -191,4 +191,26 @@ def _read_labels(parts: Mapping[str, ImageObjects], classes: tuple[str, ...], ta
     return read_labelled(single, tally, classes)
 
 
+def image_names(root: Path) -> dict[Key, list[str]]:
+    """From the id of an image, as the JSON files of a COCO data set have it, to the names of the images of that id.
+
+    Different files may give one id to different images.
+
+    Args:
+        root: the folder of the data set, or its JSON file.
+
+    Raises:
+        DataError: if a file cannot be read.
+    """
+    paths = [root] if root.is_file() else [path for paths in _find(Listing(root)).values() for path in paths]
+    names: dict[Key, list[str]] = {}
+    for path in paths:
+        file = load_coco(path)
+        for written, name in zip(file.image_ids, file.names, strict=True):
+            known = names.setdefault(key_of(written), [])
+            if name not in known:
+                known.append(name)
+    return names
+
+
 FORMAT = Format("coco", "COCO JSON with images, annotations and categories", _recognise, _read)

@@ -119,12 +119,13 @@ class InstanceObjects:
     def load(self) -> Detections:
         """The objects; raises DataError when the map cannot be read or does not fit its image."""
         raw = _read_map(self.path, self.image)
-        ids = np.unique(raw)
-        ids = ids[ids > 0]
-        size = (raw.shape[0], raw.shape[1])
-        masks = Masks.from_planes((raw == value for value in ids), size)
+        ids, numbers = np.unique(raw, return_inverse=True)
+        if len(ids) and ids[0] > 0:  # no pixel is background
+            numbers = numbers + 1
+        count = int((ids > 0).sum())
+        masks = Masks.from_numbers(numbers.reshape(raw.shape), count)
         boxes = masks.windows.astype(np.float32)  # a window is the box around its object's pixels
-        return Detections((OBJECT,), boxes, np.zeros(len(ids), np.int64), size, masks=masks)
+        return Detections((OBJECT,), boxes, np.zeros(count, np.int64), masks.size, masks=masks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -45,7 +45,7 @@ _RESNET101 = Card(
     fact="r_fcn_resnet101",
     citation="dai2016rfcn",
     conventions=_RELEASED,
-    own_data="faster_rcnn",
+    own_data="r_fcn",
     own_anchors=9,
     takes_backbone=True,
     conversions=(_caffe("from_caffe_resnet", mark="fc1000.0", is_base=True),),

@@ -1,4 +1,4 @@
-"""How Fast R-CNN and R-FCN were trained."""
+"""How the detectors with two stages were trained."""
 
 from __future__ import annotations
 
@@ -12,6 +12,33 @@ from visus.tasks.options import LossOptions
 
 _VOC07 = 5011  # images of trainval
 _VOC0712 = 16_551
+
+_FROZEN = (0, 2, 5, 7)  # conv1_1, conv1_2, conv2_1 and conv2_2 of VGG-16
+
+
+def _joint(network: str, rates: dict[str, float]) -> Recipe:
+    return Recipe(
+        source=f"Ren et al. 2015, sec. 3.2, approximate joint training on {network}, as the authors' end-to-end script "
+        "has it: 70,000 steps of 2 images of VOC 2007 trainval (5,011), lr/10 at 50,000",
+        sources=by_field(
+            {
+                "py-faster-rcnn's faster_rcnn_end2end.sh and solver.prototxt": "epochs batch_size optimizer schedule",
+                "train.prototxt, lr_mult": "optimizer.bias_lr optimizer.rates",
+                "config.py, USE_FLIPPED": "augmentation",
+                "pascal_voc.py: difficult objects are left out": "loss",
+                "a number of steps is printed: the last weights": "keep",
+            }
+        ),
+        missing=("a least side of proposals, 16 pixels, of the file and not of the input",),
+        keep="last",
+        epochs=round(70_000 * 2 / _VOC07),
+        batch_size=2,  # iter_size 2, of one image each
+        reference_batch_size=2,
+        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, rates=rates),
+        schedule=Schedule(name="steps", milestones=(50_000 * 2 / _VOC07,), gamma=0.1),
+        augmentation=Augmentation(mirror=0.5),
+        loss=LossOptions(marked="background"),
+    )
 
 
 def _fast_rcnn(network: str, folder: str, frozen: tuple[str, ...]) -> Recipe:
@@ -85,8 +112,10 @@ _R_FCN = Recipe(
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "fast-rcnn-voc": _fast_rcnn("VGG-16", "VGG16", tuple(f"backbone.features.{layer}." for layer in (0, 2, 5, 7))),
+        "fast-rcnn-voc": _fast_rcnn("VGG-16", "VGG16", tuple(f"backbone.features.{layer}." for layer in _FROZEN)),
         "fast-rcnn-small-voc": _fast_rcnn("CaffeNet or VGG_CNN_M_1024", "VGG_CNN_M_1024", ("backbone.conv1.",)),
+        "faster-rcnn-voc": _joint("VGG-16", {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}),
+        "faster-rcnn-zf-voc": _joint("ZF", {}),
         "r-fcn-voc": _R_FCN,
     }
 )
