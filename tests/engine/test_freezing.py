@@ -79,3 +79,24 @@ def test_a_new_decoder_learns_its_statistics_on_a_backbone_that_keeps_its_own():
     assert freezing.norms(0) == [network.backbone]
     assert not network.backbone.weight.requires_grad
     assert network.decoder.weight.requires_grad
+
+
+def test_parts_by_name(tiny):
+    assert changed_by_training(tiny, epochs=1, frozen=("conv.", "norm")) == HEAD
+    assert changed_by_training(tiny, epochs=1, frozen=("fc.bias", "norm.")) == {"conv.weight", "conv.bias", "fc.weight"}
+    assert changed_by_training(tiny, epochs=1, freeze="batchnorm", frozen=("conv",)) == HEAD
+    assert changed_by_training(tiny, epochs=2, frozen=("conv", "norm", "fc.bias"), freeze_epochs=2) == {"fc.weight"}
+
+
+def test_a_part_that_a_network_has_not(tiny):
+    with pytest.raises(RecipeError, match="frozen names no layer of TinyNetwork"):
+        Freezing(tiny.make_network(), "none", parts=["rpn."])
+
+
+def test_statistics_of_a_frozen_norm_without_parameters():
+    network = torch.nn.Sequential()
+    network.add_module("first", torch.nn.BatchNorm2d(2, affine=False))
+    network.add_module("second", torch.nn.BatchNorm2d(2))
+    assert Freezing(network, "none", parts=["second.weight"]).norms(0) == []
+    assert Freezing(network, "none", parts=["second."]).norms(0) == [network.second]
+    assert Freezing(network, "batchnorm").norms(0) == [network.first, network.second]

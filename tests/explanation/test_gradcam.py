@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,12 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.explanation.gradcam import grad_cam, grad_cam_of_each
+from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
+from visus.ops.box_coding import BoxCoding
+from visus.ops.roi_pooling import roi_align
 from visus.structures import Batch, Detections, Label, Placement, SegmentationMap
+from visus.structures.proposals import Proposals
+from visus.tasks.detection import Detection
 
 NAMES = ("left", "right", "none")
 
@@ -334,3 +340,43 @@ class TestSeveralAnswersAboutOneImage:
     def test_of_one_image(self):
         with pytest.raises(ShapeError, match="for one image at a time"):
             grad_cam_of_each(Small(), LabelScore(), batch_of(torch.randn(2, 3, 8, 8)), labels(0, 1))
+
+
+class Regions(TwoStageDetector):
+    """The first two channels of the image in cells of 4 x 4, of which a region's class is the brighter one."""
+
+    head = ()
+    channels = {4: 2}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coding = BoxCoding()
+
+    def features(self, images: Tensor) -> dict[int, Tensor]:
+        return {4: images[:, :2, ::4, ::4]}
+
+    def propose(
+        self, features: dict[int, Tensor], size: Sequence[int], proposals: Sequence[Tensor] | None = None
+    ) -> Proposed:
+        return Proposed(whole_images(features, size) if proposals is None else list(proposals))
+
+    def classify(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionOutput:
+        pooled = roi_align(features[4], boxes, 1, 1 / 4, aligned=True).flatten(1)  # [R, 2]
+        return RegionOutput(torch.cat([torch.zeros(len(pooled), 1), pooled], 1), torch.zeros(len(pooled), 1, 4))
+
+
+def test_a_region_is_explained_by_what_lies_in_it() -> None:
+    """Each object's map is bright in its own region; without the batch's proposals both would be the whole image."""
+    image = torch.zeros(1, 3, 32, 32)
+    image[:, :2] = 1
+    boxes = np.asarray([[0, 0, 8, 8], [20, 20, 32, 32]], np.float32)
+    batch = replace(batch_of(image), proposals=[Proposals(boxes, (32, 32))])
+    found = [Detections(NAMES[:2], boxes[k : k + 1], np.asarray([k]), (32, 32)) for k in range(2)]
+    first, second = grad_cam_of_each(Regions(), Detection(NAMES[:2]), batch, found)
+    assert first.values[3, 3] == second.values[28, 28] == 1
+    assert first.values.max() == second.values.max() == 1
+    (whole,) = grad_cam_of_each(Regions(), Detection(NAMES[:2]), batch_of(image), found[:1])
+    assert (whole.values > 0.99).all()
+    none = replace(batch, proposals=[Proposals.empty((32, 32))])
+    (nothing,) = grad_cam(Regions(), Detection(NAMES[:2]), none, [found[0].select(np.zeros(0, np.int64))])
+    assert (nothing.values == 0).all()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError, TaskMismatchError
 from visus.explanation import target_drawing
-from visus.explanation.targets import ExplainedTargets, as_seen, explain_targets
+from visus.explanation.assignments import explain_targets
+from visus.explanation.targets import ExplainedTargets, as_seen
 from visus.models.detection.retinanet import RetinaNetCodec, RetinaNetOutput
 from visus.models.detection.ssd import SSDCodec, SSDOutput
 from visus.models.detection.yolo_output import YOLOOutput
@@ -187,7 +188,7 @@ def test_of_many_objects_the_worst_covered_are_named() -> None:
     """Nine default boxes of the fine map as they are, and a square of 8 pixels."""
     exact = [[32 * x, 32 * y, 32 * x + 32, 32 * y + 32] for x in range(3) for y in range(3)]
     found = explained(ssd(), truth([*exact, [100, 100, 108, 108]]))
-    lines = [text for text, _ in target_drawing._learned(found).lines]
+    lines = [text for text, _ in target_drawing.learned_panel(found).lines]
     assert lines[0] == found.sentence(9)
     assert "and 2 objects that fit better" in lines
 

@@ -20,7 +20,7 @@ from visus.engine.recipe import ABOUT, Recipe
 from visus.engine.schedule import rate
 from visus.models.building import build
 from visus.models.catalog import all_cards, find
-from visus.recipes import dense_prediction
+from visus.recipes import dense_prediction, regions
 from visus.recipes.choice import prediction_preprocessing, training_preprocessing
 from visus.recipes.families import RECIPES_OF, WITHOUT, families, recipes_of
 from visus.recipes.phases import PHASES
@@ -29,7 +29,7 @@ from visus.recipes.sources import by_field
 from visus.structures import Label, Sample
 from visus.tasks.classification import Classification
 
-CLASSIFYING = [name for name in PUBLISHED if name not in dense_prediction.RECIPES]
+CLASSIFYING = [name for name in PUBLISHED if name not in {**dense_prediction.RECIPES, **regions.RECIPES}]
 CLASSES = ("a", "b")
 
 # What the papers print, written down once more: (batch, rate, momentum, weight decay, epochs).
@@ -66,6 +66,11 @@ PRINTED = {
     "dsn-cifar-1": (100, 0.025, 0.9, 5e-4, 100),  # DSN, cifar-10_solver.prototxt: 50,000 steps
     "dsn-cifar-2": (100, 0.025, 0.9, 5e-4, 240),  # finetune_cifar-10_solver.prototxt: 120,000 steps
     "dsn-cifar-3": (100, 1e-4, 0.9, 5e-4, 60),  # finetune_cifar-10_solver_lr2.prototxt: 30,000 steps
+    # faster_rcnn_alt_opt, stage1_rpn_solver60k80k.pt and stage1_fast_rcnn_solver30k40k.pt: 80,000 and 40,000 steps
+    "faster-rcnn-voc-proposals": (1, 1e-3, 0.9, 5e-4, 16),
+    "faster-rcnn-voc-regions": (2, 1e-3, 0.9, 5e-4, 16),
+    "fast-rcnn-voc": (2, 1e-3, 0.9, 5e-4, 16),  # Girshick 2015, section 2.3: 40,000 steps
+    "r-fcn-voc": (8, 1e-3, 0.9, 5e-4, 15),  # Dai et al. 2016, section 3: 30,000 steps
     "squeezenet-imagenet": (512, 0.04, 0.9, 2e-4, 68),  # SqueezeNet_v1.0/solver.prototxt: 170,000 steps of 32 * 16
     "xception-imagenet": (32, 0.045, 0.9, 1e-5, 100),  # Chollet 2017, sections 4.3 and 4.4
     "resnext-imagenet": (256, 0.1, 0.9, 1e-4, 100),  # ResNeXt, opts.lua and README.md

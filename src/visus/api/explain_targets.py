@@ -1,4 +1,4 @@
-"""Shows which objects of an image each anchor of a detector learns, and which boxes the detector predicts."""
+"""Shows which objects of an image each anchor or region of a detector learns, and which boxes the detector predicts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from visus.data.reading.given import Image
-    from visus.explanation.targets import ExplainedTargets
+    from visus.explanation.assignments import Explained
     from visus.structures import Detections, Preprocessing
     from visus.workflow.model import Model
 
@@ -35,11 +35,12 @@ def explain_targets(
     preprocessing: Preprocessing | None = None,
     options: Mapping[str, Any] | None = None,
     device: str = "auto",
-) -> ExplainedTargets:
-    """Shows how a detector assigns the objects of an image to its anchors or default boxes, in four panels.
+) -> Explained:
+    """Shows how a detector assigns the objects of an image to its anchors, default boxes or proposals, in panels.
 
-    Its grids; its default boxes or anchors; which of them learn which object (with ``truth``); which answers are sure
-    enough, and which of these suppression keeps (of a network that was trained, or that is given itself).
+    Its grids; its default boxes or anchors; which of them learn which object (with ``truth``); of a detector with two
+    stages also its proposals, and which regions the second stage learns from; which answers are sure enough, and which
+    of these suppression keeps (of a network that was trained, or that is given itself).
 
     Args:
         model: a run folder or model file, a loaded model, a network, or the name of one ("ssd"): then its form as
@@ -53,11 +54,12 @@ def explain_targets(
         device: "auto", "cpu", "cuda", "cuda:1" or "mps"; a network that is given stays where it is.
 
     Returns:
-        An :class:`~visus.explanation.targets.ExplainedTargets`: print it, ``draw()`` it, ``to_dict()`` it.
+        An :class:`~visus.explanation.targets.ExplainedTargets`, or of a detector with two stages an
+        :class:`~visus.explanation.regions.ExplainedRegions`: print it, ``draw()`` it, ``to_dict()`` it.
 
     Raises:
         DataError: if the image cannot be read, or the truth has other classes or another size than expected.
-        TaskMismatchError: if the model is no detector with predictors in a grid.
+        TaskMismatchError: if the model is no detector that says where its objects are learned.
         UnknownModelError: if there is no such model.
         UsageError: for arguments that do not go with the kind of model, or a score that is none.
 
@@ -120,7 +122,7 @@ def explain_target_files(
 
     Returns:
         One dictionary a file: "image", "file" (the picture), "text" (what is printed), and what
-        :meth:`ExplainedTargets.to_dict` has.
+        ``to_dict()`` of the explanation has.
 
     Raises:
         DataError: if a file cannot be read, or has no truth in ``data``.

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-HELP = """Show where a model looked: Grad-CAM heat maps of its answers; or what a detector's anchors learn.
+HELP = """Show where a model looked: Grad-CAM heat maps of its answers; or what a detector learns where.
 
 \b
   visus explain runs/photos-resnet18 new/a.jpg --save out/
   visus explain runs/photos-resnet18 new/ --label dogs --save out/   why it could be dogs
   visus explain runs/bccd-ssd bccd/JPEGImages/1.jpg --targets        grids, anchors, who learns what
+  visus explain runs/bccd-faster_rcnn bccd/ --targets                anchors, proposals, regions, answers
   visus explain retinanet cells/1.jpg --targets --data cells/        of a network as published, untrained
   visus explain ssd cells/1.jpg --targets --data cells/ --backbone mobilenet_v2 --set model_options.scales=coco
 """
@@ -23,7 +24,7 @@ def explain(
     save: Annotated[str, typer.Option(metavar="FOLDER", help="Where the pictures go.")] = "explanations",
     label: Annotated[str | None, typer.Option(help="Explain this class instead of the predicted one.")] = None,
     targets: Annotated[
-        bool, typer.Option("--targets", help="Detectors: draw grids, anchors, what they learn, what is kept.")
+        bool, typer.Option("--targets", help="Detectors: draw anchors, proposals, what learns what, what is kept.")
     ] = False,
     data: Annotated[
         str | None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from visus.engine.optimizer import head_parameters
+from visus.engine.optimizer import head_parameters, require_names
 
 Freeze = Literal["none", "batchnorm", "backbone"]
 
@@ -20,27 +21,32 @@ class Freezing:
         kind: "batchnorm" freezes the scales, shifts and statistics of every BatchNorm, or of the backbone's where the
             network stands on one; "backbone" freezes all but the head, with the statistics of the backbone's
             BatchNorms.
+        parts: these are frozen as well, by what the names of their parameters begin with, and so are the statistics of
+            their BatchNorms.
         epochs: the number of epochs with frozen parts, from the first one on; None: all epochs.
 
     Raises:
-        RecipeError: if the backbone is to be frozen and the network names no head.
+        RecipeError: if the backbone is to be frozen and the network names no head, or if it has no such part.
     """
 
-    def __init__(self, network: nn.Module, kind: Freeze, epochs: int | None = None) -> None:
+    def __init__(self, network: nn.Module, kind: Freeze, epochs: int | None = None, parts: Sequence[str] = ()) -> None:
         self._epochs = epochs
         self._frozen: list[nn.Parameter] = []
         self._norms: list[nn.Module] = []
-        if kind == "none":
-            return
+        require_names(parts, [name for name, _ in network.named_parameters()], "frozen", network)
         composed = isinstance(getattr(network, "backbone", None), nn.Module)
         heads = set(head_parameters(network)) if kind == "backbone" or composed else set()
         for path, module in network.named_modules():
             is_norm = isinstance(module, _BatchNorm)
             parameters = [(f"{path}.{name}" if path else name, p) for name, p in module.named_parameters(recurse=False)]
-            if kind == "batchnorm" and not is_norm:
-                continue
-            self._frozen += [p for name, p in parameters if name not in heads and p.requires_grad]
-            if is_norm and not any(name in heads for name, _ in parameters):
+            of_kind = kind == "backbone" or (kind == "batchnorm" and is_norm)
+
+            def is_frozen(name: str, of_kind: bool = of_kind) -> bool:
+                return (of_kind and name not in heads) or name.startswith(tuple(parts))
+
+            self._frozen += [p for name, p in parameters if is_frozen(name) and p.requires_grad]
+            # one without parameters has statistics all the same
+            if is_norm and all(is_frozen(name) for name in [name for name, _ in parameters] or [f"{path}."]):
                 self._norms.append(module)
 
     def is_on(self, epoch: int) -> bool:

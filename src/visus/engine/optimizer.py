@@ -73,7 +73,7 @@ def require_names(starts: Collection[str], names: Collection[str], field: str, n
                 f"{field} names no layer of {type(network).__name__}",
                 expected="the beginning of " + ", ".join(list(names)[:5])[:200] + " ...",
                 got=start[:100],
-                remedy=f'--set "{field}={{}}", or name the layers of this network',
+                remedy=f"leave it out of {field}, or name a layer of this network",
             )
 
 

@@ -81,7 +81,7 @@ class Session:
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)
         self._bounds = NormBounds(network, recipe.max_norms)
-        self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs)
+        self._freezing = Freezing(network, recipe.freeze, recipe.freeze_epochs, recipe.frozen)
         self._learning = {p for p in network.parameters() if p.requires_grad}
         self._following = [module for module in network.modules() if isinstance(module, FollowsTraining)]
         self._modes = Modes(network, updates)

@@ -60,7 +60,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
             expected=f"{len(batch)} predictions",
             got=f"{len(predictions)} predictions",
         )
-    with _opened(network, batch.images) as (maps, outputs):
+    with _opened(network, batch) as (maps, outputs):
         gradients = _gradients(task.score(network, outputs, predictions), maps)
     return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
 
@@ -89,7 +89,7 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
             got=f"{len(batch)} images",
         )
     heatmaps = []
-    with _opened(network, batch.images) as (maps, outputs):
+    with _opened(network, batch) as (maps, outputs):
         for question in questions:
             gradients = _gradients(task.score(network, outputs, [question]), maps)
             heatmaps.append(_heatmap(maps, gradients, 0, batch, question))
@@ -97,10 +97,12 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
 
 
 @contextmanager
-def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tensor], Any]]:
+def _opened(network: nn.Module, batch: Batch) -> Iterator[tuple[dict[int, Tensor], Any]]:
     """A context with the maps by stride, as leaves of a graph, and the outputs that the graph ends in."""
+    images = batch.images
     # Inside a caller's inference mode no gradient could be taken.
     with torch.inference_mode(False), in_eval_mode(network):
+        regions = _proposals(batch)
         with torch.no_grad():
             features = network.features(images) if isinstance(network, Backbone) else {1: images}
         with torch.enable_grad():
@@ -108,9 +110,16 @@ def _opened(network: nn.Module, images: Tensor) -> Iterator[tuple[dict[int, Tens
             # Copies, since a network may work in place on what it is given, which a leaf of the graph forbids.
             copies = {stride: map_.clone() for stride, map_ in maps.items()}
             if isinstance(network, Backbone):
-                yield maps, network.from_features(copies, images.shape[-2:])
+                yield maps, network.from_features(copies, images.shape[-2:], **regions)
             else:
-                yield maps, network(copies[1])
+                yield maps, network(copies[1], **regions)
+
+
+def _proposals(batch: Batch) -> dict[str, list[Tensor]]:
+    """The regions that the network is to look at, as its argument; nothing for a network that is given none."""
+    if batch.proposals is None:
+        return {}
+    return {"proposals": [torch.from_numpy(given.boxes).to(batch.images.device) for given in batch.proposals]}
 
 
 def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batch: Batch, prediction: Value) -> Heatmap:

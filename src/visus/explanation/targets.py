@@ -1,8 +1,9 @@
 """Explains which predictors of a detector learn which objects of an image.
 
-A one-stage detector lays one or more grids over the image, with a few predictors in each cell. A rule of the detector
-says which predictors learn an object, which learn that there is none, and which do not count. Of the predicted boxes,
-non-maximum suppression keeps the best. All of this comes from the network's own codec, which also trains the network.
+A one-stage detector, or the first stage of one with two, lays one or more grids over the image, with a few predictors
+in each cell. A rule of the detector says which predictors learn an object, which learn that there is none, and which do
+not count. Of the predicted boxes, non-maximum suppression keeps the best. All of this comes from the network's own
+codec, which also trains the network.
 
 Letters: A predictors, G objects, H x W pixels of the network's input.
 """
@@ -19,9 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from visus.errors import ShapeError, TaskMismatchError
+from visus.errors import ShapeError
 from visus.explanation.gradcam import in_eval_mode
-from visus.models.protocols import AnchoredCodec
 from visus.ops.boxes import box_iou
 from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
@@ -30,6 +30,7 @@ from visus.structures import Batch, Detections, Placement
 from visus.structures.drawing.canvas import percent
 
 if TYPE_CHECKING:
+    from visus.models.protocols import AnchoredCodec
     from visus.tasks.detection import DetectorOutputs
 
 COVERED = 0.5
@@ -76,6 +77,7 @@ class ExplainedTargets:
         candidates: predictions of at least ``score`` before suppression; None: the network is not trained.
         kept: the predictions that suppression keeps.
         score: the lowest score of predictions that are shown.
+        sampled: [S] int64: the predictors that one training step learns from; None: all that count.
     """
 
     model: str
@@ -88,6 +90,7 @@ class ExplainedTargets:
     candidates: Detections | None
     kept: Detections | None
     score: float
+    sampled: NDArray[np.int64] | None = None
 
     @property
     def noun(self) -> str:
@@ -95,11 +98,17 @@ class ExplainedTargets:
         return "boxes" if self.predictors.name == "cells" else self.predictors.name
 
     def counts(self) -> dict[str, int]:
-        """Returns how many predictors learn an object, do not count, or are background; {} without targets."""
+        """Returns how many predictors learn an object, do not count, or are background; {} without targets.
+
+        Where a step samples, also how many it draws, and how many of these learn an object.
+        """
         if self.matches is None:
             return {}
         learn, neutral = int((self.matches >= 0).sum()), int((self.matches == NEUTRAL).sum())
-        return {"learn": learn, "neutral": neutral, "background": len(self.matches) - learn - neutral}
+        counts = {"learn": learn, "neutral": neutral, "background": len(self.matches) - learn - neutral}
+        if self.sampled is not None:
+            counts |= {"sampled": len(self.sampled), "sampled_learn": int((self.matches[self.sampled] >= 0).sum())}
+        return counts
 
     def sentence(self, number: int) -> str:
         """Says in words which predictors learn an object."""
@@ -111,7 +120,12 @@ class ExplainedTargets:
         if obj.ignored:
             return f"{obj.name}: not counted; {fit}"
         if len(obj.predictors):
-            return f"{obj.name}: learned by {len(obj.predictors):,}; {fit}"
+            drawn = ""
+            if self.sampled is not None and (count := np.isin(obj.predictors, self.sampled).sum()) < len(
+                obj.predictors
+            ):
+                drawn = f", of which a step draws {count:,}"
+            return f"{obj.name}: learned by {len(obj.predictors):,}{drawn}; {fit}"
         why = "all that could are taken by other objects"
         if self.predictors.compared == "box" and not (self.matches is not None and self.matches[obj.best] >= 0):
             why = "no overlap is high enough"
@@ -125,7 +139,11 @@ class ExplainedTargets:
         return f"{self.model} at {width} x {height}: {len(self.predictors.boxes):,} {self.noun} on {where}"
 
     def __str__(self) -> str:
-        lines = [self.title()]
+        return "\n".join([self.title(), *self.lines()])
+
+    def lines(self) -> list[str]:
+        """What is said under the title."""
+        lines = []
         for grid in self.predictors.grids:
             height, width = grid.step
             lines.append(
@@ -140,12 +158,14 @@ class ExplainedTargets:
                 f"{counts['learn']:,} {self.noun} learn one, {counts['neutral']:,} do not "
                 f"count, {counts['background']:,} are background"
             )
+            if self.sampled is not None:
+                lines.append(f"a step draws {counts['sampled']:,} of them, {counts['sampled_learn']:,} that learn one")
             lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
         if self.candidates is not None and self.kept is not None:
             lines.append(
                 f"answers: {len(self.candidates):,} of a score of {self.score:g} or more, {len(self.kept):,} are kept"
             )
-        return "\n".join(lines)
+        return lines
 
     def draw(self) -> Image.Image:
         """Draws the panels: grids, predictors of a cell, learned objects (with targets), predictions (if trained)."""
@@ -184,7 +204,7 @@ class ExplainedTargets:
         return values
 
 
-def explain_targets(
+def explain_predictors(
     network: nn.Module,
     batch: Batch,
     pixels: NDArray[np.uint8],
@@ -197,45 +217,26 @@ def explain_targets(
 ) -> ExplainedTargets:
     """Finds which objects of one image the predictors of a detector learn, and what they predict.
 
-    Args:
-        network: on the batch's device; in any mode, it is run in eval mode.
-        batch: of one normalised image [1,C,H,W]; its targets a list of one Detections in network pixels, or None.
-        pixels: [3,h,w] uint8: the file.
-        classes: the names of the network's classes; None: their numbers.
-        model: the name of the network.
-        score: predictions below it are not shown.
-        answers: whether the network is trained, so that its predictions are shown.
-        fill: the grey value, 0..255, of the pixels outside the file.
-
-    Raises:
-        ShapeError: if the network has another number of classes.
-        TaskMismatchError: if the network is not a detector of this kind.
+    Arguments and errors: see :func:`visus.explanation.assignments.explain_targets`.
     """
-    codec = require_anchored(network, model)
+    codec = cast("AnchoredCodec", network.codec)
     with torch.inference_mode(), in_eval_mode(network):
         outputs = network(batch.images)
         predictors = codec.prediction_grid(outputs)
         boxes = cast("DetectorOutputs", outputs).boxes()[0]
         class_count = cast("DetectorOutputs", outputs).class_logits().shape[-1]
-        if classes is not None and len(classes) != class_count:
-            raise ShapeError(
-                f"{model} has another number of classes",
-                expected=f"{class_count}",
-                got=f"{len(classes)}: " + ", ".join(classes),
-            )
+        require_classes(classes, class_count, model)
         objects, matches = None, None
         if batch.targets is not None:
-            target = _solid(batch.targets[0])
+            target = solid(batch.targets[0])
             (encoded,) = codec.encode([target], batch.images.device)
             matches = codec.assign(outputs, [encoded])[0]
-            objects = _objects(target, predictors, boxes, matches)
+            objects = learned_objects(target, predictors, boxes, matches)
         candidates = kept = None
         if answers:
             every = cast(Any, copy.copy(codec))
             every.overlap, every.keep, every.suppression = 1.0, len(boxes) * class_count, "greedy"
-            candidates, kept = (decoder.decode(outputs)[0].above(score) for decoder in (every, codec))
-            if classes is not None:
-                candidates, kept = replace(candidates, classes=classes), replace(kept, classes=classes)
+            candidates, kept = (named(decoder.decode(outputs)[0], classes).above(score) for decoder in (every, codec))
     return ExplainedTargets(
         model=model,
         image=as_seen(pixels, batch.placements[0], fill),
@@ -250,21 +251,19 @@ def explain_targets(
     )
 
 
-def require_anchored(network: nn.Module, model: str) -> AnchoredCodec:
-    """Returns the codec of a detector whose predictors lie in grids.
+def require_classes(classes: tuple[str, ...] | None, count: int, model: str) -> None:
+    """Raises ShapeError if the network has another number of classes."""
+    if classes is not None and len(classes) != count:
+        raise ShapeError(
+            f"{model} has another number of classes",
+            expected=f"{count}",
+            got=f"{len(classes)}: " + ", ".join(classes),
+        )
 
-    Raises:
-        TaskMismatchError: if the network has no such codec.
-    """
-    codec = getattr(network, "codec", None)
-    if isinstance(codec, AnchoredCodec):
-        return codec
-    raise TaskMismatchError(
-        f"{model} is not a detector with anchors or default boxes",
-        expected="a detector: ssd, retinanet or a yolo",
-        got=type(network).__name__,
-        remedy="visus models --task detection lists the detectors",
-    )
+
+def named(answers: Detections, classes: tuple[str, ...] | None) -> Detections:
+    """The answers with the names of their classes; with numbers where there are none."""
+    return answers if classes is None else replace(answers, classes=classes)
 
 
 def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArray[np.uint8]:
@@ -281,14 +280,15 @@ def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArr
     return np.ascontiguousarray(np.asarray(sheet).transpose(2, 0, 1))
 
 
-def _solid(target: Detections) -> Detections:
+def solid(target: Detections) -> Detections:
     """Returns the objects with an area in the network's input; the others are never learned."""
     return target.select(np.flatnonzero((target.boxes[:, 2:] > target.boxes[:, :2]).all(axis=1)))
 
 
-def _objects(
+def learned_objects(
     target: Detections, predictors: PredictionGrid, answered: Tensor, matches: Tensor
 ) -> tuple[LearnedObject, ...]:
+    """Says of each object which predictors learn it; ``answered``: [A,4], the boxes that they predict."""
     objects = []
     for number in range(len(target)):
         box = torch.from_numpy(target.boxes[number : number + 1]).to(predictors.boxes)

@@ -11,7 +11,7 @@ from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
 
 _VOC07 = 5011  # images of trainval
-_VOC0712 = 16_551
+_COCO = 118_287  # of trainval35k
 
 _FROZEN = (0, 2, 5, 7)  # conv1_1, conv1_2, conv2_1 and conv2_2 of VGG-16
 
@@ -41,82 +41,80 @@ def _joint(network: str, rates: dict[str, float]) -> Recipe:
     )
 
 
-def _fast_rcnn(network: str, folder: str, frozen: tuple[str, ...]) -> Recipe:
-    """frozen: what the names of layers begin with that do not learn."""
+def _on_a_pyramid(source: str, where: str, *, steps: int, drops: tuple[int, ...]) -> Recipe:
+    steps_an_epoch = _COCO / 16
     return Recipe(
-        source=f"Girshick 2015, sec. 2.3, on {network}: 30,000 steps of 2 images of VOC 2007 trainval (5,011) and 64 "
-        "regions of each, then 10,000 at a tenth of the rate",
+        source=source,
         sources=by_field(
             {
-                "section 2.3, SGD hyper-parameters": "epochs optimizer schedule",
-                "section 2.3, mini-batch sampling": "batch_size augmentation",
-                f"models/{folder}/train.prototxt, lr_mult and decay_mult; section 4.5": (
-                    "optimizer.rates optimizer.bias_lr optimizer.decay_norm_and_bias"
-                ),
-                "pascal_voc.py: difficult objects are objects": "loss",
+                where: "epochs batch_size optimizer schedule",
+                "the authors' Detectron, config.py: horizontal flipping alone": "augmentation",
                 "a number of steps is printed: the last weights": "keep",
             }
         ),
-        missing=("deviations of the offsets that are computed of each class's boxes in the data",),
+        missing=("images whose shorter side, not the longer, is scaled to the size (the card's note)",),
         keep="last",
-        epochs=round(40_000 * 2 / _VOC07),
-        batch_size=2,
-        reference_batch_size=2,
-        optimizer=Optimizer(
-            lr=1e-3,
-            momentum=0.9,
-            weight_decay=5e-4,
-            bias_lr=2.0,
-            decay_norm_and_bias=False,
-            rates=dict.fromkeys(frozen, 0.0),
-        ),
-        schedule=Schedule(name="steps", milestones=(30_000 * 2 / _VOC07,), gamma=0.1),
+        epochs=round(steps / steps_an_epoch),
+        batch_size=16,
+        reference_batch_size=16,
+        optimizer=Optimizer(lr=0.02, momentum=0.9, weight_decay=1e-4),
+        schedule=Schedule(name="steps", milestones=tuple(drop / steps_an_epoch for drop in drops), gamma=0.1),
         augmentation=Augmentation(mirror=0.5),
-        loss=LossOptions(marked="learned"),
-        channels_last=False,
     )
 
 
-_R_FCN = Recipe(
-    source="Dai et al. 2016, sec. 3: 20,000 steps of 8 images of VOC 07+12 trainval (16,551) and the 128 hardest of "
-    "300 regions of each, then 10,000 at a tenth of the rate",
-    sources=by_field(
-        {
-            "section 3, training": "epochs batch_size optimizer schedule",
-            "train_agnostic_ohem.prototxt (YuwenXiong/py-R-FCN), lr_mult and use_global_stats": (
-                "optimizer.rates optimizer.bias_lr freeze"
-            ),
-            "config.py (YuwenXiong/py-R-FCN), USE_FLIPPED": "augmentation",
-            "pascal_voc.py (YuwenXiong/py-R-FCN): difficult objects are left out": "loss",
-            "a number of steps is printed: the last weights": "keep",
-        }
-    ),
-    missing=("the four steps of alternating training; both stages are trained together, as py-R-FCN does",),
-    keep="last",
-    epochs=round(30_000 * 8 / _VOC0712),
-    batch_size=8,
-    reference_batch_size=8,
-    optimizer=Optimizer(
-        lr=1e-3,
-        momentum=0.9,
-        weight_decay=5e-4,
-        bias_lr=2.0,
-        rates=dict.fromkeys(("backbone.conv1.", "backbone.layer1."), 0.0),
-    ),
-    schedule=Schedule(name="steps", milestones=(20_000 * 8 / _VOC0712,), gamma=0.1),
-    augmentation=Augmentation(mirror=0.5),
-    loss=LossOptions(marked="background"),
-    freeze="batchnorm",
-    channels_last=False,
-)
+def _step(network: str, rates: dict[str, float], *, first: bool) -> Recipe:
+    """Of alternating training: steps 1 and 3, which train the first stage, or 2 and 4."""
+    steps, fall, images = (80_000, 60_000, 1) if first else (40_000, 30_000, 2)
+    stage, solver = ("first", "rpn_solver60k80k.pt") if first else ("second", "fast_rcnn_solver30k40k.pt")
+    return Recipe(
+        source=f"Ren et al. 2015, sec. 3.2 and 3.3, the {stage} stage in 4-step alternating training on {network}: "
+        f"{steps:,} steps of {images} image{'s' * (images > 1)} of VOC 2007 trainval (5,011), lr/10 at {fall:,}",
+        sources=by_field(
+            {
+                f"py-faster-rcnn's train_faster_rcnn_alt_opt.py and stage1_{solver}": "epochs batch_size optimizer "
+                "schedule",
+                "train.prototxt, lr_mult": "optimizer.bias_lr optimizer.rates",
+                "config.py, USE_FLIPPED": "augmentation",
+                "pascal_voc.py: difficult objects are left out": "loss",
+                "a number of steps is printed: the last weights": "keep",
+            }
+        ),
+        missing=("a least side of proposals, 16 pixels, of the file and not of the input",),
+        keep="last",
+        epochs=round(steps * images / _VOC07),
+        batch_size=images,
+        reference_batch_size=images,
+        optimizer=Optimizer(lr=1e-3, momentum=0.9, weight_decay=5e-4, bias_lr=2.0, rates=rates),
+        schedule=Schedule(name="steps", milestones=(fall * images / _VOC07,), gamma=0.1),
+        augmentation=Augmentation(mirror=0.5),
+        loss=LossOptions(marked="background"),
+    )
+
+
+_VGG_RATES = {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "fast-rcnn-voc": _fast_rcnn("VGG-16", "VGG16", tuple(f"backbone.features.{layer}." for layer in _FROZEN)),
-        "fast-rcnn-small-voc": _fast_rcnn("CaffeNet or VGG_CNN_M_1024", "VGG_CNN_M_1024", ("backbone.conv1.",)),
-        "faster-rcnn-voc": _joint("VGG-16", {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}),
+        "faster-rcnn-fpn-coco": _on_a_pyramid(
+            "Lin et al. 2017 on COCO trainval35k (118,287 images), both stages at once as in the authors' Detectron "
+            "(e2e_faster_rcnn_R-50-FPN_1x): 90,000 steps of 16, lr/10 at 60,000 and 80,000",
+            "the authors' e2e_faster_rcnn_R-50-FPN_1x.yaml",
+            steps=90_000,
+            drops=(60_000, 80_000),
+        ),
+        "mask-rcnn-coco": _on_a_pyramid(
+            "He et al. 2017, sec. 3.1, on COCO trainval35k (118,287 images): 160,000 steps of 16, lr/10 at 120,000",
+            "section 3.1",
+            steps=160_000,
+            drops=(120_000,),
+        ),
+        "faster-rcnn-voc": _joint("VGG-16", _VGG_RATES),
+        "faster-rcnn-voc-proposals": _step("VGG-16", _VGG_RATES, first=True),
+        "faster-rcnn-voc-regions": _step("VGG-16", _VGG_RATES, first=False),
         "faster-rcnn-zf-voc": _joint("ZF", {}),
-        "r-fcn-voc": _R_FCN,
+        "faster-rcnn-zf-voc-proposals": _step("ZF", {}, first=True),
+        "faster-rcnn-zf-voc-regions": _step("ZF", {}, first=False),
     }
 )
 """Name -> recipe."""

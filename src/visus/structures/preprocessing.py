@@ -17,12 +17,13 @@ class ProposalSettings:
     """Which region proposals a network is given that makes none of its own.
 
     Args:
-        method: the algorithm; Uijlings et al., Selective search for object recognition, IJCV 2013.
+        method: the algorithm; Uijlings et al., Selective search for object recognition, IJCV 2013. "given": none; a
+            file must have them, as for a second stage that was trained alone.
         mode: of its diversification: "single", "fast" or "quality" (Table 5 there).
         count: the best so many of an image, at least 1.
     """
 
-    method: Literal["selective_search"] = "selective_search"
+    method: Literal["selective_search", "given"] = "selective_search"
     mode: Literal["single", "fast", "quality"] = "fast"
     count: int = 2000
 

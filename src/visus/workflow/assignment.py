@@ -11,7 +11,7 @@ from visus.errors import DataError, TaskMismatchError
 if TYPE_CHECKING:
     from torch import nn
 
-    from visus.explanation.targets import ExplainedTargets
+    from visus.explanation.assignments import Explained
     from visus.structures import Detections, Preprocessing, Sample
 
 
@@ -19,8 +19,8 @@ def require_task(model: str, task: str) -> None:
     """Raises TaskMismatchError unless ``task`` is detection."""
     if task != "detection":
         raise TaskMismatchError(
-            f"{model} is not a detector with anchors or default boxes",
-            expected="a detector: ssd, retinanet or a yolo",
+            f"{model} is not a detector with anchors, default boxes or proposals",
+            expected="a detector: ssd, retinanet, a yolo or an R-CNN",
             got=f"a model for {task}",
             remedy="visus models --task detection lists the detectors",
         )
@@ -36,8 +36,8 @@ def explained(
     model: str,
     score: float,
     answers: bool,
-) -> ExplainedTargets:
-    """Prepares one image as for a prediction, and assigns its objects to the predictors.
+) -> Explained:
+    """Prepares one image as for a prediction, and finds what learns its objects.
 
     ``classes``: None: they have numbers for names. ``answers``: whether the network has learned something to show.
 
@@ -47,7 +47,7 @@ def explained(
     from visus.data.augmentation.preparing import Preparer
     from visus.data.pixels.intensity import with_intensity_range
     from visus.engine.device_batches import to_device
-    from visus.explanation import targets
+    from visus.explanation.assignments import explain_targets
     from visus.tasks.detection import Detection
 
     (sample,) = with_intensity_range([sample], preprocessing.value_range)
@@ -59,7 +59,7 @@ def explained(
     )
     device = next(network.parameters()).device
     batch = to_device(preprocessing, device)(task.collate([prepared]))
-    return targets.explain_targets(
+    return explain_targets(
         network,
         batch,
         sample.image.load(),

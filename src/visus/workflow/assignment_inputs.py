@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from visus.data.dataset import Dataset
     from visus.data.reading.given import Image
-    from visus.explanation.targets import ExplainedTargets
+    from visus.explanation.assignments import Explained
     from visus.structures import Detections, Preprocessing, Sample
 
 
@@ -28,7 +28,7 @@ def assignment_of_name(
     preprocessing: Preprocessing | None,
     options: Mapping[str, Any],
     device: str,
-) -> ExplainedTargets:
+) -> Explained:
     """Shows the assignment of a model given by name, untrained and in its published form.
 
     Raises:
@@ -69,17 +69,17 @@ def assignment_of_network(
     target: Detections | None,
     score: float,
     preprocessing: Preprocessing | None,
-) -> ExplainedTargets:
+) -> Explained:
     """Shows the assignment of a given network.
 
     Raises:
         DataError, TaskMismatchError, UsageError: as :func:`visus.explain_targets`.
     """
     from visus.data.reading.given import given_image
-    from visus.explanation.targets import require_anchored
+    from visus.explanation.assignments import require_explained
 
     name = getattr(network, "name", type(network).__name__)
-    require_anchored(network, name)
+    require_explained(network, name)
     if preprocessing is None:
         raise UsageError(
             "a network needs its preprocessing",

@@ -130,9 +130,11 @@ def judge(
 
 
 def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
-    """Images a second of the network, of decoding (without suppression), and of suppression."""
+    """Images a second of the network and its timed parts, of decoding (without suppression), and of suppression."""
+    whole = ("network", "answer", "suppression")
     network, suppression = seconds.get("network", 0.0), seconds.get("suppression", 0.0)
-    parts = {"network": network, "decoding": seconds.get("answer", 0.0) - network - suppression}
+    parts = {"network": network, **{part: spent for part, spent in seconds.items() if part not in whole}}
+    parts["decoding"] = seconds.get("answer", 0.0) - network - suppression
     if suppression:
         parts["suppression"] = suppression
     return {part: images / spent for part, spent in parts.items() if spent > 0}

@@ -27,7 +27,7 @@ from visus.tasks.task import Task
 
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
-    from visus.explanation.targets import ExplainedTargets
+    from visus.explanation.assignments import Explained
 
 SHOWN_SCORE = 0.3
 """Objects below this score count in the scores, but would only clutter a picture."""
@@ -140,8 +140,8 @@ class Model:
 
     def explain_targets(
         self, image: Image, truth: Detections | None = None, *, score: float = SHOWN_SCORE
-    ) -> ExplainedTargets:
-        """Shows how a detector assigns the objects of an image to its anchors or default boxes.
+    ) -> Explained:
+        """Shows how a detector assigns the objects of an image to its anchors, default boxes or proposals.
 
         Args:
             image: a file, an array, or a source of pixels.
@@ -150,7 +150,7 @@ class Model:
 
         Raises:
             DataError: if the image cannot be read, or the truth is not of it or has other classes.
-            TaskMismatchError: if the model is no detector with predictors in a grid.
+            TaskMismatchError: if the model is no detector that says where its objects are learned.
         """
         from visus.workflow.assignment import explained, require_task
 

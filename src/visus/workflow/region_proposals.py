@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from visus.data.dataset import Dataset
 from visus.engine.progress import Progress
+from visus.engine.recipe import Recipe
 from visus.errors import UsageError
-from visus.structures import Preprocessing, Sample
+from visus.models.card import Card
+from visus.structures import Preprocessing, ProposalSettings, Sample
 
 
 def require_use(preprocessing: Preprocessing, model: str, files: Sequence[str | Path]) -> None:
@@ -26,6 +29,17 @@ def require_use(preprocessing: Preprocessing, model: str, files: Sequence[str | 
             got=f"--proposals {' '.join(map(str, files))}"[:300],
             remedy="leave --proposals out",
         )
+
+
+def looking_at_files(card: Card, recipe: Recipe, files: Sequence[str | Path]) -> Card:
+    """The card of a network whose second stage learns alone from proposals of files: it is given some ever after.
+
+    A network that proposes regions itself has a model option for this, ``learns``.
+    """
+    if not files or recipe.model_options.get("learns") != "regions":
+        return card
+    settings = ProposalSettings(method="given")
+    return replace(card, preprocessing=replace(card.preprocessing, proposals=settings))
 
 
 def with_given(

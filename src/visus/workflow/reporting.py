@@ -99,7 +99,7 @@ def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged
 
 
 def _explained(model: Model, judged: Sequence[JudgedCase]) -> list[Case]:
-    heatmaps = model.explain([case.sample.image for case in judged], values=[case.prediction for case in judged])
+    heatmaps = model.explain([case.sample for case in judged], values=[case.prediction for case in judged])
     return [
         Case(id=case.sample.id, target=case.target, prediction=case.prediction, heatmap=heatmap, note=case.note)
         for case, heatmap in zip(judged, heatmaps, strict=True)

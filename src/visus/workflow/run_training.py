@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,8 @@ from visus.workflow.plan import Plan, Preparation
 from visus.workflow.region_proposals import compute_missing
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from visus.data.loading.loader import Loader
     from visus.engine.fit import Validation
     from visus.engine.progress import Progress
@@ -60,6 +62,40 @@ def begin(path: Path, prepared: Preparation, *, quiet: bool) -> Path:
             folder.discard()
         raise
     return path
+
+
+def assemble(path: Path, prepared: Preparation, state: Mapping[str, Tensor], *, quiet: bool) -> None:
+    """Makes a model of values that other runs have left: scores and writes it as a training does at its end.
+
+    Args:
+        path: the folder; what an earlier start left there is overwritten.
+        prepared: of the model; its recipe says how the network is built.
+        state: all values of the network by name.
+        quiet: no progress on standard error.
+
+    Raises:
+        WeightsError: if the values do not fit the network.
+    """
+    from visus.engine.model_file import put_state
+    from visus.engine.progress import choose_progress
+    from visus.engine.runtime import open_runtime
+    from visus.recipes.choice import training_preprocessing
+
+    plan = prepared.plan
+    setup = {key: value for key, value in plan.to_dict().items() if key != "recipe"}
+    folder = RunFolder.begin(path, plan.recipe, setup=setup)
+    write_record(path, prepared)
+    with _stoppable(folder), open_runtime(plan.device, deterministic=plan.deterministic) as runtime:
+        progress = choose_progress(quiet=quiet)
+        folder.lock()
+        try:
+            training = training_preprocessing(prepared.card, plan.recipe, plan.channels, plan.values)
+            model = _new_model(folder, prepared, training, runtime, progress)
+            put_state(model.network, state)
+            model.network.to(runtime.device)
+            _finish(folder, prepared, model, progress)
+        finally:
+            folder.close()
 
 
 def rehearse(prepared: Preparation, *, quiet: bool = False) -> DryRun:
@@ -263,16 +299,16 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
 
 
 def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Validation | None:
-    """The function that scores the network on the split "val" after an epoch; None without such a split."""
+    """The function that scores the network on the split "val" after an epoch; None without such a split or need."""
     from visus.data.augmentation.preparing import Preparer
     from visus.engine.device_batches import to_device
     from visus.engine.evaluate import evaluate
     from visus.engine.fit import Validation
 
-    held_out = prepared.dataset.splits.get("val", ())
-    if not held_out:
+    held_out, recipe = prepared.dataset.splits.get("val", ()), prepared.plan.recipe
+    if not held_out or (recipe.keep == "last" and recipe.evaluate_every > recipe.epochs):
         return None
-    plan, recipe, predicting = prepared.plan, prepared.plan.recipe, model.info.preprocessing
+    plan, predicting = prepared.plan, model.info.preprocessing
 
     def scores(judged: Any) -> dict[str, Any]:
         prepare = Preparer(plan.task, predicting, None, recipe.seed)

@@ -18,8 +18,9 @@ class Evaluation:
         split: "train", "val" or "test".
         images: how many were judged.
         metrics: fractions in [0, 1], None where the images allow none, and small tables.
-        speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself;
-            without the reading of files, and without the first batch where there are more.
+        speed: images a second of "network", "decoding" of its outputs, and of boxes "suppression", each by itself; of a
+            detector with two stages also of its "features", "proposals" and "heads", which make up "network"; without
+            the reading of files, and without the first batch where there are more.
         device: that answered.
         notes: what else is to be known, such as classes without an example, a sentence each.
     """

@@ -20,6 +20,8 @@ from visus.workflow.request import Request
 from visus.workflow.run_training import begin, carry_on
 
 MODEL = "model.safetensors"
+PROPOSALS = "proposals"
+"""The kind of an artefact whose files hold region proposals."""
 
 
 def execute(prepared: Preparation, *, quiet: bool = False) -> Path:
@@ -62,7 +64,7 @@ def resume(
     dataset = source.name if source.is_dir() else source.stem
     # The other phases are beside this one, wherever the resuming process works: "runs" is a relative path.
     beside = replace(plan, out=str(folder.path.parent))
-    return _run_from(folder.path, beside, plan.phase, train, dataset, quiet=quiet)
+    return _run_from(folder.path, beside, plan.phase, load_object(plan.phase.card.function), dataset, quiet=quiet)
 
 
 def _run_from(
@@ -86,7 +88,8 @@ def _run_from(
     following = first.next
     while following is not None:
         parts[following.name] = following
-        phases.append(Phase(following.name, load_object(following.function), partial(request_of, plan, following)))
+        function = load_object(following.card.function)
+        phases.append(Phase(following.name, function, partial(request_of, plan, following)))
         following = following.next
 
     def folder_of(phase: Phase, artefacts: Mapping[str, Artefact]) -> Path:
@@ -94,7 +97,8 @@ def _run_from(
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    made = run_phases(phases, folder_of, artefacts=_artefacts_before(plan, first), quiet=quiet, say=say)
+    earlier = _artefacts_before(path, plan, first, dataset)
+    made = run_phases(phases, folder_of, artefacts=earlier, quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 
@@ -157,48 +161,77 @@ def _request(context: Context) -> Request:
 
 
 def request_of(plan: Plan, part: PhaseOf, artefacts: Mapping[str, Artefact]) -> Request:
-    """Makes the request of a phase: the data of ``plan``, read in the same way, and the weights of the previous run."""
+    """Makes the request of a phase.
+
+    It has the data of ``plan``, read in the same way; the weights of the previous run, or those that the training began
+    with; and the proposals of the phase before it, if it reads them.
+    """
     runs = [artefact for artefact in artefacts.values() if artefact.kind == "run"]
+    proposals = () if plan.phase is not None and plan.phase.card.given else plan.proposals
+    if part.card.given:
+        made = [artefact for artefact in artefacts.values() if artefact.kind == PROPOSALS][-1]
+        proposals = tuple(str(made.path(file)) for file in made.files)
+    first = part.weights if part.card.afresh else plan.weights
     return Request(
         data=plan.data,
         task=plan.task,
         format=plan.reader,
         model=part.model,
-        weights=str(runs[-1].path(MODEL)) if runs else plan.weights,
+        weights=str(runs[-1].path(MODEL)) if runs and not part.card.afresh else first,
         changes=part.changes,
         device=plan.device,
         workers=plan.workers,
         processes=plan.processes,
         deterministic=plan.deterministic,
         task_options=plan.task_options,
-        proposals=plan.proposals,
         name=plan.name,
         out=plan.out,
         phase=part,
+        proposals=proposals,
         allow_changed_data=plan.allow_changed_data,
     )
 
 
 def _folder_of(plan: Plan, part: PhaseOf, dataset: str, artefacts: Mapping[str, Artefact]) -> Path:
     """The folder in which this phase began from these artefacts, or a new folder."""
-    name = folder_name(part.run_name(plan.name, dataset))
-    numbered = re.compile(re.escape(name) + r"(-\d+)?")
     earlier, direct = made_from(artefacts), list(artefacts)[-1]
-    for folder in sorted(Path(plan.out).glob(f"{name}*")):
-        manifest = read_manifest(folder) if numbered.fullmatch(folder.name) else None
+    for folder in _folders_of(Path(plan.out), plan, part, dataset):
+        manifest = read_manifest(folder)
         if manifest is None or manifest["name"] != part.name:
             continue
         # A phase that was resumed alone knows the run before it, not those before that.
         if direct in manifest["made_from"] and manifest["made_from"].items() <= earlier.items():
             return folder.resolve()
-    return new_folder(Path(plan.out), name)
+    return new_folder(Path(plan.out), folder_name(part.run_name(plan.name, dataset)))
 
 
-def _artefacts_before(plan: Plan, part: PhaseOf) -> dict[str, Artefact]:
-    """The artefacts that the run began from, if they are still there and undamaged."""
-    folder = Path(plan.weights).parent
-    manifest = read_manifest(folder) if part.number and plan.weights not in ("none", "default") else None
-    if manifest is None:
-        return {}
-    artefact = finished(manifest["name"], folder, {}, silent)
-    return {} if artefact is None else {artefact.name: artefact}
+def _artefacts_before(path: Path, plan: Plan, part: PhaseOf, dataset: str) -> dict[str, Artefact]:
+    """The artefacts that the phase in a folder was made from, if they are still there and undamaged.
+
+    Beside it lie those with the digests of its manifest; the run whose weights it began with may lie elsewhere, and may
+    have changed since.
+    """
+    manifest = read_manifest(path)
+    digests = {} if manifest is None else manifest["made_from"]
+    found: dict[str, Artefact] = {}
+    for earlier in part.earlier:
+        artefacts = [_finished(folder, earlier.name) for folder in _folders_of(path.parent, plan, earlier, dataset)]
+        same = [one for one in artefacts if one is not None and digests.get(earlier.name) == one.digest]
+        direct = _finished(Path(plan.weights).parent, earlier.name)
+        for artefact in [*same, direct][:1]:
+            if artefact is not None:
+                found[earlier.name] = artefact
+    return found
+
+
+def _finished(folder: Path, name: str) -> Artefact | None:
+    """The finished, undamaged artefact of this name in a folder."""
+    manifest = read_manifest(folder)
+    return finished(name, folder.resolve(), {}, silent) if manifest and manifest["name"] == name else None
+
+
+def _folders_of(out: Path, plan: Plan, part: PhaseOf, dataset: str) -> list[Path]:
+    """The folders in which a phase of this name may have run."""
+    name = folder_name(part.run_name(plan.name, dataset))
+    numbered = re.compile(re.escape(name) + r"(-\d+)?")
+    return [folder for folder in sorted(out.glob(f"{name}*")) if numbered.fullmatch(folder.name)]

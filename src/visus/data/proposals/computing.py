@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.proposals.cache import ProposalCache, content_key
+from visus.errors import DataError
 from visus.structures import ImageSource, Proposals, ProposalSettings
 
 if TYPE_CHECKING:
@@ -65,8 +66,15 @@ def compute(image: ImageSource, settings: ProposalSettings) -> Proposals:
     """All region proposals of an image, best first; nothing is kept.
 
     Raises:
-        DataError: if the image cannot be read.
+        DataError: if the image cannot be read, or if its proposals must come from a file.
     """
+    if settings.method == "given":
+        raise DataError(
+            "the network needs region proposals that it does not make itself",
+            expected="a file that has them for each image",
+            got="none",
+            remedy="name it: --proposals FILE",
+        )
     _, found = searched(image, settings)
     return Proposals(found.boxes, found.size, found.scores)
 

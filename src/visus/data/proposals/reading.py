@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from visus.data.proposals.array_file import read_arrays_of
 from visus.data.proposals.given import GivenProposals
 from visus.data.proposals.matlab_file import read_matlab
 from visus.data.proposals.pickle_file import read_pickled
@@ -11,7 +12,7 @@ from visus.data.proposals.text_file import read_json, read_table
 from visus.errors import DataError
 from visus.files.regular import LARGEST_IMAGE, open_regular
 
-KINDS = "a MATLAB file (.mat), a pickle of detectron2 (.pkl), CSV or JSON"
+KINDS = "a MATLAB file (.mat), a pickle of detectron2 (.pkl), CSV, JSON or .npz"
 """The words of errors and helps."""
 
 
@@ -30,5 +31,7 @@ def read_proposals(path: Path) -> list[GivenProposals]:
         return read_matlab(path)
     if head.startswith(b"\x80") or suffix in (".pkl", ".pickle"):
         return read_pickled(path)
+    if head.startswith(b"PK"):
+        return read_arrays_of(path)
     plain = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return read_json(path) if plain[:1] in (b"[", b"{") else read_table(path)

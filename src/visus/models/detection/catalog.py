@@ -9,12 +9,16 @@ from visus.models.detection.cards import (
     faster_rcnn_fpn,
     mask_rcnn,
     r_fcn,
+    rcnn,
     retinanet,
+    spp_net,
     ssd,
     yolo,
 )
 
 CARDS: tuple[Card, ...] = (
+    *rcnn.CARDS,
+    *spp_net.CARDS,
     *fast_rcnn.CARDS,
     *faster_rcnn.CARDS,
     *faster_rcnn_fpn.CARDS,

@@ -19,8 +19,10 @@ B anchors of a cell, R regions of all images, p x p cells of a pooled region, F 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Annotated, Literal, cast
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -32,12 +34,13 @@ from visus.models.detection.dense_regions import DenseRegions
 from visus.models.detection.region_codec import RegionRules
 from visus.models.detection.region_proposals import (
     AnchorRules,
+    Learns,
     ProposalRules,
     ProposingCodec,
     ProposingDetector,
     RegionProposalNetwork,
 )
-from visus.models.detection.two_stage import RegionOutput
+from visus.models.detection.two_stage import ObjectnessOutput, RegionOutput
 from visus.models.detection.zf import ZF
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
@@ -70,6 +73,7 @@ class FasterRCNN(ProposingDetector):
         classes: K.
         codec: reads and writes the outputs.
         pretrained: whether the weights of the backbone's own network, for ImageNet, have some for ``regions`` too.
+        rpn_backbone: of the first stage, like ``backbone``; None: both stages share theirs.
     """
 
     head: tuple[str, ...] = ("class_logits", "box_offsets")
@@ -84,12 +88,15 @@ class FasterRCNN(ProposingDetector):
         classes: int,
         codec: ProposingCodec,
         pretrained: bool = True,
+        rpn_backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.pretrained = ("regions.",) if pretrained else ()
-        self.channels: Mapping[int, int] = require_maps(backbone, (STRIDE,), "Faster R-CNN")
+        self.depth = require_maps(backbone, (STRIDE,), "Faster R-CNN")[STRIDE]
+        self.channels: Mapping[int, int] = {STRIDE: self.depth * (1 if rpn_backbone is None else 2)}
         self.classes = classes
         self.backbone = backbone
+        self.rpn_backbone = rpn_backbone
         self.rpn = rpn
         self.pool = pool
         self.regions = regions
@@ -103,10 +110,17 @@ class FasterRCNN(ProposingDetector):
         nn.init.zeros_(self.box_offsets.bias)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        return {STRIDE: cast(Backbone, self.backbone).features(images)[STRIDE]}  # [N, D, H/16, W/16]
+        map_ = cast(Backbone, self.backbone).features(images)[STRIDE]  # [N, D, H/16, W/16]
+        if self.rpn_backbone is None:
+            return {STRIDE: map_}
+        other = cast(Backbone, self.rpn_backbone).features(images)[STRIDE]
+        return {STRIDE: torch.cat([map_, other], 1)}  # [N, 2D, H/16, W/16]: of the second stage, of the first
+
+    def objectness(self, features: dict[int, Tensor], size: Sequence[int]) -> ObjectnessOutput:
+        return super().objectness({STRIDE: features[STRIDE][:, -self.depth :]}, size)
 
     def classify(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionOutput:
-        pooled = self.pool(features[STRIDE], boxes)  # [R, D, p, p]
+        pooled = self.pool(features[STRIDE][:, : self.depth], boxes)  # [R, D, p, p]
         x = self.regions(pooled)  # [R, F]
         offsets = self.box_offsets(x).unflatten(1, (self.classes + 1, 4))  # [R, K+1, 4]
         return RegionOutput(self.class_logits(x), offsets)  # [R, K+1]
@@ -136,6 +150,8 @@ def faster_rcnn(
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
+    learns: Learns = "both",
+    shared: bool = True,
 ) -> FasterRCNN:
     """Faster R-CNN on VGG-16, or on any backbone with a map of stride 16.
 
@@ -145,7 +161,9 @@ def faster_rcnn(
     ``dropout``: of fc6 and fc7. ``smallest``: proposals with a shorter side, in pixels, are dropped. ``proposals``: of
     an image at test. ``sampled``: regions of an image that a step learns from. ``background``: the smallest overlap of
     its background; none: 0.1, or 0 in the released code. ``confidence``: scores that are looked at. ``keep``: objects
-    an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
+    an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian". ``learns``: "both" stages
+    together, or "proposals" or "regions" alone: the steps of alternating training. ``shared``: whether both stages see
+    the same map; else the first has a backbone of its own (section 3.2, and Table 2 of the NIPS version).
 
     Raises:
         TaskMismatchError: if the backbone lacks such a map.
@@ -160,8 +178,9 @@ def faster_rcnn(
         _pool(7, pooling),
         DenseRegions(depth * 7 * 7, (wide, wide), dropout),
         classes=classes,
-        codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression),
+        codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression, learns),
         pretrained=published,
+        rpn_backbone=None if shared else deepcopy(backbone),
     )
 
 
@@ -180,6 +199,8 @@ def faster_rcnn_zf(
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
+    learns: Learns = "both",
+    shared: bool = True,
 ) -> FasterRCNN:
     """Faster R-CNN on ZF. Options: as those of :func:`faster_rcnn`."""
     return FasterRCNNOnZF(
@@ -188,7 +209,8 @@ def faster_rcnn_zf(
         _pool(6, pooling),
         DenseRegions(256 * 6 * 6, (4096, 4096), dropout),
         classes=classes,
-        codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression),
+        codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression, learns),
+        rpn_backbone=None if shared else ZF(in_channels),
     )
 
 
@@ -206,10 +228,13 @@ def faster_rcnn_resnet50(
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
+    learns: Learns = "both",
+    shared: bool = True,
 ) -> FasterRCNN:
     """Faster R-CNN on ResNet-50. Options: as those of :func:`faster_rcnn`."""
-    codec = _codec("paper", smallest, proposals, sampled, background, confidence, keep, suppression)
-    return _on_resnet(50, classes, in_channels, _first_stage(1024, rpn_width, "paper", anchors), pooling, codec)
+    codec = _codec("paper", smallest, proposals, sampled, background, confidence, keep, suppression, learns)
+    rpn = _first_stage(1024, rpn_width, "paper", anchors)
+    return _on_resnet(50, classes, in_channels, rpn, pooling, codec, shared=shared)
 
 
 def faster_rcnn_resnet101(
@@ -226,10 +251,13 @@ def faster_rcnn_resnet101(
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
+    learns: Learns = "both",
+    shared: bool = True,
 ) -> FasterRCNN:
     """Faster R-CNN on ResNet-101. Options: as those of :func:`faster_rcnn`."""
-    codec = _codec("paper", smallest, proposals, sampled, background, confidence, keep, suppression)
-    return _on_resnet(101, classes, in_channels, _first_stage(1024, rpn_width, "paper", anchors), pooling, codec)
+    codec = _codec("paper", smallest, proposals, sampled, background, confidence, keep, suppression, learns)
+    rpn = _first_stage(1024, rpn_width, "paper", anchors)
+    return _on_resnet(101, classes, in_channels, rpn, pooling, codec, shared=shared)
 
 
 def _on_resnet(
@@ -239,10 +267,19 @@ def _on_resnet(
     rpn: RegionProposalNetwork,
     pooling: Pooling,
     codec: ProposingCodec,
+    *,
+    shared: bool,
 ) -> FasterRCNN:
     # Neither paper says how large a region is before conv5_x; at 14x14 it has conv5_x's size on a whole image.
-    regions = ResidualRegions(depth)
-    return FasterRCNN(ResidualC4(depth, in_channels), rpn, _pool(14, pooling), regions, classes=classes, codec=codec)
+    return FasterRCNN(
+        ResidualC4(depth, in_channels),
+        rpn,
+        _pool(14, pooling),
+        ResidualRegions(depth),
+        classes=classes,
+        codec=codec,
+        rpn_backbone=None if shared else ResidualC4(depth, in_channels),
+    )
 
 
 def _first_stage(depth: int, width: int, released: Released, anchors: Anchors | None) -> RegionProposalNetwork:
@@ -264,6 +301,7 @@ def _codec(
     confidence: float,
     keep: int,
     suppression: Method,
+    learns: Learns,
 ) -> ProposingCodec:
     is_paper = released == "paper"
     lowest = background if background is not None else 0.1 if is_paper else 0.0
@@ -280,4 +318,5 @@ def _codec(
         anchor_rules=AnchorRules(balance=10.0) if is_paper else AnchorRules(smooth=1 / 9),
         trained=ProposalRules(before=12_000, after=2000, smallest=smallest, small_first=not is_paper),
         tested=ProposalRules(before=6000, after=proposals, smallest=smallest, small_first=not is_paper),
+        learns=learns,
     )

@@ -285,6 +285,10 @@ class ProposingCodec(RegionCodec):
         )
         return matches
 
+    def boxes_of_anchors(self, output: ObjectnessOutput) -> Tensor:
+        """[N,A,4] float32 xyxy: where the first stage moves its anchors, not clipped."""
+        return CODING.decode(output.offsets.float(), output.anchors)
+
     def sample_anchors(self, matches: Tensor) -> Tensor:
         """[S] indices of the anchors that a step learns from; those that show objects first."""
         return sample_regions(matches, self.anchor_rules.sampled, self.anchor_rules.positive_share)

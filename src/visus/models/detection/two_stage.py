@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from visus.ops.box_coding import BoxCoding
 from visus.ops.nms import LabelledBoxes
 from visus.ops.prediction_grid import Grid
+from visus.ops.stopwatch import timed
 from visus.structures import Batch
 
 _ABSENT = -1e4
@@ -159,12 +161,16 @@ class TwoStageDetector(nn.Module, ABC):
     def from_features(
         self, features: dict[int, Tensor], size: Sequence[int], proposals: Sequence[Tensor] | None = None
     ) -> TwoStageOutput:
-        proposed = self.propose(features, size, proposals)
-        regions = self.classify(features, proposed.boxes, size)
+        with timed("proposals") if proposals is None else nullcontext():
+            proposed = self.propose(features, size, proposals)
+        with timed("heads"):
+            regions = self.classify(features, proposed.boxes, size)
         return gathered(regions, proposed, (size[0], size[1]), self.coding)
 
     def forward(self, images: Tensor, proposals: Sequence[Tensor] | None = None) -> TwoStageOutput:
-        return self.from_features(self.features(images), images.shape[-2:], proposals)
+        with timed("features"):
+            features = self.features(images)
+        return self.from_features(features, images.shape[-2:], proposals)
 
 
 def gathered(regions: RegionOutput, proposed: Proposed, size: tuple[int, int], coding: BoxCoding) -> TwoStageOutput:
