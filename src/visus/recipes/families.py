@@ -53,6 +53,8 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),
             *("faster-rcnn-4-step", "faster-rcnn-unshared"),
         ),
+        "faster_rcnn_fpn": ("faster-rcnn-fpn-coco",),
+        "mask_rcnn": ("mask-rcnn-coco",),
         "retinanet": ("retinanet-coco",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
