@@ -82,6 +82,8 @@ class SPPNet(SVMDetector):
         rules: of the regions.
     """
 
+    border = 8  # ZF-5's padding lets its map reach a few pixels beyond the image
+
     def __init__(
         self,
         backbone: nn.Module,
