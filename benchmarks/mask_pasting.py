@@ -54,7 +54,8 @@ def as_torchvision_places(masks: torch.Tensor, boxes: torch.Tensor) -> Masks:
 
 def pasted_by_torchvision(masks: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
     """[N,1,H,W] bool."""
-    return paste_masks_in_image(masks, boxes, SIZE) >= 0.5
+    pasted: torch.Tensor = paste_masks_in_image(masks, boxes, SIZE)
+    return pasted >= 0.5
 
 
 def main() -> None:

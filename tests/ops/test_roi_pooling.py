@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visus.ops.roi_pooling import ps_roi_pool, pyramid_levels, pyramid_roi_align, roi_align, roi_max_pool
+from visus.ops.roi_pooling import ps_roi_pool, pyramid_levels, pyramid_pool, roi_align, roi_max_pool
 
 Map = NDArray[np.float64]
 BOXES = [
@@ -178,14 +178,25 @@ def test_a_pyramid_is_pooled_level_by_level() -> None:
     generator = torch.Generator().manual_seed(0)
     maps = {s: torch.randn(2, 3, 256 // s, 256 // s, generator=generator, requires_grad=True) for s in (4, 8, 16, 32)}
     boxes = [torch.tensor([[0.0, 0, 250, 250], [10, 10, 40, 40]]), torch.tensor([[0.0, 0, 120, 130]])]
-    pooled = pyramid_roi_align(maps, boxes, 2)
+    regions, order = pyramid_pool(maps, boxes, 2)
+    pooled = regions[order]
     for row, (n, box, stride) in enumerate([(0, 0, 16), (0, 1, 4), (1, 0, 8)]):
         alone = [torch.zeros(0, 4), torch.zeros(0, 4)]
         alone[n] = boxes[n][box : box + 1]
-        torch.testing.assert_close(pooled[row : row + 1], roi_align(maps[stride], alone, 2, 1 / stride))
+        torch.testing.assert_close(pooled[row : row + 1], roi_align(maps[stride], alone, 2, 1 / stride, aligned=True))
     pooled.sum().backward()
     assert all(map_.grad is not None for map_ in maps.values())  # also of level 5, where no region lies
-    assert pyramid_roi_align(maps, [torch.zeros(0, 4)] * 2, 2).shape == (0, 3, 2, 2)
+    assert pyramid_pool(maps, [torch.zeros(0, 4)] * 2, 2)[0].shape == (0, 3, 2, 2)
+
+
+def test_a_pyramid_is_pooled_by_maxima_or_half_a_cell_off_as_released() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = {4: torch.randn(1, 3, 64, 64, generator=generator), 8: torch.randn(1, 3, 32, 32, generator=generator)}
+    box = torch.tensor([[8.0, 8, 40, 72]])
+    legacy, _ = pyramid_pool(maps, [box], 2, "legacy_align")
+    torch.testing.assert_close(legacy, roi_align(maps[4], [box], 2, 1 / 4, aligned=False))
+    largest, _ = pyramid_pool(maps, [box], 2, "max")
+    assert largest[0, 0, 0, 0] == maps[4][0, 0, 2:10, 2:6].max()  # of cells 2 to 17 and 2 to 9, ends included
 
 
 def test_the_worked_example_of_max_pooling() -> None:

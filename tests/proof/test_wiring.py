@@ -20,7 +20,14 @@ from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 from visus.testing import compare_networks
 
 SMALL = ["resnet_cifar_20", "squeezenet1_0", "nin_cifar10", "unet", "maxout_mnist", "yolo_v1_tiny", "mobilenet_v1_025"]
+_REGIONS = "its regions depend on values, which no chain of layers has; torchvision's network is its second builder"
 WITHOUT = {
+    "faster_rcnn_fpn": _REGIONS,
+    "faster_rcnn_fpn_resnet101": _REGIONS,
+    "mask_rcnn": _REGIONS,
+    "mask_rcnn_resnet101": _REGIONS,
+    "mask_rcnn_c4": _REGIONS,
+    "mask_rcnn_c4_resnet101": _REGIONS,
     "lenet5": "its partial convolution, trained subsampling and RBF have worked examples of their own",
     "mnist_cnn_25_50": "whether the slide has activations behind its convolutions could not be looked up",
 }

@@ -38,7 +38,7 @@ def write_atomically(path: Path, fill: Callable[[BinaryIO], None], *, size: int 
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _disk_error(path, error) from None
+        raise disk_error(path, error) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -59,7 +59,7 @@ def require_space(folder: Path, size: int) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise _disk_error(folder, error) from None
+        raise disk_error(folder, error) from None
     if size and free < size + _SPARE:
         raise DiskError(
             f"the disk of {folder} is full",
@@ -90,7 +90,8 @@ def _write_all(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
 
-def _disk_error(path: Path, error: OSError) -> DiskError:
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """Makes the error of a file that cannot be written, from the system's."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return DiskError(
         f"cannot write {path}",

@@ -83,6 +83,18 @@ class Schedule(_Part):
     final: Share = Field(0.0, description="share of the learning rate at which cosine and polynomial end")
 
 
+class RegionFits(_Part):
+    """The settings of what is fitted to the features of regions after a training (R-CNN, SPP-net)."""
+
+    svm_c: Positive = Field(0.001, description="C of the linear SVMs: the weight of their losses")
+    svm_positive_weight: Positive = Field(2.0, description="weight of positive examples, to that of negative ones")
+    svm_bias: Positive = Field(10.0, description="constant feature whose weight is the bias")
+    svm_negative: Share = Field(0.3, description="regions that overlap a class's objects by less are its negatives")
+    box_penalty: Positive = Field(1000.0, description="ridge penalty of the boxes' regressions (lambda)")
+    box_overlap: Share = Field(0.6, description="regions that overlap an object by more learn its box")
+    mean_norm: Positive = Field(20.0, description="mean norm that features are scaled to")
+
+
 class Recipe(_Part):
     """All settings of a training."""
 
@@ -119,6 +131,10 @@ class Recipe(_Part):
     augmentation: Augmentation = Field(Augmentation(), description="random changes of training images")
     loss: LossOptions = Field(LossOptions(), description="choices inside the loss")
     model_options: dict[str, Any] = Field({}, description="keyword arguments of the model's builder")
+    proposals: Annotated[int, Field(ge=1, le=10**6)] | None = Field(
+        None, description="region proposals of an image, for a network that makes none; none: the model's own number"
+    )
+    regions: RegionFits = Field(RegionFits(), description="what is fitted to regions afterwards (R-CNN, SPP-net)")
     freeze: Literal["none", "batchnorm", "backbone"] = Field(
         "none",
         description="what stays as loaded: (the backbone's) BatchNorm statistics and scales, or all but the head",
@@ -147,7 +163,9 @@ class Recipe(_Part):
     keep: Literal["best", "last"] = Field(
         "best", description="weights that the training ends with: of the epoch with the best score, or of the last one"
     )
-    evaluate_every: Annotated[int, Field(ge=1)] = Field(1, description="epochs between validations")
+    evaluate_every: Annotated[int, Field(ge=1)] = Field(
+        1, description="epochs between validations; more than epochs, with keep=last: no validation"
+    )
     checkpoint_seconds: NonNegative = Field(
         60.0, description="largest time between checkpoints; each epoch makes one too"
     )

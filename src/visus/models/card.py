@@ -165,6 +165,7 @@ class Card:
         takes_backbone: whether the builder takes a ``backbone``: then "name+backbone" is this edition on another one.
         own_data: what makes the recipe for own data: a name of :mod:`visus.recipes.own_data`, or
             "package.module:function"; "" for the recipe of the task.
+        phases: the training in phases that makes this model of any recipe; "" where one training does.
         own_anchors: how many anchors to find among own boxes; 0 for a model whose anchors stay as they are.
         weights: published weights, best first; empty when there are none.
         conversions: of further files that a person may bring, beside those written as ``weights`` are.
@@ -196,6 +197,7 @@ class Card:
     backbone_options: Mapping[str, object] = field(default_factory=dict)
     takes_backbone: bool = False
     own_data: str = ""
+    phases: str = ""
     own_anchors: int = 0
     weights: tuple[WeightsFile, ...] = ()
     conversions: tuple[Conversion, ...] = ()

@@ -43,6 +43,8 @@ def class_names(card: Card, classes: int) -> tuple[str, ...]:
             ("detection", 20): VOC_CLASSES,
             ("detection", 80): COCO_CLASSES,
             ("detection", 90): _with_gaps(),
+            ("instance_segmentation", 80): COCO_CLASSES,
+            ("instance_segmentation", 90): _with_gaps(),
             ("segmentation", 21): ("background", *VOC_CLASSES),
             ("classification", 10): _CIFAR10 if any(file.trained_on == "CIFAR-10" for file in card.files) else (),
             ("classification", 1000): () if _is_darknets(card) else _imagenet(),

@@ -1,9 +1,9 @@
 """Pools regions of interest (RoIs) of feature maps to one size.
 
 Boxes are xyxy in pixels of the network's input; ``scale`` is one over the stride of the map. torchvision's operators do
-most of the work; its import takes seconds, so it waits for the first call. They compute in float32 where the map has
-half precision: some of them know no bfloat16, and neither half precision holds the corners of a large image. Gradients
-flow to the map, not to the boxes; without any region they are 0, not absent.
+most of the work; its import takes seconds, so it waits for the first call. Computed is in float32 where the map has
+half precision: some operators know no bfloat16, and neither half precision holds the corners of a large image.
+Gradients flow to the map, not to the boxes; without any region they are 0, not absent.
 
 Letters: N images, C channels, h x w cells of a map, R regions of all images together, p x p the pooled size.
 """

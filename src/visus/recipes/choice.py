@@ -66,7 +66,7 @@ def training_preprocessing(
 
     Args:
         card: of the model.
-        recipe: its size and fit, if it has any.
+        recipe: its size, its fit and its number of proposals, if it has any.
         channels: of the network's input.
         values: what the images hold: their range, and for other than 1 or 3 channels their mean and deviation, which no
             card can know. None: pictures of 8 bits.
@@ -78,6 +78,8 @@ def training_preprocessing(
         preprocessing = replace(
             preprocessing, fit=recipe.fit, size=None if recipe.fit == "none" else preprocessing.size
         )
+    if recipe.proposals is not None and preprocessing.proposals is not None:
+        preprocessing = replace(preprocessing, proposals=replace(preprocessing.proposals, count=recipe.proposals))
     if values is not None and values.value_range is not None:
         preprocessing = replace(preprocessing, value_range=values.value_range)
     if channels not in (1, 3):

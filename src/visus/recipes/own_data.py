@@ -181,6 +181,57 @@ def faster_rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     )
 
 
+def faster_rcnn_fpn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For Faster R-CNN on a feature pyramid."""
+    return detection(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for Faster R-CNN on a pyramid: RoIAlign, a narrow pyramid, half the paper's size "
+            "and anchors, small changes of scale, AdamW",
+            "model_options": _NARROW_PYRAMID,
+            "size": _side_by_side(facts, 512),
+            "batch_size": 4,  # each step learns from many regions and anchors of every image
+            "optimizer.lr": 5e-4,
+            "optimizer.backbone_lr": 0.3 if pretrained else 1.0,
+            "optimizer.weight_decay": 1e-4,
+            "augmentation.iou_crop": False,
+            "augmentation.zoom": 0.2,
+            "augmentation.shift": 0.1,
+        }
+    )
+
+
+def mask_rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For Mask R-CNN."""
+    recipe = faster_rcnn_fpn(card, facts, pretrained=pretrained)
+    source = "visus default for Mask R-CNN: as Faster R-CNN's on a pyramid, with a narrow mask branch and more objects"
+    if "mask_rcnn_c4" in card.name:  # which has no pyramid
+        return recipe.with_changes({"source": source, "model_options": {"keep": 200}})
+    return recipe.with_changes(
+        {
+            "source": source,
+            "model_options": {**_NARROW_PYRAMID, "mask_width": 64, "proposals": 500, "sampled": 256, "keep": 300},
+        }
+    )
+
+
+# The paper's 256 channels and 1000 proposals would be most of a step's work on a small backbone.
+_NARROW_PYRAMID = {
+    "pooling": "align",
+    "anchor_side": 4.0,  # for images of half the paper's 800 pixels
+    "width": 96,
+    "hidden": 256,
+    "proposals": 300,
+    "sampled": 128,
+}
+
+
+def _side_by_side(facts: DataFacts, longest: int) -> tuple[int, int]:
+    """The (height, width) of an input in which an image of the data fits, enlarged by half at most."""
+    scale = min(longest / max(facts.size), 1.5)
+    height, width = (max(-(-round(side * scale) // 32) * 32, 64) for side in facts.size)
+    return height, width
+
+
 def ssd(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     """For SSD."""
     recipe = detection(card, facts, pretrained=pretrained)
@@ -233,6 +284,12 @@ def segmentation(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     )
 
 
+def instance_segmentation(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For any network that answers with masks."""
+    source = "visus default for instance segmentation: that for detection, masks moved too"
+    return detection(card, facts, pretrained=pretrained).with_changes({"source": source})
+
+
 OWN_DATA: Mapping[str, OwnData] = {
     "classification": classification,
     "localization": localization,
@@ -240,8 +297,11 @@ OWN_DATA: Mapping[str, OwnData] = {
     "detection": detection,
     "retinanet": retinanet,
     "faster_rcnn": faster_rcnn,
+    "faster_rcnn_fpn": faster_rcnn_fpn,
+    "mask_rcnn": mask_rcnn,
     "ssd": ssd,
     "yolo": yolo,
+    "instance_segmentation": instance_segmentation,
     "segmentation": segmentation,
 }
 """By the name that a card gives as ``own_data``; the card that gives none gets the recipe of its task."""

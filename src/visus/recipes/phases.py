@@ -11,6 +11,7 @@ from visus.errors import RecipeError
 
 TRAINING = "visus.workflow.training_phases:train"
 """The function of a phase that is a training with a recipe; its artefact is a run folder, of the kind "run"."""
+_REGIONS = "visus.workflow.region_phases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class PhaseCard:
 
     Args:
         name: added to the name of the run, but for the last phase.
-        recipe: of a training: the name of a published recipe; "" for the model's recipe for own data.
+        recipe: of a training: the name of a published recipe; "" for the one that was asked for in the first phase, and
+            else the model's recipe for own data.
         model: of a training: what is trained; "" for the model that was asked for.
         changes: of the recipe, by field; those that were asked for come on top.
         afresh: whether it begins with the weights that the whole training began with, not with those of the run before.
@@ -86,6 +88,13 @@ PHASES: Mapping[str, tuple[PhaseCard, ...]] = MappingProxyType(
         "deconvnet-voc": (  # Noh et al. 2015, section 4.2
             PhaseCard("objects", "deconvnet-voc-1"),
             PhaseCard("windows", "deconvnet-voc-2"),
+        ),
+        "region-svms": (  # Girshick et al. 2014, section 2.3 and appendix C
+            PhaseCard("finetune"),
+            PhaseCard("features", function=f"{_REGIONS}:features"),
+            PhaseCard("svm", function=f"{_REGIONS}:svms"),
+            PhaseCard("boxes", function=f"{_REGIONS}:boxes"),
+            PhaseCard("model", function=f"{_REGIONS}:model"),
         ),
         "faster-rcnn-voc-4-step": _alternating("faster-rcnn-voc-proposals", "faster-rcnn-voc-regions"),
         "faster-rcnn-zf-voc-4-step": _alternating("faster-rcnn-zf-voc-proposals", "faster-rcnn-zf-voc-regions"),

@@ -20,6 +20,7 @@ from visus.recipes import (
     inception,
     mobile,
     plain_networks,
+    region_svms,
     residual,
     searched,
     small_images,
@@ -36,6 +37,7 @@ PUBLISHED: Mapping[str, Recipe] = MappingProxyType(
         **searched.RECIPES,
         **mobile.RECIPES,
         **dense_prediction.RECIPES,
+        **region_svms.RECIPES,
     }
 )
 """Name -> recipe."""

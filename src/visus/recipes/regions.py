@@ -11,6 +11,7 @@ from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
 
 _VOC07 = 5011  # images of trainval
+_COCO = 118_287  # of trainval35k
 
 _FROZEN = (0, 2, 5, 7)  # conv1_1, conv1_2, conv2_1 and conv2_2 of VGG-16
 
@@ -37,6 +38,28 @@ def _joint(network: str, rates: dict[str, float]) -> Recipe:
         schedule=Schedule(name="steps", milestones=(50_000 * 2 / _VOC07,), gamma=0.1),
         augmentation=Augmentation(mirror=0.5),
         loss=LossOptions(marked="background"),
+    )
+
+
+def _on_a_pyramid(source: str, where: str, *, steps: int, drops: tuple[int, ...]) -> Recipe:
+    steps_an_epoch = _COCO / 16
+    return Recipe(
+        source=source,
+        sources=by_field(
+            {
+                where: "epochs batch_size optimizer schedule",
+                "the authors' Detectron, config.py: horizontal flipping alone": "augmentation",
+                "a number of steps is printed: the last weights": "keep",
+            }
+        ),
+        missing=("images whose shorter side, not the longer, is scaled to the size (the card's note)",),
+        keep="last",
+        epochs=round(steps / steps_an_epoch),
+        batch_size=16,
+        reference_batch_size=16,
+        optimizer=Optimizer(lr=0.02, momentum=0.9, weight_decay=1e-4),
+        schedule=Schedule(name="steps", milestones=tuple(drop / steps_an_epoch for drop in drops), gamma=0.1),
+        augmentation=Augmentation(mirror=0.5),
     )
 
 
@@ -73,6 +96,19 @@ _VGG_RATES = {f"backbone.features.{layer}.": 0.0 for layer in _FROZEN}
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
+        "faster-rcnn-fpn-coco": _on_a_pyramid(
+            "Lin et al. 2017 on COCO trainval35k (118,287 images), both stages at once as in the authors' Detectron "
+            "(e2e_faster_rcnn_R-50-FPN_1x): 90,000 steps of 16, lr/10 at 60,000 and 80,000",
+            "the authors' e2e_faster_rcnn_R-50-FPN_1x.yaml",
+            steps=90_000,
+            drops=(60_000, 80_000),
+        ),
+        "mask-rcnn-coco": _on_a_pyramid(
+            "He et al. 2017, sec. 3.1, on COCO trainval35k (118,287 images): 160,000 steps of 16, lr/10 at 120,000",
+            "section 3.1",
+            steps=160_000,
+            drops=(120_000,),
+        ),
         "faster-rcnn-voc": _joint("VGG-16", _VGG_RATES),
         "faster-rcnn-voc-proposals": _step("VGG-16", _VGG_RATES, first=True),
         "faster-rcnn-voc-regions": _step("VGG-16", _VGG_RATES, first=False),

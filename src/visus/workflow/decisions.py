@@ -135,7 +135,8 @@ def with_edition(request: Request, messages: list[str]) -> Request:
     from visus.models.identification import identify
 
     name = _full_name(request)
-    recipe = None if request.recipe in PHASES else _named_recipe(request.recipe)
+    in_phases = isinstance(request.recipe, str) and request.recipe in PHASES
+    recipe = None if in_phases else _named_recipe(request.recipe)
     changes = Recipe().with_changes({k: v for k, v in request.changes.items() if k.startswith("model_options")})
     options = {**(recipe.model_options if recipe is not None else {}), **changes.model_options}
     found = identify(Path(weights), name, options=options)
@@ -147,20 +148,24 @@ def with_edition(request: Request, messages: list[str]) -> Request:
 def with_phase(request: Request, messages: list[str]) -> Request:
     """Replaces the name of a training in phases by the model and recipe of the request's phase.
 
+    A model that needs phases is trained in them with any recipe, which is then that of the first.
+
     Raises:
         RecipeError: if these phases do not lead to the model.
     """
-    phase = request.phase
-    if phase is None and isinstance(request.recipe, str) and request.recipe in PHASES:
-        start = _checked_weights(request.weights)
-        phase = PhaseOf(request.recipe, 0, _card(request).full_name, dict(request.changes), start)
+    phase, recipe = request.phase, request.recipe
+    in_phases = isinstance(recipe, str) and recipe in PHASES
+    if phase is None:
+        card = _card(request)
+        if in_phases or card.phases:
+            name, start = str(recipe) if in_phases else card.phases, _checked_weights(request.weights)
+            phase = PhaseOf(name, 0, card.full_name, dict(request.changes), start)
     if phase is None:
         return request
     messages.append(f"phase {phase.number + 1} of {phase.count} of {phase.phases}: {phase.name}")
+    own = phase.card.recipe or (None if in_phases else recipe)
     changes = {**phase.card.changes, **request.changes}
-    return replace(
-        request, model=phase.model, backbone=None, recipe=phase.card.recipe or None, changes=changes, phase=phase
-    )
+    return replace(request, model=phase.model, backbone=None, recipe=own, changes=changes, phase=phase)
 
 
 def _card(request: Request) -> Card:

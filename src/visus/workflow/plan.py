@@ -19,6 +19,7 @@ from visus.errors import RecipeError
 from visus.files.plain_values import read_yaml
 from visus.models.card import Card
 from visus.models.catalog import changes_since, find_revision
+from visus.recipes.choice import training_preprocessing
 from visus.recipes.phases import PhaseOf
 from visus.workflow import decisions
 from visus.workflow.region_proposals import looking_at_files, with_given
@@ -200,7 +201,8 @@ def prepare(request: Request) -> Preparation:
     dataset, findings = decisions.checked(request, dataset, task)
     proposals = tuple(str(Path(file).resolve()) for file in request.proposals)
     card = looking_at_files(card, recipe, proposals)
-    dataset = with_given(dataset, card.preprocessing, card.full_name, proposals, messages)
+    preprocessing = training_preprocessing(card, recipe, channels)
+    dataset = with_given(dataset, preprocessing, card.full_name, proposals, messages)
     if request.recipe is None and "anchors" not in recipe.model_options:
         # Of the repaired data: a damaged box must not become an anchor.
         recipe = decisions.with_own_anchors(
@@ -253,6 +255,7 @@ def prepare_again(plan: Plan) -> Preparation:
         messages.append(changes)
     dataset, findings = decisions.checked(plan, dataset, task)
     card = looking_at_files(card, plan.recipe, plan.proposals)
-    dataset = with_given(dataset, card.preprocessing, card.full_name, plan.proposals, messages)
+    preprocessing = training_preprocessing(card, plan.recipe, plan.channels)
+    dataset = with_given(dataset, preprocessing, card.full_name, plan.proposals, messages)
     messages += decisions.repairs(findings)
     return Preparation(plan=plan, dataset=dataset, card=card, findings=findings, messages=tuple(messages))

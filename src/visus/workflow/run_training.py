@@ -299,16 +299,16 @@ def _loader(prepared: Preparation, training: Preprocessing, task: Task, runtime:
 
 
 def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Validation | None:
-    """The function that scores the network on the split "val" after an epoch; None without such a split."""
+    """The function that scores the network on the split "val" after an epoch; None without such a split or need."""
     from visus.data.augmentation.preparing import Preparer
     from visus.engine.device_batches import to_device
     from visus.engine.evaluate import evaluate
     from visus.engine.fit import Validation
 
-    held_out = prepared.dataset.splits.get("val", ())
-    if not held_out:
+    held_out, recipe = prepared.dataset.splits.get("val", ()), prepared.plan.recipe
+    if not held_out or (recipe.keep == "last" and recipe.evaluate_every > recipe.epochs):
         return None
-    plan, recipe, predicting = prepared.plan, prepared.plan.recipe, model.info.preprocessing
+    plan, predicting = prepared.plan, model.info.preprocessing
 
     def scores(judged: Any) -> dict[str, Any]:
         prepare = Preparer(plan.task, predicting, None, recipe.seed)

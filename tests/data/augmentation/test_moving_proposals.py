@@ -72,7 +72,7 @@ def test_a_proposal_that_is_a_targets_box_stays_that_of_the_target(name: str) ->
     assert max(counts) > 0
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox", "none"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "letterbox", "shorter_side", "none"])
 def test_every_way_to_fit_an_image_takes_them_along(fit) -> None:
     size = None if fit == "none" else (40, 56)
     way = Preprocessing(size=size, fit=fit, proposals=ProposalSettings())
@@ -81,7 +81,7 @@ def test_every_way_to_fit_an_image_takes_them_along(fit) -> None:
     assert item.proposals is not None
     home = item.proposals.undo(item.placement)
     assert home.size == FILE
-    if fit in ("stretch", "none"):
+    if fit in ("stretch", "shorter_side", "none"):
         given = sample().proposals
         assert isinstance(given, Proposals)
         np.testing.assert_allclose(home.boxes, given.boxes, atol=1e-3)

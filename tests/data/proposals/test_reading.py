@@ -57,11 +57,11 @@ def with_sizes(folder: Path) -> Path:
     return detectron2(folder / "a.pkl", boxes=boxes, bbox_mode=1)
 
 
-def of_detectron(folder: Path) -> Path:
+def of_detectron(folder: Path, ids: str = "ids") -> Path:
     boxes = [np.asarray([[3, 4, 8, 11], [0, 0, 9, 19]], np.float32), np.zeros((0, 4), np.float32)]
     scores = [np.asarray([-1.5, 2.5], np.float32), np.zeros(0, np.float32)]
-    changes = {"indexes": ["000005", "000007"], "scores": scores, "boxes": boxes}
-    return detectron2(folder / "a.pkl", ids=None, objectness_logits=None, bbox_mode=None, **changes)
+    changes = {"ids": None, ids: ["000005", "000007"], "scores": scores, "boxes": boxes, "cfg": "text of the settings"}
+    return detectron2(folder / "a.pkl", objectness_logits=None, bbox_mode=None, **changes)
 
 
 def csv(folder: Path) -> Path:
@@ -104,6 +104,7 @@ WAYS = {
     "detectron2": as_detectron2,
     "detectron2 with sizes": with_sizes,
     "detectron": of_detectron,
+    "detectron with indexes": lambda folder: of_detectron(folder, "indexes"),
     "csv": csv,
     "csv in another order": csv_in_another_order,
     "results": results,

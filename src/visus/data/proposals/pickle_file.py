@@ -1,9 +1,10 @@
 """Proposals in pickles, as Detectron and detectron2 take them; no code of the file runs.
 
 A mapping with ``ids``, ``boxes`` and ``objectness_logits``, a list of as many entries each, and ``bbox_mode``:
-``load_proposals_into_dataset`` in data/build.py of facebookresearch/detectron2. In files of Detectron the lists are
-called ``indexes`` and ``scores``, and the last pixel belongs to a box (utils/boxes.py of facebookresearch/Detectron),
-which detectron2 passes over.
+``load_proposals_into_dataset`` in data/build.py of facebookresearch/detectron2. In files of Detectron there is no mode,
+the logits are ``scores``, the ids may be called ``indexes`` (core/rpn_generator.py and datasets/json_dataset.py of
+facebookresearch/Detectron), and the last pixel belongs to a box (utils/boxes.py there). detectron2 reads them too, and
+passes over that.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def read_pickled(path: Path) -> list[GivenProposals]:
     content = read_pickle(path, limit=_LARGEST, expected=_EXPECTED, enumerations=modes)
     if not isinstance(content, dict):
         raise DataError(f"{path} holds no proposals", expected=_EXPECTED, got=type(content).__name__)
-    of_detectron = "indexes" in content
-    ids, boxes = _list(content.get("indexes" if of_detectron else "ids")), _list(content.get("boxes"))
-    scores = _list(content.get("scores" if of_detectron else "objectness_logits"))
+    of_detectron = "objectness_logits" not in content and "bbox_mode" not in content
+    ids, boxes = _list(content.get("ids", content.get("indexes"))), _list(content.get("boxes"))
+    scores = _list(content.get("objectness_logits", content.get("scores")))
     if ids is None or boxes is None or len(ids) != len(boxes):
         lengths = [
             f"{name}: {'none' if part is None else len(part)}" for name, part in (("ids", ids), ("boxes", boxes))

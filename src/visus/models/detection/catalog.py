@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from visus.models.card import Card
-from visus.models.detection.cards import faster_rcnn, faster_rcnn_fpn, mask_rcnn, retinanet, ssd, yolo
+from visus.models.detection.cards import faster_rcnn, faster_rcnn_fpn, mask_rcnn, rcnn, retinanet, spp_net, ssd, yolo
 
 CARDS: tuple[Card, ...] = (
+    *rcnn.CARDS,
+    *spp_net.CARDS,
     *faster_rcnn.CARDS,
     *faster_rcnn_fpn.CARDS,
     *mask_rcnn.CARDS,

@@ -7,12 +7,14 @@ The pyramid has a map for every size of object, P2 to P5. The region proposal ne
 with anchors of one size a map (section 4.1). Each proposal is pooled from the map of its size (section 4.2, equation
 1), and two layers of 1024 say its class and move its box.
 
-Editions. ``paper``: regions are pooled by their maximum, as the paper has it (the authors' Detectron, which
-came later, aligns them); anchors stand in the middle of their cells. What the paper leaves open is Detectron's: the first pooling is
-padded by 1, smooth L1 turns at 1/9 in the first stage and at 1 in the second, 100 objects an image. ``torchvision``:
-RoIAlign, anchors of whole pixels, smooth L1 turns at 1/9 in both stages, the backbone strides in its 3x3 convolutions.
+Editions. ``paper``: regions are pooled by their maximum, as the paper has it (the authors' Detectron, which came later,
+aligns them); anchors stand in the middle of their cells. What the paper leaves open is Detectron's: the first pooling
+is padded by 1, smooth L1 turns at 1/9 in the first stage and at 1 in the second, 100 objects an image.
+``torchvision``: RoIAlign half a cell off, anchors of whole pixels, smooth L1 turns at 1/9 in both stages, the backbone
+strides in its 3x3 convolutions.
 
-Letters: N images, C channels, H x W pixels, K classes, D channels of the pyramid, P proposals of an image, R those of all.
+Letters: N images, C channels, H x W pixels, K classes, D channels of the pyramid, P proposals of an image, R those of
+all images.
 """
 
 from __future__ import annotations
@@ -172,12 +174,12 @@ def faster_rcnn_fpn(
     """Faster R-CNN on a feature pyramid over ResNet, or over any backbone with maps of stride 4, 8, 16 and 32.
 
     ``depth``: of the own ResNet. ``stride_in``: of its bottlenecks. ``pooling``: of regions, "max" (the paper's),
-    "align" (RoIAlign) or "legacy_align" (half a cell off, as first released). ``whole_pixels``: torchvision's anchors. ``turn``: where smooth L1 turns from a parabola to a
-    line in the second stage; 0: L1. ``anchor_side``: of the smallest anchors, in strides; the paper's 8 makes them 32
-    pixels, 4 is for objects half as large. ``width``: channels of the pyramid; a CPU is glad of 64. ``hidden``: of the
-    two layers that see the regions. ``proposals``: of an image at test; a training has twice as many. ``sampled``:
-    regions of an image that a step learns from. ``keep``: objects an image at most. ``suppression``: "greedy", or
-    soft-NMS, "linear" or "gaussian".
+    "align" (RoIAlign) or "legacy_align" (half a cell off, as first released). ``whole_pixels``: torchvision's anchors.
+    ``turn``: where smooth L1 turns from a parabola to a line in the second stage; 0: L1. ``anchor_side``: of the
+    smallest anchors, in strides; the paper's 8 makes them 32 pixels, 4 is for objects half as large. ``width``:
+    channels of the pyramid; a CPU is glad of 64. ``hidden``: of the two layers that see the regions. ``proposals``: of
+    an image at test; a training has twice as many. ``sampled``: regions of an image that a step learns from. ``keep``:
+    objects an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
         TaskMismatchError: if the backbone lacks such maps.

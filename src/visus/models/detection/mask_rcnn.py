@@ -5,10 +5,10 @@ Faster R-CNN with a third branch, which says of each region which of its cells s
 conv5_x with the other two, and answers with 14 x 14. Regions are pooled by RoIAlign, which rounds nothing.
 
 Editions. ``paper``: what the paper leaves open is that of the authors' Detectron: the first pooling is padded by 1,
-smooth L1 turns at 1/9 in the first stage and at 1 in the second, masks have a map for background, too. Detectron's first
-RoIAlign lies half a cell off (``legacy_align``); here it does not. A cell learns whether the object covers half of it.
-``torchvision``: that RoIAlign, anchors of whole pixels, smooth L1 that turns at 1/9 in both stages, cells that learn the
-share of the mask that RoIAlign samples, bottlenecks that stride in their 3x3 convolutions.
+smooth L1 turns at 1/9 in the first stage and at 1 in the second, masks have a map for background, too. The RoIAlign
+that Detectron released lies half a cell off (``legacy_align``); here it does not. A cell learns whether the object
+covers half of it. ``torchvision``: that RoIAlign, anchors of whole pixels, smooth L1 that turns at 1/9 in both stages,
+cells that learn the share of the mask that RoIAlign samples, bottlenecks that stride in their 3x3 convolutions.
 
 Letters: N images, H x W pixels, K classes, D channels of the pyramid, R regions of all images, m x m cells of a mask.
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -42,7 +43,7 @@ class MaskBranch(nn.Module):
         super().__init__()
         channels = [in_channels] + [width] * depth
         layers: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
         self.convs = nn.Sequential(*layers)
         self.deconv = nn.ConvTranspose2d(channels[-1], width, 2, stride=2)

@@ -2,8 +2,8 @@
 
 The graph segmentation is scikit-image's. It is the algorithm of the paper as its authors released it, and read there:
 
-- a pixel's edges go to its eight neighbours, and weigh the Euclidean distance of all channels together (the paper's
-  section 6.1 segments each channel and intersects; OpenCV's has four neighbours);
+- a pixel's edges go to its eight neighbours (OpenCV's to four), and weigh the Euclidean distance of all channels
+  together (the paper's section 5 segments each channel and intersects);
 - ``scale`` is the paper's k for colours of 0 to 255: an image in [0, 1] is right, floats of 0 to 255 are not, as they
   are compared with k / 255 and fall into many small regions without a word;
 - regions under ``min_size`` pixels are joined afterwards to the neighbour across their lightest edge.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGMA = 0.8
-"""Of the smoothing before, in pixels: Felzenszwalb and Huttenlocher, section 6.1; selective search's code as well."""
+"""Of the smoothing before, in pixels: Felzenszwalb and Huttenlocher, section 5; selective search's code as well."""
 
 
 def segmented(pixels: NDArray[np.float32], threshold: int) -> NDArray[np.intp]:

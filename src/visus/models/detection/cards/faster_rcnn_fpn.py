@@ -7,7 +7,7 @@ from visus.structures.preprocessing import Preprocessing
 
 DETECTRON = Conventions(
     padding="1 around 3x3 kernels and the backbone's first pooling: the authors' release (facebookresearch/Detectron)",
-    initialisation="N(0, 0.01), boxes of regions N(0, 0.001), hidden layers Xavier's, the pyramid's: as in that release",
+    initialisation="N(0, 0.01), boxes of regions N(0, 0.001), hidden layers Xavier's: as in that release",
     epsilon=1e-05,
     epsilon_source="of the backbone; Detectron freezes its BatchNorm",
 )
@@ -80,8 +80,8 @@ CARDS: tuple[Card, ...] = (
             ),
         ),
         proof_level="L2",
-        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9; 90 classes, of which ten are never "
-        "labelled; torchvision scales the shorter side to 800",
+        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9; 90 classes, of which ten "
+        "are never labelled; torchvision scales the shorter side to 800",
     ),
     Card(
         name="faster_rcnn_fpn_resnet101",

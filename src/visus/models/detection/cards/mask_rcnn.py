@@ -11,7 +11,7 @@ from visus.models.detection.cards.faster_rcnn_fpn import (
     TORCHVISIONS,
 )
 
-TASK = "detection"
+TASK = "instance_segmentation"
 
 _FPN = "visus.models.detection.mask_rcnn:mask_rcnn"
 _C4 = "visus.models.detection.mask_rcnn:mask_rcnn_c4"
@@ -84,8 +84,8 @@ CARDS: tuple[Card, ...] = (
             ),
         ),
         proof_level="L2",
-        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9, masks that learn shares; 90 "
-        "classes, of which ten are never labelled; torchvision scales the shorter side to 800",
+        note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9, masks that learn shares; "
+        "90 classes, of which ten are never labelled; torchvision scales the shorter side to 800",
     ),
     _paper(
         "mask_rcnn_resnet101",
