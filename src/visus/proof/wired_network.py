@@ -19,6 +19,7 @@ from visus.proof.wired_layers import (
     with_weights,
     without_weights,
 )
+from visus.proof.wired_regions import pooled, proposed
 from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 
 Kept = dict[str, Tensor]
@@ -235,7 +236,11 @@ class Step(Node):
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         word = self.words[0]
-        if not word.startswith(":") and not word.endswith(":") and word not in (".", "cut", "switches", "unpool"):
+        if (
+            not word.startswith(":")
+            and not word.endswith(":")
+            and word not in (".", "cut", "switches", "unpool", "regions")
+        ):
             self.layer = builder.layer(self.words, x, following).eval()
         return self.forward(x, kept)
 
@@ -248,6 +253,10 @@ class Step(Node):
         elif word == "cut":
             first, (height, width) = int(rest[0]), kept[rest[1]].shape[2:]
             return x[:, :, first : first + height, first : first + width]
+        elif word == "regions":
+            map_, scores, offsets, name = rest[1:]
+            kept[name] = proposed(kept[scores], kept[offsets], kept["image"].shape[2:])
+            return pooled(kept[map_], kept[name], int(rest[0]))
         elif word == "switches":
             x, kept[rest[0]] = F.max_pool2d(x, 2, 2, return_indices=True)
         elif word == "unpool":
