@@ -145,7 +145,7 @@ class MaskCodec(ProposingCodec):
                 "a network with a mask branch learns from masks", expected="a mask for each object", got="boxes alone"
             )
         objects, regions = objects.cpu(), regions.cpu()
-        for which in objects.unique().tolist():
+        for which in sorted(set(objects.tolist())):
             rows = torch.nonzero(objects == which).flatten()
             (down, right), pixels = targets.masks.pasted(which)
             crop, corner = torch.from_numpy(np.ascontiguousarray(pixels)), (right.start, down.start)
@@ -161,7 +161,7 @@ class MaskCodec(ProposingCodec):
             raise TaskMismatchError("a network with a mask branch answers with masks", expected="masks", got="none")
         found, logits = outputs.masked
         counts = [len(part.labels) for part in found]
-        shares = logits.detach()[: sum(counts)].float().sigmoid().cpu().split(counts)
+        shares = torch.split(logits.detach()[: sum(counts)].float().sigmoid().cpu(), counts)
         answers = []
         for part, image_shares in zip(found, shares, strict=True):
             windows = part.boxes.cpu().double().numpy()
