@@ -285,7 +285,8 @@ def test_json_fields_of_compared_detectors(tmp_path: Path) -> None:
     (tmp_path / "env.json").write_text("{}")
     trial = Trial("a", 0, 0.5, 0.3, 1.0, 1.0, False, dict.fromkeys(PARTS, 1.0), 1, (1, 1))
     found = ComparedDetectors(LINEAGE, "made", DetectorOutcome(("a",), (trial,), {}), (), tmp_path).to_dict()
-    assert json_fields("reproduce", "## JSON of detectors") == set(found) | set(found["detectors"][0]) | set(PARTS)
+    assert json_fields("reproduce", "## JSON of detectors") == set(found) | set(found["detectors"][0])
+    assert all(f"`{part}`" in page("verbs/reproduce") for part in PARTS)
 
 
 def test_json_fields_of_explained_regions(tmp_path: Path) -> None:
