@@ -138,12 +138,17 @@ class RegionCodec:
         """Draws the regions that a step learns from, of each image by itself."""
         sampled = []
         for boxes, objects in zip(proposals, targets, strict=True):
-            joined = torch.cat([boxes, objects.boxes[~objects.ignored]]) if self.rules.add_objects else boxes
-            joined = joined[(joined[:, 2:] > joined[:, :2]).all(1)]  # a side of 0 has no logarithm
-            matches = self.assign(joined, objects)
+            regions = self.candidates(boxes, objects)
+            matches = self.assign(regions, objects)
             chosen = sample_regions(matches, self.rules.sampled, self.rules.positive_share)
-            sampled.append(SampledRegions(joined[chosen], matches[chosen]))
+            sampled.append(SampledRegions(regions[chosen], matches[chosen]))
         return sampled
+
+    def candidates(self, proposals: Tensor, targets: BoxTargets) -> Tensor:
+        """[P,4] -> [Q,4]: the proposals of an image, with the objects' own boxes if the rules say so."""
+        objects = targets.boxes[~targets.ignored]
+        joined = torch.cat([proposals, objects]) if self.rules.add_objects else proposals
+        return joined[(joined[:, 2:] > joined[:, :2]).all(1)]  # a side of 0 has no logarithm
 
     def region_losses(
         self, regions: RegionOutput, sampled: Sequence[SampledRegions], targets: Sequence[BoxTargets]
