@@ -30,6 +30,8 @@ WITHOUT = {
     "mask_rcnn_c4_resnet101": _REGIONS,
     "lenet5": "its partial convolution, trained subsampling and RBF have worked examples of their own",
     "mnist_cnn_25_50": "whether the slide has activations behind its convolutions could not be looked up",
+    "rcnn": "regions are warped first, which is compared with the released code's arithmetic",
+    "spp_net": "windows of regions are pooled, which is compared with the pyramid of their cells",
 }
 
 
