@@ -88,6 +88,43 @@ def pooled(map_: Tensor, boxes: Tensor, size: int) -> Tensor:
     return torch.stack(best).reshape(len(boxes), size * size, -1).movedim(1, 2).reshape(len(boxes), -1, size, size)
 
 
+def voted(maps: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """The mean over a region's parts of the means over their cells, each part in a map of its own.
+
+    Dai et al. NIPS 2016, equations 1 and 2; corners at whole pixels, as in the authors' layer.
+
+    Args:
+        maps: [1,V*size*size,h,w]: value by value, the parts row by row.
+        boxes: [R,4].
+        size: parts a side.
+
+    Returns:
+        [R,V].
+    """
+    values = maps.shape[1] // size**2
+    if maps.is_meta:
+        return maps.new_empty(len(boxes), values)
+    answers: list[Tensor] = []
+    for box in boxes.tolist():
+        left, top, right, bottom = (_rounded(edge) / STRIDE for edge in box)
+        rows, columns = _parts(top, bottom, size, maps.shape[2]), _parts(left, right, size, maps.shape[3])
+        total = maps.new_zeros(values)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                cells = maps[0, i * size + j :: size**2, row, column]
+                total = total + (cells.mean((1, 2)) if cells.numel() else 0)
+        answers.append(total / size**2)
+    return torch.stack(answers) if answers else maps.new_zeros(0, values)
+
+
+def _parts(first: float, end: float, size: int, limit: int) -> list[slice]:
+    """In single precision, which decides where an edge is that falls between two cells."""
+    start = torch.tensor(first, dtype=torch.float32)
+    step = torch.tensor(max(end - first, 0.1), dtype=torch.float32) / size
+    edges = [(math.floor(float(i * step + start)), math.ceil(float((i + 1) * step + start))) for i in range(size)]
+    return [slice(min(max(a, 0), limit), min(max(b, 0), limit)) for a, b in edges]
+
+
 def _bins(first: int, last: int, size: int, limit: int) -> list[slice]:
     length = max(last - first + 1, 1)
     edges = [(first + i * length // size, first - (-(i + 1) * length // size)) for i in range(size)]
