@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.detection.cards.faster_rcnn_fpn import (
     DETECTRON,
     SHORTER_SIDE,
@@ -14,6 +14,7 @@ TASK = "instance_segmentation"
 
 _FPN = "visus.models.detection.mask_rcnn:mask_rcnn"
 _C4 = "visus.models.detection.mask_rcnn:mask_rcnn_c4"
+_FROM_RESNET = "visus.models.detection.faster_rcnn_weights:from_resnet"
 _PAPER = "K. He, G. Gkioxari, P. Dollar, R. Girshick. Mask R-CNN. ICCV 2017, arXiv:1703.06870, figure 4"
 
 
@@ -37,6 +38,7 @@ def _paper(name: str, title: str, depth: int, parameters: int, macs: int, fact: 
         own_data="mask_rcnn",
         takes_backbone=pyramid and depth == 50,
         options={"depth": depth} if depth != 50 else {},
+        conversions=() if pyramid else (Conversion(_FROM_RESNET, is_partial=True),),
         proof_level="L2",
         note="masks have a map for background, too, as the authors' Detectron has",
     )
