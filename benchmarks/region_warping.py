@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from paired import paired, ratio
 from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
+from paired import paired, ratio
 from visus.data.augmentation.preparing import normalise
 from visus.ops.region_warping import warp_regions, warped_axes
 from visus.structures import Preprocessing
