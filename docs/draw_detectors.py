@@ -45,6 +45,7 @@ LESSONS = {
     "yolov3": Lesson(80, 3e-4),
     "ssd": Lesson(80, 1e-4),
     "retinanet": Lesson(60, 1e-4),
+    "faster_rcnn_zf": Lesson(80, 1e-4),
 }
 
 

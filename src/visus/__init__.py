@@ -15,6 +15,7 @@ _HOMES = {
     "Run": "visus.api.run",
     "check_data": "visus.api.check_data",
     "compare": "visus.api.compare",
+    "compress": "visus.api.compress",
     "cite": "visus.api.cite",
     "convert_data": "visus.api.convert_data",
     "create": "visus.api.create",
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from visus.api.check_data import check_data as check_data
     from visus.api.cite import cite as cite
     from visus.api.compare import compare as compare
+    from visus.api.compress import compress as compress
     from visus.api.convert_data import convert_data as convert_data
     from visus.api.create import create as create
     from visus.api.draw import draw as draw

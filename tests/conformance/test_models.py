@@ -63,6 +63,7 @@ LARGER: Mapping[str, str] = {
     "efficientnet_b0@torchvision": "efficientnet_b1@torchvision efficientnet_b2@torchvision "
     "efficientnet_b3@torchvision efficientnet_b4@torchvision efficientnet_b5@torchvision efficientnet_b6@torchvision "
     "efficientnet_b7@torchvision",
+    "r_fcn_resnet50@paper": "r_fcn_resnet50@caffe r_fcn@paper r_fcn@caffe",
     "faster_rcnn@paper": "faster_rcnn@caffe",
     "faster_rcnn_zf@paper": "faster_rcnn_zf@caffe",
     "faster_rcnn_resnet50@paper": "faster_rcnn_resnet101@paper",
@@ -96,6 +97,8 @@ WITHOUT_MAPS = {"mnist_dense", "maxout_dense", "rcnn", "rcnn_vgg16"}
 
 DEAR: Mapping[str, str] = {
     "amoebanet_a@paper": "nasnet_a_mobile@paper",
+    "fast_rcnn@paper": "fast_rcnn_caffenet@paper",
+    "fast_rcnn_vgg_cnn_m_1024@paper": "fast_rcnn_caffenet@paper",
     "faster_rcnn@paper": "faster_rcnn_zf@paper",
     "faster_rcnn_fpn@torchvision": "faster_rcnn_fpn@paper",
     "fcn8s@at_once": "fcn8s@paper",

@@ -69,6 +69,8 @@ PRINTED = {
     # faster_rcnn_alt_opt, stage1_rpn_solver60k80k.pt and stage1_fast_rcnn_solver30k40k.pt: 80,000 and 40,000 steps
     "faster-rcnn-voc-proposals": (1, 1e-3, 0.9, 5e-4, 16),
     "faster-rcnn-voc-regions": (2, 1e-3, 0.9, 5e-4, 16),
+    "fast-rcnn-voc": (2, 1e-3, 0.9, 5e-4, 16),  # Girshick 2015, section 2.3: 40,000 steps
+    "r-fcn-voc": (8, 1e-3, 0.9, 5e-4, 15),  # Dai et al. 2016, section 3: 30,000 steps
     "squeezenet-imagenet": (512, 0.04, 0.9, 2e-4, 68),  # SqueezeNet_v1.0/solver.prototxt: 170,000 steps of 32 * 16
     "xception-imagenet": (32, 0.045, 0.9, 1e-5, 100),  # Chollet 2017, sections 4.3 and 4.4
     "resnext-imagenet": (256, 0.1, 0.9, 1e-4, 100),  # ResNeXt, opts.lua and README.md

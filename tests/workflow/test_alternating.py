@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +232,29 @@ def test_a_training_without_sharing(make_boxes: Callable[..., Path], tmp_path: P
     assert done.metrics["val"]["map50"] is not None
     for name in ("f-1-rpn", "f-2-detector", "f"):
         assert visus.resume(tmp_path / "runs" / name, quiet=True).path == done.path
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_reports")
+def test_what_was_killed_goes_on_to_the_same_weights(make_boxes: Callable[..., Path], tmp_path: Path) -> None:
+    """Killed in each step, and while the proposals are made."""
+    data = make_boxes(tmp_path / "data", {"train": (1, 2, 0, 1), "val": (1,)})
+    places = ("1", "proposals", "2", "3", "4")
+    script = Path(__file__).with_name("alternating_kills.py")
+    folders = [f"{tmp_path / 'whole'}=", *(f"{tmp_path / place}={place}" for place in places)]
+    told = subprocess.run(
+        [sys.executable, str(script), str(data), *folders], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert told.stdout.split() == ["0", *["-9"] * len(places)], told.stderr
+    expected = load_state(tmp_path / "whole" / "f")[1]
+    for place, last in zip(places, ("f-1-rpn", "f-1-rpn", "f-2-detector", "f-3-rpn", "f"), strict=True):
+        run = (tmp_path / place / "latest").resolve()
+        assert run.name == last
+        done = visus.resume(run, quiet=True)
+        assert done.path == tmp_path / place / "f"
+        assert equal(load_state(done.path)[1], expected), place
+        names = sorted(path.name for path in (tmp_path / place).iterdir() if not path.is_symlink())
+        assert names == ["f", "f-1-proposals", "f-1-rpn", "f-2-detector", "f-3-rpn"]
 
 
 def test_models_without_a_first_stage(boxes: Path, tmp_path: Path) -> None:

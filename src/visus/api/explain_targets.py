@@ -11,8 +11,9 @@ from visus.workflow.assignment_inputs import (
     assignment_of_name,
     assignment_of_network,
     form_of_name,
+    is_name,
     known_targets,
-    require_detection,
+    task_of,
 )
 from visus.workflow.folders import free_name, output_folder
 
@@ -75,7 +76,7 @@ def explain_targets(
 
     if not 0 <= score <= 1:
         raise UsageError("the score is out of range", expected="0 to 1", got=f"{score:g}")
-    named = isinstance(model, str | Path) and not Path(model).exists() and Path(model).name == str(model)
+    named = isinstance(model, str | Path) and is_name(model)
     for what, value, fits in (
         ("backbone", backbone, named),
         ("options", options, named),
@@ -90,7 +91,7 @@ def explain_targets(
     if not isinstance(model, Model):
         from visus.api.load import load
 
-        require_detection(model)
+        task_of(model)
         model = load(model, device=device)
     return model.explain_targets(image, truth, score=score)
 
@@ -135,13 +136,13 @@ def explain_target_files(
 
     samples = open_images([Path(image) for image in images])
     form = form_of_name(model, backbone, changes)
+    task = task_of(model, backbone)
     asked: str | Path | Model = model
     if Path(model).exists():
         from visus.api.load import load
 
-        require_detection(model)
         asked = load(model, device=device)
-    targets = known_targets(model, samples, data)
+    targets = known_targets(model, samples, data, task)
     folder, used_names = Path(save), set[str]()
     rows = []
     for sample, target in zip(samples, targets, strict=True):

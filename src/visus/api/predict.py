@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +74,7 @@ def predict_files(
     grow: float | None = None,
     slide: bool = False,
     smallest: float | None = None,
+    ranks: Mapping[str, int] | None = None,
     batch_size: int = 16,
     device: str = "auto",
     edition: str | None = None,
@@ -98,6 +99,7 @@ def predict_files(
             writes a map of scores.
         smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: that of the network's input,
             or of a localizer half of the image's.
+        ranks: of dense layers that keep only their largest singular values; see :func:`visus.compress`.
         batch_size: images at a time.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         edition: of a released file of weights, where several fit; see :func:`visus.load`.
@@ -123,6 +125,8 @@ def predict_files(
     image_samples = open_images([Path(image) for image in images])
     loaded = _loaded(model, device, edition)
     require_use(loaded.info.preprocessing, loaded.info.model, proposals)
+    if ranks:
+        loaded = loaded.truncated(ranks)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
     samples = samples_with_given(samples, proposals)
     from visus.data.writing.coco import CocoWriter

@@ -18,6 +18,7 @@ An image that cannot be read becomes an error line; the others are still answere
   visus predict runs/nuclei-unet new/ --objects            counted objects in place of a class for every pixel
   visus predict runs/digits-mnist_cnn page.png --slide --smallest 8    windows with their classes
   visus predict model.safetensors new/ --json
+  visus predict runs/bccd-fast_rcnn new/ --rank fc6=1024 --rank fc7=256    truncated, as visus compress does it
 """
 
 
@@ -46,6 +47,10 @@ def predict(
         float | None,
         typer.Option(min=1, help="With --slide: side of the smallest windows in pixels."),
     ] = None,
+    rank: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LAYER=NUMBER", help="Singular values that a dense layer keeps; see visus compress."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
     model: Annotated[
         str | None,
@@ -56,6 +61,7 @@ def predict(
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
 ) -> None:
     from visus.api.predict import predict_files
+    from visus.cli.compress import ranks_of
     from visus.cli.output import note, say, say_json
 
     failed = 0
@@ -70,6 +76,7 @@ def predict(
         grow=grow,
         slide=slide,
         smallest=smallest,
+        ranks=ranks_of(rank or ()),
         batch_size=batch_size,
         device=device,
         edition=model,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from visus.engine.disk import write_text
 from visus.engine.model_card import ModelInfo
 from visus.engine.tensor_file import read_metadata, read_tensors, write_tensors
-from visus.errors import UsageError, WeightsError
+from visus.errors import DiskError, UsageError, WeightsError
 from visus.files.plain_values import parse_json
 from visus.models.model_header import MODEL_ENTRY
 
@@ -33,6 +33,33 @@ def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:
     card = {"format": _FORMAT, **info.to_dict()}
     write_tensors(path, network.state_dict(), {MODEL_ENTRY: json.dumps(card)})
     write_text(path.with_suffix(".json"), json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+
+
+def save_as(path: Path, network: nn.Module, info: ModelInfo) -> Path:
+    """Writes a model file where a person wants it; returns its path.
+
+    Args:
+        path: a file ending in .safetensors, or a folder for ``model.safetensors``, which is made.
+        network: its weights.
+        info: its card.
+
+    Raises:
+        UsageError: for another ending.
+        DiskError: if it cannot be written.
+    """
+    if path.suffix not in ("", ".safetensors"):
+        raise UsageError(
+            f"a model file has another ending than {path.name}",
+            expected=".safetensors, or a folder",
+            got=path.suffix,
+        )
+    file = path if path.suffix else path / FILE_NAME
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(f"cannot make the folder {file.parent}", got=error.strerror or str(error)) from None
+    save_model(file, network, info)
+    return file
 
 
 def read_info(path: Path) -> ModelInfo:

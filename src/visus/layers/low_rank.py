@@ -54,7 +54,7 @@ def truncated(layer: nn.Linear, rank: int) -> LowRankLinear:
     across = columns < rows
     tall = weight.T if across else weight  # [s, l] with s <= l
     gram = torch.zeros(len(tall), len(tall), dtype=torch.float64, device=weight.device)
-    for part in tall.split(_BLOCK, 1):
+    for part in torch.split(tall, _BLOCK, 1):
         wide = part.double()
         gram += wide @ wide.T
     vectors = torch.linalg.eigh(gram).eigenvectors[:, -rank:].flip(1).to(weight.dtype)  # [s, t], the largest first
@@ -76,30 +76,36 @@ def put_low_ranks(network: nn.Module, ranks: Mapping[str, int]) -> None:
 
     Args:
         network: has the layers.
-        ranks: by the layers' names.
+        ranks: by the layers' names, see :func:`dense_layer`.
 
     Raises:
         RecipeError: if there is no dense layer of a name, or its weights have no such rank.
     """
     for name, rank in ranks.items():
-        layer = dense_layer(network, name)
+        path, layer = dense_layer(network, name)
         require_rank(name, layer, rank)
-        replace_layer(network, name, LowRankLinear(layer.in_features, layer.out_features, rank).to(layer.weight))
+        replace_layer(network, path, LowRankLinear(layer.in_features, layer.out_features, rank).to(layer.weight))
 
 
-def dense_layer(network: nn.Module, name: str) -> nn.Linear:
-    """The dense layer of this name; raises RecipeError, which lists the names that there are, if there is none."""
+def dense_layer(network: nn.Module, name: str) -> tuple[str, nn.Linear]:
+    """A dense layer and its path, by the path or by the end of it that only one has: "fc6" for "regions.fc6".
+
+    Raises:
+        RecipeError: if there is none; it lists those that there are.
+    """
     layers = {path: module for path, module in network.named_modules() if isinstance(module, nn.Linear)}
-    if name not in layers:
-        known = ", ".join(layers) if layers else "no dense layer at all"
-        raise RecipeError(f"the network has no dense layer {name}", expected=known, got=name)
-    return layers[name]
+    paths = [path for path in layers if path == name] or [path for path in layers if path.endswith(f".{name}")]
+    if len(paths) != 1:
+        problem = f"the network has no dense layer {name}" if not paths else f"several dense layers are called {name}"
+        known = ", ".join(paths or layers) or "no dense layer at all"
+        raise RecipeError(problem, expected=known, got=name)
+    return paths[0], layers[paths[0]]
 
 
-def replace_layer(network: nn.Module, name: str, layer: nn.Module) -> None:
+def replace_layer(network: nn.Module, path: str, layer: nn.Module) -> None:
     """Puts a layer in the place of another one."""
-    path, _, last = name.rpartition(".")
-    setattr(network.get_submodule(path), last, layer)
+    around, _, last = path.rpartition(".")
+    setattr(network.get_submodule(around), last, layer)
 
 
 def require_rank(name: str, layer: nn.Linear, rank: int) -> None:

@@ -29,8 +29,9 @@ class SameConv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride=stride, groups=groups, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        top, bottom = same_padding(x.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = same_padding(x.shape[-1], self.kernel_size[1], self.stride[1])
+        rows, columns = (d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True))
+        top, bottom = same_padding(x.shape[-2], rows, self.stride[0])
+        left, right = same_padding(x.shape[-1], columns, self.stride[1])
         return super().forward(nn.functional.pad(x, (left, right, top, bottom)))
 
 

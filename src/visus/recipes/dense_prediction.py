@@ -8,7 +8,7 @@ from typing import Literal
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
-from visus.recipes import regions, yolo
+from visus.recipes import region_classifiers, regions, yolo
 from visus.recipes.sources import by_field
 from visus.tasks.options import LossOptions
 
@@ -152,6 +152,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             schedule=Schedule(name="steps", milestones=(60_000 / 7393, 80_000 / 7393), gamma=0.1),
             augmentation=Augmentation(mirror=0.5),
         ),
+        **region_classifiers.RECIPES,
         **regions.RECIPES,
         **yolo.RECIPES,
         "fcn32s-voc": _fcn("voc-fcn32s", 1e-10),

@@ -56,6 +56,8 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "faster_rcnn_fpn": ("faster-rcnn-fpn-coco",),
         "mask_rcnn": ("mask-rcnn-coco",),
         "retinanet": ("retinanet-coco",),
+        "fast_rcnn": ("fast-rcnn-voc", "fast-rcnn-small-voc"),
+        "r_fcn": ("r-fcn-voc",),
         "yolov1": ("yolov1-voc",),
         "yolov2": ("yolov2-voc", "yolov2-voc-darknet", "yolov2-coco"),
         "yolov3": ("yolov3-coco",),

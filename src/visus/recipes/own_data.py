@@ -232,6 +232,27 @@ def _side_by_side(facts: DataFacts, longest: int) -> tuple[int, int]:
     return height, width
 
 
+def fast_rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For Fast R-CNN."""
+    return faster_rcnn(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for Fast R-CNN: RoIAlign, all background, small changes of scale, AdamW",
+            "model_options": {"pooling": "align", "background": 0.0},
+        }
+    )
+
+
+def r_fcn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For R-FCN."""
+    return faster_rcnn(card, facts, pretrained=pretrained).with_changes(
+        {
+            "source": "visus default for R-FCN: anchors of the data, small changes of scale, AdamW",
+            # a quarter of the channels before the score maps is enough for a small backbone
+            "model_options": {"smallest": 1.0, **({"width": 256} if card.backbone else {})},
+        }
+    )
+
+
 def ssd(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
     """For SSD."""
     recipe = detection(card, facts, pretrained=pretrained)
@@ -338,7 +359,9 @@ OWN_DATA: Mapping[str, OwnData] = {
     "rcnn": rcnn,
     "retinanet": retinanet,
     "spp_net": spp_net,
+    "fast_rcnn": fast_rcnn,
     "faster_rcnn": faster_rcnn,
+    "r_fcn": r_fcn,
     "faster_rcnn_fpn": faster_rcnn_fpn,
     "mask_rcnn": mask_rcnn,
     "ssd": ssd,

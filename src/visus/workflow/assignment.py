@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 
 def require_task(model: str, task: str) -> None:
-    """Raises TaskMismatchError unless ``task`` is detection."""
-    if task != "detection":
+    """Raises TaskMismatchError unless the task's answers are boxes, with masks or without."""
+    from visus.structures import Detections
+    from visus.structures.task_cards import task_card
+
+    if task_card(task).value is not Detections:
         raise TaskMismatchError(
             f"{model} is not a detector with anchors, default boxes or proposals",
             expected="a detector: ssd, retinanet, a yolo or an R-CNN",

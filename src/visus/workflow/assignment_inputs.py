@@ -122,21 +122,41 @@ def form_of_name(model: str | Path, backbone: str | None, changes: Sequence[str]
     return form
 
 
-def require_detection(path: str | Path) -> None:
-    """Raises TaskMismatchError if a model file is of another task."""
-    from visus.workflow.loading import read_any_info
-
-    info = read_any_info(path)
-    require_task(info.model, info.task)
+def is_name(model: str | Path) -> bool:
+    """Whether a model is meant by its name, not by a run folder or a file."""
+    return not Path(model).exists() and Path(model).name == str(model)
 
 
-def known_targets(model: str | Path, samples: Sequence[Sample], data: str | Path | None) -> list[Detections | None]:
+def task_of(model: str | Path, backbone: str | None = None) -> str:
+    """The task of a model file, or of a model by its name.
+
+    Raises:
+        TaskMismatchError: if its answers are no boxes.
+        UnknownModelError, WeightsError: if there is no such model or file.
+    """
+    if is_name(model):
+        from visus.models.catalog import find
+
+        card = find(f"{model}+{backbone}" if backbone else str(model))
+        name, task = card.full_name, card.task
+    else:
+        from visus.workflow.loading import read_any_info
+
+        info = read_any_info(model)
+        name, task = info.model, info.task
+    require_task(name, task)
+    return task
+
+
+def known_targets(
+    model: str | Path, samples: Sequence[Sample], data: str | Path | None, task: str
+) -> list[Detections | None]:
     """The true objects of each image, from the named data set or the run's; None for an image without any truth.
 
     Raises:
         DataError: if ``data`` is given and lacks one of the images.
     """
-    dataset = _dataset(model, data)
+    dataset = _dataset(model, data, task)
     if dataset is None:
         return [None] * len(samples)
     known: dict[Path, Sample] = {}
@@ -152,17 +172,17 @@ def known_targets(model: str | Path, samples: Sequence[Sample], data: str | Path
                 got=f"{len(known):,} other images",
                 remedy="name the data set of the image, or leave out --data: then no truth is drawn",
             )
-        target: Any = None if known_sample is None else known_sample.target("detection", masks=False)
+        target: Any = None if known_sample is None else known_sample.target(task, masks=False)
         targets.append(target)
     return targets
 
 
-def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
+def _dataset(model: str | Path, data: str | Path | None, task: str) -> Dataset | None:
     """The named data set, or else the run's; None if that cannot be read any more."""
     from visus.data.reading.opening import open_data
 
     if data is not None:
-        return open_data(data, task="detection")
+        return open_data(data, task=task)
     path = Path(model)
     config = (path if path.is_dir() else path.parent) / "config.yaml"
     if not path.exists() or not config.is_file():
@@ -171,6 +191,6 @@ def _dataset(model: str | Path, data: str | Path | None) -> Dataset | None:
 
     try:
         plan = Plan.load(config)
-        return open_data(plan.data, task="detection", format=plan.reader)
+        return open_data(plan.data, task=task, format=plan.reader)
     except VisusError:  # moved or changed since: what was asked for does not need it
         return None

@@ -51,6 +51,7 @@ class CaffeNetTrunk(Trunk):
     def __init__(self, in_channels: int, *, padded: bool = True) -> None:
         super().__init__()
         self.smallest_side = 1 if padded else 35  # that leaves conv5 a cell
+        self.border = 8 if padded else 0  # pixels that the map may reach beyond the image
         self.conv1 = nn.Conv2d(in_channels, 96, 11, stride=4, padding=5 if padded else 0)
         self.pool1 = nn.MaxPool2d(3, stride=2, padding=int(padded), ceil_mode=True)
         self.norm1 = ResponseNormalization(k=1.0, alpha=1e-4 / 5)  # Caffe divides alpha by the 5 maps

@@ -7,7 +7,7 @@ Three networks (section 4.1): S stands on CaffeNet, M on VGG_CNN_M_1024, L on VG
 many layers behind its map of stride 16.
 
 Letters: N images, C channels, H x W pixels, K classes (no background), R regions of all images, D channels of the map,
-p x p the pooled size, F width of fc6 and fc7.
+p x p the pooled size, F width of fc7.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visus.layers.low_rank import put_low_ranks
+from visus.layers.region_pooling import RoIAlign, RoIMaxPool
 from visus.models.backbone_maps import require_maps
 from visus.models.detection.caffe_trunks import CaffeNetTrunk, VGGMTrunk, vgg16_trunk
+from visus.models.detection.dense_regions import DenseRegions
 from visus.models.detection.region_codec import RegionCodec, RegionRules
 from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.nms import Method
-from visus.ops.roi_pooling import roi_align, roi_max_pool
 
 # The deviations by which the authors' later release (py-faster-rcnn) divides offsets for all classes; section 2.3 has
 # zero mean and unit variance of the targets, which the first release computed of each class's boxes in the data.
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))
 WIDTH = 1024  # of fc6 and fc7 on a backbone that the paper does not have
-POOLED = 7  # cells a side of a region there, as on VGG-16
+STRIDE = 16  # of the map that regions are pooled from
 
 Pooling = Literal["max", "align"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -48,12 +48,11 @@ class FastRCNN(TwoStageDetector):
 
     Args:
         backbone: a :class:`~visus.models.protocols.Backbone` with a map of stride 16.
+        pool: pools the map's regions (section 2.1), [N,D,h,w] and N x [P,4] -> [R,D,p,p].
+        regions: sees them, [R,D,p,p] -> [R,F].
         classes: K.
-        widths: F of fc6 and of fc7.
-        size: p.
-        pooling: "max" as published, or "align": RoIAlign, which rounds nothing.
-        dropout: share of the values of fc6 and fc7 that is dropped in training.
         codec: trains and reads the network.
+        pretrained: whether the weights of the backbone's own network, for ImageNet, have some for ``regions`` too.
     """
 
     head: tuple[str, ...] = ("class_logits", "box_offsets")
@@ -61,36 +60,31 @@ class FastRCNN(TwoStageDetector):
     def __init__(
         self,
         backbone: nn.Module,
+        pool: RoIMaxPool | RoIAlign,
+        regions: DenseRegions,
         *,
         classes: int,
-        widths: tuple[int, int],
-        size: int,
-        pooling: Pooling,
-        dropout: float,
         codec: RegionCodec,
+        pretrained: bool,
     ) -> None:
         super().__init__()
-        self.channels = require_maps(backbone, (16,), "Fast R-CNN")
+        self.pretrained = ("regions.",) if pretrained else ()
+        self.border = getattr(backbone, "border", 0)  # so far does the map reach beyond the image
+        self.channels = require_maps(backbone, (STRIDE,), "Fast R-CNN")
         self.backbone = backbone
-        self.size = size
-        self.pooling = pooling
-        self.fc6 = nn.Linear(self.channels[16] * size * size, widths[0])
-        self.drop6 = nn.Dropout(dropout)
-        self.fc7 = nn.Linear(widths[0], widths[1])
-        self.drop7 = nn.Dropout(dropout)
-        self.class_logits = nn.Linear(widths[1], classes + 1)
-        self.box_offsets = nn.Linear(widths[1], 4 * (classes + 1))
+        self.pool = pool
+        self.regions = regions
+        self.class_logits = nn.Linear(regions.width, classes + 1)  # background first
+        self.box_offsets = nn.Linear(regions.width, 4 * (classes + 1))
         self.codec = codec
         self.coding = codec.coding
-        for layer in (self.fc6, self.fc7):  # the paper begins with those of a network for ImageNet
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.normal_(self.class_logits.weight, std=0.01)  # section 2.3, "SGD hyper-parameters"
         nn.init.normal_(self.box_offsets.weight, std=0.001)
-        for layer in (self.fc6, self.fc7, self.class_logits, self.box_offsets):
-            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.class_logits.bias)
+        nn.init.zeros_(self.box_offsets.bias)
 
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        return {16: cast(Backbone, self.backbone).features(images)[16]}  # [N, D, H/16, W/16]
+        return {STRIDE: cast(Backbone, self.backbone).features(images)[STRIDE]}  # [N, D, H/16, W/16]
 
     def propose(
         self, features: dict[int, Tensor], size: Sequence[int], proposals: Sequence[Tensor] | None = None
@@ -98,18 +92,9 @@ class FastRCNN(TwoStageDetector):
         return Proposed(whole_images(features, size) if proposals is None else list(proposals))
 
     def classify(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionOutput:
-        x = self.pool(features[16], boxes).flatten(1)  # [R, D p p]
-        x = self.drop6(F.relu(self.fc6(x)))  # [R, F]
-        x = self.drop7(F.relu(self.fc7(x)))  # [R, F]
+        pooled = self.pool(features[STRIDE], boxes)  # [R, D, p, p]
+        x = self.regions(pooled)  # [R, F]
         return RegionOutput(self.class_logits(x), self.box_offsets(x).unflatten(1, (-1, 4)))  # [R, K+1], [R, K+1, 4]
-
-    def pool(self, map_: Tensor, boxes: Sequence[Tensor]) -> Tensor:
-        """[N,D,h,w] -> [R,D,p,p]: the map's part of each region (section 2.1)."""
-        if self.pooling == "align":
-            return roi_align(map_, boxes, self.size, 1 / 16, aligned=True)
-        # boxes of the released code end with their last pixel, not behind it
-        last = map_.new_tensor([0.0, 0.0, 1.0, 1.0])
-        return roi_max_pool(map_, [box - last for box in boxes], self.size, 1 / 16)
 
 
 def fast_rcnn(
@@ -118,36 +103,39 @@ def fast_rcnn(
     in_channels: int,
     backbone: nn.Module | None = None,
     pooling: Pooling = "max",
-    width: Count = WIDTH,
+    width: Count | None = None,
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
 ) -> FastRCNN:
     """Fast R-CNN on VGG-16, or on any backbone with a map of stride 16.
 
-    ``pooling``: "max" as published, or "align": RoIAlign. ``width``: of fc6 and fc7 on another backbone; VGG-16 has
-    4096. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition made
-    smaller, such as {"fc6": 1024, "fc7": 256} (section 4.4). ``confidence``: scores that are looked at. ``keep``:
+    ``pooling``: "max" as published, or "align": RoIAlign. ``width``: of fc6 and fc7 on another backbone; none: 1024.
+    VGG-16 has 4096. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition
+    made smaller, such as {"fc6": 1024, "fc7": 256} (section 4.4). ``sampled``: regions of an image that a step learns
+    from. ``background``: the smallest overlap of its background. ``confidence``: scores that are looked at. ``keep``:
     objects an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
 
     Raises:
         TaskMismatchError: if the backbone lacks such a map.
         RecipeError: for ranks of layers that there are not, or that are too large.
     """
-    wide = 4096 if backbone is None else width
-    network = FastRCNN(
+    wide = 4096 if backbone is None else WIDTH if width is None else width
+    return _fast_rcnn(
         vgg16_trunk(in_channels) if backbone is None else backbone,
-        classes=classes,
+        classes,
+        size=7,
         widths=(wide, wide),
-        size=POOLED,
         pooling=pooling,
         dropout=dropout,
-        codec=_codec(confidence, keep, suppression),
+        ranks=ranks,
+        codec=_codec(sampled, background, confidence, keep, suppression),
+        pretrained=backbone is None,
     )
-    put_low_ranks(network, ranks or {})
-    return network
 
 
 def fast_rcnn_caffenet(
@@ -157,22 +145,23 @@ def fast_rcnn_caffenet(
     pooling: Pooling = "max",
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
 ) -> FastRCNN:
     """Fast R-CNN on CaffeNet, the paper's model S. Options: as those of :func:`fast_rcnn`."""
-    network = FastRCNN(
+    return _fast_rcnn(
         CaffeNetTrunk(in_channels),
-        classes=classes,
-        widths=(4096, 4096),
+        classes,
         size=6,
+        widths=(4096, 4096),
         pooling=pooling,
         dropout=dropout,
-        codec=_codec(confidence, keep, suppression),
+        ranks=ranks,
+        codec=_codec(sampled, background, confidence, keep, suppression),
     )
-    put_low_ranks(network, ranks or {})
-    return network
 
 
 def fast_rcnn_vgg_cnn_m_1024(
@@ -182,23 +171,52 @@ def fast_rcnn_vgg_cnn_m_1024(
     pooling: Pooling = "max",
     dropout: Share = 0.5,
     ranks: Ranks | None = None,
+    sampled: Count = 64,
+    background: Share = 0.1,
     confidence: Share = 0.05,
     keep: Count = 100,
     suppression: Method = "greedy",
 ) -> FastRCNN:
     """Fast R-CNN on VGG_CNN_M_1024, the paper's model M. Options: as those of :func:`fast_rcnn`."""
-    network = FastRCNN(
+    return _fast_rcnn(
         VGGMTrunk(in_channels),
-        classes=classes,
-        widths=(4096, 1024),
+        classes,
         size=6,
+        widths=(4096, 1024),
         pooling=pooling,
         dropout=dropout,
-        codec=_codec(confidence, keep, suppression),
+        ranks=ranks,
+        codec=_codec(sampled, background, confidence, keep, suppression),
     )
+
+
+def _fast_rcnn(
+    backbone: nn.Module,
+    classes: int,
+    *,
+    size: int,
+    widths: tuple[int, int],
+    pooling: Pooling,
+    dropout: float,
+    ranks: Ranks | None,
+    codec: RegionCodec,
+    pretrained: bool = True,
+) -> FastRCNN:
+    """size: p; widths: of fc6 and of fc7."""
+    depth = require_maps(backbone, (STRIDE,), "Fast R-CNN")[STRIDE]
+    pool = RoIMaxPool(size, STRIDE) if pooling == "max" else RoIAlign(size, STRIDE)
+    regions = DenseRegions(depth * size * size, widths, dropout)
+    network = FastRCNN(backbone, pool, regions, classes=classes, codec=codec, pretrained=pretrained)
     put_low_ranks(network, ranks or {})
     return network
 
 
-def _codec(confidence: float, keep: int, suppression: Method) -> RegionCodec:
-    return RegionCodec(RegionRules(confidence=confidence, keep=keep, suppression=suppression), CODING)
+def _codec(sampled: int, background: float, confidence: float, keep: int, suppression: Method) -> RegionCodec:
+    rules = RegionRules(
+        sampled=sampled,
+        negative=(min(background, 0.5), 0.5),
+        confidence=confidence,
+        keep=keep,
+        suppression=suppression,
+    )
+    return RegionCodec(rules, CODING)

@@ -10,7 +10,7 @@ layers see a region, as on VGG-16.
 Editions. ``paper``: anchors of exactly 128^2, 256^2 and 512^2 pixels, the losses of equation 1, background that
 overlaps an object by 0.1 to 0.5. ``caffe``: what py-faster-rcnn's end-to-end training has, and its weights were trained
 with: anchors of whole pixels; boxes decoded a pixel larger; smooth L1 that turns at 1/9, and box losses divided by the
-sampled anchors in the first stage; background from an overlap of 0 on in the second one.
+sampled anchors, in the first stage; background from an overlap of 0 on in the second one.
 
 Letters: N images, C channels, H x W pixels, K classes (no background), D channels of the map, A anchors of an input,
 B anchors of a cell, R regions of all images, p x p cells of a pooled region, F width of the dense layers.
@@ -25,12 +25,12 @@ from typing import Annotated, Literal, cast
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from visus.layers.region_pooling import RoIAlign, RoIMaxPool
-from visus.models.backbone_maps import as_backbone, require_maps
-from visus.models.classification.vgg import vgg16
+from visus.models.backbone_maps import require_maps
 from visus.models.detection.c4 import ResidualC4, ResidualRegions
+from visus.models.detection.caffe_trunks import vgg16_trunk
+from visus.models.detection.dense_regions import DenseRegions
 from visus.models.detection.region_codec import RegionRules
 from visus.models.detection.region_proposals import (
     AnchorRules,
@@ -60,31 +60,6 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Anchors = Annotated[tuple[tuple[Positive, Positive], ...], Field(min_length=1)]
-
-
-class DenseRegions(nn.Module):
-    """The two dense layers of VGG-16 and ZF. [R,D,p,p] -> [R,F].
-
-    Args:
-        inputs: D p p.
-        width: F.
-        dropout: share of the values behind each layer that is dropped in training.
-    """
-
-    def __init__(self, inputs: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.width = width
-        self.fc6 = nn.Linear(inputs, width)
-        self.drop6 = nn.Dropout(dropout)
-        self.fc7 = nn.Linear(width, width)
-        self.drop7 = nn.Dropout(dropout)
-        for layer in (self.fc6, self.fc7):  # the paper begins with those of a network for ImageNet
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        x = self.drop6(F.relu(self.fc6(pooled.flatten(1))))  # [R, F]
-        return cast(Tensor, self.drop7(F.relu(self.fc7(x))))  # [R, F]
 
 
 class FasterRCNN(ProposingDetector):
@@ -194,13 +169,14 @@ def faster_rcnn(
         TaskMismatchError: if the backbone lacks such a map.
     """
     published = backbone is None
-    backbone = _vgg16(in_channels) if backbone is None else backbone
+    wide = width or (4096 if published else 1024)
+    backbone = vgg16_trunk(in_channels) if backbone is None else backbone
     depth = require_maps(backbone, (STRIDE,), "Faster R-CNN")[STRIDE]
     return FasterRCNN(
         backbone,
         _first_stage(depth, rpn_width, released, anchors),
         _pool(7, pooling),
-        DenseRegions(depth * 7 * 7, width or (4096 if published else 1024), dropout),
+        DenseRegions(depth * 7 * 7, (wide, wide), dropout),
         classes=classes,
         codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression, learns),
         pretrained=published,
@@ -231,7 +207,7 @@ def faster_rcnn_zf(
         ZF(in_channels),
         _first_stage(256, 256, released, anchors),
         _pool(6, pooling),
-        DenseRegions(256 * 6 * 6, 4096, dropout),
+        DenseRegions(256 * 6 * 6, (4096, 4096), dropout),
         classes=classes,
         codec=_codec(released, smallest, proposals, sampled, background, confidence, keep, suppression, learns),
         rpn_backbone=None if shared else ZF(in_channels),
@@ -304,15 +280,6 @@ def _on_resnet(
         codec=codec,
         rpn_backbone=None if shared else ResidualC4(depth, in_channels),
     )
-
-
-def _vgg16(in_channels: int) -> nn.Module:
-    """VGG-16 to conv5_3, whose poolings round up as Caffe's do: 600x1000 pixels give 38x63 cells."""
-    network = as_backbone(vgg16(classes=1, in_channels=in_channels))
-    for layer in network.modules():
-        if isinstance(layer, nn.MaxPool2d):
-            layer.ceil_mode = True
-    return network
 
 
 def _first_stage(depth: int, width: int, released: Released, anchors: Anchors | None) -> RegionProposalNetwork:
