@@ -170,3 +170,15 @@ def test_the_hierarchy_of_one_image_is_drawn(boxes: Path, tmp_path: Path, cli: C
     assert told.code == 0, told.err
     assert Image.open(tmp_path / "h.png").size == picture.size
     assert cli("data", "propose", boxes, "--image", "a.png").code == 2
+
+
+def test_every_field_of_the_answer_is_on_the_page(boxes: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verbs" / "data.md").read_text(encoding="utf-8")
+    section = page.partition("\n## visus data propose\n")[2].partition("\n## ")[0].partition("\n### JSON\n")[2]
+    rows = {row.split("|")[1].strip(" `"): row for row in section.splitlines() if row.startswith("| `")}
+    answer = visus.find_proposals(boxes, workers=1, quiet=True).to_dict()
+    assert set(rows) == set(answer)
+    scores = answer["scores"]
+    parts = [*scores, *scores["by_size"], *scores["by_size"]["small"], *scores["by_number"][0]]
+    assert [name for name in parts if f"`{name}`" not in rows["scores"]] == []
+    assert [name for name in answer["proposals"] if f"`{name}`" not in rows["proposals"]] == []

@@ -151,3 +151,10 @@ def test_an_array_whose_values_are_not_there_is_refused(tmp_path: Path) -> None:
 def test_too_large_a_file_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too large"):
         read(tmp_path, pickle.dumps(b"x" * (1 << 20)))
+
+
+def test_a_pickle_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    content = pickle.dumps({"ids": [1, "a"], "boxes": [np.ones((2, 4), np.float32)]})
+    for length in range(len(content)):
+        with pytest.raises(DataError):
+            read(tmp_path, content[:length])

@@ -20,8 +20,7 @@ import yaml
 import visus
 from visus.engine.feature_cache import FeatureCache
 from visus.engine.tensor_file import read_tensors
-from visus.structures import Detections, Sample
-from visus.workflow import region_phases
+from visus.structures import Detections
 from visus.workflow.region_phases import region_targets
 
 PHASES = ("finetune", "features", "svm", "boxes", "model")
@@ -46,8 +45,8 @@ def proposals_of(data: Path, path: Path) -> Path:
             near = target.boxes.repeat(3, 0) + random.normal(0, 2, (3 * len(target), 4))
             corners = random.uniform(0, 0.6, (6, 2)) * (width, height)
             places = np.concatenate([corners, corners + random.uniform(8, 20, (6, 2))], 1)
-            for box in np.clip(np.concatenate([near, places]), 0, [width, height, width, height]):
-                rows.append(",".join([Path(sample.id).name, *(f"{value:.1f}" for value in box)]))
+            kept = np.clip(np.concatenate([near, places]), 0, [width, height, width, height])
+            rows += [",".join([Path(sample.id).name, *(f"{value:.1f}" for value in box)]) for box in kept]
     path.write_text("\n".join(rows))
     return path
 
@@ -308,4 +307,3 @@ def test_ignored_objects_no_objects_no_proposals() -> None:
     nothing = region_targets(detections([], []), None, (40, 40), 0.6)
     assert nothing["boxes"].tolist() == [[0, 0, 40, 40]]
     assert not nothing["overlaps"].any()
-    assert Sample and region_phases

@@ -25,6 +25,7 @@ from visus.models.building import build
 from visus.models.card import Card
 from visus.models.catalog import find, find_revision
 from visus.structures import ImageSource, Preprocessing, Proposals, ProposalSettings, Sample
+from visus.tasks.codec_task import batch_of
 from visus.workflow import plan as planning
 from visus.workflow.plan import Plan, prepare, prepare_again
 from visus.workflow.region_proposals import compute_missing, require_use
@@ -128,3 +129,60 @@ def test_what_no_file_gives_is_computed_before_the_first_step(
     lost = replace(own, proposals=None, image=replace(own.image, path=tmp_path / "none.png"))
     with pytest.raises(DataError, match="no file"):
         compute_missing(dataset.with_splits({"train": [lost]}), TAKES, PlainLines())
+
+
+def test_predictions_and_evaluations_are_given_those_of_files(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    card = find("lenet5@modern")
+    model = tmp_path / "model.safetensors"
+    way = replace(card.preprocessing, proposals=ProposalSettings(count=2))
+    classes = ("blue", "green", "red")
+    save_model(model, build(card, classes=3), ModelInfo("classification", card.full_name, classes, 1, way))
+    samples = open_data(photos).split("test")
+    file = table(tmp_path / "a.csv", list(samples), width=16)  # half of a side, which the network sees at its own size
+    seen: list[Any] = []
+
+    def record(prepared: Any, targets: Any) -> Any:
+        batch = batch_of(prepared, targets)
+        seen.extend(batch.proposals or [])
+        return batch
+
+    monkeypatch.setattr("visus.tasks.classification.batch_of", record)
+    list(predict_files(model, [photos / "test"], proposals=[file]))
+    assert len(seen) == len(samples)
+    assert way.size is not None
+    for proposals in seen:
+        np.testing.assert_allclose(proposals.boxes[:, 2], [way.size[1] / 2])
+    seen.clear()
+    evaluate(model, data=photos, split="test", proposals=[file], quiet=True)
+    assert len(seen) == len(samples)
+    with pytest.raises(DataError, match="are not in"):
+        evaluate(model, data=photos, split="train", proposals=[file], quiet=True)
+
+
+@pytest.mark.slow
+def test_a_training_with_a_file_is_judged_resumed_and_used_with_it(
+    boxes: Path, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(*_: Any) -> Proposals:
+        raise AssertionError("the file has the proposals of all images")
+
+    monkeypatch.setattr(computing, "compute", compute)
+    samples = samples_of(open_data(boxes))
+    file = tmp_path / "a.csv"
+    rows = [f"{Path(s.id).name},{x},{y},{x + 24},{y + 24}" for s in samples for x in (4, 34) for y in (4, 12, 20)]
+    file.write_text("\n".join(["image,x1,y1,x2,y2", *rows]))
+    options = ("--model", "fast_rcnn", "--backbone", "mobilenet_v1_025", "--weights", "none", "--epochs", 1)
+    sizes = ("--batch-size", 2, "--set", "size=[64,64]", "--device", "cpu", "--out", tmp_path / "runs")
+    told = cli("train", boxes, *options, *sizes, "--proposals", file, "--quiet")
+    assert told.code == 0, told.err
+    run = tmp_path / "runs" / "latest"
+    assert Plan.load(run / "config.yaml").proposals == (str(file.resolve()),)
+    assert cli("evaluate", run, "--device", "cpu", "--quiet").code == 0
+    assert cli("predict", run, boxes / "images" / "test", "--proposals", file, "--device", "cpu").code == 0
+    assert cli("train", "--resume", run, "--quiet").code == 0
+    file.write_text("\n".join(["image,x1,y1,x2,y2", *(row.replace(",4,", ",5,") for row in rows)]))
+    told = cli("train", "--resume", run, "--quiet")
+    assert told.code == 4
+    assert "the region proposals are others" in told.err

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.protocols import Backbone
-from visus.structures import Batch, Heatmap, Value
+from visus.models.protocols import Backbone, RegionNetwork
+from visus.structures import Batch, Detections, Heatmap, Value
 
 if TYPE_CHECKING:
     from visus.tasks.task import Task
@@ -39,7 +39,8 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
     For each image, the heat map comes from one of the maps of ``network.features``: the deepest that the score depends
     on and that has more than one cell. A detector's small objects thus come from a shallower map than its large ones.
     The map is scaled to the network's input bilinearly, moved to file pixels, and divided by its largest value. It is 0
-    everywhere if nothing supports the prediction, and at pixels of the file that the network did not see.
+    everywhere if nothing supports the prediction, and at pixels of the file that the network did not see. A network
+    that sees each region by itself (R-CNN) is asked about the predicted boxes, and their maps are put back there.
 
     Args:
         network: a :class:`~visus.models.protocols.Backbone`, or any other network, whose only map is the images
@@ -60,6 +61,8 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
             expected=f"{len(batch)} predictions",
             got=f"{len(predictions)} predictions",
         )
+    if isinstance(network, RegionNetwork):
+        return [_heatmap_of_regions(network, task, batch, n, cast(Detections, p)) for n, p in enumerate(predictions)]
     with _opened(network, batch) as (maps, outputs):
         gradients = _gradients(task.score(network, outputs, predictions), maps)
     return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
@@ -88,6 +91,8 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
             expected="one image",
             got=f"{len(batch)} images",
         )
+    if isinstance(network, RegionNetwork):
+        return [_heatmap_of_regions(network, task, batch, 0, cast(Detections, question)) for question in questions]
     heatmaps = []
     with _opened(network, batch) as (maps, outputs):
         for question in questions:
@@ -133,6 +138,33 @@ def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batc
         values = larger[0, 0].cpu().numpy()  # [H,W]
     values = batch.placements[n].undo_map(values, smooth=True).astype(np.float32)
     return Heatmap(_normalised(values), label=_name(prediction))
+
+
+def _heatmap_of_regions(network: Any, task: Task, batch: Batch, n: int, prediction: Detections) -> Heatmap:
+    """Makes the heat map of image n, of the maps that the network makes of the predicted boxes.
+
+    Without any object the whole image is the region.
+    """
+    images = batch.images[n : n + 1]
+    size = (images.shape[-2], images.shape[-1])
+    boxes = torch.from_numpy(prediction.boxes).to(images)
+    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+    if not len(boxes):
+        boxes = images.new_tensor([[0, 0, size[1], size[0]]])
+    with torch.inference_mode(False), in_eval_mode(network):
+        with torch.no_grad():
+            features = network.region_maps(images, [boxes])
+        with torch.enable_grad():
+            maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in features.items()}
+            copies = {stride: map_.clone() for stride, map_ in maps.items()}
+            outputs = network.from_region_maps(copies, [boxes], size)
+            gradients = _gradients(task.score(network, outputs, [prediction]), maps)
+    values = torch.zeros(size)
+    for stride, gradient in gradients.items():
+        heat = _weighted_sum(maps[stride].detach(), gradient)[:, 0]  # [R,h,w]
+        values = torch.maximum(values, network.placed(heat, boxes, size).cpu())
+    placed = batch.placements[n].undo_map(values.numpy(), smooth=True).astype(np.float32)
+    return Heatmap(_normalised(placed), label=_name(prediction))
 
 
 def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:

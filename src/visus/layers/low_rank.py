@@ -54,7 +54,7 @@ def truncated(layer: nn.Linear, rank: int) -> LowRankLinear:
     across = columns < rows
     tall = weight.T if across else weight  # [s, l] with s <= l
     gram = torch.zeros(len(tall), len(tall), dtype=torch.float64, device=weight.device)
-    for part in tall.split(_BLOCK, 1):
+    for part in torch.split(tall, _BLOCK, 1):
         wide = part.double()
         gram += wide @ wide.T
     vectors = torch.linalg.eigh(gram).eigenvectors[:, -rank:].flip(1).to(weight.dtype)  # [s, t], the largest first

@@ -63,7 +63,7 @@ def keep_stride_16(backbone: nn.Module) -> bool:
     for layer in holed:
         layer.dilation = (2 * layer.dilation[0], 2 * layer.dilation[1])
         if not isinstance(layer, SameConv2d):
-            layer.padding = tuple(2 * side for side in layer.padding)  # type: ignore[assignment, misc]
+            layer.padding = tuple(2 * side for side in layer.padding)  # type: ignore[misc]
     if _run(backbone)[1][32].shape[-1] == wide:
         return True
     for layer, stride, dilation, padding in before:

@@ -68,6 +68,20 @@ class Backbone(Network, Protocol):
 
 
 @runtime_checkable
+class RegionNetwork(Protocol):
+    """A detector that sees each region of an image by itself: its maps are those of regions, not of images."""
+
+    def region_maps(self, images: Tensor, boxes: Sequence[Tensor]) -> dict[int, Tensor]:
+        """[N,C,H,W] and N x [P_n,4] xyxy -> {stride: [R,D,h,w]}: the maps of all regions."""
+
+    def from_region_maps(self, maps: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> Any:
+        """The raw outputs from the maps of regions of images of a size (H, W)."""
+
+    def placed(self, heat: Tensor, boxes: Tensor, size: Sequence[int]) -> Tensor:
+        """[R,h,w] >= 0, of the maps of regions [R,4] of one image -> [H,W]: the largest value at each pixel."""
+
+
+@runtime_checkable
 class WarmStart(Protocol):
     """A network whose training may begin with the weights of a smaller network of its family."""
 

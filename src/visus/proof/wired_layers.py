@@ -143,6 +143,17 @@ def _lrn(x: Tensor, marks: Marks) -> Tensor:
     return x / (k + alpha * total) ** beta
 
 
+def _within(x: Tensor, marks: Marks) -> Tensor:
+    size, alpha, beta = int(marks.numbers[0]), *marks.numbers[1:]
+    half = size // 2
+    squares = F.pad(x * x, (half,) * 4)
+    total = torch.zeros_like(x)
+    for down in range(size):
+        for right in range(size):
+            total = total + squares[:, :, down : down + x.shape[2], right : right + x.shape[3]]
+    return x / (1 + alpha * total / size**2) ** beta
+
+
 def _maxout(x: Tensor, marks: Marks) -> Tensor:
     pieces = int(marks.numbers[0])
     return x.reshape(len(x), -1, pieces, *x.shape[2:]).amax(2)
@@ -208,6 +219,7 @@ def _reorganised_by_darknet(x: Tensor, _: Marks) -> Tensor:
 
 FUNCTIONS: Mapping[str, Callable[[Tensor, Marks], Tensor]] = {
     "lrn": _lrn,
+    "within": _within,
     "maxout": _maxout,
     "spp": _spp,
     "global": _global,

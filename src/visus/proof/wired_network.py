@@ -19,10 +19,12 @@ from visus.proof.wired_layers import (
     with_weights,
     without_weights,
 )
+from visus.proof.wired_regions import pooled, proposed, voted
 from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 
 Kept = dict[str, Tensor]
 _TOKEN = re.compile(r"\s*(>|\(|\)|\[|\]|\{|\}|\||\+(?=\s)|\*(?=\s)|\d+x(?=\s+[^\d>|)\]]*[a-z({\[])|[^\s>()\[\]{}|]+)")
+_OF_REGIONS = ("regions", "region", "propose", "vote")
 _TIMES = re.compile(r"^\d+x$")
 
 
@@ -235,7 +237,11 @@ class Step(Node):
 
     def grow(self, builder: _Builder, x: Tensor, kept: Kept, following: str = "") -> Tensor:
         word = self.words[0]
-        if not word.startswith(":") and not word.endswith(":") and word not in (".", "cut", "switches", "unpool"):
+        if (
+            not word.startswith(":")
+            and not word.endswith(":")
+            and word not in (".", "cut", "switches", "unpool", *_OF_REGIONS)
+        ):
             self.layer = builder.layer(self.words, x, following).eval()
         return self.forward(x, kept)
 
@@ -248,6 +254,8 @@ class Step(Node):
         elif word == "cut":
             first, (height, width) = int(rest[0]), kept[rest[1]].shape[2:]
             return x[:, :, first : first + height, first : first + width]
+        elif word in _OF_REGIONS:
+            return self.of_regions(x, kept)
         elif word == "switches":
             x, kept[rest[0]] = F.max_pool2d(x, 2, 2, return_indices=True)
         elif word == "unpool":
@@ -256,6 +264,22 @@ class Step(Node):
             y: Tensor = self.layer(x)
             return y
         return x
+
+    def of_regions(self, x: Tensor, kept: Kept) -> Tensor:
+        """What the steps of networks with two stages give."""
+        word, *rest = self.words
+        image = kept["image"]
+        if word == "regions":
+            map_, scores, offsets, name = rest[1:]
+            kept[name] = proposed(kept[scores], kept[offsets], image.shape[2:])
+            return pooled(kept[map_], kept[name], int(rest[0]))
+        if word == "region":
+            kept[rest[1]] = image.new_tensor([[0, 0, image.shape[3], image.shape[2]]])
+            return pooled(x, kept[rest[1]], int(rest[0]))
+        if word == "propose":
+            kept[rest[2]] = proposed(kept[rest[0]], kept[rest[1]], image.shape[2:])
+            return x
+        return voted(x, kept[rest[1]], int(rest[0]))
 
 
 class BuiltNetwork(nn.Module):

@@ -43,6 +43,11 @@ A chain is written as steps with ``>`` between them:
 ``cut 5 NAME``                from pixel 5 on, as much as what is kept as NAME has
 ``switches A``, ``unpool A``  2x2 pooling that keeps where each maximum was, and its inverse
 ``moved``                     a pixel up and to the left; zeros come in
+``within n a b``              x / (1 + a * mean of n x n pixels' x^2)^b, in each map by itself
+``regions 7 M S O P``         max pooling to 7x7 of the regions that scores S and offsets O give, in the map M; keeps P
+``region 7 P``                max pooling to 7x7 of all of the image as one region, which is kept as P
+``propose S O P``             keeps the regions that scores S and offsets O give as P
+``vote 7 P``                  of each region of P the mean of its 7x7 parts, each read from a map of its own
 ``boxes 4``, ``part 0 9``     [N, B*4, H, W] as [N, H*W*B, 4]; of vectors, the values 0 to 8
 ``conv 3x3 8 @name``          a layer with this name at its end is one layer wherever the name comes again
 ``3x A``, ``{ A }``           three times A, each with its own weights; a chain as one step

@@ -9,7 +9,7 @@ from PIL import Image
 from visus.metrics.detection_errors import HIT, IGNORED, image_errors, mask_overlaps
 from visus.report.box_mistakes import COLOURS, legend, mistake_words
 from visus.structures import Detections, Masks
-from visus.structures.drawing.boxes import draw_tags
+from visus.structures.drawing.boxes import TAGS_COVER, draw_tags
 from visus.structures.drawing.canvas import (
     UNCOUNTED,
     WRONG,
@@ -17,6 +17,7 @@ from visus.structures.drawing.canvas import (
     canvas,
     check_same_shape,
     edges,
+    text_size,
     with_legend,
 )
 
@@ -24,16 +25,15 @@ LACKING: Colour = (240, 228, 66)
 SURPLUS: Colour = WRONG
 """Of the pixels of an object that was found, which its found mask lacks, or has besides."""
 
-MOST_TAGS = 12
-"""So many wrong masks are told in words; of more the legend alone says how many."""
+_TAG_LETTERS = 12  # the width of a usual tag, in letters' heights
 
 
 def draw_outline_mistakes(prediction: Detections, target: Detections, image: NDArray[np.uint8]) -> Image.Image:
     """Draws the boundaries of all found and of all missed objects, in the colour of their kind of error.
 
     Masks are compared, not boxes. Of an object that was found, the pixels that its mask lacks and has besides are
-    filled; wrong masks and missed objects are tinted as a whole. Under the picture stands how many there are of each
-    kind.
+    filled; wrong masks and missed objects are tinted as a whole, and told in words where that hides little. Under the
+    picture stands how many there are of each kind.
 
     Args:
         prediction: with scores and masks, only what is sure enough to be shown.
@@ -72,7 +72,8 @@ def draw_outline_mistakes(prediction: Detections, target: Detections, image: NDA
         _rim(values, *found.pasted(d), COLOURS[str(errors.kinds[d])])
     picture = Image.fromarray(values.round().astype(np.uint8))
     missed = np.flatnonzero(errors.missed).tolist()
-    if len(wrong) + len(missed) <= MOST_TAGS:
+    tag_area = 2.0 * _TAG_LETTERS * text_size(picture) ** 2
+    if (len(wrong) + len(missed)) * tag_area <= TAGS_COVER * picture.width * picture.height:
         scale = np.asarray([picture.width / target.size[1], picture.height / target.size[0]] * 2)
         texts = [
             mistake_words(prediction, target, d, int(errors.objects[d]), str(errors.kinds[d]), overlaps.iou)

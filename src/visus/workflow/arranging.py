@@ -30,6 +30,7 @@ KEEPS_ALL: Mapping[str, str] = {
     "classification": "folders",
     "multilabel_classification": "csv",
     "detection": "coco",
+    "instance_segmentation": "coco",
     "landmarks": "coco",
     "segmentation": "masks",
     "multilabel_segmentation": "masks",

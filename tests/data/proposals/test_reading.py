@@ -147,7 +147,8 @@ FAULTY: dict[str, tuple[Callable[[Path], Path], str]] = {
     "empty": (lambda f: text(f / "a.csv", ""), "is empty"),
     "missing": (lambda f: f / "none.csv", "no file"),
     "folder": (lambda f: f, "a folder"),
-    "matlab: damaged": (lambda f: text(f / "a.mat", "MATLAB 5.0 MAT-file, but no more"), "cannot be read"),
+    "matlab: cut": (lambda f: text(f / "a.mat", "MATLAB 5.0 MAT-file, but no more"), "no MATLAB file"),
+    "matlab: damaged": (lambda f: _cut(matlab(f / "a.mat"), 400), "cannot be read"),
     "matlab: 7.3": (lambda f: _bytes(f / "a.mat", b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + b"\0" * 400), "7.3"),
     "matlab: no boxes": (lambda f: matlab(f / "a.mat", boxes=None), "has no proposals"),
     "matlab: a matrix": (lambda f: matlab(f / "a.mat", boxes=np.ones((3, 4))), r"boxes \[3, 4\]"),
@@ -187,6 +188,10 @@ FAULTY: dict[str, tuple[Callable[[Path], Path], str]] = {
         "entry 0",
     ),
 }
+
+
+def _cut(path: Path, length: int) -> Path:
+    return _bytes(path, path.read_bytes()[:length])
 
 
 def _bytes(path: Path, content: bytes) -> Path:

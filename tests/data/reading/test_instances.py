@@ -163,3 +163,27 @@ class TestMasksThatDoNotFit:
         (finding,) = [item for item in check(dataset, TASK) if item.kind == "unreadable-target"]
         assert (finding.severity, finding.count) == ("stop", 4)
         assert "[40, 41]" in finding.message
+
+
+def test_they_are_written_as_coco_and_read_again(
+    make_nuclei: Callable[[Path], Path], tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    source, written = make_nuclei(tmp_path / "nuclei"), tmp_path / "coco"
+    told = cli("data", "convert", source, "--task", TASK, "--to", "coco", "--save", written)
+    assert told.code == 0, told.err
+    before = {Path(sample.id).name: sample for sample in open_data(source, task=TASK).split("train")}
+    after = {Path(sample.id).name: sample for part in open_data(written, task=TASK).splits.values() for sample in part}
+    for name, sample in before.items():
+        masks = sample.target(TASK).masks.full()
+        np.testing.assert_array_equal(after[name].target(TASK).masks.full(), masks)
+
+
+def test_other_data_are_judged_in_the_classes_of_a_model(tmp_path: Path) -> None:
+    from visus.workflow.class_matching import match_classes
+
+    dataset = open_data(coco(tmp_path / "coco", entry(), entry(category_id=2)), task=TASK)
+    names = ("dust", "stone", "cell")
+    (sample, *_) = match_classes(dataset.split("train"), TASK, dataset.classes, names, "coco")
+    value = sample.target(TASK)
+    assert (value.classes, value.labels.tolist()) == (names, [2, 0])
+    assert value.masks.areas().tolist() == [150, 150]

@@ -60,11 +60,25 @@ def test_scores_come_from_a_regions_place_in_its_hierarchy(found: SelectiveSearc
         assert 1 / score - 1 < last[tuple(box)] + 1e-3
 
 
-def test_large_regions_come_early(photo: Image) -> None:
-    ranks = [
-        selective_search(photo, seed=seed, mode="single").boxes.tolist().index([0, 0, 100, 72]) for seed in range(9)
+def test_a_regions_value_is_its_position_times_a_random_number() -> None:
+    """Section 3.3; the position is 1 for the whole image, and R for every region of the segmentation."""
+    image = np.kron(np.random.default_rng(1).integers(0, 256, (3, 4, 3)), np.ones((9, 9, 1))).astype(np.uint8)
+    seeds = range(60)
+    searches = [selective_search(image, mode=Strategies(("I",), ("S",), (20,)), seed=seed) for seed in seeds]
+    hierarchy = searches[0].hierarchy
+    count = hierarchy.regions
+    assert count > 8
+    positions = [count] * count + list(range(count - 1, 0, -1))
+    boxes = [tuple(box) for box in hierarchy.boxes.tolist()]
+    values = [
+        {tuple(box): 1 / score - 1 for box, score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)}
+        for found in searches
     ]
-    assert np.median(ranks) <= 2
+    for box, position in zip(boxes, positions, strict=True):
+        if boxes.count(box) == 1:
+            shares = [value[box] / position for value in values]
+            assert 0 <= min(shares) <= max(shares) < 1
+            assert abs(np.mean(shares) - 0.5) < 4 * np.sqrt(1 / 12 / len(seeds))
 
 
 def test_modes_are_those_of_table_4(photo: Image) -> None:

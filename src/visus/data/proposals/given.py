@@ -57,11 +57,12 @@ class GivenProposals:
                 expected=f"{len(plain)} scores",
                 got=f"{len(ranks)}",
             )
-        if ranks is None:
-            return cls(name, plain.astype(np.float32))
-        # A score that is no number says nothing, and comes last.
-        order = np.argsort(-np.where(np.isfinite(ranks), ranks, -np.inf), kind="stable")
-        return cls(name, plain[order].astype(np.float32), ranks[order].astype(np.float32))
+        with np.errstate(over="ignore"):  # what single precision cannot hold is infinite, and no box
+            if ranks is None:
+                return cls(name, plain.astype(np.float32))
+            # A score that is no number says nothing, and comes last.
+            order = np.argsort(-np.where(np.isfinite(ranks), ranks, -np.inf), kind="stable")
+            return cls(name, plain[order].astype(np.float32), ranks[order].astype(np.float32))
 
 
 def _shape(boxes: Any) -> str:

@@ -15,40 +15,27 @@ import numpy as np
 
 from visus.data.proposals.given import GivenProposals
 from visus.errors import DataError
-from visus.files.regular import LARGEST_TEXT, file_size
+from visus.files.matlab import read_matlab
+from visus.files.regular import LARGEST_TEXT
 
 _EXPECTED = "cells named boxes, [P,4] of y1, x1, y2, x2 from 1 each, and images, the names of as many images"
 
 
-def read_matlab(path: Path) -> list[GivenProposals]:
+def read_cells(path: Path) -> list[GivenProposals]:
     """The proposals of each image of a ``.mat`` file.
 
     Raises:
         DataError: if it cannot be read, or holds something else.
     """
-    from scipy.io import loadmat
-
-    file_size(path, limit=LARGEST_TEXT, expected="a MATLAB file of proposals")
-    try:
-        content: dict[str, Any] = loadmat(path, variable_names=["boxes", "images"])
-    except NotImplementedError:
-        raise DataError(
-            f"{path} is a MATLAB file of version 7.3",
-            expected="version 7 or earlier",
-            got="HDF5",
-            remedy="save it in MATLAB with: save(name, 'boxes', 'images', '-v7')",
-        ) from None
-    except Exception as error:  # whatever a damaged file makes of the decoder, it is the file that is wrong
-        got = f"{type(error).__name__}: {error}"[:200]
-        raise DataError(f"{path} cannot be read as a MATLAB file", expected=_EXPECTED, got=got) from error
-    boxes, names = _cells(content.get("boxes")), _cells(content.get("images"))
-    if boxes is None:
+    content = read_matlab(path, ("boxes", "images"), limit=LARGEST_TEXT, expected=_EXPECTED)
+    boxes, names = content.get("boxes"), content.get("images")
+    if not isinstance(boxes, list):
         raise DataError(f"{path} has no proposals", expected=_EXPECTED, got=_held(content))
-    if names is None or len(names) != len(boxes):
+    if not isinstance(names, list) or len(names) != len(boxes):
         raise DataError(
             f"{path} does not name the images of its proposals",
             expected=f"{len(boxes)} names in the cells of images",
-            got="none" if names is None else f"{len(names)} names",
+            got=f"{len(names)} names" if isinstance(names, list) else "none",
             remedy="add the names: images = {'000005'; '000007'; ...}",
         )
     return [
@@ -57,15 +44,9 @@ def read_matlab(path: Path) -> list[GivenProposals]:
     ]
 
 
-def _cells(value: Any) -> list[Any] | None:
-    """The cells of a row or a column; None for anything else."""
-    is_cells = isinstance(value, np.ndarray) and value.dtype == object and value.size == max(value.shape, default=0)
-    return list(value.reshape(-1)) if is_cells else None
-
-
 def _name(cell: Any, path: Path) -> str:
-    if isinstance(cell, np.ndarray) and cell.dtype.kind == "U" and cell.size == 1:
-        return str(cell.reshape(-1)[0])
+    if isinstance(cell, str) and cell:
+        return cell
     raise DataError(f"{path}: a name in images is no text", expected="a name such as '000005'", got=repr(cell)[:100])
 
 
@@ -78,5 +59,5 @@ def _from_zero(cell: Any) -> Any:
 
 
 def _held(content: dict[str, Any]) -> str:
-    held = [f"{name} {list(np.shape(value))}" for name, value in content.items() if not name.startswith("__")]
-    return ", ".join(held)[:200] or "neither boxes nor images"
+    held = [f"{name} {list(np.shape(value))}" for name, value in content.items() if isinstance(value, np.ndarray)]
+    return ", ".join(held) or "no cells named boxes"

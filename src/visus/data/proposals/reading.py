@@ -6,7 +6,7 @@ from pathlib import Path
 
 from visus.data.proposals.array_file import read_arrays_of
 from visus.data.proposals.given import GivenProposals
-from visus.data.proposals.matlab_file import read_matlab
+from visus.data.proposals.matlab_file import read_cells
 from visus.data.proposals.pickle_file import read_pickled
 from visus.data.proposals.text_file import read_json, read_table
 from visus.errors import DataError
@@ -28,7 +28,7 @@ def read_proposals(path: Path) -> list[GivenProposals]:
         raise DataError(f"{path} is empty", expected=KINDS, got="no byte")
     suffix = path.suffix.lower()
     if head.startswith((b"MATLAB ", b"\x89HDF")) or suffix == ".mat":
-        return read_matlab(path)
+        return read_cells(path)
     if head.startswith(b"\x80") or suffix in (".pkl", ".pickle"):
         return read_pickled(path)
     if head.startswith(b"PK"):

@@ -21,7 +21,7 @@ from visus.data.writing.writer import Writer
 from visus.structures.class_names import BACKGROUND_NAMES
 from visus.structures.outlines import Piece
 
-TASKS = ("landmarks", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("landmarks", "detection", "instance_segmentation", "segmentation", "multilabel_segmentation")
 """Whose labels the format can hold."""
 
 _VISIBLE = 2  # COCO's v: 0 not labelled, 1 labelled and hidden, 2 labelled and visible

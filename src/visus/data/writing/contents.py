@@ -19,7 +19,7 @@ from visus.data.writing.shapes import is_compound, shape_extent
 from visus.errors import DataError
 from visus.structures import IGNORE, Landmarks, MultiLabelMap, Sample, SegmentationMap
 
-_LOCATED = frozenset({"detection", "landmarks", "segmentation", "multilabel_segmentation"})
+_LOCATED = frozenset({"detection", "instance_segmentation", "landmarks", "segmentation", "multilabel_segmentation"})
 _WITH_EXIF = suffixes_of("JPEG", "WebP", "AVIF", "HEIF")
 
 NOTICEABLE = 0.5
@@ -69,7 +69,7 @@ class Contents:
     def kept_tasks(self) -> set[str]:
         """The tasks whose targets follow from what is written, in a format that keeps outlines and points."""
         tasks = {self.task, "localization"}
-        if self.task == "landmarks":
+        if self.task in ("landmarks", "instance_segmentation"):
             tasks.add("detection")
         if "detection" in tasks and knows_objects(self.dataset):
             tasks |= {"segmentation", "multilabel_segmentation"}
@@ -199,6 +199,7 @@ _LOOKS: Mapping[str, Callable[[Contents, str, Sample], None]] = {
     "classification": _look_at_label,
     "multilabel_classification": _look_at_label_set,
     "detection": _look_at_objects,
+    "instance_segmentation": _look_at_objects,
     "landmarks": _look_at_objects,
     "segmentation": _look_at_map,
     "multilabel_segmentation": _look_at_masks,

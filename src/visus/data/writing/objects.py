@@ -53,7 +53,8 @@ def read_objects(sample: Sample, task: str, pointed_class: int | None = None) ->
 
     Args:
         sample: with a target for the task.
-        task: "detection", "landmarks" (points of objects, with or without boxes), or one of the two of segmentation.
+        task: "detection", "instance_segmentation", "landmarks" (points of objects, with or without boxes), or one of
+            the two of segmentation.
         pointed_class: the class of the objects that have points; None: of any.
 
     Raises:

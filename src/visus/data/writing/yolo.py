@@ -30,7 +30,7 @@ from visus.data.writing.shapes import joined_polygon
 from visus.data.writing.writer import Writer
 from visus.structures.values.landmarks import flip_pairs
 
-TASKS = ("landmarks", "detection", "segmentation", "multilabel_segmentation")
+TASKS = ("landmarks", "detection", "instance_segmentation", "segmentation", "multilabel_segmentation")
 """Whose labels the format can hold."""
 
 DECIMALS = 6

@@ -10,7 +10,7 @@ layers see a region, as on VGG-16.
 Editions. ``paper``: anchors of exactly 128^2, 256^2 and 512^2 pixels, the losses of equation 1, background that
 overlaps an object by 0.1 to 0.5. ``caffe``: what py-faster-rcnn's end-to-end training has, and its weights were trained
 with: anchors of whole pixels; boxes decoded a pixel larger; smooth L1 that turns at 1/9, and box losses divided by the
-sampled anchors in the first stage; background from an overlap of 0 on in the second one.
+sampled anchors, in the first stage; background from an overlap of 0 on in the second one.
 
 Letters: N images, C channels, H x W pixels, K classes (no background), D channels of the map, A anchors of an input,
 B anchors of a cell, R regions of all images, p x p cells of a pooled region, F width of the dense layers.

@@ -41,4 +41,4 @@ def arrange_bins(state: dict[str, Tensor]) -> None:
     weight = state.get("fc6.weight")
     channels = state.get("pyramid.output.0.weight")
     if weight is not None and channels is not None:  # what is missing is told where the state is loaded
-        state["fc6.weight"] = weight.unflatten(1, (len(channels), -1)).transpose(1, 2).flatten(1)
+        state["fc6.weight"] = weight.reshape(len(weight), len(channels), -1).transpose(1, 2).flatten(1)

@@ -61,4 +61,4 @@ class HardRegionsCodec(ProposingCodec):
             wanted = self.coding.encode(boxes[shown], references)
             box = F.smooth_l1_loss(offsets, wanted, beta=self.rules.smooth, reduction="none").sum(1)
             losses[shown] += self.rules.box_weight * box
-        return losses.split([len(part.boxes) for part in sampled])
+        return torch.split(losses, [len(part.boxes) for part in sampled])

@@ -52,6 +52,9 @@ class MaskBranch(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):  # as in Detectron
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        # Detectron draws this one by its number of classes, too, which for a single class makes logits of 10 and more;
+        # its own remedy, for masks without classes, is this deviation.
+        nn.init.normal_(self.logits.weight, std=0.001)
 
     def forward(self, regions: Tensor) -> Tensor:
         x = self.convs(regions)  # [R, width, p, p]
@@ -145,7 +148,7 @@ class MaskCodec(ProposingCodec):
                 "a network with a mask branch learns from masks", expected="a mask for each object", got="boxes alone"
             )
         objects, regions = objects.cpu(), regions.cpu()
-        for which in objects.unique().tolist():
+        for which in sorted(set(objects.tolist())):
             rows = torch.nonzero(objects == which).flatten()
             (down, right), pixels = targets.masks.pasted(which)
             crop, corner = torch.from_numpy(np.ascontiguousarray(pixels)), (right.start, down.start)
@@ -161,7 +164,7 @@ class MaskCodec(ProposingCodec):
             raise TaskMismatchError("a network with a mask branch answers with masks", expected="masks", got="none")
         found, logits = outputs.masked
         counts = [len(part.labels) for part in found]
-        shares = logits.detach()[: sum(counts)].float().sigmoid().cpu().split(counts)
+        shares = torch.split(logits.detach()[: sum(counts)].float().sigmoid().cpu(), counts)
         answers = []
         for part, image_shares in zip(found, shares, strict=True):
             windows = part.boxes.cpu().double().numpy()

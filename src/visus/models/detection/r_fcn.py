@@ -117,7 +117,7 @@ class RFCN(ProposingDetector):
         x = self.reduced(features)  # [N, 1024, h, w]
         classes = self.pool(self.class_maps(x), boxes)  # [R, K+1, k, k]
         moves = self.pool(self.box_maps(x), boxes)  # [R, 4B, k, k]
-        offsets = moves.mean((2, 3)).unflatten(1, (-1, 4))  # [R, B, 4]
+        offsets = moves.mean((2, 3)).reshape(len(moves), moves.shape[1] // 4, 4)  # [R, B, 4]
         return RegionOutput(classes.mean((2, 3)), offsets)  # [R, K+1]; the parts vote (section 2)
 
     def reduced(self, features: dict[int, Tensor]) -> Tensor:

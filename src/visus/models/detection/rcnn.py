@@ -32,8 +32,9 @@ from visus.models.classification.vgg import vgg16
 from visus.models.detection.caffe_trunks import CaffeNetTrunk
 from visus.models.detection.region_codec import RegionRules
 from visus.models.detection.svm_regions import DenseLayers, RegionFeatures, SVMDetector
+from visus.models.detection.two_stage import Proposed, TwoStageOutput, gathered
 from visus.models.protocols import Backbone
-from visus.ops.region_warping import warp_regions
+from visus.ops.region_warping import warp_regions, warped_axes
 
 AT_ONCE = 64
 """So many regions go through the network at once when it answers: 2,000 warped ones would take 1.2 GB."""
@@ -123,6 +124,30 @@ class RCNN(SVMDetector):
     def region_map(self, warped: Tensor) -> Tensor:
         """[R,C,S,S] -> [R,256,13,13]: the map of warped regions that the neck sees."""
         return cast(Backbone, self.backbone).features(warped)[self.stride]
+
+    def region_maps(self, images: Tensor, boxes: Sequence[Tensor]) -> dict[int, Tensor]:
+        """[N,C,H,W] and N x [P_n,4] -> {16: [R,256,13,13]}: the maps that the neck sees."""
+        warped = [warp_regions(image, own, self.side, self.context) for image, own in zip(images, boxes, strict=True)]
+        return {self.stride: self.region_map(torch.cat(warped))}
+
+    def from_region_maps(self, maps: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> TwoStageOutput:
+        """The raw outputs from the maps of regions."""
+        regions = self.answered(self.neck(maps[self.stride]))
+        return gathered(regions, Proposed(list(boxes)), (size[0], size[1]), self.coding)
+
+    def placed(self, heat: Tensor, boxes: Tensor, size: Sequence[int]) -> Tensor:
+        """[R,h,w], of the maps of regions [R,4] -> [H,W]: put back where they were cut, the largest at each pixel."""
+        whole = heat.new_zeros(size[0], size[1])
+        side = (self.side, self.side)
+        large = F.interpolate(heat[:, None], side, mode="bilinear", align_corners=False)  # [R, 1, S, S]
+        windows = (
+            torch.stack(axis, 1).tolist() for axis in warped_axes(boxes, (size[0], size[1]), self.side, self.context)
+        )
+        for region, (x1, x2, left, width), (y1, y2, top, height) in zip(large, *windows, strict=True):
+            cut = region[None, :, top : top + height, left : left + width]
+            part = F.interpolate(cut, (y2 - y1, x2 - x1), mode="bilinear", align_corners=False)[0, 0]
+            whole[y1:y2, x1:x2] = torch.maximum(whole[y1:y2, x1:x2], part)
+        return whole
 
     def _warped(self, images: Tensor, boxes: Sequence[Tensor]) -> Iterator[Tensor]:
         """Blocks of warped regions [r,C,S,S], in the order of the images; one block where the network trains."""

@@ -20,6 +20,7 @@ from visus.models.detection.two_stage import (
     TwoStageDetector,
     TwoStageOutput,
     box_of_class,
+    fine,
     given_boxes,
 )
 from visus.ops.box_coding import BoxCoding
@@ -155,10 +156,10 @@ class RegionCodec:
         """ "class": the mean cross-entropy; "box": the sum over regions that show objects, divided by all regions."""
         labels, boxes = learned(sampled, targets)  # [R] with 0 for background, [R, 4]
         count = max(len(labels), 1)
-        classes = F.cross_entropy(regions.logits.float(), labels, reduction="sum") / count
+        classes = F.cross_entropy(fine(regions.logits), labels, reduction="sum") / count
         shown = torch.nonzero(labels > 0).flatten()
         references = torch.cat([part.boxes for part in sampled])[shown]
-        offsets = box_of_class(regions.offsets[shown].float(), labels[shown] - 1)
+        offsets = box_of_class(fine(regions.offsets[shown]), labels[shown] - 1)
         wanted = self.coding.encode(boxes[shown], references)
         box = smooth_l1(offsets, wanted, self.rules.smooth) / count
         return {"class": classes, "box": self.rules.box_weight * box}
@@ -176,7 +177,7 @@ class RegionCodec:
             return [_shapes(outputs, min(count, self.rules.keep)) for count in outputs.counts]
         found = []
         for n, count in enumerate(outputs.counts):
-            scores = self.scores(outputs.logits[n, :count].detach().float())  # [P, K]
+            scores = self.scores(fine(outputs.logits[n, :count].detach()))  # [P, K]
             rows, labels = torch.nonzero(scores > self.rules.confidence, as_tuple=True)
             boxes = clip_boxes_to_image(outputs.boxes_of_classes(n, rows, labels).detach(), outputs.size)
             solid = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(1)

@@ -8,6 +8,7 @@ Letters: N images, D channels of a map, h x w its cells, A anchors of an input, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.region_codec import RegionCodec, RegionRules, smooth_l1
-from visus.models.detection.two_stage import ObjectnessOutput, Proposed, TwoStageDetector, given_boxes
+from visus.models.detection.two_stage import ObjectnessOutput, Proposed, TwoStageDetector, fine, given_boxes
 from visus.ops.box_coding import BoxCoding
 from visus.ops.boxes import clip_boxes_to_image
 from visus.ops.matching import BACKGROUND, NEUTRAL, match_band
@@ -124,12 +125,13 @@ class RegionProposalNetwork(nn.Module):
         self.conv = nn.Conv2d(channels, width, 3, padding=1)
         self.objectness = nn.Conv2d(width, anchors.per_cell * scores, 1)
         self.offsets = nn.Conv2d(width, anchors.per_cell * 4, 1)
-        for layer in (self.conv, self.objectness, self.offsets):  # section 3.1.3
-            nn.init.normal_(layer.weight, std=0.01)
+        for layer in (self.conv, self.objectness, self.offsets):
+            # section 3.1.3, for 256 or 512 channels; larger where there are fewer, so that as much comes through
+            nn.init.normal_(layer.weight, std=0.01 * max(1.0, math.sqrt(256 / layer.in_channels)))
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: Mapping[int, Tensor], size: tuple[int, int]) -> ObjectnessOutput:
-        hidden = [F.relu(self.conv(map_)) for map_ in maps.values()]  # [N, width, h, w] each
+        hidden = [F.relu(self.conv(map_), inplace=True) for map_ in maps.values()]  # [N, width, h, w] each
         logits = [_by_anchor(self.log_odds(x), 1).squeeze(-1) for x in hidden]  # [N, hwB]
         offsets = [_by_anchor(self.offsets(x), 4) for x in hidden]  # [N, hwB, 4]
         shapes = [(x.shape[2], x.shape[3]) for x in hidden]
@@ -142,7 +144,7 @@ class RegionProposalNetwork(nn.Module):
         scores = cast(Tensor, self.objectness(hidden))  # [N, B or 2B, h, w]
         if scores.shape[1] == self.anchors.per_cell:
             return scores
-        background, object_ = scores.float().chunk(2, 1)
+        background, object_ = fine(scores).chunk(2, 1)
         return object_ - background  # softmax over two is the sigmoid of their difference
 
 
@@ -159,10 +161,11 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
     if output.logits.is_meta:
         count = min(sum(min(rules.before, grid.total) for grid in output.grids), rules.after)
         return Proposed([output.anchors.new_empty(count, 4)] * len(output.logits), output)
-    logits, offsets = output.logits.detach().float(), output.offsets.detach().float()
+    logits, offsets = fine(output.logits.detach()), fine(output.offsets.detach())
+    anchors = output.anchors.to(offsets.dtype)
     smallest = max(rules.smallest, SMALLEST)
     if rules.small_first:
-        all_moved = clip_boxes_to_image(output.coding.decode(offsets, output.anchors), size)
+        all_moved = clip_boxes_to_image(output.coding.decode(offsets, anchors), size)
         large = (all_moved[..., 2:] - all_moved[..., :2] >= smallest).all(-1)
         logits = logits.masked_fill(~large, -torch.inf)
     boxes = []
@@ -176,7 +179,7 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
             maps.append(torch.full_like(chosen, number))
             first += count
         every = torch.cat(rows)
-        moved = clip_boxes_to_image(output.coding.decode(image_offsets[every], output.anchors[every]), size)
+        moved = clip_boxes_to_image(output.coding.decode(image_offsets[every], anchors[every]), size)
         score, level = torch.cat(scores), torch.cat(maps)
         sides = moved[:, 2:] - moved[:, :2]
         kept = (sides >= smallest).all(1) & (score.sigmoid() >= rules.lowest)
@@ -287,7 +290,7 @@ class ProposingCodec(RegionCodec):
 
     def boxes_of_anchors(self, output: ObjectnessOutput) -> Tensor:
         """[N,A,4] float32 xyxy: where the first stage moves its anchors, not clipped."""
-        return CODING.decode(output.offsets.float(), output.anchors)
+        return output.coding.decode(fine(output.offsets), output.anchors)
 
     def sample_anchors(self, matches: Tensor) -> Tensor:
         """[S] indices of the anchors that a step learns from; those that show objects first."""
@@ -303,12 +306,12 @@ class ProposingCodec(RegionCodec):
             matches = self.assign_anchors(output.anchors, objects, size)
             chosen = self.sample_anchors(matches)
             count += len(chosen)
-            shows = (matches[chosen] != BACKGROUND).float()
-            logits = output.logits[n, chosen].float()
+            logits = fine(output.logits[n, chosen])
+            shows = (matches[chosen] != BACKGROUND).to(logits.dtype)
             objectness.append(F.binary_cross_entropy_with_logits(logits, shows, reduction="sum"))
             rows = chosen[matches[chosen] >= 0]
             wanted = output.coding.encode(objects.boxes[matches[rows]], output.anchors[rows])
-            boxes.append(smooth_l1(output.offsets[n, rows].float(), wanted, rules.smooth))
+            boxes.append(smooth_l1(fine(output.offsets[n, rows]), wanted, rules.smooth))
         total = max(count, 1)
         box = torch.stack(boxes).sum()
         if rules.balance is None:

@@ -82,6 +82,8 @@ class SPPNet(SVMDetector):
         rules: of the regions.
     """
 
+    border = 8  # ZF-5's padding lets its map reach a few pixels beyond the image
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -117,7 +119,7 @@ class SPPNet(SVMDetector):
         return maps
 
     def _map(self, images: Tensor) -> Tensor:
-        return cast(Tensor, cast(Backbone, self.backbone).features(images)[STRIDE])
+        return cast(Backbone, self.backbone).features(images)[STRIDE]
 
     def described(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionFeatures:
         return cast(RegionFeatures, self.neck(self.pyramids(features, boxes, size)))
@@ -131,7 +133,7 @@ class SPPNet(SVMDetector):
         counts = [len(part) for part in boxes]
         pooled = None
         for number, map_ in enumerate(features.values()):
-            here = (chosen == number).split(counts)
+            here = torch.split(chosen == number, counts)
             part = self._pooled(map_, [b[h] for b, h in zip(boxes, here, strict=True)], scales[number] / shorter)
             pooled = part.new_zeros(len(chosen), part.shape[1]) if pooled is None else pooled
             pooled = pooled.index_copy(0, torch.nonzero(chosen == number).flatten(), part)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.errors import RecipeError
 from visus.models.detection.box_targets import BoxTargets
 from visus.models.detection.region_codec import RegionCodec, RegionRules, SampledRegions, learned
 from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
@@ -151,6 +152,13 @@ class SVMCodec(RegionCodec):
         self, regions: RegionOutput, sampled: Sequence[SampledRegions], targets: Sequence[BoxTargets]
     ) -> dict[str, Tensor]:
         """ "class": the mean cross-entropy of the regions; 0 where there is none."""
+        if self.fitted:
+            raise RecipeError(
+                "SVMs do not learn by steps",
+                expected="the softmax layer of a fine-tuning",
+                got="a finished detector, with machines",
+                remedy="train without --set model_options.machines=true: the phases fit the SVMs at their end",
+            )
         labels, _ = learned(sampled, targets)  # [R] with 0 for background
         classes = F.cross_entropy(regions.logits.float(), labels, reduction="sum")
         return {"class": classes / max(len(labels), 1)}

@@ -110,12 +110,12 @@ class TwoStageOutput(NamedTuple):
 
     def class_logits(self) -> Tensor:
         """[N,P,K]: the logits of the classes, without background."""
-        return self.logits[..., 1:].float()
+        return fine(self.logits[..., 1:])
 
     def boxes(self) -> Tensor:
         """[N,P,4] xyxy in network pixels, not clipped: the box of each proposal's best class."""
         best = self.class_logits().argmax(-1)  # [N, P]
-        return self.coding.decode(box_of_class(self.offsets, best).float(), self.proposals)
+        return self.coding.decode(fine(box_of_class(self.offsets, best)), self.proposals)
 
     @property
     def classes(self) -> int:
@@ -124,7 +124,12 @@ class TwoStageOutput(NamedTuple):
 
     def boxes_of_classes(self, image: int, rows: Tensor, labels: Tensor) -> Tensor:
         """[M,4] xyxy: the boxes of M of an image's proposals, moved as those of these classes; rows, labels: [M]."""
-        return self.coding.decode(box_of_class(self.offsets[image, rows].float(), labels), self.proposals[image, rows])
+        return self.coding.decode(fine(box_of_class(self.offsets[image, rows], labels)), self.proposals[image, rows])
+
+
+def fine(values: Tensor) -> Tensor:
+    """The values in float32 at least, in which losses are summed and boxes reckoned."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def box_of_class(offsets: Tensor, labels: Tensor) -> Tensor:
@@ -186,7 +191,7 @@ def gathered(regions: RegionOutput, proposed: Proposed, size: tuple[int, int], c
         parts = torch.split(rows, list(counts))
         return torch.stack([F.pad(part, (*flat, 0, most - len(part)), value=filler) for part in parts])
 
-    boxes = torch.cat([part.float() for part in proposed.boxes])
+    boxes = torch.cat([fine(part) for part in proposed.boxes])
     # a box without area overlaps nothing, so that no answer is ever traced back to a place that is filled up
     return TwoStageOutput(
         by_image(regions.logits, _ABSENT),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,8 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError
-from visus.files.regular import GIB, file_size
+from visus.files.matlab import read_matlab
+from visus.files.regular import GIB
 from visus.structures import Label, Sample
 
 _NAME = re.compile(r"(train|test|extra)_32x32\.mat")
@@ -58,19 +58,11 @@ def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     Raises:
         DataError: if the file is damaged or holds something else.
     """
-    from scipy.io import loadmat
-
     expected = "X [32,32,3,N] uint8 and y [N,1] of 1 to 10"
-    file_size(path, limit=4 * GIB, expected=expected)
-    try:
-        content: dict[str, Any] = loadmat(path, variable_names=["X", "y"])
-        images, labels = content["X"], np.asarray(content["y"], np.float64).reshape(-1)
-        got = f"X {list(images.shape)} {images.dtype}, y {list(labels.shape)}"
-    except Exception as error:  # whatever a damaged file makes of the decoder, it is the file that is wrong
-        raise DataError(
-            f"{path} cannot be read", expected=expected, got=str(error)[:200] or type(error).__name__,
-            remedy="fetch it again",
-        ) from error  # fmt: skip
+    content = read_matlab(path, ("X", "y"), limit=4 * GIB, expected=expected)
+    images, labels = (part if isinstance(part, np.ndarray) else np.zeros(0) for part in map(content.get, ("X", "y")))
+    got = f"X {list(images.shape)} {images.dtype}, y {list(labels.shape)}"
+    labels = labels.reshape(-1).astype(np.float64)
     sound = images.dtype == np.uint8 and images.ndim == 4 and images.shape[:3] == (32, 32, 3)
     sound = sound and images.shape[3] == len(labels) > 0 and bool(np.isin(labels, np.arange(11)).all())
     if not sound:
