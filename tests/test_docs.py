@@ -277,6 +277,35 @@ def test_json_fields_of_reproduce(tmp_path: Path) -> None:
     assert all(any(f"`{name}`" in cell for cell in listed) for name in ("table.md", "results.json", "setting.json"))
 
 
+def test_json_fields_of_compared_detectors(tmp_path: Path) -> None:
+    from visus.api.reproduce import ComparedDetectors
+    from visus.experiments.detector_outcome import PARTS, DetectorOutcome, Trial
+    from visus.experiments.detectors import LINEAGE
+
+    (tmp_path / "env.json").write_text("{}")
+    trial = Trial("a", 0, 0.5, 0.3, 1.0, 1.0, False, dict.fromkeys(PARTS, 1.0), 1, (1, 1))
+    found = ComparedDetectors(LINEAGE, "made", DetectorOutcome(("a",), (trial,), {}), (), tmp_path).to_dict()
+    assert json_fields("reproduce", "## JSON of detectors") == set(found) | set(found["detectors"][0])
+    assert all(f"`{part}`" in page("verbs/reproduce") for part in PARTS)
+
+
+def test_json_fields_of_explained_regions(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from visus.structures import Preprocessing
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    truth = Detections(("a",), np.asarray([[8, 8, 40, 40]], np.float32), np.zeros(1, np.int64), (64, 64))
+    network = visus.create("faster_rcnn+mobilenet_v1_025", classes=1, width=8, rpn_width=8)
+    found = visus.explain_targets(network, tmp_path / "a.png", truth, preprocessing=Preprocessing(size=(64, 64)))
+    values = found.to_dict()
+    assert set(values) <= json_fields("explain")
+    section = page("verbs/explain").partition("\n## JSON\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    first = values["first_stage"]
+    assert {*first, *first["counts"], *values["counts"], *values["objects"][0]} <= named
+
+
 def test_json_fields_of_explained_targets(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -37,6 +37,8 @@ def test_letterboxing_keeps_shapes_and_stretching_does_not(tmp_path: Path) -> No
     assert visus.find_anchors(tmp_path / "wide", count=1, size=400).anchors[0] == pytest.approx((80, 80), abs=0.1)
     stretched = visus.find_anchors(tmp_path / "wide", count=1, size=400, fit="stretch")
     assert stretched.anchors[0] == pytest.approx((80, 160), abs=0.1)
+    shorter = visus.find_anchors(tmp_path / "wide", count=1, size=(300, 500), fit="shorter_side")  # the longer is 500
+    assert shorter.anchors[0] == pytest.approx((100, 100), abs=0.1)
 
 
 def test_the_setting_is_what_a_training_takes(boxes: Path) -> None:

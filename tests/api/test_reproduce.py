@@ -16,6 +16,7 @@ import pytest
 
 import visus
 from visus.errors import UsageError
+from visus.experiments.detectors import COMPARISONS
 from visus.experiments.table import EXPERIMENTS
 
 
@@ -68,7 +69,7 @@ def test_nothing_cannot_be_run(wrong: dict[str, float]) -> None:
 
 def test_the_command_line_lists_and_refuses(cli: Callable[..., Any]) -> None:
     listed = json.loads(cli("reproduce", "--json").out)["experiments"]
-    assert [experiment["name"] for experiment in listed] == list(EXPERIMENTS)
+    assert [experiment["name"] for experiment in listed] == [*EXPERIMENTS, *COMPARISONS]
     assert all(experiment["claim"] in cli("reproduce").out for experiment in listed)
     told = cli("reproduce", "perpetual-motion")
     assert told.code == 2

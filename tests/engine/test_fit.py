@@ -463,6 +463,27 @@ def test_an_update_may_have_a_rate_of_its_own_and_needs_a_name_of_its_own(tiny):
         fit(pair, [updates[0], updates[0]], tiny.TinyLoader(6), plain, to_device=tiny.ready)
 
 
+def test_memory_is_measured_again_for_larger_images(tiny, monkeypatch):
+    """Batches of 8x8, 6x10 and 10x10 pixels: the second has fewer pixels than the first."""
+    measured = []
+    usual = tiny.TinyLoader.batches
+
+    def batches(self, epoch, start=0):
+        for number, batch in enumerate(usual(self, epoch, start), start):
+            height, width = ((8, 8), (6, 10), (10, 10), (8, 8))[number % 4]
+            images = functional.interpolate(batch.images.float(), (height, width)).to(torch.uint8)
+            yield type(batch)(images, batch.targets, batch.placements, batch.ids)
+
+    monkeypatch.setattr(tiny.TinyLoader, "batches", batches)
+    monkeypatch.setattr(
+        "visus.engine.session.Session._require_memory",
+        lambda _, batch: measured.append(tuple(batch.images.shape[2:])),
+    )
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    run_fit(tiny, recipe(epochs=2), network=network, validate=False)
+    assert measured == [(8, 8), (10, 10)]
+
+
 def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
     class Greedy(nn.Module):
         def __init__(self, network):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from visus.errors import ShapeError
 from visus.explanation.gradcam import grad_cam, grad_cam_of_each
-from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
+from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, TwoStageOutput, whole_images
 from visus.ops.box_coding import BoxCoding
 from visus.ops.roi_pooling import roi_align
 from visus.structures import Batch, Detections, Label, Placement, SegmentationMap
@@ -365,18 +365,27 @@ class Regions(TwoStageDetector):
         return RegionOutput(torch.cat([torch.zeros(len(pooled), 1), pooled], 1), torch.zeros(len(pooled), 1, 4))
 
 
-def test_a_region_is_explained_by_what_lies_in_it() -> None:
-    """Each object's map is bright in its own region; without the batch's proposals both would be the whole image."""
+def test_a_network_that_is_given_proposals_is_explained_with_them() -> None:
+    """Channel 0 is brighter at the left, channel 1 at the right; each speaks for the object in its own region."""
     image = torch.zeros(1, 3, 32, 32)
-    image[:, :2] = 1
-    boxes = np.asarray([[0, 0, 8, 8], [20, 20, 32, 32]], np.float32)
+    image[:, 0, :, :16] = 1
+    image[:, 1, :, 16:] = 1
+    boxes = np.asarray([[0, 0, 12, 12], [20, 20, 32, 32]], np.float32)
     batch = replace(batch_of(image), proposals=[Proposals(boxes, (32, 32))])
     found = [Detections(NAMES[:2], boxes[k : k + 1], np.asarray([k]), (32, 32)) for k in range(2)]
-    first, second = grad_cam_of_each(Regions(), Detection(NAMES[:2]), batch, found)
-    assert first.values[3, 3] == second.values[28, 28] == 1
-    assert first.values.max() == second.values.max() == 1
-    (whole,) = grad_cam_of_each(Regions(), Detection(NAMES[:2]), batch_of(image), found[:1])
-    assert (whole.values > 0.99).all()
+    seen: list[tuple[int, ...]] = []
+
+    def noted(outputs: TwoStageOutput) -> Tensor:
+        seen.append(outputs.counts)
+        return outputs.class_logits().amax((1, 2))
+
+    left, right = grad_cam_of_each(Regions(), Detection(NAMES[:2]), batch, found)
+    assert (left.values[:, :14] == 1).all()
+    assert (left.values[:, 18:] == 0).all()
+    assert (right.values[:, 18:] == 1).all()
     none = replace(batch, proposals=[Proposals.empty((32, 32))])
+    for given, count in ((batch, 2), (none, 0), (batch_of(image), 1)):  # without proposals the whole image is looked at
+        grad_cam(Regions(), FixedScore(noted), given, found[:1])
+        assert seen[-1] == (count,)
     (nothing,) = grad_cam(Regions(), Detection(NAMES[:2]), none, [found[0].select(np.zeros(0, np.int64))])
     assert (nothing.values == 0).all()

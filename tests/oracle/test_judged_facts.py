@@ -23,6 +23,8 @@ SMALLER = {  # images of networks that take any size, where the publication's ow
     "unet": (1, 188, 204),
     "retinanet_resnet50_fpn": (3, 128, 256),
     "semantic_fpn": (3, 64, 96),
+    "faster_rcnn_vgg16": (3, 128, 160),
+    "faster_rcnn_zf": (3, 160, 224),
 }
 
 

@@ -16,6 +16,7 @@ from visus.models.building import build
 from visus.proof.published import fact
 from visus.proof.wired_layers import read_marks, with_weights, without_weights
 from visus.proof.wired_network import BuiltNetwork, build_from_facts, build_wiring
+from visus.proof.wired_regions import pooled, proposed
 from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 from visus.testing import compare_networks
 
@@ -126,6 +127,31 @@ def test_plain_layers_are_torchs() -> None:
     assert torch.equal(layer("max", "2x2", "s2", "p0,1,0,1")(x), F.max_pool2d(padded, 2, 2))
     small = F.pad(x, (0, 1, 1, 1), value=-torch.inf)  # TensorFlow: 8 -> 4 needs 1 column, 7 -> 4 two rows
     assert torch.equal(layer("max", "3x3", "s2", "same")(x), F.max_pool2d(small, 3, 2))
+
+
+def test_regions_are_proposed_and_pooled_alike() -> None:
+    """The plain build against the operators that the networks use."""
+    from visus.models.detection.faster_rcnn import PAPER_ANCHORS
+    from visus.models.detection.region_proposals import ProposalRules, proposals_of
+    from visus.models.detection.two_stage import ObjectnessOutput
+    from visus.ops.cell_anchors import CellAnchors
+    from visus.ops.prediction_grid import Grid
+    from visus.ops.roi_pooling import roi_max_pool
+
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(1, 18, 6, 9, generator=generator, dtype=torch.float64)
+    moves = 0.3 * torch.randn(1, 36, 6, 9, generator=generator, dtype=torch.float64)
+    size = (96, 140)
+    odds = (scores[:, 9:] - scores[:, :9]).permute(0, 2, 3, 1).reshape(1, -1)
+    offsets = moves.permute(0, 2, 3, 1).reshape(1, -1, 4)
+    anchors = CellAnchors(16, PAPER_ANCHORS).place([(6, 9)], size)
+    output = ObjectnessOutput(odds, offsets, anchors, (Grid(6, 9, 9, (16, 16)),))
+    boxes = proposed(scores, moves, size)
+    assert len(boxes) > 10
+    torch.testing.assert_close(boxes, proposals_of(output, size, ProposalRules()).boxes[0])
+    map_ = torch.randn(1, 3, 6, 9, generator=generator, dtype=torch.float64)
+    last = boxes - torch.tensor([0.0, 0, 1, 1], dtype=torch.float64)
+    torch.testing.assert_close(pooled(map_, boxes, 7), roi_max_pool(map_, [last], 7, 1 / 16))
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,30 @@ def test_predictions_and_evaluations_are_given_those_of_files(
     assert len(seen) == len(samples)
     with pytest.raises(DataError, match="are not in"):
         evaluate(model, data=photos, split="train", proposals=[file], quiet=True)
+
+
+@pytest.mark.slow
+def test_a_training_with_a_file_is_judged_resumed_and_used_with_it(
+    boxes: Path, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compute(*_: Any) -> Proposals:
+        raise AssertionError("the file has the proposals of all images")
+
+    monkeypatch.setattr(computing, "compute", compute)
+    samples = samples_of(open_data(boxes))
+    file = tmp_path / "a.csv"
+    rows = [f"{Path(s.id).name},{x},{y},{x + 24},{y + 24}" for s in samples for x in (4, 34) for y in (4, 12, 20)]
+    file.write_text("\n".join(["image,x1,y1,x2,y2", *rows]))
+    options = ("--model", "fast_rcnn", "--backbone", "mobilenet_v1_025", "--weights", "none", "--epochs", 1)
+    sizes = ("--batch-size", 2, "--set", "size=[64,64]", "--device", "cpu", "--out", tmp_path / "runs")
+    told = cli("train", boxes, *options, *sizes, "--proposals", file, "--quiet")
+    assert told.code == 0, told.err
+    run = tmp_path / "runs" / "latest"
+    assert Plan.load(run / "config.yaml").proposals == (str(file.resolve()),)
+    assert cli("evaluate", run, "--device", "cpu", "--quiet").code == 0
+    assert cli("predict", run, boxes / "images" / "test", "--proposals", file, "--device", "cpu").code == 0
+    assert cli("train", "--resume", run, "--quiet").code == 0
+    file.write_text("\n".join(["image,x1,y1,x2,y2", *(row.replace(",4,", ",5,") for row in rows)]))
+    told = cli("train", "--resume", run, "--quiet")
+    assert told.code == 4
+    assert "the region proposals are others" in told.err

@@ -16,7 +16,7 @@ class Line:
     Args:
         path: the layer's name in the network; for an operator, that of the module around it.
         kind: the layer's class, or the kind of operator.
-        output: shape without the batch axis.
+        output: shape without the batch axis; of one region, where a network looks at several of each image.
         inputs: the indices (from 0) of the lines whose outputs it takes; -1 is the image. What has no line of its own,
             such as a crop, is passed through.
         kernel, stride, padding, dilation: (vertical, horizontal) where the layer has them, else None.
@@ -32,6 +32,7 @@ class Line:
         offset: the centre of the first value's field in pixels of the image, where pixel i covers [i, i + 1).
         frozen: "weights", "statistics", "weights and statistics", or "".
         only_in_training: whether it runs in a training only, such as an auxiliary head.
+        regions: of an image that it runs for, such as Faster R-CNN's proposals; 1 for what sees the image as a whole.
         formulas: how numbers came about, by the name of their field; Python can evaluate them, given floor and ceil.
             Several axes stand between " x ". What is not to be worked out has no formula.
     """
@@ -56,4 +57,5 @@ class Line:
     offset: tuple[float, float] | None = None
     frozen: str = ""
     only_in_training: bool = False
+    regions: int = 1
     formulas: Mapping[str, str] = field(default_factory=dict)

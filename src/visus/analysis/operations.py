@@ -195,6 +195,8 @@ def reach_after(packet: Any, args: Sequence[Any], output: Tensor, before: Reach)
     image = args[0] if args and isinstance(args[0], Tensor) else output
     if not before.is_map or image.ndim < 4:
         return before
+    if packet.__module__ == "torch._ops.torchvision" and "roi" in str(packet):  # a region lies anywhere
+        return before.over_all(image.shape[2], image.shape[3])
     window = operator_window(packet, args)
     if window is not None:
         if packet is aten.convolution and args[6]:

@@ -366,6 +366,11 @@ class _Recorder:
             size *= side
         return size, bytes_formula(shape[1:] if len(shape) > 1 and shape[0] == 1 else shape, tensor.element_size())
 
+    def _regions(self, tensor: Tensor) -> int:
+        """How often a tensor holds what a layer gives of one image."""
+        rows = tensor.shape[0] if tensor.ndim else 1
+        return rows // self.images if rows and rows % self.images == 0 else 1
+
     def _keep(self, tensor: Tensor) -> None:
         """Notes a tensor that autograd keeps for the backward pass; autograd calls this."""
         storage = tensor.untyped_storage()
@@ -392,6 +397,7 @@ class _Recorder:
             inputs=origins,
             macs=operation.macs,
             activation_bytes=self._bytes(output)[0],
+            regions=self._regions(output),
             formulas={"macs": operation.mac_formula, "output": operation.shape_formula},
         )
         self.drafts.append(_Draft(self._completed(line, output, reaches), now, now + 1, self.pending))
@@ -417,6 +423,7 @@ class _Recorder:
             macs=call.macs,
             activation_bytes=0 if id(output) in call.inputs else self._bytes(output)[0],
             frozen=self._frozen(call),
+            regions=self._regions(output),
             formulas={
                 "output": call.shape_formula[0] if call.shape_formula[1] == output.shape else "",
                 "parameters": parameter_formula(call.module) if fresh else "",

@@ -113,7 +113,7 @@ def _row(line: Line) -> tuple[str, ...]:
         kernel,
         pair_text(line.stride) if line.stride != (1, 1) else "",
         pair_text(line.padding) if line.padding != (0, 0) else "",
-        "x".join(map(str, line.output)),
+        (f"{line.regions} of " if line.regions > 1 else "") + "x".join(map(str, line.output)),
         *(f"{count:,}" if count else "" for count in (line.parameters, line.macs)),
         *(memory(c) if c else "" for c in (line.activation_bytes, line.live_bytes, line.kept_bytes)),
         pair_text(line.receptive_field, short=False),

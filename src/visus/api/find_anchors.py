@@ -104,7 +104,8 @@ def find_anchors(
         data: folder, file or name, with boxes.
         count: number of anchors, 1 to 100; where there are fewer different boxes, there are fewer anchors.
         size: side, or (height, width), of the network's input in pixels, to which the boxes are scaled first.
-        fit: how an image is brought to that size, as in the model: "letterbox" or "stretch".
+        fit: how an image is brought to that size, as in the model: "letterbox", "stretch" or
+            "shorter_side".
         split: whose boxes.
         format: the reader, when two could read it.
         seed: of the clustering's starts.
@@ -118,16 +119,18 @@ def find_anchors(
     from visus.data.reading.opening import open_data
     from visus.ops.anchor_clustering import cluster_shapes
     from visus.structures import Preprocessing
+    from visus.structures.preprocessing import Fit
 
     height, width = (size, size) if isinstance(size, int) else size
     if not 1 <= count <= LARGEST_COUNT:
         raise RecipeError("the number of anchors is out of range", expected=f"1 to {LARGEST_COUNT}", got=str(count))
     if min(height, width) < 1:
         raise RecipeError("the input size is too small", expected="a size of 1 or more", got=f"{height}x{width}")
-    if fit not in ("letterbox", "stretch"):
-        raise RecipeError("unknown way to fit images to the input size", expected="letterbox or stretch", got=fit)
+    ways: dict[str, Fit] = {"letterbox": "letterbox", "stretch": "stretch", "shorter_side": "shorter_side"}
+    if fit not in ways:
+        raise RecipeError("unknown way to fit images to the input size", expected=" or ".join(ways), got=fit)
     dataset = open_data(data, task="detection", format=format)
-    preprocessing = Preprocessing(size=(height, width), fit="stretch" if fit == "stretch" else "letterbox")
+    preprocessing = Preprocessing(size=(height, width), fit=ways[fit])
     shapes = box_shapes(dataset, split, preprocessing)
     if not len(shapes):
         raise DataError(

@@ -118,7 +118,9 @@ def anchors(
     data: Annotated[str, typer.Argument(help="Folder, file or name, with boxes.")],
     count: Annotated[int, typer.Option(min=1, max=100, help="Number of anchors.")] = 5,
     size: Annotated[int, typer.Option(min=32, max=4096, help="Side of the network's input in pixels.")] = 416,
-    fit: Annotated[str, typer.Option(help="How an image is brought to that size: letterbox or stretch.")] = "letterbox",
+    fit: Annotated[
+        str, typer.Option(help="How an image is brought to that size: letterbox, stretch or shorter_side.")
+    ] = "letterbox",
     split: Annotated[str, typer.Option(help="Whose boxes: train, val or test.")] = "train",
     format: Format = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the clustering.")] = 0,

@@ -15,6 +15,7 @@ Without NAME, the experiments are listed. A run that was stopped goes on when th
   visus reproduce degradation                  plain and residual networks of 20 and 56 layers
   visus reproduce batchnorm --minutes 10       fewer steps, where 10 minutes are not enough
   visus reproduce activations --scale 4 --minutes 120 --out runs/long   more of them
+  visus reproduce detector-lineage --data bccd/      from R-CNN to R-FCN, on boxes of one's own
 """
 
 
@@ -24,8 +25,15 @@ def reproduce(
         str | None, typer.Option(help="Folder or file instead of the experiment's data set.", show_default=False)
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each network.", show_default=False)] = None,
-    scale: Annotated[float, typer.Option(help="Factor of the experiment's steps.")] = 1.0,
-    minutes: Annotated[float, typer.Option(help="Most time for all trainings together.")] = 30.0,
+    scale: Annotated[float, typer.Option(help="Factor of the experiment's steps (detectors: epochs).")] = 1.0,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Most time for all trainings together; 30. Not of detectors.", show_default=False),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Detectors: the backbone's first weights: none, default or a file.", show_default=False),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     out: Annotated[str, typer.Option(help="Folder of run folders.")] = "runs",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
@@ -45,7 +53,17 @@ def reproduce(
         return
     from visus.api.reproduce import reproduce as run
 
-    result = run(name, data=data, seeds=seeds, scale=scale, minutes=minutes, device=device, out=out, quiet=quiet)
+    result = run(
+        name,
+        data=data,
+        seeds=seeds,
+        scale=scale,
+        minutes=minutes,
+        weights=weights,
+        device=device,
+        out=out,
+        quiet=quiet,
+    )
     if json_:
         say_json(result.to_dict())
     else:

@@ -11,7 +11,7 @@ from visus.engine.disk import write_atomically
 from visus.experiments.experiment import Experiment
 from visus.experiments.outcome import Curve, Outcome
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "svg.fonttype": "none",
@@ -26,7 +26,7 @@ _STYLE: Any = {
     "legend.fontsize": 8.0,
 }
 # Okabe and Ito's colours, which people with any colour vision tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a93a0")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a93a0")
 _LABELS = {"train_error": "training error, %", "test_error": "test error, %", "train_loss": "training loss"}
 
 
@@ -36,7 +36,7 @@ def draw(experiment: Experiment, outcome: Outcome, folder: Path) -> tuple[Path, 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         count = len(experiment.panels)
         figure = Figure(figsize=(4.6 * max(count, 1.3), 3.6), layout="constrained")
         FigureCanvasAgg(figure)
@@ -44,7 +44,7 @@ def draw(experiment: Experiment, outcome: Outcome, folder: Path) -> tuple[Path, 
         for number, (title, axis) in enumerate(zip(experiment.panels, axes, strict=True)):
             for index, configuration in enumerate(experiment.configurations):
                 if configuration.panel in (None, number):
-                    _curve(axis, outcome.of(configuration.name), experiment.measure, _COLOURS[index % len(_COLOURS)])
+                    _curve(axis, outcome.of(configuration.name), experiment.measure, COLOURS[index % len(COLOURS)])
             axis.set_title(title, loc="left", fontsize=9.5)
             axis.set_xlabel("step")
             if experiment.log_steps:

@@ -41,7 +41,7 @@ class FeaturePyramid(nn.Module):
             stride = self.strides[level]
             x = self.lateral[level](maps[stride])  # [N, D, H/s, W/s]
             if above is not None:
-                x = x + F.interpolate(above, size=x.shape[2:], mode="nearest")
+                x += F.interpolate(above, size=x.shape[2:], mode="nearest")  # in place: a convolution keeps no output
             above = x
             pyramid[stride] = self.output[level](x)  # [N, D, H/s, W/s]
         return dict(sorted(pyramid.items()))

@@ -291,15 +291,3 @@ def test_it_learns_images_by_heart(count: int, steps: int, lr: float) -> None:
         assert sorted(found.labels.tolist()) == sorted(truth.labels.tolist())
         for box, label in zip(truth.boxes, truth.labels, strict=True):
             assert min(float(np.abs(b - box).max()) for b in found.boxes[found.labels == label]) < 8
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), [("faster_rcnn_zf", (160, 224)), ("faster_rcnn", (128, 160))])
-def test_it_is_the_network_of_its_facts(name: str, size: tuple[int, int]) -> None:
-    """The second build, from the facts alone, proposes, pools and answers the same."""
-    import visus
-
-    judgement = visus.judge(name, "facts", size=size)
-    assert judgement.same, str(judgement)
-    assert judgement.largest is not None
-    assert judgement.largest < 1e-9

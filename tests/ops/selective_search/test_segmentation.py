@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from visus.ops.selective_search.segmentation import SIGMA, segmented
+from visus.ops.selective_search.segmentation import segmented
 
 Pixels = NDArray[np.floating]
 
@@ -78,7 +78,7 @@ def test_regions_equal_those_of_a_plain_loop(channels: int) -> None:
     random = np.random.default_rng(3)
     image = np.kron(random.random((4, 5, channels)), np.ones((6, 6, 1))) + 0.1 * random.random((24, 30, channels))
     image = (image / 1.1).astype(np.float32)
-    smooth = ndimage.gaussian_filter(image.astype(np.float64), (SIGMA, SIGMA, 0))
+    smooth = ndimage.gaussian_filter(image.astype(np.float64), (0.8, 0.8, 0))
     expected = plain_segmentation(smooth, 20 / 255, 20)  # colours of 0 to 1, where the paper has 0 to 255
     labels = segmented(image, 20).ravel()
     found = [frozenset(np.flatnonzero(labels == number).tolist()) for number in range(labels.max() + 1)]

@@ -112,8 +112,8 @@ class FasterRCNNFPN(ProposingDetector):
     def classify(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionOutput:
         regions, order = pyramid_pool(features, boxes, BINS, self.pooling)  # [R, D, 7, 7], level by level
         x = regions.permute(0, 2, 3, 1).flatten(1)  # [R, 49D]: bin by bin, as they lie in memory
-        x = F.relu(self.fc6(x))  # [R, 1024]
-        x = F.relu(self.fc7(x))[order]  # [R, 1024], as the boxes came
+        x = F.relu(self.fc6(x), inplace=True)  # [R, 1024]
+        x = F.relu(self.fc7(x), inplace=True)[order]  # [R, 1024], as the boxes came
         offsets = self.box_offsets(x).unflatten(1, (-1, 4))  # [R, K+1, 4]
         return RegionOutput(self.class_logits(x), offsets)
 

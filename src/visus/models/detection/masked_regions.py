@@ -52,6 +52,9 @@ class MaskBranch(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):  # as in Detectron
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        # Detectron draws this one by its number of classes, too, which for a single class makes logits of 10 and more;
+        # its own remedy, for masks without classes, is this deviation.
+        nn.init.normal_(self.logits.weight, std=0.001)
 
     def forward(self, regions: Tensor) -> Tensor:
         x = self.convs(regions)  # [R, width, p, p]

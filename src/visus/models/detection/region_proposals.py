@@ -131,7 +131,7 @@ class RegionProposalNetwork(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, maps: Mapping[int, Tensor], size: tuple[int, int]) -> ObjectnessOutput:
-        hidden = [F.relu(self.conv(map_)) for map_ in maps.values()]  # [N, width, h, w] each
+        hidden = [F.relu(self.conv(map_), inplace=True) for map_ in maps.values()]  # [N, width, h, w] each
         logits = [_by_anchor(self.log_odds(x), 1).squeeze(-1) for x in hidden]  # [N, hwB]
         offsets = [_by_anchor(self.offsets(x), 4) for x in hidden]  # [N, hwB, 4]
         shapes = [(x.shape[2], x.shape[3]) for x in hidden]

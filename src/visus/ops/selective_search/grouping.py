@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,37 +168,89 @@ def grouped(regions: Regions, similarities: str = SIMILARITIES, strategy: str = 
     """
     count = len(regions.sizes)
     features = _Features(regions, similarities)
-    around: list[set[int]] = [set() for _ in range(count)]
-    waiting: list[tuple[float, int, int]] = []  # (-similarity, a, b): a heap, the most similar pair first
-    for first in range(0, len(regions.pairs), _PAIRS_AT_ONCE):
-        one, other = regions.pairs[first : first + _PAIRS_AT_ONCE].T
-        values = features.similarity(one, other)
-        for value, a, b in zip(values.tolist(), one.tolist(), other.tolist(), strict=True):
-            around[a].add(b)
-            around[b].add(a)
-            waiting.append((-value, a, b))
-    heapq.heapify(waiting)
-    alone = [True] * count
+    around = _Neighbours(count, regions.pairs)
+    pairs = _Pairs(count)
+    one, other = regions.pairs.T
+    chunks = [slice(first, first + _PAIRS_AT_ONCE) for first in range(0, len(one), _PAIRS_AT_ONCE)]
+    values = np.concatenate([np.empty(0), *(features.similarity(one[chunk], other[chunk]) for chunk in chunks)])
+    ends = np.searchsorted(one, np.arange(count + 1))  # the pairs are in the order of their first region
+    for region, (start, stop) in enumerate(pairwise(ends.tolist())):
+        pairs.add(region, other[start:stop], values[start:stop])
     children, similarity = np.empty((count - 1, 2), np.intp), np.empty(count - 1)
     for merge in range(count - 1):
-        value, a, b = heapq.heappop(waiting)
-        while not (alone[a] and alone[b]):  # one of the two has been merged since
-            value, a, b = heapq.heappop(waiting)
+        similarity[merge], a, b = pairs.take()
         new = count + merge
-        children[merge], similarity[merge] = (a, b), -value
+        children[merge] = a, b
         features.merge(a, b, new)
-        alone[a] = alone[b] = False
-        alone.append(True)
-        touching = (around[a] | around[b]) - {a, b}
-        around.append(touching)
-        for neighbour in touching:
-            around[neighbour] -= {a, b}
-            around[neighbour].add(new)
-        if touching:
-            numbers = list(touching)
-            values = features.similarity(np.array(numbers), new)
-            for value, neighbour in zip(values.tolist(), numbers, strict=True):
-                heapq.heappush(waiting, (-value, neighbour, new))
+        touching = around.merge(a, b, new)
+        pairs.add(new, touching, features.similarity(touching, new))
     boxes = features.corners * np.array([-1, -1, 1, 1])
     sizes = features.sizes.astype(np.int64)
     return Hierarchy(regions.labels, children, similarity, sizes, boxes.astype(np.int64), strategy)
+
+
+class _Neighbours:
+    """Which regions touch. A merged region takes the place of the one with more neighbours, so that only those of the
+    other have to be told."""
+
+    def __init__(self, regions: int, pairs: NDArray[np.intp]) -> None:
+        self.around: list[set[int]] = [set() for _ in range(regions)]  # places of places
+        for a, b in pairs.tolist():
+            self.around[a].add(b)
+            self.around[b].add(a)
+        self.region = list(range(regions))  # at a place
+        self.place = list(range(regions))  # of a region
+
+    def merge(self, a: int, b: int, new: int) -> NDArray[np.intp]:
+        """Makes two regions one, and returns the numbers of its neighbours, in order."""
+        kept, gone = sorted((self.place[a], self.place[b]), key=lambda place: len(self.around[place]), reverse=True)
+        touching = self.around[kept]
+        for neighbour in self.around[gone] - {kept}:
+            self.around[neighbour].remove(gone)
+            self.around[neighbour].add(kept)
+            touching.add(neighbour)
+        touching.remove(gone)
+        self.around[gone] = set()
+        self.region[kept] = new
+        self.place.append(kept)
+        return np.array(sorted([self.region[place] for place in touching]), np.intp)
+
+
+class _Pairs:
+    """The pairs of neighbours by similarity. Each belongs to one of its regions, and only the best of a region waits in
+    the heap: with all, every merge of a region with a thousand neighbours would add a thousand.
+    """
+
+    def __init__(self, regions: int) -> None:
+        self.alone = [True] * regions  # not merged yet
+        self.others: dict[int, NDArray[np.intp]] = {}
+        self.values: dict[int, NDArray[np.float64]] = {}
+        self.waiting: list[tuple[float, int, int, int, int]] = []  # (-similarity, a, b, owner, number of its pair)
+
+    def add(self, owner: int, others: NDArray[np.intp], values: NDArray[np.float64]) -> None:
+        """Adds the pairs of a region with others [N], in order, that have these similarities [N]."""
+        if len(others):
+            self.others[owner], self.values[owner] = others, values
+            self._offer(owner)
+
+    def take(self) -> tuple[float, int, int]:
+        """The similarity and the regions a < b of the most similar pair, which become one region of the next number."""
+        while True:
+            value, a, b, owner, number = heapq.heappop(self.waiting)
+            if self.alone[a] and self.alone[b]:
+                break
+            if self.alone[owner]:  # the other has been merged since
+                self.values[owner][number] = -np.inf
+                self._offer(owner)
+        for region in (a, b):
+            self.alone[region] = False
+            self.others.pop(region, None)
+            self.values.pop(region, None)
+        self.alone.append(True)
+        return -value, a, b
+
+    def _offer(self, owner: int) -> None:
+        number = int(self.values[owner].argmax())  # the first of equals
+        value, other = float(self.values[owner][number]), int(self.others[owner][number])
+        if value > -np.inf:
+            heapq.heappush(self.waiting, (-value, min(owner, other), max(owner, other), owner, number))

@@ -34,17 +34,17 @@ class Measured(NamedTuple):
             negative, it counts as 0 in its own orientation, as in SIFT.
     """
 
-    colour: NDArray[np.intp]
-    texture: NDArray[np.intp]
+    colour: NDArray[np.integer]
+    texture: NDArray[np.integer]
 
 
 def measured(pixels: NDArray[np.float32]) -> Measured:
     """Sorts every pixel of an image [H,W,C] in [0, 1] into its bins of colour and of texture."""
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    colour = np.minimum((planes * COLOUR_BINS).astype(np.intp), COLOUR_BINS - 1)
-    texture = np.stack([part for plane in planes for part in derivatives(plane)])
-    signed = (texture * np.float32(TEXTURE_BINS / STEEPEST)).astype(np.intp)  # rounds towards 0
-    return Measured(colour, signed.clip(-_LAST, _LAST))
+    colour = np.minimum((planes * COLOUR_BINS).astype(np.uint8), COLOUR_BINS - 1)
+    scale = np.float32(TEXTURE_BINS / STEEPEST)
+    signed = [(part * scale).astype(np.int8) for plane in planes for part in derivatives(plane)]  # rounds towards 0
+    return Measured(colour, np.stack(signed).clip(-_LAST, _LAST))
 
 
 def derivatives(plane: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -84,7 +84,7 @@ def region_histograms(
     return _shares(colour), _shares(texture)
 
 
-def _counts(labels: NDArray[np.intp], regions: int, bins: NDArray[np.intp], of: int) -> NDArray[np.float64]:
+def _counts(labels: NDArray[np.intp], regions: int, bins: NDArray[np.integer], of: int) -> NDArray[np.float64]:
     """Planes of bins [N,H,W] counted by region: [R,N,of]."""
     first = labels * of
     counts = [np.bincount((first + plane).ravel(), minlength=regions * of) for plane in bins]

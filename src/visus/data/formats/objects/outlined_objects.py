@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.formats.objects.windowed_outlines import Corner, cut_to_pixels, draw_polygons, draw_runs
 from visus.data.object_separation import separate_objects
 from visus.errors import DataError
 from visus.structures import IGNORE, Detections, ImageSource, Masks, MultiLabelMap, SegmentationMap
@@ -80,21 +81,12 @@ class Objects:
 
     def drawn(self) -> Masks:
         """The N masks; an object without an outline fills its box."""
-        _, size = self.in_pixels()
-        return Masks.from_planes(self._planes(self.outlines or (None,) * len(self.labels)), size)
-
-    def _planes(self, outlines: Sequence[Outline | None]) -> Iterator[NDArray[np.bool_]]:
-        """[H,W] of each object, one at a time."""
-        boxes, (height, width) = self.in_pixels()
-        scale = (1.0, 1.0) if self.size is not None else (width, height)
-        for outline, box in zip(outlines, boxes, strict=True):
-            if outline is None:
-                plane = np.zeros((height, width), bool)
-                x1, y1, x2, y2 = (round(float(value)) for value in box)
-                plane[y1:y2, x1:x2] = True
-                yield plane
-            else:
-                yield draw_outline(outline, (height, width), scale)
+        boxes, size = self.in_pixels()
+        scale = (1.0, 1.0) if self.size is not None else (float(size[1]), float(size[0]))
+        placed: list[tuple[Corner, NDArray[np.bool_]]] = []
+        for outline, box in zip(self.outlines or (None,) * len(self.labels), boxes, strict=True):
+            placed.append(_fill_box(box, size) if outline is None else _place_outline(outline, size, scale))
+        return cut_to_pixels(placed, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,11 +210,34 @@ def draw_outline(outline: Outline, size: tuple[int, int], scale: tuple[float, fl
     Raises:
         DataError: if the run-length code is of another size or damaged.
     """
-    from faster_coco_eval.core import mask as coco_masks
+    (top, left), mask = _place_outline(outline, size, scale)
+    whole = np.zeros(size, bool)
+    whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+    return whole
 
-    if isinstance(outline, dict):
-        return _draw_runs(outline, size)
-    return np.asarray(coco_masks.decode(_encode_polygons(outline, size, scale)), bool)
+
+def _fill_box(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[Corner, NDArray[np.bool_]]:
+    """The pixels of a box, as the corner of a window, and the mask [h,w] in it."""
+    left, right = (min(max(round(float(value)), 0), size[1]) for value in box[[0, 2]])
+    top, bottom = (min(max(round(float(value)), 0), size[0]) for value in box[[1, 3]])
+    return (top, left), np.ones((max(bottom - top, 0), max(right - left, 0)), np.bool_)
+
+
+def _place_outline(
+    outline: Outline, size: tuple[int, int], scale: tuple[float, float]
+) -> tuple[Corner, NDArray[np.bool_]]:
+    """The same as the corner of a window, and the mask [h,w] in it."""
+    if not isinstance(outline, dict):
+        return draw_polygons(outline, size, scale)
+    stated = list(outline["size"])
+    if stated != list(size):
+        raise DataError("a run-length code does not fit its image", expected=f"{list(size)}", got=f"{stated}")
+    runs = run_lengths(outline["counts"])  # checked here: they may lie
+    if any(run < 0 for run in runs) or sum(runs) != size[0] * size[1]:
+        raise DataError(
+            "a run-length code is damaged", expected=f"runs that sum to {size[0] * size[1]}", got=f"{sum(runs)}"
+        )
+    return draw_runs(runs, size)
 
 
 def polygons_area(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> int:
@@ -241,22 +256,6 @@ def _encode_polygons(polygons: Sequence[NDArray[np.float64]], size: tuple[int, i
     limit = np.asarray([width, height])
     rows = [np.clip(polygon * np.asarray(scale), -4 * limit, 5 * limit).reshape(-1).tolist() for polygon in polygons]
     return coco_masks.merge(coco_masks.frPyObjects(rows, height, width))
-
-
-def _draw_runs(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    from faster_coco_eval.core import mask as coco_masks
-
-    height, width = size
-    stated = list(outline["size"])
-    if stated != [height, width]:
-        raise DataError("a run-length code does not fit its image", expected=f"{[height, width]}", got=f"{stated}")
-    runs = run_lengths(outline["counts"])  # checked here: the C code trusts it, and writes past the mask if it lies
-    if any(run < 0 for run in runs) or sum(runs) != height * width:
-        raise DataError(
-            "a run-length code is damaged", expected=f"runs that sum to {height * width}", got=f"{sum(runs)}"
-        )
-    drawn = coco_masks.decode(coco_masks.frPyObjects({"size": stated, "counts": runs}, height, width))
-    return np.asarray(drawn, bool)
 
 
 def run_lengths(counts: str | bytes | list[int]) -> list[int]:
