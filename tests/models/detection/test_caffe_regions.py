@@ -17,7 +17,8 @@ from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.caffe_layers import Dense, Kernel
-from visus.models.detection.fast_rcnn_weights import Offsets, from_caffe_caffenet, from_vgg16
+from visus.models.detection.fast_rcnn_weights import Offsets, from_caffe_caffenet
+from visus.models.detection.faster_rcnn_weights import from_vgg16
 from visus.models.weights import load_weights
 from visus.testing.cheap_values import CheapValues
 
@@ -132,6 +133,7 @@ def test_vgg16_of_torchvision_fills_convolutions_and_dense_layers() -> None:
     with torch.device("meta"):
         state = build(catalog.find("vgg16")).state_dict()
         network = build(catalog.find("fast_rcnn")).state_dict()
+    state = {name: torch.zeros(()).expand(value.shape) for name, value in state.items()}
     filled = from_vgg16(state)
     assert network.keys() - filled.keys() == {
         f"{head}.{part}" for head in ("class_logits", "box_offsets") for part in ("weight", "bias")

@@ -2,12 +2,12 @@
 
 The authors' files: rbgirshick/fast-rcnn, whose last layers are ``cls_score`` and ``bbox_pred``, background first. At a
 snapshot that code multiplies the weights of ``bbox_pred`` by the deviations of the offsets, so that it predicts them
-plainly; ours predicts offsets over deviations, by which the weights are divided again.
+plainly; ours predicts offsets over deviations, by which the weights are divided again. Weights of VGG-16 for ImageNet
+are renamed as for Faster R-CNN (:mod:`visus.models.detection.faster_rcnn_weights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -74,15 +74,6 @@ def from_caffe(arrays: Arrays) -> dict[str, Tensor]:
     return converted(arrays, trunk | _DENSE | _HEADS, "the authors' Fast R-CNN")
 
 
-def from_caffe_vgg16(arrays: Arrays) -> dict[str, Tensor]:
-    """The arrays of VGG_ILSVRC_16_layers (VGG16.v2), from which the authors begin; its classifier, fc8, is left.
-
-    Raises:
-        WeightsError: if an array is missing or not one of that network's.
-    """
-    return converted(arrays, _vgg16_trunk() | _DENSE, "VGG_ILSVRC_16_layers", unused=("fc8",))
-
-
 def from_caffe_caffenet(arrays: Arrays) -> dict[str, Tensor]:
     """The arrays of CaffeNet (bvlc_reference_caffenet, CaffeNet.v2); its classifier, fc8, is left.
 
@@ -109,25 +100,3 @@ def from_caffe_vgg_m(arrays: Arrays) -> dict[str, Tensor]:
         WeightsError: if an array is missing or not one of that network's.
     """
     return converted(arrays, _small_trunk() | _DENSE, "VGG_CNN_M_1024", unused=("fc8",))
-
-
-def from_vgg16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of VGG-16 under torchvision's names, which are ours, as that of Fast R-CNN's convolutions and fc6, fc7.
-
-    Raises:
-        WeightsError: if a value is missing, or is not one of VGG-16's.
-    """
-    names = {"classifier.0": "regions.fc6", "classifier.3": "regions.fc7"}
-    names |= {ours: f"backbone.{ours}" for ours in table("D") if ours.startswith("features.")}
-    wanted = {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in names.items() for part in ("weight", "bias")}
-    left = {"classifier.6.weight", "classifier.6.bias"}
-    missing, foreign = sorted(set(wanted) - set(state)), sorted(set(state) - set(wanted) - left)
-    if missing or foreign:
-        raise WeightsError(
-            "these are not the weights of VGG-16",
-            expected=missing[0] if missing else "no further values",
-            got=f"{len(missing)} values missing, {len(foreign)} of another network"
-            + (f", such as {foreign[0]}" if foreign else ""),
-            remedy="choose a file of that network",
-        )
-    return {ours: state[theirs] for theirs, ours in wanted.items()}

@@ -15,6 +15,7 @@ _RELEASED = Conventions(
 )
 
 _MODULE = "visus.models.detection.fast_rcnn"
+_OF_VGG = "visus.models.detection.faster_rcnn_weights"
 _PAPER = "R. Girshick. Fast R-CNN. ICCV 2015, arXiv:1504.08083, figure 1"
 _SOURCE = "rbgirshick/fast-rcnn"
 
@@ -53,11 +54,10 @@ _L = Card(
     takes_backbone=True,
     conversions=(
         _WHOLE,
-        _caffe("from_caffe_vgg16", mark="fc8.0", is_partial=True),
-        Conversion(f"{_MODULE}_weights:from_vgg16", is_partial=True),
+        Conversion(f"{_OF_VGG}:from_caffe_base_vgg16", is_partial=True, suffix=".caffemodel", mark="fc8.0"),
+        Conversion(f"{_OF_VGG}:from_vgg16", is_partial=True),
     ),
     released=_files("vgg16", "VGG16"),
-    proof_level="L2",
     note="MACs are those of one region; offsets are divided by 0.1, 0.1, 0.2, 0.2, as in the authors' later release, "
     "and not by each class's deviations in the data",
 )
@@ -77,6 +77,7 @@ CARDS: tuple[Card, ...] = (
         takes_backbone=False,
         conversions=(_WHOLE, _caffe("from_caffe_caffenet", mark="fc8.0", is_partial=True)),
         released=_files("caffenet", "CaffeNet"),
+        proof_level="L2",
     ),
     replace(
         _L,
