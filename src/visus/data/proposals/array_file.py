@@ -64,12 +64,11 @@ def read_arrays_of(path: Path) -> list[GivenProposals]:
     try:
         names, sizes, counts, boxes = (arrays[name] for name in ("names", "sizes", "counts", "boxes"))
         scores = arrays.get("scores")
-        lengths = (len(names), len(sizes), len(counts))
-        fits = (
-            names.dtype.kind == "U" and counts.dtype.kind == "i" and sizes.dtype.kind == "i" and len(set(lengths)) == 1
-        )
-        if not fits or (counts < 0).any() or int(counts.sum()) != len(boxes):
-            raise ValueError(f"{lengths[0]} names, {lengths[1]} sizes, {len(boxes):,} boxes for counts of another sum")
+        count, kinds = len(names), names.dtype.kind + sizes.dtype.kind + counts.dtype.kind
+        if kinds != "Uii" or (names.shape, sizes.shape, counts.shape) != ((count,), (count, 2), (count,)):
+            raise ValueError(f"names {names.shape}, sizes {sizes.shape}, counts {counts.shape}")
+        if (counts < 0).any() or int(counts.sum()) != len(boxes):
+            raise ValueError(f"{len(boxes):,} boxes for counts of another sum")
         ends = np.cumsum(counts)[:-1]
         parts = np.split(boxes, ends)
         marks = [None] * len(parts) if scores is None else np.split(scores, ends)
