@@ -18,7 +18,11 @@ from torch import Tensor, nn
 from visus.layers.low_rank import put_low_ranks
 from visus.models.detection.dense_regions import DenseRegions
 
-NETWORKS = {"VGG-16": (25_088, (4096, 4096)), "CaffeNet": (9216, (4096, 4096)), "VGG_CNN_M_1024": (18_432, (4096, 1024))}
+NETWORKS = {
+    "VGG-16": (25_088, (4096, 4096)),
+    "CaffeNet": (9216, (4096, 4096)),
+    "VGG_CNN_M_1024": (18_432, (4096, 1024)),
+}
 RANKS = {"fc6": 1024, "fc7": 256}  # the authors' models/*/compressed/test.prototxt
 
 

@@ -42,7 +42,7 @@ def nuclei(make_nuclei: Callable[[Path], Path], tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="module")
 def run(nuclei: Path, tmp_path_factory: pytest.TempPathFactory) -> visus.Run:
     """A training long enough to find most discs."""
-    changes = {"epochs": 40, "optimizer.lr": 0.01, "keep": "last", "evaluate_every": 40, "batch_size": 8}
+    changes = {"epochs": 24, "optimizer.lr": 0.01, "keep": "last", "evaluate_every": 24, "batch_size": 8}
     return visus.train(
         nuclei, task=TASK, model="toy_instances", weights="none", device="cpu", changes=changes, quiet=True,
         out=tmp_path_factory.mktemp("runs"),
@@ -56,8 +56,8 @@ def test_the_default_task_of_such_data_stays(nuclei: Path) -> None:
 
 def test_it_learns_and_its_scores_are_those_of_masks(run: visus.Run) -> None:
     scores = json.loads((run.path / "metrics.json").read_text())["test"]
-    assert scores["mask_map50"] > 0.4
-    assert scores["map50"] > 0.4
+    assert scores["mask_map50"] > 0.3
+    assert scores["map50"] > 0.3
     assert scores["relative_count_error"] < 0.4
     assert 0.5 < scores["boundary_iou"] <= 1
     assert scores["objects"]["counts"]["objects"] == 34

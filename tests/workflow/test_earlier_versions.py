@@ -68,7 +68,7 @@ def test_a_phase_knows_what_follows() -> None:
     assert (plan.phase.name, plan.phase.count) == ("fcn32s", 2)
     following = plan.phase.next
     assert following is not None
-    assert (following.recipe, following.model) == ("fcn16s-voc", "fcn16s+mobilenet_v1_025@paper")
+    assert (following.card.recipe, following.model) == ("fcn16s-voc", "fcn16s+mobilenet_v1_025@paper")
     assert following.next is None
     assert following.changes == {"epochs": 1}
 

@@ -62,7 +62,7 @@ def grad_cam(network: nn.Module, task: Task, batch: Batch, predictions: Sequence
             got=f"{len(predictions)} predictions",
         )
     if isinstance(network, RegionNetwork):
-        return [_heatmap_of_regions(network, task, batch, n, cast(Detections, p)) for n, p in enumerate(predictions)]
+        return [_heatmaps_of_regions(network, task, batch, n, [p])[0] for n, p in enumerate(predictions)]
     with _opened(network, batch) as (maps, outputs):
         gradients = _gradients(task.score(network, outputs, predictions), maps)
     return [_heatmap(maps, gradients, n, batch, prediction) for n, prediction in enumerate(predictions)]
@@ -92,7 +92,7 @@ def grad_cam_of_each(network: nn.Module, task: Task, batch: Batch, questions: Se
             got=f"{len(batch)} images",
         )
     if isinstance(network, RegionNetwork):
-        return [_heatmap_of_regions(network, task, batch, 0, cast(Detections, question)) for question in questions]
+        return _heatmaps_of_regions(network, task, batch, 0, questions)
     heatmaps = []
     with _opened(network, batch) as (maps, outputs):
         for question in questions:
@@ -140,31 +140,39 @@ def _heatmap(maps: dict[int, Tensor], gradients: dict[int, Tensor], n: int, batc
     return Heatmap(_normalised(values), label=_name(prediction))
 
 
-def _heatmap_of_regions(network: Any, task: Task, batch: Batch, n: int, prediction: Detections) -> Heatmap:
-    """Makes the heat map of image n, of the maps that the network makes of the predicted boxes.
+def _heatmaps_of_regions(network: Any, task: Task, batch: Batch, n: int, questions: Sequence[Value]) -> list[Heatmap]:
+    """Makes heat maps of image n, each of the maps that the network makes of a prediction's boxes.
 
-    Without any object the whole image is the region.
+    Without any object the whole image is the region. All boxes go through the network together.
     """
     images = batch.images[n : n + 1]
     size = (images.shape[-2], images.shape[-1])
-    boxes = torch.from_numpy(prediction.boxes).to(images)
-    boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
-    if not len(boxes):
-        boxes = images.new_tensor([[0, 0, size[1], size[0]]])
+    whole = images.new_tensor([[0, 0, size[1], size[0]]])
+    regions = []
+    for question in questions:
+        boxes = torch.from_numpy(cast(Detections, question).boxes).to(images)
+        boxes = boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
+        regions.append(boxes if len(boxes) else whole)
+    heatmaps = []
     with torch.inference_mode(False), in_eval_mode(network):
         with torch.no_grad():
-            features = network.region_maps(images, [boxes])
-        with torch.enable_grad():
-            maps = {stride: map_.detach().clone().requires_grad_() for stride, map_ in features.items()}
-            copies = {stride: map_.clone() for stride, map_ in maps.items()}
-            outputs = network.from_region_maps(copies, [boxes], size)
-            gradients = _gradients(task.score(network, outputs, [prediction]), maps)
-    values = torch.zeros(size)
-    for stride, gradient in gradients.items():
-        heat = _weighted_sum(maps[stride].detach(), gradient)[:, 0]  # [R,h,w]
-        values = torch.maximum(values, network.placed(heat, boxes, size).cpu())
-    placed = batch.placements[n].undo_map(values.numpy(), smooth=True).astype(np.float32)
-    return Heatmap(_normalised(placed), label=_name(prediction))
+            features = network.region_maps(images, [torch.cat(regions)])
+        first = 0
+        for question, boxes in zip(questions, regions, strict=True):
+            own = slice(first, first + len(boxes))
+            first += len(boxes)
+            with torch.enable_grad():
+                maps = {stride: map_[own].clone().requires_grad_() for stride, map_ in features.items()}
+                copies = {stride: map_.clone() for stride, map_ in maps.items()}
+                outputs = network.from_region_maps(copies, [boxes], size)
+                gradients = _gradients(task.score(network, outputs, [question]), maps)
+            values = torch.zeros(size)
+            for stride, gradient in gradients.items():
+                heat = _weighted_sum(maps[stride].detach(), gradient)[:, 0]  # [R,h,w]
+                values = torch.maximum(values, network.placed(heat, boxes, size).cpu())
+            placed = batch.placements[n].undo_map(values.numpy(), smooth=True).astype(np.float32)
+            heatmaps.append(Heatmap(_normalised(placed), label=_name(question)))
+    return heatmaps
 
 
 def _gradients(scores: Tensor, maps: dict[int, Tensor]) -> dict[int, Tensor]:

@@ -45,8 +45,8 @@ RECIPES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "amoebanet": ("amoebanet-imagenet",),
         "efficientnet": ("efficientnet-imagenet",),
         "ssd": ("ssd300-voc", "ssd512-voc", "ssd300-coco", "ssd512-coco"),
-        "rcnn": ("rcnn-voc",),
-        "spp_net": ("spp-voc",),
+        "rcnn": ("rcnn-voc", "region-svms"),
+        "spp_net": ("spp-voc", "region-svms"),
         "faster_rcnn": (
             *("faster-rcnn-voc", "faster-rcnn-voc-4-step", "faster-rcnn-voc-proposals", "faster-rcnn-voc-regions"),
             *("faster-rcnn-zf-voc", "faster-rcnn-zf-voc-4-step", "faster-rcnn-zf-voc-unshared"),

@@ -311,12 +311,54 @@ def instance_segmentation(card: Card, facts: DataFacts, *, pretrained: bool) -> 
     return detection(card, facts, pretrained=pretrained).with_changes({"source": source})
 
 
+def rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For R-CNN: a short fine-tuning; on other backbones than the paper's of smaller regions, which take a fifth."""
+    recipe = Recipe(
+        source="visus default for R-CNN: a short fine-tuning with AdamW, then SVMs and box regressions as published",
+        epochs=12 if pretrained else 40,
+        batch_size=8,
+        size=(512, 512),  # about that of VOC's images
+        fit="letterbox",
+        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=0.01, backbone_lr=0.1 if pretrained else 1.0),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(mirror=0.5, brightness=0.125, contrast=0.3, saturation=0.3),
+        freeze="batchnorm" if pretrained else "none",
+        clip_norm=10.0,
+        keep="last",
+        evaluate_every=1000,  # a validation looks at all proposals of all images
+    )
+    smaller = {"side": 96, "context": 7} if card.backbone else {}  # of the paper's 227 and 16
+    return recipe.with_changes({"model_options": {"sampled": 16, **smaller}})
+
+
+def spp_net(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:
+    """For SPP-net: its dense layers alone learn where the convolutions have learned before."""
+    return Recipe(
+        source="visus default for SPP-net: the dense layers learn with AdamW, then SVMs and box regressions as "
+        "published",
+        epochs=12 if pretrained else 40,
+        batch_size=8,
+        size=(640, 640),  # small regions are a few cells of a map of stride 16
+        fit="letterbox",
+        optimizer=Optimizer(name="adamw", lr=3e-4, weight_decay=0.01),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augmentation=Augmentation(mirror=0.5, brightness=0.125, contrast=0.3, saturation=0.3),
+        freeze="backbone" if pretrained else "none",
+        clip_norm=10.0,
+        keep="last",
+        evaluate_every=1000,
+        model_options={"sampled": 16, **({"width": 1024} if card.backbone else {})},
+    )
+
+
 OWN_DATA: Mapping[str, OwnData] = {
     "classification": classification,
     "localization": localization,
     "landmarks": landmarks,
     "detection": detection,
+    "rcnn": rcnn,
     "retinanet": retinanet,
+    "spp_net": spp_net,
     "fast_rcnn": fast_rcnn,
     "faster_rcnn": faster_rcnn,
     "r_fcn": r_fcn,

@@ -1,4 +1,4 @@
-"""How R-CNN and SPP-net are fine-tuned: as their papers print it, and for a user's data.
+"""How R-CNN and SPP-net are fine-tuned, as their papers print it.
 
 The SVMs and regressions that follow are fitted by the phases of ``recipes/phases.py``, with the recipe's ``regions``.
 """
@@ -10,8 +10,6 @@ from types import MappingProxyType
 
 from visus.data.augmentation.settings import Augmentation
 from visus.engine.recipe import Optimizer, Recipe, Schedule
-from visus.models.card import Card
-from visus.recipes.own_data import DataFacts
 from visus.recipes.sources import by_field
 
 _SOLVER = "the authors' pascal_finetune_solver.prototxt"
@@ -19,8 +17,8 @@ _SOLVER = "the authors' pascal_finetune_solver.prototxt"
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "rcnn-voc": Recipe(
-            source="Girshick et al. 2014, sec. 2.3, and rbgirshick/rcnn: 100,000 steps of 32 positive and 96 negative "
-            "regions of VOC 2007 trainval (5,011 images), lr/10 every 20,000; then SVMs and box regressions",
+            source="Girshick et al. 2014, section 2.3, and rbgirshick/rcnn: 100,000 steps of 32 positive and 96 "
+            "negative regions of VOC 2007 trainval (5,011 images), lr/10 every 20,000; then SVMs and box regressions",
             sources=by_field(
                 {
                     f"{_SOLVER}: 100,000 steps, of which the paper's figures need 70,000": "epochs optimizer schedule",
@@ -30,7 +28,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "pascal_finetune_train.prototxt: mirror": "augmentation",
                     "not printed, where all images give regions to each step: 16 images here": "batch_size",
                     "the longest side of VOC's images": "size fit",
-                    "max_iter of the solver: the last weights": "keep",
+                    "max_iter of the solver: the last weights": "keep evaluate_every",
                     "rcnn_train.m and rcnn_train_bbox_regressor.m": "regions",
                 }
             ),
@@ -54,7 +52,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             augmentation=Augmentation(mirror=0.5),
         ),
         "spp-voc": Recipe(
-            source="He et al. 2014, sec. 4.1: 250,000 steps at 1e-4 and 50,000 at 1e-5 on VOC 2007 trainval (5,011 "
+            source="He et al. 2014, section 4.1: 250,000 steps at 1e-4 and 50,000 at 1e-5 on VOC 2007 trainval (5,011 "
             "images), a quarter of the regions positive, the dense layers alone; then SVMs and box regressions",
             sources=by_field(
                 {
@@ -64,7 +62,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
                     "the authors' spp_finetune_voc.m: flip": "augmentation",
                     "not printed, where all images give regions to each step: 16 images here": "batch_size",
                     "section 4.2: one scale of 688, the shorter side": "size fit",
-                    "a number of steps is printed: the last weights": "keep",
+                    "a number of steps is printed: the last weights": "keep evaluate_every",
                     "section 4.1 and R-CNN's; the authors' spp_train_bbox_regressor.m has 4000 and 0.5": "regions",
                 }
             ),
@@ -84,43 +82,3 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
     }
 )
 """Name -> recipe."""
-
-
-def rcnn(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:  # noqa: ARG001
-    """For R-CNN: a short fine-tuning; on other backbones than the paper's of smaller regions, which take a fifth."""
-    recipe = Recipe(
-        source="visus default for R-CNN: a short fine-tuning with AdamW, then SVMs and box regressions as published",
-        epochs=12 if pretrained else 40,
-        batch_size=8,
-        size=(500, 500),  # of VOC's images, for which the proposals' smallest sizes are made
-        fit="letterbox",
-        optimizer=Optimizer(name="adamw", lr=1e-3, weight_decay=0.01, backbone_lr=0.1 if pretrained else 1.0),
-        schedule=Schedule(name="cosine", warmup_epochs=1),
-        augmentation=Augmentation(mirror=0.5, brightness=0.125, contrast=0.3, saturation=0.3),
-        freeze="batchnorm" if pretrained else "none",
-        clip_norm=10.0,
-        keep="last",
-        evaluate_every=1000,  # a validation looks at all proposals of all images
-    )
-    smaller = {"side": 96, "context": 7} if card.backbone else {}  # of the paper's 227 and 16
-    return recipe.with_changes({"model_options": {"sampled": 16, **smaller}})
-
-
-def spp_net(card: Card, facts: DataFacts, *, pretrained: bool) -> Recipe:  # noqa: ARG001
-    """For SPP-net: its dense layers alone learn where the convolutions have learned before."""
-    return Recipe(
-        source="visus default for SPP-net: the dense layers learn with AdamW, then SVMs and box regressions as "
-        "published",
-        epochs=12 if pretrained else 40,
-        batch_size=8,
-        size=(640, 640),  # small regions are a few cells of a map of stride 16
-        fit="letterbox",
-        optimizer=Optimizer(name="adamw", lr=3e-4, weight_decay=0.01),
-        schedule=Schedule(name="cosine", warmup_epochs=1),
-        augmentation=Augmentation(mirror=0.5, brightness=0.125, contrast=0.3, saturation=0.3),
-        freeze="backbone" if pretrained else "none",
-        clip_norm=10.0,
-        keep="last",
-        evaluate_every=1000,
-        model_options={"sampled": 16, **({"width": 1024} if card.backbone else {})},
-    )

@@ -52,7 +52,7 @@ def _on_a_pyramid(source: str, where: str, *, steps: int, drops: tuple[int, ...]
                 "a number of steps is printed: the last weights": "keep",
             }
         ),
-        missing=("images whose shorter side, not the longer, is scaled to the size (the card's note)",),
+        missing=(),
         keep="last",
         epochs=round(steps / steps_an_epoch),
         batch_size=16,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from torch import nn
 
@@ -23,7 +23,7 @@ class InstanceSegmentation(Detection):
 
     Args:
         classes: names of the K classes.
-        loss: as in detection.
+        loss: it has no choice of this task. Detection's ``marked`` would learn objects without an outline as boxes.
         counted_from: the score from which on a predicted object is counted as found.
 
     Raises:
@@ -32,6 +32,7 @@ class InstanceSegmentation(Detection):
 
     name = "instance_segmentation"
     primary = PrimaryMetric("mask_map50", "mAP of masks at IoU 0.5")
+    choices: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, classes: tuple[str, ...], loss: LossOptions | None = None, *, counted_from: float = COUNTED_SCORE

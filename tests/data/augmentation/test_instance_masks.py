@@ -118,6 +118,36 @@ def test_masks_show_the_pixels_that_their_image_shows() -> None:
         assert (bright != masks).sum() < 0.1 * masks.sum()  # of several moves, each to the nearest pixel
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iou_crop": True, "mirror": 0.5},
+        {"released": "ssd", "iou_crop": True, "zoom_out": 0.5},
+        {"released": "darknet", "jitter": 0.3},
+        {"random_crop": True, "scale_range": (0.7, 1.6), "border": "mirror"},
+        {"crop_area": (0.3, 1.0)},
+    ],
+    ids=str,
+)
+def test_masks_lie_on_their_objects_after_every_way_of_cutting(changes: dict) -> None:
+    """Objects whose centre is cut off go, so bright pixels may have no mask, but masks have no dark pixels."""
+    pixels = np.where(objects().masks.full().any(axis=0), 255, 0).astype(np.uint8)
+    sample = Sample("a", ArrayImage(pixels), {"instance_segmentation": objects()})
+    way = Preprocessing(size=(80, 80), fit="stretch")
+    prepare = Preparer("instance_segmentation", way, Augmentation(**changes), 3, masks=True)
+    seen = 0
+    for epoch in range(12):
+        prepared = prepare(sample, 0, epoch)
+        bright = prepared.image[0].numpy() > 127
+        for mask in prepared.target.masks:  # type: ignore[union-attr]
+            assert mask.any()
+            assert (mask & ~bright).sum() <= 0.15 * mask.sum() + 8
+            seen += 1
+        apart = np.abs(prepared.target.boxes - prepared.target.masks.extents())  # type: ignore[union-attr]
+        assert (apart < 4).all()  # a pixel of a window that is then enlarged
+    assert seen >= 12
+
+
 def test_a_mosaic_shows_the_masks_of_four() -> None:
     def bright(seed: int) -> Sample:
         numbers = np.zeros(SIZE, np.uint8)

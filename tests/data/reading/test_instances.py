@@ -129,6 +129,11 @@ class TestWithoutAnOutline:
         dataset = open_data(coco(tmp_path / "coco", entry(), crowd), task=TASK)
         assert not [item for item in dataset.findings if item.kind == BARE]
         assert dataset.split("train")[0].target(TASK).ignored.tolist() == [False, True]
+        (finding,) = [item for item in dataset.findings if item.kind == "marked-without-outline"]
+        assert (finding.severity, finding.count) == ("note", 4)
+        counted = open_data(tmp_path / "coco", task=TASK, task_options={"crowds": "objects"})
+        assert counted.split("train")[0].target("detection").ignored.tolist() == [False, False]
+        assert counted.split("train")[0].target(TASK).ignored.tolist() == [False, True]
 
     def test_boxes_alone_do_not_offer_the_task(self, boxes: Path, photos: Path) -> None:
         with pytest.raises(TaskMismatchError, match=r"none of the .* objects has an outline"):

@@ -6,6 +6,7 @@ That it computes what torchvision's does is tested in tests/oracle/test_torchvis
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from visus.models.detection.mask_rcnn import MaskRCNN
 from visus.models.detection.masked_regions import MaskBranch
 from visus.models.detection.region_codec import SampledRegions
 from visus.models.detection.two_stage import FoundMasks
+from visus.models.weights import load_weights
 from visus.ops.nms import LabelledBoxes
 from visus.structures import Batch, Detections, Placement
 
@@ -227,6 +229,18 @@ def test_c4_learns_and_answers() -> None:
     assert network.mask_branch.deconv.weight.grad.any()
     with torch.no_grad():
         assert len(network.codec.answers(network, batch_of(target()))) == 1
+
+
+@pytest.mark.slow
+def test_c4_begins_with_the_weights_of_a_residual_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    resnet = build(catalog.find("resnet50"))
+    torch.save(resnet.state_dict(), tmp_path / "resnet50.pth")
+    card = catalog.find("mask_rcnn_c4")
+    network: Any = build(card, classes=3)
+    load_weights(network, card, tmp_path / "resnet50.pth")
+    assert torch.equal(network.regions.layer4[0].conv1.weight, resnet.state_dict()["layer4.0.conv1.weight"])
+    assert torch.equal(network.backbone.conv1.weight, resnet.state_dict()["conv1.weight"])
 
 
 @pytest.mark.slow

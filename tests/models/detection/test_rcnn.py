@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from visus.engine.model_card import ModelInfo
+from visus.engine.model_file import save_model
 from visus.errors import RecipeError
 from visus.explanation.gradcam import grad_cam_of_each
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.detection import rcnn as rcnn_module
+from visus.models.identification import identify
 from visus.models.on_meta import build_on_meta
 from visus.models.protocols import Backbone
+from visus.models.weights import load_weights
 from visus.ops.region_warping import warp_regions
 from visus.structures import Batch, Detections, Placement, Proposals
 from visus.tasks.table import make_task
@@ -151,6 +156,26 @@ def test_svms_are_not_trained_by_steps() -> None:
     batch = batch_of(torch.randn(1, 3, 40, 60), [[[3, 4, 25, 30]]], [[[3, 4, 25, 30]]], [[0]])
     with pytest.raises(RecipeError, match="SVMs do not learn"):
         network.codec.losses(network, batch)
+
+
+def test_a_training_may_begin_with_a_finished_detector(tmp_path: Path) -> None:
+    """What it loses are its SVMs; the softmax layer that it has no more begins afresh."""
+    finished, fresh, card = small(machines=True), small(), find("rcnn+mobilenet_v1_025")
+    with torch.no_grad():
+        for parameter in finished.parameters():
+            parameter.add_(1)
+    info = ModelInfo("detection", card.full_name, ("a", "b"), 3, card.preprocessing, options={"machines": True})
+    save_model(tmp_path / "model.safetensors", finished, info)
+    before = fresh.fc8.weight.clone()
+    report = load_weights(fresh, card, tmp_path / "model.safetensors")
+    assert set(report.left_random) == {"fc8.weight", "fc8.bias"}
+    assert torch.equal(fresh.fc8.weight, before)
+    theirs = finished.state_dict()
+    assert all(
+        torch.equal(value, theirs[name]) for name, value in fresh.backbone.state_dict(prefix="backbone.").items()
+    )
+    found = identify(tmp_path / "model.safetensors", "rcnn+mobilenet_v1_025", options={"side": SIDE, "context": 3})
+    assert found.require("").card.full_name == card.full_name
 
 
 @pytest.mark.parametrize("options", [{"side": 100}, {"context": 114}])

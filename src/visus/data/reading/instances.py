@@ -104,6 +104,7 @@ def with_instances(dataset: Dataset) -> Dataset:
         return dataset
     splits: dict[str, list[Sample]] = {}
     bare: list[tuple[str, str]] = []
+    marked: list[str] = []
     total = 0
     unknown = False
     for split, samples in dataset.splits.items():
@@ -115,6 +116,7 @@ def with_instances(dataset: Dataset) -> Dataset:
             held: Any = sample.targets["detection"]
             told = _bare_objects(held)
             unknown |= told is None
+            marked += [sample.id] * _marked_and_bare(held)
             if told is not None:
                 total += len(told)
                 bare += [(sample.id, name) for name in told if name]
@@ -133,6 +135,9 @@ def with_instances(dataset: Dataset) -> Dataset:
         named = [f"{file}: {name}" for file, name in bare]
         found = Finding.about(BARE, "stop", message, [file for file, _ in bare], named)
         findings = (replace(found, acceptable=True), *findings)
+    if marked:
+        message = "{count} objects that are marked as not to be counted have no outline: no option makes them count"
+        findings = (*findings, Finding.about("marked-without-outline", "note", message, marked))
     classes = {**dataset.classes, INSTANCES: dataset.classes["detection"]}
     return replace(dataset, splits=splits, classes=classes, findings=findings)
 
@@ -149,6 +154,13 @@ def _bare_objects(held: Value | TargetSource) -> list[str] | None:
         return None
     value = cast("Detections", held)  # the target of detection
     return list(_names(value.classes, value.labels, value.ignored, np.full(len(value), value.masks is None)))
+
+
+def _marked_and_bare(held: Value | TargetSource) -> int:
+    """How many objects are marked as not to be counted, and have no outline; 0 where a file has to be read first."""
+    if not isinstance(held, DetectionSource) or held.objects.ignored is None:
+        return 0
+    return int((held.objects.ignored & held.objects.bare).sum())
 
 
 def _names(

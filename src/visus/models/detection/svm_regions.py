@@ -10,7 +10,7 @@ E values of the last map (pool5).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -90,6 +90,22 @@ class SVMDetector(TwoStageDetector):
             nn.init.normal_(self.fc8.weight, std=0.01)  # rbgirshick/rcnn, pascal_finetune_train.prototxt
             nn.init.zeros_(self.fc8.bias)
             self.head = ("fc8",)
+
+    def initial_state_from(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], frozenset[str]] | None:
+        """The first values of a fine-tuning that begins with a finished detector, whose softmax layer is gone.
+
+        Args:
+            state: the ``state_dict`` of a trained network.
+
+        Returns:
+            All values by name, and the names of the softmax layer's, which are this network's own; None if ``state``
+            has no SVMs, or this network has.
+        """
+        if hasattr(self, "machines") or not any(name.startswith("machines.") for name in state):
+            return None
+        kept = {name: value for name, value in state.items() if not name.startswith("machines.")}
+        own = {name: value for name, value in self.state_dict().items() if name.startswith("fc8.")}
+        return kept | own, frozenset(own)
 
     @abstractmethod
     def described(self, features: dict[int, Tensor], boxes: Sequence[Tensor], size: Sequence[int]) -> RegionFeatures:

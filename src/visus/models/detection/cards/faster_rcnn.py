@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from visus.models.card import Card, Conventions, Conversion, ReleasedFile
-from visus.structures.preprocessing import Preprocessing
+from visus.models.detection.cards.caffe_images import CAFFE_600
 
 _MODULE = "visus.models.detection.faster_rcnn"
 _WEIGHTS = "visus.models.detection.faster_rcnn_weights"
@@ -30,16 +30,6 @@ _ON_RESNET = Conventions(
     epsilon_source="that of the backbone",
 )
 
-# Section 3.3: the shorter side is 600 pixels; the released code lets the longer one have 1000.
-_CAFFE = Preprocessing(
-    size=(600, 1000),
-    fit="shorter_side",
-    order="BGR",
-    scale=1.0,
-    mean=(102.9801, 115.9465, 122.7717),  # config.py, PIXEL_MEANS
-    std=(1.0, 1.0, 1.0),
-    fill=115,  # near the mean, which the released code pads with
-)
 _SCALED = "batches of training pad images to one size; the released code takes one image a step"
 
 _VGG_FILES = (
@@ -69,7 +59,7 @@ _VGG = Card(
     classes=20,
     parameters=137_078_239,
     macs=225_573_931_008,
-    preprocessing=_CAFFE,
+    preprocessing=CAFFE_600,
     fact="faster_rcnn_vgg16",
     citation="ren2015faster",
     conventions=_ON_VGG,
@@ -94,7 +84,7 @@ _ZF = Card(
     classes=20,
     parameters=59_294_751,
     macs=33_722_863_104,
-    preprocessing=_CAFFE,
+    preprocessing=CAFFE_600,
     fact="faster_rcnn_zf",
     citation="ren2015faster",
     conventions=_ON_ZF,
@@ -119,7 +109,7 @@ _RESNET50 = Card(
     classes=20,
     parameters=28_469_983,
     macs=268_786_732_032,
-    preprocessing=replace(_CAFFE, mean=(103.939, 116.779, 123.68)),
+    preprocessing=replace(CAFFE_600, mean=(103.939, 116.779, 123.68)),
     citation="he2016deep",
     conventions=_ON_RESNET,
     own_data="faster_rcnn",

@@ -18,8 +18,7 @@ TORCHVISIONS = Conventions(
     epsilon_source="torchvision's",
 )
 TORCHVISION_OPTIONS = {"stride_in": "3x3", "pooling": "legacy_align", "whole_pixels": True, "turn": 1 / 9}
-IMAGENET = Preprocessing(size=(800, 800), fit="letterbox")
-LONGER_SIDE = "the longer side is scaled to 800, not the shorter one: every image of a batch has one size"
+SHORTER_SIDE = Preprocessing(size=(800, 1333), fit="shorter_side")  # Detectron's SCALES and MAX_SIZE, torchvision's
 
 _FPN = "visus.models.detection.faster_rcnn_fpn:faster_rcnn_fpn"
 _PAPER = (
@@ -36,18 +35,17 @@ CARDS: tuple[Card, ...] = (
         title="Faster R-CNN on ResNet-50 and a feature pyramid",
         year=2017,
         paper=_PAPER,
-        input=(3, 800, 800),
+        input=(3, 800, 1333),
         classes=80,
         parameters=41_757_156,
-        macs=131_379_401_216,
-        preprocessing=IMAGENET,
+        macs=210_124_911_872,
+        preprocessing=SHORTER_SIDE,
         fact="faster_rcnn_resnet50_fpn",
         citation="lin2017feature",
         conventions=DETECTRON,
         own_data="faster_rcnn_fpn",
         takes_backbone=True,
         proof_level="L2",
-        note=LONGER_SIDE,
     ),
     Card(
         name="faster_rcnn_fpn",
@@ -57,11 +55,11 @@ CARDS: tuple[Card, ...] = (
         title="Faster R-CNN on a feature pyramid as torchvision trained it on COCO",
         year=2017,
         paper=_PAPER,
-        input=(3, 800, 800),
+        input=(3, 800, 1333),
         classes=90,
         parameters=41_808_406,
-        macs=134_379_721_216,
-        preprocessing=IMAGENET,
+        macs=215_107_695_872,
+        preprocessing=SHORTER_SIDE,
         fact="faster_rcnn_resnet50_fpn_torchvision",
         citation="lin2017feature",
         conventions=TORCHVISIONS,
@@ -81,7 +79,7 @@ CARDS: tuple[Card, ...] = (
         ),
         proof_level="L2",
         note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9; 90 classes, of which ten "
-        "are never labelled; torchvision scales the shorter side to 800",
+        "are never labelled",
     ),
     Card(
         name="faster_rcnn_fpn_resnet101",
@@ -91,17 +89,16 @@ CARDS: tuple[Card, ...] = (
         title="Faster R-CNN on ResNet-101 and a feature pyramid",
         year=2017,
         paper=_PAPER,
-        input=(3, 800, 800),
+        input=(3, 800, 1333),
         classes=80,
         parameters=60_749_284,
-        macs=178_729_161_216,
-        preprocessing=IMAGENET,
+        macs=289_672_508_672,
+        preprocessing=SHORTER_SIDE,
         fact="faster_rcnn_resnet101_fpn",
         citation="lin2017feature",
         conventions=DETECTRON,
         own_data="faster_rcnn_fpn",
         options={"depth": 101},
         proof_level="L2",
-        note=LONGER_SIDE,
     ),
 )

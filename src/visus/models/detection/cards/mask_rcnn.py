@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from visus.models.card import Card, WeightsFile
+from visus.models.card import Card, Conversion, WeightsFile
 from visus.models.detection.cards.faster_rcnn_fpn import (
     DETECTRON,
-    IMAGENET,
-    LONGER_SIDE,
+    SHORTER_SIDE,
     TORCHVISION_OPTIONS,
     TORCHVISIONS,
 )
@@ -15,6 +14,7 @@ TASK = "instance_segmentation"
 
 _FPN = "visus.models.detection.mask_rcnn:mask_rcnn"
 _C4 = "visus.models.detection.mask_rcnn:mask_rcnn_c4"
+_FROM_RESNET = "visus.models.detection.faster_rcnn_weights:from_resnet"
 _PAPER = "K. He, G. Gkioxari, P. Dollar, R. Girshick. Mask R-CNN. ICCV 2017, arXiv:1703.06870, figure 4"
 
 
@@ -27,19 +27,20 @@ def _paper(name: str, title: str, depth: int, parameters: int, macs: int, fact: 
         title=title,
         year=2017,
         paper=_PAPER + (", right" if pyramid else ", left"),
-        input=(3, 800, 800),
+        input=(3, 800, 1333),
         classes=80,
         parameters=parameters,
         macs=macs,
-        preprocessing=IMAGENET,
+        preprocessing=SHORTER_SIDE,
         fact=fact,
         citation="he2017mask",
         conventions=DETECTRON,
         own_data="mask_rcnn",
         takes_backbone=pyramid and depth == 50,
         options={"depth": depth} if depth != 50 else {},
+        conversions=() if pyramid else (Conversion(_FROM_RESNET, is_partial=True),),
         proof_level="L2",
-        note=f"masks have a map for background, too, as the authors' Detectron has; {LONGER_SIDE}",
+        note="masks have a map for background, too, as the authors' Detectron has",
     )
 
 
@@ -49,7 +50,7 @@ CARDS: tuple[Card, ...] = (
         "Mask R-CNN on ResNet-50 and a feature pyramid",
         50,
         44_400_693,
-        184_385_327_616,
+        263_130_838_272,
         "mask_rcnn_resnet50_fpn",
         pyramid=True,
     ),
@@ -61,11 +62,11 @@ CARDS: tuple[Card, ...] = (
         title="Mask R-CNN as torchvision trained it on COCO",
         year=2017,
         paper=_PAPER + ", right",
-        input=(3, 800, 800),
+        input=(3, 800, 1333),
         classes=90,
         parameters=44_454_513,
-        macs=187_586_351_616,
-        preprocessing=IMAGENET,
+        macs=268_314_326_272,
+        preprocessing=SHORTER_SIDE,
         fact="mask_rcnn_resnet50_fpn_torchvision",
         citation="he2017mask",
         conventions=TORCHVISIONS,
@@ -85,14 +86,14 @@ CARDS: tuple[Card, ...] = (
         ),
         proof_level="L2",
         note="RoIAlign half a cell off, anchors of whole pixels, smooth L1 that turns at 1/9, masks that learn shares; "
-        "90 classes, of which ten are never labelled; torchvision scales the shorter side to 800",
+        "90 classes, of which ten are never labelled",
     ),
     _paper(
         "mask_rcnn_resnet101",
         "Mask R-CNN on ResNet-101 and a feature pyramid",
         101,
         63_392_821,
-        231_735_087_616,
+        342_678_435_072,
         "mask_rcnn_resnet101_fpn",
         pyramid=True,
     ),
@@ -101,7 +102,7 @@ CARDS: tuple[Card, ...] = (
         "Mask R-CNN on ResNet-50, whose conv5_x sees the regions",
         50,
         35_971_185,
-        367_427_379_200,
+        410_469_708_800,
         "mask_rcnn_resnet50_c4",
         pyramid=False,
     ),
@@ -110,7 +111,7 @@ CARDS: tuple[Card, ...] = (
         "Mask R-CNN on ResNet-101, whose conv5_x sees the regions",
         101,
         54_963_313,
-        414_777_139_200,
+        490_017_305_600,
         "mask_rcnn_resnet101_c4",
         pyramid=False,
     ),

@@ -60,7 +60,7 @@ CARDS: tuple[Card, ...] = (
         fact="rcnn_caffenet_voc",
         citation="girshick2014rich",
         conventions=_RELEASED,
-        own_data="visus.recipes.region_svms:rcnn",
+        own_data="rcnn",
         phases="region-svms",
         takes_backbone=True,
         conversions=(
@@ -99,7 +99,7 @@ CARDS: tuple[Card, ...] = (
         preprocessing=_bgr(103.939, 116.779, 123.68),
         citation="girshick2014rich",
         conventions=_VGG,
-        own_data="visus.recipes.region_svms:rcnn",
+        own_data="rcnn",
         phases="region-svms",
         conversions=(
             Conversion(f"{_BUILDERS}_weights:from_vgg16", is_partial=True, suffix=".caffemodel", mark="conv5_3.0"),
