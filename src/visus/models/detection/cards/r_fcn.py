@@ -54,7 +54,6 @@ _RESNET101 = Card(
             "ResNet-101-model.caffemodel", "ImageNet-1k", part="backbone", source="KaimingHe/deep-residual-networks"
         ),
     ),
-    proof_level="L2",
     note="one box a region, 4 k^2 maps, as the text says; the release has 8 k^2",
 )
 
@@ -86,7 +85,6 @@ def _as_released(card: Card, file: str, *, parameters: int, macs: int) -> Card:
         options={"released": "caffe"},
         conversions=(_caffe("from_caffe", mark="rfcn_cls.0"), *card.conversions),
         released=(ReleasedFile(file, _VOC, source=_SOURCE), *card.released),
-        proof_level="L1",
         note="a box for background beside that of any object, 8 k^2 maps; anchors of whole pixels, boxes decoded a "
         "pixel larger, a first stage trained as py-faster-rcnn's",
     )
