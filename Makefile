@@ -66,6 +66,7 @@ bench: $(STAMP)  ## benchmarks against peers, as ratios in one run
 	$(BIN)/python benchmarks/segmentation.py
 	$(BIN)/python benchmarks/detection.py
 	$(BIN)/python benchmarks/mask_pasting.py
+	$(BIN)/python benchmarks/two_stage.py
 
 lock: $(STAMP)  ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
