@@ -336,7 +336,7 @@ def test_every_conversion_on_a_card_is_a_function() -> None:
     files: list[WeightsFile] = [file for card in catalog.CARDS for file in card.weights]
     named = {file.convert for file in files} | {c.convert for card in catalog.CARDS for c in card.conversions}
     named.discard("")
-    assert len(named) == 37
+    assert len(named) == 52
     for path in named:
         assert callable(load_object(path)), path
 
