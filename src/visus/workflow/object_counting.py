@@ -13,7 +13,6 @@ from visus.metrics.instances import COUNTED_SCORE
 from visus.structures import IGNORE, Detections, Sample, SegmentationMap, Value
 from visus.structures.class_names import object_ids
 from visus.structures.task_cards import task_card
-from visus.tasks.instance_segmentation import SCORE
 
 if TYPE_CHECKING:
     from visus.engine.model_card import ModelInfo
@@ -47,6 +46,8 @@ class Counting:
         Raises:
             UsageError: if the model has neither maps nor masks, or an option is out of its range.
         """
+        from visus.tasks.instance_segmentation import SCORE  # loads torch
+
         instances = task_card(info.task).masks
         if info.task != "segmentation" and not instances:
             raise UsageError(

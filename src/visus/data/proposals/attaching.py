@@ -199,16 +199,19 @@ class _Tally:
     def _finding(self, fault: str, named: str) -> Finding:
         kind, words = _TOLD[fault]
         count = self.faults[fault]
-        message = with_count(f"{{count}} {words} ({named})", count)
+        message = with_count(f"{words} ({named})", count)
         return Finding(kind, "repair", message, count, tuple(self.examples[fault][:20]))
 
 
 _TOLD = {
-    "box-not-a-number": ("proposal-not-a-number", "proposals have a coordinate that is no number; left out"),
-    "box-swapped": ("proposal-swapped", "proposals have their ends before their starts; put right"),
-    "box-outside": ("proposal-outside", "proposals reach outside of their images; cut to them"),
-    "box-mostly-outside": ("proposal-mostly-outside", "proposals lie mostly outside of their images; cut to them"),
-    "box-degenerate": ("proposal-degenerate", "proposals have no area in their images; left out"),
+    "box-not-a-number": ("proposal-not-a-number", "{count} proposals have a coordinate that is no number; left out"),
+    "box-swapped": ("proposal-swapped", "{count} proposals have their ends before their starts; put right"),
+    "box-outside": ("proposal-outside", "{count} proposals reach outside of their images; cut to them"),
+    "box-mostly-outside": (
+        "proposal-mostly-outside",
+        "{count} proposals lie mostly outside of their images; cut to them",
+    ),
+    "box-degenerate": ("proposal-degenerate", "{count} proposals have no area in their images; left out"),
 }
 """From a fault of boxes to the kind of the finding, and its words."""
 
