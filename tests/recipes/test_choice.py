@@ -199,3 +199,12 @@ def test_published_values() -> None:
     # Ronneberger et al. 2015, eq. 2: w0 = 10, sigma about 5 pixels.
     unet = PUBLISHED["unet-isbi"]
     assert (unet.loss.border_weight, unet.loss.border_sigma, unet.optimizer.momentum) == (10, 5, 0.99)
+
+
+def test_a_number_of_proposals_is_for_networks_that_are_given_some() -> None:
+    recipe = Recipe(proposals=50)
+    given = training_preprocessing(find("fast_rcnn"), recipe, 3)
+    assert given.proposals is not None
+    assert given.proposals.count == 50
+    with pytest.raises(RecipeError, match="is given no region proposals"):
+        training_preprocessing(find("faster_rcnn"), recipe, 3)

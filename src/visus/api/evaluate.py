@@ -150,7 +150,7 @@ def evaluate(
     samples = _usable(dataset, split_name, info.task, trained_on=uses_plan, progress=progress)
     samples = match_classes(samples, info.task, dataset.classes, info.classes, dataset.name)
     given = proposals or (plan.proposals if uses_plan and plan else ())
-    samples = samples_with_given(samples, given, dataset)
+    samples = samples_with_given(samples, given, progress, dataset)
 
     from visus.api.load import load
     from visus.workflow.judging import judge

@@ -236,9 +236,10 @@ def find_proposals(
     proposer, source = None, f"selective search, {mode}"
     failed: dict[str, DataError] = {}
     if proposals:
+        from visus.engine.progress import choose_progress
         from visus.workflow.region_proposals import samples_with_given
 
-        samples = samples_with_given(samples, proposals, dataset)
+        samples = samples_with_given(samples, proposals, choose_progress(quiet=quiet), dataset)
         source = ", ".join(map(str, proposals))
     else:
         proposer, failed = _computed(samples, settings, workers, quiet=quiet)

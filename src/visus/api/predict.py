@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.engine.progress import choose_progress
 from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.folders import free_name, output_folder
 from visus.workflow.region_proposals import require_use, samples_with_given
@@ -128,7 +129,7 @@ def predict_files(
     if ranks:
         loaded = loaded.truncated(ranks)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
-    samples = samples_with_given(samples, proposals)
+    samples = samples_with_given(samples, proposals, choose_progress(quiet=False))
     from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json

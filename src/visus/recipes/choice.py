@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from visus.data.pixels.intensity import PixelValues
 from visus.engine.recipe import Recipe
-from visus.errors import TaskMismatchError
+from visus.errors import RecipeError, TaskMismatchError
 from visus.models.card import Card
 from visus.recipes.own_data import DataFacts, own_data_recipe
 from visus.structures import Preprocessing
@@ -70,6 +70,9 @@ def training_preprocessing(
         channels: of the network's input.
         values: what the images hold: their range, and for other than 1 or 3 channels their mean and deviation, which no
             card can know. None: pictures of 8 bits.
+
+    Raises:
+        RecipeError: if the recipe sets the number of proposals of a network that is given none.
     """
     preprocessing = card.preprocessing
     if recipe.size is not None:
@@ -78,7 +81,14 @@ def training_preprocessing(
         preprocessing = replace(
             preprocessing, fit=recipe.fit, size=None if recipe.fit == "none" else preprocessing.size
         )
-    if recipe.proposals is not None and preprocessing.proposals is not None:
+    if recipe.proposals is not None:
+        if preprocessing.proposals is None:
+            raise RecipeError(
+                f"{card.full_name} is given no region proposals",
+                expected="proposals set for a network that makes none of its own, such as fast_rcnn",
+                got=f"proposals={recipe.proposals}",
+                remedy="leave it out; --set model_options.proposals=N is for what a network proposes itself",
+            )
         preprocessing = replace(preprocessing, proposals=replace(preprocessing.proposals, count=recipe.proposals))
     if values is not None and values.value_range is not None:
         preprocessing = replace(preprocessing, value_range=values.value_range)

@@ -75,9 +75,15 @@ def with_given(
 
 
 def samples_with_given(
-    samples: Sequence[Sample], files: Sequence[str | Path], dataset: Dataset | None = None
+    samples: Sequence[Sample], files: Sequence[str | Path], progress: Progress, dataset: Dataset | None = None
 ) -> Sequence[Sample]:
-    """Samples with the proposals of files. dataset: that they are of, which may know them by COCO's ids.
+    """Samples with the proposals of files.
+
+    Args:
+        samples: in any order.
+        files: of proposals; none: the samples stay as they are.
+        progress: told what was repaired or left out.
+        dataset: that the samples are of, which may know them by COCO's ids.
 
     Raises:
         DataError: as :func:`visus.data.proposals.attaching.attach`.
@@ -86,7 +92,10 @@ def samples_with_given(
         return samples
     from visus.data.proposals.attaching import attach
 
-    return attach(samples, [Path(file) for file in files], dataset)[0]
+    attached, findings = attach(samples, [Path(file) for file in files], dataset)
+    for finding in findings:
+        progress.say(finding.message)
+    return attached
 
 
 def compute_missing(dataset: Dataset, preprocessing: Preprocessing, progress: Progress) -> None:

@@ -79,10 +79,10 @@ def _of_rows(path: Path, lines: Iterable[list[str]], places: list[int], score: i
             continue
         try:
             rows = found.setdefault(row[image].strip(), _Rows())
-            cells = [row[place] for place in corners]
+            cells = [row[place] if place < len(row) else "" for place in corners]
             if any(cell.strip() for cell in cells):
                 values = [float(cell) for cell in cells]
-                written = row[score].strip() if score >= 0 else ""
+                written = row[score].strip() if 0 <= score < len(row) else ""
                 mark = float(written) if written else math.nan
                 scored = scored or bool(written)
                 rows.values.extend(values)
