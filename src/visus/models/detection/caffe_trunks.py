@@ -10,6 +10,7 @@ Letters: N images, C channels, H x W pixels; sizes in comments are those of 600x
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -21,14 +22,15 @@ from visus.models.classification.input_checks import check_sides
 from visus.models.classification.vgg import vgg16
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """Convolutions alone. [N,C,H,W] -> {16: [N,D,H/16,W/16]}."""
 
     channels: Mapping[int, int]
     head: tuple[str, ...] = ()
 
+    @abstractmethod
     def features(self, images: Tensor) -> dict[int, Tensor]:
-        raise NotImplementedError
+        """The map of stride 16."""
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> dict[int, Tensor]:
         return features
