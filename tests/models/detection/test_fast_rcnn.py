@@ -265,3 +265,9 @@ def learned(network: FastRCNN, batch: Batch, truths: list[Any], least: float) ->
 def overlap(a: Any, b: Any) -> float:
     shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
+
+
+def test_the_width_is_that_of_the_dense_layers_of_vgg16_too() -> None:
+    with torch.device("meta"):
+        network = fast_rcnn(classes=2, in_channels=3, width=64)
+    assert network.class_logits.in_features == 64

@@ -114,8 +114,8 @@ def fast_rcnn(
 ) -> FastRCNN:
     """Fast R-CNN on VGG-16, or on any backbone with a map of stride 16.
 
-    ``pooling``: "max" as published, or "align": RoIAlign. ``width``: of fc6 and fc7 on another backbone; none: 1024.
-    VGG-16 has 4096. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition
+    ``pooling``: "max" as published, or "align": RoIAlign. ``width``: of fc6 and fc7; none: 4096 on VGG-16, 1024
+    on others. ``dropout``: of fc6 and fc7. ``ranks``: of dense layers that truncated singular value decomposition
     made smaller, such as {"fc6": 1024, "fc7": 256} (section 4.4). ``sampled``: regions of an image that a step learns
     from. ``background``: the smallest overlap of its background. ``confidence``: scores that are looked at. ``keep``:
     objects an image at most. ``suppression``: "greedy", or soft-NMS, "linear" or "gaussian".
@@ -124,7 +124,7 @@ def fast_rcnn(
         TaskMismatchError: if the backbone lacks such a map.
         RecipeError: for ranks of layers that there are not, or that are too large.
     """
-    wide = 4096 if backbone is None else WIDTH if width is None else width
+    wide = width or (4096 if backbone is None else WIDTH)
     return _fast_rcnn(
         vgg16_trunk(in_channels) if backbone is None else backbone,
         classes,
