@@ -7,7 +7,7 @@ of a network at a small input.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -122,23 +122,36 @@ DEAR: Mapping[str, str] = {
 are asked for their shapes only."""
 
 
-def cards(but: Collection[str]) -> list[Any]:
-    """All cards; those of ``but`` are asked by `make test-full` only."""
-    marks = {name: [pytest.mark.full] for name in but}
-    return [pytest.param(card, id=card.full_name, marks=marks.get(card.full_name, [])) for card in catalog.CARDS]
-
-
-@pytest.fixture(scope="module", params=cards(FULL))
+@pytest.fixture(scope="module")
 def case(request: pytest.FixtureRequest) -> NetworkCase:
     return NetworkCase(request.param)
 
 
-@pytest.fixture(scope="module")
-def computed_case(request: pytest.FixtureRequest) -> NetworkCase:
-    return NetworkCase(request.param)
+def asked(checks: Sequence[Callable[[NetworkCase], None]], is_dear: Callable[[Card, str], bool]) -> Iterator[Any]:
+    """Each card with each check, card by card, so that a network is built once; dear ones for `make test-full`."""
+    for card in catalog.CARDS:
+        for check in checks:
+            dear = card.full_name in FULL or is_dear(card, check.__name__)
+            marks = [pytest.mark.full] if dear else []
+            yield pytest.param(card, check, id=f"{card.full_name}-{check.__name__}", marks=marks)
 
 
-@pytest.mark.parametrize("check", SHAPE_CHECKS, ids=lambda check: check.__name__)
+def is_a_backbone_but_for_few(case: NetworkCase) -> None:
+    assert isinstance(case.shapes, Backbone) == (case.card.name not in WITHOUT_MAPS)
+
+
+def counted_by_the_proof(card: Card, check: str) -> bool:
+    """tests/proof counts what has complete facts, and holds the card to them."""
+    return check == "has_exactly_the_cards_operations" and has_complete_facts(card)
+
+
+def has_complete_facts(card: Card) -> bool:
+    return {"params", "macs"} <= (fact(card.fact) if card.fact else {}).keys()
+
+
+@pytest.mark.parametrize(
+    ("case", "check"), asked((*SHAPE_CHECKS, is_a_backbone_but_for_few), counted_by_the_proof), indirect=["case"]
+)
 def test_shapes(case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
     check(case)
 
@@ -158,18 +171,17 @@ TEN_SECONDS = {("deconvnet@paper", "passes_gradients_to_every_parameter")}
 """A single check that takes as long as hundreds of others: a gigabyte of gradients, at 224 pixels and no fewer."""
 
 
-def values_asked() -> Iterator[Any]:
-    """Each card with each check of its values, card by card, so that a network is built once."""
-    for card in catalog.CARDS:
-        for check in (*NETWORK_CHECKS[len(SHAPE_CHECKS) :], gives_a_classifiers_scores_that_sum_to_one):
-            name = card.full_name
-            dear = name in FULL or name in DEAR or (name, check.__name__) in TEN_SECONDS
-            yield pytest.param(card, check, id=f"{name}-{check.__name__}", marks=[pytest.mark.full] if dear else [])
+def is_dear(card: Card, check: str) -> bool:
+    return card.full_name in DEAR or (card.full_name, check) in TEN_SECONDS
 
 
-@pytest.mark.parametrize(("computed_case", "check"), values_asked(), indirect=["computed_case"])
-def test_values(computed_case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
-    check(computed_case)
+@pytest.mark.parametrize(
+    ("case", "check"),
+    asked((*NETWORK_CHECKS[len(SHAPE_CHECKS) :], gives_a_classifiers_scores_that_sum_to_one), is_dear),
+    indirect=["case"],
+)
+def test_values(case: NetworkCase, check: Callable[[NetworkCase], None]) -> None:
+    check(case)
 
 
 def test_networks_that_stand_for_others_are_asked_at_every_commit() -> None:
@@ -177,10 +189,6 @@ def test_networks_that_stand_for_others_are_asked_at_every_commit() -> None:
     assert FULL | LARGER.keys() | DEAR.keys() | set(DEAR.values()) <= names
     assert not FULL & LARGER.keys()
     assert not (FULL | DEAR.keys()) & set(DEAR.values())
-
-
-def test_only_few_networks_are_no_backbones(case: NetworkCase) -> None:
-    assert isinstance(case.shapes, Backbone) == (case.card.name not in WITHOUT_MAPS)
 
 
 @pytest.mark.full
@@ -210,8 +218,7 @@ def types_of_layers(card: Card) -> set[type]:
 def test_the_counts_of_networks_without_complete_facts() -> None:
     """Those with facts are counted in tests/proof, where the cards are held to the same facts."""
     for card in catalog.CARDS:
-        published = fact(card.fact) if card.fact else {}
-        if card.full_name in FULL and not {"params", "macs"} <= published.keys():
+        if card.full_name in FULL and not has_complete_facts(card):
             summary = summarize(shapeless(card), card.input)
             assert card.macs in (None, summary.macs), card.full_name
             assert card.parameters == summary.trainable, card.full_name
