@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from visus.explanation.gradcam import in_eval_mode
+from visus.explanation.object_marks import MOST_LINES, better, worst
 from visus.explanation.targets import (
     COVERED,
     ExplainedTargets,
@@ -165,7 +166,9 @@ class ExplainedRegions:
             lines.append(f"proposals: {len(self.before):,} before suppression, {len(self.proposals):,} after")
         if self.objects is not None:
             counted = sum(not obj.ignored for obj in self.objects)
-            lines.append(f"proposals cover {self.covered():,} of {counted:,} objects by half or more")
+            lines.append(
+                f"proposals cover {self.covered():,} of {counted:,} object{'' if counted == 1 else 's'} by half or more"
+            )
         if self.objects is not None and self.learned is not None:
             counts = self.learned.counts()
             lines.append(
@@ -176,7 +179,9 @@ class ExplainedRegions:
             lines.append(
                 f"a step draws {counts['sampled']:,} regions{own}, {counts['sampled_learn']:,} that show an object"
             )
-            lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
+            told = worst([obj.overlap for obj in self.objects], MOST_LINES)
+            lines += [f"  {self.sentence(number)}" for number in told]
+            lines += [f"  {better(rest)}"] if (rest := len(self.objects) - len(told)) else []
         if self.candidates is not None and self.kept is not None:
             lines.append(
                 f"answers: {len(self.candidates):,} of a score of {self.score:g} or more, {len(self.kept):,} are kept"
