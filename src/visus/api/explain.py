@@ -48,8 +48,9 @@ def explain_files(
     """
     from visus.api.load import load
     from visus.data.reading.opening import open_images
+    from visus.engine.progress import choose_progress
 
-    samples = open_images([Path(image) for image in images])
+    samples = open_images([Path(image) for image in images], say=choose_progress().say)
     loaded = load(model, device=device) if isinstance(model, str | Path) else model
     folder, used_names = Path(save), set[str]()
     written = []

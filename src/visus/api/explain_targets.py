@@ -133,8 +133,9 @@ def explain_target_files(
         UsageError: for a backbone or changes with a trained model.
     """
     from visus.data.reading.opening import open_images
+    from visus.engine.progress import choose_progress
 
-    samples = open_images([Path(image) for image in images])
+    samples = open_images([Path(image) for image in images], say=choose_progress().say)
     form = form_of_name(model, backbone, changes)
     task = task_of(model, backbone)
     asked: str | Path | Model = model

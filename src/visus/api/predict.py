@@ -123,7 +123,7 @@ def predict_files(
             got="--smallest alone",
             remedy="add --slide, or leave out --smallest",
         )
-    image_samples = open_images([Path(image) for image in images])
+    image_samples = open_images([Path(image) for image in images], say=choose_progress().say)
     loaded = _loaded(model, device, edition)
     require_use(loaded.info.preprocessing, loaded.info.model, proposals)
     if ranks:

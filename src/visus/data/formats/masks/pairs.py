@@ -125,6 +125,12 @@ def find_pairs(listing: Listing) -> Pairs | None:
     return pairs
 
 
+def label_files(listing: Listing) -> list[Path]:
+    """All label images of a folder, those without an image and those that are not read among them."""
+    pairs = listing.once(find_pairs)
+    return [] if pairs is None else [*pairs.labels, *pairs.labels_alone, *pairs.not_read]
+
+
 def _with_good_ones(pairs: Pairs) -> Pairs:
     """The pairs with images without defects, which have no label, set apart."""
     good = {

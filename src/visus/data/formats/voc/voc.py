@@ -25,7 +25,7 @@ from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.objects.outlined_objects import BACKGROUND, Objects
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.voc.voc_annotations import VocAnnotation, read_annotation
-from visus.data.formats.voc.voc_layout import Member, find_members, folders_by_split, mask_of
+from visus.data.formats.voc.voc_layout import Member, find_members, folders_by_split, label_images, mask_of
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import TargetSource, Value
@@ -213,4 +213,10 @@ def _mask_rule(listing: Listing, members: Mapping[str, Sequence[Member]], names:
     return learn_rule(masks, declared).rule  # the checks name the masks that do not fit it
 
 
-FORMAT = Format("voc", "PASCAL VOC: XML files with boxes, or SegmentationClass masks", _recognise, _read)
+FORMAT = Format(
+    "voc",
+    "PASCAL VOC: XML files with boxes, or SegmentationClass masks",
+    _recognise,
+    _read,
+    label_images=label_images,
+)
