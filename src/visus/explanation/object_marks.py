@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.messages import counted
 from visus.explanation.panels import Canvas, Entry
 from visus.structures.drawing.canvas import HUES, RIGHT, UNCOUNTED, WRONG, Colour
 
@@ -78,10 +79,10 @@ class Marks:
         else:
             colours = [HUES[number % len(HUES)] for number in range(len(objects))]
             named = list(range(len(objects)))
-        counted = np.asarray([not obj.ignored for obj in objects], bool)
-        colours = [colour if own else UNCOUNTED for colour, own in zip(colours, counted, strict=True)]
+        counts = np.asarray([not obj.ignored for obj in objects], bool)
+        colours = [colour if own else UNCOUNTED for colour, own in zip(colours, counts, strict=True)]
         boxes = np.asarray([obj.box for obj in objects], np.float32).reshape(-1, 4)
-        return cls(boxes, colours, named, told, crowd, np.asarray(good, bool), counted)
+        return cls(boxes, colours, named, told, crowd, np.asarray(good, bool), counts)
 
     def draw(self, canvas: Canvas, texts: Sequence[str]) -> None:
         """Outlines all objects; writes the texts (G of them) of those that have a name."""
@@ -106,7 +107,7 @@ class Marks:
         if not self.crowd:
             return []
         fine, all_counted = int((self.good & self.counted).sum()), int(self.counted.sum())
-        lines: list[Entry] = [(f"{fine:,} of {all_counted:,} objects: {good}", RIGHT)]
+        lines: list[Entry] = [(f"{fine:,} of {counted(all_counted, 'objects')}: {good}", RIGHT)]
         lines.append((f"{all_counted - fine:,}: {bad}", WRONG))
         lines.append((f"with names: the {len(self.named)} that fit worst", None))
         return lines

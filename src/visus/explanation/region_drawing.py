@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from visus.data.messages import counted
 from visus.explanation.object_marks import MarkedObject, Marks
 from visus.explanation.panels import MOST_BOXES, Canvas, Entry, Panel, answers_panel, sheet_of, stretched
 from visus.explanation.target_drawing import DrawnTargets, anchors_panel, grids_panel, learned_panel
@@ -101,10 +102,10 @@ def _proposals(value: DrawnRegions) -> Panel:
     if value.before is not None:
         canvas.boxes(value.before[:MOST_BOXES], BEFORE, line=0.5, alpha=90)
         best = f", the best {MOST_BOXES} are drawn" if len(value.before) > MOST_BOXES else ""
-        lines.append((f"{len(value.before):,} boxes before suppression{best}", BEFORE))
+        lines.append((f"{counted(len(value.before), 'boxes')} before suppression{best}", BEFORE))
     drawn = np.arange(len(value.proposals)) < MOST_BOXES
     best = f"; the best {MOST_BOXES} are drawn" if len(value.proposals) > MOST_BOXES else ""
-    noun = f"{len(value.proposals):,} proposal{'' if len(value.proposals) == 1 else 's'}"
+    noun = counted(len(value.proposals), "proposals")
     if value.objects is None:
         canvas.boxes(value.proposals[drawn], HUES[0], line=1, alpha=130)
         lines.append((f"{noun}{best}", HUES[0]))
@@ -120,13 +121,12 @@ def _proposals(value: DrawnRegions) -> Panel:
         of_colour = np.isin(nearest[cover], marks.in_colour(colour))
         canvas.boxes(value.proposals[cover[of_colour]], colour, line=1, alpha=200)
     marks.draw(canvas, [f"{obj.name} {percent(fit)}" for obj, fit in zip(objects, fits, strict=True)])
-    counted = sum(not obj.ignored for obj in objects)
     lines.append((f"{int((~covers).sum()):,} of {noun} cover no object by half{best}", BACKGROUND))
     if marks.crowd:
         lines += marks.legend("a proposal covers them by half or more (thin)", "none does")
     else:
         lines.append((f"in the objects' colours: {int(covers.sum()):,} that do; with the overlap of the best", None))
-        of = f"{counted:,} object{'' if counted == 1 else 's'}"
+        of = counted(int(marks.counted.sum()), "objects")
         lines.append((f"covered by half or more: {value.covered():,} of {of}", None))
     return canvas.panel("The proposal" if len(value.proposals) == 1 else f"The {noun}", lines)
 
@@ -142,11 +142,11 @@ def _regions(value: DrawnRegions, learned: DrawnLearning) -> Panel:
     marks.draw(canvas, [f"{obj.name}: {obj.sampled:,}" for obj in objects])
     lines = marks.lines(value.sentence) + marks.legend("a region of the step shows them (thin)", "none does")
     some = f"; {MOST_BOXES} are drawn" if len(background) > MOST_BOXES else ""
-    step = f"{counts['sampled']:,} region{'' if counts['sampled'] == 1 else 's'} of a step"
+    step = f"{counted(counts['sampled'], 'regions')} of a step"
     own = " and the objects' own boxes" if learned.own_boxes else ""
     said = (
-        f"drawn from {counts['proposals']:,} proposals{own}; of the proposals {counts['learn']:,} show an object, "
-        f"{counts['background']:,} are background, {counts['neutral']:,} are never drawn"
+        f"drawn from {counted(counts['proposals'], 'proposals')}{own}; of the proposals {counts['learn']:,} show an "
+        f"object, {counts['background']:,} are background, {counts['neutral']:,} are never drawn"
     )
     lines += [(f"background: {len(background):,} of the {step}{some}", BACKGROUND), (said, None)]
     return canvas.panel("The regions of a step: bold the objects, thin who learns them", lines)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from visus.data.messages import counted
 from visus.errors import ShapeError
 from visus.explanation.gradcam import in_eval_mode
 from visus.explanation.object_marks import MOST_LINES, better, worst
@@ -133,7 +134,7 @@ class ExplainedTargets:
     def title(self) -> str:
         """Returns the model's name and its number of predictors, in words."""
         grids = self.predictors.grids
-        where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else f"{len(grids)} maps"
+        where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else counted(len(grids), "maps")
         height, width = self.size
         return f"{self.model} at {width} x {height}: {len(self.predictors.boxes):,} {self.noun} on {where}"
 

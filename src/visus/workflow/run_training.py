@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.data.messages import counted
 from visus.engine.run_folder import RunFolder, new_folder
 from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
@@ -45,8 +46,8 @@ class DryRun:
     def describe(self) -> str:
         """One line."""
         return (
-            f"dry run passed: two batches were trained on, saved, loaded and judged ({len(self.files)} files written "
-            "and removed again)"
+            "dry run passed: two batches were trained on, saved, loaded and judged "
+            f"({counted(len(self.files), 'files')} written and removed again)"
         )
 
 
