@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caffe_nets import CaffeNet, Layer
+from made_up import normal_numbers
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
@@ -52,9 +53,7 @@ def drawn(*, base: bool = False) -> Arrays:
         shapes["fc8"] = (1000, 4096)
     for name, shape in shapes.items():
         scale = math.sqrt(2 / math.prod(shape[1:]))
-        kernel = (
-            random.standard_normal(shape, np.float32) * np.float32(scale) if not base else np.zeros(shape, np.float32)
-        )
+        kernel = normal_numbers(random, shape) * np.float32(scale) if not base else np.zeros(shape, np.float32)
         arrays[name] = [kernel, 0.1 * random.standard_normal(shape[0], np.float32)]
     return arrays
 
