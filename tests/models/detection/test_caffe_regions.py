@@ -23,6 +23,8 @@ from visus.models.detection.faster_rcnn_weights import from_vgg16
 from visus.models.weights import load_weights
 from visus.testing.cheap_values import CheapValues
 
+pytestmark = pytest.mark.usefixtures("cheap_weights")
+
 Arrays = dict[str, list[NDArray[np.float32]]]
 """By Caffe's name of the layer."""
 

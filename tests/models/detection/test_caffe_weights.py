@@ -22,6 +22,8 @@ from visus.models.caffe_file import read_caffe
 from visus.models.detection.ssd import SSD, ssd, ssd512
 from visus.models.weights import load_weights
 
+pytestmark = pytest.mark.usefixtures("cheap_weights")
+
 Arrays = dict[str, list[NDArray[np.float32]]]
 """Kernel and biases (or the scale alone) by Caffe's name of the layer."""
 
