@@ -15,6 +15,7 @@ from visus.models.building import build
 from visus.models.detection.retinanet import CODING, RetinaNet, RetinaNetOutput, retinanet
 from visus.ops.matching import BACKGROUND, NEUTRAL, match_band
 from visus.ops.prediction_grid import Grid
+from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")
@@ -114,10 +115,13 @@ def test_the_loss_of_perfect_outputs_is_nothing(raw: RetinaNetOutput, box_loss: 
 
 def test_losses_by_hand(small: RetinaNet) -> None:
     """One anchor on the object, one in between, one background; logits 0, so that every p is one half."""
-    anchors = torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 4.5], [50.0, 50, 60, 60]])
-    outputs = RetinaNetOutput(
-        torch.zeros(1, 3, 3), torch.full((1, 3, 4), 2.0), anchors, (Grid(1, 1, 3, (128, 128)),), (128, 128)
-    )
+
+    class Fixed(PyramidAnchors):
+        def place(self, *arguments: object) -> torch.Tensor:
+            return torch.tensor([[0.0, 0, 10, 10], [0.0, 0, 10, 4.5], [50.0, 50, 60, 60]])
+
+    grids = (Grid(1, 1, 3, (128, 128)),)
+    outputs = RetinaNetOutput(torch.zeros(1, 3, 3), torch.full((1, 3, 4), 2.0), Fixed(), grids, (128, 128))
     terms = small.codec.terms(outputs, small.codec.encode([target([[0, 0, 10, 10]], [1])], CPU))
     # six counted values: one 1 (alpha 1/4), five 0 (3/4); each (1/2)^2 log 2; one matched anchor
     assert terms["class"].item() == pytest.approx((0.25 + 5 * 0.75) * 0.25 * math.log(2), rel=1e-5)

@@ -12,7 +12,7 @@ from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.yolo_output import YOLOOutput
 from visus.models.detection.yolov2 import VOC_ANCHORS, BoxWeight, Reorganisation, YOLOv2, YOLOv2Codec, yolov2
-from visus.ops.cell_boxes import place_cells
+from visus.ops.prediction_grid import Grid
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")
@@ -81,9 +81,9 @@ def test_losses_and_gradients_by_hand() -> None:
     The first anchor learns it (see YOLO v3's test): sigmoid(tx) is to be 12 / 32 and is 1/2, tw to be log 2 and is 0.
     Its box, 8 x 8 about (16, 16), shares 8 x 8 pixels with x 12..20 of the object's 4..20: 64 of 128 + 64 - 64.
     """
-    cell_boxes = place_cells([(1, 1)], [[(8, 8), (32, 32)]], (32, 32), CPU)
+    where = ((Grid(1, 1, 2, (32, 32)),), (((8, 8), (32, 32)),), (32, 32))
     values = [[0.0, 0.0, 0.0, 0.0, 1.0, 0.5, -0.5], [0.0, 0.0, 0.0, 0.0, -1.0, 3.0, 3.0]]
-    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), cell_boxes, (32, 32), exclusive=True)
+    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), *where, exclusive=True)
     codec = YOLOv2Codec([(8, 8), (32, 32)])
     losses = codec.terms(outputs, codec.encode([target([[4, 12, 20, 20]], [1], (32, 32))], CPU))
     fit = 64 / 128
@@ -174,8 +174,8 @@ def test_gradients_are_those_of_region_layer(seed: int, box_weight: BoxWeight) -
     boxes = np.concatenate([centres - sides / 2, centres + sides / 2], 1) * scale
     codec = YOLOv2Codec([(32 * w, 32 * h) for w, h in anchors], box_weight=box_weight)
     raw = torch.from_numpy(values).reshape(1, -1, 8).requires_grad_()
-    cell_boxes = place_cells([(rows, columns)], [codec.anchors], size, CPU)
-    outputs = YOLOOutput(raw, cell_boxes, size, exclusive=True)
+    grids = (Grid(rows, columns, len(anchors), (size[0] / rows, size[1] / columns)),)
+    outputs = YOLOOutput(raw, grids, (codec.anchors,), size, exclusive=True)
     losses = codec.terms(outputs, codec.encode([target(boxes.tolist(), labels.tolist(), size)], CPU))
     sum(losses.values()).backward()
     wanted = region_deltas(values, anchors, truths.tolist(), box_weight == "small_more")
@@ -193,10 +193,10 @@ def test_only_the_released_editions_weigh_small_boxes_more() -> None:
 @pytest.mark.parametrize(("height", "told"), [(20, False), (18, True)])
 def test_near_misses_are_not_told_that_they_see_nothing(height: float, told: bool) -> None:
     # an answer 32 wide about the same centre overlaps the object by height / 32: 0.625 or 0.5625, around 0.6
-    cell_boxes = place_cells([(1, 1)], [[(32, 32), (32, 8)]], (32, 32), CPU)
+    where = ((Grid(1, 1, 2, (32, 32)),), (((32, 32), (32, 8)),), (32, 32))
     values = torch.zeros(1, 2, 7)
     values[0, 1, 3] = math.log(height / 8)
-    outputs = YOLOOutput(values.requires_grad_(), cell_boxes, (32, 32), exclusive=True)
+    outputs = YOLOOutput(values.requires_grad_(), *where, exclusive=True)
     codec = YOLOv2Codec([(32, 32), (32, 8)])
     losses = codec.terms(outputs, codec.encode([target([[0, 0, 32, 32]], [0], (32, 32))], CPU))
     losses["object"].backward()

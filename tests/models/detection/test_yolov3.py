@@ -15,7 +15,7 @@ from visus.models import catalog
 from visus.models.building import build
 from visus.models.detection.yolo_output import YOLOOutput
 from visus.models.detection.yolov3 import ANCHORS, YOLOv3, YOLOv3Codec, yolov3, yolov3_tiny
-from visus.ops.cell_boxes import place_cells
+from visus.ops.prediction_grid import Grid
 from visus.structures import Detections
 
 CLASSES = ("red", "green", "blue")
@@ -95,8 +95,8 @@ def test_what_is_said_exactly_costs_nothing(tiny: YOLOv3, raw: YOLOOutput) -> No
 
 def one_cell(values: list[list[float]], anchors: list[tuple[float, float]], ignore: float = 0.5) -> tuple:
     """An input of 32 x 32 pixels with one cell and a predictor for each row of values."""
-    cell_boxes = place_cells([(1, 1)], [anchors], (32, 32), CPU)
-    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), cell_boxes, (32, 32), exclusive=False)
+    grids = (Grid(1, 1, len(anchors), (32, 32)),)
+    outputs = YOLOOutput(torch.tensor([values]).requires_grad_(), grids, (tuple(anchors),), (32, 32), exclusive=False)
     return outputs, YOLOv3Codec(anchors, ignore=ignore)
 
 
