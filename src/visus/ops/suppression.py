@@ -89,9 +89,7 @@ def best_first(scores: NDArray[np.floating]) -> Indices:
     return keys & 0xFFFFFFFF
 
 
-def nms(
-    boxes: Floats, scores: Floats, labels: Indices, iou_threshold: float, keep: int | None = None
-) -> Indices:
+def nms(boxes: Floats, scores: Floats, labels: Indices, iou_threshold: float, keep: int | None = None) -> Indices:
     """Greedy NMS in each class: a box goes if its IoU with a better box of its class that stays is above a threshold.
 
     The overlaps are computed as torchvision does, in float32, so that the same boxes remain.
@@ -220,7 +218,8 @@ def _overlapping(boxes: _Row, one: Indices, others: _Row, other: Indices, thresh
     with np.errstate(divide="ignore", invalid="ignore"):
         above = (shared / union).astype(np.float64) > threshold
     above &= boxes.labels[one] == others.labels[other]
-    return near[above]
+    found: Indices = near[above]
+    return found
 
 
 def _windows(first: Indices, last: Indices) -> Iterator[tuple[Indices, Indices]]:
