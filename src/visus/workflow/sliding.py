@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.answers.probabilities import softmax
 from visus.engine.predict import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
@@ -266,7 +267,7 @@ class Slider:
         boxes = np.stack([x, y, x + self.window[1] / exact[1], y + self.window[0] / exact[0]], -1).astype(np.float32)
         cell = (stride[0] / exact[0], stride[1] / exact[1])
         if not self.is_localizer:
-            return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
+            return SlidLevel(exact, softmax(logits.float().cpu().numpy())[0], boxes, cell)
         scores, inside = self._located(logits)
         object_boxes = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
         return SlidLevel(exact, scores, boxes, cell, object_boxes)
