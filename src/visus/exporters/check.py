@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from visus.answers.reader import Array
+from visus.answers.table import reader_from
+from visus.engine.exported_card import ExportedCard
 from visus.errors import VisusError
 from visus.exporters.network import Exportable
 from visus.exporters.onnx_file import unpools
@@ -121,12 +123,13 @@ class Check:
         }
 
 
-def check(network: Exportable, run: Run, batches: Sequence[Array], *, made: bool = False) -> Check:
+def check(network: Exportable, run: Run, card: ExportedCard, batches: Sequence[Array], *, made: bool = False) -> Check:
     """Compares what a runtime gives with what PyTorch gives.
 
     Args:
         network: what was exported.
         run: the file in the runtime.
+        card: of the file: its outputs are read as the card says, those of PyTorch by the network's own reader.
         batches: normalised images [n,C,H,W]; of several numbers n, and sizes where these are free.
         made: whether the images were made up.
     """
@@ -134,9 +137,10 @@ def check(network: Exportable, run: Run, batches: Sequence[Array], *, made: bool
     agreements: list[float] = []
     fault = ""
     try:
+        reader = reader_from(card.reader)
         for images in batches:
-            expected = network.reader.answers(ours, images)
-            got = network.reader.answers(theirs, images)
+            expected = network.reader.answers(ours, images, input_size=card.input.size)
+            got = reader.answers(theirs, images, input_size=card.input.size)
             agreements += [float(a.agreement(b)) for a, b in zip(expected, got, strict=True)]
     except VisusError as error:
         fault = "; ".join(part for part in (error.problem, f"{error.got} for {error.expected}") if part)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,8 @@ class Parting:
 def find_difference(network: Exportable, path: Path, images: Array) -> Parting:
     """Compares the layers of a file and of the network on a batch.
 
-    Layers that are called several times, give several tensors, or were joined with others in the file are left out.
+    Layers that are called several times, give several tensors, or have no operator of their own in the file are left
+    out: a convolution that was joined with its batch normalisation counts as the latter.
 
     Args:
         network: what was exported.
@@ -111,10 +111,7 @@ class _LayerOutputs:
 
 
 def _layer_outputs(module: nn.Module, images: Array) -> _LayerOutputs:
-    """The output of each layer that is called once and gives one tensor.
-
-    A batch normalisation that follows a layer is what that layer gives in the file, where both are one.
-    """
+    """The output of each layer that is called once and gives one tensor."""
     calls: dict[str, list[Array]] = {}
     kinds: dict[str, str] = {}
 
@@ -147,8 +144,6 @@ def _file_outputs(path: Path, images: Array, layers: Mapping[str, Array]) -> tup
     last: dict[str, str] = {}  # of each layer the value that was computed last
     for node in model.graph.node:
         last |= {scope: node.output[0] for scope in _scopes(node) if scope in layers and node.output}
-    folded = _folded(layers, last, list(layers))
-    places = {folded.get(layer, layer): value for layer, value in last.items()}
     known = {output.name for output in model.graph.output}
     for value in dict.fromkeys(last.values()):
         if value not in known:
@@ -156,16 +151,7 @@ def _file_outputs(path: Path, images: Array, layers: Mapping[str, Array]) -> tup
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     given = session.get_inputs()[0].name
-    return dict(zip(names, session.run(names, {given: images}), strict=True)), places
-
-
-def _folded(layers: Mapping[str, Array], last: Mapping[str, str], order: list[str]) -> dict[str, str]:
-    """Layer -> the batch normalisation that was joined with it: it comes next, and has no value of its own."""
-    return {
-        layer: after
-        for layer, after in pairwise(order)
-        if layer in last and after not in last and layers[layer].shape == layers[after].shape
-    }
+    return dict(zip(names, session.run(names, {given: images}), strict=True)), last
 
 
 def _scopes(node: Any) -> list[str]:

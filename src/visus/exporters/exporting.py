@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -107,7 +108,7 @@ def export_onnx(
     def fill(file: BinaryIO) -> None:
         file.write(content)
         file.flush()
-        checked = check(network, OnnxFile(Path(file.name)).run, batches, made=made)
+        checked = check(network, OnnxFile(Path(file.name)).run, card, batches, made=made)
         _require_passed(checked, network, Path(file.name), batches, find=find, free=given.size is None)
         found.append(checked)
         file.write(metadata_bytes(replace(card, check=checked.to_dict()).to_metadata()))
@@ -140,11 +141,11 @@ def check_again(
             got=f"{card.info.model}, weights {card.weights_sha256[:12]}",
             remedy="export it again, or name the run that it was exported from",
         )
-    network = replace(network, info=card.info, reader=reader_for(network, card.input))
+    network = replace(network, info=card.info)
     size = card.info.example_size
     proofs = () if card.input.size else (card.input.fitting((1, size[1])), card.input.fitting((size[0], 1)))
     batches = check_batches(card.info, network.task, samples, card.input, proofs, tiled=is_tiled(network))
-    checked = check(network, file.run, batches, made=made)
+    checked = check(network, file.run, card, batches, made=made)
     _require_passed(checked, network, path, batches, find=find, free=card.input.size is None)
     return Exported(path, None, card, checked)
 
@@ -152,12 +153,6 @@ def check_again(
 def is_tiled(network: Exportable) -> bool:
     """Whether the reader shows the network an image of any size in tiles of sizes that it takes."""
     return hasattr(network.reader, "rule")
-
-
-def reader_for(network: Exportable, given: ExportedInput) -> Any:
-    """The network's reader, for a file that takes these sizes."""
-    fixed: Callable[[Size], Any] | None = getattr(network.reader, "fixed", None)
-    return network.reader if given.size is None or fixed is None else fixed(given.size)
 
 
 def _plan(
@@ -210,10 +205,12 @@ def _traced(network: Exportable, given: ExportedInput, size: Size) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error that says something; of a violated constraint the second."""
+    """The first line of an error; of a dimension that cannot be free, which one."""
+    fixed = re.search(r"marked (\w+) as dynamic but your code specialized it to be a constant \((\d+)\)", str(error))
+    if fixed is not None:
+        return f"its layers make a constant of the {fixed[1]}: {fixed[2]}, as in the tracing"
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if "specialized" in line or "inferred to be a constant" in line), "")
-    return (said or (lines[0] if lines else type(error).__name__))[:300]
+    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def _names(network: Exportable, size: Size) -> list[str]:

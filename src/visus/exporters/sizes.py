@@ -11,11 +11,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from visus.answers.tiles import Restricted
 from visus.engine.exported_card import ExportedInput
 from visus.engine.model_card import LONGEST_SIDE, ModelInfo
 from visus.errors import ShapeError, UsageError, VisusError
+from visus.exporters.replaced_layers import BinnedMaxPool2d
 from visus.layers.same_padding import SameAvgPool2d, SameConv2d, SameMaxPool2d
-from visus.tasks.mirroring import Restricted
 
 Size = tuple[int, int]
 SizeChoice = Size | Literal["any"] | None
@@ -117,8 +118,13 @@ def fixed_by(network: nn.Module) -> str:
     for name, module in network.named_modules():
         if isinstance(module, SameConv2d | SameMaxPool2d | SameAvgPool2d):
             return f"the SAME padding of {name} is another one at every size, which cannot be traced"
-        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and not _pools_all(module.output_size):
-            return f"{name} pools to {module.output_size}, whose windows would stay those of one size"
+        bins: object = 1
+        if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+            bins = module.output_size
+        elif isinstance(module, BinnedMaxPool2d):
+            bins = module.bins
+        if not _pools_all(bins):
+            return f"{name} pools to {bins}, whose windows would stay those of one size"
     return ""
 
 
