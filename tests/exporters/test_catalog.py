@@ -34,9 +34,7 @@ def marked(card: Card) -> object:
 
 def of_regions(card: Card) -> bool:
     """Whether a network looks at regions, be they given or its own: two stages."""
-    return card.preprocessing.proposals is not None or any(
-        word in card.name for word in ("rcnn", "r_fcn", "spp_net")
-    )
+    return card.preprocessing.proposals is not None or any(word in card.name for word in ("rcnn", "r_fcn", "spp_net"))
 
 
 @pytest.mark.parametrize("card", [marked(card) for card in families() if not of_regions(card)])

@@ -19,7 +19,7 @@ from visus.exporters.images import check_batches, made_up
 from visus.exporters.network import Exportable, NamedNetwork, exportable
 from visus.exporters.onnx_file import metadata_bytes, require_onnx
 from visus.exporters.replaced_layers import BinnedMaxPool2d, with_exportable_layers
-from visus.exporters.sizes import chosen_size, fixed_by, free_input, require_takes
+from visus.exporters.sizes import chosen_size, fixed_by, free_input, require_takes, suggested_step
 from visus.layers.same_padding import SameConv2d
 from visus.layers.unpooling import Unpool
 from visus.structures import Preprocessing
@@ -138,6 +138,16 @@ def test_a_free_size_is_proved_at_two_sizes_that_it_is_not_traced_at(network, sm
     assert min(size[0] for size in proofs) == given.smallest[0]
     assert min(size[1] for size in proofs) == given.smallest[1]
     assert min(traced) >= 288
+
+
+def test_the_step_of_the_sides_is_read_from_what_torch_says():
+    said = "Suggested fixes:\n  _height = Dim('_height', min=4, max=oo)\n  height = 4*_height\n  width = 6*_width\n"
+    assert suggested_step(said) == 12
+    assert suggested_step("The inequality, Eq(-x/16 + (((x/2)//8)), 0), cannot be solved") == 32
+    assert suggested_step("height = 64*_height") == 32
+    given, proofs, _ = free_input(Mean(), INFO, 4)
+    assert given.multiple == 4
+    assert all(side % 4 == 0 for size in proofs for side in size)
 
 
 class Fixed(nn.Module):

@@ -28,7 +28,16 @@ from visus.exporters.onnx_file import (
     trace,
 )
 from visus.exporters.running import OnnxFile
-from visus.exporters.sizes import Size, SizeChoice, chosen_size, fixed_in_graph, free_input, refusal, require_takes
+from visus.exporters.sizes import (
+    Size,
+    SizeChoice,
+    chosen_size,
+    fixed_in_graph,
+    free_input,
+    refusal,
+    require_takes,
+    suggested_step,
+)
 from visus.structures import Sample
 
 CHECK_FORMAT = 1
@@ -85,7 +94,14 @@ def export_onnx(
     require_onnx()
     info, given, proofs, traced, notes = _plan(network, choice)
     network = replace(network, info=info)
-    program = _traced(network, given, traced)
+    try:
+        program = _traced(network, given, traced)
+    except ShapeError as error:
+        # Poolings that round up, for one, are other ones at odd sides: then only multiples are free.
+        info, given, proofs, traced, notes = _plan(network, choice, suggested_step(str(error.__cause__)))
+        if given.multiple == 1:
+            raise
+        program = _traced(network, given, traced)
     if given.size is None and (reason := fixed_in_graph(program)):
         raise refusal(info, reason)
     names = _names(network, traced)
@@ -156,14 +172,14 @@ def is_tiled(network: Exportable) -> bool:
 
 
 def _plan(
-    network: Exportable, choice: SizeChoice
+    network: Exportable, choice: SizeChoice, step: int = 1
 ) -> tuple[ModelInfo, ExportedInput, tuple[Size, ...], Size, tuple[str, ...]]:
     """The card of the file's model, its input, the sizes to prove it at, the size to trace it at, and notes."""
     info = network.info
     size = chosen_size(choice, info, tiled=is_tiled(network))
     if size is None:
         try:
-            given, proofs, traced = free_input(network.module.network, info)
+            given, proofs, traced = free_input(network.module.network, info, step)
         except ShapeError as error:
             if choice == "any":
                 raise

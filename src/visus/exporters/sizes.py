@@ -6,6 +6,8 @@ size is built in as a constant. So it is traced at a size where nothing is equal
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Literal
 
 import torch
@@ -87,8 +89,13 @@ def failure(network: nn.Module, info: ModelInfo, size: Size) -> str | None:
     return None
 
 
-def free_input(network: nn.Module, info: ModelInfo) -> tuple[ExportedInput, tuple[Size, Size], Size]:
+def free_input(network: nn.Module, info: ModelInfo, step: int = 1) -> tuple[ExportedInput, tuple[Size, Size], Size]:
     """The sizes that a file of free size is to take.
+
+    Args:
+        network: in eval mode.
+        info: its card.
+        step: the sides are multiples of it, where the network does not say itself which sizes it takes.
 
     Returns:
         The input, two (height, width) to prove it at, and the size to trace it at; all three differ.
@@ -100,12 +107,12 @@ def free_input(network: nn.Module, info: ModelInfo) -> tuple[ExportedInput, tupl
     if reason:
         raise refusal(info, reason)
     reasons = []
-    for smallest, step in _rules(network):
-        given = _input(info.example_size, smallest, step)
+    for smallest, multiple in _rules(network, step):
+        given = _input(info.example_size, smallest, multiple)
         proofs = _proofs(given, info.example_size)
         traced = given.fitting((max(info.example_size[0], TRACED[0]), max(info.example_size[1], TRACED[1])))
         if traced[0] == traced[1]:
-            traced = traced[0], traced[1] + 4 * step
+            traced = traced[0], traced[1] + 4 * multiple
         errors = [error for size in (*proofs, traced) if (error := failure(network, info, size)) is not None]
         if not errors:
             return given, proofs, traced
@@ -153,12 +160,18 @@ def _pools_all(output_size: object) -> bool:
     return all(side == 1 for side in sides)
 
 
-def _rules(network: nn.Module) -> list[tuple[int, int]]:
+def suggested_step(error: str) -> int:
+    """The multiple that sides must be of, as torch says of a network that it cannot trace with free sides."""
+    found = [int(step) for name, step in re.findall(r"(height|width) = (\d+)\*_\1", error)]
+    return math.lcm(*found) if found and math.lcm(*found) <= STEPS[-1] else STEPS[-1]
+
+
+def _rules(network: nn.Module, least: int) -> list[tuple[int, int]]:
     """(the smallest side, the step of longer ones), to be tried in this order."""
     if isinstance(network, Restricted):
         smallest = network.fitting_size((1, 1))[0]
         return [(smallest, network.fitting_size((smallest + 1, 1))[0] - smallest)]
-    return [(step, step) for step in STEPS]
+    return [(step, step) for step in sorted({math.lcm(step, least) for step in STEPS})]
 
 
 def _input(example: Size, smallest: int, step: int) -> ExportedInput:

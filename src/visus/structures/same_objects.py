@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from visus.structures.values.detections import Detections
+from visus.structures.masks import Masks
 
 SAME = 0.99
 """Boxes, and masks, of one object overlap (intersection over union) by at least this much."""
 
 
-def same_objects(ours: Detections, theirs: Detections) -> float:
+class Objects(Protocol):
+    """N objects: boxes [N,4] xyxy, labels [N], scores [N] and masks, or None for either of these."""
+
+    @property
+    def boxes(self) -> NDArray[np.float32]: ...
+
+    @property
+    def labels(self) -> NDArray[np.int64]: ...
+
+    @property
+    def scores(self) -> NDArray[np.float32] | None: ...
+
+    @property
+    def masks(self) -> Masks | None: ...
+
+
+def same_objects(ours: Objects, theirs: Objects) -> float:
     """The share of the objects of both that have a partner in the other, each weighed by its score.
 
     Partners have one class, and boxes and masks that overlap by :data:`SAME`. The surest object chooses first.
@@ -22,10 +37,12 @@ def same_objects(ours: Detections, theirs: Detections) -> float:
     Returns:
         1 where neither has an object.
     """
-    scores = [np.ones(len(one)) if one.scores is None else one.scores.astype(np.float64) for one in (ours, theirs)]
+    scores = [
+        np.ones(len(one.labels)) if one.scores is None else one.scores.astype(np.float64) for one in (ours, theirs)
+    ]
     total = float(scores[0].sum() + scores[1].sum())
     if not total:
-        return float(len(ours) == len(theirs))
+        return float(len(ours.labels) == len(theirs.labels))
     partners = (ours.labels[:, None] == theirs.labels) & (_overlaps(ours.boxes, theirs.boxes) >= SAME)
     if ours.masks is not None and theirs.masks is not None and partners.any():
         rows, columns = partners.any(1), partners.any(0)
