@@ -37,9 +37,7 @@ def same_objects(ours: Objects, theirs: Objects) -> float:
     Returns:
         1 where neither has an object.
     """
-    scores = [
-        np.ones(len(one.labels)) if one.scores is None else one.scores.astype(np.float64) for one in (ours, theirs)
-    ]
+    scores = [_weights(ours), _weights(theirs)]
     total = float(scores[0].sum() + scores[1].sum())
     if not total:
         return float(len(ours.labels) == len(theirs.labels))
@@ -56,6 +54,10 @@ def same_objects(ours: Objects, theirs: Objects) -> float:
             partners[:, j] = False
             shared += scores[0][i] + scores[1][j]
     return shared / total
+
+
+def _weights(objects: Objects) -> NDArray[np.float64]:
+    return np.ones(len(objects.labels)) if objects.scores is None else objects.scores.astype(np.float64)
 
 
 def _overlaps(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
