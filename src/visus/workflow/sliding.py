@@ -162,21 +162,13 @@ class Slider:
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
         """Keeps a classifier's windows whose score is higher than that of their neighbours."""
-        import torch
+        from visus.answers.selection import Selection
 
-        from visus.ops.nms import multiclass_nms
-
-        boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
-        scores = torch.from_numpy(
-            np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
-        )
+        boxes = np.concatenate([level.boxes.reshape(-1, 4) for level in levels])
+        scores = np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        kept = multiclass_nms(
-            boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
-        )
-        kept_boxes, labels, values = (part.numpy() for part in kept)
-        return kept_boxes, labels, values
+        return Selection(self.score, self.overlap, CANDIDATES, KEPT).among(boxes, scores, size)
 
     def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
         """The boxes of a localizer, merged (OverFeat, section 4.3)."""
