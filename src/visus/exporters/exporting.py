@@ -206,7 +206,7 @@ def _plan(
             way = replace(way, fit="letterbox")
             notes.append(f"images are scaled into {size[0]} x {size[1]}; in training their sizes differed")
         else:
-            notes.append(f"images come in {size[0]} x {size[1]}; in training they had {_words(way.size)}")
+            notes.append(f"images come in {size[0]} x {size[1]}; the model's own are {_words(way.size)}")
         info = replace(info, preprocessing=replace(way, size=size))
     return info, ExportedInput(size), (), size, tuple(notes)
 
