@@ -19,7 +19,7 @@ from visus.ops.stopwatch import timed
 from visus.structures import Sample
 
 if TYPE_CHECKING:
-    from visus.data.augmentation.preparing import Prepared
+    from visus.data.augmentation.prepared import Prepared
     from visus.tasks.task import Task
 
 _AHEAD = 2  # batches that are prepared while one is predicted

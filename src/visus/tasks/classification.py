@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError
 from visus.losses.class_weights import check_frequencies
 from visus.metrics.classification import ClassificationMetric

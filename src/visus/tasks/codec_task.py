@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.loading.order import BatchOrder, Share
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.protocols import Codec

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import check_frequencies, positive_weights
 from visus.losses.multilabel import binary_cross_entropy

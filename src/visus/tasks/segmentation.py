@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import ShapeError
 from visus.losses.border_weights import border_weights
 from visus.losses.class_weights import (

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.loading.order import BatchOrder, Share
 from visus.structures import Batch, Sample
 from visus.tasks.update import Update
