@@ -1,7 +1,8 @@
 """Darknet's augmentation against straightforward loops, written from what its C code does, on the same draws.
 
 Rectangles, boxes and colours are to be equal (colours to the rounding, for Darknet keeps fractions). How pixels are
-interpolated is not Darknet's: the loops hand a rectangle's pixels to ``resize``, which test_geometry holds to Pillow's.
+interpolated is not Darknet's: the loops hand a rectangle's pixels to ``resize_fast``, which test_resizing holds to
+Pillow's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from PIL import Image
 from visus.data.augmentation import darknet
 from visus.data.augmentation.frame import Frame
 from visus.data.augmentation.preparing import Preparer
-from visus.data.augmentation.resizing import resize
+from visus.data.augmentation.resizing import resize_fast
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
 from visus.structures import Detections, Preprocessing, Sample
@@ -39,7 +40,7 @@ def objects(seed: int, size: tuple[int, int] = (40, 56), count: int = 4) -> Dete
 
 
 def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    return resize(pixels, (height, width))
+    return resize_fast(pixels, (height, width))
 
 
 def rand_scale(most: float, random: np.random.Generator) -> float:
