@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -55,17 +54,28 @@ class Reader(ABC):
             ShapeError: if an output is missing or has another shape.
         """
 
-    def answers(self, run: Callable[[Array], Outputs], images: Array) -> list[Any]:
-        """One value an image, in pixels of the images, whatever size of input the network asks for.
+    def answers(
+        self, run: Callable[[Array], Outputs], images: Array, *, input_size: tuple[int, int] | None = None
+    ) -> list[Any]:
+        """One value an image, in pixels of the images.
 
         Args:
             run: the network: normalised images [N,C,H,W] -> its raw outputs.
             images: [N,C,H,W], normalised.
+            input_size: the only (height, width) of input that the network takes; None: any, or what the reader says.
 
         Raises:
-            ShapeError: if the outputs do not fit.
+            ShapeError: if the network does not take images of this size, or its outputs do not fit.
         """
-        return self.read(run(images), (images.shape[2], images.shape[3]))
+        size = (images.shape[2], images.shape[3])
+        if input_size is not None and size != tuple(input_size):
+            raise ShapeError(
+                "the network takes images of one size",
+                expected=f"{input_size[0]}x{input_size[1]}",
+                got=f"{size[0]}x{size[1]}",
+                remedy=f"scale or pad the images to {input_size[0]}x{input_size[1]}",
+            )
+        return self.read(run(images), size)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: "kind" and the fields."""
@@ -83,19 +93,18 @@ class Reader(ABC):
         """
         from pydantic import TypeAdapter, ValidationError
 
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type] # subclasses are dataclasses
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise _unreadable(cls.kind, f"fields {', '.join(sorted(known))}", f"also {', '.join(unknown)}")
         try:
             # As JSON, so that lists become tuples, and nothing else becomes what it is not.
-            return TypeAdapter(cls).validate_json(json.dumps(dict(values)), strict=True)
+            reader = TypeAdapter(cls).validate_json(json.dumps(dict(values)), strict=True)
         except (ValidationError, TypeError, ValueError, RecursionError) as error:
             reason = error.errors()[0] if isinstance(error, ValidationError) else None
-            place = ".".join(map(str, reason["loc"])) if reason else cls.kind
-            raise _unreadable(
-                cls.kind, "the fields of this kind", f"{place}: {reason['msg'] if reason else error}"
-            ) from None
+            got = f"{'.'.join(map(str, reason['loc']))}: {reason['msg']}" if reason else str(error)
+            raise _unreadable(cls.kind, "the fields of this kind", got) from None
+        known = reader.to_dict()
+        surplus = _surplus(values, known)
+        if surplus:
+            raise _unreadable(cls.kind, f"fields {', '.join(list(known)[1:]) or 'none'}", f"also {', '.join(surplus)}")
+        return reader
 
 
 def output(outputs: Outputs, name: str, shape: tuple[int | None, ...]) -> Array:
@@ -128,6 +137,15 @@ def output(outputs: Outputs, name: str, shape: tuple[int | None, ...]) -> Array:
 def numbered(count: int) -> tuple[str, ...]:
     """The names of K classes that only the task knows: "0", "1" ..."""
     return tuple(str(k) for k in range(count))
+
+
+def _surplus(values: Any, known: Any) -> list[str]:
+    """The names in a tree of plain values that the other tree does not have."""
+    if not isinstance(values, Mapping) or not isinstance(known, Mapping):
+        return []
+    return [name for name in values if name not in known] + [
+        f"{name}.{inner}" for name in values if name in known for inner in _surplus(values[name], known[name])
+    ]
 
 
 def _unreadable(kind: str, expected: str, got: str) -> WeightsError:

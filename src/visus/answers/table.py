@@ -13,6 +13,11 @@ READERS: Mapping[str, str] = {
     "softmax": "visus.answers.classification:SoftmaxReader",
     "binary": "visus.answers.classification:BinaryReader",
     "scores": "visus.answers.classification:ScoresReader",
+    "sigmoid": "visus.answers.label_sets:SigmoidReader",
+    "localizer": "visus.answers.localization:LocalizerReader",
+    "landmarks": "visus.answers.landmarks:LandmarkReader",
+    "softmax_map": "visus.answers.maps:SoftmaxMapReader",
+    "sigmoid_map": "visus.answers.maps:SigmoidMapReader",
 }
 """Kind of outputs -> module and class of its reader."""
 

@@ -105,7 +105,8 @@ class SoftmaxClassifierCodec(ClassifierCodec):
 
     def decode(self, outputs: Any) -> Tensor:
         """Scores [N,K]: the softmax of :meth:`logits`."""
-        return torch.from_numpy(self._reader.scores(arrays_of(self.named_outputs(outputs))))
+        named = self.named_outputs(outputs)
+        return torch.from_numpy(self._reader.scores(arrays_of(named))).to(named[self._reader.name].device)
 
     def named_outputs(self, outputs: Any) -> dict[str, Tensor]:
         """The values [N,K] as the network gives them."""
