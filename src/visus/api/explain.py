@@ -39,18 +39,22 @@ def explain_files(
     save: str | Path,
     label: str | None = None,
     device: str = "auto",
+    quiet: bool = False,
 ) -> list[tuple[str, str, str]]:
     """Writes a heat map for each file, or one for each of its labels; returns (file, what is explained, picture).
+
+    quiet: say nothing on standard error.
 
     Raises:
         DataError: if a file cannot be read.
         DiskError: if a picture cannot be written.
     """
     from visus.data.reading.opening import open_images
+    from visus.engine.progress import choose_progress
     from visus.workflow.loading import load_model
 
-    samples = open_images([Path(image) for image in images])
-    loaded = load_model(model, device=device) if isinstance(model, str | Path) else model
+    samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)
+    loaded = load_model(model, device=device, quiet=quiet) if isinstance(model, str | Path) else model
     folder, used_names = Path(save), set[str]()
     written = []
     for sample in samples:
