@@ -40,6 +40,6 @@ def test_training_without_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         with pytest.raises(MissingExtraError, match="torch"):
             call()
     with pytest.raises(SystemExit) as end:
-        main(["train", "photos"])
+        main(["train", "digits"])
     assert end.value.code == 2
     assert 'pip install "visus[train]"' in capsys.readouterr().err

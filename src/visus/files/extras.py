@@ -16,8 +16,8 @@ EXTRAS: Mapping[str, str] = {
     "scipy": "train",
     "sklearn": "train",
     "skimage": "train",
-    "onnx": "export",
-    "onnxscript": "export",
+    "onnx": "train",
+    "onnxscript": "train",
 }
 """Package -> the extra that installs it."""
 

@@ -66,7 +66,8 @@ def damaged(path: Path, got: str) -> WeightsError:
 
 
 def _model(stream: BinaryIO, length: int) -> tuple[OnnxHeader, bool]:
-    header, has_graph, version = {}, False, 0
+    has_graph, version = False, 0
+    header: dict[str, str] = {}
     opsets: dict[str, int] = {}
     for _ in range(_MOST_FIELDS):
         if stream.tell() == length:
