@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from visus.structures.pieces import distances_to, eroded, pieces_of, share_near
+from visus.structures.pieces import distances_to, eroded, extreme_near, pieces_of, share_near
 
 
 def masks() -> list[np.ndarray]:
@@ -65,3 +65,11 @@ def test_erosion_is_that_of_opencv(index: int, width: int) -> None:
     square = np.ones((2 * width + 1,) * 2, np.uint8)
     wanted = cv2.erode(mask.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     np.testing.assert_array_equal(eroded(mask, width), wanted > 0)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (1, 7), (3, 3)])
+def test_extremes_are_those_of_opencv(size: tuple[int, int]) -> None:
+    values = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    square = np.ones((5, 5), np.uint8)
+    np.testing.assert_array_equal(extreme_near(values, 2, np.minimum), cv2.erode(values, square))
+    np.testing.assert_array_equal(extreme_near(values, 2, np.maximum), cv2.dilate(values, square))

@@ -134,3 +134,14 @@ def eroded(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
         last, first = (np.take(sums, np.arange(a, sums.shape[axis] - b), axis=axis) for a, b in ((side, 0), (0, side)))
         deep = last - first == side
     return deep
+
+
+def extreme_near(values: NDArray[np.uint8], width: int, extreme: np.ufunc) -> NDArray[np.uint8]:
+    """[H,W]: the least (``np.minimum``) or largest (``np.maximum``) value in a square of 2 width + 1 pixels a side."""
+    for axis in (0, 1):
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (width, width)
+        padded, length = np.pad(values, padding, mode="edge"), values.shape[axis]
+        shifted = [padded.take(range(first, first + length), axis=axis) for first in range(2 * width + 1)]
+        values = extreme.reduce(shifted)
+    return values
