@@ -10,7 +10,21 @@ from typing import Any
 
 import typer
 
-from visus.cli import cite, compress, data, doctor, evaluate, explain, models, predict, prove, reproduce, summary, train
+from visus.cli import (
+    cite,
+    compress,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    models,
+    predict,
+    prove,
+    reproduce,
+    summary,
+    train,
+)
 from visus.cli.output import note
 from visus.errors import VisusError
 from visus.files.extras import missing_extra
@@ -22,6 +36,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus evaluate runs/latest --split test          judge it on images it never saw
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
+  visus export runs/latest                         take it away: a file that needs no PyTorch
   visus data check photos/                         find what is wrong with the data
   visus prove --all                                check every network against its paper
 
@@ -36,6 +51,7 @@ _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
     "evaluate": (evaluate.evaluate, evaluate.HELP),
     "predict": (predict.predict, predict.HELP),
     "explain": (explain.explain, explain.HELP),
+    "export": (export.export, export.HELP),
     "compress": (compress.compress, compress.HELP),
     "models": (models.models, models.HELP),
     "summary": (summary.summary, summary.HELP),

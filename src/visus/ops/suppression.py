@@ -89,9 +89,7 @@ def best_first(scores: NDArray[np.floating]) -> Indices:
     return keys & 0xFFFFFFFF
 
 
-def nms(
-    boxes: Floats, scores: Floats, labels: Indices, iou_threshold: float, keep: int | None = None
-) -> Indices:
+def nms(boxes: Floats, scores: Floats, labels: Indices, iou_threshold: float, keep: int | None = None) -> Indices:
     """Greedy NMS in each class: a box goes if its IoU with a better box of its class that stays is above a threshold.
 
     The overlaps are computed as torchvision does, in float32, so that the same boxes remain.

@@ -186,6 +186,10 @@ class SegmentationMap(BaseValue):
         difference = partial(draw_difference, prediction=self.map, target=target.map, classes=target.classes)
         return Comparison(pictures={"difference": difference})
 
+    def agreement(self, other: SegmentationMap) -> float:
+        """The share of the pixels that both give the same class; 0 for maps of different sizes."""
+        return float((self.map == other.map).mean()) if self.size == other.size else 0.0
+
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Counts the pixels of each class; faulty if the map has another size or names other classes."""
         if self.size != size:
