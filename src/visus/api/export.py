@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from visus.errors import UsageError
+from visus.files.extras import require_train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -131,6 +132,7 @@ def export(
         >>> done = visus.export("runs/photos-resnet18")
         >>> visus.load(done.file).predict("new/a.jpg")
     """
+    require_train("an export")
     if to not in TARGETS:
         raise UsageError(f"there is no export to {to}", expected=" or ".join(TARGETS), got=str(to))
     from visus.exporters.exporting import check_again, export_onnx
@@ -179,8 +181,8 @@ def _source(
     from torch import nn
 
     from visus.api.create import create
-    from visus.api.load import load
     from visus.workflow.exporting import source_of_model, source_of_network
+    from visus.workflow.loading import load_model
 
     is_name = isinstance(model, str | Path) and not Path(model).exists() and not _is_path(str(model))
     own = {"weights": weights, "backbone": backbone, "classes": classes, "name": name}
@@ -205,7 +207,7 @@ def _source(
     if not isinstance(model, str | Path):
         return source_of_model(model)
     if not is_name:
-        return source_of_model(load(model, device="cpu", model=edition, quiet=quiet))
+        return source_of_model(load_model(model, device="cpu", model=edition, quiet=quiet))
     count = None if classes is None else classes if isinstance(classes, int) else len(classes)
     network = create(str(model), classes=count, weights=weights, backbone=backbone, quiet=quiet)
     full_name = f"{model}+{backbone}" if backbone else str(model)
