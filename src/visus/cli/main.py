@@ -9,7 +9,21 @@ from collections.abc import Sequence
 
 import typer
 
-from visus.cli import cite, compress, data, doctor, evaluate, explain, models, predict, prove, reproduce, summary, train
+from visus.cli import (
+    cite,
+    compress,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    models,
+    predict,
+    prove,
+    prune,
+    reproduce,
+    summary,
+    train,
+)
 from visus.cli.output import note
 from visus.errors import VisusError
 
@@ -37,6 +51,7 @@ app.command(help=evaluate.HELP)(evaluate.evaluate)
 app.command(help=predict.HELP)(predict.predict)
 app.command(help=explain.HELP)(explain.explain)
 app.command(help=compress.HELP)(compress.compress)
+app.command(help=prune.HELP)(prune.prune)
 app.command(help=models.HELP)(models.models)
 app.command(help=summary.HELP)(summary.summary)
 app.command(help=prove.HELP)(prove.prove)

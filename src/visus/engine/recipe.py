@@ -156,6 +156,11 @@ class Recipe(_Part):
         description="largest L2 norm of each unit's incoming weights (a filter, a row of a linear layer), by what the "
         "layer's name begins with; longer ones are scaled back after a step",
     )
+    keep_zeros: bool = Field(
+        False,
+        description="weights of convolutions and dense layers that are zero at the start stay zero, and dropout falls "
+        "with the root of the share of the others (visus prune)",
+    )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of averaged weights; 0: none")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(
         None, description="stop after this many epochs without a better validation score"

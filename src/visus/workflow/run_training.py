@@ -321,9 +321,11 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
 def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Scores the best weights, and writes the model file, the metrics and the reports."""
     from visus.engine.model_file import save_model
+    from visus.layers.connections import sparsities
     from visus.report.data_page import write_data_report
     from visus.workflow.judging import judge
     from visus.workflow.object_counting import PARTED, Counting
+    from visus.workflow.pruning_curve import add_scores
     from visus.workflow.reporting import write_run_report
 
     plan = prepared.plan
@@ -337,8 +339,10 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
             judged = judge(model, samples, batch_size=plan.recipe.batch_size, progress=progress, counting=counting)
             metrics[split], cases = judged.metrics, judged.cases
             folder.write_metrics(split, judged.metrics)
-    finished = replace(model, info=replace(model.info, metrics=metrics))
+    sparsity = sparsities(model.network) if plan.recipe.keep_zeros else {}
+    finished = replace(model, info=replace(model.info, metrics=metrics, sparsity=sparsity))
     save_model(folder.path / "model.safetensors", finished.network, finished.info)
+    add_scores(folder.path, metrics)
     write_data_report(folder.path / "data_report.html", prepared.dataset, plan.task, list(prepared.findings))
     write_run_report(folder, prepared, finished, metrics, cases)
     folder.log(f"finished: {', '.join(metrics) or 'nothing held out to judge'}")
