@@ -26,6 +26,7 @@ from visus.cli import (
 )
 from visus.cli.output import note
 from visus.errors import VisusError
+from visus.ops.memory_reuse import reuse_memory
 
 HELP = """Classic vision networks exactly as their papers have them: trained, judged and explained on your own images.
 
@@ -40,7 +41,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
 \b
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
 6 out of memory; 70 a bug of visus; 74 disk; 130 and 143 ended by a signal.
-VISUS_DEBUG=1 shows the traceback of any error.
+VISUS_DEBUG=1 shows the traceback of any error; VISUS_MEMORY_REUSE=0 gives freed memory back at once (glibc).
 """
 
 app = typer.Typer(
@@ -74,6 +75,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; errors of users show no traceback."""
     debug = bool(os.environ.get("VISUS_DEBUG"))
+    reuse_memory()
     try:
         app(args=None if arguments is None else list(arguments), prog_name="visus")
     except VisusError as error:
