@@ -108,7 +108,7 @@ def in_fresh_process(reuse: bool, work: str, name: str, batch: int, repeats: int
     arguments = ["--child", work, "--model", name, "--batch", str(batch), "--repeats", str(repeats)]
     environment = {**os.environ, SWITCH: "1" if reuse else "0", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, __file__, *arguments], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, __file__, *arguments], env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
     return {key: float(value) for key, value in json.loads(done.stdout).items()}
 

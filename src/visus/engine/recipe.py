@@ -145,7 +145,10 @@ class Recipe(_Part):
     freeze_epochs: Annotated[int, Field(ge=0)] | None = Field(
         None, description="thaw what freeze and frozen keep after this many epochs; none: never"
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="arithmetic of forward passes")
+    precision: Literal["float32", "auto", "bfloat16", "float16"] = Field(
+        "float32",
+        description="arithmetic of forward passes; auto: bfloat16 where the device computes it itself, else float32",
+    )
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     clip_norm: Positive | None = Field(None, description="largest L2 norm of all gradients together")
     filter_rms: Positive | None = Field(

@@ -135,6 +135,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
     if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(folder, prepared.plan, quiet=quiet)
         return
+    from visus.engine.precision import with_precision
     from visus.engine.runtime import open_runtime
 
     with (
@@ -142,10 +143,15 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
         open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime,
     ):
         progress = choose_progress(quiet=quiet or not runtime.is_first)
+        recipe, told = with_precision(prepared.plan.recipe, runtime.device)
+        prepared = replace(prepared, plan=replace(prepared.plan, recipe=recipe))
         if not runtime.is_first:
             _fit(folder, prepared, runtime, progress)
             return
         folder.lock()
+        if told:
+            progress.say(told)
+            folder.log(told)
         try:
             model = _fit(folder, prepared, runtime, progress)
             _finish(folder, prepared, model, progress)
