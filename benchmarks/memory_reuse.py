@@ -42,7 +42,8 @@ IMAGES = range(2, 9)
 def network_of(name: str) -> nn.Module:
     torch.manual_seed(0)
     options = next((made for start, made in SMALLER.items() if name.startswith(start)), {})
-    return build(find(name), classes=10, options=options).to(memory_format=torch.channels_last)
+    made = build(find(name), classes=10, in_channels=3, options=options)
+    return made.to(memory_format=torch.channels_last)
 
 
 def training(network: nn.Module) -> Callable[[Tensor], None]:

@@ -1,4 +1,4 @@
-"""Measures the time of each part of a prediction, while a stopwatch is active."""
+"""Measures the time of each part of a prediction, while a stopwatch is active. Loads no torch until one is made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 _running: ContextVar[Stopwatch | None] = ContextVar("_running", default=None)
 
@@ -26,6 +27,8 @@ class Stopwatch:
     """
 
     def __init__(self, network: nn.Module) -> None:
+        import torch
+
         self.seconds: dict[str, float] = {}
         self._network = network
         self._hooks: list[Any] = []
@@ -74,5 +77,7 @@ def timed(part: str) -> Iterator[None]:
 def now(device: torch.device) -> float:
     """Returns the time in seconds, after the device has finished its work."""
     if device.type != "cpu":
+        import torch
+
         torch.accelerator.synchronize(device)  # by its name: another one may be the current one
     return time.perf_counter()
