@@ -34,8 +34,10 @@ _HOMES = {
     "open_data": "visus.data.reading.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
+    "prune": "visus.api.prune",
     "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
+    "resume_pruning": "visus.api.prune",
     "sample_data": "visus.api.sample_data",
     "show_data": "visus.api.show_data",
     "slide": "visus.api.slide",
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
     from visus.api.merge_data import merge_data as merge_data
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
+    from visus.api.prune import prune as prune
+    from visus.api.prune import resume_pruning as resume_pruning
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.sample_data import sample_data as sample_data

@@ -21,6 +21,7 @@ from visus.cli import (
     models,
     predict,
     prove,
+    prune,
     reproduce,
     summary,
     train,
@@ -28,6 +29,7 @@ from visus.cli import (
 from visus.cli.output import note
 from visus.errors import VisusError
 from visus.files.extras import missing_extra
+from visus.ops.memory_reuse import reuse_memory
 
 HELP = """Classic vision networks exactly as their papers have them: trained, judged and explained on your own images.
 
@@ -43,7 +45,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
 \b
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
 6 out of memory; 70 a bug of visus; 74 disk; 130 and 143 ended by a signal.
-VISUS_DEBUG=1 shows the traceback of any error.
+VISUS_DEBUG=1 shows the traceback of any error; VISUS_MEMORY_REUSE=0 gives freed memory back at once (glibc).
 """
 
 _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
@@ -53,6 +55,7 @@ _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
     "explain": (explain.explain, explain.HELP),
     "export": (export.export, export.HELP),
     "compress": (compress.compress, compress.HELP),
+    "prune": (prune.prune, prune.HELP),
     "models": (models.models, models.HELP),
     "summary": (summary.summary, summary.HELP),
     "prove": (prove.prove, prove.HELP),
@@ -91,6 +94,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; errors of users show no traceback."""
     debug = bool(os.environ.get("VISUS_DEBUG"))
+    reuse_memory()
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
         app_of(given[0] if given else "")(args=given, prog_name="visus")
