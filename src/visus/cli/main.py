@@ -9,7 +9,21 @@ from collections.abc import Sequence
 
 import typer
 
-from visus.cli import cite, compress, data, doctor, evaluate, explain, models, predict, prove, reproduce, summary, train
+from visus.cli import (
+    cite,
+    compress,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    models,
+    predict,
+    prove,
+    reproduce,
+    serve,
+    summary,
+    train,
+)
 from visus.cli.output import note
 from visus.errors import VisusError
 
@@ -20,6 +34,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus evaluate runs/latest --split test          judge it on images it never saw
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
+  visus serve runs/latest                          answer over HTTP, with a page
   visus data check photos/                         find what is wrong with the data
   visus prove --all                                check every network against its paper
 
@@ -36,6 +51,7 @@ app.command(help=train.HELP)(train.train)
 app.command(help=evaluate.HELP)(evaluate.evaluate)
 app.command(help=predict.HELP)(predict.predict)
 app.command(help=explain.HELP)(explain.explain)
+app.command(help=serve.HELP)(serve.serve)
 app.command(help=compress.HELP)(compress.compress)
 app.command(help=models.HELP)(models.models)
 app.command(help=summary.HELP)(summary.summary)
