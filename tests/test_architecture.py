@@ -14,7 +14,7 @@ FLOORS = (
     {"errors"},
     {"files"},
     {"ops", "structures"},
-    {"layers", "losses", "metrics", "data"},
+    {"layers", "losses", "metrics", "data", "answers", "runtimes"},
     {"models", "analysis"},
     {"tasks"},
     {"engine"},

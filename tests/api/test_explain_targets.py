@@ -170,7 +170,7 @@ def test_wrong_commands(trained: Callable[[str], Any], cli: Callable[..., Any], 
         (("--backbone", "resnet18"), "--backbone needs --targets"),
         (("--targets", "--backbone", "resnet18"), "has its own form"),
         (("--targets", "--set", "size=[64, 64]"), "has its own form"),
-        (("--targets", "--label", "sun"), "leave one of them out"),
+        (("--targets", "--label", "sun"), "leave out --label or --targets"),
         (("--targets", "--score", 2), "less than or equal to 1"),
     ):
         told = cli("explain", trained("detection").path, photo, *arguments, "--save", tmp_path / "none")

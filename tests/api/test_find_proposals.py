@@ -160,7 +160,7 @@ def test_the_hierarchy_of_one_image_is_drawn(boxes: Path, tmp_path: Path, cli: C
     assert picture.width > picture.height > 100
     assert found.draw_hierarchy().size == found.draw_hierarchy(found.samples[0].id).size
     for wrong in ("none.png", "no/such/folder.png", ".png"):
-        with pytest.raises(UsageError, match="images are called"):
+        with pytest.raises(UsageError, match="no image is called"):
             found.draw_hierarchy(wrong)
     found.save(tmp_path / "a.csv")
     with pytest.raises(UsageError, match="no hierarchy"):

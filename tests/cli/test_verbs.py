@@ -147,7 +147,8 @@ def test_predictions_are_saved(
         shutil.copy(run.data / EXAMPLES[task], new / f"picture-{number}.png")
     (new / "broken.png").write_bytes((new / "picture-0.png").read_bytes()[:100])
     out = tmp_path / "out"
-    told = cli("predict", run.path, new, "--save", out, "--score", 0.05, "--json", "--device", "cpu")
+    score = ("--score", 0.05) if task == "detection" else ()
+    told = cli("predict", run.path, new, "--save", out, *score, "--json", "--device", "cpu")
     given = answer(told, code=4)
     assert given == json.loads((out / "predictions.json").read_text())
     rows = given["predictions"]

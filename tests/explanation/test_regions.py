@@ -127,7 +127,7 @@ def test_proposals_that_come_with_the_image() -> None:
     assert found.sentence(0) == "sun: shown by 2 proposals, drawn 3 times; the best overlaps it by 100.0 %"
     assert str(found).splitlines()[:2] == [
         "made at 96 x 96: 4 proposals, which came with the image",
-        "proposals cover 1 of 1 objects by half or more",
+        "proposals cover 1 of 1 object by half or more",
     ]
     assert "a step draws 4 regions of these and the objects' own boxes, 3 that show an object" in str(found)
 
@@ -218,7 +218,7 @@ def test_ignored_objects_and_objects_without_area() -> None:
     assert found.objects is not None
     assert [own.ignored for own in found.objects] == [False, True]
     assert found.sentence(1) == "sun: not counted"
-    assert "cover 1 of 1 objects" in str(found)
+    assert "cover 1 of 1 object " in str(found)
 
 
 @pytest.mark.parametrize(

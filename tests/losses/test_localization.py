@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_corners, to_fractions
+from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_fractions
 
 LOSSES = (squared_vector_loss, logistic_vector_loss)
 
@@ -69,16 +69,8 @@ def test_what_does_not_count_changes_nothing(loss) -> None:
     assert all(value == 0 for value in nothing.values())
 
 
-def test_the_courses_example() -> None:
-    # b_x 0.5, b_y 0.7, b_h 0.3, b_w 0.4 of an image whose corners are (0, 0) and (1, 1)
-    corners = to_corners(torch.tensor([0.5, 0.7, 0.3, 0.4]), (1, 1))
-    torch.testing.assert_close(corners, torch.tensor([0.3, 0.55, 0.7, 0.85]))
-
-
-def test_coding_and_its_inverse() -> None:
-    rng = np.random.default_rng(0)
-    low = rng.uniform(0, 80, (50, 2))
-    boxes = torch.from_numpy(np.concatenate([low, low + rng.uniform(1, 90, (50, 2))], 1))
-    torch.testing.assert_close(to_corners(to_fractions(boxes, (120, 200)), (120, 200)), boxes)
+def test_boxes_as_fractions() -> None:
+    # b_x 0.5, b_y 0.7, b_h 0.3, b_w 0.4 of the course's example: corners (0.3, 0.55) and (0.7, 0.85) of the image
+    fractions = to_fractions(torch.tensor([[30.0, 110, 70, 170]]), (200, 100))
+    torch.testing.assert_close(fractions, torch.tensor([[0.5, 0.7, 0.3, 0.4]]))
     assert to_fractions(torch.tensor([20.0, 30, 60, 90]), (120, 200)).tolist() == pytest.approx([0.2, 0.5, 0.5, 0.2])
-    assert to_corners(torch.tensor([0.5, 0.5, -0.1, 0.2]), (10, 10)).tolist() == pytest.approx([4, 5, 6, 5])

@@ -116,6 +116,25 @@ def test_proposals_beyond_the_most_do_not_count() -> None:
     assert scored((boxes, target(boxes[1:], [0])), most=2).by_number() == [0, 1]
 
 
+def test_no_figure_is_repeated_for_more_proposals_than_there_are() -> None:
+    """Two images with 4 and 1 proposals, of 2,000 that were asked for; the last figure is that of all of them."""
+    metric = ProposalRecall(("a",), 2000)
+    own = Detections(("a",), np.asarray([[0, 0, 10, 10]], np.float32), np.zeros(1, np.int64), (50, 50))
+    away, here = [20, 20, 30, 30], [0, 0, 10, 10]
+    for boxes in ([away, away, away, here], [away]):
+        metric.update(Proposals(np.asarray(boxes, np.float32), (50, 50)), own)
+    scores = metric.compute()
+    assert scores.numbers == (1, 2, 3, 4)
+    assert scores.by_number() == [0, 0, 0, 0.5]
+    assert scores.recall() == 0.5
+    fewer = ProposalRecall(("a",), 3)
+    fewer.update(Proposals(np.asarray([away, away, away, here], np.float32), (50, 50)), own)
+    assert fewer.compute().numbers == (1, 2, 3)
+    nothing = ProposalRecall(("a",), 5)
+    nothing.update(Proposals.empty((50, 50)), own)
+    assert (nothing.compute().numbers, nothing.compute().by_number()) == ((1,), [0])
+
+
 def test_the_numbers_end_with_the_most() -> None:
     assert numbers_of_proposals(1) == (1,)
     assert numbers_of_proposals(25) == (1, 2, 3, 5, 7, 10, 20, 25)

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.tiles import ANY, InputRule, Rectangle
 from visus.errors import ShapeError
 from visus.models.protocols import Output
+from visus.models.segmentation.unet import unet, unet_padded
 from visus.structures import Batch, Placement
-from visus.tasks.mirroring import Rectangle, fitted, loses_border, network_output, pieces
+from visus.tasks.mirroring import fitted, input_rule, network_output
 
 
 class Valid(nn.Module):
@@ -76,21 +78,6 @@ def test_narrow_images_are_mirrored_again_and_again(side: int, context: int) -> 
     np.testing.assert_array_equal(seen[0][0, 0].numpy(), expected)
 
 
-@given(st.integers(1, 5000), st.integers(1, 5000))
-def test_pieces_cover_the_image_once(height: int, width: int) -> None:
-    parts = pieces((height, width), 1024, 64)
-    assert sum(part.height * part.width for part in parts) == height * width
-    assert all(part.top % 64 == 0 and part.left % 64 == 0 for part in parts)
-    assert all(0 < part.height <= 1024 + 64 and 0 < part.width <= 1024 + 64 for part in parts)
-    assert {(part.top + part.height, part.left + part.width) for part in parts} >= {(height, width)}
-    if max(height, width) <= 1024:
-        assert parts == [Rectangle(0, 0, height, width)]
-
-
-def test_a_part_grows_as_far_as_the_image() -> None:
-    assert Rectangle(0, 10, 20, 20).grown(8, (40, 32)) == Rectangle(0, 2, 28, 30)
-
-
 def test_auxiliary_answers_are_cut_like_the_others() -> None:
     class Two(Valid):
         def forward(self, images: Tensor) -> Output:  # type: ignore[override]
@@ -118,9 +105,25 @@ def test_a_fitted_batch_knows_where_its_pixels_are() -> None:
     assert list(unchanged.placements) == [placement]
 
 
-def test_whether_the_border_is_lost() -> None:
-    assert loses_border(Valid())
-    assert not loses_border(nn.Identity())
+def test_the_rule_of_a_networks_sizes() -> None:
+    assert input_rule(Valid()) == InputRule(8, 8, 6)
+    assert input_rule(nn.Identity()) == ANY
+    assert input_rule(unet(classes=2, in_channels=1, width=1)) == InputRule(188, 16, 184)
+    assert input_rule(unet_padded(classes=2, in_channels=1, width=1, depth=3)) == InputRule(8, 8, 0)
+
+
+def test_sizes_without_a_rule_are_refused() -> None:
+    class Doubling(Valid):
+        def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+            return tuple(1 << max((side - 1).bit_length(), 3) for side in size)
+
+    class Oblong(Valid):
+        def fitting_size(self, size: tuple[int, int]) -> tuple[int, int]:
+            return -(-size[0] // 8) * 8, -(-size[1] // 16) * 16
+
+    for model in (Doubling(), Oblong()):
+        with pytest.raises(ShapeError, match="no rule"):
+            input_rule(model)
 
 
 def test_an_answer_that_is_no_map_is_refused() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from visus.answers import maps
 from visus.data.augmentation.preparing import Prepared
 from visus.data.pixels.images import ArrayImage
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
@@ -17,7 +18,6 @@ from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
 from visus.metrics.multilabel import MultiLabelMetric
 from visus.models.segmentation.unet import unet
 from visus.structures import MultiLabelMap, Placement
-from visus.tasks import codecs
 from visus.tasks.mirroring import fitted
 from visus.tasks.multilabel_segmentation import MultiLabelSegmentation
 from visus.tasks.options import LossOptions
@@ -226,7 +226,7 @@ class TestTask:
         batch = task.collate(prepared(1, (300, 410)))
         batch = replace(batch, images=batch.images.float() / 255)
         whole = task.predict(Pointwise(), batch)[0]
-        monkeypatch.setattr(codecs, "TILE", 192)
+        monkeypatch.setattr(maps, "TILE", 192)
         np.testing.assert_allclose(task.predict(Pointwise(), batch)[0].scores, whole.scores, atol=1e-6)
 
     def test_networks_that_lose_their_border_answer_for_every_pixel(self) -> None:

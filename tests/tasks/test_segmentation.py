@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers import maps
+from visus.answers.maps import SoftmaxMapReader
+from visus.answers.tiles import ANY, View
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.border_weights import border_weights
 from visus.losses.dice import dice_loss
 from visus.models.segmentation.unet import unet, unet_padded
 from visus.structures import Batch, Placement, SegmentationMap
-from visus.tasks import codecs
 from visus.tasks.mirroring import fitted
 from visus.tasks.options import LossOptions
 from visus.tasks.segmentation import Segmentation
@@ -153,7 +155,7 @@ def test_tiles_of_a_valid_network_give_what_the_whole_image_gives(monkeypatch: p
     task, model, batch = Segmentation(CLASSES), network(padded=False).eval(), batch_of(1, (150, 70))
     with torch.no_grad():
         whole = task.predict(model, batch)[0]
-        monkeypatch.setattr(codecs, "TILE", 64)
+        monkeypatch.setattr(maps, "TILE", 64)
         tiles = task.predict(model, batch)[0]
     np.testing.assert_array_equal(tiles.map, whole.map)
     np.testing.assert_allclose(tiles.scores, whole.scores, atol=1e-5)
@@ -164,7 +166,7 @@ def test_tiles_of_a_padded_network_give_what_the_whole_image_gives(monkeypatch: 
     task, model, batch = Segmentation(CLASSES), network(padded=True).eval(), batch_of(1, (448, 330))
     with torch.no_grad():
         whole = task.predict(model, batch)[0]
-        monkeypatch.setattr(codecs, "TILE", 192)
+        monkeypatch.setattr(maps, "TILE", 192)
         tiles = task.predict(model, batch)[0]
     np.testing.assert_allclose(tiles.scores, whole.scores, atol=1e-5)
     np.testing.assert_array_equal(tiles.map, whole.map)
@@ -173,21 +175,19 @@ def test_tiles_of_a_padded_network_give_what_the_whole_image_gives(monkeypatch: 
 def test_tiles_that_disagree_go_over_into_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network whose answer depends on where its input ends, as one that sees the whole image has it."""
 
-    class MeanBrightness(nn.Module):
-        def forward(self, images: Tensor) -> Tensor:
-            mean = images.mean((1, 2, 3), keepdim=True).expand(-1, 1, *images.shape[2:])
-            return torch.cat([3 * mean, torch.zeros_like(mean), -3 * mean], 1)
+    images = np.broadcast_to(np.linspace(-1, 1, 512, dtype=np.float32)[:, None], (1, 1, 512, 384))
 
-    batch = batch_of(1, (512, 384))
-    batch.images[:] = torch.linspace(-1, 1, 512)[:, None]
-    task = Segmentation(CLASSES)
-    monkeypatch.setattr(codecs, "TILE", 128)
-    rows = list(task.codec(MeanBrightness()).rows_of_pieces(MeanBrightness(), batch.images))
+    def look(what: View) -> dict[str, np.ndarray]:
+        mean = np.full((1, 1, *what.size), what.of(images).mean(), np.float32)
+        return {"logits": np.concatenate([3 * mean, 0 * mean, -3 * mean], 1)}
+
+    monkeypatch.setattr(maps, "TILE", 128)
+    rows = list(SoftmaxMapReader(3).rows_of_pieces(look, 1, (512, 384), ANY))
     assert [rows[0][0].start, *(taken.stop for taken, _ in rows)][-1] == 512
     assert all(before.stop == after.start for (before, _), (after, _) in pairwise(rows))
-    probabilities = torch.cat([part for _, part in rows], 2)
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(1, 512, 384))
-    steps = probabilities[0].diff(dim=1).abs()
+    probabilities = np.concatenate([part for _, part in rows], 2)
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+    steps = np.abs(np.diff(probabilities[0], axis=1))
     assert steps.max() < 1 / 128  # two tiles that differ by 1 at most, over 128 pixels
     assert probabilities[0, 0, 0, 0] < 0.2 < 0.6 < probabilities[0, 0, -1, -1]
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +24,12 @@ import visus
 from visus.data.proposals.reading import read_proposals
 from visus.engine.model_card import ModelInfo
 from visus.engine.model_file import load_state, save_model
-from visus.errors import DataError, RecipeError
+from visus.errors import DataError, InterruptedRunError, RecipeError
 from visus.models.catalog import backbone_revision, find
 from visus.recipes import phases
 from visus.recipes.phases import PhaseOf
 from visus.workflow import alternating
-from visus.workflow.phases import Context, finished, silent
+from visus.workflow.phases import MANIFEST, Context, finished, silent
 from visus.workflow.plan import Plan
 from visus.workflow.training_phases import request_of
 
@@ -221,6 +225,36 @@ def test_resuming_any_step_finds_what_came_before(runs: Path) -> None:
     for name in ("f-1-rpn", "f-2-detector", "f-3-rpn", "f"):
         assert visus.resume(runs / "runs" / name, quiet=True).path == runs / "runs" / "f"
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("place", ["first step", "before the second step", "proposals"])
+def test_what_a_signal_ends_before_a_checkpoint_can_be_resumed(
+    runs: Path, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the folder of the phase itself, where that stays, or from the one before."""
+
+    def stop(*_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    first = tmp_path / "f-1-rpn"
+    shutil.copytree(runs / "runs" / "f-1-rpn", first)
+    if place == "first step":  # it was killed, and so its folder stayed
+        (first / MANIFEST).write_text((first / MANIFEST).read_text().replace('"finished": true', '"finished": false'))
+        for checkpoint in first.glob("*.ckpt"):
+            checkpoint.unlink()
+    if place == "before the second step":
+        shutil.copytree(runs / "runs" / "f-1-proposals", tmp_path / "f-1-proposals")
+    where = "visus.workflow.alternating.write_arrays" if place == "proposals" else "visus.models.building.build"
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(where, stop)
+    with pytest.raises(InterruptedRunError, match="stopped be") as stopped:
+        visus.resume(first, quiet=True)
+    assert stopped.value.exit_code == 143
+    assert stopped.value.remedy == f"go on with: visus train --resume {first}"
+    assert (first / "config.yaml").is_file()
+    assert not (tmp_path / "f-2-detector").exists()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.slow

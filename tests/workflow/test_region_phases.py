@@ -248,6 +248,30 @@ def test_a_phase_without_what_it_needs_says_where_to_go_on(runs: Path, tmp_path:
     assert "finetune" in refusal.value.remedy
 
 
+def test_the_name_of_a_training_finds_its_phases(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever folder is named, one that is not there yet or has no plan: the training goes on from its first phase."""
+    begun: list[Path] = []
+    monkeypatch.setattr("visus.workflow.training_phases._run_from", lambda path, *_, **__: begun.append(path) or path)
+    shutil.copytree(folder_of(runs, "finetune"), tmp_path / "cells-finetune")
+    shutil.copytree(folder_of(runs, "features"), tmp_path / "cells-features")
+    (tmp_path / "cells-svm").mkdir()  # killed before it wrote anything
+    for name in ("cells", "cells-svm", "cells-boxes"):
+        visus.resume(tmp_path / name, quiet=False)
+        told = capsys.readouterr().err
+        assert f"{tmp_path / name} is a training in phases: it goes on from {tmp_path / 'cells-finetune'}" in told
+    visus.resume(tmp_path / "cells-features", quiet=True)
+    assert begun == [tmp_path / "cells-finetune"] * 3 + [tmp_path / "cells-features"]
+    shutil.copytree(folder_of(runs, "finetune"), tmp_path / "cells-finetune-2")
+    with pytest.raises(visus.errors.UsageError, match="may be one of 2 trainings") as refusal:
+        visus.resume(tmp_path / "cells", quiet=True)
+    assert str(tmp_path / "cells-finetune-2") in str(refusal.value)
+    with pytest.raises(visus.errors.UsageError, match="is not a run"):
+        visus.resume(tmp_path / "cell", quiet=True)
+    assert len(begun) == 4
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_reports")
 def test_no_region_that_shows_an_object(boxes: Path, given: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from visus.analysis.operator_window import OperatorWindow, operator_window, pair, window_count
 
@@ -32,6 +33,21 @@ def meta_result(packet: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     if not tensors or not all(tensor.is_meta for tensor in tensors):
         return None
     return rule(*args, **kwargs)
+
+
+class ShapesAlone(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While active, operators on the meta device are answered by the rules of this module: a tenth of torch's time."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in operations.py: the compiler is not to be imported
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = meta_result(func.overloadpacket, args, kwargs)
+        return func(*args, **kwargs) if result is None else result
 
 
 def tensors_in(values: Iterable[Any]) -> list[Tensor]:
@@ -123,8 +139,10 @@ def _stacking(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
 
 
 def _batch_norm(
-    x: Tensor, _weight: Any, _bias: Any, _mean: Any, _var: Any, training: bool, *_: Any
-) -> tuple[Tensor, ...]:
+    x: Tensor, weight: Any, _bias: Any, _mean: Any, _var: Any, training: bool, *_: Any
+) -> tuple[Tensor, ...] | None:
+    if weight is not None and weight.shape != (x.shape[1],):
+        return None
     channels = x.shape[1] if training else 0
     return x.new_empty(x.shape), x.new_empty((channels,)), x.new_empty((channels,))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from visus.data.dataset import Dataset, Finding
+from visus.errors import UsageError
 from visus.workflow.folders import make_folder
 
 _MARK = {"stop": "STOPS A TRAINING", "repair": "repaired", "note": "note"}
@@ -80,7 +81,7 @@ def check_data(
 
     Raises:
         DataError: if the data cannot be opened at all.
-        UsageError: if what is accepted is no such finding.
+        UsageError: if what is accepted is no such finding; for a report of data without labels.
     """
     from visus.data.inspection.acceptance import accepted
     from visus.data.inspection.checks import check, left_out
@@ -90,6 +91,13 @@ def check_data(
     task_name = dataset.choose_task(task) if dataset.tasks or task else None
     findings = tuple(accepted(check(dataset, task_name, progress=progress), accept))
     dataset = replace(dataset, ledger=dataset.ledger.without("image files", left_out(findings)))
+    if report is not None and task_name is None:
+        raise UsageError(
+            f"a report shows labels, and {dataset.name} has none",
+            expected="data with labels, or a task without any, such as generation",
+            got=f"--report {report}",
+            remedy="leave out --report, or name the task",
+        )
     if report is not None and task_name is not None:
         from visus.report.data_page import write_data_report
 

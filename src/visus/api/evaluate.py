@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from visus.data.dataset import Dataset
+from visus.data.messages import counted
 from visus.errors import DataError, TaskMismatchError, UsageError
+from visus.workflow.companions import refuse_beside, require_companion
 
 if TYPE_CHECKING:
     from visus.engine.progress import Progress
@@ -63,8 +65,8 @@ def evaluate(
 
     Raises:
         UsageError: if the run does not say what it was trained on, and ``data`` is not given; if objects are asked of
-            a model with neither maps nor masks, or sliding of one that is not for localization; if ``smallest``
-            is given without ``slide``; if the network takes no ``proposals``.
+            a model with neither maps nor masks, or sliding of one that is not for localization; if the network takes
+            no ``proposals``; for an option that does nothing, such as ``smallest`` without ``slide``.
         DataError: if the data cannot be read, has no such split, or has images of a class that the model does not know;
             if files of proposals lack an image.
     """
@@ -84,6 +86,12 @@ def evaluate(
         from visus.api.load import load
 
         model = load(model, device=device, model=edition, quiet=quiet)
+    elif edition is not None:
+        raise UsageError(
+            f"{model if isinstance(model, str | Path) else model.path} says itself which model it is",
+            got=f"the name {edition}",
+            remedy="leave out --model",
+        )
     path = model if isinstance(model, str | Path) else model.path
     config = _config(Path(path))
     if data is None and config is None:
@@ -94,13 +102,8 @@ def evaluate(
         )
     plan = None if config is None else Plan.load(config)
     info = _info(model)
-    if smallest is not None and not slide:
-        raise UsageError(
-            "--smallest needs --slide",
-            expected="both",
-            got="--smallest alone",
-            remedy="add --slide, or leave out --smallest",
-        )
+    require_companion("--smallest", smallest is not None, "--slide", slide)
+    refuse_beside("--batch-size", batch_size is not None, "--slide", slide, "windows are looked at one image at a time")
     if slide and info.task != "localization":
         raise UsageError(
             "only a localizer can be evaluated with --slide",
@@ -111,6 +114,8 @@ def evaluate(
     require_use(info.preprocessing, info.model, proposals)
     separation = info.task_options.get("touching", "")
     objects = objects or separation in PARTED
+    require_companion("--min-area", min_area != 1, "--objects", objects)
+    require_companion("--grow", grow is not None, "--objects", objects)
     counting = Counting.of(info, min_area=min_area, grow=grow) if objects else None
     uses_plan = data is None and plan is not None
     try:
@@ -140,10 +145,10 @@ def evaluate(
         whole = sum(map(len, dataset.splits.values()))
         if split is None:
             split_name = ALL
-            notes.append(f"{dataset.name} has no splits of its own: all its {whole} images are judged")
+            notes.append(f"{dataset.name} has no splits of its own: all its {counted(whole, 'images are judged')}")
         else:
             part = len(dataset.split(split_name))
-            notes.append(f"{dataset.name} has no split {split} of its own: it is {part} of {whole} images")
+            notes.append(f"{dataset.name} has no split {split} of its own: it is {part} of {counted(whole, 'images')}")
     if split_name == ALL:
         dataset = dataset.with_splits({ALL: [sample for part in dataset.splits.values() for sample in part]})
     progress = choose_progress(quiet=quiet)
@@ -229,7 +234,7 @@ def _usable(dataset: Dataset, split: str, task: str, *, trained_on: bool, progre
     reasons = [finding.message for finding in findings if finding.samples and finding.severity != "note"]
     if lost > max(1, len(samples) // 100) and not trained_on:
         raise DataError(
-            f"{lost} of {len(samples)} images of {dataset.name} cannot be used",
+            f"{lost} of {counted(len(samples), 'images')} of {dataset.name} cannot be used",
             expected="images that can be read, with labels that fit them",
             got="; ".join(reasons),
             remedy="visus data check lists each image",

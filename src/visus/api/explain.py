@@ -39,8 +39,11 @@ def explain_files(
     save: str | Path,
     label: str | None = None,
     device: str = "auto",
+    quiet: bool = False,
 ) -> list[tuple[str, str, str]]:
     """Writes a heat map for each file, or one for each of its labels; returns (file, what is explained, picture).
+
+    quiet: say nothing on standard error.
 
     Raises:
         DataError: if a file cannot be read.
@@ -48,9 +51,10 @@ def explain_files(
     """
     from visus.api.load import load
     from visus.data.reading.opening import open_images
+    from visus.engine.progress import choose_progress
 
-    samples = open_images([Path(image) for image in images])
-    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)
+    loaded = load(model, device=device, quiet=quiet) if isinstance(model, str | Path) else model
     folder, used_names = Path(save), set[str]()
     written = []
     for sample in samples:

@@ -106,6 +106,7 @@ def explain_target_files(
     backbone: str | None = None,
     changes: Sequence[str] = (),
     device: str = "auto",
+    quiet: bool = False,
 ) -> list[dict[str, Any]]:
     """Writes one picture for each file into a folder: ``NAME-targets.png``.
 
@@ -120,6 +121,7 @@ def explain_target_files(
         changes: of the form of a model that is named, as a training takes them: "size=[320, 416]",
             "model_options.scales=coco".
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        quiet: say nothing on standard error.
 
     Returns:
         One dictionary a file: "image", "file" (the picture), "text" (what is printed), and what
@@ -133,15 +135,16 @@ def explain_target_files(
         UsageError: for a backbone or changes with a trained model.
     """
     from visus.data.reading.opening import open_images
+    from visus.engine.progress import choose_progress
 
-    samples = open_images([Path(image) for image in images])
+    samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)
     form = form_of_name(model, backbone, changes)
     task = task_of(model, backbone)
     asked: str | Path | Model = model
     if Path(model).exists():
         from visus.api.load import load
 
-        asked = load(model, device=device)
+        asked = load(model, device=device, quiet=quiet)
     targets = known_targets(model, samples, data, task)
     folder, used_names = Path(save), set[str]()
     rows = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from visus.data.messages import counted
 from visus.errors import DataError, DiskError, RecipeError, UsageError
 from visus.workflow.folders import make_folder
 
@@ -136,7 +137,7 @@ def find_anchors(
         raise DataError(
             f"{dataset.name} has no boxes in {split}",
             expected="images with objects",
-            got=f"{len(dataset.split(split))} images without any",
+            got=f"{counted(len(dataset.split(split)), 'images')} without any",
             remedy="choose another split with --split",
         )
     trials = [cluster_shapes(shapes, k, seed=seed) for k in range(1, max(count, _SHOWN) + 1)]

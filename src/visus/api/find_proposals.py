@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from visus.data.messages import counted
 from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
+from visus.workflow.companions import refuse_beside
 from visus.workflow.folders import make_folder, output_folder
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ class FoundProposals:
     def __str__(self) -> str:
         numbers = list(self.counts.values())
         part = "" if self.split is None else f" {self.split}"
-        lines = [f"{self.data}{part}: {self.source}, the best {self.count:,} of each of {len(numbers):,} images"]
+        lines = [
+            f"{self.data}{part}: {self.source}, the best {self.count:,} of each of {counted(len(numbers), 'images')}"
+        ]
         if numbers:
             mean = sum(numbers) / len(numbers)
             lines.append(f"proposals an image: {mean:,.0f} on average, {min(numbers):,} to {max(numbers):,}")
@@ -102,7 +106,9 @@ class FoundProposals:
         named = [s for s in self.samples if image is None or f"/{s.id}".endswith(f"/{image}")]
         if not named or (image is not None and len(named) > 1):
             raise UsageError(
-                "no image to draw" if image is None else f"{len(named)} images are called {image}",
+                "no image to draw"
+                if image is None
+                else f"{'several images are' if named else 'no image is'} called {image}",
                 expected="the name of one image, such as " + ", ".join(s.id for s in self.samples[:3]),
                 got=", ".join(s.id for s in named[:3]) or "none",
             )
@@ -151,7 +157,7 @@ class FoundProposals:
             raise DataError(
                 f"{self.data} has no objects whose recall could be drawn",
                 expected="images with boxes",
-                got=f"{len(self.counts)} images without any",
+                got=f"{counted(len(self.counts), 'images')} without any",
             )
         with output_folder(make_folder(path.parent), "data propose"):
             if path.suffix == ".png":
@@ -173,7 +179,7 @@ def _told(scores: ProposalScores | None) -> list[str]:
     sizes = [(name, *found) for name, found in scores.by_size().items()]
     overlap = [(name, value) for name, value in scores.best_overlap().items() if value is not None]
     return [
-        f"{len(scores.labels):,} objects; found at IoU "
+        f"{counted(len(scores.labels), 'objects')}; found at IoU "
         + ", ".join(f"{iou:g}: {_percent(scores.recall(iou))}" for iou in IOUS)
         + f"; average recall {_percent(scores.average_recall())}",
         "found at IoU 0.5 by number of proposals: " + ", ".join(f"{n:,}: {_percent(share)}" for n, share in shown),
@@ -192,7 +198,7 @@ def find_proposals(
     data: str | Path,
     *,
     split: str | None = None,
-    mode: str = "fast",
+    mode: str | None = None,
     count: int = 2000,
     proposals: Sequence[str | Path] = (),
     format: str | None = None,
@@ -207,7 +213,7 @@ def find_proposals(
     Args:
         data: folder, file or name; images without labels, too.
         split: "train", "val" or "test"; None: all images.
-        mode: of selective search: "single", "fast" or "quality" (Uijlings et al. 2013, Table 5).
+        mode: of selective search: "single", "fast" or "quality" (Uijlings et al. 2013, Table 5); None: "fast".
         count: the best so many of each image are taken.
         proposals: files of proposals to score in place of computing any: MATLAB files as Fast R-CNN has them, pickles
             of detectron2, CSV or JSON.
@@ -222,10 +228,15 @@ def find_proposals(
     Raises:
         DataError: if the data or a file of proposals cannot be read, or there is no such split.
         RecipeError: if ``mode`` or ``count`` cannot be.
+        UsageError: for a mode or workers beside files of proposals, where nothing is computed.
         DiskError: if the proposals cannot be kept.
     """
     from visus.structures import ProposalSettings
 
+    why = "those of files are not computed"
+    refuse_beside("--mode", mode is not None, "--proposals", bool(proposals), why)
+    refuse_beside("--workers", workers is not None, "--proposals", bool(proposals), why)
+    mode = mode or "fast"
     if mode not in MODES:
         raise RecipeError("unknown mode of selective search", expected=" or ".join(MODES), got=mode)
     if not 1 <= count <= MOST:

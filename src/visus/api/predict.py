@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from visus.engine.progress import choose_progress
 from visus.errors import DataError, ShapeError, UsageError
+from visus.workflow.companions import refuse_beside, require_companion
 from visus.workflow.folders import free_name, output_folder
 from visus.workflow.region_proposals import require_use, samples_with_given
 
@@ -76,10 +77,11 @@ def predict_files(
     slide: bool = False,
     smallest: float | None = None,
     ranks: Mapping[str, int] | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     device: str = "auto",
     edition: str | None = None,
     proposals: Sequence[str | Path] = (),
+    quiet: bool = False,
 ) -> Iterator[FileAnswer]:
     """Predicts files in order; a file that cannot be read gives an answer with an error.
 
@@ -101,35 +103,43 @@ def predict_files(
         smallest: with ``slide``: the shorter side of the smallest windows in pixels; None: that of the network's input,
             or of a localizer half of the image's.
         ranks: of dense layers that keep only their largest singular values; see :func:`visus.compress`.
-        batch_size: images at a time.
+        batch_size: images at a time; None: 16, or with ``slide`` one.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
         edition: of a released file of weights, where several fit; see :func:`visus.load`.
         proposals: files of region proposals, for a network that makes none of its own; none: they are computed.
+        quiet: say nothing on standard error.
 
     Raises:
         DataError: if a file or folder does not exist, or a folder holds no image; if files of proposals lack an image.
         DiskError: if the answers cannot be written.
         UsageError: if objects are asked of a model with neither maps nor masks, or sliding of one that is not for
-            classification or localization; if ``smallest`` is given without ``slide``; if the network takes no
-            ``proposals``.
+            classification or localization; if the network takes no ``proposals``; for an option that does nothing, such
+            as ``smallest`` without ``slide``.
     """
     from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.opening import open_images
+    from visus.structures import Detections
+    from visus.structures.task_cards import task_card
 
-    if smallest is not None and not slide:
+    require_companion("--smallest", smallest is not None, "--slide", slide)
+    require_companion("--min-area", min_area != 1, "--objects", objects)
+    require_companion("--grow", grow is not None, "--objects", objects)
+    refuse_beside("--batch-size", batch_size is not None, "--slide", slide, "windows are looked at one image at a time")
+    progress = choose_progress(quiet=quiet)
+    image_samples = open_images([Path(image) for image in images], say=progress.say)
+    loaded = _loaded(model, device, edition, quiet=quiet)
+    if score is not None and not slide and task_card(loaded.info.task).value is not Detections:
         raise UsageError(
-            "--smallest needs --slide",
-            expected="both",
-            got="--smallest alone",
-            remedy="add --slide, or leave out --smallest",
+            f"the answers of {loaded.info.model} are no objects with scores",
+            expected="--score with a detector, a localizer or --slide",
+            got=f"--score {score:g}, with a model for {loaded.info.task}",
+            remedy="leave out --score",
         )
-    image_samples = open_images([Path(image) for image in images])
-    loaded = _loaded(model, device, edition)
     require_use(loaded.info.preprocessing, loaded.info.model, proposals)
     if ranks:
         loaded = loaded.truncated(ranks)
     samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
-    samples = samples_with_given(samples, proposals, choose_progress(quiet=False))
+    samples = samples_with_given(samples, proposals, progress)
     from visus.data.writing.coco import CocoWriter
     from visus.workflow.object_counting import Counting
     from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
@@ -143,7 +153,9 @@ def predict_files(
         rows: list[dict[str, Any]] = []
         outlines: CocoWriter | None = None
         used_names: set[str] = set()
-        answers = loaded.answers(samples, batch_size=batch_size) if slider is None else map(slider.answer, samples)
+        answers = (
+            loaded.answers(samples, batch_size=batch_size or 16) if slider is None else map(slider.answer, samples)
+        )
         for sample, answer in zip(samples, answers, strict=True):
             name = str(sample.image.path or sample.id)
             if answer.error is not None:
@@ -184,9 +196,9 @@ def predict_files(
                 write_json(folder / "coco.json", outlines.document(), indent=None)
 
 
-def _loaded(model: str | Path | Model, device: str, edition: str | None = None) -> Model:
+def _loaded(model: str | Path | Model, device: str, edition: str | None = None, *, quiet: bool = False) -> Model:
     if isinstance(model, str | Path):
         from visus.api.load import load
 
-        return load(model, device=device, model=edition)
+        return load(model, device=device, model=edition, quiet=quiet)
     return model

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.data.messages import counted
 from visus.errors import InterruptedRunError, UsageError
 from visus.experiments.experiment import GO_ON
 
@@ -71,7 +72,7 @@ class Reproduction:
             self.outcome.to_markdown(self.checks).rstrip(),
             "± is the standard deviation over the seeds. Training errors are those of the images as they were trained "
             "on during the last row's steps.",
-            f"Data: {self.setting.data}, {train:,} images to train on, {test:,} to test "
+            f"Data: {self.setting.data}, {counted(train, 'images')} to train on, {test:,} to test "
             f"({min(self.experiment.judged or test, test):,} of them judged). "
             f"{machine['processor']}, threads: {machine['threads']}, torch {machine['packages']['torch']}; "
             f"{values['seconds'] / 60:.1f} minutes in all, {cpu / 60:.1f} of CPU.",
@@ -128,8 +129,8 @@ class ComparedDetectors:
             "± is the standard deviation over the seeds; an image's time is that of one image at a time, without "
             "reading the file. The minutes are of wall-clock time; > says that a training was stopped, and only its "
             "last stretch was timed.",
-            f"Data: {self.data}, {train:,} images to train on, {scored:,} to score. {machine['processor']}, torch "
-            f"{machine['packages']['torch']}.",
+            f"Data: {self.data}, {counted(train, 'images')} to train on, {scored:,} to score. {machine['processor']}, "
+            f"torch {machine['packages']['torch']}.",
         )
         return "\n\n".join(lines) + "\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from visus.data.messages import counted
 from visus.workflow.arranging import ArrangedData
 
 
@@ -52,7 +53,7 @@ def sample_data(
         writer_for([dataset.format], chosen, to),
         Path(save),
         sources=[dataset.root],
-        notes=[f"{len(drawn):,} of {len(pool):,} images"],
+        notes=[f"{len(drawn):,} of {counted(len(pool), 'images')}"],
         link=link,
         dry_run=dry_run,
         tell=tell,

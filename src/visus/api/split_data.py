@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from visus.data.messages import counted
 from visus.errors import UsageError
 from visus.workflow.arranging import ArrangedData
 
@@ -85,7 +86,7 @@ def split_data(
         if abs(len(made[name]) / len(pool) - share) > _MOST_OFF
     ]
     if groups is not None:
-        notes.append(f"{len(set(groups)):,} groups by {group_by}, each in one split")
+        notes.append(f"{counted(len(set(groups)), 'groups')} by {group_by}, each in one split")
     notes += [f"the split {name} stays as the data give it" for name in kept]
     splits = {**made, **kept}
     ordered = {name: splits[name] for name in ("train", "val", "test", *splits) if splits.get(name)}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from visus.cli import arranging, proposing
-from visus.cli.data_options import Accept, AsJson, Crowds, Format, Link, Save
+from visus.cli.data_options import Accept, AsJson, Crowds, Format, Link, Quiet, Save
 
 HELP = (
     "Look at data sets: what is wrong (check), what is in them (show), which anchors fit their boxes (anchors), which "
@@ -73,12 +73,13 @@ def check(
     crowds: Crowds = None,
     accept: Accept = None,
     report: Annotated[str | None, typer.Option(help="Write an HTML page to this file.")] = None,
+    quiet: Quiet = False,
     json_: AsJson = False,
 ) -> None:
     from visus.api.check_data import check_data
     from visus.cli.output import LateProgress, note, say, say_json
 
-    with LateProgress("images") as progress:
+    with LateProgress("images", quiet=quiet) as progress:
         result = check_data(
             data, task=task, format=format, crowds=crowds, accept=accept or (), report=report, progress=progress
         )

@@ -24,4 +24,5 @@ ProposalFiles = Annotated[
 ]
 Save = Annotated[str, typer.Option(metavar="FOLDER", help="A new or empty folder.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard links to the images in place of copies.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visus.cli.data_options import ProposalFiles
+from visus.cli.data_options import ProposalFiles, Quiet
 
 HELP = """Judge a trained model on labelled images.
 
@@ -47,7 +47,7 @@ def evaluate(
         typer.Option(min=1, help="With --slide: side of the smallest windows in pixels; half of the image's."),
     ] = None,
     proposals: ProposalFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.api.evaluate import evaluate as judge

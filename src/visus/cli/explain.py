@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import Quiet
+
 HELP = """Show where a model looked: Grad-CAM heat maps of its answers; or what a detector learns where.
 
 \b
@@ -41,18 +43,19 @@ def explain(
         typer.Option("--set", metavar="FIELD=VALUE", help="With --targets and a name: size, or a model_options field."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.cli.output import say, say_json
-    from visus.errors import UsageError
+    from visus.workflow.companions import refuse_beside, require_companion
 
+    for name, value in (("--data", data), ("--score", score), ("--backbone", backbone), ("--set", set_)):
+        require_companion(name, value is not None, "--targets", targets)
+    refuse_beside("--label", label is not None, "--targets", targets, "all classes are shown")
     if not targets:
-        for name, value in (("--data", data), ("--score", score), ("--backbone", backbone), ("--set", set_)):
-            if value is not None:
-                raise UsageError(f"{name} needs --targets", remedy=f"add --targets, or leave out {name}")
         from visus.api.explain import explain_files
 
-        pictures = explain_files(run, images, save=save, label=label, device=device)
+        pictures = explain_files(run, images, save=save, label=label, device=device, quiet=quiet)
         if json_:
             named = [{"image": name, "label": label, "file": file} for name, label, file in pictures]
             say_json({"explanations": named})
@@ -60,13 +63,19 @@ def explain(
             for name, why, file in pictures:
                 say(f"{name}: {why} -> {file}")
         return
-    if label is not None:
-        raise UsageError("--label and --targets cannot be combined", remedy="leave one of them out")
     from visus.api.explain_targets import explain_target_files
 
     shown = 0.3 if score is None else score
     rows = explain_target_files(
-        run, images, save=save, data=data, score=shown, backbone=backbone, changes=set_ or (), device=device
+        run,
+        images,
+        save=save,
+        data=data,
+        score=shown,
+        backbone=backbone,
+        changes=set_ or (),
+        device=device,
+        quiet=quiet,
     )
     if json_:
         say_json({"targets": [{k: v for k, v in row.items() if k != "text"} for row in rows]})

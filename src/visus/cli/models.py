@@ -41,6 +41,7 @@ def models(
 
     from visus.api.list_models import list_models
     from visus.cli.output import note, say, say_json, say_table
+    from visus.data.messages import counted
     from visus.errors import UsageError
 
     if weights is not None:
@@ -84,7 +85,10 @@ def models(
             for what, text in card.conventions.lines().items():
                 say(fill(f"{what}: {text}", width=100, initial_indent="  ", subsequent_indent="    "))
     names = len({card.name for card in cards})
-    note(f"{names} models, {len(cards)} editions; what differs between two: visus summary A --compare B")
+    note(
+        f"{counted(names, 'models')}, {counted(len(cards), 'editions')}; "
+        "what differs between two: visus summary A --compare B"
+    )
 
 
 def _identify(file: str, model: str, *, as_json: bool) -> None:

@@ -34,9 +34,11 @@ class LateProgress:
 
     Args:
         noun: what is counted, such as "images".
+        quiet: whether nothing is said.
     """
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._noun = noun
         self._began = time.monotonic()
         self._shown = False
@@ -53,7 +55,7 @@ class LateProgress:
             self._write(f"{done:,} of {count:,} {self._noun}" if done < count else "")
 
     def _write(self, text: str) -> None:
-        if sys.stderr.isatty() and (text or self._shown):
+        if not self._quiet and sys.stderr.isatty() and (text or self._shown):
             sys.stderr.write(f"\r\033[K{text}")
             sys.stderr.flush()
             self._shown = bool(text)

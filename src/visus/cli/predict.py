@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visus.cli.data_options import ProposalFiles
+from visus.cli.data_options import ProposalFiles, Quiet
 
 HELP = """Use a trained model on files and folders: a line an image; pictures, CSV and JSON with --save.
 
@@ -51,13 +51,14 @@ def predict(
         list[str] | None,
         typer.Option(metavar="LAYER=NUMBER", help="Singular values that a dense layer keeps; see visus compress."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 16,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time; 16. Not with --slide.")] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Which edition a released file of weights is, where several fit.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     proposals: ProposalFiles = None,
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON, one document.")] = False,
 ) -> None:
     from visus.api.predict import predict_files
@@ -81,6 +82,7 @@ def predict(
         device=device,
         edition=model,
         proposals=proposals or (),
+        quiet=quiet,
     ):
         failed += answer.error is not None
         if json_:

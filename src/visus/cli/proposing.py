@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from visus.cli.data_options import AsJson, Format, ProposalFiles
+from visus.cli.data_options import AsJson, Format, ProposalFiles, Quiet
 
 PROPOSE_HELP = """Find regions that may hold objects, by selective search, and say how many of the objects they cover.
 
@@ -25,7 +25,7 @@ trainings and predictions find them there, and a run that was stopped goes on. E
 def propose(
     data: Annotated[str, typer.Argument(help="Folder, file or name.")],
     split: Annotated[str | None, typer.Option(help="train, val or test; all images if not given.")] = None,
-    mode: Annotated[str, typer.Option(help="Of selective search: single, fast or quality.")] = "fast",
+    mode: Annotated[str | None, typer.Option(help="Of selective search: single, fast or quality; fast.")] = None,
     count: Annotated[int, typer.Option(min=1, help="The best so many of each image.")] = 2000,
     proposals: ProposalFiles = None,
     format: Format = None,
@@ -38,17 +38,16 @@ def propose(
     ] = None,
     image: Annotated[str | None, typer.Option(help="With --hierarchy: its name; the first image if not given.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that compute; one a core if not given.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
     json_: AsJson = False,
 ) -> None:
     from visus.api.find_proposals import find_proposals
     from visus.cli.output import note, say, say_json
-    from visus.errors import UsageError
+    from visus.workflow.companions import refuse_beside, require_companion
 
-    if image is not None and hierarchy is None:
-        raise UsageError(
-            "--image needs --hierarchy", expected="both", got="--image alone", remedy="add --hierarchy FILE"
-        )
+    require_companion("--image", image is not None, "--hierarchy", hierarchy is not None)
+    why = "those of files have no hierarchy"
+    refuse_beside("--hierarchy", hierarchy is not None, "--proposals", bool(proposals), why)
     found = find_proposals(
         data,
         split=split,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import Quiet
+
 HELP = """Check networks against published facts: counts, layer tables, printed figures.
 
 Each fact gets a verdict: it holds, ours is wrong, the published figure is wrong (with the reason). Printed figures,
@@ -28,6 +30,7 @@ def prove(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every network of the catalogue.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show every fact that was checked.")] = False,
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
     save: Annotated[
         str | None,
@@ -47,7 +50,7 @@ def prove(
     from visus.proof.report import checked  # loads torch
 
     file = None if save is None else checked(save)  # before the work, not after it
-    with LateProgress("networks") as progress:
+    with LateProgress("networks", quiet=quiet) as progress:
         report = hold(*(models or ()), progress=progress)
     if file is not None:
         report.save(file)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from visus.cli.data_options import Quiet
+
 HELP = """Run a published comparison again, at a size that a CPU can do, and say what of it was seen.
 
 Without NAME, the experiments are listed. A run that was stopped goes on when the same command is given again.
@@ -20,6 +22,7 @@ Without NAME, the experiments are listed. A run that was stopped goes on when th
 
 
 def reproduce(
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Name of the experiment.", show_default=False)] = None,
     data: Annotated[
         str | None, typer.Option(help="Folder or file instead of the experiment's data set.", show_default=False)
@@ -36,14 +39,19 @@ def reproduce(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     out: Annotated[str, typer.Option(help="Folder of run folders.")] = "runs",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.cli.output import say, say_json
 
     if name is None:
         from visus.api.reproduce import list_experiments
+        from visus.workflow.companions import require_companion
 
+        for parameter in context.command.params:
+            source = context.get_parameter_source(parameter.name or "")
+            if parameter.name != "json_" and source is not None and source.name == "COMMANDLINE":
+                require_companion(parameter.opts[0], True, "NAME", False)
         experiments = list_experiments()
         if json_:
             say_json({"experiments": [{"name": e.name, "paper": e.paper, "claim": e.claim} for e in experiments]})

@@ -55,11 +55,11 @@ def summary(
     from visus.api.summary import summary as work_out
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
+    from visus.workflow.companions import require_companion
 
     if csv and json_:
         raise UsageError("--csv and --json cannot be combined", remedy="leave one of them out")
-    if judge and compare is None:
-        raise UsageError("--judge needs another network", remedy="name it with --compare")
+    require_companion("--judge", judge, "--compare", compare is not None)
     shape = _shape(input_)
     if compare is not None:
         if explain or backbone is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from visus.cli.data_options import Accept, Crowds, ProposalFiles
+from visus.cli.data_options import Accept, Crowds, ProposalFiles, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,11 +88,12 @@ def train(
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Train again from a run's config.yaml.")] = None,
     show_recipe: Annotated[bool, typer.Option("--show-recipe", help="Print the recipe and exit.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Two batches through everything, then exit.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
     json_: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
+    from visus.workflow.companions import refuse_beside, require_companion
     from visus.workflow.plan import prepare
     from visus.workflow.request import Request, given_options
 
@@ -116,13 +117,8 @@ def train(
             quiet=quiet,
         )
     else:
-        if allow_changed_data:
-            raise UsageError(
-                "--allow-changed-data needs --resume",
-                expected="both",
-                got="--allow-changed-data alone",
-                remedy="add --resume RUN, or leave out --allow-changed-data",
-            )
+        require_companion("--allow-changed-data", allow_changed_data, "--resume", False)
+        refuse_beside("--dry-run", dry_run, "--show-recipe", show_recipe, "nothing is run")
         if config is not None:
             _require_only(context, _WITH_CONFIG, "config")
         changes = _changes(set_, epochs=epochs, batch_size=batch_size, seed=seed)

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.objects.object_targets import IGNORED
+from visus.data.messages import counted
 from visus.errors import UsageError
 from visus.structures import Sample, TargetSource, Value
 
@@ -62,7 +63,8 @@ def with_crowds(dataset: Dataset, how: str | None) -> Dataset:
 
 
 def _as_counted(finding: Finding) -> Finding:
-    message = f"{finding.count:,} objects that are marked as crowds or difficult count as all others do"
+    marked = counted(finding.count, "objects that are")
+    message = f"{marked} marked as crowds or difficult {'counts' if finding.count == 1 else 'count'} as all others do"
     return replace(finding, severity="note", message=message)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_VERBS = {"are": "is", "were": "was", "have": "has", "do": "does", "reach": "reaches"} | {
+_VERBS = {"are": "is", "were": "was", "have": "has", "do": "does", "reach": "reaches", "go": "goes"} | {
     verb: f"{verb}s"
     for verb in (
         "become", "belong", "differ", "end", "fit", "follow", "get", "hold", "keep", "lack", "lie", "list", "look",
@@ -31,6 +31,11 @@ def with_count(message: str, count: int) -> str:
     clause, end, others = re.match(r"([^;:(]*)(.?)(.*)", rest, flags=re.S).groups()  # type: ignore[union-attr]
     before = re.sub(r"\ball $", "the ", before)
     return f"{before}1{_in_singular(clause)}{end}{others}"
+
+
+def counted(count: int, things: str) -> str:
+    """A number with its noun, and perhaps a verb behind it: "1 image has", "3 images have" of 3 and "images have"."""
+    return with_count(f"{{count}} {things}", count)
 
 
 def _in_singular(clause: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from visus.data.messages import counted
 from visus.engine.recipe import Recipe
 from visus.errors import MemoryExhaustedError, UsageError
 from visus.structures import Batch
@@ -162,7 +163,7 @@ def _exhausted(
     else:
         remedy = "not even one image fits: choose a smaller input with --set size=[H,W], or a smaller model"
     return MemoryExhaustedError(
-        f"a batch of {total} images does not fit into memory",
+        f"a batch of {counted(total, 'images')} does not fit into memory",
         expected=f"at most {free / 1e9:.2f} GB for each process" if free is not None else "a batch that fits",
         got=f"about {need / 1e9:.2f} GB" if need is not None else "no memory left during a step",
         remedy=remedy,

@@ -15,13 +15,27 @@ from PIL import Image, ImageDraw
 
 from visus.structures import Detections
 from visus.structures.drawing.boxes import draw_tags, outline
-from visus.structures.drawing.canvas import INK, PAPER, Colour, colour_of, font_of, percent
+from visus.structures.drawing.canvas import INK, PAPER, Colour, colour_of, font_of, percent, text_size
 
 FINER = 2  # pixels drawn for one shown
 GAP = 22
 WASH = 0.5  # share of white over the photograph, so that lines stand out
 MOST_CANDIDATES = 400
+MOST_BOXES = 300
+"""Thin boxes of one kind in a panel; more of them hide the image and one another."""
+
 HEADING, TEXT = 17, 14  # letters, in pixels
+PICTURE = 560
+"""The longer side of a panel's picture, in pixels."""
+
+THINNEST = PICTURE // 5
+"""The shorter side, in pixels; a thinner image is drawn wider or higher than it is."""
+
+NARROWEST = 300
+"""The width of a panel with its text, in pixels."""
+
+NAMES_COVER = 0.25
+"""Names are at no more objects than take up this share of the picture."""
 
 Entry = tuple[str, Colour | None]
 """A line under a panel, and the colour of its mark."""
@@ -52,6 +66,13 @@ class Canvas:
         self.picture = Image.blend(fine, Image.new("RGB", fine.size, PAPER), wash)
         height, width = size
         self.scale = np.asarray([fine.width / width, fine.height / height] * 2)
+
+    @property
+    def room(self) -> int:
+        """How many objects may have a name, at least one."""
+        letters = text_size(self.picture)
+        name = 2.0 * letters * 8 * letters  # of a dozen letters
+        return max(1, int(NAMES_COVER * self.picture.width * self.picture.height / name))
 
     def layer(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
         """Makes an empty, transparent sheet of the picture's size."""
@@ -111,40 +132,55 @@ def answers_panel(
         of_class = best[candidates.labels[best] == label]
         canvas.boxes(candidates.boxes[of_class], colour_of(int(label)), line=1, alpha=110)
     order = np.argsort(-(kept.scores if kept.scores is not None else np.ones(len(kept))), kind="stable")
+    named, others = order[: canvas.room], order[canvas.room :]
+    for label in np.unique(kept.labels[others]):
+        canvas.boxes(kept.boxes[others[kept.labels[others] == label]], colour_of(int(label)), line=2, alpha=255)
     texts = [
         kept.classes[int(kept.labels[k])] + ("" if kept.scores is None else f" {percent(float(kept.scores[k]))}")
-        for k in order
+        for k in named
     ]
-    canvas.named(kept.boxes[order], texts, [colour_of(int(kept.labels[k])) for k in order])
+    canvas.named(kept.boxes[named], texts, [colour_of(int(kept.labels[k])) for k in named])
+    drawn = f", the best {len(best)} are drawn" if len(best) < len(candidates) else ""
+    best_named = f"; with names: the best {len(named)}" if len(others) else ""
+    answers = "answer" if len(candidates) == 1 else "answers"
     lines: list[Entry] = [
-        (f"thin: {len(candidates):,} answers of a score of {score:g} or more", None),
-        (f"bold: the {len(kept):,} that suppression keeps", None),
+        (f"thin: {len(candidates):,} {answers} of a score of {score:g} or more{drawn}", None),
+        (f"bold: the {len(kept):,} that suppression keeps{best_named}", None),
     ]
     return canvas.panel("What is answered, and kept", lines)
 
 
-def sheet_of(title: str, panels: Sequence[Panel], columns: int) -> Image.Image:
-    """Puts panels in rows onto one picture, under a title; each gets a letter, from a on."""
-    panels = [
-        Panel(f"{letter}   {p.title}", p.picture, _wrapped(p.lines, p.picture.width))
-        for letter, p in zip(ascii_lowercase, panels, strict=False)
-    ]
-    width = max(panel.picture.width for panel in panels)
+def sheet_of(title: str, panels: Sequence[Panel], columns: int, note: str = "") -> Image.Image:
+    """Puts panels in rows onto one picture, under a title and a note; each gets a letter, from a on."""
+    width = max(NARROWEST, *(panel.picture.width for panel in panels))
+    full = columns * (width + GAP) - GAP
+    panels = [Panel(p.title, p.picture, _wrapped(p.lines, width)) for p in panels]
+    indent = round(1.4 * HEADING)  # room for the letter
+    headings = [_wrapped([(panel.title, None)], width - indent, HEADING) for panel in panels]
+    above = [(line, HEADING + 4) for line, _ in _wrapped([(title, None)], full, HEADING + 4)]
+    above += [(line, TEXT) for line, _ in _wrapped([(note, None)] if note else [], full)]
     row_height = round(1.5 * TEXT)
-    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    rows = [range(start, min(start + columns, len(panels))) for start in range(0, len(panels), columns)]
+    heading = [round(1.25 * HEADING) * max(len(headings[k]) for k in row) + round(0.75 * HEADING) for row in rows]
     heights = [
-        round(2 * HEADING) + max(p.picture.height for p in row) + 8 + row_height * max(len(p.lines) for p in row) + GAP
-        for row in rows
+        room + max(panels[k].picture.height + 8 + row_height * len(panels[k].lines) for k in row) + GAP
+        for room, row in zip(heading, rows, strict=True)
     ]
-    top = GAP + round(2.2 * HEADING)
-    picture = Image.new("RGB", (GAP + columns * (width + GAP), top + sum(heights)), PAPER)
+    top = GAP + sum(round(1.25 * size) for _, size in above) + round(0.65 * HEADING)
+    picture = Image.new("RGB", (full + 2 * GAP, top + sum(heights)), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((GAP, GAP), title, fill=INK, font=font_of(HEADING + 4, title))
-    for row, height in zip(rows, heights, strict=True):
-        for column, panel in enumerate(row):
-            left = GAP + column * (width + GAP)
-            draw.text((left, top), panel.title, fill=INK, font=font_of(HEADING, panel.title))
-            y = top + round(2 * HEADING)
+    y = GAP
+    for line, size in above:
+        draw.text((GAP, y), line, fill=INK, font=font_of(size, line))
+        y += round(1.25 * size)
+    for row, height, room in zip(rows, heights, heading, strict=True):
+        for column, number in enumerate(row):
+            left, panel, letter = GAP + column * (width + GAP), panels[number], ascii_lowercase[number]
+            draw.text((left, top), letter, fill=INK, font=font_of(HEADING, letter))
+            for place, (text, _) in enumerate(headings[number]):
+                where = (left + indent, top + round(1.25 * HEADING) * place)
+                draw.text(where, text, fill=INK, font=font_of(HEADING, text))
+            y = top + room
             picture.paste(panel.picture, (left, y))
             y += panel.picture.height + 8
             for text, colour in panel.lines:
@@ -159,15 +195,24 @@ def sheet_of(title: str, panels: Sequence[Panel], columns: int) -> Image.Image:
     return picture
 
 
-def _wrapped(lines: Sequence[Entry], width: int) -> tuple[Entry, ...]:
-    """Breaks lines that are wider than a panel between words; only the first part keeps its mark."""
+def stretched(image: NDArray[np.uint8], size: tuple[int, int]) -> str:
+    """Says by how much an image [3,h,w] is drawn wider or higher than the network's input of this size is; or ""."""
+    down, across = image.shape[1] / size[0], image.shape[2] / size[1]
+    ratio = max(down / across, across / down)
+    if min(image.shape[1:]) > THINNEST or ratio < 1.05:  # less is rounding
+        return ""
+    return f"this thin image is drawn {ratio:.3g} times as {'high' if down > across else 'wide'} as it is"
+
+
+def _wrapped(lines: Sequence[Entry], width: int, size: int = TEXT) -> tuple[Entry, ...]:
+    """Breaks lines of letters of this size that are too wide between words; only the first part keeps its mark."""
     wrapped: list[Entry] = []
     for text, colour in lines:
         room = width - (18 if colour is not None else 0)
         line, mark = "", colour
         for word in text.split():
             longer = f"{line} {word}".strip()
-            if line and font_of(TEXT, longer).getlength(longer) > room:
+            if line and font_of(size, longer).getlength(longer) > room:
                 wrapped.append((line, mark))
                 line, mark = word, None
             else:

@@ -9,30 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.explanation.panels import Canvas, Entry, Panel, answers_panel, sheet_of
-from visus.explanation.target_drawing import MOST_SENTENCES, DrawnTargets, anchors_panel, grids_panel, learned_panel
+from visus.data.messages import counted
+from visus.explanation.object_marks import MarkedObject, Marks
+from visus.explanation.panels import MOST_BOXES, Canvas, Entry, Panel, answers_panel, sheet_of, stretched
+from visus.explanation.target_drawing import DrawnTargets, anchors_panel, grids_panel, learned_panel
 from visus.structures import Detections
-from visus.structures.drawing.canvas import HUES, UNCOUNTED, Colour, percent
+from visus.structures.drawing.canvas import HUES, Colour, percent
 
-MOST_PROPOSALS = 300
 COVERS = 0.5
 BEFORE: Colour = (150, 150, 150)
 BACKGROUND: Colour = (60, 60, 60)
 
 
-class DrawnObject(Protocol):
+class DrawnObject(MarkedObject, Protocol):
     """The part of a ProposedObject that is drawn."""
 
     @property
     def name(self) -> str: ...
     @property
-    def box(self) -> NDArray[np.float32]: ...
-    @property
-    def ignored(self) -> bool: ...
-    @property
     def sampled(self) -> int: ...
-    @property
-    def overlap(self) -> float: ...
 
 
 class DrawnLearning(Protocol):
@@ -96,15 +91,8 @@ def draw_regions(value: DrawnRegions) -> Image.Image:
         panels.append(_regions(value, value.learned))
     if value.candidates is not None and value.kept is not None:
         panels.append(answers_panel(value.image, value.size, value.candidates, value.kept, value.score))
-    return sheet_of(value.title(), panels, columns={1: 1, 2: 2, 4: 2}.get(len(panels), 3))
-
-
-def _colours(objects: Sequence[DrawnObject]) -> list[Colour]:
-    return [UNCOUNTED if obj.ignored else HUES[number % len(HUES)] for number, obj in enumerate(objects)]
-
-
-def _named(canvas: Canvas, objects: Sequence[DrawnObject], texts: Sequence[str]) -> None:
-    canvas.named(np.asarray([obj.box for obj in objects]).reshape(-1, 4), texts, _colours(objects))
+    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    return sheet_of(value.title(), panels, columns, note=stretched(value.image, value.size))
 
 
 def _proposals(value: DrawnRegions) -> Panel:
@@ -112,54 +100,53 @@ def _proposals(value: DrawnRegions) -> Panel:
     objects = value.objects or ()
     lines: list[Entry] = []
     if value.before is not None:
-        canvas.boxes(value.before[:MOST_PROPOSALS], BEFORE, line=0.5, alpha=90)
-        best = f", the best {MOST_PROPOSALS} are drawn" if len(value.before) > MOST_PROPOSALS else ""
-        lines.append((f"{len(value.before):,} boxes before suppression{best}", BEFORE))
-    shown = value.proposals[:MOST_PROPOSALS]
-    best = f"; the best {len(shown)} are drawn" if len(shown) < len(value.proposals) else ""
+        canvas.boxes(value.before[:MOST_BOXES], BEFORE, line=0.5, alpha=90)
+        best = f", the best {MOST_BOXES} are drawn" if len(value.before) > MOST_BOXES else ""
+        lines.append((f"{counted(len(value.before), 'boxes')} before suppression{best}", BEFORE))
+    drawn = np.arange(len(value.proposals)) < MOST_BOXES
+    best = f"; the best {MOST_BOXES} are drawn" if len(value.proposals) > MOST_BOXES else ""
+    noun = counted(len(value.proposals), "proposals")
     if value.objects is None:
-        canvas.boxes(shown, HUES[0], line=1, alpha=130)
-        lines.append((f"{len(value.proposals):,} proposals{best}", HUES[0]))
+        canvas.boxes(value.proposals[drawn], HUES[0], line=1, alpha=130)
+        lines.append((f"{noun}{best}", HUES[0]))
         return canvas.panel("The proposals", lines)
     overlaps = value.overlaps()  # [G, P]
     nearest = overlaps.argmax(0) if len(objects) and len(value.proposals) else np.zeros(len(value.proposals), np.int64)
     covers = overlaps.max(0, initial=0) >= COVERS
-    drawn = np.arange(len(value.proposals)) < MOST_PROPOSALS
+    fits = [float(row.max(initial=0)) for row in overlaps]
+    marks = Marks.of(objects, [fit >= COVERS for fit in fits], canvas, fits)
     canvas.boxes(value.proposals[drawn & ~covers], BACKGROUND, line=0.5, alpha=110)
-    for number, colour in enumerate(_colours(objects)):
-        canvas.boxes(value.proposals[covers & (nearest == number)], colour, line=1, alpha=200)
-    _named(
-        canvas,
-        objects,
-        [f"{obj.name} {percent(float(row.max(initial=0)))}" for obj, row in zip(objects, overlaps, strict=True)],
-    )
-    counted = sum(not obj.ignored for obj in objects)
-    lines.append((f"{int((~covers).sum()):,} proposals that cover no object by half{best}", BACKGROUND))
-    lines.append((f"in the objects' colours: {int(covers.sum()):,} that do; with the overlap of the best", None))
-    lines.append((f"{value.covered():,} of {counted:,} objects are covered by half or more", None))
-    return canvas.panel(f"The {len(value.proposals):,} proposals", lines)
+    cover = np.flatnonzero(drawn & covers)
+    for colour in dict.fromkeys(marks.colours):
+        of_colour = np.isin(nearest[cover], marks.in_colour(colour))
+        canvas.boxes(value.proposals[cover[of_colour]], colour, line=1, alpha=200)
+    marks.draw(canvas, [f"{obj.name} {percent(fit)}" for obj, fit in zip(objects, fits, strict=True)])
+    lines.append((f"{int((~covers).sum()):,} of {noun} cover no object by half{best}", BACKGROUND))
+    if marks.crowd:
+        lines += marks.legend("a proposal covers them by half or more (thin)", "none does")
+    else:
+        lines.append((f"in the objects' colours: {int(covers.sum()):,} that do; with the overlap of the best", None))
+        of = counted(int(marks.counted.sum()), "objects")
+        lines.append((f"covered by half or more: {value.covered():,} of {of}", None))
+    return canvas.panel("The proposal" if len(value.proposals) == 1 else f"The {noun}", lines)
 
 
 def _regions(value: DrawnRegions, learned: DrawnLearning) -> Panel:
     canvas = Canvas(value.image, value.size)
     objects, counts = value.objects or (), learned.counts()
-    colours = _colours(objects)
-    canvas.boxes(learned.boxes[learned.sampled < 0], BACKGROUND, line=0.5, alpha=110)
-    for number, colour in enumerate(colours):
-        canvas.boxes(learned.boxes[learned.sampled == number], colour, line=1, alpha=200)
-    _named(canvas, objects, [f"{obj.name}: {obj.sampled}" for obj in objects])
-    shown = list(range(len(objects)))
-    lines: list[Entry] = []
-    if len(objects) > MOST_SENTENCES:
-        shown = sorted(shown, key=lambda number: objects[number].overlap)[:MOST_SENTENCES]
-    lines += [(value.sentence(number), colours[number]) for number in shown]
-    if len(objects) > MOST_SENTENCES:
-        lines.append((f"and {len(objects) - MOST_SENTENCES} objects that fit better", None))
-    background = counts["sampled"] - counts["sampled_learn"]
+    marks = Marks.of(objects, [obj.sampled > 0 for obj in objects], canvas)
+    background = np.flatnonzero(learned.sampled < 0)
+    canvas.boxes(learned.boxes[background[:MOST_BOXES]], BACKGROUND, line=0.5, alpha=110)
+    for colour in dict.fromkeys(marks.colours):
+        canvas.boxes(learned.boxes[np.isin(learned.sampled, marks.in_colour(colour))], colour, line=1, alpha=200)
+    marks.draw(canvas, [f"{obj.name}: {obj.sampled:,}" for obj in objects])
+    lines = marks.lines(value.sentence) + marks.legend("a region of the step shows them (thin)", "none does")
+    some = f"; {MOST_BOXES} are drawn" if len(background) > MOST_BOXES else ""
+    step = f"{counted(counts['sampled'], 'regions')} of a step"
     own = " and the objects' own boxes" if learned.own_boxes else ""
     said = (
-        f"drawn from {counts['proposals']:,} proposals{own}; of the proposals {counts['learn']:,} show an object, "
-        f"{counts['background']:,} are background, {counts['neutral']:,} are never drawn"
+        f"drawn from {counted(counts['proposals'], 'proposals')}{own}; of the proposals {counts['learn']:,} show an "
+        f"object, {counts['background']:,} are background, {counts['neutral']:,} are never drawn"
     )
-    lines += [(f"background: {background:,} of the {counts['sampled']:,} regions of a step", BACKGROUND), (said, None)]
+    lines += [(f"background: {len(background):,} of the {step}{some}", BACKGROUND), (said, None)]
     return canvas.panel("The regions of a step: bold the objects, thin who learns them", lines)

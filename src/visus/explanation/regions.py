@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from visus.data.messages import counted
 from visus.explanation.gradcam import in_eval_mode
+from visus.explanation.object_marks import MOST_LINES, better, worst
 from visus.explanation.targets import (
     COVERED,
     ExplainedTargets,
@@ -164,19 +166,22 @@ class ExplainedRegions:
         if self.before is not None:
             lines.append(f"proposals: {len(self.before):,} before suppression, {len(self.proposals):,} after")
         if self.objects is not None:
-            counted = sum(not obj.ignored for obj in self.objects)
-            lines.append(f"proposals cover {self.covered():,} of {counted:,} objects by half or more")
+            objects = counted(sum(not obj.ignored for obj in self.objects), "objects")
+            lines.append(f"proposals cover {self.covered():,} of {objects} by half or more")
         if self.objects is not None and self.learned is not None:
             counts = self.learned.counts()
             lines.append(
-                f"second stage: of {counts['proposals']:,} proposals {counts['learn']:,} show an object, "
+                f"second stage: of {counted(counts['proposals'], 'proposals')} {counts['learn']:,} show an object, "
                 f"{counts['background']:,} are background, {counts['neutral']:,} are never drawn"
             )
             own = " of these and the objects' own boxes" if self.learned.own_boxes else ""
             lines.append(
-                f"a step draws {counts['sampled']:,} regions{own}, {counts['sampled_learn']:,} that show an object"
+                f"a step draws {counted(counts['sampled'], 'regions')}{own}, "
+                f"{counts['sampled_learn']:,} that show an object"
             )
-            lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
+            told = worst([obj.overlap for obj in self.objects], MOST_LINES)
+            lines += [f"  {self.sentence(number)}" for number in told]
+            lines += [f"  {better(rest)}"] if (rest := len(self.objects) - len(told)) else []
         if self.candidates is not None and self.kept is not None:
             lines.append(
                 f"answers: {len(self.candidates):,} of a score of {self.score:g} or more, {len(self.kept):,} are kept"

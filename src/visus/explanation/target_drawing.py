@@ -9,31 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from visus.explanation.panels import FINER, Canvas, Entry, Panel, answers_panel, sheet_of
+from visus.explanation.object_marks import MarkedObject, Marks
+from visus.explanation.panels import FINER, MOST_BOXES, Canvas, Entry, Panel, answers_panel, sheet_of, stretched
 from visus.ops.matching import NEUTRAL
 from visus.ops.prediction_grid import PredictionGrid
 from visus.structures import Detections
-from visus.structures.drawing.canvas import HUES, INK, UNCOUNTED, Colour
+from visus.structures.drawing.canvas import HUES, INK, Colour
 
-MOST_SENTENCES = 8
+MOST_DOTS = 500
+FINEST = 6  # pixels of the final picture between two lines of a grid; closer ones would be an even grey
 NEUTRAL_DOT: Colour = (70, 70, 70)
 
 
-class DrawnObject(Protocol):
+class DrawnObject(MarkedObject, Protocol):
     """The part of a LearnedObject that is drawn."""
 
     @property
     def name(self) -> str: ...
     @property
-    def box(self) -> NDArray[np.float32]: ...
-    @property
-    def ignored(self) -> bool: ...
-    @property
     def predictors(self) -> NDArray[np.int64]: ...
     @property
     def best(self) -> int: ...
-    @property
-    def overlap(self) -> float: ...
 
 
 class DrawnTargets(Protocol):
@@ -78,7 +74,8 @@ def draw_targets(value: DrawnTargets) -> Image.Image:
         panels.append(learned_panel(value))
     if value.candidates is not None and value.kept is not None:
         panels.append(answers_panel(value.image, value.size, value.candidates, value.kept, value.score))
-    return sheet_of(value.title(), panels, columns=3 if len(panels) == 3 else 2)
+    note = stretched(value.image, value.size)
+    return sheet_of(value.title(), panels, columns=3 if len(panels) == 3 else 2, note=note)
 
 
 def _cell(value: DrawnTargets, grid: int, row: int, column: int) -> list[float]:
@@ -88,19 +85,32 @@ def _cell(value: DrawnTargets, grid: int, row: int, column: int) -> list[float]:
     return [left + column * width, top + row * height, left + (column + 1) * width, top + (row + 1) * height]
 
 
-def _centres(value: DrawnTargets) -> list[tuple[float, float]]:
-    """Returns the centres (x, y) of the objects."""
-    return [((o.box[0] + o.box[2]) / 2, (o.box[1] + o.box[3]) / 2) for o in value.objects or ()]
+def _marks(value: DrawnTargets, canvas: Canvas) -> Marks:
+    objects = value.objects or ()
+    return Marks.of(objects, [len(obj.predictors) > 0 for obj in objects], canvas)
+
+
+def _shown(value: DrawnTargets, canvas: Canvas) -> tuple[list[DrawnObject], str]:
+    """Returns the objects whose cells and predictors are shown, and which these are of a crowd."""
+    marks, objects = _marks(value, canvas), value.objects or ()
+    which = f", of the {len(marks.named)} that fit worst" if marks.crowd else ""
+    return [objects[number] for number in marks.named], which
+
+
+def _centres(objects: Sequence[DrawnObject]) -> list[tuple[float, float]]:
+    """Returns the centres (x, y) of objects."""
+    return [((o.box[0] + o.box[2]) / 2, (o.box[1] + o.box[3]) / 2) for o in objects]
 
 
 def grids_panel(value: DrawnTargets) -> Panel:
     canvas, predictors = Canvas(value.image, value.size), value.predictors
+    objects, which = _shown(value, canvas)
     lines: list[Entry] = []
     for number, grid in enumerate(predictors.grids):
         colour, rank = HUES[number % len(HUES)], number if _finer_first(value) else len(predictors.grids) - 1 - number
         top, left = predictors.corner(number)
         height, width = grid.step
-        held = {predictors.cell_of(number, x, y) for x, y in _centres(value)}
+        held = {predictors.cell_of(number, x, y) for x, y in _centres(objects)}
         cells = np.asarray([_cell(value, number, *cell) for cell in sorted(held)]).reshape(-1, 4)
         finest = (grid.rows, grid.columns) == max((g.rows, g.columns) for g in predictors.grids)
         if grid.rows * grid.columns > 1:
@@ -110,20 +120,21 @@ def grids_panel(value: DrawnTargets) -> Panel:
         rows = [top + height * k for k in range(grid.rows + 1)]
         sheet, draw = canvas.layer()
         ink = (*colour, 110 + 20 * rank if len(predictors.grids) > 1 else 230)
-        for x in columns:
+        across, down = np.asarray([width, height]) * canvas.scale[:2] >= FINEST * FINER
+        for x in columns if across or grid.columns == 1 else ():
             ends = np.asarray([x, rows[0], x, rows[-1]]) * canvas.scale
             draw.line(tuple(ends), fill=ink, width=max(1, round(thick * FINER)))
-        for y in rows:
+        for y in rows if down or grid.rows == 1 else ():
             ends = np.asarray([columns[0], y, columns[-1], y]) * canvas.scale
             draw.line(tuple(ends), fill=ink, width=max(1, round(thick * FINER)))
         canvas.lay(sheet)
         canvas.boxes(cells, colour, line=thick + 1, alpha=255)
-        lines.append(
-            (f"{grid.rows} x {grid.columns} cells of {_pixels(grid.step)} pixels, {grid.per_cell} in each", colour)
-        )
-    canvas.dots(np.asarray(_centres(value)).reshape(-1, 2), INK, 3)
-    if value.objects:
-        lines.append(("framed: the cells that hold the centre of an object (dots)", None))
+        fine = "" if (across or grid.columns == 1) and (down or grid.rows == 1) else " (too fine to draw)"
+        cell = f"{grid.rows} x {grid.columns} cells of {_pixels(grid.step)} pixels"
+        lines.append((f"{cell}, {grid.per_cell} in each{fine}", colour))
+    canvas.dots(np.asarray(_centres(objects)).reshape(-1, 2), INK, 3)
+    if objects:
+        lines.append((f"framed: the cells that hold the centre of an object (dots){which}", None))
     return canvas.panel("The grid" if len(predictors.grids) == 1 else "The grids", lines)
 
 
@@ -139,18 +150,19 @@ def _pixels(step: tuple[float, float]) -> str:
 
 def anchors_panel(value: DrawnTargets) -> Panel:
     canvas, predictors = Canvas(value.image, value.size), value.predictors
+    objects, which = _shown(value, canvas)
     total = f"{len(predictors.boxes):,} {value.noun} in all"
     if predictors.compared == "answer":
         lines: list[Entry] = [(total + "; none has a shape of its own", None)]
-        for number, cell in enumerate(_shown_cells(value)):
+        for number, cell in enumerate(_shown_cells(value, objects)):
             for row, column in cell:
                 colour = HUES[number % len(HUES)]
                 canvas.fill(np.asarray([_cell(value, 0, row, column)]), colour, 70)
                 canvas.boxes(value.boxes[predictors.of_cell(0, row, column)], colour, line=2, alpha=220)
-        lines.append(("shown: what the cells of the objects answer with", None))
+        lines.append((f"shown: what the cells of the objects answer with{which}", None))
         return canvas.panel("The boxes of a cell", lines)
     lines = []
-    for number, cell in enumerate(_shown_cells(value)):
+    for number, cell in enumerate(_shown_cells(value, objects)):
         colour = HUES[number % len(HUES)]
         for row, column in cell:
             cell_boxes = predictors.boxes[predictors.of_cell(number, row, column)].numpy()
@@ -173,23 +185,21 @@ def _range(values: Sequence[float]) -> str:
     return f"{low} x {low}" + (f" to {high} x {high}" if high > low else "")
 
 
-def _shown_cells(value: DrawnTargets) -> list[list[tuple[int, int]]]:
-    """Chooses the cells (row, column) of each grid whose predictors are shown.
+def _shown_cells(value: DrawnTargets, objects: Sequence[DrawnObject]) -> list[list[tuple[int, int]]]:
+    """Chooses the cells (row, column) of each grid whose predictors are shown, by the objects that are shown.
 
     It is the cell of the best fitting predictor that learns an object, or else the cell of an object's centre, or that
     of the image's centre. Where predictors have no shape, the cells of all objects are shown.
     """
     predictors = value.predictors
-    centres = _centres(value) or [(value.size[1] / 2, value.size[0] / 2)]
+    centres = _centres(objects) or [(value.size[1] / 2, value.size[0] / 2)]
     if predictors.compared == "answer":
         return [[predictors.cell_of(0, x, y)] for x, y in centres]
     chosen = []
     for number, grid in enumerate(predictors.grids):
         first = predictors.first(number)
-        rows: list[int] = [
-            int(k) for obj in value.objects or () for k in obj.predictors if first <= k < first + grid.total
-        ]
-        best = [obj.best for obj in value.objects or () if obj.best in rows]
+        rows: list[int] = [int(k) for obj in objects for k in obj.predictors if first <= k < first + grid.total]
+        best = [obj.best for obj in objects if obj.best in rows]
         if rows:
             _, row, column = predictors.position((best or rows)[0])
             chosen.append([(row, column)])
@@ -207,28 +217,25 @@ def learned_panel(value: DrawnTargets) -> Panel:
     dotted = np.flatnonzero(matches == NEUTRAL)
     if value.sampled is not None:
         dotted = value.sampled[matches[value.sampled] < 0]
-    cells = np.asarray([_cell(value, *predictors.position(int(k))) for k in dotted]).reshape(-1, 4)
-    colours = [UNCOUNTED if obj.ignored else HUES[number % len(HUES)] for number, obj in enumerate(objects)]
-    for obj, colour in zip(objects, colours, strict=True):
+    positions = sorted({predictors.position(int(k)) for k in dotted})
+    spread = np.linspace(0, len(positions) - 1, min(len(positions), MOST_DOTS)).round().astype(int)
+    cells = np.asarray([_cell(value, *positions[k]) for k in spread]).reshape(-1, 4)
+    marks, texts = _marks(value, canvas), [f"{obj.name}: {len(obj.predictors):,}" for obj in objects]
+    for number in marks.named:
+        obj, colour = objects[number], marks.colours[number]
         if predictors.compared != "box":
             held = {predictors.position(int(k)) for k in obj.predictors}
             canvas.fill(np.asarray([_cell(value, *cell) for cell in sorted(held)]).reshape(-1, 4), colour, 90)
-        few = len(obj.predictors) <= 3
-        drawn = np.ones(len(obj.predictors), bool) if value.sampled is None else np.isin(obj.predictors, value.sampled)
-        canvas.boxes(shapes[obj.predictors[drawn]], colour, line=2 if few else 1, alpha=230 if few else 180)
-        canvas.boxes(shapes[obj.predictors[~drawn]], colour, line=0.5, alpha=120)
+        few, learning = len(obj.predictors) <= 3, obj.predictors[:MOST_BOXES]
+        drawn = np.ones(len(learning), bool) if value.sampled is None else np.isin(learning, value.sampled)
+        canvas.boxes(shapes[learning[drawn]], colour, line=2 if few else 1, alpha=230 if few else 180)
+        canvas.boxes(shapes[learning[~drawn]], colour, line=0.5, alpha=120)
     canvas.dots((cells[:, :2] + cells[:, 2:]) / 2, NEUTRAL_DOT, 2)
-    texts = [f"{obj.name}: {len(obj.predictors)}" for obj in objects]
-    canvas.named(np.asarray([obj.box for obj in objects]).reshape(-1, 4), texts, colours)
+    marks.draw(canvas, texts)
     counts = value.counts()
-    lines: list[Entry] = []
-    shown = list(range(len(objects)))
-    if len(objects) > MOST_SENTENCES:
-        shown = sorted(shown, key=lambda number: objects[number].overlap)[:MOST_SENTENCES]
-    lines += [(value.sentence(number), colours[number]) for number in shown]
-    if len(objects) > MOST_SENTENCES:
-        lines.append((f"and {len(objects) - MOST_SENTENCES} objects that fit better", None))
-    dots = " (grey dots: their cells)" if value.sampled is None and len(dotted) else ""
+    lines = marks.lines(value.sentence) + marks.legend("something learns them", "nothing learns them")
+    some = f"{len(spread)} of their cells" if len(spread) < len(positions) else "their cells"
+    dots = f" (grey dots: {some})" if value.sampled is None and len(dotted) else ""
     lines.append(
         (
             f"of {len(matches):,}, {counts['learn']:,} learn, {counts['background']:,} are background, "
@@ -238,5 +245,5 @@ def learned_panel(value: DrawnTargets) -> Panel:
     )
     if value.sampled is not None:
         said = f"a step draws {counts['sampled']:,}: {counts['sampled_learn']:,} that learn, and background"
-        lines.append((f"{said} (grey dots: its cells)", None))
+        lines.append((f"{said} (grey dots: {some})", None))
     return canvas.panel("Bold: objects; thin: who learns them", lines)

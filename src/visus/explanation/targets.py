@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from visus.data.messages import counted
 from visus.errors import ShapeError
 from visus.explanation.gradcam import in_eval_mode
+from visus.explanation.object_marks import MOST_LINES, better, worst
+from visus.explanation.panels import PICTURE, THINNEST
 from visus.ops.boxes import box_iou
 from visus.ops.cell_boxes import shape_iou
 from visus.ops.matching import NEUTRAL
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
 
 COVERED = 0.5
 """An object is called badly covered if no default box or anchor has an IoU of this much with it."""
-
-PICTURE = 560
-"""The longer side of the drawn picture, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +134,7 @@ class ExplainedTargets:
     def title(self) -> str:
         """Returns the model's name and its number of predictors, in words."""
         grids = self.predictors.grids
-        where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else f"{len(grids)} maps"
+        where = f"{grids[0].rows} x {grids[0].columns} cells" if len(grids) == 1 else counted(len(grids), "maps")
         height, width = self.size
         return f"{self.model} at {width} x {height}: {len(self.predictors.boxes):,} {self.noun} on {where}"
 
@@ -160,7 +160,9 @@ class ExplainedTargets:
             )
             if self.sampled is not None:
                 lines.append(f"a step draws {counts['sampled']:,} of them, {counts['sampled_learn']:,} that learn one")
-            lines += [f"  {self.sentence(number)}" for number in range(len(self.objects))]
+            told = worst([obj.overlap for obj in self.objects], MOST_LINES)
+            lines += [f"  {self.sentence(number)}" for number in told]
+            lines += [f"  {better(rest)}"] if (rest := len(self.objects) - len(told)) else []
         if self.candidates is not None and self.kept is not None:
             lines.append(
                 f"answers: {len(self.candidates):,} of a score of {self.score:g} or more, {len(self.kept):,} are kept"
@@ -267,15 +269,19 @@ def named(answers: Detections, classes: tuple[str, ...] | None) -> Detections:
 
 
 def as_seen(pixels: NDArray[np.uint8], placement: Placement, fill: int) -> NDArray[np.uint8]:
-    """Draws the file [3,h,w] as it lies in the network's input, [3,h',w'] with a longer side of ``PICTURE``."""
-    height, width = placement.network_size
-    factor = PICTURE / max(height, width)
-    sheet = Image.new("RGB", (round(width * factor), round(height * factor)), (fill,) * 3)
-    down, across = (scale * factor for scale in placement.scale)
+    """Draws the file [3,h,w] as it lies in the network's input, [3,h',w'] with a longer side of ``PICTURE``.
+
+    The shorter side has at least ``THINNEST`` pixels; where it would have fewer, it alone is stretched.
+    """
+    longest = max(placement.network_size)
+    sides = [max(round(side * PICTURE / longest), THINNEST) for side in placement.network_size]
+    factors = [drawn / side for drawn, side in zip(sides, placement.network_size, strict=True)]
+    sheet = Image.new("RGB", (sides[1], sides[0]), (fill,) * 3)
+    down, across = (scale * factor for scale, factor in zip(placement.scale, factors, strict=True))
     file = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     rows, columns = placement.file_size
     shown = file.resize((max(1, round(columns * across)), max(1, round(rows * down))), Image.Resampling.BICUBIC)
-    top, left = (round(offset * factor) for offset in placement.offset)
+    top, left = (round(offset * factor) for offset, factor in zip(placement.offset, factors, strict=True))
     sheet.paste(shown, (left, top))
     return np.ascontiguousarray(np.asarray(sheet).transpose(2, 0, 1))
 

@@ -63,11 +63,3 @@ def to_fractions(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     corners = boxes / boxes.new_tensor([width, height, width, height])
     middle, sides = (corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]
     return torch.cat([middle, sides.flip(-1)], -1)
-
-
-def to_corners(fractions: Tensor, size: tuple[int, int]) -> Tensor:
-    """The inverse of :func:`to_fractions`; negative heights and widths become 0."""
-    height, width = size
-    middle, half = fractions[..., :2], fractions[..., 2:].clamp(min=0).flip(-1) / 2
-    corners = torch.cat([middle - half, middle + half], -1)
-    return corners * corners.new_tensor([width, height, width, height])

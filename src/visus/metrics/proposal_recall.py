@@ -41,7 +41,7 @@ class ProposalScores:
         classes: names of all K classes.
         labels: [N] class ids.
         areas: [N] of the objects' boxes in square pixels.
-        numbers: C numbers of proposals.
+        numbers: C numbers of proposals; the last is the largest that any image has, or that was asked for.
         overlaps: [N,C]: the best IoU of each object with the first so many proposals of its image.
     """
 
@@ -119,9 +119,11 @@ class ProposalRecall:
         self._labels: list[NDArray[np.int64]] = []
         self._areas: list[NDArray[np.float64]] = []
         self._overlaps: list[NDArray[np.float64]] = []
+        self._largest = 1
 
     def update(self, proposals: Proposals, target: Detections) -> None:
         """Adds an image; both are in the same pixels. Ignored objects do not count."""
+        self._largest = max(self._largest, min(len(proposals), self._numbers[-1]))
         counted = target if target.ignored is None else target.select(~target.ignored)
         self._labels.append(counted.labels)
         self._areas.append((counted.boxes[:, 2:] - counted.boxes[:, :2]).astype(np.float64).prod(axis=1))
@@ -129,13 +131,15 @@ class ProposalRecall:
 
     def compute(self) -> ProposalScores:
         """The scores of all images so far."""
-        none = np.zeros((0, len(self._numbers)))
+        numbers = (*(number for number in self._numbers if number < self._largest), self._largest)
+        columns = [*range(len(numbers) - 1), -1]  # beyond the largest number all figures are the last one's
+        overlaps = np.concatenate([np.zeros((0, len(self._numbers))), *self._overlaps])
         return ProposalScores(
             self._classes,
             np.concatenate([np.zeros(0, np.int64), *self._labels]),
             np.concatenate([np.zeros(0), *self._areas]),
-            self._numbers,
-            np.concatenate([none, *self._overlaps]),
+            numbers,
+            overlaps[:, columns],
         )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     # both load torchvision, which most networks need not
     from visus.ops.nms import Method
     from visus.ops.prediction_grid import PredictionGrid
+from visus.answers.reader import Reader
 from visus.structures import Batch, Detections
 
 
@@ -109,6 +110,23 @@ class Codec(Protocol):
 
     def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
         """One value an image, in network pixels; the values name their classes by number."""
+
+
+@runtime_checkable
+class ReadableCodec(Codec, Protocol):
+    """A codec whose answers are read from the outputs of one forward pass without torch.
+
+    So the network can leave as a file that needs no torch: what computes it, reads it with the same reader.
+    """
+
+    def named_outputs(self, outputs: Any) -> dict[str, Tensor]:
+        """The raw outputs [N,...] that the reader needs, by name: those alone that depend on the images.
+
+        No auxiliary heads, anchors, sizes or Python numbers.
+        """
+
+    def reader(self, network: nn.Module) -> Reader:
+        """What reads them; plain data, which a file can keep."""
 
 
 @runtime_checkable

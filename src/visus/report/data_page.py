@@ -46,7 +46,10 @@ def write_data_report(
     parts = [
         markup.tiles(
             [
-                *((f"{len(samples):,}", f"{name} images", _made(dataset, name)) for name, samples in splits.items()),
+                *(
+                    (f"{len(samples):,}", f"{name} {'image' if len(samples) == 1 else 'images'}", _made(dataset, name))
+                    for name, samples in splits.items()
+                ),
                 *([(str(len(classes)), "class" if len(classes) == 1 else "classes", "")] if classes else []),
             ]
         ),

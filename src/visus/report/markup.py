@@ -136,7 +136,7 @@ def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -
     """A picture of at most ``side`` pixels a side, embedded as PNG or JPEG, whichever is smaller."""
     small = shrink(image.convert("RGB"), side)
     content = min(
-        (_encoded(small, "png", optimize=True), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
+        (_encoded(small, "png"), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
     )
     data = base64.b64encode(content[1]).decode("ascii")
     return Markup(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from visus.data.messages import counted
 from visus.engine.disk import write_text
 from visus.report import markup, plots
 from visus.report.box_mistakes import draw_box_mistakes
@@ -119,7 +120,9 @@ def _subject(content: ReportContent) -> Markup:
     if content.recipe:
         # (field, type, value, description) as Recipe.fields() gives them, or without the type.
         rows = [[row[0], markup.plain(row[-2]), row[-1]] for row in content.recipe]
-        parts.append(markup.folded(f"Recipe: {len(rows)} fields", markup.table(["field", "value", "meaning"], rows)))
+        parts.append(
+            markup.folded(f"Recipe: {counted(len(rows), 'fields')}", markup.table(["field", "value", "meaning"], rows))
+        )
     return section("What was trained", *parts)
 
 

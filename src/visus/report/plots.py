@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from visus.data.messages import counted
 from visus.engine.disk import write_atomically
 from visus.errors import ShapeError
 from visus.structures.drawing.canvas import colour_of
@@ -331,7 +332,7 @@ def proposal_curves(scores: ProposalScores) -> Figure | None:
         ]
         for i, place in enumerate(shown):
             shares = [float((scores.overlaps[:, place] >= iou - 1e-9).mean()) for iou in ious]
-            right.plot(ious, shares, color=_colour(i), linewidth=1.7, label=f"{numbers[place]:,} proposals")
+            right.plot(ious, shares, color=_colour(i), linewidth=1.7, label=f"{counted(numbers[place], 'proposals')}")
         right.set(xlabel="IoU that finds an object", xlim=(0.5, 1))
         _percent_axis(left.yaxis)
         for side, place_of_legend in ((left, "upper left"), (right, "upper right")):

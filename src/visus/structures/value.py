@@ -67,6 +67,9 @@ class Value(Protocol):
     def outlined(self) -> Iterable[Piece] | None:
         """The outlined objects for an annotation file; None where this value has no outlines."""
 
+    def named(self, classes: tuple[str, ...]) -> Self:
+        """The same value with other names for the same classes: a network's own names are numbers."""
+
     def with_image(self, image: ImageSource | None) -> Self:
         """The same value, drawn on this image."""
 

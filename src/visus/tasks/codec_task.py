@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -123,7 +122,7 @@ class CodecTask(ABC):
     def _named(self, value: Any) -> Any:
         """Returns a value with the names of its classes, in place of the codec's numbers."""
         is_named = getattr(value, "classes", self.classes) == self.classes
-        return value if is_named else replace(value, classes=self.classes)
+        return value if is_named else value.named(self.classes)
 
 
 def batch_of(prepared: Sequence[Prepared], targets: Any) -> Batch:

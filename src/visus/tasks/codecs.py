@@ -6,34 +6,26 @@ Letters: N images, K classes, H x W pixels of the batch, H' x W' of the network'
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from visus.answers.maps import MapReader
+from visus.answers.tiles import Rectangle, View
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import balanced_weights, count_classes
 from visus.losses.cross_entropy import cross_entropy
-from visus.models.codecs import ClassifierCodec
+from visus.models.codecs import SoftmaxClassifierCodec, arrays_of
 from visus.models.protocols import Codec, Output
 from visus.structures import Batch
-from visus.tasks.mirroring import Rectangle, loses_border, network_output, pieces
+from visus.tasks.mirroring import network_output, seen
 from visus.tasks.options import LossOptions
 
 C = TypeVar("C", bound=Codec)
-
-TILE = 1024
-"""Images with a longer side are predicted in pieces of about this many pixels a side, to bound the memory."""
-
-STEP = 64
-"""Pieces begin at multiples of this number, so that poolings fall on the same pixels as in the whole image."""
-
-CONTEXT = 128
-"""The pixels around a piece that a network with padded convolutions sees, and whose predictions are dropped."""
-
-BLEND = 64
-"""Half the width of the seams, in which the probabilities of two pieces are blended linearly."""
 
 
 def own_codec(network: nn.Module, task: str) -> Codec:
@@ -74,7 +66,7 @@ def codec_or_plain(network: nn.Module, plain: C, loss: LossOptions) -> C:
     return cast(C, codec)
 
 
-class LogitsCodec(ClassifierCodec):
+class LogitsCodec(SoftmaxClassifierCodec):
     """Softmax cross-entropy on logits [N,K], also of auxiliary heads (:class:`~visus.models.protocols.Output`).
 
     Args:
@@ -85,6 +77,7 @@ class LogitsCodec(ClassifierCodec):
     """
 
     def __init__(self, classes: int, loss: LossOptions, frequencies: Any = None) -> None:
+        super().__init__()
         self.classes = classes
         self._loss = loss
         self._frequencies = frequencies
@@ -113,10 +106,6 @@ class LogitsCodec(ClassifierCodec):
         """
         return class_logits(outputs, self.classes)
 
-    def decode(self, outputs: Any) -> Tensor:
-        """The softmax [N,K] of the logits."""
-        return self.logits(outputs).float().softmax(1)
-
     def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         weights = None
         if self._loss.class_weights != "none":
@@ -144,12 +133,8 @@ class PixelCodec(ABC):
         """Returns the loss terms of one head. logits: [N,K,H,W]; targets: as the task collates them."""
 
     @abstractmethod
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Turns logits [N,K,H,W] into probabilities [N,K,H,W] float32."""
-
-    @abstractmethod
-    def answers(self, network: nn.Module, batch: Batch) -> Sequence[Any]:
-        """Returns one map for each image, as large as the batch's images, from :meth:`rows_of_pieces`."""
+    def reader(self, network: nn.Module) -> MapReader:
+        """Returns what reads the logits."""
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Returns the terms of the logits, and "auxiliary": those of the auxiliary heads by the network's weights.
@@ -162,32 +147,19 @@ class PixelCodec(ABC):
         output = network_output(network, batch.images, _whole(batch.images))
         return with_auxiliary(network, output, lambda logits: self.terms(self.logits(logits), batch.targets))
 
-    def rows_of_pieces(self, network: nn.Module, images: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Yields the probabilities [N,K,h,W] of the images' rows from top to bottom, one row of pieces at a time."""
-        size = (images.shape[2], images.shape[3])
-        parts = pieces(size, TILE, STEP)
-        is_exact = loses_border(network)  # every answer has its whole surroundings, and is the same in every piece
-        context, blend = (0, 0) if len(parts) == 1 or is_exact else (CONTEXT, BLEND)
-        waiting: Tensor | None = None  # sums of the last rows, which the next pieces reach into
-        for top in sorted({part.top for part in parts}):
-            row = [part.grown(blend, size) for part in parts if part.top == top]
-            first, last = row[0].top, row[0].top + row[0].height
-            total = torch.zeros(len(images), len(self.classes), last - first, size[1], device=images.device)
-            for part in row:
-                seen = part.grown(context, size)
-                logits = self.logits(network_output(network, images, seen)).detach()
-                down, across = part.top - seen.top, part.left - seen.left
-                logits = logits[:, :, down : down + part.height, across : across + part.width]
-                columns = slice(part.left, part.left + part.width)
-                weights = _ramp(first, last, size[0], blend)[:, None] * _ramp(
-                    columns.start, columns.stop, size[1], blend
-                )
-                total[..., columns] += self.probabilities(logits) * weights.to(images.device)
-            if waiting is not None:
-                total[:, :, : waiting.shape[2]] += waiting
-            done = last if last == size[0] else last - 2 * blend
-            yield slice(first, done), total[:, :, : done - first]
-            waiting = total[:, :, done - first :]
+    def answers(self, network: nn.Module, batch: Batch) -> list[Any]:
+        """Returns one map for each image, as large as the images; see :class:`~visus.answers.maps.MapReader`."""
+        size = (batch.images.shape[2], batch.images.shape[3])
+
+        def look(what: View) -> dict[str, NDArray[np.float32]]:
+            return arrays_of(self.named_outputs(network(seen(batch.images, what))))
+
+        reader = self.reader(network)
+        return reader.gathered(look, len(batch), size, reader.rule)
+
+    def named_outputs(self, outputs: Any) -> dict[str, Tensor]:
+        """ "logits" [N,K,H',W']."""
+        return {"logits": self.logits(outputs)}
 
     def logits(self, outputs: Any) -> Tensor:
         """Returns the logits [N,K,H',W'] of raw outputs, without those of auxiliary heads.
@@ -259,14 +231,3 @@ def _sum(terms: Mapping[str, Tensor]) -> Tensor:
 
 def _whole(images: Tensor) -> Rectangle:
     return Rectangle(0, 0, images.shape[2], images.shape[3])
-
-
-def _ramp(start: int, stop: int, side: int, blend: int) -> Tensor:
-    """Returns [stop - start] weights of a piece along an axis: 1, with ramps of 2 blend pixels at inner ends."""
-    centres = torch.arange(start, stop, dtype=torch.float32) + 0.5
-    weights = torch.ones_like(centres)
-    if start > 0 and blend:
-        weights = torch.minimum(weights, (centres - start) / (2 * blend))
-    if stop < side and blend:
-        weights = torch.minimum(weights, (stop - centres) / (2 * blend))
-    return weights

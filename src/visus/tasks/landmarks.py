@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from visus.metrics.landmarks import LandmarkMetric
-from visus.structures import Batch, Landmarks, Sample
-from visus.structures.values.landmarks import flip_pairs
+from visus.structures import Landmarks, Sample
 from visus.tasks.codec_task import CodecTask
 from visus.tasks.task import PrimaryMetric
 
@@ -29,11 +27,6 @@ class LandmarkTask(CodecTask):
 
     name = "landmarks"
     primary = PrimaryMetric("pck", "PCK@0.1")
-
-    def predict(self, network: nn.Module, batch: Batch) -> list[Landmarks]:
-        """Returns N Landmarks in network pixels, with their pairs of left and right points."""
-        pairs = flip_pairs(self.classes)
-        return [replace(value, flip_pairs=pairs) for value in super().predict(network, batch)]
 
     def metrics(self, samples: Sequence[Sample] | None = None) -> LandmarkMetric:  # noqa: ARG002
         """Makes a new metric; each image is scored by itself."""

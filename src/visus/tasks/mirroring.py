@@ -1,70 +1,28 @@
-"""Overlap-tile: predicts any part of an image by a network that restricts its input's size or loses border pixels.
+"""Overlap-tile for PyTorch: what a network sees of images where it restricts its input's size or loses border pixels.
 
-Ronneberger, Fischer, Brox, MICCAI 2015, figure 2: the network is given more of the image than is asked for, and where
-the image ends, its mirror image.
-
-Letters: N images, C channels, K classes, H x W pixels.
+Which pixels these are says :mod:`visus.answers.tiles`. Letters: N images, C channels, K classes, H x W pixels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Protocol, cast, runtime_checkable
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visus.answers.tiles import ANY, InputRule, Rectangle, Restricted, View, view
 from visus.errors import ShapeError
 from visus.models.protocols import Output
 from visus.structures import Batch
-
-Size = tuple[int, int]
-
-
-@runtime_checkable
-class Restricted(Protocol):
-    """A network that does not take every input size, or whose output has fewer pixels than its input."""
-
-    def fitting_size(self, size: Size) -> Size:
-        """Returns the smallest (height, width) that the network takes and that is not smaller than ``size``."""
-
-    def output_size(self, size: Size) -> Size:
-        """Returns the output's (height, width) for an input of this size; the output covers the input's centre."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """A rectangle of an image, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def grown(self, margin: int, size: Size) -> Rectangle:
-        """Returns the part with ``margin`` more pixels on each side, within an image of ``size``."""
-        top, left = max(self.top - margin, 0), max(self.left - margin, 0)
-        bottom, right = min(self.top + self.height + margin, size[0]), min(self.left + self.width + margin, size[1])
-        return Rectangle(top, left, bottom - top, right - left)
-
-
-def pieces(size: Size, largest: int, step: int) -> list[Rectangle]:
-    """Cuts an image into parts of nearly equal size, none longer than about ``largest``, at multiples of ``step``."""
-    rows, columns = (_edges(side, largest, step) for side in size)
-    return [
-        Rectangle(top, left, bottom - top, right - left)
-        for top, bottom in pairwise(rows)
-        for left, right in pairwise(columns)
-    ]
 
 
 def network_output(model: nn.Module, images: Tensor, part: Rectangle) -> Output:
     """Returns the raw outputs for a part of the images, and those of auxiliary heads.
 
     Args:
-        model: answers with a map as large as its input, or is :class:`Restricted`.
+        model: answers with a map as large as its input, or is :class:`~visus.answers.tiles.Restricted`.
         images: [N,C,H,W].
         part: what is asked for, H' x W' pixels.
 
@@ -74,22 +32,25 @@ def network_output(model: nn.Module, images: Tensor, part: Rectangle) -> Output:
     Raises:
         ShapeError: if the outputs are no maps of the expected size.
     """
-    output_size = (part.height, part.width)
-    size, margin = _input(model, output_size)
-    rows = _mirrored(part.top - margin[0], size[0], images.shape[2], images.device)
-    columns = _mirrored(part.left - margin[1], size[1], images.shape[3], images.device)
-    whole = part.top == part.left == 0 and size == images.shape[2:] and not any(margin)
-    outputs = model(images if whole else images.index_select(2, rows).index_select(3, columns))
+    outputs = model(seen(images, view(_rule(model), part, (images.shape[2], images.shape[3]))))
     output = outputs if isinstance(outputs, Output) else Output(outputs)
     cut = np.s_[:, :, : part.height, : part.width]
     for logits in (output.logits, *output.auxiliary):
-        if logits.ndim != 4 or logits.shape[2] < output_size[0] or logits.shape[3] < output_size[1]:
+        if logits.ndim != 4 or logits.shape[2] < part.height or logits.shape[3] < part.width:
             raise ShapeError(
                 "a segmentation network must return logits for each pixel",
-                expected=f"[N, K, {output_size[0]}, {output_size[1]}]",
+                expected=f"[N, K, {part.height}, {part.width}]",
                 got=str(list(logits.shape)),
             )
     return Output(output.logits[cut], tuple(logits[cut] for logits in output.auxiliary))
+
+
+def seen(images: Tensor, what: View) -> Tensor:
+    """The input [N,C,h,w] that shows this of the images [N,C,H,W]."""
+    if what.whole:
+        return images
+    rows, columns = (torch.from_numpy(indices).to(images.device) for indices in (what.rows, what.columns))
+    return images.index_select(2, rows).index_select(3, columns)
 
 
 def fitted(model: nn.Module, batch: Batch) -> Batch:
@@ -97,46 +58,43 @@ def fitted(model: nn.Module, batch: Batch) -> Batch:
 
     The upper left corner of the network's output is that of the batch's own images.
     """
-    size, margin = _input(model, (batch.images.shape[2], batch.images.shape[3]))
-    rows = _mirrored(-margin[0], size[0], batch.images.shape[2], batch.images.device)
-    columns = _mirrored(-margin[1], size[1], batch.images.shape[3], batch.images.device)
+    size = (batch.images.shape[2], batch.images.shape[3])
+    what = view(_rule(model), Rectangle(0, 0, *size), size)
     placements = [
         replace(
             placement,
-            network_size=size,
-            offset=(placement.offset[0] + margin[0], placement.offset[1] + margin[1]),
+            network_size=what.size,
+            offset=(placement.offset[0] + what.margin[0], placement.offset[1] + what.margin[1]),
         )
         for placement in batch.placements
     ]
-    images = batch.images.index_select(2, rows).index_select(3, columns)
-    return replace(batch, images=images, placements=placements)
+    return replace(batch, images=seen(batch.images, what), placements=placements)
 
 
-def loses_border(model: nn.Module) -> bool:
-    """Whether the network's output covers fewer pixels than its input, so that it has no padded border."""
-    return any(_input(model, (1, 1))[1])
+def input_rule(model: nn.Module) -> InputRule:
+    """Which inputs a network takes, as plain numbers.
 
-
-def _input(model: nn.Module, output_size: Size) -> tuple[Size, Size]:
-    """Returns the smallest input whose output covers ``output_size``, and its lost pixels at the top and left."""
+    Raises:
+        ShapeError: if its sizes are not a smallest one and that plus multiples of a step, the same for both sides, or
+            if it does not lose equally many pixels of each.
+    """
     if not isinstance(model, Restricted):
-        return output_size, (0, 0)
+        return ANY
     network = cast(Restricted, model)
-    fitting = network.fitting_size(output_size)
-    output = network.output_size(fitting)
-    lost = (fitting[0] - output[0], fitting[1] - output[1])
-    size = network.fitting_size((output_size[0] + lost[0], output_size[1] + lost[1]))
-    return size, (lost[0] // 2, lost[1] // 2)
+    smallest = network.fitting_size((1, 1))[0]
+    step = network.fitting_size((smallest + 1, smallest + 1))[0] - smallest
+    lost = smallest - network.output_size(network.fitting_size((smallest, smallest)))[0]
+    rule = InputRule(smallest, step, lost)
+    for size in ((1, 1), (smallest + 1, smallest), (smallest, smallest + step + 1), (smallest + 5 * step, 1)):
+        fitting = network.fitting_size(size)
+        if fitting != rule.fitting_size(size) or network.output_size(fitting) != rule.output_size(fitting):
+            raise ShapeError(
+                f"the sizes that {type(model).__name__} takes follow no rule that a file can keep",
+                expected="a smallest side, and longer ones in equal steps, for height and width alike",
+                got=f"{fitting[0]}x{fitting[1]} for {size[0]}x{size[1]}",
+            )
+    return rule
 
 
-def _mirrored(start: int, count: int, side: int, device: torch.device) -> Tensor:
-    """Returns [count] indices from ``start`` on into a line of ``side`` pixels, mirrored at its ends."""
-    period = max(2 * (side - 1), 1)
-    indices = torch.arange(start, start + count, device=device) % period
-    return torch.where(indices < side, indices, period - indices)
-
-
-def _edges(side: int, largest: int, step: int) -> list[int]:
-    count = -(-side // largest)
-    inner = {round(side * number / count / step) * step for number in range(1, count)}
-    return sorted({0, side} | {edge for edge in inner if 0 < edge < side})
+def _rule(model: nn.Module) -> Restricted:
+    return cast(Restricted, model) if isinstance(model, Restricted) else ANY

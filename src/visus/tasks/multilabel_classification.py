@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from visus.answers.label_sets import SigmoidReader
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import check_frequencies, positive_weights
 from visus.losses.multilabel import binary_cross_entropy
 from visus.metrics.multilabel_classification import LabelSetMetric, best_threshold
-from visus.models.codecs import OnePassCodec
+from visus.models.codecs import ReaderCodec, arrays_of
 from visus.structures import IGNORE, Batch, LabelSet, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import class_logits, output_of, with_auxiliary
@@ -33,7 +34,7 @@ THRESHOLDS = "thresholds"
 """The name of the setting that :meth:`MultiLabelClassification.choose_settings` returns."""
 
 
-class SigmoidCodec(OnePassCodec):
+class SigmoidCodec(ReaderCodec):
     """K logits for each image as K independent classes: a sigmoid and binary cross-entropy for each.
 
     Args:
@@ -46,6 +47,7 @@ class SigmoidCodec(OnePassCodec):
         self.classes = classes
         self.thresholds = thresholds
         self._positive = positive
+        self._reader = SigmoidReader(tuple(thresholds.tolist()))
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """ "binary_cross_entropy", and "auxiliary" with the network's own weight for each auxiliary head.
@@ -78,8 +80,16 @@ class SigmoidCodec(OnePassCodec):
 
     def decode(self, outputs: Any) -> list[LabelSet]:
         """N sets of labels with the scores of all classes."""
-        rows = self.logits(outputs).detach().float().sigmoid().cpu().numpy()  # [N, K]
-        return [LabelSet.of_scores(self.classes, row, self.thresholds) for row in rows]
+        # the size does not matter: labels have no place
+        return self._reader.read(arrays_of(self.named_outputs(outputs)), (0, 0))
+
+    def named_outputs(self, outputs: Any) -> dict[str, Tensor]:
+        """ "logits" [N,K]."""
+        return {"logits": self.logits(outputs)}
+
+    def reader(self, network: nn.Module) -> SigmoidReader:  # noqa: ARG002 - of any classifier
+        """Reads the logits, with the thresholds."""
+        return self._reader
 
 
 class MultiLabelClassification(CodecTask):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visus.answers.maps import SigmoidMapReader
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import ShapeError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
@@ -20,12 +21,10 @@ from visus.metrics.multilabel import MultiLabelMetric
 from visus.structures import IGNORE, Batch, MultiLabelMap, Sample
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
+from visus.tasks.mirroring import input_rule
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric
-
-THRESHOLD = 0.5
-"""A pixel bears a class from this probability on."""
 
 
 class SigmoidPixelCodec(PixelCodec):
@@ -47,16 +46,9 @@ class SigmoidPixelCodec(PixelCodec):
             terms["dice"] = self._dice * multilabel_dice_loss(logits, targets, ignore=IGNORE)
         return terms
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        return logits.float().sigmoid()
-
-    def answers(self, network: nn.Module, batch: Batch) -> list[MultiLabelMap]:
-        """Returns N maps as large as the batch's images; large images are predicted in pieces, as in segmentation."""
-        shape = (len(batch), len(self.classes), batch.images.shape[2], batch.images.shape[3])
-        scores = np.empty(shape, np.float32)
-        for rows, probabilities in self.rows_of_pieces(network, batch.images):
-            scores[:, :, rows] = probabilities.cpu().numpy()
-        return [MultiLabelMap(self.classes, image_scores >= THRESHOLD, scores=image_scores) for image_scores in scores]
+    def reader(self, network: nn.Module) -> SigmoidMapReader:
+        """Reads the logits, from inputs that the network takes."""
+        return SigmoidMapReader(len(self.classes), input_rule(network))
 
 
 class MultiLabelSegmentation(CodecTask):

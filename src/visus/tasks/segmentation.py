@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visus.answers.maps import SoftmaxMapReader
 from visus.data.augmentation.preparing import Prepared
 from visus.errors import ShapeError
 from visus.losses.border_weights import border_weights
@@ -30,6 +31,7 @@ from visus.structures import IGNORE, Batch, Sample, SegmentationMap
 from visus.structures.class_names import border_id
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
+from visus.tasks.mirroring import input_rule
 from visus.tasks.options import LossOptions
 from visus.tasks.stacking import padded
 from visus.tasks.task import PrimaryMetric, quality_by
@@ -66,23 +68,9 @@ class SoftmaxPixelCodec(PixelCodec):
             terms["dice"] = self._loss.dice * dice_loss(logits, targets, ignore=IGNORE)
         return terms
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        return logits.float().softmax(1)
-
-    def answers(self, network: nn.Module, batch: Batch) -> list[SegmentationMap]:
-        """Returns N maps as large as the batch's images, with the probability of each pixel's class.
-
-        A large image is predicted in overlapping pieces. If the network sees no further than the overlap, each pixel is
-        predicted as in the whole image; if it sees further, the pieces are blended without a seam.
-        """
-        size = (batch.images.shape[2], batch.images.shape[3])
-        ids = np.empty((len(batch), *size), np.uint8)
-        scores = np.empty((len(batch), *size), np.float32)
-        for rows, probabilities in self.rows_of_pieces(network, batch.images):
-            best = probabilities.max(1)
-            ids[:, rows] = best.indices.to(torch.uint8).cpu().numpy()
-            scores[:, rows] = best.values.cpu().numpy()
-        return [SegmentationMap(self.classes, map_, score) for map_, score in zip(ids, scores, strict=True)]
+    def reader(self, network: nn.Module) -> SoftmaxMapReader:
+        """Reads the logits, from inputs that the network takes."""
+        return SoftmaxMapReader(len(self.classes), input_rule(network))
 
     def _class_weights(self, targets: Tensor) -> Tensor | None:
         if self._loss.class_weights == "none":

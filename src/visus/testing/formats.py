@@ -14,7 +14,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.data.reading.fingerprint import fingerprint
-from visus.data.reading.opening import choose_format, open_data
+from visus.data.reading.opening import choose_format, open_data, open_images
 from visus.errors import VisusError
 from visus.structures import Sample
 from visus.testing.conformance import ConformanceError, require
@@ -133,6 +133,15 @@ def _read_all(sample: Sample) -> None:
             sample.target(task)
 
 
+def tells_images_from_labels(case: FormatCase) -> None:
+    """Where the folder is given for predictions, its labels are not taken as images."""
+    source = case.written()
+    images = {path for sample in _samples(open_data(source, format=case.format.name)) if (path := sample.image.path)}
+    if source.is_dir() and images:
+        wrong = {sample.image.path for sample in open_images([source])} ^ images
+        require(not wrong, "a prediction looks at the images of the data set alone", got=sorted(map(str, wrong)))
+
+
 def counts_what_is_missing(case: FormatCase) -> None:
     """A data set that lost an image is not read as if it were whole: it is refused, or has fewer images."""
     source = case.written()
@@ -156,6 +165,7 @@ FORMAT_CHECKS: tuple[Callable[[FormatCase], None], ...] = (
     gives_labelled_samples,
     reads_alike_twice_and_elsewhere,
     leaves_the_files_alone,
+    tells_images_from_labels,
     refuses_damage_with_a_reason,
     counts_what_is_missing,
 )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from visus.analysis.meta_shapes import ShapesAlone
 from visus.analysis.summary import summarize
 from visus.engine.freezing import Freezing
 from visus.errors import ShapeError
@@ -73,10 +74,16 @@ class NetworkCase:
         return torch.rand(count, *self.size, generator=torch.Generator().manual_seed(seed))
 
     @cached_property
+    def answered(self) -> tuple[Any, Tensor]:
+        """The outputs in eval mode for ``images(2)``, and these images as the network left them."""
+        images = self.images(2)
+        with torch.no_grad():
+            return self.network.eval()(images), images
+
+    @property
     def outputs(self) -> Any:
         """The outputs in eval mode for ``images(2)``; no check changes the weights or the statistics."""
-        with torch.no_grad():
-            return self.network.eval()(self.images(2))
+        return self.answered[0]
 
     @cached_property
     def maps(self) -> dict[int, Tensor]:
@@ -109,7 +116,13 @@ def small_input(card: Card, network: Any) -> Size:
 
 def shapes_of(network: nn.Module, batch: tuple[int, ...]) -> list[torch.Size]:
     """The shapes of all output tensors of a network on the meta device. batch: (N, C, H, W)."""
-    return [leaf.shape for leaf in output_tensors(network(torch.empty(batch, device="meta")))]
+    return [leaf.shape for leaf in output_tensors(_blank_outputs(network, batch))]
+
+
+def _blank_outputs(network: nn.Module, batch: tuple[int, ...]) -> Any:
+    """The outputs of a network on the meta device, without values."""
+    with torch.no_grad(), ShapesAlone():  # type: ignore[no-untyped-call]
+        return network(torch.empty(batch, device="meta"))
 
 
 def output_tensors(output: Any) -> list[Tensor]:
@@ -119,7 +132,7 @@ def output_tensors(output: Any) -> list[Tensor]:
 
 def _takes(network: nn.Module, size: Size) -> bool:
     try:
-        network(torch.empty(1, *size, device="meta"))
+        _blank_outputs(network, (1, *size))
     except ShapeError:
         return False
     return True
@@ -229,7 +242,7 @@ def takes_other_sizes_or_names_the_next_that_fits(case: NetworkCase) -> None:
     """Any size is answered, or refused by a ShapeError that says what came and what to do."""
     for height, width in OTHER_SIZES:
         try:
-            outputs = case.shapes(torch.empty(2, case.card.input[0], height, width, device="meta"))
+            outputs = _blank_outputs(case.shapes, (2, case.card.input[0], height, width))
         except ShapeError as refusal:
             complete = refusal.expected and refusal.remedy and f"{height}x{width}" in refusal.got
             require(complete, f"the refusal of {height}x{width} says expected, got and remedy", got=str(refusal))
@@ -243,11 +256,7 @@ def takes_other_sizes_or_names_the_next_that_fits(case: NetworkCase) -> None:
 
 def answers_finitely_and_leaves_the_images_alone(case: NetworkCase) -> None:
     """The outputs are finite, and the input is as it was before."""
-    images = case.images(1)
-    before = images.clone()
-    with torch.no_grad():
-        case.network.eval()(images)
-    require(torch.equal(images, before), "a network leaves its input as it is")
+    require(torch.equal(case.answered[1], case.images(2)), "a network leaves its input as it is")
     outputs = output_tensors(case.outputs)
     require(outputs and all(torch.isfinite(leaf).all() for leaf in outputs), "the outputs are finite")
 
@@ -284,7 +293,7 @@ def passes_gradients_to_every_parameter(case: NetworkCase) -> None:
     with _away_from_zero(network), _same_statistics(network):
         # Two images cost twice as much, and only BatchNorm over maps of a pixel needs them.
         outputs = network(case.images(2 if _norms(network) else 1))
-        kind = type(case.shapes(torch.empty(1, *case.size, device="meta")))  # in eval mode
+        kind = type(_blank_outputs(case.shapes, (1, *case.size)))  # in eval mode
         require(type(outputs) is kind, f"the outputs in train mode are a {kind.__name__}", got=type(outputs).__name__)
         if isinstance(outputs, Output):
             counts = len(outputs.auxiliary), len(network.auxiliary_heads), len(network.auxiliary_weights)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.dataset import Dataset, Finding
+from visus.data.messages import counted
 from visus.data.object_separation import SEPARATIONS
 from visus.data.pixels.intensity import PICTURE, survey, with_intensity_range
 from visus.engine.model_file import read_info
@@ -339,12 +340,16 @@ def with_own_anchors(
     shapes = box_shapes(dataset, "train", training_preprocessing(card, recipe, channels))
     different = len(np.unique(shapes, axis=0))
     if different < count:
-        messages.append(f"anchors: the published ones, for {different} different boxes are too few for {count} anchors")
+        messages.append(
+            f"anchors: the published ones, for {counted(different, 'different boxes are')} too few for "
+            f"{counted(count, 'anchors')}"
+        )
         return recipe
     clusters = cluster_shapes(shapes, count)
     anchors = [[round(float(width), 2), round(float(height), 2)] for width, height in clusters.anchors]
     messages.append(
-        f"anchors: {count} found among {len(shapes):,} boxes, mean IoU {clusters.mean_iou:.1%} (visus data anchors)"
+        f"anchors: {count} found among {counted(len(shapes), 'boxes')}, mean IoU {clusters.mean_iou:.1%} "
+        "(visus data anchors)"
     )
     return recipe.with_changes({"model_options.anchors": anchors})
 

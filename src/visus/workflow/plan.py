@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from visus.data.dataset import Dataset, Finding
+from visus.data.messages import counted
 from visus.data.pixels.intensity import PixelValues
 from visus.data.reading.named import NAMED
 from visus.engine.model_card import with_task_options
@@ -197,7 +198,9 @@ def prepare(request: Request) -> Preparation:
     channels = recipe.channels or decisions.channels_for(weights, card, facts)
     recipe.augmentation.require(task, channels)
     messages.append(f"model: {card.full_name}, weights: {weights}")
-    messages.append(f"recipe: {recipe.source or 'given'}; {recipe.epochs} epochs of batches of {recipe.batch_size}")
+    messages.append(
+        f"recipe: {recipe.source or 'given'}; {counted(recipe.epochs, 'epochs')} of batches of {recipe.batch_size}"
+    )
     dataset, findings = decisions.checked(request, dataset, task)
     proposals = tuple(str(Path(file).resolve()) for file in request.proposals)
     card = looking_at_files(card, recipe, proposals)

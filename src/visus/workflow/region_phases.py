@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from visus.data.messages import counted
 from visus.engine.disk import write_text
 from visus.engine.feature_cache import Column, FeatureCache
 from visus.engine.progress import choose_progress
@@ -75,10 +76,12 @@ def features(context: Context) -> Artefact:
             raise DataError(
                 "no region of the training images shows an object, so that nothing can be fitted",
                 expected=f"a region that overlaps an object by more than {plan.recipe.regions.box_overlap:g}",
-                got=f"{cache.rows('fc7'):,} regions of {len(cache):,} images",
+                got=f"{counted(cache.rows('fc7'), 'regions')} of {counted(len(cache), 'images')}",
                 remedy="see the objects and proposals with: visus data check, visus data propose",
             )
-        context.say(f"features: {cache.rows('fc7'):,} regions of {len(cache):,} images in {context.folder}")
+        context.say(
+            f"features: {counted(cache.rows('fc7'), 'regions')} of {counted(len(cache), 'images')} in {context.folder}"
+        )
         return Artefact.of("features", "features", context.folder, cache.files)
 
 
@@ -105,7 +108,7 @@ def svms(context: Context) -> Artefact:
         for name, positives, negatives in zip(
             _finetuned_classes(context), machines.positives, machines.negatives, strict=True
         ):
-            context.say(f"SVM of {name}: {positives:,} positive and {negatives:,} hard negative regions")
+            context.say(f"SVM of {name}: {positives:,} positive and {counted(negatives, 'hard negative regions')}")
         return Artefact.of("svm", "svm", context.folder, [SVMS])
 
 
@@ -127,7 +130,7 @@ def boxes(context: Context) -> Artefact:
         tensors = {"weight": torch.from_numpy(fitted.weight), "bias": torch.from_numpy(fitted.bias)}
         write_tensors(context.folder / BOXES, tensors, {"scale": repr(scale)})
         for name, count in zip(_finetuned_classes(context), fitted.examples, strict=True):
-            context.say(f"boxes of {name}: regressed from {count:,} regions")
+            context.say(f"boxes of {name}: regressed from {counted(count, 'regions')}")
         return Artefact.of("boxes", "boxes", context.folder, [BOXES])
 
 

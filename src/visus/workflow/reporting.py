@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from visus.data.messages import counted
 from visus.engine.recipe import ABOUT
 from visus.engine.run_folder import RunFolder
 from visus.report.content import Case, ReportContent
@@ -88,7 +89,7 @@ def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged
         task=model.info.task,
         metrics={result.split: result.metrics},
         classes=model.classes,
-        intro=f"{result.images:,} images of the split {result.split}",
+        intro=f"{counted(result.images, 'images')} of the split {result.split}",
         subject={"model": model.info.model},
         primary=model.task.primary.name,
         cases=_explained(model, [case for case in judged if case.sampled][:EXPLAINED]),

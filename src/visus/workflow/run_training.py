@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.data.messages import counted
 from visus.engine.run_folder import RunFolder, new_folder
 from visus.errors import InterruptedRunError, VisusError
 from visus.structures import Sample
@@ -45,8 +46,8 @@ class DryRun:
     def describe(self) -> str:
         """One line."""
         return (
-            f"dry run passed: two batches were trained on, saved, loaded and judged ({len(self.files)} files written "
-            "and removed again)"
+            "dry run passed: two batches were trained on, saved, loaded and judged "
+            f"({counted(len(self.files), 'files')} written and removed again)"
         )
 
 
@@ -125,20 +126,23 @@ def _spread(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [samples[i * len(samples) // count] for i in range(count)] if len(samples) > count else list(samples)
 
 
-def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
-    """Trains in a run folder from its last checkpoint (from the start if it has none), and scores the model."""
+def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool, stays: bool = False) -> None:
+    """Trains in a run folder from its last checkpoint (from the start if it has none), and scores the model.
+
+    stays: whether the folder stays if there is no checkpoint at the end, so that it can be resumed all the same.
+    """
     from visus.engine.progress import choose_progress
 
     if "WORLD_SIZE" not in os.environ:
-        with _stoppable(folder):
+        with _stoppable(folder, stays):
             compute_missing(prepared.dataset, prepared.card.preprocessing, choose_progress(quiet=quiet))
     if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
-        _launch(folder, prepared.plan, quiet=quiet)
+        _launch(folder, prepared.plan, quiet=quiet, stays=stays)
         return
     from visus.engine.runtime import open_runtime
 
     with (
-        _stoppable(folder),
+        _stoppable(folder, stays),
         open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime,
     ):
         progress = choose_progress(quiet=quiet or not runtime.is_first)
@@ -157,7 +161,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool) -> None:
 
 
 @contextmanager
-def _stoppable(folder: RunFolder) -> Iterator[None]:
+def _stoppable(folder: RunFolder, stays: bool = False) -> Iterator[None]:
     """Ends the work before and after the training steps at Ctrl-C and SIGTERM; the steps handle signals themselves."""
     from visus.engine.interruption import Interrupted, Interruption
 
@@ -171,11 +175,11 @@ def _stoppable(folder: RunFolder) -> Iterator[None]:
             raise InterruptedRunError.by_signal(
                 interruption.signal,
                 "stopped while the model was scored" if folder.has_begun else "stopped before the first step",
-                remedy=_way_on(folder),
+                remedy=_way_on(folder, stays),
             ) from None
 
 
-def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
+def _launch(folder: RunFolder, plan: Plan, *, quiet: bool, stays: bool) -> None:
     """Starts one process for each rank; each process continues or begins this run."""
     from visus.engine.launch import launch
 
@@ -184,18 +188,18 @@ def _launch(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
         options += ["--workers", str(plan.workers)]
     code = launch([sys.executable, "-m", "visus", "train", "--resume", str(folder.path), *options], plan.processes)
     if code in (130, 143):
-        raise InterruptedRunError.by_signal(code - 128, "the training was interrupted", remedy=_way_on(folder))
+        raise InterruptedRunError.by_signal(code - 128, "the training was interrupted", remedy=_way_on(folder, stays))
     if code:
         error = VisusError(
             f"a training of {plan.processes} processes ended with exit code {code}",
-            remedy=f"see the message above; then {_way_on(folder)}",
+            remedy=f"see the message above; then {_way_on(folder, stays)}",
         )
         error.exit_code = code
         raise error
 
 
-def _way_on(folder: RunFolder) -> str:
-    return f"go on with: visus train --resume {folder.path}" if folder.has_begun else "start it again"
+def _way_on(folder: RunFolder, stays: bool) -> str:
+    return f"go on with: visus train --resume {folder.path}" if stays or folder.has_begun else "start it again"
 
 
 def _fit(folder: RunFolder, prepared: Preparation, runtime: Runtime, progress: Progress) -> Model:

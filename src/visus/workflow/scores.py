@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from visus.data.messages import counted
 from visus.report.content import ERROR_NAMES, METRIC_NAMES, OBJECT_NAMES, class_rows
 
 
@@ -38,7 +39,7 @@ class Evaluation:
         return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"notes": list(self.notes)}
 
     def __str__(self) -> str:
-        head = f"{self.split} of {self.data}, {self.images:,} images"
+        head = f"{self.split} of {self.data}, {counted(self.images, 'images')}"
         return "\n".join(
             [
                 head,

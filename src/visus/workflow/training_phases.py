@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from visus.engine.progress import choose_progress
 from visus.engine.run_folder import RunFolder, folder_name, new_folder
+from visus.errors import InterruptedRunError, UsageError, VisusError
 from visus.recipes.phases import PhaseOf
 from visus.structures.extensions import load_object
 from visus.workflow.changed_data import require_same_data
@@ -48,7 +50,7 @@ def resume(
     Returns:
         The run folder; of a training in phases, the last one's.
     """
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(_where_to_go_on(run, quiet=quiet))
     plan = Plan.load(folder.path / "config.yaml")
     plan = replace(
         plan,
@@ -60,11 +62,82 @@ def resume(
     if plan.phase is None or "WORLD_SIZE" in os.environ:
         _go_on(folder, plan, quiet=quiet)
         return folder.path
-    source = Path(plan.data)
-    dataset = source.name if source.is_dir() else source.stem
+    dataset = _dataset_name(plan)
     # The other phases are beside this one, wherever the resuming process works: "runs" is a relative path.
     beside = replace(plan, out=str(folder.path.parent))
     return _run_from(folder.path, beside, plan.phase, load_object(plan.phase.card.function), dataset, quiet=quiet)
+
+
+def _where_to_go_on(run: Path, *, quiet: bool) -> Path:
+    """The folder that is resumed: of a training in phases that of its first phase, where no folder or none with a plan
+    bears the name of the whole training or of a phase.
+
+    Finished phases are skipped from there on.
+
+    Raises:
+        UsageError: if several trainings have phases of these names, or none has.
+    """
+    if (run / "config.yaml").exists():
+        return run
+    first: dict[Path, int] = {}
+    for config in sorted(run.parent.glob("*/config.yaml")):
+        try:
+            plan = Plan.load(config)
+        except VisusError:  # no run, or a damaged one
+            continue
+        if config.parent.is_symlink() or plan.phase is None or not _is_of_training(run.name, plan, plan.phase):
+            continue
+        first[config.parent] = plan.phase.number
+    folders = [folder for folder, number in first.items() if number == min(first.values())]
+    if len(folders) > 1:
+        raise UsageError(
+            f"{run} may be one of {len(folders)} trainings in phases",
+            expected="the folder of the one that is meant",
+            got=" or ".join(map(str, folders)),
+            remedy=f"visus train --resume {folders[-1]}",
+        )
+    if folders:
+        choose_progress(quiet=quiet).say(f"{run} is a training in phases: it goes on from {folders[0]}")
+    return folders[0] if folders else run
+
+
+def _is_of_training(name: str, plan: Plan, phase: PhaseOf) -> bool:
+    """Whether a folder of this name would be the training's, or that of one of its phases."""
+    parts = (replace(phase, number=number) for number in range(phase.count))
+    names = {folder_name(part.run_name(plan.name, _dataset_name(plan))) for part in parts}
+    return name in names or re.sub(r"-\d+$", "", name) in names
+
+
+def _dataset_name(plan: Plan) -> str:
+    source = Path(plan.data)
+    return source.name if source.is_dir() else source.stem
+
+
+@contextmanager
+def _stoppable(path: Path) -> Iterator[None]:
+    """Ends the work between trainings at Ctrl-C and SIGTERM, and says that a phase that left nothing can go on, too.
+
+    Trainings handle signals themselves. ``path``: the folder of the first phase, from which the others follow.
+    """
+    from visus.engine.interruption import Interrupted, Interruption
+
+    def go_on() -> str:
+        return f"go on with: visus train --resume {path}" if (path / "config.yaml").is_file() else "start it again"
+
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                yield
+        except InterruptedRunError as error:
+            if "--resume" in error.remedy:
+                raise
+            raise InterruptedRunError.by_signal(error.exit_code - 128, error.problem, remedy=go_on()) from None
+        except (Exception, Interrupted):
+            if not interruption.signal:
+                raise
+            raise InterruptedRunError.by_signal(
+                interruption.signal, "stopped between the steps of two phases", remedy=go_on()
+            ) from None
 
 
 def _run_from(
@@ -97,8 +170,9 @@ def _run_from(
         return path if part is first else _folder_of(plan, part, dataset, artefacts)
 
     say = choose_progress(quiet=quiet).say
-    earlier = _artefacts_before(path, plan, first, dataset)
-    made = run_phases(phases, folder_of, artefacts=earlier, quiet=quiet, say=say)
+    with _stoppable(path):
+        earlier = _artefacts_before(path, plan, first, dataset)
+        made = run_phases(phases, folder_of, artefacts=earlier, quiet=quiet, say=say)
     return made[phases[-1].name].folder
 
 
@@ -133,7 +207,7 @@ def _go_on(folder: RunFolder, plan: Plan, *, quiet: bool) -> None:
     """Continues the run in a folder with the data that it began with."""
     prepared = prepare_again(plan)
     _require_same_data(folder, prepared, quiet=quiet)
-    carry_on(folder, prepared, quiet=quiet)
+    carry_on(folder, prepared, quiet=quiet, stays="WORLD_SIZE" not in os.environ)
 
 
 def _require_same_data(folder: RunFolder, prepared: Preparation, *, quiet: bool, earlier: Path | None = None) -> None:

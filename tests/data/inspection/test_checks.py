@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 import time
@@ -10,89 +9,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-from made_up import smooth_picture
-from visus.data.dataset import MOST_EXAMPLES, Dataset, Finding
+from checked_data import (
+    CLASSES,
+    Broken,
+    boxes,
+    dataset_of,
+    encoded,
+    files,
+    good_boxes,
+    good_map,
+    labels,
+    maps,
+    scene,
+    summary,
+)
+from visus.data.dataset import Dataset, Finding
 from visus.data.inspection import checks, leaks
 from visus.data.inspection.checks import check, check_before_training, repair
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage
 from visus.data.reading.fingerprint import fingerprint
 from visus.data.reading.opening import open_data
-from visus.errors import DataError, TaskMismatchError
+from visus.errors import TaskMismatchError
 from visus.report.data_page import write_data_report
 from visus.report.samples import sample_grid
-from visus.structures import IGNORE, Detections, Label, Sample, SegmentationMap, TargetSource, Value, task_cards
+from visus.structures import Label, Sample, TargetSource, Value, task_cards
 from visus.structures.task_cards import TaskCard
-
-CLASSES = ("cat", "dog", "owl")
-
-
-def scene(seed: int, size: tuple[int, int] = (48, 64)) -> NDArray[np.uint8]:
-    return smooth_picture(seed, size)
-
-
-def encoded(pixels: NDArray[np.uint8], format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format, **options)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def dataset_of(
-    splits: dict[str, Sequence[Value | TargetSource]],
-    task: str,
-    classes: tuple[str, ...] = CLASSES,
-    made: tuple[str, ...] = (),
-) -> Dataset:
-    """Different images in memory, one for each target; ids "train/0", "train/1" ..."""
-    seeds = iter(range(10_000))
-    samples = {
-        split: [Sample(f"{split}/{i}", ArrayImage(scene(next(seeds))), {task: item}) for i, item in enumerate(targets)]
-        for split, targets in splits.items()
-    }
-    return Dataset("made", "arrays", None, {task: classes}, samples, made)
-
-
-def labels(*indices: int, classes: tuple[str, ...] = CLASSES) -> list[Label]:
-    return [Label(classes, index) for index in indices]
-
-
-def boxes(
-    *rows: tuple[float, ...], size: tuple[int, int] = (48, 64), of: int = 0, masks: NDArray[np.bool_] | None = None
-) -> Detections:
-    values = np.asarray(rows, np.float32).reshape(-1, 4)
-    return Detections(CLASSES, values, np.full(len(rows), of, np.int64), size, masks=masks)
-
-
-def good_boxes() -> list[Detections]:
-    return [boxes((1, 2, 30, 40), of=index) for index in range(3)]
-
-
-def maps(*values: NDArray[np.uint8], classes: tuple[str, ...] = CLASSES) -> list[SegmentationMap]:
-    return [SegmentationMap(classes, value) for value in values]
-
-
-def good_map(first: int = 0) -> NDArray[np.uint8]:
-    ids = np.full((48, 64), first, np.uint8)
-    ids[:16], ids[16:32], ids[32:] = 0, 1, 2
-    return ids
-
-
-def summary(findings: Sequence[Finding]) -> dict[str, tuple[str, int, tuple[str, ...]]]:
-    found = {finding.kind: (finding.severity, finding.count, finding.examples) for finding in findings}
-    assert len(found) == len(findings)
-    return found
-
-
-class Broken:
-    """A target whose file cannot be read."""
-
-    def load(self) -> Value:
-        raise DataError("labels.bin is damaged", got="3 bytes missing")
-
 
 # --- clean sets of every task give nothing
 
@@ -211,240 +155,6 @@ def test_what_the_reader_noticed_comes_along_and_stops_come_first() -> None:
     assert [finding.severity for finding in found] == ["stop", "stop", "repair"]
     assert set(noted) < set(found)
     assert {finding.kind for finding in found} - {finding.kind for finding in noted} == {"single-class"}
-
-
-# --- images
-
-
-def files(folder: Path, count: int) -> Dataset:
-    """Images "0.png" ... of three classes in turn, all in train."""
-    samples = []
-    for i in range(count):
-        (folder / f"{i}.png").write_bytes(encoded(scene(i)))
-        label = Label(CLASSES, i % 3)
-        samples.append(Sample(f"{i}.png", FileImage(folder / f"{i}.png"), {"classification": label}))
-    return Dataset("made", "files", folder, {"classification": CLASSES}, {"train": samples})
-
-
-@pytest.mark.parametrize(
-    ("kind", "content", "reason"),
-    [
-        ("empty-file", b"", "0 bytes"),
-        ("unreadable-image", b"<html>not found</html>", "no image header"),
-        ("damaged-image", encoded(scene(1))[:20], ""),
-        ("damaged-image", encoded(scene(1))[:2000], ""),
-        ("damaged-image", encoded(scene(1))[:-12], "end of the file"),
-        ("damaged-image", encoded(scene(1), "JPEG")[:300], ""),
-        ("damaged-image", encoded(scene(1), "JPEG")[:900], ""),
-        ("damaged-image", encoded(scene(1), "JPEG")[:-2], ""),
-        ("damaged-image", encoded(scene(1), "TIFF")[:4000], ""),
-    ],
-)
-def test_kinds_of_unusable_images(tmp_path: Path, kind: str, content: bytes, reason: str) -> None:
-    dataset = files(tmp_path, 12)
-    (tmp_path / "7.png").write_bytes(content)
-    for found in (check(dataset), check_before_training(dataset, None)):
-        assert summary(found) == {kind: ("repair", 1, ("7.png",))}
-        assert reason in found[0].message
-        assert {sample.id for sample in repair(dataset, found).split("train")} == {f"{i}.png" for i in range(12)} - {
-            "7.png"
-        }
-
-
-def test_an_absent_file_is_unreadable(tmp_path: Path) -> None:
-    dataset = files(tmp_path, 12)
-    (tmp_path / "3.png").unlink()
-    assert summary(check(dataset)) == {"unreadable-image": ("repair", 1, ("3.png",))}
-
-
-def test_data_after_the_end_is_no_damage(tmp_path: Path) -> None:
-    """Phones append films to photos, and tools append notes."""
-    dataset = files(tmp_path, 6)
-    with (tmp_path / "2.png").open("ab") as stream:
-        stream.write(bytes(10_000))
-    (tmp_path / "3.png").write_bytes(encoded(scene(3), "JPEG") + bytes(10_000))
-    assert set(summary(check(dataset))) == {"wrong-extension"}
-
-
-@pytest.mark.parametrize(("total", "broken", "severity"), [
-    (8, 1, "repair"), (8, 2, "stop"), (199, 1, "repair"), (199, 2, "stop"), (200, 2, "repair"), (300, 4, "stop"),
-])  # fmt: skip
-def test_one_percent_or_one_image_may_be_unusable(tmp_path: Path, total: int, broken: int, severity: str) -> None:
-    dataset = files(tmp_path, total)
-    for i in range(broken):
-        (tmp_path / f"{i}.png").write_bytes(b"" if i % 2 else b"text")
-    found = check(dataset)
-    assert {finding.severity for finding in found} == {severity}
-    assert sum(finding.count for finding in found) == broken  # two kinds count together
-    assert len(repair(dataset, found).split("train")) == total - broken
-
-
-def test_twenty_names_are_shown_and_all_are_repaired(tmp_path: Path) -> None:
-    dataset = files(tmp_path, 60)
-    for i in range(25):
-        (tmp_path / f"{i}.png").write_bytes(b"")
-    (finding,) = check(dataset)
-    assert (finding.count, len(finding.examples), len(finding.samples)) == (25, MOST_EXAMPLES, 25)
-    assert finding.to_dict()["examples"] == [f"{i}.png" for i in range(20)]
-    assert len(repair(dataset, [finding]).split("train")) == 35
-
-
-def test_a_split_that_would_be_empty_stops(tmp_path: Path) -> None:
-    train = files(tmp_path, 150)
-    lost = Sample("lost.png", FileImage(tmp_path / "lost.png"), {"classification": Label(CLASSES, 0)})
-    dataset = train.with_splits({"train": train.split("train"), "val": [lost]})
-    found = [finding for finding in check(dataset) if finding.severity == "stop"]
-    assert summary(found) == {"unreadable-image": ("stop", 1, ("lost.png",))}
-    assert "val" in found[0].message
-    with pytest.raises(DataError, match="val"):
-        repair(dataset, found)
-
-
-@pytest.mark.parametrize(
-    ("format", "suffixes", "wrong"),
-    [
-        ("JPEG", (".jpg", ".JPEG", ".jpe", ".dat", ""), ".png"),
-        ("PNG", (".png", ".PNG"), ".jpg"),
-        ("WEBP", (".webp",), ".gif"),
-        ("BMP", (".bmp", ".dib"), ".tif"),
-        ("TIFF", (".tif", ".tiff"), ".bmp"),
-        ("GIF", (".gif",), ".webp"),
-        ("PPM", (".ppm", ".pnm"), ".jpeg"),
-    ],
-)
-def test_wrong_suffixes(tmp_path: Path, format: str, suffixes: tuple[str, ...], wrong: str) -> None:
-    samples = []
-    for i, suffix in enumerate((*suffixes, wrong)):
-        path = tmp_path / f"{i}{suffix}"
-        path.write_bytes(encoded(scene(i), format))
-        samples.append(Sample(path.name, FileImage(path), {"classification": Label(("cat", "dog"), i % 2)}))
-    found = check(Dataset("made", "files", tmp_path, {"classification": ("cat", "dog")}, {"train": samples}))
-    assert summary(found) == {"wrong-extension": ("note", 1, (samples[-1].id,))}
-
-
-# --- boxes: targets made by hand, which no reader has repaired
-
-FAULTY_BOXES = [
-    ("box-outside", (10, 10, 80, 40), [(10, 10, 64, 40)]),
-    ("box-outside", (-9, -9, 40, 40), [(0, 0, 40, 40)]),
-    ("box-degenerate", (10, 10, 10, 40), []),
-    ("box-degenerate", (100, 100, 120, 120), []),
-    ("box-swapped", (30, 40, 10, 20), [(10, 20, 30, 40)]),
-    ("box-not-a-number", (1, float("nan"), 10, 10), []),
-    ("box-not-a-number", (1, 1, float("inf"), 10), []),
-]
-
-
-@pytest.mark.parametrize(("kind", "box", "repaired"), FAULTY_BOXES)
-def test_faulty_boxes_are_found_and_repaired(
-    kind: str, box: tuple[float, ...], repaired: list[tuple[float, ...]]
-) -> None:
-    sound = (1.0, 2.0, 30.0, 40.0)
-    dataset = dataset_of({"train": [*good_boxes(), boxes(sound, box, of=1)]}, "detection")
-    found = check(dataset)
-    assert summary(found) == {kind: ("repair", 1, ("train/3",))}
-    after = repair(dataset, found).split("train")[3].target("detection")
-    assert isinstance(after, Detections)
-    assert after.boxes.tolist() == [list(sound), *map(list, repaired)]
-    assert after.labels.tolist() == [1] * (1 + len(repaired))
-    assert check(repair(dataset, found)) == []
-    before = dataset.split("train")[3].target("detection")
-    assert isinstance(before, Detections)
-    assert np.array_equal(before.boxes[1], np.asarray(box, np.float32), equal_nan=True)  # the data set is not changed
-
-
-def test_boxes_are_counted_and_samples_named() -> None:
-    bad = boxes((10, 10, 80, 40), (20, 20, 190, 40), (5, 5, 6, 5))
-    dataset = dataset_of({"train": [*good_boxes(), bad, bad]}, "detection")
-    found = {finding.kind: (finding.count, finding.samples) for finding in check(dataset)}
-    assert found == {"box-outside": (4, ("train/3", "train/4")), "box-degenerate": (2, ("train/3", "train/4")),
-                     "box-mostly-outside": (2, ("train/3", "train/4"))}  # fmt: skip
-
-
-def test_masks_of_dropped_boxes_go_with_them() -> None:
-    masks = np.zeros((2, 48, 64), bool)
-    masks[1, 5:9] = True
-    bad = boxes((5, 5, 5, 9), (0, 5, 64, 9), masks=masks)
-    dataset = dataset_of({"train": [*good_boxes(), bad]}, "detection")
-    after = repair(dataset, check(dataset)).split("train")[3].target("detection")
-    assert isinstance(after, Detections)
-    assert after.masks is not None
-    assert after.masks.full().shape == (1, 48, 64)
-    assert after.masks[0][5:9].all()
-
-
-def test_images_without_objects_are_a_note() -> None:
-    nothing = Detections.empty(CLASSES, (48, 64))
-    found = check(dataset_of({"train": [*good_boxes(), nothing], "val": good_boxes()}, "detection"))
-    assert summary(found) == {"no-objects": ("note", 1, ("train/3",))}
-    assert check(dataset_of({"train": [nothing, nothing]}, "detection"))[0].kind == "nothing-to-learn"
-    ids = np.zeros((48, 64), np.uint8)
-    classes = ("background", "dog", "owl")
-    found = check(dataset_of({"train": maps(good_map(), ids, classes=classes)}, "segmentation", classes))
-    assert summary(found) == {"no-objects": ("note", 1, ("train/1",))}
-
-
-# --- targets that do not fit their images
-
-
-def test_a_stated_size_that_only_the_boxes_outlive() -> None:
-    """A size that is off by rounding is a note; of another size it is unknown whether the boxes lie on the image."""
-    fits, reaches = boxes((1, 2, 30, 40), size=(49, 64)), boxes((1, 2, 30, 40), size=(480, 640))
-    found = check(dataset_of({"train": [*good_boxes(), fits]}, "detection"))
-    assert summary(found) == {"stated-size": ("note", 1, ("train/3",))}
-    dataset = dataset_of({"train": [*good_boxes(), reaches]}, "detection")
-    found = check(dataset)
-    assert summary(found) == {"size-differs": ("repair", 1, ("train/3",))}
-    assert "480 x 640" in found[0].message
-    assert len(repair(dataset, found).split("train")) == 3
-
-
-def test_a_map_of_another_size() -> None:
-    small = good_map()[:, :60]
-    found = check(dataset_of({"train": maps(good_map(), good_map(), small)}, "segmentation"))
-    assert summary(found) == {"size-differs": ("repair", 1, ("train/2",))}
-
-
-def test_mask_files_that_do_not_fit(tmp_path: Path) -> None:
-    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
-    for folder in ("images", "masks"):
-        (tmp_path / folder).mkdir()
-    for i in range(9):
-        (tmp_path / "images" / f"{i}.png").write_bytes(encoded(scene(i)))
-        (tmp_path / "masks" / f"{i}.png").write_bytes(encoded(good_map()))
-    assert check(open_data(tmp_path)) == []
-    odd = good_map()
-    odd[5, 5] = 7
-    spoilt = {
-        "2": encoded(good_map()[:, :60]),
-        "3": encoded(odd),
-        "5": encoded(good_map())[:60],
-    }
-    for name, content in spoilt.items():
-        (tmp_path / "masks" / f"{name}.png").write_bytes(content)
-    found = [finding for finding in check(open_data(tmp_path)) if finding.severity != "note"]
-    assert summary(found) == {
-        "size-differs": ("stop", 1, ("images/2.png",)),
-        "unexpected-values": ("stop", 1, ("images/3.png",)),
-        "unreadable-target": ("repair", 1, ("masks/5.png",)),
-    }
-
-
-def test_a_map_with_an_id_of_another_list_of_classes() -> None:
-    odd = good_map()
-    odd[5, 5] = 4
-    foreign = SegmentationMap((*CLASSES, "fox", "hen"), odd)
-    void = good_map()
-    void[5, 5] = IGNORE
-    dataset = dataset_of({"train": [*maps(good_map(), void), foreign]}, "segmentation")
-    assert summary(check(dataset)) == {"unexpected-values": ("repair", 1, ("train/2",))}
-
-
-def test_a_target_that_cannot_be_read() -> None:
-    dataset = dataset_of({"train": [*labels(0, 1, 2), Broken()]}, "classification")
-    found = check(dataset)
-    assert summary(found) == {"unreadable-target": ("repair", 1, ("train/3",))}
-    assert "3 bytes missing" in found[0].message
 
 
 # --- classes

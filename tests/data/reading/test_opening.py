@@ -323,6 +323,47 @@ def test_images_of_files_and_folders(tmp_path: Path) -> None:
             open_images(wrong)
 
 
+def numbered(path: Path, values: list[int]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.repeat(np.uint8([values]), 24, 0)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("layout", ["images/{}.jpg labels/{}.png", "train/{}.jpg train/{}_mask.png"])
+def test_of_a_data_set_the_labels_are_no_images(layout: str, tmp_path: Path) -> None:
+    """Where visus data check reads them as labels; and it is said. A folder of labels that is asked for is taken."""
+    photo, label = layout.split()
+    for name in "ab":
+        picture(tmp_path / "set" / photo.format(name))
+        numbered(tmp_path / "set" / label.format(name), [0] * 8 + [1] * 8 + [2] * 16)
+    said: list[str] = []
+    found = open_images([tmp_path / "set"], say=said.append)
+    assert [sample.image.path for sample in found] == [tmp_path / "set" / photo.format(name) for name in "ab"]
+    assert said == [
+        f"2 label images of a data set are left out of {tmp_path / 'set'}: {label.format('a')}, {label.format('b')}"
+    ]
+    one = tmp_path / "set" / label.format("a")
+    assert [sample.image.path for sample in open_images([one])] == [one]
+    if layout.startswith("images"):
+        assert len(open_images([tmp_path / "set" / "labels"])) == 2
+
+
+def test_maps_of_voc_are_no_images(tmp_path: Path) -> None:
+    photo = picture(tmp_path / "JPEGImages" / "a.jpg")
+    numbered(tmp_path / "SegmentationClass" / "a.png", [0] * 16 + [1] * 16)
+    numbered(tmp_path / "SegmentationObject" / "a.png", [0] * 16 + [1] * 16)
+    assert [sample.image.path for sample in open_images([tmp_path])] == [photo]
+
+
+def test_images_of_one_name_and_two_kinds_are_all_taken(tmp_path: Path) -> None:
+    """A photograph in a lossless file is no label of its copy."""
+    photos = [picture(tmp_path / f"{name}.jpg") for name in "ab"]
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    for photo in photos:
+        Image.fromarray(noise).save(photo.with_suffix(".png"))
+    assert len(open_images([tmp_path])) == 4
+
+
 # --- the house
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.data.messages import counted
 from visus.data.reading.splits import split_indices
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
@@ -106,7 +107,7 @@ def _divide_groups(
     splits = ("train", *fractions)
     if len(names) < len(splits):
         raise DataError(
-            f"{len(names)} groups cannot fill {len(splits)} splits",
+            f"{counted(len(names), 'groups')} cannot fill {len(splits)} splits",
             expected=f"at least {len(splits)} groups",
             got=", ".join(names[:5]),
             remedy="group by something finer, or ask for fewer splits",

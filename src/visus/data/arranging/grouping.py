@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from visus.data.dataset import Dataset
 from visus.data.formats.listing import Listing
 from visus.data.formats.tables.delimited import PATH_COLUMNS, TABLE_SUFFIXES, Table, read_table, squeeze
-from visus.data.messages import listed
+from visus.data.messages import counted, listed
 from visus.errors import DataError, UsageError
 from visus.structures import Sample
 
@@ -41,7 +41,7 @@ def groups_of(samples: Sequence[Sample], by: str, dataset: Dataset) -> list[str]
     without = [sample.id for sample, group in zip(samples, found, strict=True) if group is None]
     if without:
         raise DataError(
-            f"{len(without)} of {len(samples)} images have no group by {by}",
+            f"{len(without)} of {counted(len(samples), 'images have')} no group by {by}",
             expected="a group for every image",
             got=listed(without),
             remedy="name another regular expression or column with --group-by",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from visus.data.arranging.other_classes import ids_among, in_classes
 from visus.data.dataset import Dataset
 from visus.data.formats.reading import ALL
+from visus.data.messages import counted
 from visus.errors import TaskMismatchError, UsageError
 from visus.structures import Sample
 
@@ -57,7 +58,7 @@ def joined(datasets: Sequence[Dataset], task: str) -> tuple[Dataset, list[str]]:
         for part, samples in dataset.splits.items():
             target = "train" if split and part == ALL else part
             if target != part:
-                notes.append(f"{name} has no splits: all its {len(samples)} images go to train")
+                notes.append(f"{name} has no splits: all its {counted(len(samples), 'images go')} to train")
             held = splits.setdefault(target, [])
             for sample in samples:
                 moved = sample if own == classes else in_classes(sample, task, classes, ids)

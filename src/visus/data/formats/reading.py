@@ -100,6 +100,8 @@ class Format:
         fallback: asked only when no other format recognises the listing.
         near: why a listing that looks like this format is not quite one, in one line; "" where it does not look so.
         force: whether a listing may be read that is not recognised, when the format is asked for by its name.
+        label_images: the image files of a recognised listing that are labels and no pictures of anything; None: the
+            format has none.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Format:
     fallback: bool = False
     near: Callable[[Listing], str] | None = None
     force: Callable[[Listing], bool] | None = None
+    label_images: Callable[[Listing], Iterable[Path]] | None = None
 
 
 class Tally:

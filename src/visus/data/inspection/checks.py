@@ -36,7 +36,7 @@ from visus.data.inspection.duplicates import find_copies
 from visus.data.inspection.integrity import ImageState, encoded_bytes, examine_image
 from visus.data.inspection.leaks import LEAK_IN_MADE_SPLITS, copy_findings
 from visus.data.inspection.learnable import learnable_findings, missing_parts
-from visus.data.messages import with_count
+from visus.data.messages import counted, with_count
 from visus.data.pixels.images import ArrayImage
 from visus.data.pixels.intensity import PICTURE
 from visus.data.reading.accounting import LOST_IMAGES, LOST_OBJECTS, too_many
@@ -231,7 +231,7 @@ def _unusable(examined: Sequence[_Examined]) -> list[Finding]:
     if emptied:
         end = f"; nothing is left of {' and '.join(emptied)}"
     elif count > allowed:
-        end = f"; {count} of {len(examined)} images cannot be used, at most {allowed} may be left out"
+        end = f"; {count} of {counted(len(examined), 'images')} cannot be used, at most {allowed} may be left out"
     else:
         end = "; left out"
     return [

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.data.dataset import MOST_EXAMPLES, Finding
+from visus.data.messages import counted
 
 MOST_CLASSES = 200
 """Of more classes no pairs are counted."""
@@ -56,10 +57,10 @@ def together_findings(classes: Sequence[str], shown: Sequence[Sequence[int]]) ->
     same = [(a, b) for a, b in pairs if together[a, b] == single[a] == single[b] < count and single[a] > 1]
     if same:
         message = "{count} pairs of classes are in the same images of train: nothing tells them apart"
-        told = [f"{classes[a]} + {classes[b]}: {together[a, b]:,} images" for a, b in same]
+        told = [f"{classes[a]} + {classes[b]}: {counted(together[a, b], 'images')}" for a, b in same]
         findings.append(Finding.about("always-together", "note", message, (), told))
     mean = sum(len(ids) for ids in shown) / count
     message = f"{{count}} pairs of classes occur together in images of train, which show {mean:.1f} classes on average"
-    most = [f"{classes[a]} + {classes[b]}: {together[a, b]:,} images" for a, b in pairs]
+    most = [f"{classes[a]} + {classes[b]}: {counted(together[a, b], 'images')}" for a, b in pairs]
     finding = Finding.about("co-occurrence", "note", message, (), most)
     return [*findings, Finding(finding.kind, "note", finding.message, finding.count, finding.examples[:_SHOWN_PAIRS])]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding, Severity
 from visus.data.formats.objects.object_targets import IGNORED
+from visus.data.messages import counted
 from visus.data.reading.accounting import LOST_IMAGES, too_many
 from visus.structures import TargetState
 from visus.structures.task_cards import TaskCard, task_card
@@ -30,7 +31,7 @@ def missing_parts(dataset: Dataset) -> list[Finding]:
     count = sum(len(samples) for samples in dataset.splits.values())
     if not dataset.tasks:
         labels = "captions, which no task of visus learns from" if dataset.format == "captions" else "no labels"
-        message = f"the {count} images have {labels}: a training needs classes, boxes, points or masks"
+        message = f"the {counted(count, 'images have')} {labels}: a training needs classes, boxes, points or masks"
         return [Finding("no-labels", "stop", message, count)]
     if not dataset.splits.get("train"):
         present = " and ".join(name for name, samples in dataset.splits.items() if samples) or "none with images"
@@ -62,14 +63,14 @@ def learnable_findings(dataset: Dataset, task: str, states: Iterable[tuple[str, 
         shows = _shows_foreground(classes, state.counts)
         marked[split] += shows or state.ignored > 0
         left[split] += not shows and state.ignored > 0
-    counted = sum(int(total.sum()) for total in counts.values())
+    counting = sum(int(total.sum()) for total in counts.values())
     told = any(finding.kind == IGNORED for finding in dataset.findings)  # the reader counted the objects of each class
-    findings = [] if told and card.unit == "objects" else _ignored(card, ignored, counted)
+    findings = [] if told and card.unit == "objects" else _ignored(card, ignored, counting)
     if card.unit == "pixels" and len(classes) > 1:
         findings = _only_ignored(left, marked) or findings
     for split, kind, lack in (("train", "nothing-to-learn", "learn"), ("val", "nothing-to-find", "find")):
         if images.get(split) and (what := _lacks(card, classes, counts[split])):
-            message = f"there is nothing to {lack} in {split}: its {images[split]:,} images hold {what}"
+            message = f"there is nothing to {lack} in {split}: its {counted(images[split], 'images hold')} {what}"
             if ignored:
                 message += f" ({ignored:,} {_noun(card)} are marked as ignored)"
             findings.append(Finding(kind, "stop", message, images[split]))
@@ -92,7 +93,8 @@ def _only_ignored(left: Counter[str], marked: Counter[str]) -> list[Finding]:
             continue  # nothing to learn or to find at all, which is told
         if too_many(count, marked[split], LOST_IMAGES):
             message = (
-                f"in {count:,} of {marked[split]:,} images of {split} that are labelled with more than background, all "
+                f"in {count:,} of {counted(marked[split], 'images')} of {split} that are labelled with more than "
+                "background, all "
                 "of it is ignored: neither right nor wrong; is what is ignored a class of these masks?"
             )
             return [Finding("ignored-pixels", "stop", message, count, acceptable=True)]
@@ -112,12 +114,12 @@ def _noun(card: TaskCard) -> str:
     return {"images": "class", "pixels": "labelled pixels"}.get(card.unit, card.unit)
 
 
-def _ignored(card: TaskCard, ignored: int, counted: int) -> list[Finding]:
+def _ignored(card: TaskCard, ignored: int, counting: int) -> list[Finding]:
     """The remark about the share that counts for nothing.
 
     Maps may be labelled in strokes, with most pixels left open on purpose; objects are marked one by one.
     """
-    total = ignored + counted
+    total = ignored + counting
     if ignored <= NOT_WORTH_TELLING * total or card.unit not in ("pixels", "objects"):
         return []
     severity: Severity = "stop" if card.unit == "objects" and ignored > MOST_IGNORED * total else "note"

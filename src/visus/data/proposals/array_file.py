@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from visus.data.messages import counted
 from visus.data.proposals.given import GivenProposals
 from visus.errors import DataError, DiskError
 from visus.files.arrays import read_arrays
@@ -68,7 +69,7 @@ def read_arrays_of(path: Path) -> list[GivenProposals]:
         if kinds != "Uii" or (names.shape, sizes.shape, counts.shape) != ((count,), (count, 2), (count,)):
             raise ValueError(f"names {names.shape}, sizes {sizes.shape}, counts {counts.shape}")
         if (counts < 0).any() or int(counts.sum()) != len(boxes):
-            raise ValueError(f"{len(boxes):,} boxes for counts of another sum")
+            raise ValueError(f"{counted(len(boxes), 'boxes')} for counts of another sum")
         ends = np.cumsum(counts)[:-1]
         parts = np.split(boxes, ends)
         marks = [None] * len(parts) if scores is None else np.split(scores, ends)

@@ -10,7 +10,7 @@ from pathlib import Path
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.coco.coco import image_names
 from visus.data.formats.coco.coco_columns import Key, key_of
-from visus.data.messages import listed, with_count
+from visus.data.messages import counted, listed, with_count
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.data.proposals.given import GivenProposals
 from visus.data.proposals.reading import read_proposals
@@ -189,7 +189,7 @@ class _Tally:
             if too_many(count, self.boxes, share):
                 kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.faults.items())
                 raise DataError(
-                    f"{count:,} of {self.boxes:,} proposals of {named} {what}",
+                    f"{count:,} of {counted(self.boxes, 'proposals')} of {named} {what}",
                     expected=_ADVICE,
                     got=f"{kinds}, in {listed(next(iter(self.examples.values())), 3)}",
                     remedy="correct the file, or compute proposals: visus data propose DATA",

@@ -23,7 +23,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import CLASS_FILES
 from visus.data.formats.reading import ALL, Account, Loss, Reading, Unit
 from visus.data.formats.stated_splits import may_list_split
-from visus.data.messages import with_count
+from visus.data.messages import counted, with_count
 from visus.data.pixels.image_kinds import ADVICE, IMAGE_SUFFIXES, UNREAD_IMAGES, suffix_of
 from visus.data.pixels.images import FileImage
 from visus.data.reading.class_names import name_findings
@@ -334,7 +334,8 @@ class _Files:
         if not too_many(count, self.images_found + count, LOST_IMAGES):
             return []
         kinds = "; ".join(f"{len(names):,} {suffix}: {ADVICE[suffix]}" for suffix, names in alone.items())
-        message = f"{{count}} of {self.images_found + count:,} images are of kinds that cannot be read here ({kinds})"
+        images = counted(self.images_found + count, "images")
+        message = f"{{count}} of {images} are of kinds that cannot be read here ({kinds})"
         return [Finding.about("unread-image", "stop", message, (), [name for part in alone.values() for name in part])]
 
     def findings(self) -> list[Finding]:

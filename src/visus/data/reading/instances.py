@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from visus.data.dataset import Dataset, Finding
 from visus.data.formats.objects.outlined_objects import DetectionSource
+from visus.data.messages import counted
 from visus.structures import Detections, Masks, Sample, TargetSource, Value
 from visus.structures.sample import is_outlined_source, is_target_source
 
@@ -124,12 +125,15 @@ def with_instances(dataset: Dataset) -> Dataset:
             changed.append(replace(sample, targets={**sample.targets, INSTANCES: target}))
         splits[split] = changed
     if not unknown and len(bare) == total:
-        reason = f"none of the {total:,} objects has an outline" if total else "there is no object with an outline"
+        reason = (
+            f"none of the {counted(total, 'objects')} has an outline" if total else "there is no object with an outline"
+        )
         return replace(dataset, withheld={**dataset.withheld, INSTANCES: reason})
     findings = tuple(finding for finding in dataset.findings if finding.kind != BARE)
     if bare:
         message = (
-            f"{{count}} of {total:,} objects have no outline, and no mask is made of a box: draw their outlines, or "
+            f"{{count}} of {counted(total, 'objects')} have no outline, and no mask is made of a box: draw their "
+            "outlines, or "
             "train for detection"
         )
         named = [f"{file}: {name}" for file, name in bare]

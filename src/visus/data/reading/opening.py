@@ -6,8 +6,8 @@ import difflib
 import os
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,11 +141,13 @@ def path_of(given: str | Path) -> Path:
     return Path(given)
 
 
-def open_images(paths: Iterable[str | Path]) -> list[Sample]:
+def open_images(paths: Iterable[str | Path], *, say: Callable[[str], object] | None = None) -> list[Sample]:
     """Unlabelled images for prediction.
 
     Args:
-        paths: image files (taken whatever their suffix) and folders (their images and those of the folders in them).
+        paths: image files (taken whatever their suffix) and folders (their images and those of the folders in them; of
+            a data set those that are no label maps or masks).
+        say: is told in one line for each folder what is left out as labels.
 
     Returns:
         Samples without targets, in the order given, folders sorted by name; an image that comes twice is taken once.
@@ -159,6 +161,11 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
         if path.is_dir():
             listing = Listing(path)
             files = listing.images_below(path)
+            if labels := _label_images(path).intersection(files):
+                files = tuple(file for file in files if file not in labels)
+                left_out = with_count(f"{{count}} label images of a data set are left out of {path}: ", len(labels))
+                if say is not None:
+                    say(left_out + listed(map(listing.name_of, sorted(labels)), most=3))
             if not files:
                 own = listing.left_out()
                 raise DataError(
@@ -181,6 +188,16 @@ def open_images(paths: Iterable[str | Path]) -> list[Sample]:
     if not samples:
         raise DataError("no images are given", expected="image files or folders")
     return list(samples.values())
+
+
+def _label_images(path: Path) -> frozenset[Path]:
+    """The images of a folder that are the labels of others, if it is a data set that has such."""
+    for listing in _levels(path):
+        for item in all_formats():
+            with suppress(DataError):  # a data set that cannot be read holds images all the same
+                if item.label_images is not None and item.recognise(listing):
+                    return frozenset(item.label_images(listing))
+    return frozenset()
 
 
 def _open_path(path: Path, format: str | None) -> Dataset:

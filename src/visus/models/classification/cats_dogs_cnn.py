@@ -15,8 +15,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from visus.answers.classification import BinaryReader
 from visus.models.classification.mnist_networks import check_rest, check_size, initialise_as_keras, pooled
-from visus.models.codecs import ClassifierCodec
+from visus.models.codecs import ClassifierCodec, arrays_of
 
 
 class CatsDogsCNN(nn.Module):
@@ -92,8 +93,16 @@ class BinaryCodec(ClassifierCodec):
 
     def decode(self, outputs: Tensor) -> Tensor:
         """Logits [N,1] as probabilities [N,2]."""
-        logit = outputs.float()
-        return torch.cat([torch.sigmoid(-logit), torch.sigmoid(logit)], 1)
+        scores = BinaryReader().scores(arrays_of(self.named_outputs(outputs)))
+        return torch.from_numpy(scores).to(outputs.device)
+
+    def named_outputs(self, outputs: Tensor) -> dict[str, Tensor]:
+        """ "logit" [N,1] of class 1."""
+        return {"logit": outputs}
+
+    def reader(self, network: nn.Module) -> BinaryReader:
+        """Reads the logit."""
+        return BinaryReader()
 
 
 def cats_dogs_cnn(

@@ -20,21 +20,23 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from visus.errors import ShapeError
-from visus.models.codecs import ClassifierCodec
+from visus.models.codecs import SoftmaxClassifierCodec
 from visus.models.protocols import Output
 
 SIDE = 32  # of the images in training, which the companions see whole
 
 
-class SquaredHingeCodec(ClassifierCodec):
+class SquaredHingeCodec(SoftmaxClassifierCodec):
     """Trains the margins [N,K] of one-against-all classifiers, and decodes them.
+
+    The scores are the softmax of the margins, which orders the classes as they do and is no probability.
 
     Args:
         companions: weight of each companion's loss.
     """
 
     def __init__(self, companions: float = 1.0) -> None:
-        super().__init__()
+        super().__init__("margins")
         self.companions = companions
 
     def terms(self, outputs: Output, encoded: Tensor) -> dict[str, Tensor]:
@@ -48,10 +50,6 @@ class SquaredHingeCodec(ClassifierCodec):
     def logits(self, outputs: Output) -> Tensor:
         """The margins of the output [N,K]."""
         return outputs.logits.float()
-
-    def decode(self, outputs: Output) -> Tensor:
-        """Scores [N,K]: the softmax of the margins, which orders the classes as they do and is no probability."""
-        return torch.softmax(self.logits(outputs), 1)
 
 
 def squared_hinge(margins: Tensor, classes: Tensor) -> Tensor:

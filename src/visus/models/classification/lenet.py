@@ -24,7 +24,7 @@ from visus.layers.partial_convolution import PartialConv2d
 from visus.layers.radial_basis import EuclideanRBF
 from visus.layers.subsampling import TrainedSubsampling
 from visus.models.classification.digit_bitmaps import digit_codes
-from visus.models.codecs import ClassifierCodec
+from visus.models.codecs import SoftmaxClassifierCodec
 
 C3_TABLE = (  # Table I: the maps of S2 that each map of C3 sees
     (0, 1, 2),
@@ -103,10 +103,14 @@ class LeNet5(nn.Module):
         return self.from_features(self.features(images), images.shape[-2:])
 
 
-class PenaltyCodec(ClassifierCodec):
-    """Reads LeNet-5's penalties and trains them with the paper's MAP criterion."""
+class PenaltyCodec(SoftmaxClassifierCodec):
+    """Reads LeNet-5's penalties and trains them with the paper's MAP criterion.
+
+    Posterior probabilities are the softmax of the negative penalties.
+    """
 
     def __init__(self, rubbish: float) -> None:
+        super().__init__("penalties", sign=-1)
         self.rubbish = rubbish
 
     def terms(self, outputs: Tensor, encoded: Tensor) -> dict[str, Tensor]:
@@ -120,10 +124,6 @@ class PenaltyCodec(ClassifierCodec):
     def logits(self, outputs: Tensor) -> Tensor:
         """The negative penalties [N,K], whose softmax are the posterior probabilities."""
         return -outputs.float()
-
-    def decode(self, outputs: Tensor) -> Tensor:
-        """Posterior probabilities [N,K]: the softmax of the negative penalties."""
-        return torch.softmax(self.logits(outputs), 1)
 
 
 class ModernLeNet5(nn.Module):

@@ -21,9 +21,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.landmarks import LandmarkReader
 from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
-from visus.models.codecs import OnePassCodec
+from visus.models.codecs import ReaderCodec, arrays_of
 from visus.models.protocols import Backbone
 from visus.structures import Landmarks
 
@@ -56,7 +57,7 @@ class PointTargets(NamedTuple):
     visible: Tensor
 
 
-class LandmarkCodec(OnePassCodec):
+class LandmarkCodec(ReaderCodec):
     """The loss of landmark regression, and the decoding of its outputs."""
 
     def encode(self, targets: Sequence[Landmarks], device: torch.device) -> PointTargets:
@@ -77,14 +78,15 @@ class LandmarkCodec(OnePassCodec):
 
     def decode(self, outputs: LandmarkOutput) -> list[Landmarks]:
         """Decodes one Landmarks for each image; points are visible from probability 0.5; point names are numbers."""
-        sides = outputs.points.new_tensor(outputs.size[::-1]).float()
-        points = (outputs.points.float() * sides).detach().cpu().numpy()
-        scores = outputs.visible.float().sigmoid().detach().cpu().numpy()
-        names = tuple(str(k) for k in range(scores.shape[1]))
-        return [
-            Landmarks(names, xy, values >= 0.5, outputs.size, scores=values)
-            for xy, values in zip(points, scores, strict=True)
-        ]
+        return LandmarkReader().read(arrays_of(self.named_outputs(outputs)), outputs.size)
+
+    def named_outputs(self, outputs: LandmarkOutput) -> dict[str, Tensor]:
+        """ "points" [N,K,2] and "visible" [N,K]."""
+        return {"points": outputs.points, "visible": outputs.visible}
+
+    def reader(self, network: nn.Module) -> LandmarkReader:
+        """Reads points and visibility."""
+        return LandmarkReader()
 
 
 class LandmarkRegressor(nn.Module):

@@ -22,10 +22,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_corners, to_fractions
+from visus.answers.localization import LocalizerReader
+from visus.losses.localization import logistic_vector_loss, squared_vector_loss, to_fractions
 from visus.models.backbone_maps import as_backbone, channels_of
 from visus.models.classification.resnet import resnet18
-from visus.models.codecs import OnePassCodec
+from visus.models.codecs import ReaderCodec, arrays_of
 from visus.models.protocols import Backbone
 from visus.structures import Detections
 
@@ -35,8 +36,6 @@ Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 CELLS = 7
-GUESSES = 5
-"""Answers an image: as many as ILSVRC allows."""
 
 
 class LocalizerOutput(NamedTuple):
@@ -60,7 +59,7 @@ class VectorTargets(NamedTuple):
     weights: Tensor
 
 
-class LocalizerCodec(OnePassCodec):
+class LocalizerCodec(ReaderCodec):
     """The loss of the vector, and its decoding.
 
     Args:
@@ -73,6 +72,7 @@ class LocalizerCodec(OnePassCodec):
         self.classes = classes
         self.loss = loss
         self.boxes = boxes
+        self._reader = LocalizerReader(classes, loss, boxes)
 
     def encode(self, targets: Sequence[Detections], device: torch.device) -> VectorTargets:
         """Encodes a batch's objects on the device; in an image with several, the largest counts.
@@ -112,26 +112,16 @@ class LocalizerCodec(OnePassCodec):
         return function(presence, chosen, classes, target, encoded.weights)
 
     def decode(self, outputs: LocalizerOutput) -> list[Detections]:
-        """Up to five guesses an image, the surest first, each with its class's box, clipped to the image.
+        """Up to five guesses an image, the surest first, each with its class's box, clipped to the image."""
+        return self._reader.read(arrays_of(self.named_outputs(outputs)), outputs.size)
 
-        A score is p_c times the share of the class, so that all scores are low where there is nothing.
-        """
-        presence, boxes, classes = self.parts(outputs)
-        if self.loss == "squared":
-            scores = presence.clamp(0, 1)[:, None] * classes.clamp(0, 1)
-        else:
-            scores = presence.sigmoid()[:, None] * classes.softmax(1)
-        best, labels = scores.topk(min(GUESSES, self.classes), dim=1)  # [N, 5]
-        which = labels if self.boxes == "per_class" else torch.zeros_like(labels)
-        height, width = outputs.size
-        corners = to_corners(boxes.gather(1, which[..., None].expand(-1, -1, 4)), outputs.size)
-        corners = corners.clamp(min=0).minimum(corners.new_tensor([width, height, width, height]))
-        names = tuple(str(k) for k in range(self.classes))
-        arrays = [part.detach().cpu().numpy() for part in (corners, labels, best)]
-        return [
-            Detections(names, boxes, ids, outputs.size, scores=values)
-            for boxes, ids, values in zip(*arrays, strict=True)
-        ]
+    def named_outputs(self, outputs: LocalizerOutput) -> dict[str, Tensor]:
+        """ "vector" [N, 1 + 4B + K]."""
+        return {"vector": outputs.vector}
+
+    def reader(self, network: nn.Module) -> LocalizerReader:
+        """Reads the vector."""
+        return self._reader
 
 
 class Localizer(nn.Module):

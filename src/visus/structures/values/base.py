@@ -52,6 +52,10 @@ class BaseValue:
             return image
         return self.image.load()
 
+    def named(self, classes: tuple[str, ...]) -> Self:
+        """The same value with other names for the same classes."""
+        return cast(Self, replace(cast(Any, self), classes=classes))
+
     def with_image(self, image: ImageSource | None) -> Self:
         """The same value, drawn on this image."""
         return cast(Self, replace(cast(Any, self), image=image))

@@ -69,6 +69,10 @@ class Landmarks(BaseValue):
                 got=str(self.flip_pairs),
             )
 
+    def named(self, classes: tuple[str, ...]) -> Landmarks:
+        """The same points under other names, and the pairs of left and right points that these names tell."""
+        return replace(self, classes=classes, flip_pairs=flip_pairs(classes))
+
     def swapped(self) -> Landmarks:
         """The same points under the names that they have in a mirror image."""
         order = np.arange(len(self.classes))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLDERS, Listing, split_name
+from visus.data.messages import counted
 from visus.data.pixels.images import FileImage
 from visus.errors import VisusError
 
@@ -109,8 +110,8 @@ def _described(listing: Listing, folders: Sequence[Path]) -> str:
                 if images and with_file > len(images) / 2:
                     where = "beside them" if place == folder else f"in {listing.name_of(place)}"
                     return (
-                        f"{with_file} of {len(images)} images in {listing.name_of(folder)} have a {suffix} file of "
-                        f"their name {where}: these are labels, and the folders are no classes"
+                        f"{with_file} of {counted(len(images), 'images')} in {listing.name_of(folder)} have a {suffix} "
+                        f"file of their name {where}: these are labels, and the folders are no classes"
                     )
     return ""
 
@@ -148,7 +149,8 @@ def _paired(listing: Listing, folders: Sequence[Path]) -> str:
             told |= labels.name.lower() in {images.name.lower() + ending for ending in FOLDER_ENDINGS}
             if told or _look_like_maps(pairs):
                 return (
-                    f"{len(common)} files in {images.name} and {labels.name} have the same names, and those in "
+                    f"{counted(len(common), 'files')} in {images.name} and {labels.name} have the same names, and "
+                    "those in "
                     f"{labels.name} look like masks: the folders are no classes"
                 )
     return ""

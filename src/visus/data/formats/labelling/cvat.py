@@ -29,6 +29,7 @@ from visus.data.formats.objects.drawn_shapes import ellipse, extent, mask_outlin
 from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.safe_xml import parse_xml, root_tag
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _NO_OBJECTS = ("tag", "points", "polyline", "skeleton")  # kinds of labels
@@ -187,7 +188,7 @@ class _Reader:
         if shape.tag == "polygon":
             corners = _corners(shape)
             if len(corners) < 3:
-                raise ValueError(f"a polygon of {len(corners)} corners")
+                raise ValueError(f"a polygon of {counted(len(corners), 'corners')}")
             return DrawnObject(label, extent([corners]), (corners,))
         if shape.tag == "ellipse":
             x, y, horizontal, vertical = _numbers(shape, "cx", "cy", "rx", "ry")

@@ -24,6 +24,7 @@ from visus.data.formats.objects.outlined_objects import Outline
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _NO_AREA = {"line": "a line", "linestrip": "a line", "points": "a cloud of points"}
@@ -183,10 +184,10 @@ class _Shapes:
             self._images.tell_turned(self._image, str(shape["label"]))
         if kind in ("rectangle", "oriented_rectangle"):
             if len(corners) not in (2, 4):
-                raise ValueError(f"a rectangle of {len(corners)} points")
+                raise ValueError(f"a rectangle of {counted(len(corners), 'points')}")
             return None, extent([corners])
         if len(corners) < 3:
-            raise ValueError(f"a {kind} of {len(corners)} points")
+            raise ValueError(f"a {kind} of {counted(len(corners), 'points')}")
         return (corners,), extent([corners])
 
     def _joined(self, items: list[DrawnObject]) -> DrawnObject:

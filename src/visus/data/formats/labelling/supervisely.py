@@ -23,6 +23,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_json import load_json
 from visus.data.formats.texts.lines_beside_images import folders_named
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _LARGEST_PNG = 1 << 28  # bytes of a bitmap when it is unpacked
@@ -165,7 +166,7 @@ def _drawn(kind: str, item: Mapping[str, Any], label: str, image: AnnotatedImage
     if kind != "polygon":
         raise ValueError(f"a figure of the kind {kind}")
     if len(corners) < 3:
-        raise ValueError(f"a polygon of {len(corners)} corners")
+        raise ValueError(f"a polygon of {counted(len(corners), 'corners')}")
     holes = [_corners(hole) for hole in _list(item["points"].get("interior"))]
     if not whole:
         return DrawnObject(label, extent([corners]), without_holes(corners, holes, image.size))

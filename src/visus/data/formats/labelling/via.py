@@ -26,6 +26,7 @@ from visus.data.formats.reading import ALL, Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.tables.delimited import LABEL_COLUMNS, read_table
 from visus.data.formats.texts.label_json import Probe, json_files, load_json, probes
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _COLUMNS = ("filename", "region_shape_attributes", "region_attributes")
@@ -277,7 +278,7 @@ def _read_region(shape: Mapping[str, Any], label: str, image: AnnotatedImage, im
     elif kind == "polygon":
         corners = np.stack([np.asarray(shape[f"all_points_{axis}"], np.float64) for axis in "xy"], axis=-1)
         if corners.ndim != 2 or len(corners) < 3 or not np.isfinite(corners).all():
-            raise ValueError(f"a polygon of {len(corners)} corners")
+            raise ValueError(f"a polygon of {counted(len(corners), 'corners')}")
         image.objects.append(DrawnObject(label, extent([corners]), (corners,)))
     else:
         raise ValueError(f"a shape of the kind {kind}")

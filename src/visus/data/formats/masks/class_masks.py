@@ -219,6 +219,16 @@ def _read(listing: Listing) -> Reading:
     return tally.reading({MULTILABEL: classes}, splits)
 
 
+def _label_images(listing: Listing) -> list[Path]:
+    layout = listing.once(find_layout)
+    parts = () if layout is None else layout.masks.values()
+    return [path for folders in parts for folder in folders.values() for path in _mask_files(listing, folder)]
+
+
 FORMAT = Format(
-    "class-masks", "images, and a folder of binary masks for each class: masks/<class>/<image>.png", _recognise, _read
+    "class-masks",
+    "images, and a folder of binary masks for each class: masks/<class>/<image>.png",
+    _recognise,
+    _read,
+    label_images=_label_images,
 )

@@ -21,7 +21,7 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.masks.class_lists import find_class_list
 from visus.data.formats.masks.known_masks import known_layout
 from visus.data.formats.masks.mask_maps import check_size, codes_of, read_raw
-from visus.data.formats.masks.pairs import find_pairs, note_unpaired
+from visus.data.formats.masks.pairs import find_pairs, label_files, note_unpaired
 from visus.data.formats.objects.outlined_objects import BACKGROUND, OBJECT
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.object_separation import separate_objects
@@ -184,4 +184,5 @@ FORMAT = Format(
     _recognise,
     _read,
     force=lambda listing: listing.once(find_pairs) is not None,  # only the content tells numbers from class ids
+    label_images=label_files,
 )

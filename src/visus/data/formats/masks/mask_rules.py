@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from visus.data.formats.masks.class_lists import ClassList
 from visus.data.formats.masks.mask_maps import MapRule, alpha_of, codes_of, read_raw
 from visus.data.formats.reading import Tally
-from visus.data.messages import listed
+from visus.data.messages import counted, listed
 from visus.data.pixels.images import reading_raster
 from visus.errors import DataError
 from visus.structures import IGNORE
@@ -237,7 +237,7 @@ class _Values:
         if both or not any(beside) or self._is_seldom(sum(white)):
             return ()
         message = (
-            f"255 occurs in {sum(white):,} masks, and never in one with 1 to {highest}: is it a class, or "
+            f"255 occurs in {counted(sum(white), 'masks')}, and never in one with 1 to {highest}: is it a class, or "
             "what does not count? Save it as its class's number; or name the others in a classes.txt, and it does not"
         )
         return (("unclear-white", "stop", message),)

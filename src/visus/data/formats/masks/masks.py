@@ -8,7 +8,7 @@ from visus.data.formats.masks.instance_maps import holds_instances
 from visus.data.formats.masks.known_masks import known_layout
 from visus.data.formats.masks.mask_maps import BackgroundSource, MaskSource
 from visus.data.formats.masks.mask_rules import learn_rule
-from visus.data.formats.masks.pairs import find_pairs, note_unpaired, why_unpaired
+from visus.data.formats.masks.pairs import find_pairs, label_files, note_unpaired, why_unpaired
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
@@ -79,5 +79,10 @@ def _read(listing: Listing) -> Reading:
 
 
 FORMAT = Format(
-    "masks", "images and masks of class ids or colours, paired by their names", _recognise, _read, near=why_unpaired
+    "masks",
+    "images and masks of class ids or colours, paired by their names",
+    _recognise,
+    _read,
+    near=why_unpaired,
+    label_images=label_files,
 )

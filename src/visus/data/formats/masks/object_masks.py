@@ -162,4 +162,14 @@ def _read(listing: Listing) -> Reading:
     return tally.reading({"detection": (OBJECT,), "segmentation": (BACKGROUND, OBJECT)}, splits)
 
 
-FORMAT = Format("object-masks", "a folder of masks for each image, one for each object", _recognise, _read)
+def _label_images(listing: Listing) -> list[Path]:
+    return [path for entries in listing.once(find_entries).values() for entry in entries for path in entry.masks]
+
+
+FORMAT = Format(
+    "object-masks",
+    "a folder of masks for each image, one for each object",
+    _recognise,
+    _read,
+    label_images=_label_images,
+)

@@ -19,6 +19,7 @@ from visus.data.formats.listing import FOLDER_ENDINGS, IMAGE_FOLDERS, LABEL_FOLD
 from visus.data.formats.masks.name_matching import Matching, match_names
 from visus.data.formats.reading import ALL, Tally
 from visus.data.formats.stated_splits import split_in_name
+from visus.data.messages import counted
 from visus.data.pixels.image_kinds import suffixes_of
 from visus.errors import DataError
 
@@ -125,6 +126,12 @@ def find_pairs(listing: Listing) -> Pairs | None:
     return pairs
 
 
+def label_files(listing: Listing) -> list[Path]:
+    """All label images of a folder, those without an image and those that are not read among them."""
+    pairs = listing.once(find_pairs)
+    return [] if pairs is None else [*pairs.labels, *pairs.labels_alone, *pairs.not_read]
+
+
 def _with_good_ones(pairs: Pairs) -> Pairs:
     """The pairs with images without defects, which have no label, set apart."""
     good = {
@@ -145,8 +152,9 @@ def why_unpaired(listing: Listing) -> str:
         if sides.images and sides.labels and not _is_by_folder(sides):
             images, labels = sides.images[0], sides.labels[0]
             return (
-                f"{listing.name_of(sides.image_root)} holds {len(sides.images)} images and "
-                f"{listing.name_of(sides.label_root)} {len(sides.labels)} label images, but their names do not agree: "
+                f"{listing.name_of(sides.image_root)} holds {counted(len(sides.images), 'images')} and "
+                f"{listing.name_of(sides.label_root)} {counted(len(sides.labels), 'label images')}, but their "
+                "names do not agree: "
                 f"{listing.name_of(images)} and {listing.name_of(labels)}"
             )
     return ""

@@ -231,4 +231,14 @@ def _read(listing: Listing) -> Reading:
     return tally.reading(tasks, splits)
 
 
-FORMAT = Format("coco-panoptic", "COCO's panoptic JSON, and PNG files whose colours number segments", _recognise, _read)
+def _label_images(listing: Listing) -> list[Path]:
+    return [path for folder in set(listing.once(panoptic_files).values()) for path in listing.images_below(folder)]
+
+
+FORMAT = Format(
+    "coco-panoptic",
+    "COCO's panoptic JSON, and PNG files whose colours number segments",
+    _recognise,
+    _read,
+    label_images=_label_images,
+)

@@ -16,6 +16,7 @@ from visus.data.formats.objects.outlined_objects import (
     Objects,
 )
 from visus.data.formats.reading import Reading, Tally
+from visus.data.messages import counted
 from visus.structures import ImageSource, Sample, TargetSource, Value
 
 IGNORED = "ignored-objects"
@@ -105,7 +106,7 @@ def note_ignored(splits: Mapping[str, Sequence[Entry]], classes: tuple[str, ...]
     count = int(ignored.sum())
     if not count:
         return
-    message = f"{count:,} of {int(total.sum()):,} objects are marked as {mark} and ignored"
+    message = f"{count:,} of {counted(int(total.sum()), 'objects are')} marked as {mark} and ignored"
     most = [name for name, part, whole in zip(classes, ignored, total, strict=True) if 2 * part > whole]
     if most:
         message += f", most objects of {', '.join(most[:5])}{' ...' if len(most) > 5 else ''}"

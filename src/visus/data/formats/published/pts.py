@@ -16,6 +16,7 @@ from visus.data.formats.objects.annotated_images import AnnotatedImages
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.stated_splits import split_of_folder
 from visus.data.formats.texts.label_text import read_text
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _PARTS = (
@@ -74,7 +75,7 @@ def _read(listing: Listing) -> Reading:
         points = _points(path)
         number_of_points = number_of_points or (0 if points is None else len(points))
         if points is None or len(points) != number_of_points:
-            reason = "no points" if points is None else f"{len(points)} points"
+            reason = "no points" if points is None else counted(len(points), "points")
             tally.lose_file(path, f"{name}: {reason}", split)
             continue
         tally.read(path)

@@ -25,7 +25,8 @@ from visus.data.formats.objects.object_targets import Entry, read_objects
 from visus.data.formats.objects.outlined_objects import BACKGROUND, Objects
 from visus.data.formats.reading import Format, Reading, Tally
 from visus.data.formats.voc.voc_annotations import VocAnnotation, read_annotation
-from visus.data.formats.voc.voc_layout import Member, find_members, folders_by_split, mask_of
+from visus.data.formats.voc.voc_layout import Member, find_members, folders_by_split, label_images, mask_of
+from visus.data.messages import counted
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import TargetSource, Value
@@ -109,12 +110,12 @@ def _nothing_annotated(
 ) -> DataError:
     """The error of data without a single object, with the reason why XML files could not be read."""
     count = sum(len(items) for items in members.values())
-    got, remedy = f"{count} images", "name each XML file like its image"
+    got, remedy = counted(count, "images"), "name each XML file like its image"
     if unread := tally.examples("unreadable-annotation"):
         got = f"{tally.count('unreadable-annotation')} XML files that cannot be read; the first: {unread[0]}"
         remedy = "write them again as XML in UTF-8"
     elif empty := sum(map(len, annotations.values())):
-        got = f"{empty} XML files without <object>, for {count} images"
+        got = f"{empty} XML files without <object>, for {counted(count, 'images')}"
         remedy = "add objects; visus reads <object> with <name> and <bndbox> directly below <annotation>"
     return DataError(
         f"no image of {listing.root} has an annotation",
@@ -213,4 +214,10 @@ def _mask_rule(listing: Listing, members: Mapping[str, Sequence[Member]], names:
     return learn_rule(masks, declared).rule  # the checks name the masks that do not fit it
 
 
-FORMAT = Format("voc", "PASCAL VOC: XML files with boxes, or SegmentationClass masks", _recognise, _read)
+FORMAT = Format(
+    "voc",
+    "PASCAL VOC: XML files with boxes, or SegmentationClass masks",
+    _recognise,
+    _read,
+    label_images=label_images,
+)

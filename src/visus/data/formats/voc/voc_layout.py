@@ -14,6 +14,8 @@ from visus.errors import DataError
 
 ANNOTATION_FOLDERS = ("annotations", "annotation", "annots", "annot", "xmls", "xml", "labels", "label")
 MASK_FOLDER = "segmentationclass"
+OBJECT_FOLDER = "segmentationobject"
+"""Beside the former: maps that number the objects."""
 
 _LOOKED_AT = 5  # XML files of a folder
 
@@ -172,6 +174,13 @@ def mask_of(listing: Listing, member: Member) -> Path | None:
     if member.folders.masks is None:
         return None
     return listing.once(_mask_files).get(member.folders.masks, {}).get(member.stem)
+
+
+def label_images(listing: Listing) -> list[Path]:
+    """The maps of classes and of objects, which are images too."""
+    beside = {part.images.parent for part in listing.once(folders_by_split).values()}
+    maps = [listing.folder(name, inside=parent) for parent in beside for name in (MASK_FOLDER, OBJECT_FOLDER)]
+    return [path for folder in maps if folder is not None for path in listing.images_below(folder)]
 
 
 def _mask_files(listing: Listing) -> dict[Path, dict[str, Path]]:

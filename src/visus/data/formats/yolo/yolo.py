@@ -25,6 +25,7 @@ from visus.data.formats.yolo.yolo_layout import YoloLayout, find_layout
 from visus.data.formats.yolo.yolo_lines import Meaning, Rows, box_of, find_meaning, lose_row, read_rows
 from visus.data.formats.yolo.yolo_pose import PosePoints
 from visus.data.formats.yolo.yolo_yaml import MOST_CLASSES
+from visus.data.messages import counted
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 
@@ -95,7 +96,7 @@ def _note_label_files(
             poor.append((split, len(bare), len(paths)))
     for split, count, total in poor:
         where = ", ".join(
-            f"{lost:,} of {all_:,} images{'' if name == ALL else f' of {name}'}" for name, lost, all_ in poor
+            f"{lost:,} of {counted(all_, 'images')}{'' if name == ALL else f' of {name}'}" for name, lost, all_ in poor
         )
         message = f"{where} have no text file: labels are missing; images without objects need empty text files"
         tally.add("split-without-labels", "stop", message, f"{split}: {count:,} of {total:,}", count)

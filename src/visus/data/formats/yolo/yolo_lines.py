@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from visus.data.formats.reading import Tally
 from visus.data.formats.texts.label_text import read_text
 from visus.data.formats.yolo.yolo_yaml import PoseShape
+from visus.data.messages import counted
 from visus.errors import DataError
 
 _ROUNDING = 0.01  # by so much may a point of a pose lie outside of its box
@@ -134,7 +135,8 @@ def find_meaning(rows: Sequence[Rows], pose: PoseShape | None, tally: Tally) -> 
     if guessed is not None:
         pose = guessed
         message = (
-            f"{{count}} lines are read as a box and {len(pose.names)} points of a pose: the box holds the points; "
+            f"{{count}} lines are read as a box and {counted(len(pose.names), 'points')} of a pose: the box holds "
+            "the points; "
             f"say kpt_shape: [{len(pose.names)}, {pose.numbers}] in the YAML file to make it sure"
         )
         tally.add("pose-guessed", "note", message, count=len(longer))

@@ -10,6 +10,7 @@ from typing import Any
 from visus.data.formats.listing import Listing, split_name
 from visus.data.formats.masks.class_lists import fill_gaps, read_lines
 from visus.data.formats.reading import Tally
+from visus.data.messages import counted
 from visus.errors import DataError
 from visus.files.plain_values import read_yaml
 
@@ -127,7 +128,7 @@ def _names(path: Path, content: Mapping[str, Any], tally: Tally) -> tuple[str, .
         )
     count = _whole(content.get("nc"))
     if count is not None and count != len(names):
-        message = f"the YAML file says nc: {count} and names {len(names)} classes; the names count"
+        message = f"the YAML file says nc: {count} and names {counted(len(names), 'classes')}; the names count"
         tally.add("class-count", "note", message, path.name)
     return tuple(name.strip() for name in names)
 
