@@ -13,7 +13,7 @@ function inkOn(colour) {
 /** "87.5 %"; only exactly 1 reads as 100. */
 export function percent(share) {
   const shown = share > 0 && share < 1 ? Math.min(Math.max(share, 0.001), 0.999) : share;
-  return `${(100 * shown).toFixed(1)} %`;
+  return `${(100 * shown).toFixed(1)}\u00a0%`;
 }
 
 /** The pixels of a PNG in base64, as the server wrote them: [width, height, Uint8 values]. */

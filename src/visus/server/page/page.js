@@ -74,7 +74,18 @@ async function take(files) {
   await askAll([...cards].filter((card) => !card.asked));
 }
 
+let busy = 0;
+function setBusy(change) {
+  busy += change;
+  byId("results").setAttribute("aria-busy", String(busy > 0));
+}
+
 async function askAll(some) {
+  setBusy(1);
+  try { await askEach(some); } finally { setBusy(-1); }
+}
+
+async function askEach(some) {
   let left = some.length;
   const total = left;
   say(`Asking about ${total} ${total === 1 ? "photo" : "photos"} …`);
@@ -210,6 +221,7 @@ class Pane {
     if (this.heat) { this.heat = null; }
     else {
       this.button.disabled = true;
+      setBusy(1);
       say("Looking where it looked …");
       try {
         const [found] = await explain(this.model, this.card.blob, this.card.name, this.card.aborter.signal);
@@ -218,6 +230,7 @@ class Pane {
       } catch (error) {
         if (error.name !== "AbortError") say(error.message, true);
       }
+      setBusy(-1);
       this.button.disabled = false;
       this.button.focus();
     }
@@ -261,7 +274,7 @@ function summarise(answer, { classes }, score) {
     const counts = classes.map((kind, i) => [kind, objects.filter((object) => object.index === i).length]);
     const present = counts.filter(([, count]) => count);
     return { says: present.map(([kind, count]) => `${count} ${kind.name}`).join(", ") || "nothing found",
-      legend: present.map(([kind, count]) => ({ colour: kind.colour, text: `${count} ${kind.name}` })),
+      legend: present.length > 1 ? present.map(([kind]) => ({ colour: kind.colour, text: kind.name })) : [],
       title: `${objects.length} ${objects.length === 1 ? "object" : "objects"}`,
       header: ["class", "score", "left", "top", "right", "bottom"],
       rows: objects.map((o) => [o.label, o.score === undefined ? "" : percent(o.score), ...o.box.map(Math.round)]) };
@@ -273,7 +286,8 @@ function summarise(answer, { classes }, score) {
   if (answer.fractions) {
     const shares = classes.map((kind) => [kind, answer.fractions[kind.name] ?? 0]).filter(([, share]) => share > 0);
     shares.sort((a, b) => b[1] - a[1]);
-    return { says: shares.map(([kind, share]) => `${kind.name} ${percent(share)}`).join(", ") || "none of the classes",
+    const [most, largest] = shares[0] ?? [];
+    return { says: largest > 0.5 ? `mostly ${most.name}` : `${shares.length} classes`,
       legend: shares.map(([kind, share]) => (
         { colour: kind.background ? null : kind.colour, text: `${kind.name} ${percent(share)}` })),
       title: "Shares", header: ["class", "share", "pixels"],
@@ -420,11 +434,15 @@ for (const id of ["first", "second"]) {
   });
 }
 let frame = 0;
-byId("score").addEventListener("input", () => {
-  tellScore();
+function drawSoon() {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(() => cards.forEach((card) => card.panes.forEach((pane) => pane.draw())));
+}
+byId("score").addEventListener("input", () => {
+  tellScore();
+  drawSoon();
 });
+addEventListener("resize", drawSoon); // names are written as large as they can be read
 byId("token").addEventListener("change", () => {
   useToken(byId("token").value);
   say("");
