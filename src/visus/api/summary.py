@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -45,6 +47,7 @@ def summary(
         >>> result.macs
         5036331008
     """
+    require_train("the summary of a network")
     from torch import nn
 
     from visus.analysis.summary import summarize

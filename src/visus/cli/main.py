@@ -26,6 +26,7 @@ from visus.cli import (
 )
 from visus.cli.output import note
 from visus.errors import VisusError
+from visus.files.extras import missing_extra
 
 HELP = """Classic vision networks exactly as their papers have them: trained, judged and explained on your own images.
 
@@ -86,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         note("interrupted")
         sys.exit(130)
     except Exception as error:
+        missing = missing_extra(error) if isinstance(error, ImportError) else None
+        if missing is not None and not debug:
+            note(f"error: {missing}")
+            sys.exit(missing.exit_code)
         if debug:
             traceback.print_exc()
         frame = traceback.extract_tb(error.__traceback__)[-1]

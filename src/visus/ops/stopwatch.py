@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 _running: ContextVar[Stopwatch | None] = ContextVar("_running", default=None)
 
@@ -18,28 +19,32 @@ class Stopwatch:
     """A context that adds up the seconds of each :func:`timed` part in this thread, and of a network.
 
     Args:
-        network: its forward passes are the part "network".
+        network: its forward passes are the part "network"; None: an exported network, which says so by :func:`timed`.
 
     Attributes:
         seconds: the seconds of each part; a part inside another counts in both.
-        device: where the network was when this was made.
+        device: where the network was when this was made; None: on the CPU.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module | None) -> None:
         self.seconds: dict[str, float] = {}
         self._network = network
         self._hooks: list[Any] = []
         self._start = 0.0
-        weight = next(network.parameters(), None)
-        self.device = torch.device("cpu") if weight is None else weight.device
+        weight = None if network is None else next(network.parameters(), None)
+        self.device = None if weight is None else weight.device
         self._token: Token[Stopwatch | None] | None = None
 
     def __enter__(self) -> Stopwatch:
         self._token = _running.set(self)
-        self._hooks = [
-            self._network.register_forward_pre_hook(self._begin),
-            self._network.register_forward_hook(self._end, always_call=True),
-        ]
+        self._hooks = (
+            []
+            if self._network is None
+            else [
+                self._network.register_forward_pre_hook(self._begin),
+                self._network.register_forward_hook(self._end, always_call=True),
+            ]
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -71,8 +76,10 @@ def timed(part: str) -> Iterator[None]:
     watch.add(part, now(watch.device) - start)
 
 
-def now(device: torch.device) -> float:
+def now(device: torch.device | None) -> float:
     """Returns the time in seconds, after the device has finished its work."""
-    if device.type != "cpu":
+    if device is not None and device.type != "cpu":
+        import torch
+
         torch.accelerator.synchronize(device)  # by its name: another one may be the current one
     return time.perf_counter()

@@ -135,9 +135,7 @@ def svg(drawing: str, caption: str = "", *, wide: bool = False) -> Markup:
 def picture(image: Image.Image, description: str, *, side: int = LONGEST_SIDE) -> Markup:
     """A picture of at most ``side`` pixels a side, embedded as PNG or JPEG, whichever is smaller."""
     small = shrink(image.convert("RGB"), side)
-    content = min(
-        (_encoded(small, "png"), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1])
-    )
+    content = min((_encoded(small, "png"), _encoded(small, "jpeg", quality=86)), key=lambda entry: len(entry[1]))
     data = base64.b64encode(content[1]).decode("ascii")
     return Markup(
         f'<img src="data:image/{content[0]};base64,{data}" width="{small.width}" height="{small.height}" '

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from visus.data.augmentation.geometry import Frame, flip, mirror, rot90
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import flip, mirror, rot90
 from visus.errors import ShapeError
 from visus.structures import Placement
 from visus.structures.value import Value

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.engine.predict import Prediction
+from visus.engine.answering import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
 from visus.structures import Detections, Heatmap, Sample
 from visus.structures.class_names import BACKGROUND_NAMES
+from visus.workflow.exported_model import ExportedModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +105,7 @@ class Slider:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | ExportedModel,
         *,
         score: float = 0.5,
         overlap: float = 0.5,
@@ -113,6 +114,13 @@ class Slider:
         scales: Sequence[float] | None = None,
         shared: bool | None = None,
     ) -> None:
+        if isinstance(model, ExportedModel):
+            raise UsageError(
+                "an exported model cannot slide: its network takes images of its own size",
+                expected="a run folder or model.safetensors",
+                got=str(model.path),
+                remedy="slide the run that it was exported from",
+            )
         if model.info.task not in ("classification", "localization"):
             raise UsageError(
                 "only a classifier or a localizer can be slid over images",
