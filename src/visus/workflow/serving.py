@@ -169,12 +169,12 @@ def load_served(request: ServeRequest) -> Mapping[str, Served]:
         UsageError: if there is no such device, or two have one name.
     """
     from visus.server.served import Served, served_by_name
-    from visus.workflow.loading import load_model
+    from visus.workflow.loading import load_answering
 
     served = []
     for name, path in request.models:
-        model: Any = load_model(path, device=request.device, quiet=request.quiet)
-        served.append(Served(name, model, explains=hasattr(model, "network")))
+        model: Any = load_answering(path, device=request.device, quiet=request.quiet, threads=request.threads)
+        served.append(Served(name, model, explains=model.network is not None))
     if request.threads is not None and "torch" in sys.modules:
         import torch
 
