@@ -55,13 +55,13 @@ def photo(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def served(*arguments: Any, token: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(*arguments: Any, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server without PyTorch, and its address."""
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "serve", *map(str, arguments), "--port", "0"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **({"VISUS_TOKEN": token} if token else {})},
+        env={**os.environ, **environment},
     ) as process:
         try:
             told = ""
@@ -82,8 +82,12 @@ def ask(address: str, path: str, data: bytes | None = None, **headers: str) -> A
     return json.loads(text) if path != "metrics" else text
 
 
-def test_without_torch_it_answers_as_predict_does_and_ends_with_a_signal(model: Path, photo: Path, cli: Any) -> None:
-    with served(model, token="a secret") as (process, address):
+def test_without_torch_it_answers_as_predict_does_and_ends_with_a_signal(
+    model: Path, photo: Path, cli: Any, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with served(model, VISUS_TOKEN="a secret", HOME=str(home), XDG_CACHE_HOME="") as (process, address):
         with pytest.raises(urllib.error.HTTPError, match="401"):
             ask(address, "predict", photo.read_bytes())
         bearer = {"authorization": "Bearer a secret"}
@@ -96,6 +100,7 @@ def test_without_torch_it_answers_as_predict_does_and_ends_with_a_signal(model: 
     wanted = json.loads(told.out)
     wanted["predictions"][0]["image"] = photo.name
     assert answer == wanted
+    assert list(home.rglob("*")) == []  # neither visus nor onnxruntime leaves anything behind
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ class OnnxruntimeSession:
 def open_session(path: Path, threads: int) -> OnnxruntimeSession:
     """Opens a file with so many threads; see :func:`visus.runtimes.runtime.open_runtime` for the errors."""
     header = read_onnx_header(path)  # first: what is no ONNX file is told without loading anything
+    # 1.32 makes an identifier of the machine and a store of events in the home folder when it is imported, to be sent to its
+    # maker; disable_telemetry_events comes too late for that (findings/onnxruntime_import_writes_a_device_id.sh).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -9,12 +9,17 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from visus.data.pixels.images import ArrayImage
 from visus.errors import MissingExtraError, UsageError, VisusError
+from visus.structures import Sample
 
 if TYPE_CHECKING:
     from visus.server.limits import Limits
@@ -116,13 +121,25 @@ def serve(request: ServeRequest, limits: Limits, *, say: Callable[[str], None]) 
         0; 143 if requests had to be cut off at the end; or what a worker that could not begin ended with.
     """
     require_packages()
-    from visus.server.running import address_of, listen, log_to_stderr
-    from visus.server.workers import Workers
+    from visus.server.running import listen, log_to_stderr
 
     log_to_stderr(quiet=request.quiet)
     if request.workers < 1:
         raise UsageError("a server needs a worker", expected="--workers 1 or more", got=str(request.workers))
     sockets = listen(request.host, request.port, count=request.workers)
+    try:
+        return _serve_at(sockets, request, limits, say)
+    finally:
+        for opened in sockets:
+            opened.close()
+
+
+def _serve_at(
+    sockets: Sequence[socket.socket], request: ServeRequest, limits: Limits, say: Callable[[str], None]
+) -> int:
+    from visus.server.running import address_of
+    from visus.server.workers import Workers
+
     address = address_of(sockets[0])
 
     def began() -> None:
@@ -174,6 +191,7 @@ def load_served(request: ServeRequest) -> Mapping[str, Served]:
     served = []
     for name, path in request.models:
         model: Any = load_answering(path, device=request.device, quiet=request.quiet, threads=request.threads)
+        _warm(model)
         served.append(Served(name, model, explains=model.network is not None))
     if request.threads is not None and "torch" in sys.modules:
         import torch
@@ -206,6 +224,14 @@ def _run_one(
     if cut_off:
         _LOG.error("%d request%s cut off at the end", cut_off, " was" if cut_off == 1 else "s were")
     return 143 if cut_off else 0
+
+
+def _warm(model: Any) -> None:
+    """Answers a made image, so that what is loaded at the first answer is there before the first request."""
+    height, width = model.example_size
+    grey = Sample("made", ArrayImage(np.full((height, width, 3), 128, np.uint8)))
+    with suppress(VisusError):  # of other channels, or with proposals from files: requests will tell
+        list(model.answers([grey], batch_size=1))
 
 
 def _is_local(host: str) -> bool:

@@ -2,6 +2,9 @@
 
 const DARK = "#1b1f24";
 
+/** The hues of Okabe and Ito (2008), which people with any colour vision tell apart; classes have them in this order. */
+const HUES = [[0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [86, 180, 233], [213, 94, 0], [240, 228, 66]];
+
 function css([red, green, blue], alpha = 1) { return `rgb(${red} ${green} ${blue} / ${alpha})`; }
 
 /** Black or white, whichever stands out better from a colour (WCAG 2.2, relative luminance). */
@@ -83,11 +86,14 @@ export function drawAnswer(canvas, image, answer, classes, score) {
   for (const map of answer.layers ?? []) context.drawImage(layer(map.grey, map.colours), 0, 0, width, height);
   const unit = Math.max(width, height) / Math.max(canvas.clientWidth || canvas.width, canvas.clientHeight || 0, 320);
   const objects = shownObjects(answer, score);
+  // Where boxes and names would hide too much of what has masks, there are none.
+  const crowd = answer.outlines && objects.length * 19 * 100 * unit * unit > 0.15 * width * height;
   for (const [object, i] of [...objects].reverse()) {
     const outline = answer.outlines?.[i];
-    if (outline) drawOutline(context, outline.rings, classes[object.index].colour, unit);
+    // Many objects of one class are told apart by their colours.
+    const colour = crowd && classes.length === 1 ? HUES[i % HUES.length] : classes[object.index].colour;
+    if (outline) drawOutline(context, outline.rings, colour, unit);
   }
-  const crowd = answer.outlines && objects.length > 30; // boxes and names would hide the masks
   if (!crowd) {
     for (const [object] of [...objects].reverse()) drawBox(context, object.box, classes[object.index].colour, unit);
     const taken = [];

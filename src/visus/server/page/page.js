@@ -442,6 +442,9 @@ byId("score").addEventListener("input", () => {
   tellScore();
   drawSoon();
 });
+byId("score").addEventListener("change", () => { // not at every step: it is read aloud
+  if (cards.size) say([...cards].slice(-3).map((card) => card.told()).join(". "));
+});
 addEventListener("resize", drawSoon); // names are written as large as they can be read
 byId("token").addEventListener("change", () => {
   useToken(byId("token").value);
