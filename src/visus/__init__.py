@@ -23,6 +23,7 @@ _HOMES = {
     "evaluate": "visus.api.evaluate",
     "explain": "visus.api.explain",
     "explain_targets": "visus.api.explain_targets",
+    "export": "visus.api.export",
     "find_anchors": "visus.api.find_anchors",
     "find_proposals": "visus.api.find_proposals",
     "identify": "visus.api.identify",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain
     from visus.api.explain_targets import explain_targets as explain_targets
+    from visus.api.export import export as export
     from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.find_proposals import find_proposals as find_proposals
     from visus.api.identify import identify as identify

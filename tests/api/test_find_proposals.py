@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +131,70 @@ def test_an_image_that_cannot_be_read_is_named_and_the_others_are_done(
     assert answer["images"] == 13
     assert [entry["image"].rsplit("/", 1)[-1] for entry in answer["failed"]] == [damaged.name]
     assert "ERROR" in cli("data", "propose", data, "--workers", 1, "--quiet").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_a_signal_stopped_goes_on(
+    boxes: Path, cli: Callable[..., Any], quarters: list[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """At the third image; the two before it are not computed again."""
+    whole = computing.compute
+
+    def stopping(image: ImageSource, settings: ProposalSettings) -> Proposals:
+        found = whole(image, settings)
+        if len(quarters) == 3:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        return found
+
+    monkeypatch.setattr(computing, "compute", stopping)
+    before = signal.getsignal(number)
+    told = cli("data", "propose", boxes, "--workers", 1, "--quiet")
+    assert signal.getsignal(number) is before
+    assert told.code == 128 + number
+    assert told.out == ""
+    assert "stopped after 2 of 14 images, whose proposals are kept" in told.err
+    assert "start it again: it goes on where it was" in told.err
+    assert len(quarters) == 3
+    again = cli("data", "propose", boxes, "--workers", 1, "--quiet")
+    assert again.code == 0, again.err
+    assert len(quarters) == 15  # the third image was begun twice
+    assert len(set(quarters)) == 14
+    monkeypatch.setattr(computing, "compute", whole)
+    assert cli("data", "propose", boxes, "--workers", 1, "--quiet").out == again.out
+    assert len(quarters) == 15
+
+
+@pytest.mark.slow
+def test_a_signal_ends_all_processes_that_compute(boxes: Path, tmp_path: Path) -> None:
+    """The one that computes the third image ends the first; no other goes on, and what is finished stays."""
+    program = tmp_path / "stopped.py"
+    program.write_text(
+        "import os, signal, sys, time\n"
+        "import numpy as np\n"
+        "from visus.cli.main import main\n"
+        "from visus.data.proposals import computing\n"
+        "from visus.structures import Proposals\n"
+        "first, pids = os.getpid(), sys.argv[2]\n"
+        "def compute(image, settings):\n"
+        "    with open(pids, 'a') as file:\n"
+        "        file.write(f'{os.getpid()}\\n')\n"
+        "    if len(open(pids).read().split()) == 3:\n"
+        "        os.kill(first, signal.SIGTERM)\n"
+        "        time.sleep(30)\n"
+        "    image.load()\n"
+        "    return Proposals(np.zeros((1, 4), np.float32), image.size(), np.ones(1, np.float32))\n"
+        "computing.compute = compute\n"
+        "main(['data', 'propose', sys.argv[1], '--workers', '2', '--quiet'])\n"
+    )
+    pids = tmp_path / "pids.txt"
+    told = subprocess.run([sys.executable, program, boxes, pids], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 143, told.stderr
+    assert "proposals are kept" in told.stderr
+    computed = pids.read_text().split()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in computed)
+    kept = sum(path.is_file() for path in (tmp_path / "cache" / "proposals").rglob("*"))
+    assert 2 <= kept < len(computed) <= 14
 
 
 def test_what_cannot_be_asked(boxes: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:

@@ -95,3 +95,13 @@ def test_no_region_and_no_surroundings() -> None:
     assert warp_regions(image, torch.zeros(0, 4), SIDE).shape == (0, 3, SIDE, SIDE)
     (same,) = warp_regions(image, torch.tensor([[2.0, 3.0, 12.0, 13.0]]), 10, 0)
     torch.testing.assert_close(same, image[:, 3:13, 2:12])
+
+
+def test_double_precision_stays() -> None:
+    """A whole network can be run in it, as for a comparison; the values are those of single precision."""
+    image = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    boxes = torch.tensor([[0.0, 0.0, 50.0, 40.0], [5.0, 6.0, 30.0, 29.0]])
+    fine = warp_regions(image, boxes, 32, 4)
+    assert fine.dtype == torch.float64
+    torch.testing.assert_close(fine.float(), warp_regions(image.float(), boxes, 32, 4), atol=1e-5, rtol=0)
+    assert warp_regions(image.to("meta"), boxes.to("meta"), 32, 4).dtype == torch.float64

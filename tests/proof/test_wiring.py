@@ -18,7 +18,7 @@ from visus.proof.measuring import measure
 from visus.proof.published import fact
 from visus.proof.wired_layers import read_marks, with_weights, without_weights
 from visus.proof.wired_network import BuiltNetwork, build_from_facts, build_wiring
-from visus.proof.wired_regions import pooled, proposed
+from visus.proof.wired_regions import inside, pooled, proposed, warped
 from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 from visus.testing import compare_networks
 
@@ -33,8 +33,6 @@ WITHOUT = {
     "mask_rcnn_c4_resnet101": _REGIONS,
     "lenet5": "its partial convolution, trained subsampling and RBF have worked examples of their own",
     "mnist_cnn_25_50": "whether the slide has activations behind its convolutions could not be looked up",
-    "rcnn": "regions are warped first, which is compared with the released code's arithmetic",
-    "spp_net": "windows of regions are pooled, which is compared with the pyramid of their cells",
 }
 
 
@@ -63,7 +61,10 @@ def test_every_wiring_is_of_a_card_and_names_its_source() -> None:
         assert len(wiring.source) > 10, id_
 
 
-@pytest.mark.parametrize("name", ["resnet20", "nin_cifar", "lenet5@modern"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet20", "nin_cifar", "lenet5@modern", *(pytest.param(n, marks=pytest.mark.full) for n in ("rcnn", "spp_net"))],
+)
 def test_our_network_is_the_one_of_its_facts(name: str) -> None:
     judgement = visus.judge(name, "facts")
     assert judgement.same
@@ -154,6 +155,23 @@ def test_regions_are_proposed_and_pooled_alike() -> None:
     map_ = torch.randn(1, 3, 6, 9, generator=generator, dtype=torch.float64)
     last = boxes - torch.tensor([0.0, 0, 1, 1], dtype=torch.float64)
     torch.testing.assert_close(pooled(map_, boxes, 7), roi_max_pool(map_, [last], 7, 1 / 16))
+
+
+@pytest.mark.parametrize("box", [(0, 0, 60, 40), (7, 12, 31, 30), (50, 5, 60, 9)])
+def test_regions_are_warped_and_cut_alike(box: tuple[int, int, int, int]) -> None:
+    """The plain build against R-CNN's and SPP-net's own functions, at the border and inside."""
+    from visus.models.detection.spp_net import cell_windows
+    from visus.ops.region_warping import warp_regions
+
+    image = torch.rand(1, 3, 40, 60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    boxes = torch.tensor([box], dtype=torch.float64)
+    for side, context in ((32, 4), (47, 8)):
+        expected = warp_regions(image[0], boxes, side, context)
+        torch.testing.assert_close(warped(image, box, side, context), expected)
+    map_ = torch.arange(15.0 * 20).reshape(1, 1, 15, 20)
+    large = [4 * edge for edge in box]
+    left, top, right, bottom = cell_windows(torch.tensor([large]).double(), (15, 20), 16, 0.0)[0].int().tolist()
+    torch.testing.assert_close(inside(map_, large), map_[:, :, top : bottom + 1, left : right + 1])
 
 
 @pytest.mark.parametrize(

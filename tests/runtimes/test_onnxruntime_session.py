@@ -45,6 +45,14 @@ def test_it_says_what_it_is(file: Path) -> None:
     assert open_runtime(file).threads == cores() >= 1
 
 
+@pytest.mark.parametrize(("stated", "wanted"), [("3", 3), ("0", None), ("", None), ("many", None)])
+def test_threads_are_those_of_pytorch(stated: str, wanted: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    alone = cores()
+    monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    assert cores() == (wanted or alone)
+
+
 def test_nothing_is_written_beside_the_file(file: Path) -> None:
     open_runtime(file).run(images(1, 3, 4, 4))
     assert os.listdir(file.parent) == ["model.onnx"]

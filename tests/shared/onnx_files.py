@@ -40,3 +40,18 @@ def write_pooling_network(
     helper.set_model_props(model, dict(metadata or {}))
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def write_pixel_network(path: Path, weights: np.ndarray, metadata: Mapping[str, str]) -> Path:
+    """Writes a network of logits [N,K,H,W] for images [N,C,H,W] of any size: weights [K,C] at each pixel."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["images", "weights"], ["logits"])],
+        "network",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", weights.shape[1], "H", "W"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", weights.shape[0], "H", "W"])],
+        [numpy_helper.from_array(weights[:, :, None, None], "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(model, dict(metadata))
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import visus
-from onnx_files import write_pooling_network
+from onnx_files import write_pixel_network, write_pooling_network
 from visus.answers.classification import SoftmaxReader
+from visus.answers.maps import SoftmaxMapReader
 from visus.engine.exported_card import ExportedCard, ExportedInput
 from visus.engine.model_card import ModelInfo
 from visus.errors import DataError, DivergedError, ShapeError, TaskMismatchError, UsageError, VisusError, WeightsError
@@ -23,6 +24,22 @@ from visus.workflow.exported_model import ExportedModel
 CLASSES = ("red", "green", "blue")
 WEIGHTS = np.eye(3, dtype=np.float32) * 4
 WAY = Preprocessing(size=(8, 10), fit="stretch")
+
+
+GREY = Preprocessing(size=None, fit="none", channels=1, mean=(0.5,), std=(0.5,))
+
+SCRIPT = """
+import sys
+for name in ("torch", "torchvision", "cv2", "matplotlib", "sklearn", "skimage", "scipy", "safetensors"):
+    sys.modules[name] = None
+from visus.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def without_training(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process that cannot import what training needs."""
+    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
 def card(size: tuple[int, int] | None = (8, 10), batch: int | None = None, way: Preprocessing = WAY) -> ExportedCard:
@@ -101,30 +118,55 @@ def test_it_is_evaluated(model: Path, photos: Path) -> None:
 
 def test_without_torch_the_answers_are_the_same(model: Path, photos: Path, tmp_path: Path) -> None:
     """In a process where torch, OpenCV and the other parts of training cannot be imported."""
-    script = """
-import json, sys
-for name in ("torch", "torchvision", "cv2", "matplotlib", "sklearn", "skimage", "scipy", "tifffile"):
-    sys.modules[name] = None
-from visus.cli.main import main
-main(sys.argv[1:])
-"""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-
-    done = run("predict", str(model), str(photos), "--json", "--save", str(tmp_path / "out"))
+    done = without_training("predict", str(model), str(photos), "--json", "--save", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)["predictions"]
     for value, answer in zip(visus.load(model).predict(sorted(photos.rglob("*.png"))), told, strict=True):
         assert value.to_dict().items() <= answer.items()
-    done = run("evaluate", str(model), "--data", str(photos), "--split", "all", "--json", "--quiet")
+    done = without_training("evaluate", str(model), "--data", str(photos), "--split", "all", "--json", "--quiet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["metrics"]["accuracy"] == 1.0
     for verb in (["predict", "runs/none", str(photos)], ["train", str(photos)], ["explain", str(model), str(photos)]):
-        done = run(*verb, *(["--save", str(tmp_path / "e")] if verb[0] == "explain" else []))
+        done = without_training(*verb, *(["--save", str(tmp_path / "e")] if verb[0] == "explain" else []))
         assert done.returncode in (2, 5), done.stderr
         assert "Traceback" not in done.stderr
         assert "visus[train]" in done.stderr or "exported" in done.stderr, done.stderr
+
+
+def write_maps(path: Path) -> Path:
+    """A network that calls bright pixels cells."""
+    info = ModelInfo("segmentation", "unet@padded", ("background", "foreground"), 1, GREY)
+    reader = SoftmaxMapReader(2).to_dict()
+    written = ExportedCard(info, reader, {"logits": "a value a class and pixel"}, ExportedInput(None), 20, "0" * 64)
+    return write_pixel_network(path, np.asarray([[-9], [9]], np.float32), written.to_metadata())
+
+
+def test_maps_are_saved_counted_and_judged_without_opencv(tmp_path: Path) -> None:
+    model = write_maps(tmp_path / "maps.onnx")
+    truth = np.zeros((40, 60), np.uint8)
+    truth[5:15, 5:20] = truth[20:35, 30:50] = 255
+    truth[24:28, 36:40] = 0  # a hole
+    for name in ("images", "masks"):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(np.roll(truth, number)).save(tmp_path / "cells" / name / f"{number}.png")
+    done = without_training(
+        "predict", str(model), str(tmp_path / "cells" / "images"), "--save", str(tmp_path / "out"), "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["predictions"][0]["areas"] == {"background": 1966, "foreground": 434}
+    written = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert sorted(entry["area"] for entry in written["annotations"]) == [150, 150, 284, 284]
+    counted = without_training("predict", str(model), str(tmp_path / "cells" / "images"), "--objects")
+    assert counted.returncode == 0, counted.stderr
+    assert "2" in counted.stdout
+    judged = without_training(
+        "evaluate", str(model), "--data", str(tmp_path / "cells"), "--split", "all", "--objects", "--json", "--quiet"
+    )
+    assert judged.returncode == 0, judged.stderr
+    metrics = json.loads(judged.stdout)["metrics"]
+    assert metrics["mean_iou"] == 1.0
+    assert metrics["objects"]
 
 
 def test_what_only_the_network_in_pytorch_can_do(model: Path, photos: Path, tmp_path: Path) -> None:

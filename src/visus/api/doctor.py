@@ -12,18 +12,9 @@ from typing import Any
 
 from visus.engine.run_folder import environment
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "simplejpeg",
-    "opencv-python-headless",
-    "safetensors",
-    "pydantic",
-    "scikit-learn",
-    "faster-coco-eval",
-)
+PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "faster-coco-eval")
+TRAINING = ("torch", "torchvision", "opencv-python-headless", "safetensors", "scikit-learn")
+"""Packages of the extra for training: all of them, or none."""
 LOW_DISK = 5_000_000_000
 """Bytes of free disk below which a training with checkpoints may not fit."""
 
@@ -74,6 +65,8 @@ class Examination:
         memory = "unknown" if self.memory is None else f"{self.memory / 1e9:.1f} GB"
         lines.append(f"{self.cores} cores, {memory} of memory free, {self.disk / 1e9:.1f} GB of disk free")
         lines.append(f"self-test: {self.self_test}")
+        if "torch" not in self.versions:
+            lines.append('it predicts with exported models; for training: pip install "visus[train]"')
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         lines.append("all is well" if self.healthy else f"{len(self.problems)} problem(s)")
         return "\n".join(lines)
@@ -83,7 +76,7 @@ def examine() -> Examination:
     """Looks at versions, devices, memory and disk, and trains a tiny network for a few steps."""
     problems: list[str] = []
     versions = {"python": platform.python_version(), **_versions(problems)}
-    devices, self_test, memory = {"cpu": platform.machine()}, "not run: torch is missing", None
+    devices, self_test, memory = {"cpu": platform.machine()}, "not run: visus is installed without training", None
     if "torch" in versions:
         from visus.engine.memory import free_memory
         from visus.engine.runtime import available_devices
@@ -120,9 +113,11 @@ def _device(name: str) -> str:
 
 def _versions(problems: list[str]) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
 
     versions = {}
-    for package in ("visus", *PACKAGES):
+    names = ("visus", *TRAINING, *PACKAGES) if find_spec("torch") else ("visus", *PACKAGES)
+    for package in names:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -49,7 +49,7 @@ def explain_files(
         DataError: if a file cannot be read.
         DiskError: if a picture cannot be written.
     """
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
     from visus.engine.progress import choose_progress
     from visus.workflow.loading import load_model
 

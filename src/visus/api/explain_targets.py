@@ -134,7 +134,7 @@ def explain_target_files(
         TaskMismatchError: if the model is no detector.
         UsageError: for a backbone or changes with a trained model.
     """
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
     from visus.engine.progress import choose_progress
 
     samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from visus.data.messages import counted
-from visus.errors import DataError, RecipeError, TaskMismatchError, UsageError
+from visus.errors import DataError, InterruptedRunError, RecipeError, TaskMismatchError, UsageError
 from visus.workflow.companions import refuse_beside
 from visus.workflow.folders import make_folder, output_folder
 
@@ -230,6 +230,7 @@ def find_proposals(
         RecipeError: if ``mode`` or ``count`` cannot be.
         UsageError: for a mode or workers beside files of proposals, where nothing is computed.
         DiskError: if the proposals cannot be kept.
+        InterruptedRunError: after Ctrl-C or SIGTERM; what is finished stays.
     """
     from visus.structures import ProposalSettings
 
@@ -285,18 +286,35 @@ def _computed(
     """Computes what is missing; also gives what is wrong with images that cannot be read."""
     from visus.data.proposals.computing import Proposer
     from visus.data.proposals.filling import fill, missing
+    from visus.engine.interruption import Interrupted, Interruption
     from visus.engine.progress import choose_progress
 
     proposer = Proposer.of(settings)
     lacking = missing(samples, proposer)
     if not lacking:
         return proposer, {}
-    progress = choose_progress(quiet=quiet)
+    progress, done = choose_progress(quiet=quiet), 0
+
+    def advance(number: int, _count: int) -> None:
+        nonlocal done
+        done = number
+        progress.advance(1)
+
     progress.begin("region proposals", len(lacking))
-    try:
-        return proposer, fill(lacking, proposer, workers=workers, progress=lambda *_: progress.advance(1))
-    finally:
-        progress.end()
+    with Interruption() as interruption:
+        try:
+            with interruption.at_once():
+                return proposer, fill(lacking, proposer, workers=workers, progress=advance)
+        except (Exception, Interrupted):  # whatever the signal broke off: it is the cause
+            if not interruption.signal:
+                raise
+            raise InterruptedRunError.by_signal(
+                interruption.signal,
+                f"stopped after {done:,} of {counted(len(lacking), 'images')}, whose proposals are kept",
+                remedy="start it again: it goes on where it was",
+            ) from None
+        finally:
+            progress.end()
 
 
 def _scored(

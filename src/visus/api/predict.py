@@ -117,7 +117,7 @@ def predict_files(
             as ``smallest`` without ``slide``.
     """
     from visus.data.pixels.intensity import with_intensity_range
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
     from visus.engine.progress import choose_progress
     from visus.structures import Detections
     from visus.structures.task_cards import task_card

@@ -35,10 +35,10 @@ class ExportedInput:
     """Which images the exported network takes.
 
     Args:
-        size: (height, width) of every input; None: any size of at least ``smallest`` whose sides are multiples of
+        size: (height, width) of every input; None: ``smallest``, and sides that are longer by multiples of
             ``multiple``.
         batch: how many images it takes at a time; None: any number.
-        multiple: of which both sides are, where the size is free.
+        multiple: in pixels, where the size is free.
         smallest: (height, width), where the size is free.
         name: of the input.
     """
@@ -55,7 +55,7 @@ class ExportedInput:
         if self.size is not None:
             return self.size
         height, width = (
-            -(-max(side, least) // self.multiple) * self.multiple
+            least + max(-(-(side - least) // self.multiple), 0) * self.multiple
             for side, least in zip(size, self.smallest, strict=True)
         )
         return height, width

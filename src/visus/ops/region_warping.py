@@ -35,6 +35,8 @@ class WarpedAxis(NamedTuple):
 def warp_regions(image: Tensor, boxes: Tensor, side: int, context: int = 16) -> Tensor:
     """Warps regions of one image, freely in both directions: [C,H,W] and boxes [R,4] xyxy -> [R,C,S,S] float32.
 
+    An image in double precision is warped in double precision.
+
     Args:
         image: normalised, so that 0 is the mean.
         boxes: regions with an area inside the image.
@@ -42,9 +44,14 @@ def warp_regions(image: Tensor, boxes: Tensor, side: int, context: int = 16) -> 
         context: so many pixels of a warped region, on every side, show what surrounds the region; below S / 2.
     """
     if image.is_meta:  # a summary asks a thousand images for their shapes alone
-        return image[None, :, :1, :1].expand(len(boxes), -1, side, side).float()
+        return (
+            image[None, :, :1, :1]
+            .expand(len(boxes), -1, side, side)
+            .to(torch.promote_types(image.dtype, torch.float32))
+        )
     across, along = warped_axes(boxes, (image.shape[1], image.shape[2]), side, context)
-    if len(boxes) and image.device.type == "cpu" and image.shape[0] in (1, 3) and not image.requires_grad:
+    as_array = image.device.type == "cpu" and image.shape[0] in (1, 3) and image.dtype != torch.float64
+    if len(boxes) and as_array and not image.requires_grad:
         return _scaled(image, across, along, side)
     return _sampled(image, across, along, side)
 
@@ -119,6 +126,6 @@ def _positions(axis: WarpedAxis, side: int) -> tuple[Tensor, Tensor]:
     places = torch.arange(side, device=axis.first.device)
     seen = axis.last - axis.first
     within = places - axis.offset[:, None]
-    at = (within + 0.5) * (seen / axis.length)[:, None] - 0.5
+    at = (within + 0.5) * (seen.double() / axis.length)[:, None] - 0.5
     at = torch.minimum(at.clamp(min=0), (seen - 1)[:, None]) + axis.first[:, None]
     return at, (within >= 0) & (within < axis.length[:, None])

@@ -19,12 +19,12 @@ from visus.proof.wired_layers import (
     with_weights,
     without_weights,
 )
-from visus.proof.wired_regions import pooled, proposed, voted
+from visus.proof.wired_regions import inside, pooled, proposed, voted, warped
 from visus.proof.wiring import Wiring, WiringError, wirings, written_out
 
 Kept = dict[str, Tensor]
 _TOKEN = re.compile(r"\s*(>|\(|\)|\[|\]|\{|\}|\||\+(?=\s)|\*(?=\s)|\d+x(?=\s+[^\d>|)\]]*[a-z({\[])|[^\s>()\[\]{}|]+)")
-_OF_REGIONS = ("regions", "region", "propose", "vote")
+_OF_REGIONS = ("regions", "region", "warp", "inside", "propose", "vote")
 _TIMES = re.compile(r"^\d+x$")
 
 
@@ -276,6 +276,11 @@ class Step(Node):
         if word == "region":
             kept[rest[1]] = image.new_tensor([[0, 0, image.shape[3], image.shape[2]]])
             return pooled(x, kept[rest[1]], int(rest[0]))
+        if word in ("warp", "inside"):
+            name = rest[-1]
+            kept[name] = image.new_tensor([[0, 0, image.shape[3], image.shape[2]]])
+            whole = (0, 0, image.shape[3], image.shape[2])
+            return warped(x, whole, int(rest[0]), int(rest[1])) if word == "warp" else inside(x, whole)
         if word == "propose":
             kept[rest[2]] = proposed(kept[rest[0]], kept[rest[1]], image.shape[2:])
             return x

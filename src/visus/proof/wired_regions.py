@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 SIDES, RATIOS = (128, 256, 512), (0.5, 1, 2)  # Ren et al. NIPS 2015, section 3.3
 STRIDE = 16
@@ -86,6 +87,62 @@ def pooled(map_: Tensor, boxes: Tensor, size: int) -> Tensor:
                 cells = map_[0, :, row, column]
                 best.append(cells.amax((1, 2)) if cells.numel() else 0 * map_[0, :, 0, 0])
     return torch.stack(best).reshape(len(boxes), size * size, -1).movedim(1, 2).reshape(len(boxes), -1, size, size)
+
+
+def warped(image: Tensor, box: Sequence[float], side: int, context: int) -> Tensor:
+    """A region with some of what surrounds it, stretched to a square; zeros (the mean colour) lie beyond the image.
+
+    Girshick et al. CVPR 2014, section 2.1 and appendix A: the region fills the square but for ``context`` pixels on
+    each side. Corners at whole pixels, as in the authors' code.
+
+    Args:
+        image: [1,C,H,W], normalised.
+        box: x1, y1, x2, y2.
+        side: of the square.
+        context: pixels of the square around the region.
+
+    Returns:
+        [1,C,side,side].
+    """
+    edges = []
+    for axis, limit in ((1, image.shape[2]), (0, image.shape[3])):
+        first, end = box[axis::2]
+        middle, half = (first + end) / 2, (end - first) / 2 * side / (side - 2 * context)
+        # pixels are counted from 1, and both ends belong to the region
+        first, last = _rounded(middle - half + 1), _rounded(middle + half + 1)
+        length, outside = last - first + 1, max(0, 1 - first)
+        first, last = max(1, first), min(limit, last)
+        start = _rounded(outside * side / length)
+        edges.append((first - 1, last, start, min(_rounded((last - first + 1) * side / length), side - start)))
+    (top, bottom, y, rows), (left, right, x, columns) = edges
+    part = image[:, :, top:bottom, left:right]
+    down, shown_rows = _between(bottom - top, y, rows, side)
+    across, shown_columns = _between(right - left, x, columns, side)
+    places = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)[None].to(image)
+    drawn = F.grid_sample(part, places, padding_mode="border", align_corners=True)
+    shown = (shown_rows[:, None] & shown_columns).to(image.device)
+    return torch.where(shown, drawn, drawn.new_zeros(()))
+
+
+def _between(seen: int, start: int, length: int, side: int) -> tuple[Tensor, Tensor]:
+    """Which of ``seen`` pixels each of ``side`` places shows, -1 for the first and 1 for the last; and if any."""
+    place = torch.arange(side, dtype=torch.float64, device="cpu") - start
+    middles = ((place + 0.5) * (seen / length) - 0.5).clamp(0, seen - 1)
+    return 2 * middles / max(seen - 1, 1) - 1, (place >= 0) & (place < length)
+
+
+def inside(map_: Tensor, box: Sequence[float]) -> Tensor:
+    """The cells of a map that belong to a region: He et al. ECCV 2014, appendix A.
+
+    From floor(x / S) + 1 of the first pixel to ceil(x / S) - 1 of the last one, cells being counted from 0.
+
+    Args:
+        map_: [1,C,h,w].
+        box: x1, y1, x2, y2.
+    """
+    left, top = (math.floor(edge / STRIDE) + 1 for edge in box[:2])
+    right, bottom = (math.ceil((edge - 1) / STRIDE) - 1 for edge in box[2:])
+    return map_[:, :, top : bottom + 1, left : right + 1]
 
 
 def voted(maps: Tensor, boxes: Tensor, size: int) -> Tensor:

@@ -46,6 +46,8 @@ A chain is written as steps with ``>`` between them:
 ``within n a b``              x / (1 + a * mean of n x n pixels' x^2)^b, in each map by itself
 ``regions 7 M S O P``         max pooling to 7x7 of the regions that scores S and offsets O give, in the map M; keeps P
 ``region 7 P``                max pooling to 7x7 of all of the image as one region, which is kept as P
+``warp 227 16 P``             all of the image as one region, which is kept as P, stretched with 16 pixels of context
+``inside P``                  the cells of a map that belong to all of the image as one region, which is kept as P
 ``propose S O P``             keeps the regions that scores S and offsets O give as P
 ``vote 7 P``                  of each region of P the mean of its 7x7 parts, each read from a map of its own
 ``boxes 4``, ``part 0 9``     [N, B*4, H, W] as [N, H*W*B, 4]; of vectors, the values 0 to 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from visus.errors import MemoryExhaustedError, MissingExtraError, ShapeError, WeightsError
 from visus.files.onnx_header import damaged, read_onnx_header
+from visus.runtimes.importing import import_onnxruntime
 
 _QUIET = 3  # errors only; those of onnxruntime are raised anyway
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
@@ -59,11 +59,8 @@ class OnnxruntimeSession:
 def open_session(path: Path, threads: int) -> OnnxruntimeSession:
     """Opens a file with so many threads; see :func:`visus.runtimes.runtime.open_runtime` for the errors."""
     header = read_onnx_header(path)  # first: what is no ONNX file is told without loading anything
-    # 1.32 makes an identifier of the machine and a store of events in the home folder when it is imported, to be sent to its
-    # maker; disable_telemetry_events comes too late for that (findings/onnxruntime_import_writes_a_device_id.sh).
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError as error:
         raise MissingExtraError(
             "an exported model needs onnxruntime to run",

@@ -65,5 +65,8 @@ def open_runtime(path: str | Path, engine: str = "onnxruntime", threads: int | N
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """How many cores this process may use, or as many as OMP_NUM_THREADS says, which goes for PyTorch too."""
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -266,6 +266,14 @@ def falls_into_parts(case: ValueCase) -> None:
         require(type(value.above(1.0)) is type(value), "above gives a value of the same class")
 
 
+def agrees_with_itself(case: ValueCase) -> None:
+    """``agreement`` is 1 with the value itself, and within 0..1 with another."""
+    for value in case.both:
+        require(value.agreement(value) == 1, "a value agrees with itself", got=value.agreement(value))
+    ours, theirs = case.prediction.agreement(case.target), case.target.agreement(case.prediction)
+    require(0 <= ours <= 1 and 0 <= theirs <= 1, "an agreement is within 0..1", got=(ours, theirs))
+
+
 def is_examined_with_its_image(case: ValueCase) -> None:
     """A target that fits its image has no fault; one of another size has; repairing a faultless one changes nothing."""
     target = case.target
@@ -334,6 +342,7 @@ VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
     is_located_if_it_moves,
     answers_for_one_class,
     falls_into_parts,
+    agrees_with_itself,
     is_examined_with_its_image,
     counts_its_classes,
     is_compared_with_its_target,

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.errors import ShapeError
 from visus.ops.box_coding import BoxCoding
 from visus.ops.nms import LabelledBoxes
 from visus.ops.prediction_grid import Grid
@@ -173,9 +174,22 @@ class TwoStageDetector(nn.Module, ABC):
         return gathered(regions, proposed, (size[0], size[1]), self.coding)
 
     def forward(self, images: Tensor, proposals: Sequence[Tensor] | None = None) -> TwoStageOutput:
+        if proposals is not None:
+            require_regions(proposals, len(images))
         with timed("features"):
             features = self.features(images)
         return self.from_features(features, images.shape[-2:], proposals)
+
+
+def require_regions(proposals: Sequence[Tensor], images: int) -> None:
+    """Raises ShapeError unless there are boxes [P_n,4] for each of so many images."""
+    shapes = [list(boxes.shape) for boxes in proposals]
+    if len(shapes) != images or any(len(shape) != 2 or shape[1] != 4 for shape in shapes):
+        raise ShapeError(
+            "the regions are not those of the images",
+            expected=f"{images} x [P, 4]: x1, y1, x2, y2 in pixels of the network's input, a tensor for each image",
+            got=f"{len(shapes)} x {', '.join(map(str, shapes[:4]))}",
+        )
 
 
 def gathered(regions: RegionOutput, proposed: Proposed, size: tuple[int, int], coding: BoxCoding) -> TwoStageOutput:
