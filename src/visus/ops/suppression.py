@@ -218,7 +218,8 @@ def _overlapping(boxes: _Row, one: Indices, others: _Row, other: Indices, thresh
     with np.errstate(divide="ignore", invalid="ignore"):
         above = (shared / union).astype(np.float64) > threshold
     above &= boxes.labels[one] == others.labels[other]
-    return near[above]
+    found: Indices = near[above]
+    return found
 
 
 def _windows(first: Indices, last: Indices) -> Iterator[tuple[Indices, Indices]]:
