@@ -39,6 +39,7 @@ _HOMES = {
     "resume": "visus.api.train",
     "resume_pruning": "visus.api.prune",
     "sample_data": "visus.api.sample_data",
+    "serve": "visus.api.serve",
     "show_data": "visus.api.show_data",
     "slide": "visus.api.slide",
     "split_data": "visus.api.split_data",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.sample_data import sample_data as sample_data
+    from visus.api.serve import serve as serve
     from visus.api.show_data import show_data as show_data
     from visus.api.slide import slide as slide
     from visus.api.split_data import split_data as split_data

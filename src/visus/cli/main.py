@@ -23,6 +23,7 @@ from visus.cli import (
     prove,
     prune,
     reproduce,
+    serve,
     summary,
     train,
 )
@@ -39,6 +40,7 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
   visus export runs/latest                         take it away: a file that needs no PyTorch
+  visus serve runs/latest                          answer over HTTP, with a page
   visus data check photos/                         find what is wrong with the data
   visus prove --all                                check every network against its paper
 
@@ -53,6 +55,7 @@ _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
     "evaluate": (evaluate.evaluate, evaluate.HELP),
     "predict": (predict.predict, predict.HELP),
     "explain": (explain.explain, explain.HELP),
+    "serve": (serve.serve, serve.HELP),
     "export": (export.export, export.HELP),
     "compress": (compress.compress, compress.HELP),
     "prune": (prune.prune, prune.HELP),
