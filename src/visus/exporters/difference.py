@@ -113,7 +113,7 @@ class _LayerOutputs:
 
 def _layer_outputs(module: nn.Module, images: Array) -> _LayerOutputs:
     """The output of each layer that is called once and gives one tensor."""
-    calls: dict[str, list[Array]] = {}
+    calls: dict[str, list[Array | None]] = {}
     kinds: dict[str, str] = {}
 
     def keep(name: str, kind: str) -> Any:
@@ -132,7 +132,8 @@ def _layer_outputs(module: nn.Module, images: Array) -> _LayerOutputs:
     finally:
         for handle in handles:
             handle.remove()
-    once = {name: outputs[0] for name, outputs in calls.items() if len(outputs) == 1 and outputs[0] is not None}
+    single = {name: outputs[0] for name, outputs in calls.items() if len(outputs) == 1}
+    once = {name: value for name, value in single.items() if value is not None}
     return _LayerOutputs(once, kinds)
 
 

@@ -138,7 +138,8 @@ class Service:
         answer: asyncio.Future[list[Any]] = asyncio.wrap_future(job.future)
         gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
         try:
-            await asyncio.wait([answer, gone], timeout=self.limits.request_seconds, return_when=asyncio.FIRST_COMPLETED)
+            both: list[asyncio.Future[Any]] = [answer, gone]
+            await asyncio.wait(both, timeout=self.limits.request_seconds, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and not answer.cancelled():
                 return answer.result()
             self.metrics.images(served.name, "given_up", len(samples))

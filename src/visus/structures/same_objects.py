@@ -66,4 +66,5 @@ def _overlaps(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray
     sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
     inside = sides.clip(min=0).prod(2)
     union = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1) - inside
-    return np.where(union > 0, inside / np.where(union > 0, union, 1), (a[:, None] == b).all(2))
+    shares: NDArray[np.float64] = np.where(union > 0, inside / np.where(union > 0, union, 1), (a[:, None] == b).all(2))
+    return shares
