@@ -1,10 +1,10 @@
 """Times detectors beside torchvision's: NMS of many boxes, and whole predictions with the same weights.
 
-Suppression: 10,000 boxes of 80 classes, ours against torchvision.ops.batched_nms on the same boxes, which must leave
-the same ones. Detectors: SSD300 and RetinaNet of our editions "torchvision", from the normalised image to the
-detections, against torchvision's own network, anchors and post-processing. Rounds alternate; printed is the median of
-the paired ratios, ours over theirs, with an interval that holds it 19 times in 20, and how many images a second our
-network, our decoding and the suppression in it do on their own.
+Suppression: 10,000 boxes of 80 classes, ours of arrays against torchvision.ops.batched_nms of tensors, the same boxes,
+of which both must leave the same ones. Detectors: SSD300 and RetinaNet of our editions "torchvision", from the
+normalised image to the detections, against torchvision's own network, anchors and post-processing. Rounds alternate;
+printed is the median of the paired ratios, ours over theirs, with an interval that holds it 19 times in 20, and how
+many images a second our network, our decoding and the suppression in it do on their own.
 
     python benchmarks/detection.py [--rounds 15] [--only retinanet] [--clock cpu]
 
@@ -30,7 +30,7 @@ from paired import Ratio, paired, ratio
 from visus.models.building import build
 from visus.models.catalog import find
 from visus.models.detection import retinanet_weights, ssd_weights
-from visus.ops.nms import nms_by_class
+from visus.ops.suppression import nms
 
 SIZES = {"ssd": 300, "retinanet": 320}
 BOXES, CLASSES, OVERLAP = 10_000, 80, 0.5
@@ -46,13 +46,16 @@ def suppression(rounds: int, clock: Clock) -> Ratio:
     scores = torch.randperm(BOXES, generator=generator) / BOXES  # no two alike: their order would be anyone's
     labels = torch.randint(CLASSES, (BOXES,), generator=generator)
 
-    def seconds(keep: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> float:
+    arrays = (boxes.numpy(), scores.numpy(), labels.numpy())
+
+    def seconds(keep: Callable[[], Any]) -> float:
         began = clock()
-        keep(boxes, scores, labels, OVERLAP)
+        keep()
         return clock() - began
 
-    assert torch.equal(nms_by_class(boxes, scores, labels, OVERLAP), batched_nms(boxes, scores, labels, OVERLAP))
-    return ratio(*paired(lambda: seconds(nms_by_class), lambda: seconds(batched_nms), rounds))
+    ours, theirs = lambda: nms(*arrays, OVERLAP), lambda: batched_nms(boxes, scores, labels, OVERLAP)
+    assert ours().tolist() == theirs().tolist()
+    return ratio(*paired(lambda: seconds(ours), lambda: seconds(theirs), rounds))
 
 
 def pair(name: str) -> tuple[Any, Any]:
@@ -86,9 +89,9 @@ def their_answer(theirs: Any, images: Tensor) -> list[dict[str, Tensor]]:
     return theirs.postprocess_detections(outputs, anchors, sizes)  # type: ignore[no-any-return]
 
 
-def candidates(network: Any, raw: Any) -> tuple[Tensor, Tensor, Tensor, float]:
-    """The boxes, scores and labels that NMS gets while these raw outputs are decoded."""
-    with patch("visus.ops.nms.nms_by_class", wraps=nms_by_class) as seen:
+def candidates(network: Any, raw: Any) -> tuple[Any, ...]:
+    """The boxes, scores, labels, threshold and number that NMS gets while these raw outputs are decoded."""
+    with patch("visus.ops.suppression.nms", wraps=nms) as seen:
         network.codec.decode(raw)
     return seen.call_args.args  # type: ignore[no-any-return]
 
@@ -122,7 +125,7 @@ def detector(name: str, rounds: int, clock: Clock) -> tuple[Ratio, dict[str, flo
     parts = {
         "network": lambda: ours(images),
         "decoding": lambda: ours.codec.decode(raw),
-        f"suppression of {len(boxes[0])} in it": lambda: nms_by_class(*boxes),
+        f"suppression of {len(boxes[0])} in it": lambda: nms(*boxes),
     }
     speeds = {part: 1 / sorted(seconds(work) for _ in range(rounds))[rounds // 2] for part, work in parts.items()}
     return found, speeds

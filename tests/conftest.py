@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import io
+import json
 import os
 import random
 import sys
@@ -49,6 +51,39 @@ def cheap_values() -> Any:
     return CheapValues
 
 
+@contextlib.contextmanager
+def filled_weights() -> Iterator[None]:
+    """Context: whoever draws the weights of a network, those of large layers are filled, not drawn.
+
+    Unlike ``CheapValues`` alone it costs the other operators nothing, so that it may stay for whole tests.
+    """
+    from visus.testing.cheap_values import CheapValues
+
+    cheap = CheapValues()
+
+    def instead_of(draw: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def fill(tensor: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+            if tensor.numel() <= CheapValues.LARGE or tensor.is_meta:
+                return draw(tensor, *arguments, **options)
+            cheap.begin_at(int(torch.randint(CheapValues.LARGE, (), device="cpu")))  # the same after the same seed
+            with cheap:
+                return draw(tensor, *arguments, **options)
+
+        return fill
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("normal_", "uniform_"):
+            patch.setattr(torch.Tensor, name, instead_of(getattr(torch.Tensor, name)))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cheap_weights() -> Iterator[None]:
+    """The networks that the module's tests build have such weights."""
+    with filled_weights():
+        yield
+
+
 @pytest.fixture
 def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of the test write neither report.html nor plots/ nor samples/, which take most of a tiny training.
@@ -74,16 +109,19 @@ def shared_data() -> Callable[[str], Path]:
     return find
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of all workers, as far as there are several."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+
+
 @pytest.fixture(scope="session")
 def unpacked(shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """``unpacked("bccd/bccd_voc.tar")``: the folder of an archive of the shared data, unpacked once for all workers."""
 
     def unpack(name: str) -> Path:
         archive = shared_data(name)
-        base = tmp_path_factory.getbasetemp()
-        if os.environ.get("PYTEST_XDIST_WORKER"):
-            base = base.parent
-        folder = base / "shared-data" / name.replace("/", "-")
+        folder = shared_folder(tmp_path_factory) / "shared-data" / name.replace("/", "-")
         if not folder.exists():
             fresh = tmp_path_factory.mktemp("unpacking")
             with tarfile.open(archive) as tar:
@@ -266,20 +304,31 @@ class Trained:
 def trained(
     photos: Path, boxes: Path, masks: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Trained]:
-    """``trained("detection")``: a tiny run of a task, trained once; not to be changed."""
+    """``trained("detection")``: a tiny run of a task, trained once for all workers; not to be changed."""
     data = {"classification": photos, "detection": boxes, "segmentation": masks}
-    out = tmp_path_factory.mktemp("trained")
+    out = shared_folder(tmp_path_factory) / "trained"
+    out.mkdir(exist_ok=True)
     made: dict[str, Trained] = {}
     reports = importlib.import_module("visus.workflow.reporting").write_run_report
 
     def train(task: str) -> Trained:
+        """Trains, or reads what another worker was told, whose data are the same."""
+        record = out / f"{task}.json"
+        with open(out / f"{task}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not record.exists():
+                choices = (*TINY[task].split(), "--weights", "none", "--device", "cpu", "--out", out / task)
+                with pytest.MonkeyPatch.context() as patch:  # the first test that asks may be one without reports
+                    patch.setattr("visus.workflow.reporting.write_run_report", reports)
+                    told = run_cli("train", data[task], *choices, "--json")
+                assert told.code == 0, told.err
+                record.write_text(json.dumps([str(data[task]), told.code, told.out, told.err]))
+        place, *said = json.loads(record.read_text())
+        return Trained(task, Path(place), (out / task / "latest").resolve(), Told(*said))
+
+    def known(task: str) -> Trained:
         if task not in made:
-            choices = (*TINY[task].split(), "--weights", "none", "--device", "cpu", "--out", out / task)
-            with pytest.MonkeyPatch.context() as patch:  # the first test that asks may be one without reports
-                patch.setattr("visus.workflow.reporting.write_run_report", reports)
-                told = run_cli("train", data[task], *choices, "--json")
-            assert told.code == 0, told.err
-            made[task] = Trained(task, data[task], (out / task / "latest").resolve(), told)
+            made[task] = train(task)
         return made[task]
 
-    return train
+    return known

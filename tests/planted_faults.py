@@ -78,8 +78,8 @@ FAULTS = (
     Fault(
         "swapped anchors of the levels",
         "models/detection/yolov3.py",
-        "place_cells(sizes, self.anchors, (height",
-        "place_cells(sizes, self.anchors[::-1], (height",
+        "yolo_output(answers, self.anchors, (height",
+        "yolo_output(answers, self.anchors[::-1], (height",
         ("models/detection/test_yolov3.py", "models/detection/test_darknet_weights.py"),
     ),
     # layers
@@ -121,9 +121,9 @@ FAULTS = (
     ),
     Fault(
         "a cell's centre off by half a cell",
-        "ops/default_boxes.py",
-        "x = (torch.arange(columns, dtype=torch.float32, device=device) + 0.5) * step_x",
-        "x = torch.arange(columns, dtype=torch.float32, device=device) * step_x",
+        "ops/prediction_grid.py",
+        "x = (np.arange(grid.columns, dtype=np.float32) + np.float32(at))",
+        "x = np.arange(grid.columns, dtype=np.float32)",
         ("ops/test_default_boxes.py",),
     ),
     Fault(
@@ -153,6 +153,27 @@ FAULTS = (
         "predictor = first_row + cell * count + best - first_anchor",
         "predictor = first_row + cell * count + best",
         ("ops/test_cell_boxes.py", "models/detection/test_yolov3.py"),
+    ),
+    Fault(
+        "a class suppresses the others",
+        "ops/suppression.py",
+        "above &= boxes.labels[one] == others.labels[other]",
+        "pass",
+        ("ops/test_suppression.py", "answers/test_detectors.py"),
+    ),
+    Fault(
+        "a neighbour that reaches farther is not seen",
+        "ops/suppression.py",
+        "reach = (1 - loose) / (1 + loose) * (widths + others) / 2",
+        "reach = (1 - loose) / (1 + loose) * widths / 2",
+        ("ops/test_suppression.py",),
+    ),
+    Fault(
+        "background is an object",
+        "answers/ssd.py",
+        "rows, labels, scores = self.selection.above(softmax(logits[near])[:, 1:])",
+        "rows, labels, scores = self.selection.above(softmax(logits[near])[:, :-1])",
+        ("answers/test_detectors.py",),
     ),
     # multi-label classification
     Fault(
@@ -319,6 +340,21 @@ FAULTS = (
         "share[split] = min(wanted, left - 1)",
         "share[split] = min(wanted, left)",
         ("data/reading/test_splits.py",),
+    ),
+    # answers
+    Fault(
+        "penalties read as if they spoke for a class",
+        "answers/classification.py",
+        "softmax(values if self.sign > 0 else -values)",
+        "softmax(values)",
+        ("answers/test_readers.py",),
+    ),
+    Fault(
+        "seams without blending",
+        "answers/maps.py",
+        "                shares *= _ramp(first, last, size[0], blend[0])[:, None]\n",
+        "",
+        ("answers/test_maps.py",),
     ),
     # tasks
     Fault(

@@ -14,7 +14,7 @@ from visus.engine.checkpoint import Checkpoints
 from visus.engine.fit import Validation, fit
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
-from visus.errors import DivergedError, MemoryExhaustedError, RecipeError, UsageError
+from visus.errors import DivergedError, RecipeError, UsageError
 from visus.layers.drop_path import ScheduledDropPath
 from visus.tasks.update import Update, task_update
 
@@ -461,45 +461,6 @@ def test_an_update_may_have_a_rate_of_its_own_and_needs_a_name_of_its_own(tiny):
     torch.testing.assert_close(pair[1].weight - before, 0.5 * (pair[0].weight - before))
     with pytest.raises(UsageError, match="name of its own"):
         fit(pair, [updates[0], updates[0]], tiny.TinyLoader(6), plain, to_device=tiny.ready)
-
-
-def test_memory_is_measured_again_for_larger_images(tiny, monkeypatch):
-    """Batches of 8x8, 6x10 and 10x10 pixels: the second has fewer pixels than the first."""
-    measured = []
-    usual = tiny.TinyLoader.batches
-
-    def batches(self, epoch, start=0):
-        for number, batch in enumerate(usual(self, epoch, start), start):
-            height, width = ((8, 8), (6, 10), (10, 10), (8, 8))[number % 4]
-            images = functional.interpolate(batch.images.float(), (height, width)).to(torch.uint8)
-            yield type(batch)(images, batch.targets, batch.placements, batch.ids)
-
-    monkeypatch.setattr(tiny.TinyLoader, "batches", batches)
-    monkeypatch.setattr(
-        "visus.engine.session.Session._require_memory",
-        lambda _, batch: measured.append(tuple(batch.images.shape[2:])),
-    )
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    run_fit(tiny, recipe(epochs=2), network=network, validate=False)
-    assert measured == [(8, 8), (10, 10)]
-
-
-def test_memory_that_runs_out_is_said_with_a_batch_size(tiny):
-    class Greedy(nn.Module):
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, batch):
-            if len(batch) > 1:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return {"loss": self.network(batch.images).sum()}
-
-    network = tiny.make_network()
-    update = Update(Greedy(network), [network], torch.optim.SGD(network.parameters(), lr=1e-4))
-    with pytest.raises(MemoryExhaustedError, match="batch_size=3") as caught:
-        fit(network, [update], tiny.TinyLoader(), recipe(), to_device=tiny.ready)
-    assert caught.value.exit_code == 6
 
 
 def test_an_epoch_without_a_batch_is_an_error(tiny):

@@ -15,10 +15,9 @@ from visus.explanation.assignments import explain_targets
 from visus.explanation.targets import ExplainedTargets, as_seen
 from visus.models.detection.retinanet import RetinaNetCodec, RetinaNetOutput
 from visus.models.detection.ssd import SSDCodec, SSDOutput
-from visus.models.detection.yolo_output import YOLOOutput
+from visus.models.detection.yolo_output import yolo_output
 from visus.models.detection.yolov1 import YOLOv1Codec, YOLOv1Output
 from visus.models.detection.yolov3 import YOLOv3Codec
-from visus.ops.cell_boxes import place_cells
 from visus.ops.default_boxes import DefaultBoxes
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.structures import Batch, Detections, Placement
@@ -61,14 +60,13 @@ def ssd() -> Fixed:
     for number, label, value in ((20, 1, 25.0), (64, 2, 24.0), (24, 1, 22.0)):
         logits[0, number, label] = value
     offsets[0, 24, 0] = -9.0  # nine tenths of 32 pixels to the left: nearly box 20
-    outputs = SSDOutput(logits, offsets, shapes.place(maps, SIZE), SIZE, shapes.grids(maps, SIZE))
+    outputs = SSDOutput(logits, offsets, shapes, SIZE, shapes.grids(maps, SIZE))
     return Fixed(outputs, SSDCodec())
 
 
 def yolo(codec: YOLOv3Codec | None = None) -> Fixed:
     anchors = [(64.0, 64.0), (16.0, 32.0)]
-    cell_boxes = place_cells([(4, 4)], [anchors], SIZE, torch.device("cpu"))
-    outputs = YOLOOutput(torch.zeros(1, 32, 7), cell_boxes, SIZE, exclusive=False)
+    outputs = yolo_output([torch.zeros(1, 2 * 7, 4, 4)], [anchors], SIZE, exclusive=False)
     return Fixed(outputs, codec or YOLOv3Codec(anchors, ignore=1.0))
 
 
@@ -133,7 +131,7 @@ def test_an_object_below_retinanets_threshold() -> None:
     anchors, maps = PyramidAnchors(strides=(32,)), [(4, 4)]
     grids = anchors.grids(maps, SIZE)
     zeros = torch.zeros(1, grids[0].total, 2), torch.zeros(1, grids[0].total, 4)
-    network = Fixed(RetinaNetOutput(*zeros, anchors.place(maps, SIZE), grids, SIZE), RetinaNetCodec())
+    network = Fixed(RetinaNetOutput(*zeros, anchors, grids, SIZE), RetinaNetCodec())
     found = explained(network, truth([[40, 40, 50, 50]]))
     assert "learned by none, for no overlap is high enough" in found.sentence(0)
     assert found.counts() == {"learn": 0, "neutral": 0, "background": grids[0].total}

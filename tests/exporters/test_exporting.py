@@ -199,6 +199,28 @@ def test_boxes_and_points(tmp_path, name):
     assert done.check.passed
 
 
+SMALL_SSD = {"backbone": "mobilenet_v1_025", "classes": 2, "size": 64}
+
+
+def test_a_detector_of_one_stage_leaves_without_its_default_boxes(tmp_path):
+    made = network("ssd", **SMALL_SSD)
+    name = "ssd+mobilenet_v1_025"
+    done = visus.export(made, path=tmp_path / "a.onnx", name=name, classes=2, size=(64, 64))
+    assert done.check.passed
+    assert {output.partition("_")[0] for output in done.card.outputs} == {"logits", "offsets"}
+    with pytest.raises(ShapeError, match="any size"):
+        visus.export(made, path=tmp_path / "b.onnx", name=name, classes=2, size="any")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("size", [(96, 128), "any"])
+def test_a_detector_of_cells_is_right_at_sizes_that_it_was_not_traced_at(tmp_path, size):
+    made = network("yolov3_tiny@darknet", classes=3)
+    done = visus.export(made, path=tmp_path / "a.onnx", name="yolov3_tiny@darknet", classes=3, size=size)
+    assert done.card.input.multiple == (32 if size == "any" else 1)
+    assert len(done.check.sizes) == (3 if size == "any" else 1)
+
+
 def test_detectors_of_two_stages_say_why_not(tmp_path):
     with pytest.raises(TaskMismatchError, match=r"one pass|region proposals"):
         visus.export("faster_rcnn_fpn", path=tmp_path / "a.onnx", backbone="mobilenet_v1_025", quiet=True)

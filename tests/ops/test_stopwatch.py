@@ -1,12 +1,13 @@
 """The stopwatch, by a clock that the work itself moves on."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from visus.ops import stopwatch
-from visus.ops.nms import LabelledBoxes, candidate_nms
 from visus.ops.stopwatch import Stopwatch, timed
+from visus.ops.suppression import LabelledBoxes, suppress
 
 
 class Clock:
@@ -83,10 +84,10 @@ def test_the_networks_own_device_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_suppression_is_a_part() -> None:
-    boxes = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9]])
+    boxes = np.asarray([[0.0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
     with Stopwatch(nn.Identity()) as watch:
-        found = candidate_nms(
-            LabelledBoxes(boxes, torch.tensor([0, 0]), torch.tensor([0.9, 0.8])), iou_threshold=0.5, keep=9
+        found = suppress(
+            LabelledBoxes(boxes, np.zeros(2, np.int64), np.asarray([0.9, 0.8], np.float32)), iou_threshold=0.5, keep=9
         )
     assert len(found.boxes) == 1
     assert watch.seconds["suppression"] > 0

@@ -17,7 +17,11 @@ Converter = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 @pytest.mark.parametrize(
-    ("name", "convert"), [("inception_v4", v4_from_timm), ("inception_resnet_v2", resnet_v2_from_timm)]
+    ("name", "convert"),
+    [
+        ("inception_v4", v4_from_timm),
+        pytest.param("inception_resnet_v2", resnet_v2_from_timm, marks=pytest.mark.full),
+    ],
 )
 def test_the_timm_edition_answers_as_timm(name: str, convert: Converter) -> None:
     import timm

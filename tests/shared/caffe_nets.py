@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from made_up import normal_numbers
+
 Array = NDArray[np.float32]
 
 V1 = {  # caffe.proto, V1LayerParameter.LayerType
@@ -74,7 +76,7 @@ class CaffeNet:
 
     def drawn(self, *shape: int, inputs: float) -> Array:
         """An array of normal numbers of variance 2 / inputs."""
-        return (self.random.standard_normal(shape, np.float32) * math.sqrt(2 / inputs)).astype(np.float32)
+        return normal_numbers(self.random, shape) * np.float32(math.sqrt(2 / inputs))
 
     def biases(self, count: int) -> Array:
         return 0.1 * self.random.standard_normal(count, np.float32)

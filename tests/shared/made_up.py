@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,12 @@ def smooth_picture(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     """[H,W,3] for a size of (H, W): a smooth random picture, unlike that of any other seed, and compressible."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
     return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def normal_numbers(random: np.random.Generator, shape: Sequence[int]) -> NDArray[np.float32]:
+    """Of mean 0 and variance 1; where they are many, one short piece again and again, whose length is a prime."""
+    piece = random.standard_normal(min(math.prod(shape), 65_537), np.float32)
+    return np.resize(piece, tuple(shape))
 
 
 def objects_of(classes: Sequence[str], size: tuple[int, int]) -> Callable[..., Detections]:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from visus.answers.selection import Selection
 from visus.models.codecs import OnePassCodec
-from visus.ops.nms import multiclass_nms
 from visus.structures import Detections, Masks
 
 STRIDE, SIDE = 8, 14
@@ -73,20 +73,20 @@ class ToyCodec(OnePassCodec):
         answers = []
         grids = outputs.masks.flatten(2).transpose(1, 2).sigmoid()  # [N, A, M * M]
         for boxes, logits, masks in zip(outputs.boxes(), outputs.class_logits(), grids, strict=True):
-            kept = multiclass_nms(
-                boxes, logits.sigmoid(), size, confidence=0.02, iou_threshold=0.5, candidates=50, keep=30
+            kept = Selection(confidence=0.02, overlap=0.5, candidates=50, keep=30).among(
+                boxes.numpy(force=True), logits.sigmoid().numpy(force=True), size
             )
             clipped = boxes.clamp(min=0, max=max(size))
-            cells = [int((clipped - box).abs().sum(1).argmin()) for box in kept.boxes]
+            cells = [int((clipped - box).abs().sum(1).argmin()) for box in torch.from_numpy(kept.boxes)]
             crops = tuple(masks[cell].reshape(SIDE, SIDE).numpy(force=True) for cell in cells)
             answers.append(
                 Detections(
                     tuple(str(k) for k in range(logits.shape[1])),
-                    kept.boxes.numpy(force=True).astype(np.float32),
-                    kept.labels.numpy(force=True),
+                    kept.boxes,
+                    kept.labels,
                     size,
-                    scores=kept.scores.numpy(force=True).astype(np.float32),
-                    masks=Masks(crops, kept.boxes.numpy(force=True).astype(np.float64), size),
+                    scores=kept.scores,
+                    masks=Masks(crops, kept.boxes.astype(np.float64), size),
                 )
             )
         return answers

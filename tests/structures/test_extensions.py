@@ -164,6 +164,7 @@ def test_a_format_of_another_package_is_read(site: Path, tmp_path: Path) -> None
     assert sum(map(len, dataset.splits.values())) == 12
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_the_command_line_trains_and_resumes_an_installed_task(
     site: Path, photos: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:

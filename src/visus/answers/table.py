@@ -18,6 +18,10 @@ READERS: Mapping[str, str] = {
     "landmarks": "visus.answers.landmarks:LandmarkReader",
     "softmax_map": "visus.answers.maps:SoftmaxMapReader",
     "sigmoid_map": "visus.answers.maps:SigmoidMapReader",
+    "ssd": "visus.answers.ssd:SSDReader",
+    "retinanet": "visus.answers.retinanet:RetinaNetReader",
+    "yolo": "visus.answers.yolo:YOLOReader",
+    "yolov1": "visus.answers.yolo:YOLOv1Reader",
 }
 """Kind of outputs -> module and class of its reader."""
 

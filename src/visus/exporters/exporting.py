@@ -13,10 +13,10 @@ from typing import Any, BinaryIO
 from visus.engine.disk import write_atomically, write_text
 from visus.engine.exported_card import ExportedCard, ExportedInput
 from visus.engine.model_card import ModelInfo
-from visus.errors import ExportError, ShapeError, VisusError
+from visus.errors import ExportError, ShapeError, VisusError, WeightsError
 from visus.exporters.check import Check, check
-from visus.exporters.difference import Parting, find_difference
-from visus.exporters.images import check_batches
+from visus.exporters.difference import find_difference
+from visus.exporters.images import check_batches, of_size
 from visus.exporters.network import Exportable
 from visus.exporters.onnx_file import (
     OPSET,
@@ -53,7 +53,6 @@ class Exported:
         card: what the file says of itself.
         check: of the file.
         notes: what a person should know of it.
-        parting: where outputs part, if that was asked for.
     """
 
     file: Path
@@ -61,7 +60,6 @@ class Exported:
     card: ExportedCard
     check: Check
     notes: tuple[str, ...] = ()
-    parting: Parting | None = None
 
 
 def export_onnx(
@@ -124,8 +122,18 @@ def export_onnx(
     def fill(file: BinaryIO) -> None:
         file.write(content)
         file.flush()
-        checked = check(network, OnnxFile(Path(file.name)).run, card, batches, made=made)
-        _require_passed(checked, network, Path(file.name), batches, find=find, free=given.size is None)
+        try:
+            runtime = OnnxFile(Path(file.name))
+        except WeightsError as error:
+            raise ExportError(
+                f"onnxruntime cannot read the ONNX file of {info.model}: it was not written",
+                expected="a file of operators that the runtime knows",
+                got=error.got,
+                remedy="export it at another size, or predict with the run itself",
+            ) from None
+        checked = check(network, runtime.run, card, batches, made=made)
+        problem = f"the ONNX file of {info.model} answers otherwise than the network: it was not written"
+        _require_passed(checked, network, Path(file.name), batches, given, find=find, problem=problem)
         found.append(checked)
         file.write(metadata_bytes(replace(card, check=checked.to_dict()).to_metadata()))
 
@@ -162,7 +170,8 @@ def check_again(
     proofs = () if card.input.size else (card.input.fitting((1, size[1])), card.input.fitting((size[0], 1)))
     batches = check_batches(card.info, network.task, samples, card.input, proofs, tiled=is_tiled(network))
     checked = check(network, file.run, card, batches, made=made)
-    _require_passed(checked, network, path, batches, find=find, free=card.input.size is None)
+    problem = f"{path} answers otherwise than {network.info.model} in PyTorch"
+    _require_passed(checked, network, path, batches, card.input, find=find, problem=problem)
     return Exported(path, None, card, checked)
 
 
@@ -197,7 +206,7 @@ def _plan(
             way = replace(way, fit="letterbox")
             notes.append(f"images are scaled into {size[0]} x {size[1]}; in training their sizes differed")
         else:
-            notes.append(f"images come in {size[0]} x {size[1]}; in training they had {_words(way.size)}")
+            notes.append(f"images come in {size[0]} x {size[1]}; the model's own are {_words(way.size)}")
         info = replace(info, preprocessing=replace(way, size=size))
     return info, ExportedInput(size), (), size, tuple(notes)
 
@@ -236,25 +245,40 @@ def _names(network: Exportable, size: Size) -> list[str]:
 
 
 def _require_passed(
-    checked: Check, network: Exportable, path: Path, batches: Sequence[Any], *, find: bool, free: bool
+    checked: Check,
+    network: Exportable,
+    path: Path,
+    batches: Sequence[Any],
+    given: ExportedInput,
+    *,
+    find: bool,
+    problem: str,
 ) -> None:
     if checked.passed:
         return
     got = "; ".join(checked.faults())
     if find:
-        got += f"; {find_difference(network, path, batches[0][:1])}"
-    if free and not find:
+        image = batches[0][:1]
+        got += f"; {_parting(network, path, of_size(image, given.fitting((image.shape[2], image.shape[3]))))}"
+    if given.size is None and not find:
         remedy = "export it for one size, or see where it parts with --find-difference"
     elif find:
         remedy = "export it at another size, or predict with the run itself"
     else:
         remedy = "see layer by layer where it parts: --find-difference"
     raise ExportError(
-        f"the ONNX file of {network.info.model} answers otherwise than the network: it was not written",
+        problem,
         expected="the same answers, and outputs within 0.05 % of their largest value",
         got=got,
         remedy=remedy,
     )
+
+
+def _parting(network: Exportable, path: Path, images: Any) -> str:
+    try:
+        return str(find_difference(network, path, images))
+    except Exception as error:  # of the runtime, on a file that is known to be wrong
+        return f"where they part cannot be found: {str(error).strip().splitlines()[-1][:200]}"
 
 
 def _report_text(path: Path, card: ExportedCard, checked: Check, images: Sequence[str]) -> str:

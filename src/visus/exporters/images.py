@@ -72,14 +72,14 @@ def check_batches(
     if not images:
         raise errors[0]
     if not tiled:
-        images = [_of_size(image, given.fitting((image.shape[2], image.shape[3]))) for image in images]
+        images = [of_size(image, given.fitting((image.shape[2], image.shape[3]))) for image in images]
     if len({image.shape for image in images}) == 1:
         images += [_turned(images[0], number) for number in range(1 + TOGETHER - len(images))]
         batches = [images[0], *(np.concatenate(images[i : i + TOGETHER]) for i in range(1, len(images), TOGETHER))]
     else:
         batches = [*images, _several(images[0])]
     for number, size in enumerate(proofs):
-        image = _of_size(images[number % len(images)], size)
+        image = of_size(images[number % len(images)], size)
         batches += [_several(image)] if number % 2 else [image]
     return [np.ascontiguousarray(batch) for batch in batches]
 
@@ -101,7 +101,7 @@ def _turned(image: Array, number: int) -> Array:
     return image[..., ::-1] if number % 2 == 0 else image[..., ::-1, :]
 
 
-def _of_size(image: Array, size: Size) -> Array:
+def of_size(image: Array, size: Size) -> Array:
     """[1,C,h,w] of (h, w): what is too much is cut off, what is missing mirrored."""
     rows, columns = (_mirrored(count, side) for count, side in zip(size, image.shape[2:], strict=True))
     return image.take(rows, 2).take(columns, 3)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     # both load torchvision, which most networks need not
-    from visus.ops.nms import Method
     from visus.ops.prediction_grid import PredictionGrid
+    from visus.ops.suppression import Method
 from visus.answers.reader import Reader
 from visus.structures import Batch, Detections
 
@@ -135,7 +135,7 @@ class AnchoredCodec(Protocol):
 
     ``assigns`` says what objects are assigned to, and thus how the network explains what it learns; detectors with two
     stages say "regions". ``overlap``, ``keep`` and ``suppression`` are the settings of non-maximum suppression; see
-    :mod:`visus.ops.nms`.
+    :mod:`visus.ops.suppression`.
     """
 
     assigns: Literal["predictors"]

@@ -1,14 +1,16 @@
-"""Encodes boxes as offsets from reference boxes, and decodes them."""
+"""Encodes boxes as offsets from reference boxes, and decodes them. Loads no torch by itself."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from visus.ops.boxes import box_convert
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # exp(offset) is kept below 1000 / 16, so that an untrained network's box is large but finite.
 _LARGEST_LOG_RATIO = math.log(1000 / 16)
@@ -33,6 +35,10 @@ class BoxCoding:
 
     def encode(self, boxes: Tensor, references: Tensor) -> Tensor:
         """Encodes boxes. boxes, references: [...,4] xyxy with sides > 0 -> offsets [...,4]."""
+        import torch
+
+        from visus.ops.boxes import box_convert
+
         box = box_convert(boxes, "xyxy", "cxcywh")
         reference = box_convert(references, "xyxy", "cxcywh")
         sides = reference[..., 2:]
@@ -45,9 +51,22 @@ class BoxCoding:
 
         Sides are limited to 62.5 times the reference's. With ``inclusive`` the right and lower edges are a pixel more.
         """
+        import torch
+
+        from visus.ops.boxes import box_convert
+
         reference = box_convert(references, "xyxy", "cxcywh")
         offsets = offsets * offsets.new_tensor(self.variances)
         sides = reference[..., 2:]
         centres = offsets[..., :2] * sides + reference[..., :2]
         sides = offsets[..., 2:].clamp(max=_LARGEST_LOG_RATIO).exp() * sides
         return torch.cat([centres - sides / 2, centres + sides / 2 + int(self.inclusive)], dim=-1)
+
+    def decode_arrays(self, offsets: NDArray[np.float32], references: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same as :meth:`decode` of float32 arrays."""
+        low, high = references[..., :2], references[..., 2:]
+        sides, middles = high - low, (low + high) / 2
+        offsets = offsets * np.asarray(self.variances, np.float32)
+        centres = offsets[..., :2] * sides + middles
+        sides = np.exp(np.minimum(offsets[..., 2:], np.float32(_LARGEST_LOG_RATIO))) * sides
+        return np.concatenate([centres - sides / 2, centres + sides / 2 + int(self.inclusive)], axis=-1)

@@ -1,16 +1,21 @@
-"""SSD's default boxes: a few fixed shapes around the centre of every cell of every map."""
+"""SSD's default boxes: a few fixed shapes around the centre of every cell of every map. Loads no torch by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.ops.prediction_grid import Grid
+from visus.ops.prediction_grid import Grid, cell_centres
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,12 @@ class DefaultBoxes:
             for (rows, columns), count, step in zip(maps, self.per_cell, self.steps, strict=True)
         )
 
-    def place(
-        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
-    ) -> Tensor:
+    def arrays(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> NDArray[np.float32]:
         """Makes all default boxes of an input.
 
         Args:
             maps: (height, width) of each of the M maps.
             size: (height, width) of the input in pixels.
-            device: where the boxes are made.
 
         Returns:
             [A,4] float32 xyxy in pixels, not clipped: map by map, row by row, cell by cell.
@@ -75,17 +77,21 @@ class DefaultBoxes:
         Raises:
             ShapeError: if the number of maps is not M.
         """
-        height, width = size
+        sides = np.asarray([size[1], size[0]], np.float32)
         levels = []
-        for level, (rows, columns, _, (step_y, step_x)) in enumerate(self.grids(maps, size)):
-            y = (torch.arange(rows, dtype=torch.float32, device=device) + 0.5) * step_y
-            x = (torch.arange(columns, dtype=torch.float32, device=device) + 0.5) * step_x
-            sides = torch.tensor(self.shapes(level), dtype=torch.float32, device=device)
-            sides = sides * torch.tensor([width, height], dtype=torch.float32, device=device)
-            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-            centres = torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 1, 2)  # [hw, 1, 2]
-            levels.append(torch.cat([centres - sides / 2, centres + sides / 2], dim=-1).reshape(-1, 4))
-        return torch.cat(levels)
+        for level, grid in enumerate(self.grids(maps, size)):
+            centres = cell_centres(grid)[:, None]  # [hw, 1, 2]
+            halves = np.asarray(self.shapes(level), np.float32) * sides / 2  # [B, 2]
+            levels.append(np.concatenate([centres - halves, centres + halves], -1).reshape(-1, 4))
+        return np.concatenate(levels)
+
+    def place(
+        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
+    ) -> Tensor:
+        """The same as a tensor on a device."""
+        import torch
+
+        return torch.from_numpy(self.arrays(maps, size)).to(device)
 
 
 def linear_scales(count: int, smallest: float = 0.2, largest: float = 0.9) -> tuple[float, ...]:

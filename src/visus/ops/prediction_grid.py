@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Compared = Literal["box", "shape", "answer"]
 """Which box of a predictor is compared with an object, to decide whether it learns that object: its default box
@@ -80,8 +84,17 @@ class PredictionGrid(NamedTuple):
         return min(max(row, 0), cells.rows - 1), min(max(column, 0), cells.columns - 1)
 
 
+def cell_centres(grid: Grid, at: float = 0.5) -> NDArray[np.float32]:
+    """[rows * columns,2] float32: (x, y) of the centre of each cell in pixels, or of another place ``at`` in it."""
+    y = (np.arange(grid.rows, dtype=np.float32) + np.float32(at)) * np.float32(grid.step[0])
+    x = (np.arange(grid.columns, dtype=np.float32) + np.float32(at)) * np.float32(grid.step[1])
+    return np.stack([np.tile(x, grid.rows), np.repeat(y, grid.columns)], -1)
+
+
 def cell_grid(grid: Grid, device: torch.device) -> Tensor:
     """The cell of each predictor, [A,4] xyxy, of a grid that begins at pixel 0."""
+    import torch
+
     rows, columns = torch.meshgrid(
         torch.arange(grid.rows, device=device), torch.arange(grid.columns, device=device), indexing="ij"
     )

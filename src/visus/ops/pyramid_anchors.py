@@ -1,15 +1,20 @@
-"""RetinaNet's anchors: a few sizes and shapes at every position of every pyramid level."""
+"""RetinaNet's anchors: a few sizes and shapes at every position of every pyramid level. Loads no torch by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from visus.errors import ShapeError
-from visus.ops.prediction_grid import Grid
+from visus.ops.prediction_grid import Grid, cell_centres
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 OCTAVE = (2.0**0, 2.0 ** (1 / 3), 2.0 ** (2 / 3))
 """The sizes at one level, as multiples of its smallest (Lin et al., arXiv:1708.02002, section 4, "Anchors")."""
@@ -43,14 +48,14 @@ class PyramidAnchors:
         """The number of anchors at one position."""
         return len(self.octave) * len(self.ratios)
 
-    def shapes(self, level: int, device: torch.device | None = None) -> Tensor:
+    def shapes(self, level: int) -> NDArray[np.float32]:
         """The anchors of one position of a level, around (0, 0): [B,4] float32 xyxy in pixels."""
         base = self.side * self.strides[level]
         sizes = [int(base * factor) if self.whole_pixels else base * factor for factor in self.octave]
-        tall = torch.tensor(self.ratios, device=device).sqrt()[:, None]  # [R, 1]
-        size = torch.tensor(sizes, dtype=torch.float32, device=device)
-        height, width = (tall * size).flatten(), (1 / tall * size).flatten()  # [RS]
-        corners = torch.stack([-width, -height, width, height], dim=1) / 2
+        tall = np.sqrt(np.asarray(self.ratios, np.float32))[:, None]  # [R, 1]
+        size = np.asarray(sizes, np.float32)
+        height, width = (tall * size).ravel(), (1 / tall * size).ravel()  # [RS]
+        corners = (np.stack([-width, -height, width, height], axis=1) / 2).astype(np.float32)
         return corners.round() if self.whole_pixels else corners
 
     def grids(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Grid, ...]:
@@ -69,15 +74,12 @@ class PyramidAnchors:
             for (rows, columns), stride in zip(maps, self.strides, strict=True)
         )
 
-    def place(
-        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
-    ) -> Tensor:
+    def arrays(self, maps: Sequence[tuple[int, int]], size: tuple[int, int]) -> NDArray[np.float32]:
         """Makes all anchors of an input.
 
         Args:
             maps: (height, width) of each level.
             size: (height, width) of the input in pixels.
-            device: where the anchors are made.
 
         Returns:
             [A,4] float32 xyxy in pixels, not clipped: level by level, row by row, position by position.
@@ -86,11 +88,15 @@ class PyramidAnchors:
             ShapeError: if there is not one map a level.
         """
         levels = []
-        first = 0.0 if self.whole_pixels else 0.5
-        for level, (rows, columns, _, (step_y, step_x)) in enumerate(self.grids(maps, size)):
-            y = (torch.arange(rows, dtype=torch.float32, device=device) + first) * step_y
-            x = (torch.arange(columns, dtype=torch.float32, device=device) + first) * step_x
-            grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-            centres = torch.stack([grid_x, grid_y, grid_x, grid_y], dim=-1).reshape(-1, 1, 4)  # [hw, 1, 4]
-            levels.append((centres + self.shapes(level, device)).reshape(-1, 4))
-        return torch.cat(levels)
+        for level, grid in enumerate(self.grids(maps, size)):
+            centres = cell_centres(grid, 0.0 if self.whole_pixels else 0.5)  # [hw, 2]
+            levels.append((np.tile(centres, 2)[:, None] + self.shapes(level)).reshape(-1, 4))
+        return np.concatenate(levels)
+
+    def place(
+        self, maps: Sequence[tuple[int, int]], size: tuple[int, int], device: torch.device | None = None
+    ) -> Tensor:
+        """The same as a tensor on a device."""
+        import torch
+
+        return torch.from_numpy(self.arrays(maps, size)).to(device)

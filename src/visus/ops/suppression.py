@@ -76,17 +76,21 @@ def suppress(
         return LabelledBoxes(boxes[rows], labels[rows], lowered)
 
 
-def best_first(scores: NDArray[np.floating]) -> Indices:
-    """The order of falling scores [M], none of them NaN; equal ones stay in their order."""
+def best_first(scores: NDArray[np.floating], count: int | None = None) -> Indices:
+    """The order of falling scores [M], none of them NaN, or its first ``count``; equal ones stay in their order."""
+    count = len(scores) if count is None else min(count, len(scores))
     if scores.dtype != np.float32:
-        return np.argsort(-scores, kind="stable")
+        return np.argsort(-scores, kind="stable")[:count]
     # The bits of a float, read as a number, rise with it, or fall if it is negative. With the index below them they
     # are keys without ties, which the fastest of all sorts may put in order.
     bits = (scores + np.float32(0)).view(np.int32).astype(np.int64)  # -0 becomes 0
     bits ^= (bits >> 63) & 0x7FFFFFFF
     keys = (-bits << 32) | np.arange(len(bits))
+    if 0 < 2 * count < len(keys):
+        keys.partition(count - 1)
+        keys = keys[:count]
     keys.sort()
-    return keys & 0xFFFFFFFF
+    return keys[:count] & 0xFFFFFFFF
 
 
 def nms(boxes: Floats, scores: Floats, labels: Indices, iou_threshold: float, keep: int | None = None) -> Indices:
@@ -218,7 +222,8 @@ def _overlapping(boxes: _Row, one: Indices, others: _Row, other: Indices, thresh
     with np.errstate(divide="ignore", invalid="ignore"):
         above = (shared / union).astype(np.float64) > threshold
     above &= boxes.labels[one] == others.labels[other]
-    return near[above]
+    chosen: Indices = near[above]
+    return chosen
 
 
 def _windows(first: Indices, last: Indices) -> Iterator[tuple[Indices, Indices]]:

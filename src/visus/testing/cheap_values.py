@@ -25,6 +25,10 @@ class CheapValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
             torch.ops.aten.uniform_.default: torch.rand(self.LARGE, generator=random_numbers),
         }
 
+    def begin_at(self, place: int) -> None:
+        """The next tensor begins with this number of the piece."""
+        self._filled = place
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in self._pieces:
             return func(*args, **kwargs or {})

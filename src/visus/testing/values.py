@@ -320,6 +320,15 @@ def keeps_its_classes_under_other_ids(case: ValueCase) -> None:
     require(set(matched.mentions()) == set(case.target.mentions()), "a target in other classes names the same ones")
 
 
+def takes_other_names(case: ValueCase) -> None:
+    """A network names its classes by number; under their own names again, the value says what it said."""
+    numbers = tuple(str(k) for k in range(len(case.prediction.classes)))
+    numbered = case.prediction.named(numbers)
+    require(tuple(numbered.classes) == numbers, "a renamed value has the new names")
+    again = numbered.named(case.prediction.classes)
+    require(_plain(again) == _plain(case.prediction), "a value says under its own names what it said before")
+
+
 def survives_a_pickle(case: ValueCase) -> None:
     """A value goes through a pipe between processes unchanged."""
     for value in case.both:
@@ -347,6 +356,7 @@ VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
     counts_its_classes,
     is_compared_with_its_target,
     keeps_its_classes_under_other_ids,
+    takes_other_names,
     survives_a_pickle,
 )
 """The battery, a check each."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.answers.probabilities import softmax
 from visus.engine.answering import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
@@ -170,21 +171,13 @@ class Slider:
 
     def _suppressed(self, levels: Sequence[SlidLevel], size: tuple[int, int]) -> _Objects:
         """Keeps a classifier's windows whose score is higher than that of their neighbours."""
-        import torch
+        from visus.answers.selection import Selection
 
-        from visus.ops.nms import multiclass_nms
-
-        boxes = torch.from_numpy(np.concatenate([level.boxes.reshape(-1, 4) for level in levels]))
-        scores = torch.from_numpy(
-            np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
-        )
+        boxes = np.concatenate([level.boxes.reshape(-1, 4) for level in levels])
+        scores = np.concatenate([level.scores.reshape(len(self.model.classes), -1).T for level in levels])
         hidden = [k for k in range(len(self.model.classes)) if k not in _object_ids(self.model.classes)]
         scores[:, hidden] = 0
-        kept = multiclass_nms(
-            boxes, scores, size, confidence=self.score, iou_threshold=self.overlap, candidates=CANDIDATES, keep=KEPT
-        )
-        kept_boxes, labels, values = (part.numpy() for part in kept)
-        return kept_boxes, labels, values
+        return Selection(self.score, self.overlap, CANDIDATES, KEPT).among(boxes, scores, size)
 
     def _merged(self, levels: Sequence[SlidLevel]) -> _Objects:
         """The boxes of a localizer, merged (OverFeat, section 4.3)."""
@@ -274,7 +267,7 @@ class Slider:
         boxes = np.stack([x, y, x + self.window[1] / exact[1], y + self.window[0] / exact[0]], -1).astype(np.float32)
         cell = (stride[0] / exact[0], stride[1] / exact[1])
         if not self.is_localizer:
-            return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
+            return SlidLevel(exact, softmax(logits.float().cpu().numpy())[0], boxes, cell)
         scores, inside = self._located(logits)
         object_boxes = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
         return SlidLevel(exact, scores, boxes, cell, object_boxes)

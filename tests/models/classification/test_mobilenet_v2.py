@@ -140,7 +140,10 @@ def test_released_weights_reach_the_measured_accuracy(released: Path, photos: Ph
     [
         # The first step of the default recipe: AdamW of 1e-3, a tenth of it for the body, after a tenth of the warm-up.
         lambda head, body: torch.optim.AdamW([{"params": head}, {"params": body, "lr": 1e-5}], lr=1e-4),
-        lambda head, body: torch.optim.SGD([{"params": head}, {"params": body, "lr": 1e-4}], lr=1e-2, momentum=0.9),
+        pytest.param(
+            lambda head, body: torch.optim.SGD([{"params": head}, {"params": body, "lr": 1e-4}], lr=1e-2, momentum=0.9),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["adamw", "sgd"],
 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from caffe_nets import CaffeNet, Layer
+from made_up import normal_numbers
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
@@ -21,6 +22,8 @@ from visus.models.detection.fast_rcnn_weights import Offsets, from_caffe_caffene
 from visus.models.detection.faster_rcnn_weights import from_vgg16
 from visus.models.weights import load_weights
 from visus.testing.cheap_values import CheapValues
+
+pytestmark = pytest.mark.usefixtures("cheap_weights")
 
 Arrays = dict[str, list[NDArray[np.float32]]]
 """By Caffe's name of the layer."""
@@ -52,9 +55,7 @@ def drawn(*, base: bool = False) -> Arrays:
         shapes["fc8"] = (1000, 4096)
     for name, shape in shapes.items():
         scale = math.sqrt(2 / math.prod(shape[1:]))
-        kernel = (
-            random.standard_normal(shape, np.float32) * np.float32(scale) if not base else np.zeros(shape, np.float32)
-        )
+        kernel = normal_numbers(random, shape) * np.float32(scale) if not base else np.zeros(shape, np.float32)
         arrays[name] = [kernel, 0.1 * random.standard_normal(shape[0], np.float32)]
     return arrays
 

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from made_up import normal_numbers
 from visus.errors import WeightsError
 from visus.models import catalog
 from visus.models.building import build
 from visus.models.caffe_file import read_caffe
 from visus.models.detection.ssd import SSD, ssd, ssd512
 from visus.models.weights import load_weights
+
+pytestmark = pytest.mark.usefixtures("cheap_weights")
 
 Arrays = dict[str, list[NDArray[np.float32]]]
 """Kernel and biases (or the scale alone) by Caffe's name of the layer."""
@@ -86,8 +89,8 @@ def drawn(extras: Mapping[str, tuple[int, int, int]], heads: Mapping[str, tuple[
         shapes[f"{source}_mbox_conf"] = (classes * boxes, depth, 3)
     arrays: Arrays = {}
     for name, (after, before, side) in shapes.items():
-        kernel = random.standard_normal((after, before, side, side), np.float32) * math.sqrt(2 / (before * side**2))
-        arrays[name] = [kernel.astype(np.float32), 0.1 * random.standard_normal(after, np.float32)]
+        kernel = normal_numbers(random, (after, before, side, side)) * np.float32(math.sqrt(2 / (before * side**2)))
+        arrays[name] = [kernel, 0.1 * random.standard_normal(after, np.float32)]
     if heads:
         arrays["conv4_3_norm"] = [20 * random.random(512, np.float32)]
     return arrays

@@ -20,9 +20,8 @@ from visus.models.building import build
 from visus.models.detection.mask_rcnn import MaskRCNN
 from visus.models.detection.masked_regions import MaskBranch
 from visus.models.detection.region_codec import SampledRegions
-from visus.models.detection.two_stage import FoundMasks
+from visus.models.detection.two_stage import FoundMasks, LabelledBoxes
 from visus.models.weights import load_weights
-from visus.ops.nms import LabelledBoxes
 from visus.structures import Batch, Detections, Placement
 
 SIZE = (96, 128)

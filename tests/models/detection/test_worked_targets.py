@@ -13,17 +13,18 @@ with their costs, in models/test_sliding.py.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from visus.answers.selection import Selection
+from visus.answers.yolo import YOLOReader
 from visus.models.building import build
 from visus.models.catalog import find
-from visus.models.detection.box_codec import BoxCodec
 from visus.models.detection.box_targets import BoxTargets
-from visus.models.detection.yolo_output import YOLOOutput, assign
-from visus.ops.cell_boxes import place_cells, shape_iou
-from visus.ops.nms import multiclass_nms
+from visus.models.detection.yolo_output import YOLOOutput, assign, yolo_output
+from visus.ops.cell_boxes import shape_iou
 from visus.ops.pyramid_anchors import PyramidAnchors
 
 CELL = 32.0
@@ -42,8 +43,7 @@ PEDESTRIAN_BOX = [32.0, 24.0, 48.0, 72.0]
 
 def silent() -> YOLOOutput:
     """What a network of 18 predictors has said before it learnt anything."""
-    cell_boxes = place_cells([(3, 3)], [[TALL, WIDE]], SIZE, torch.device("cpu"))
-    return YOLOOutput(torch.zeros(1, 18, 8), cell_boxes, SIZE, exclusive=True)
+    return yolo_output([torch.zeros(1, 2 * 8, 3, 3)], [[TALL, WIDE]], SIZE, exclusive=True)
 
 
 def target(*objects: tuple[list[float], int]) -> Tensor:
@@ -106,19 +106,14 @@ def test_two_cars_in_one_cell_are_one_too_many() -> None:
     torch.testing.assert_close(target((CAR_BOX, CAR), (moved, CAR)), target((moved, CAR)))
 
 
-class Reader(BoxCodec):
-    """Reads boxes and trains nothing."""
-
-    def terms(self, outputs: object, encoded: object) -> dict[str, Tensor]:
-        return {}
-
-
 def test_the_tensor_is_read_back() -> None:
     """Of the 18 boxes that a tensor gives, those above 0.6 remain, each in its place and of its class."""
     tensor = target((CAR_BOX, CAR), (PEDESTRIAN_BOX, PEDESTRIAN))
     tensor[1, 1, 0, 0] = 0.7
     tensor[0, 2, 1] = torch.tensor([0.59, 0.5, 0.5, 0.5, 1, 0, 0, 1])  # a motorcycle, not sure enough
-    found = Reader(confidence=0.6, overlap=0.5, candidates=18, keep=18).decode(said(tensor))[0]
+    found = YOLOReader(((TALL, WIDE),), exclusive=True, selection=Selection(0.6, 0.5)).read(
+        {"values_0": said(tensor).values.reshape(1, 3, 3, 2, 8).numpy()}, SIZE
+    )[0]
     assert found.labels.tolist() == [CAR, PEDESTRIAN]
     assert found.scores == pytest.approx([1, 0.7], abs=1e-5)
     torch.testing.assert_close(
@@ -128,10 +123,9 @@ def test_the_tensor_is_read_back() -> None:
 
 def test_scores_of_exactly_0_6_go() -> None:
     """The first step of the decks' walk: boxes with p_c <= 0.6 are discarded."""
-    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
-    scores = torch.tensor([[0.61], [0.6], [0.59]])
-    found = multiclass_nms(boxes, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9)
-    assert torch.equal(found.boxes, boxes[:1])
+    boxes = np.asarray([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32)
+    scores = np.asarray([[0.61], [0.6], [0.59]], np.float32)
+    assert Selection(confidence=0.6, overlap=0.5).among(boxes, scores, SIZE).boxes.tolist() == boxes[:1].tolist()
 
 
 def test_overlaps_of_the_walk_and_of_exactly_a_half() -> None:
@@ -145,9 +139,9 @@ def test_overlaps_of_the_walk_and_of_exactly_a_half() -> None:
     assert overlaps[2, 3].item() == pytest.approx(9 / 11)
     half = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5]])
     assert box_iou(half, half)[0, 1] == 0.5
-    scores = torch.tensor([[0.9], [0.8]])
-    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.5, candidates=9, keep=9).boxes) == 2
-    assert len(multiclass_nms(half, scores, SIZE, confidence=0.6, iou_threshold=0.499, candidates=9, keep=9).boxes) == 1
+    scores = np.asarray([[0.9], [0.8]], np.float32)
+    for overlap, count in ((0.5, 2), (0.499, 1)):
+        assert len(Selection(confidence=0.6, overlap=overlap).among(half.numpy(), scores, SIZE).boxes) == count
 
 
 def test_three_sizes_and_three_shapes_at_every_place() -> None:

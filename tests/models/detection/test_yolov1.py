@@ -150,7 +150,7 @@ def test_the_papers_output() -> None:
         network = yolov1(classes=20, in_channels=3).eval()
         outputs = network(torch.empty(2, 3, 448, 448))
     assert network.rest[-1].out_features == 7 * 7 * 30
-    assert outputs.scores().shape == (2, 98, 20)
+    assert outputs.class_logits().shape == (2, 98, 20)
     assert outputs.boxes().shape == (2, 98, 4)
 
 

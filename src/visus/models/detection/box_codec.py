@@ -1,42 +1,32 @@
-"""Base codec of detectors that decode their boxes by non-maximum suppression.
+"""Base codec of detectors whose boxes are chosen by non-maximum suppression.
 
-Letters: N images, A boxes of an image, K classes.
+Letters: N images, A boxes of an image, B of a cell, K classes.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-from visus.models.codecs import OnePassCodec
+from visus.answers.reader import Reader
+from visus.answers.selection import Selection
+from visus.models.codecs import ReaderCodec, arrays_of
 from visus.models.detection.box_targets import BoxTargets, box_targets_of
-from visus.ops.nms import Method, multiclass_nms
+from visus.ops.prediction_grid import Grid
+from visus.ops.suppression import Method
 from visus.structures import Detections
 
 
-class ScoredBoxes(Protocol):
-    """Raw outputs that can be read as boxes with scores."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the input in pixels."""
-
-    def boxes(self) -> Tensor:
-        """[N,A,4] xyxy in network pixels, not clipped."""
-
-    def scores(self) -> Tensor:
-        """[N,A,K] in [0, 1]."""
-
-
-class BoxCodec(OnePassCodec):
-    """Encodes objects for the loss, and decodes scored boxes by non-maximum suppression.
+class BoxCodec(ReaderCodec):
+    """Encodes objects for the loss, and has a reader decode scored boxes by non-maximum suppression.
 
     Args:
-        confidence, overlap, candidates, keep, suppression: of :func:`~visus.ops.nms.multiclass_nms`, whose ``method``
-            the last one is.
+        confidence, overlap, candidates, keep, suppression: of :class:`~visus.answers.selection.Selection`, whose
+            ``method`` the last one is.
     """
 
     assigns: Literal["predictors"] = "predictors"
@@ -56,29 +46,30 @@ class BoxCodec(OnePassCodec):
         self.keep = keep
         self.suppression = suppression
 
+    @property
+    def selection(self) -> Selection:
+        """Which scored boxes are objects."""
+        return Selection(self.confidence, self.overlap, self.candidates, self.keep, self.suppression)
+
     def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
         """Moves a batch's objects to the device, without boxes of no area, whose logarithms are infinite."""
         return box_targets_of(targets, device)
 
-    def decode(self, outputs: ScoredBoxes) -> list[Detections]:
-        """Decodes one Detections for each image, best object first; class names are numbers.
+    @abstractmethod
+    def reader_of(self, outputs: Any) -> Reader:
+        """What reads these outputs, which know their boxes."""
 
-        Boxes are clipped to the image before suppression, as torchvision does; SSD's released code clips after it.
-        """
-        scores = outputs.scores()
-        names = tuple(str(k) for k in range(scores.shape[-1]))
-        answers = []
-        for boxes, image_scores in zip(outputs.boxes(), scores, strict=True):
-            best = multiclass_nms(
-                boxes,
-                image_scores,
-                outputs.size,
-                confidence=self.confidence,
-                iou_threshold=self.overlap,
-                candidates=self.candidates,
-                keep=self.keep,
-                method=self.suppression,
-            )
-            best_boxes, labels, values = (part.detach().cpu().numpy() for part in best)
-            answers.append(Detections(names, best_boxes, labels, outputs.size, scores=values))
-        return answers
+    def decode(self, outputs: Any) -> list[Detections]:
+        """Decodes one Detections for each image, best object first; class names are numbers."""
+        found = self.reader_of(outputs).read(arrays_of(self.named_outputs(outputs)), outputs.size)
+        return cast("list[Detections]", found)
+
+
+def named_by_level(outputs: dict[str, Tensor], grids: Sequence[Grid]) -> dict[str, Tensor]:
+    """Splits tensors [N,A,V] of all predictors into those of each grid: "name_0" [N,h,w,B,V] ..."""
+    named = {}
+    for name, values in outputs.items():
+        parts = torch.split(values, [grid.total for grid in grids], dim=1)
+        for level, (part, grid) in enumerate(zip(parts, grids, strict=True)):
+            named[f"{name}_{level}"] = part.reshape(-1, grid.rows, grid.columns, grid.per_cell, values.shape[2])
+    return named

@@ -27,7 +27,7 @@ from visus.models.detection.region_codec import RegionCodec, RegionRules
 from visus.models.detection.two_stage import Proposed, RegionOutput, TwoStageDetector, whole_images
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
-from visus.ops.nms import Method
+from visus.ops.suppression import Method
 
 # The deviations by which the authors' later release (py-faster-rcnn) divides offsets for all classes; section 2.3 has
 # zero mean and unit variance of the targets, which the first release computed of each class's boxes in the data.

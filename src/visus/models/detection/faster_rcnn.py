@@ -45,7 +45,7 @@ from visus.models.detection.zf import ZF
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.cell_anchors import CellAnchors, rounded_shapes, shapes_by_area
-from visus.ops.nms import Method
+from visus.ops.suppression import Method
 
 STRIDE = 16  # of the map that both stages share
 RATIOS = (0.5, 1.0, 2.0)  # section 3.3: height : width

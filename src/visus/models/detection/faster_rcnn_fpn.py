@@ -40,9 +40,9 @@ from visus.models.detection.region_proposals import (
 from visus.models.detection.two_stage import ObjectnessOutput, RegionOutput
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
-from visus.ops.nms import Method
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.ops.roi_pooling import Pooling, pyramid_pool
+from visus.ops.suppression import Method
 
 CODING = BoxCoding((0.1, 0.1, 0.2, 0.2))  # Fast R-CNN's deviations of the offsets, which Detectron and torchvision keep
 STRIDES = (4, 8, 16, 32)  # of P2 to P5

@@ -42,9 +42,9 @@ from visus.models.detection.region_codec import RegionRules
 from visus.models.detection.region_proposals import AnchorRules, ProposalRules, RegionProposalNetwork
 from visus.ops.box_coding import BoxCoding
 from visus.ops.cell_anchors import CellAnchors, shapes_by_area
-from visus.ops.nms import Method
 from visus.ops.pyramid_anchors import PyramidAnchors
 from visus.ops.roi_pooling import pyramid_pool
+from visus.ops.suppression import Method
 
 MASK_BINS = 14  # figure 4: a region is pooled to 14 x 14 for its mask
 C4_SIDES = (32, 64, 128, 256, 512)  # section 3.1: anchors of 5 scales

@@ -42,8 +42,8 @@ from visus.models.dilation import keep_stride_16
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.cell_anchors import CellAnchors, rounded_shapes, shapes_by_area
-from visus.ops.nms import Method
 from visus.ops.roi_pooling import ps_roi_pool
+from visus.ops.suppression import Method
 
 STRIDE = 16
 RATIOS = (0.5, 1.0, 2.0)  # height : width, as Faster R-CNN's

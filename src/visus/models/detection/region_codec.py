@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from visus.models.detection.box_targets import BoxTargets, box_targets_of
 from visus.models.detection.two_stage import (
+    LabelledBoxes,
     Proposed,
     RegionOutput,
     TwoStageDetector,
@@ -25,8 +26,9 @@ from visus.models.detection.two_stage import (
 )
 from visus.ops.box_coding import BoxCoding
 from visus.ops.boxes import clip_boxes_to_image
-from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.region_sampling import match_regions, sample_regions
+from visus.ops.suppression import LabelledBoxes as LabelledArrays
+from visus.ops.suppression import Method, suppress
 from visus.structures import Batch, Detections
 from visus.structures.masks import Masks
 
@@ -181,15 +183,15 @@ class RegionCodec:
             rows, labels = torch.nonzero(scores > self.rules.confidence, as_tuple=True)
             boxes = clip_boxes_to_image(outputs.boxes_of_classes(n, rows, labels).detach(), outputs.size)
             solid = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST).all(1)
-            found.append(
-                candidate_nms(
-                    LabelledBoxes(boxes[solid], labels[solid], scores[rows, labels][solid]),
-                    iou_threshold=self.rules.overlap,
-                    keep=self.rules.keep,
-                    method=self.rules.suppression,
-                    confidence=self.rules.confidence,
-                )
+            parts = (boxes[solid], labels[solid], scores[rows, labels][solid])
+            best = suppress(
+                LabelledArrays(*(part.cpu().numpy() for part in parts)),
+                iou_threshold=self.rules.overlap,
+                keep=self.rules.keep,
+                method=self.rules.suppression,
+                confidence=self.rules.confidence,
             )
+            found.append(LabelledBoxes(*(torch.from_numpy(part).to(boxes.device) for part in best)))
         return found
 
     def scores(self, logits: Tensor) -> Tensor:

@@ -184,7 +184,7 @@ def proposals_of(output: ObjectnessOutput, size: tuple[int, int], rules: Proposa
         sides = moved[:, 2:] - moved[:, :2]
         kept = (sides >= smallest).all(1) & (score.sigmoid() >= rules.lowest)
         moved, score, level = moved[kept], score[kept], level[kept]
-        boxes.append(moved[nms_by_class(moved, score, level, rules.overlap)[: rules.after]])
+        boxes.append(moved[nms_by_class(moved, score, level, rules.overlap, rules.after)])
     return Proposed(boxes, output)
 
 

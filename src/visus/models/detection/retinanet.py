@@ -22,21 +22,20 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.retinanet import RetinaNetReader
 from visus.layers.feature_pyramid import FeaturePyramid
 from visus.losses.focal import sigmoid_focal_loss
 from visus.models.backbone_maps import as_backbone, require_maps
 from visus.models.classification.resnet import StrideIn, resnet50
-from visus.models.codecs import OnePassCodec
-from visus.models.detection.box_targets import BoxTargets, box_targets_of
+from visus.models.detection.box_codec import BoxCodec, named_by_level
+from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
-from visus.ops.boxes import clip_boxes_to_image
 from visus.ops.giou import paired_giou
 from visus.ops.matching import NEUTRAL, match_band
-from visus.ops.nms import LabelledBoxes, Method, candidate_nms
 from visus.ops.prediction_grid import Grid, PredictionGrid
 from visus.ops.pyramid_anchors import PyramidAnchors
-from visus.structures import Detections
+from visus.ops.suppression import Method
 
 CODING = BoxCoding()  # section 4, "Box regression subnet": the offsets of R-CNN
 WIDTH = 256  # section 4: channels of the pyramid and of both subnets
@@ -55,14 +54,14 @@ class RetinaNetOutput(NamedTuple):
     Args:
         logits: [N,A,K].
         offsets: [N,A,4], encoded against the anchors.
-        anchors: [A,4] float32 xyxy in network pixels.
+        shapes: of the anchors.
         grids: the cells of each level, from fine to coarse.
         size: (height, width) of the input.
     """
 
     logits: Tensor
     offsets: Tensor
-    anchors: Tensor
+    shapes: PyramidAnchors
     grids: tuple[Grid, ...]
     size: tuple[int, int]
 
@@ -70,6 +69,12 @@ class RetinaNetOutput(NamedTuple):
     def levels(self) -> tuple[int, ...]:
         """The number of anchors of each level."""
         return tuple(grid.total for grid in self.grids)
+
+    @property
+    def anchors(self) -> Tensor:
+        """[A,4] float32 xyxy in network pixels; made at each call."""
+        maps = [(grid.rows, grid.columns) for grid in self.grids]
+        return self.shapes.place(maps, self.size, self.logits.device)
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logits of the classes, without background."""
@@ -80,22 +85,20 @@ class RetinaNetOutput(NamedTuple):
         return CODING.decode(self.offsets.float(), self.anchors)
 
 
-class RetinaNetCodec(OnePassCodec):
+class RetinaNetCodec(BoxCodec):
     """The loss of RetinaNet, and the decoding of its outputs.
 
     Args:
         box_loss: of the matched anchors: "smooth_l1" and "l1" of the offsets, or "giou" of the boxes.
         match_best: an object's best anchors learn it even below ``positive``.
         keep: at most this many objects an image.
-        suppression: see :func:`~visus.ops.nms.candidate_nms`.
+        suppression: of :class:`~visus.models.detection.box_codec.BoxCodec`.
         alpha, gamma: of the focal loss (section 5.1).
         positive, negative: overlaps between which an anchor learns nothing (section 4, "Anchors").
         confidence, candidates, overlap: scores that are looked at, how many a level, and the overlap of suppression
             (section 4.1, "Inference"). The authors' Detectron looks at all scores of the coarsest level, so that even
             an image of a few pixels has an answer (core/test_retinanet.py); here that level is as the others.
     """
-
-    assigns: Literal["predictors"] = "predictors"
 
     def __init__(
         self,
@@ -112,21 +115,27 @@ class RetinaNetCodec(OnePassCodec):
         candidates: int = 1000,
         overlap: float = 0.5,
     ) -> None:
+        super().__init__(
+            confidence=confidence, overlap=overlap, candidates=candidates, keep=keep, suppression=suppression
+        )
         self.box_loss = box_loss
         self.match_best = match_best
-        self.keep = keep
-        self.suppression = suppression
         self.alpha = alpha
         self.gamma = gamma
         self.positive = positive
         self.negative = negative
-        self.confidence = confidence
-        self.candidates = candidates
-        self.overlap = overlap
 
-    def encode(self, targets: Sequence[Detections], device: torch.device) -> list[BoxTargets]:
-        """Moves a batch's objects to the device, without boxes of no area, whose logarithms are infinite."""
-        return box_targets_of(targets, device)
+    def named_outputs(self, outputs: RetinaNetOutput) -> dict[str, Tensor]:
+        """ "logits_k" [N,h,w,B,K] and "offsets_k" [N,h,w,B,4] of each level k."""
+        return named_by_level({"logits": outputs.logits, "offsets": outputs.offsets}, outputs.grids)
+
+    def reader(self, network: nn.Module) -> RetinaNetReader:
+        """What reads the outputs of this network."""
+        return RetinaNetReader(cast(RetinaNet, network).anchors, CODING, self.selection)
+
+    def reader_of(self, outputs: RetinaNetOutput) -> RetinaNetReader:
+        """What reads these outputs."""
+        return RetinaNetReader(outputs.shapes, CODING, self.selection)
 
     def prediction_grid(self, outputs: RetinaNetOutput) -> PredictionGrid:
         """The anchors."""
@@ -134,11 +143,12 @@ class RetinaNetCodec(OnePassCodec):
 
     def assign(self, outputs: RetinaNetOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that an anchor is to answer, -1 (background) or -2 (does not count)."""
+        anchors = outputs.anchors
         return torch.stack(
             [
                 match_band(
                     targets.boxes,
-                    outputs.anchors,
+                    anchors,
                     positive=self.positive,
                     negative=self.negative,
                     best=self.match_best,
@@ -156,6 +166,7 @@ class RetinaNetCodec(OnePassCodec):
         """
         logits = outputs.logits
         matches = self.assign(outputs, encoded)
+        anchors = outputs.anchors
         box, classes = [], []
         for n, (targets, matched) in enumerate(zip(encoded, matches, strict=True)):
             rows = torch.nonzero(matched >= 0).flatten()  # [M]
@@ -166,9 +177,7 @@ class RetinaNetCodec(OnePassCodec):
             counted = (matched != NEUTRAL)[:, None]
             focal = sigmoid_focal_loss(logits[n], target, alpha=self.alpha, gamma=self.gamma)  # [A, K]
             classes.append(torch.where(counted, focal, 0).sum() / count)
-            box.append(
-                self._box_loss(outputs.offsets[n, rows].float(), outputs.anchors[rows], targets.boxes[objects]) / count
-            )
+            box.append(self._box_loss(outputs.offsets[n, rows].float(), anchors[rows], targets.boxes[objects]) / count)
         return {"box": torch.stack(box).mean(), "class": torch.stack(classes).mean()}
 
     def _box_loss(self, offsets: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
@@ -177,36 +186,6 @@ class RetinaNetCodec(OnePassCodec):
             return (1 - paired_giou(CODING.decode(offsets, anchors), boxes)).sum()
         loss = F.smooth_l1_loss if self.box_loss == "smooth_l1" else F.l1_loss
         return loss(offsets, CODING.encode(boxes, anchors), reduction="sum")
-
-    def decode(self, outputs: RetinaNetOutput) -> list[Detections]:
-        """Decodes one Detections for each image, best object first; class names are numbers."""
-        classes = outputs.logits.shape[-1]
-        names = tuple(str(k) for k in range(classes))
-        levels = list(zip(*(torch.split(part, list(outputs.levels), dim=-2) for part in outputs[:3]), strict=True))
-        answers = []
-        for n in range(len(outputs.logits)):
-            parts = [self._best(logits[n], offsets[n], anchors) for logits, offsets, anchors in levels]
-            boxes, labels, scores = (torch.cat(column) for column in zip(*parts, strict=True))
-            best = candidate_nms(
-                LabelledBoxes(clip_boxes_to_image(boxes, outputs.size), labels, scores),
-                iou_threshold=self.overlap,
-                keep=self.keep,
-                method=self.suppression,
-                confidence=self.confidence,
-            )
-            best_boxes, best_labels, values = (part.detach().cpu().numpy() for part in best)
-            answers.append(Detections(names, best_boxes, best_labels, outputs.size, scores=values))
-        return answers
-
-    def _best(self, logits: Tensor, offsets: Tensor, anchors: Tensor) -> LabelledBoxes:
-        """The best pairs of an anchor and a class on one level: logits [a,K], offsets [a,4], anchors [a,4]."""
-        values = logits.float().flatten()
-        # compared as logits: few of the many values need a sigmoid
-        above = torch.nonzero(values > math.log(self.confidence / (1 - self.confidence))).flatten()
-        scores, chosen = values[above].sigmoid().topk(min(self.candidates, len(above)))
-        pairs = above[chosen]  # numbers anchor * K + class
-        rows = pairs // logits.shape[1]
-        return LabelledBoxes(CODING.decode(offsets[rows].float(), anchors[rows]), pairs % logits.shape[1], scores)
 
 
 class RetinaNet(nn.Module):
@@ -266,9 +245,8 @@ class RetinaNet(nn.Module):
         logits = [_by_anchor(self.class_logits(self.class_subnet(p)), self.classes) for p in levels]
         offsets = [_by_anchor(self.box_offsets(self.box_subnet(p)), 4) for p in levels]
         maps = [(p.shape[2], p.shape[3]) for p in levels]
-        anchors = self.anchors.place(maps, (height, width), p3.device)  # [A, 4]
         grids = self.anchors.grids(maps, (height, width))
-        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), anchors, grids, (height, width))
+        return RetinaNetOutput(torch.cat(logits, 1), torch.cat(offsets, 1), self.anchors, grids, (height, width))
 
     def forward(self, images: Tensor) -> RetinaNetOutput:
         return self.from_features(self.features(images), images.shape[-2:])
@@ -294,7 +272,7 @@ def _gaussian(layer: nn.Conv2d) -> nn.Conv2d:
 
 def _by_anchor(map_: Tensor, values: int) -> Tensor:
     """[N, B*values, h, w] -> [N, hwB, values], in the order of the anchors."""
-    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+    return map_.permute(0, 2, 3, 1).reshape(map_.shape[0], -1, values)
 
 
 def retinanet(

@@ -17,17 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.ssd import SSDReader
 from visus.errors import RecipeError, ShapeError
 from visus.losses.multibox import multibox_loss
 from visus.models.backbone_maps import channels_of, require_maps
-from visus.models.detection.box_codec import BoxCodec
+from visus.models.detection.box_codec import BoxCodec, named_by_level
 from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.box_coding import BoxCoding
 from visus.ops.default_boxes import DefaultBoxes, linear_scales
 from visus.ops.matching import NEUTRAL, match
-from visus.ops.nms import Method
 from visus.ops.prediction_grid import Grid, PredictionGrid
+from visus.ops.suppression import Method
 
 CODING = BoxCoding(variances=(0.1, 0.1, 0.2, 0.2))  # of the released code; the paper has them in no equation
 
@@ -47,24 +48,26 @@ class SSDOutput(NamedTuple):
     Args:
         logits: [N,A,1+K]; class 0 is background.
         offsets: [N,A,4], encoded against the default boxes.
-        default_boxes: [A,4] float32 xyxy in network pixels.
+        shapes: of the default boxes.
         size: (height, width) of the input.
         grids: the cells of each map.
     """
 
     logits: Tensor
     offsets: Tensor
-    default_boxes: Tensor
+    shapes: DefaultBoxes
     size: tuple[int, int]
     grids: tuple[Grid, ...]
+
+    @property
+    def default_boxes(self) -> Tensor:
+        """[A,4] float32 xyxy in network pixels; made at each call."""
+        maps = [(grid.rows, grid.columns) for grid in self.grids]
+        return self.shapes.place(maps, self.size, self.logits.device)
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logits of the classes, without background."""
         return self.logits[..., 1:].float()
-
-    def scores(self) -> Tensor:
-        """[N,A,K] in [0, 1]: the probabilities of these classes."""
-        return self.logits.float().softmax(-1)[..., 1:]
 
     def boxes(self) -> Tensor:
         """[N,A,4] xyxy in network pixels, not clipped."""
@@ -77,7 +80,7 @@ class SSDCodec(BoxCodec):
     Args:
         matching: overlap above which a default box learns an object (section 2.2).
         negatives: background boxes for one matched box (section 2.2).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms` (section 3.7).
+        confidence, overlap, suppression: of :class:`~visus.models.detection.box_codec.BoxCodec` (section 3.7).
     """
 
     def __init__(
@@ -94,29 +97,40 @@ class SSDCodec(BoxCodec):
         self.matching = matching
         self.negatives = negatives
 
+    def named_outputs(self, outputs: SSDOutput) -> dict[str, Tensor]:
+        """ "logits_k" [N,h,w,B,1+K] and "offsets_k" [N,h,w,B,4] of each map k."""
+        return named_by_level({"logits": outputs.logits, "offsets": outputs.offsets}, outputs.grids)
+
+    def reader(self, network: nn.Module) -> SSDReader:
+        """What reads the outputs of this network."""
+        return SSDReader(cast(SSD, network).default_boxes, CODING, self.selection)
+
+    def reader_of(self, outputs: SSDOutput) -> SSDReader:
+        """What reads these outputs."""
+        return SSDReader(outputs.shapes, CODING, self.selection)
+
     def prediction_grid(self, outputs: SSDOutput) -> PredictionGrid:
         """The default boxes."""
         return PredictionGrid(outputs.default_boxes, outputs.grids, compared="box", name="default boxes")
 
     def assign(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> Tensor:
         """[N,A]: the index of the object that a default box learns, -1 (background) or -2 (does not count)."""
+        boxes = outputs.default_boxes
         return torch.stack(
-            [
-                match(targets.boxes, outputs.default_boxes, threshold=self.matching, ignored=targets.ignored)
-                for targets in encoded
-            ]
+            [match(targets.boxes, boxes, threshold=self.matching, ignored=targets.ignored) for targets in encoded]
         )
 
     def targets(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> tuple[Tensor, Tensor]:
         """What each default box learns: labels [N,A] (0 background, -1 does not count) and offsets [N,A,4]."""
         matches = self.assign(outputs, encoded)
         labels = torch.zeros_like(matches).masked_fill(matches == NEUTRAL, -1)
-        offsets = outputs.default_boxes.new_zeros((*matches.shape, 4))
+        boxes = outputs.default_boxes
+        offsets = boxes.new_zeros((*matches.shape, 4))
         for n, targets in enumerate(encoded):
             rows = torch.nonzero(matches[n] >= 0).flatten()
             objects = matches[n, rows]
             labels[n, rows] = targets.labels[objects] + 1
-            offsets[n, rows] = CODING.encode(targets.boxes[objects], outputs.default_boxes[rows])
+            offsets[n, rows] = CODING.encode(targets.boxes[objects], boxes[rows])
         return labels, offsets
 
     def terms(self, outputs: SSDOutput, encoded: Sequence[BoxTargets]) -> dict[str, Tensor]:
@@ -176,9 +190,8 @@ class SSD(nn.Module):
         logits = [_by_box(head(map_), self.classes + 1) for head, map_ in zip(self.class_heads, maps, strict=True)]
         offsets = [_by_box(head(map_), 4) for head, map_ in zip(self.box_heads, maps, strict=True)]
         cells = [(m.shape[2], m.shape[3]) for m in maps]
-        boxes = self.default_boxes.place(cells, (height, width), maps[0].device)  # [A, 4]
         grids = self.default_boxes.grids(cells, (height, width))
-        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), boxes, (height, width), grids)
+        return SSDOutput(torch.cat(logits, 1), torch.cat(offsets, 1), self.default_boxes, (height, width), grids)
 
     def forward(self, images: Tensor) -> SSDOutput:
         return self.from_features(self.features(images), images.shape[-2:])
@@ -186,7 +199,7 @@ class SSD(nn.Module):
 
 def _by_box(map_: Tensor, values: int) -> Tensor:
     """[N, B*values, h, w] -> [N, hwB, values], in the order of the default boxes."""
-    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+    return map_.permute(0, 2, 3, 1).reshape(map_.shape[0], -1, values)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from visus.errors import ShapeError
 from visus.ops.box_coding import BoxCoding
-from visus.ops.nms import LabelledBoxes
 from visus.ops.prediction_grid import Grid
 from visus.ops.stopwatch import timed
 from visus.structures import Batch
@@ -70,6 +69,14 @@ class RegionOutput(NamedTuple):
 
     logits: Tensor
     offsets: Tensor
+
+
+class LabelledBoxes(NamedTuple):
+    """The objects of one image as tensors: boxes [N,4] xyxy, labels [N] int64, scores [N]; N may be 0."""
+
+    boxes: Tensor
+    labels: Tensor
+    scores: Tensor
 
 
 class FoundMasks(NamedTuple):

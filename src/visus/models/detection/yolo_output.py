@@ -6,21 +6,22 @@ Letters: N images, A predictors of an input, K classes, G objects of an image.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.yolo import YOLOReader
 from visus.errors import RecipeError, ShapeError
-from visus.models.detection.box_codec import BoxCodec
+from visus.models.detection.box_codec import BoxCodec, named_by_level
 from visus.models.detection.box_targets import BoxTargets
 from visus.ops.boxes import box_iou
-from visus.ops.cell_boxes import Anchor, CellBoxes
+from visus.ops.cell_boxes import Anchor, CellBoxes, place_cells
 from visus.ops.matching import BACKGROUND, NEUTRAL
-from visus.ops.nms import Method
 from visus.ops.prediction_grid import Grid, PredictionGrid
+from visus.ops.suppression import Method
 
 STRIDE = 32
 """Of the coarsest map; both sides of an input are multiples of it."""
@@ -36,25 +37,27 @@ class YOLOOutput(NamedTuple):
 
     Args:
         values: [N,A,5+K]: tx, ty, tw, th, the logit of an object, the logits of the classes.
-        cell_boxes: the cells and anchors of the predictors.
+        grids: the cells of each level.
+        shapes: the anchors of each level.
         size: (height, width) of the input.
         exclusive: whether an object has one class (softmax), or each class is asked for on its own (sigmoid).
     """
 
     values: Tensor
-    cell_boxes: CellBoxes
+    grids: tuple[Grid, ...]
+    shapes: tuple[tuple[Anchor, ...], ...]
     size: tuple[int, int]
     exclusive: bool
+
+    @property
+    def cell_boxes(self) -> CellBoxes:
+        """The cells and anchors of the predictors; made at each call."""
+        maps = [(grid.rows, grid.columns) for grid in self.grids]
+        return place_cells(maps, self.shapes, self.size, self.values.device)
 
     def boxes(self) -> Tensor:
         """[N,A,4] xyxy in network pixels, not clipped."""
         return self.cell_boxes.decode(self.values[..., :4].float())
-
-    def scores(self) -> Tensor:
-        """[N,A,K] in [0, 1]: the probability of an object, times that of its class."""
-        classes = self.values[..., 5:].float()
-        named = classes.softmax(-1) if self.exclusive else classes.sigmoid()
-        return self.values[..., 4:5].float().sigmoid() * named
 
     def class_logits(self) -> Tensor:
         """[N,A,K]: the logarithms of the scores; class logits alone have no meaning without an object."""
@@ -103,11 +106,7 @@ def prediction_grid(outputs: YOLOOutput) -> PredictionGrid:
     """The anchors, each in the middle of its cell."""
     cell_boxes = outputs.cell_boxes
     centres, halves = (cell_boxes.cells + 0.5) * cell_boxes.steps, cell_boxes.anchors / 2
-    height, width = outputs.size
-    grids = tuple(
-        Grid(rows, columns, count, (height / rows, width / columns)) for rows, columns, count in cell_boxes.levels
-    )
-    return PredictionGrid(torch.cat([centres - halves, centres + halves], -1), grids, "shape", "anchors")
+    return PredictionGrid(torch.cat([centres - halves, centres + halves], -1), outputs.grids, "shape", "anchors")
 
 
 class AnchorCodec(BoxCodec):
@@ -117,14 +116,30 @@ class AnchorCodec(BoxCodec):
         anchors: (width, height) in pixels, of all levels in the order of the predictors.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this. As in
             yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.nms.multiclass_nms`; confidence and overlap are those of the authors'
-            detector.c.
+        suppression: of :class:`~visus.models.detection.box_codec.BoxCodec`; confidence and overlap are those of the
+            authors' detector.c.
     """
 
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float, suppression: Method) -> None:
         super().__init__(confidence=0.005, overlap=0.45, suppression=suppression)
         self.anchors = tuple(anchors)
         self.ignore = ignore
+
+    exclusive = False
+    """Whether an object has one class (softmax), or each class is asked for on its own (sigmoid)."""
+
+    def named_outputs(self, outputs: YOLOOutput) -> dict[str, Tensor]:
+        """ "values_k" [N,h,w,B,5+K] of each level k."""
+        return named_by_level({"values": outputs.values}, outputs.grids)
+
+    def reader(self, network: nn.Module) -> YOLOReader:
+        """What reads the outputs of this network."""
+        levels = cast("tuple[tuple[Anchor, ...], ...]", network.anchors)
+        return YOLOReader(levels, self.exclusive, self.selection)
+
+    def reader_of(self, outputs: YOLOOutput) -> YOLOReader:
+        """What reads these outputs."""
+        return YOLOReader(outputs.shapes, outputs.exclusive, self.selection)
 
     def prediction_grid(self, outputs: YOLOOutput) -> PredictionGrid:
         """The anchors, each in the middle of its cell."""
@@ -136,8 +151,20 @@ class AnchorCodec(BoxCodec):
 
     def assigned(self, outputs: YOLOOutput, image: int, targets: BoxTargets) -> Assignment:
         """Assigns the objects of one image to its predictors."""
-        anchors = outputs.cell_boxes.anchors.new_tensor(self.anchors)
+        anchors = torch.tensor(self.anchors, dtype=torch.float32, device=outputs.values.device)
         return assign(outputs, image, targets, anchors, ignore=self.ignore)
+
+
+def yolo_output(
+    answers: Sequence[Tensor], shapes: Sequence[Sequence[Anchor]], size: tuple[int, int], *, exclusive: bool
+) -> YOLOOutput:
+    """The outputs of maps [N,B(5+K),h,w], from coarse to fine, with the anchors of each."""
+    grids = []
+    for answer, own in zip(answers, shapes, strict=True):
+        rows, columns = answer.shape[2], answer.shape[3]
+        grids.append(Grid(rows, columns, len(own), (size[0] / rows, size[1] / columns)))
+    values = torch.cat([by_predictor(answer, len(own)) for answer, own in zip(answers, shapes, strict=True)], 1)
+    return YOLOOutput(values, tuple(grids), tuple(tuple(own) for own in shapes), size, exclusive)  # [N, A, 5+K]
 
 
 def by_predictor(map_: Tensor, count: int) -> Tensor:

@@ -30,6 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from visus.answers.yolo import YOLOv1Reader
 from visus.errors import ShapeError
 from visus.layers.leaky_convolution import SLOPE, LeakyConvolution
 from visus.layers.locally_connected import LocallyConnected
@@ -40,8 +41,8 @@ from visus.models.detection.box_targets import BoxTargets
 from visus.models.protocols import Backbone
 from visus.ops.boxes import box_iou
 from visus.ops.matching import BACKGROUND, NEUTRAL
-from visus.ops.nms import Method
 from visus.ops.prediction_grid import Grid, PredictionGrid, cell_grid
+from visus.ops.suppression import Method
 
 SIDE = 448
 CELLS = 7
@@ -67,13 +68,8 @@ class YOLOv1Output(NamedTuple):
     size: tuple[int, int]
     cells: int
 
-    def scores(self) -> Tensor:
-        """[N,A,K] in [0, 1]: equation 1, the class's probability times the box's confidence."""
-        classes = self.probabilities.float().clamp(0, 1)[:, :, None]  # [N, SS, 1, K]
-        return (self.confidences.float().clamp(0, 1)[..., None] * classes).flatten(1, 2)
-
     def class_logits(self) -> Tensor:
-        """[N,A,K]: the scores before they are clamped, which always have a gradient."""
+        """[N,A,K]: equation 1, the class's probability times the box's confidence; not clamped, so with a gradient."""
         return (self.confidences.float()[..., None] * self.probabilities.float()[:, :, None]).flatten(1, 2)
 
     def boxes(self) -> Tensor:
@@ -107,8 +103,8 @@ class YOLOv1Codec(BoxCodec):
     Args:
         coord: lambda_coord, the weight of boxes (equation 3).
         noobj: lambda_noobj, the weight of confidences where there is no object (equation 3).
-        confidence, overlap, suppression: of :func:`~visus.ops.nms.multiclass_nms`; the first two are those of the
-            authors' yolo.c where it writes down its answers to be judged.
+        confidence, overlap, suppression: of :class:`~visus.models.detection.box_codec.BoxCodec`; the first two are
+            those of the authors' yolo.c where it writes down its answers to be judged.
     """
 
     def __init__(
@@ -123,6 +119,18 @@ class YOLOv1Codec(BoxCodec):
         super().__init__(confidence=confidence, overlap=overlap, suppression=suppression)
         self.coord = coord
         self.noobj = noobj
+
+    def named_outputs(self, outputs: YOLOv1Output) -> dict[str, Tensor]:
+        """ "probabilities" [N,S*S,K], "confidences" [N,S*S,B] and "boxes" [N,S*S,B,4]."""
+        return {"probabilities": outputs.probabilities, "confidences": outputs.confidences, "boxes": outputs.raw}
+
+    def reader(self, network: nn.Module) -> YOLOv1Reader:
+        """What reads the outputs."""
+        return YOLOv1Reader(self.selection)
+
+    def reader_of(self, outputs: YOLOv1Output) -> YOLOv1Reader:
+        """What reads the outputs."""
+        return YOLOv1Reader(self.selection)
 
     def prediction_grid(self, outputs: YOLOv1Output) -> PredictionGrid:
         """The cells; YOLO's boxes have no shape before the network predicts one."""

@@ -40,16 +40,16 @@ from visus.models.detection.yolo_output import (
     Anchors,
     Share,
     YOLOOutput,
-    by_predictor,
     check_size,
     fitting_size,
+    yolo_output,
 )
 from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import resized
 from visus.ops.boxes import box_iou
-from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.cell_boxes import Anchor
 from visus.ops.matching import BACKGROUND
-from visus.ops.nms import Method
+from visus.ops.suppression import Method
 
 Passthrough = Literal["whole", "whole-darknet", "narrow"]
 """Of the finer map: all of its channels, or 64 made from them; all but the first reorganised as Darknet does."""
@@ -95,8 +95,10 @@ class YOLOv2Codec(AnchorCodec):
             ``thresh``).
         object_scale: weight of the confidence of predictors that have an object (the cfg's name).
         box_weight: of an object's box; see above.
-        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
+        suppression: of :class:`~visus.models.detection.box_codec.BoxCodec`.
     """
+
+    exclusive = True
 
     def __init__(
         self,
@@ -199,6 +201,7 @@ class YOLOv2(nn.Module):
         nn.init.kaiming_normal_(self.predict.weight, nonlinearity="relu")  # as Darknet draws every convolution's
         nn.init.zeros_(self.predict.bias)  # type: ignore[arg-type]
         self.codec = codec
+        self.anchors = (codec.anchors,)
 
     def answer_widths(self, classes: int) -> dict[str, int]:
         """How many values the last layer gives in each cell for so many classes."""
@@ -219,9 +222,7 @@ class YOLOv2(nn.Module):
         x = self.deep(features[32])  # [N, 1024, H/32, W/32]
         fine = self.reorganise(self.narrow(features[16]))  # [N, 256 or 2048, H/32, W/32]
         x = self.join(torch.cat([fine, x], 1))  # [N, 1024, H/32, W/32]
-        raw = by_predictor(self.predict(x), len(self.codec.anchors))  # [N, A, 5+K]
-        cell_boxes = place_cells([(x.shape[2], x.shape[3])], [self.codec.anchors], (height, width), x.device)
-        return YOLOOutput(raw, cell_boxes, (height, width), exclusive=True)
+        return yolo_output([self.predict(x)], self.anchors, (height, width), exclusive=True)  # [N, A, 5+K]
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])

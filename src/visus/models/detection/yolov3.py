@@ -30,16 +30,16 @@ from visus.models.detection.yolo_output import (
     Anchors,
     Share,
     YOLOOutput,
-    by_predictor,
     check_size,
     fitting_size,
     shared_out,
+    yolo_output,
 )
 from visus.models.protocols import Backbone
 from visus.models.segmentation.alignment import resized
-from visus.ops.cell_boxes import Anchor, place_cells
+from visus.ops.cell_boxes import Anchor
 from visus.ops.matching import NEUTRAL
-from visus.ops.nms import Method
+from visus.ops.suppression import Method
 
 # Section 2.3, found on COCO: width and height in pixels.
 ANCHORS: tuple[Anchor, ...] = (
@@ -64,7 +64,7 @@ class YOLOv3Codec(AnchorCodec):
         anchors: of all levels, from coarse to fine.
         ignore: a predictor without an object is not told so where its box overlaps one by more than this (section 2.1:
             0.5; the released yolov3.cfg: 0.7). As in yolo_layer.c the predicted box is compared, not its anchor.
-        suppression: of :func:`~visus.ops.nms.multiclass_nms`.
+        suppression: of :class:`~visus.models.detection.box_codec.BoxCodec`.
     """
 
     def __init__(self, anchors: Sequence[Anchor], *, ignore: float = 0.5, suppression: Method = "greedy") -> None:
@@ -202,13 +202,11 @@ class YOLOv3(nn.Module):
 
     def from_features(self, features: dict[int, Tensor], size: Sequence[int]) -> YOLOOutput:
         height, width = size
-        raw, sizes, above = [], [], None
-        for stride, scale, anchors in zip(self.strides, self.scales, self.anchors, strict=True):
+        answers, above = [], None
+        for stride, scale in zip(self.strides, self.scales, strict=True):
             answer, above = scale(features[stride], above)  # [N, B(5+K), H/stride, W/stride]
-            raw.append(by_predictor(answer, len(anchors)))  # [N, hwB, 5+K]
-            sizes.append((answer.shape[2], answer.shape[3]))
-        cell_boxes = place_cells(sizes, self.anchors, (height, width), raw[0].device)
-        return YOLOOutput(torch.cat(raw, 1), cell_boxes, (height, width), exclusive=False)  # [N, A, 5+K]
+            answers.append(answer)
+        return yolo_output(answers, self.anchors, (height, width), exclusive=False)  # [N, A, 5+K]
 
     def forward(self, images: Tensor) -> YOLOOutput:
         return self.from_features(self.features(images), images.shape[-2:])
