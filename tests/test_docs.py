@@ -359,7 +359,7 @@ def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path, cheap_
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 
-    values = Examination({}, {}, cores=1, memory=None, disk=0, self_test="", problems=()).to_dict()
+    values = Examination({}, {}, {}, "", cores=1, memory=None, disk=0, self_test="", problems=()).to_dict()
     assert json_fields("doctor") == set(values)
 
 

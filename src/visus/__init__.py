@@ -34,9 +34,12 @@ _HOMES = {
     "open_data": "visus.data.reading.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
+    "prune": "visus.api.prune",
     "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
+    "resume_pruning": "visus.api.prune",
     "sample_data": "visus.api.sample_data",
+    "serve": "visus.api.serve",
     "show_data": "visus.api.show_data",
     "slide": "visus.api.slide",
     "split_data": "visus.api.split_data",
@@ -68,9 +71,12 @@ if TYPE_CHECKING:
     from visus.api.merge_data import merge_data as merge_data
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
+    from visus.api.prune import prune as prune
+    from visus.api.prune import resume_pruning as resume_pruning
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.sample_data import sample_data as sample_data
+    from visus.api.serve import serve as serve
     from visus.api.show_data import show_data as show_data
     from visus.api.slide import slide as slide
     from visus.api.split_data import split_data as split_data

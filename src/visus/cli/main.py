@@ -21,13 +21,16 @@ from visus.cli import (
     models,
     predict,
     prove,
+    prune,
     reproduce,
+    serve,
     summary,
     train,
 )
 from visus.cli.output import note
 from visus.errors import VisusError
 from visus.files.extras import missing_extra
+from visus.ops.memory_reuse import reuse_memory
 
 HELP = """Classic vision networks exactly as their papers have them: trained, judged and explained on your own images.
 
@@ -37,13 +40,14 @@ HELP = """Classic vision networks exactly as their papers have them: trained, ju
   visus predict runs/latest new/ --save out/       use it
   visus explain runs/latest new/a.jpg --save out/  see why
   visus export runs/latest                         take it away: a file that needs no PyTorch
+  visus serve runs/latest                          answer over HTTP, with a page
   visus data check photos/                         find what is wrong with the data
   visus prove --all                                check every network against its paper
 
 \b
 Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 training diverged; 4 bad data; 5 bad model file;
 6 out of memory; 70 a bug of visus; 74 disk; 130 and 143 ended by a signal.
-VISUS_DEBUG=1 shows the traceback of any error.
+VISUS_DEBUG=1 shows the traceback of any error; VISUS_MEMORY_REUSE=0 gives freed memory back at once (glibc).
 """
 
 _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
@@ -51,8 +55,10 @@ _VERBS: dict[str, tuple[Callable[..., Any], str]] = {
     "evaluate": (evaluate.evaluate, evaluate.HELP),
     "predict": (predict.predict, predict.HELP),
     "explain": (explain.explain, explain.HELP),
+    "serve": (serve.serve, serve.HELP),
     "export": (export.export, export.HELP),
     "compress": (compress.compress, compress.HELP),
+    "prune": (prune.prune, prune.HELP),
     "models": (models.models, models.HELP),
     "summary": (summary.summary, summary.HELP),
     "prove": (prove.prove, prove.HELP),
@@ -91,6 +97,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code; errors of users show no traceback."""
     debug = bool(os.environ.get("VISUS_DEBUG"))
+    reuse_memory()
     try:
         given = sys.argv[1:] if arguments is None else list(arguments)
         app_of(given[0] if given else "")(args=given, prog_name="visus")

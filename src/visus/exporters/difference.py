@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from visus.answers.reader import Array
 from visus.exporters.check import LIMIT
 from visus.exporters.network import Exportable
+from visus.runtimes.importing import import_onnxruntime
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _WITHIN = "network."  # the attribute of NamedNetwork that holds the network itself
@@ -138,8 +139,8 @@ def _layer_outputs(module: nn.Module, images: Array) -> _LayerOutputs:
 def _file_outputs(path: Path, images: Array, layers: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, str]]:
     """The values of a file that are layers' outputs, by their names there, and the name of each layer's."""
     import onnx
-    import onnxruntime
 
+    onnxruntime = import_onnxruntime()
     model = onnx.load(str(path))
     last: dict[str, str] = {}  # of each layer the value that was computed last
     for node in model.graph.node:

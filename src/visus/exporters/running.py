@@ -6,6 +6,7 @@ from pathlib import Path
 
 from visus.answers.reader import Array
 from visus.errors import WeightsError
+from visus.runtimes.importing import import_onnxruntime
 
 
 class OnnxFile:
@@ -19,10 +20,9 @@ class OnnxFile:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
-
         if not path.is_file():
             raise WeightsError(f"there is no file {path}", expected="an exported model, such as model.onnx")
+        onnxruntime = import_onnxruntime()
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a class of its own for each way to fail

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from visus.errors import MemoryExhaustedError, MissingExtraError, ShapeError, WeightsError
 from visus.files.onnx_header import damaged, read_onnx_header
+from visus.runtimes.importing import import_onnxruntime
 
 _QUIET = 3  # errors only; those of onnxruntime are raised anyway
 _OUT_OF_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
@@ -59,7 +60,7 @@ def open_session(path: Path, threads: int) -> OnnxruntimeSession:
     """Opens a file with so many threads; see :func:`visus.runtimes.runtime.open_runtime` for the errors."""
     header = read_onnx_header(path)  # first: what is no ONNX file is told without loading anything
     try:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
     except ImportError as error:
         raise MissingExtraError(
             "an exported model needs onnxruntime to run",

@@ -165,9 +165,17 @@ def load_model(path: str | Path, *, device: str = "auto", model: str | None = No
 
 
 def load_answering(
-    path: str | Path, *, device: str = "auto", model: str | None = None, quiet: bool = False
+    path: str | Path,
+    *,
+    device: str = "auto",
+    model: str | None = None,
+    quiet: bool = False,
+    threads: int | None = None,
 ) -> Model | ExportedModel:
-    """Loads any model, an exported one too; arguments and errors as :func:`load_model`."""
+    """Loads any model, an exported one too; arguments and errors as :func:`load_model`.
+
+    threads: of an exported model; None: as many as this process has cores.
+    """
     if not is_exported(path):
         return load_model(path, device=device, model=model, quiet=quiet)
     if model is not None:
@@ -182,4 +190,4 @@ def load_answering(
         )
     from visus.workflow.exported_model import ExportedModel
 
-    return ExportedModel.open(Path(path))
+    return ExportedModel.open(Path(path), threads=threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from visus.workflow.answering import AnsweringModel
 from visus.workflow.folders import make_folder
 from visus.workflow.judging import JudgedCase
 from visus.workflow.plan import Preparation
+from visus.workflow.pruning_curve import read_curve
 from visus.workflow.scores import Evaluation
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def write_run_report(
     plan = prepared.plan
     worst = [case for case in judged if case.quality < 1][:EXPLAINED]
     others = [case for case in judged if case.sampled][:EXPLAINED]
+    curve = read_curve(folder.path)
     content = ReportContent(
         title=folder.path.name,
         task=plan.task,
@@ -67,6 +70,7 @@ def write_run_report(
         command=folder.read_command(),
         cases=_explained(model, others),
         mistakes=_explained(model, worst),
+        pruning=[] if curve is None else [asdict(point) for point in curve.points],
     )
     write_report(folder.path / "report.html", content)
     for name in ("plots", "samples"):  # a run that was copied may lack empty folders
