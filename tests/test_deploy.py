@@ -10,13 +10,13 @@ from typing import Any
 import typer
 import yaml
 
-from visus.cli.main import app
+from visus.cli.main import app_of
 from visus.server.metrics import PATHS
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "examples" / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "examples" / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
-VERB: Any = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
+VERB: Any = typer.main.get_command(app_of()).commands["serve"]  # type: ignore[attr-defined]
 OPTIONS = {spelling for parameter in VERB.params for spelling in parameter.opts}
 
 

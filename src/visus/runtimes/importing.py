@@ -11,8 +11,8 @@ def import_onnxruntime() -> Any:
     """The package onnxruntime.
 
     Version 1.32 makes an identifier of the machine and a store of events for its maker in the home folder as it is
-    imported, and ``disable_telemetry_events`` comes too late for that
-    (findings/onnxruntime_import_writes_a_device_id.sh).
+    imported, and ``disable_telemetry_events`` comes too late for that; see
+    findings/onnxruntime_import_writes_a_device_id.sh.
 
     Raises:
         ImportError: if it is not installed.

@@ -137,9 +137,9 @@ class Service:
         job = self.line.join(work, samples)
         answer: asyncio.Future[list[Any]] = asyncio.wrap_future(job.future)
         gone: asyncio.Future[None] = asyncio.ensure_future(_gone(request))
+        either: list[asyncio.Future[Any]] = [answer, gone]
         try:
-            both: list[asyncio.Future[Any]] = [answer, gone]
-            await asyncio.wait(both, timeout=self.limits.request_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=self.limits.request_seconds, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and not answer.cancelled():
                 return answer.result()
             self.metrics.images(served.name, "given_up", len(samples))
