@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from paired import paired, ratio
-from visus.data.augmentation.geometry import Frame
-from visus.data.augmentation.preparing import elastic
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import elastic
 from visus.structures import SegmentationMap
 
 KINDS = (("512 x 512 grey", (512, 512)), ("360 x 480 RGB", (360, 480, 3)))

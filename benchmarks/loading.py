@@ -32,7 +32,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from visus.data.augmentation.preparing import Preparer, normalise
+from visus.data.augmentation.normalising import normalise
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import FileImage

@@ -20,7 +20,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from paired import paired, ratio
-from visus.data.augmentation.preparing import normalise
+from visus.data.augmentation.normalising import normalise
 from visus.ops.region_warping import warp_regions, warped_axes
 from visus.structures import Preprocessing
 

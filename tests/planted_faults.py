@@ -341,6 +341,21 @@ FAULTS = (
         "share[split] = min(wanted, left)",
         ("data/reading/test_splits.py",),
     ),
+    # answers
+    Fault(
+        "penalties read as if they spoke for a class",
+        "answers/classification.py",
+        "softmax(values if self.sign > 0 else -values)",
+        "softmax(values)",
+        ("answers/test_readers.py",),
+    ),
+    Fault(
+        "seams without blending",
+        "answers/maps.py",
+        "                shares *= _ramp(first, last, size[0], blend[0])[:, None]\n",
+        "",
+        ("answers/test_maps.py",),
+    ),
     # tasks
     Fault(
         "auxiliary heads without their weight",

@@ -21,7 +21,7 @@ import typer
 
 import visus
 from visus import errors
-from visus.cli.main import app
+from visus.cli.main import app_of
 from visus.data.formats.readers import FORMATS
 from visus.engine.recipe import Recipe
 from visus.recipes.published import PUBLISHED
@@ -32,7 +32,7 @@ from visus.structures.task_cards import task_card
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS: dict[str, Any] = typer.main.get_command(app_of()).commands  # type: ignore[attr-defined]
 TASKS = tuple(card.name for card in OWN_TASKS)
 SIGNALS = {130, 143}  # 128 + SIGINT, SIGTERM
 OTHER_CODES = {0, 1}  # done, a check failed: no error is raised for them
@@ -359,7 +359,7 @@ def test_the_figures_of_detectors_on_one_photo(name: str, tmp_path: Path, cheap_
 def test_json_fields_of_doctor() -> None:
     from visus.api.doctor import Examination
 
-    values = Examination({}, {}, cores=1, memory=None, disk=0, self_test="", problems=()).to_dict()
+    values = Examination({}, {}, {}, "", cores=1, memory=None, disk=0, self_test="", problems=()).to_dict()
     assert json_fields("doctor") == set(values)
 
 

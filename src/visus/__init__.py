@@ -23,6 +23,7 @@ _HOMES = {
     "evaluate": "visus.api.evaluate",
     "explain": "visus.api.explain",
     "explain_targets": "visus.api.explain_targets",
+    "export": "visus.api.export",
     "find_anchors": "visus.api.find_anchors",
     "find_proposals": "visus.api.find_proposals",
     "identify": "visus.api.identify",
@@ -33,9 +34,12 @@ _HOMES = {
     "open_data": "visus.data.reading.opening",
     "predict": "visus.api.predict",
     "prove": "visus.api.prove",
+    "prune": "visus.api.prune",
     "reproduce": "visus.api.reproduce",
     "resume": "visus.api.train",
+    "resume_pruning": "visus.api.prune",
     "sample_data": "visus.api.sample_data",
+    "serve": "visus.api.serve",
     "show_data": "visus.api.show_data",
     "slide": "visus.api.slide",
     "split_data": "visus.api.split_data",
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     from visus.api.evaluate import evaluate as evaluate
     from visus.api.explain import explain as explain
     from visus.api.explain_targets import explain_targets as explain_targets
+    from visus.api.export import export as export
     from visus.api.find_anchors import find_anchors as find_anchors
     from visus.api.find_proposals import find_proposals as find_proposals
     from visus.api.identify import identify as identify
@@ -66,9 +71,12 @@ if TYPE_CHECKING:
     from visus.api.merge_data import merge_data as merge_data
     from visus.api.predict import predict as predict
     from visus.api.prove import prove as prove
+    from visus.api.prune import prune as prune
+    from visus.api.prune import resume_pruning as resume_pruning
     from visus.api.reproduce import reproduce as reproduce
     from visus.api.run import Run as Run
     from visus.api.sample_data import sample_data as sample_data
+    from visus.api.serve import serve as serve
     from visus.api.show_data import show_data as show_data
     from visus.api.slide import slide as slide
     from visus.api.split_data import split_data as split_data
@@ -85,7 +93,12 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'visus' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ImportError as error:
+        from visus.files.extras import missing_extra
+
+        raise missing_extra(error) or error from None
 
 
 def __dir__() -> list[str]:

@@ -81,6 +81,12 @@ class DivergedError(VisusError):
     exit_code = 3
 
 
+class ExportError(VisusError):
+    """An exported file that answers otherwise than the network it was made of."""
+
+    exit_code = 1
+
+
 class DataError(VisusError):
     """Images or labels that cannot be used."""
 

@@ -372,6 +372,8 @@ def test_doctor(cli: Callable[..., Any]) -> None:
     assert set(values) == {
         "versions",
         "devices",
+        "bfloat16",
+        "freed_memory",
         "cores",
         "free_memory_bytes",
         "free_disk_bytes",
@@ -383,3 +385,5 @@ def test_doctor(cli: Callable[..., Any]) -> None:
     assert "the saved file gives the same answers" in values["self_test"]
     assert {"python", "torch", "visus"} <= set(values["versions"])
     assert "cpu" in values["devices"]
+    assert "by itself" in values["bfloat16"]["cpu"]
+    assert values["freed_memory"]

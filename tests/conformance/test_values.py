@@ -148,6 +148,19 @@ class SaysArrays(Label):
         return {"scores": self.scores}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeepsItsNames(Label):
+    """Stays with the names that it was made with."""
+
+    def named(self, classes: Any) -> Any:
+        return self
+
+
+def test_a_value_that_keeps_its_names_is_found() -> None:
+    with pytest.raises(ConformanceError, match="new names"):
+        check_value(KeepsItsNames(CLASSES, 1), KeepsItsNames(CLASSES, 1, np.full(3, 1 / 3, np.float32)))
+
+
 def test_a_value_that_decodes_its_image_early_is_found() -> None:
     with pytest.raises(ConformanceError, match="decod"):
         check_value(KeepsPixels(CLASSES, 1), KeepsPixels(CLASSES, 1, np.full(3, 1 / 3, np.float32)))

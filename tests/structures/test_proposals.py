@@ -8,7 +8,9 @@ import pickle
 import numpy as np
 import pytest
 
-from visus.data.augmentation.geometry import Cut, Frame, mirror
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import mirror
 from visus.engine.model_card import ModelInfo
 from visus.errors import ShapeError, WeightsError
 from visus.structures import Placement, Preprocessing, Proposals, ProposalSettings

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models.codecs import ClassifierCodec
 from visus.structures import Batch, Label, Placement
@@ -57,7 +57,7 @@ def prepared(count: int, *, side: int = 6, labelled: bool = True) -> list[Prepar
         image = rng.integers(0, 90, (3, side, side), dtype=np.uint8)
         image[n % 3] += 120
         target = Label(CLASSES, n % 3) if labelled else None
-        items.append(Prepared(torch.from_numpy(image), target, Placement.identity((side, side)), f"{n}.png"))
+        items.append(Prepared(image, target, Placement.identity((side, side)), f"{n}.png"))
     return items
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models.codecs import ClassifierCodec
 from visus.structures import Batch, Label, Placement, SegmentationMap
@@ -51,7 +51,7 @@ class TwoStages:
 
 
 def batch_of(count: int = 6) -> Batch:
-    images = [torch.full((3, 4, 4), 40 * n, dtype=torch.uint8) for n in range(count)]
+    images = [np.full((3, 4, 4), 40 * n, np.uint8) for n in range(count)]
     items = [
         Prepared(image, Label(CLASSES, n % 3), Placement.identity((4, 4)), str(n)) for n, image in enumerate(images)
     ]

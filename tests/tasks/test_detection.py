@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models.detection.ssd import SSD, ssd
 from visus.structures import Batch, Detections, Placement
@@ -75,7 +75,7 @@ def prepared(count: int, *, labelled: bool = True) -> list[Prepared]:
         )
         items.append(
             Prepared(
-                image=torch.from_numpy(image),
+                image=image,
                 target=target if labelled else None,
                 placement=Placement.identity((SIDE, SIDE)),
                 id=f"{n}.png",
@@ -99,7 +99,7 @@ def test_collate() -> None:
 
 def test_images_of_two_sizes_are_refused() -> None:
     items = prepared(2)
-    items[1] = Prepared(torch.zeros(3, 10, 20, dtype=torch.uint8), None, Placement.identity((10, 20)), "x")
+    items[1] = Prepared(np.zeros((3, 10, 20), np.uint8), None, Placement.identity((10, 20)), "x")
     with pytest.raises(ShapeError, match=r"10, 20"):
         Detection(CLASSES).collate(items)
 

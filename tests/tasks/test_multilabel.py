@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from visus.answers import maps
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.pixels.images import ArrayImage
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
@@ -180,7 +180,7 @@ class Pointwise(nn.Module):
 def prepared(count: int = 2, size: tuple[int, int] = (20, 28), labelled: bool = True) -> list[Prepared]:
     items = []
     for n in range(count):
-        image = torch.from_numpy(np.random.default_rng(n).integers(0, 256, (1, *size), np.uint8))
+        image = np.random.default_rng(n).integers(0, 256, (1, *size), np.uint8)
         ignored = np.zeros((3, *size), bool)
         ignored[:, 0] = True
         target = MultiLabelMap(CLASSES, masks((3, *size), seed=n), ignored=ignored) if labelled else None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import image_shares, positive_weights
 from visus.models.protocols import Output
@@ -53,7 +53,7 @@ def prepared(count: int, *, labelled: bool = True, unknown: bool = False) -> lis
         bits = [k for k in range(3) if n >> k & 1]
         image[bits] += 120
         target = LabelSet.of_ids(CLASSES, bits, [2] if unknown else ()) if labelled else None
-        items.append(Prepared(torch.from_numpy(image), target, Placement.identity((6, 6)), f"{n}.png"))
+        items.append(Prepared(image, target, Placement.identity((6, 6)), f"{n}.png"))
     return items
 
 

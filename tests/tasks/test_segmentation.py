@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from visus.answers import maps
 from visus.answers.maps import SoftmaxMapReader
 from visus.answers.tiles import ANY, View
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.border_weights import border_weights
 from visus.losses.dice import dice_loss
@@ -61,7 +61,7 @@ def prepared(count: int, size: tuple[int, int] = (40, 52), *, labelled: bool = T
         image[square], ids[square] = 30, 2
         image[disc], ids[disc] = 220, 1
         target = SegmentationMap(CLASSES, ids) if labelled else None
-        items.append(Prepared(torch.from_numpy(image)[None], target, Placement.identity(size), f"{n}.png"))
+        items.append(Prepared(image[None], target, Placement.identity(size), f"{n}.png"))
     return items
 
 

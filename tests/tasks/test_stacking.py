@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
 from visus.errors import ShapeError
@@ -127,4 +127,4 @@ def test_a_mirrored_object_lies_where_its_pixels_do() -> None:
     (item,) = prepared("detection", (375, 500), augmentation=Augmentation(mirror=1.0))
     assert item.target is not None
     np.testing.assert_allclose(item.target.boxes, [[40, 0, 80, 30]], atol=1e-3)  # type: ignore[attr-defined]
-    assert isinstance(item.image, torch.Tensor)
+    assert isinstance(item.image, np.ndarray)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from visus.analysis.line import Line
 from visus.analysis.recorder import record
 from visus.analysis.writing import write_text
 from visus.errors import UsageError
+from visus.layers.connections import count_zeros, counts_of
 
 if TYPE_CHECKING:
     from visus.analysis.diagrams.drawing import Diagram
@@ -40,6 +41,10 @@ class Summary:
         kept_bytes: what autograd keeps of one image for the backward pass in a training, weights and buffers not
             counted; None where the network cannot be trained on such an input, or looks at values.
         weight_bytes: parameters and buffers as they are stored.
+        zeros: how many weights of convolutions and dense layers are zero; 0 where their values are not known.
+        sparse_bytes: ``weight_bytes`` if a layer with many zeros were stored as a bit for each weight, which says
+            whether it is there, and the others.
+        sparsity: the share of zeros of each layer by its path; empty if no weight is zero.
     """
 
     model: str
@@ -55,6 +60,9 @@ class Summary:
     peak_bytes: int
     kept_bytes: int | None
     weight_bytes: int
+    zeros: int
+    sparse_bytes: int
+    sparsity: Mapping[str, float]
 
     @property
     def frozen(self) -> int:
@@ -126,16 +134,33 @@ class Summary:
             f"{self.name} for {channels}x{height}x{width}: {self.parameters:,} parameters{frozen} "
             f"({tables.memory(self.weight_bytes)} with {self.buffers:,} buffered values), {self.macs:,} MACs\n"
             f"activations of an image: {memory}{kept}"
+            f"{self._pruned()}"
+        )
+
+    def _pruned(self) -> str:
+        if not self.zeros:
+            return ""
+        layers = ", ".join(f"{name} {share:.1%}" for name, share in self.sparsity.items())
+        return (
+            f"\npruned: {self.zeros:,} weights are zero; {tables.memory(self.sparse_bytes)} in place of "
+            f"{tables.memory(self.weight_bytes)} if they were not stored\nshares of zeros: {layers}"
         )
 
 
-def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "") -> Summary:
+def summarize(
+    network: nn.Module,
+    input_size: Sequence[int],
+    *,
+    model: str = "",
+    sparsity: Mapping[str, float] | None = None,
+) -> Summary:
     """Summarizes a network, from forward passes that compute no values.
 
     Args:
         network: any network that takes one tensor [N,C,H,W]; it is left as it was.
         input_size: (C, H, W).
         model: the name to show.
+        sparsity: the share of zeros of each layer by its path; None: those of the network's own values are counted.
 
     Raises:
         ShapeError: if the network cannot take such an input.
@@ -145,6 +170,9 @@ def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "")
     parameters = list(network.parameters())
     buffers = list(network.buffers())
     passed = [line for line in recording.lines if not line.only_in_training]
+    layers = count_zeros(network) if sparsity is None else counts_of(network, sparsity)
+    weight_bytes = sum(t.numel() * t.element_size() for t in (*parameters, *buffers))
+    zeros = sum(layer.zeros for layer in layers.values())
     return Summary(
         model=model,
         network=type(network).__name__,
@@ -158,5 +186,8 @@ def summarize(network: nn.Module, input_size: Sequence[int], *, model: str = "")
         activation_bytes=sum(line.activation_bytes for line in passed),
         peak_bytes=recording.peak_bytes,
         kept_bytes=recording.kept_bytes,
-        weight_bytes=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)),
+        weight_bytes=weight_bytes,
+        zeros=zeros,
+        sparse_bytes=weight_bytes - sum(layer.dense_bytes - layer.sparse_bytes for layer in layers.values()),
+        sparsity={name: layer.sparsity for name, layer in layers.items()} if zeros else {},
     )

@@ -42,4 +42,5 @@ class SigmoidReader(Reader):
         """N sets of labels with the scores of all classes."""
         rows = sigmoid(output(outputs, "logits", (None, len(self.thresholds))))
         limits = np.asarray(self.thresholds, np.float32)
-        return [LabelSet.of_scores(numbered(len(limits)), row, limits) for row in rows]
+        names = numbered(len(limits))
+        return [LabelSet.of_scores(names, row, limits) for row in rows]

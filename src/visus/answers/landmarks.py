@@ -33,7 +33,8 @@ class LandmarkReader(Reader):
         logits = output(outputs, "visible", (None, None))
         count = logits.shape[1]
         points = output(outputs, "points", (len(logits), count, 2)) * np.asarray(size[::-1], np.float32)
+        names = numbered(count)
         return [
-            Landmarks(numbered(count), xy, scores >= THRESHOLD, size, scores=scores)
+            Landmarks(names, xy, scores >= THRESHOLD, size, scores=scores)
             for xy, scores in zip(points, sigmoid(logits), strict=True)
         ]

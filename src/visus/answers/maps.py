@@ -160,15 +160,22 @@ class MapReader(Reader):
                 place = (part.top - seen.top, part.left - seen.left)
                 logits = self._cut(look(view(rule, seen, size)), place, (part.height, part.width))
                 columns = slice(part.left, part.left + part.width)
-                shares = self.probabilities(logits)
-                shares *= _ramp(first, last, size[0], blend[0])[:, None]
-                shares *= _ramp(columns.start, columns.stop, size[1], blend[1])
-                total[..., columns] += shares
+                across = _ramp(columns.start, columns.stop, size[1], blend[1])
+                weights = _ramp(first, last, size[0], blend[0])[:, None] * across
+                for rows in self._blocks(part.height, part.width):
+                    shares = self.probabilities(logits[:, :, rows])
+                    shares *= weights[rows]
+                    total[:, :, rows, columns] += shares
             if waiting is not None:
                 total[:, :, : waiting.shape[2]] += waiting
             done = last if last == size[0] else last - 2 * blend[0]
             yield slice(first, done), total[:, :, : done - first]
             waiting = total[:, :, done - first :]
+
+    def _blocks(self, height: int, width: int) -> Iterator[slice]:
+        """So many rows at a time as have their logits in the cache."""
+        rows = max(BLOCK // (self.classes * width), 1)
+        return (slice(begin, min(begin + rows, height)) for begin in range(0, height, rows))
 
     def _cut(self, outputs: Outputs, place: Size, size: Size) -> Array:
         """The logits [N,K,height,width] of a part of the pixels that the outputs cover.
@@ -198,10 +205,8 @@ class SoftmaxMapReader(MapReader):
 
     def of_logits(self, logits: Array) -> list[SegmentationMap]:
         ids, scores = self._empty(len(logits), (logits.shape[2], logits.shape[3]))
-        height = max(BLOCK // (self.classes * logits.shape[3]), 1)
         for image, image_ids, image_scores in zip(logits, ids, scores, strict=True):
-            for begin in range(0, image.shape[1], height):
-                block = slice(begin, begin + height)
+            for block in self._blocks(*image_ids.shape):
                 top = _largest(image[:, block], image_ids[block])
                 shares = image[:, block] - top
                 np.exp(shares, out=shares)
@@ -212,7 +217,8 @@ class SoftmaxMapReader(MapReader):
         ids, scores = self._empty(count, size)
         for taken, probabilities in rows:
             for image, image_ids, image_scores in zip(probabilities, ids, scores, strict=True):
-                image_scores[taken] = _largest(image, image_ids[taken])
+                for block in self._blocks(image.shape[1], size[1]):
+                    image_scores[taken][block] = _largest(image[:, block], image_ids[taken][block])
         return self._maps(ids, scores)
 
     def _empty(self, count: int, size: Size) -> tuple[NDArray[np.uint8], Array]:

@@ -29,5 +29,5 @@ def sigmoid(logits: Array) -> Array:
 def softmax(logits: Array, axis: int = 1) -> Array:
     """exp(x) / sum(exp(x)) along an axis; the largest x is taken off first, so that nothing overflows."""
     shares: Array = np.exp(logits - logits.max(axis, keepdims=True))
-    shares /= shares.sum(axis, keepdims=True)
+    shares *= np.reciprocal(shares.sum(axis, keepdims=True))
     return shares

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -39,6 +41,7 @@ def compare(
         >>> visus.compare("resnet50", "resnet50@torchvision").pairs[4].differences
         ('stride 2 -> 1',)
     """
+    require_train("the comparison of networks")
     from visus.analysis.comparison import compared
     from visus.api.summary import summary
 

@@ -59,14 +59,14 @@ def compress(model: str | Path | Model, file: str | Path, ranks: Mapping[str, in
         WeightsError: if the model cannot be loaded.
         DiskError: if the file cannot be written.
     """
-    from visus.api.load import load
     from visus.engine.model_file import save_as
     from visus.errors import UsageError
+    from visus.workflow.loading import load_model
     from visus.workflow.truncation import truncate
 
     if not ranks:
         raise UsageError("no layer is named", expected="layers with ranks, such as fc6=1024 and fc7=256", got="none")
-    loaded = load(model) if isinstance(model, str | Path) else model
+    loaded = load_model(model) if isinstance(model, str | Path) else model
     small = truncate(loaded.network, loaded.info, ranks)
     written = save_as(Path(file), small.network, small.info)
     counts = [sum(p.numel() for p in network.parameters()) for network in (small.network, loaded.network)]

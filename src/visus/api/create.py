@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -50,6 +52,7 @@ def create(
         >>> network = visus.create("resnet50", pretrained=True, classes=3)
         network: 318 tensors kept from resnet50-0676ba61.pth; new, with random values: fc
     """
+    require_train("a network in PyTorch")
     import sys
 
     from visus.errors import UsageError

@@ -11,19 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from visus.engine.run_folder import environment
+from visus.ops.memory_reuse import reuse_memory
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "simplejpeg",
-    "opencv-python-headless",
-    "safetensors",
-    "pydantic",
-    "scikit-learn",
-    "faster-coco-eval",
-)
+PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "faster-coco-eval")
+TRAINING = ("torch", "torchvision", "opencv-python-headless", "safetensors", "scikit-learn")
+"""Packages of the extra for training: all of them, or none."""
 LOW_DISK = 5_000_000_000
 """Bytes of free disk below which a training with checkpoints may not fit."""
 
@@ -35,6 +27,8 @@ class Examination:
     Args:
         versions: of Python, visus and the packages that matter.
         devices: names that ``--device`` takes, with what each is.
+        bfloat16: by the same names, whether the device computes bfloat16 itself.
+        freed_memory: what becomes of memory between two steps.
         cores: processors that this process may use.
         memory: free bytes.
         disk: free bytes where runs are written.
@@ -44,6 +38,8 @@ class Examination:
 
     versions: dict[str, str]
     devices: dict[str, str]
+    bfloat16: dict[str, str]
+    freed_memory: str
     cores: int
     memory: int | None
     disk: int
@@ -60,6 +56,8 @@ class Examination:
         return {
             "versions": self.versions,
             "devices": self.devices,
+            "bfloat16": self.bfloat16,
+            "freed_memory": self.freed_memory,
             "cores": self.cores,
             "free_memory_bytes": self.memory,
             "free_disk_bytes": self.disk,
@@ -71,9 +69,13 @@ class Examination:
     def __str__(self) -> str:
         lines = ["versions: " + ", ".join(f"{name} {version}" for name, version in self.versions.items())]
         lines += [f"device {name}: {what}" for name, what in self.devices.items()]
+        lines += [f"bfloat16 on {name}: {how}" for name, how in self.bfloat16.items()]
+        lines.append(f"freed memory: {self.freed_memory}")
         memory = "unknown" if self.memory is None else f"{self.memory / 1e9:.1f} GB"
         lines.append(f"{self.cores} cores, {memory} of memory free, {self.disk / 1e9:.1f} GB of disk free")
         lines.append(f"self-test: {self.self_test}")
+        if "torch" not in self.versions:
+            lines.append('it predicts with exported models; for training: pip install "visus[train]"')
         lines += [f"PROBLEM: {problem}" for problem in self.problems]
         lines.append("all is well" if self.healthy else f"{len(self.problems)} problem(s)")
         return "\n".join(lines)
@@ -83,12 +85,18 @@ def examine() -> Examination:
     """Looks at versions, devices, memory and disk, and trains a tiny network for a few steps."""
     problems: list[str] = []
     versions = {"python": platform.python_version(), **_versions(problems)}
-    devices, self_test, memory = {"cpu": platform.machine()}, "not run: torch is missing", None
+    devices, self_test, memory = {"cpu": platform.machine()}, "not run: visus is installed without training", None
+    bfloat16: dict[str, str] = {}
+    freed_memory = reuse_memory()
     if "torch" in versions:
+        import torch
+
         from visus.engine.memory import free_memory
+        from visus.engine.precision import bfloat16_in_words
         from visus.engine.runtime import available_devices
 
         devices = {name: _device(name) for name in available_devices()}
+        bfloat16 = {name: bfloat16_in_words(torch.device(name)) for name in devices}
         memory = free_memory()
         try:
             self_test = _self_test()
@@ -101,6 +109,8 @@ def examine() -> Examination:
     return Examination(
         versions=versions,
         devices=devices,
+        bfloat16=bfloat16,
+        freed_memory=freed_memory,
         cores=_cores(),
         memory=memory,
         disk=disk,
@@ -120,9 +130,11 @@ def _device(name: str) -> str:
 
 def _versions(problems: list[str]) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
 
     versions = {}
-    for package in ("visus", *PACKAGES):
+    names = ("visus", *TRAINING, *PACKAGES) if find_spec("torch") else ("visus", *PACKAGES)
+    for package in names:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -14,12 +14,13 @@ from visus.workflow.companions import refuse_beside, require_companion
 if TYPE_CHECKING:
     from visus.engine.progress import Progress
     from visus.structures import Sample
+    from visus.workflow.exported_model import ExportedModel
     from visus.workflow.model import Model
     from visus.workflow.scores import Evaluation
 
 
 def evaluate(
-    model: str | Path | Model,
+    model: str | Path | Model | ExportedModel,
     *,
     data: str | Path | None = None,
     split: str | None = None,
@@ -41,7 +42,7 @@ def evaluate(
     then over those with examples, and ``notes`` name the others.
 
     Args:
-        model: a run folder, a model file, a released file of weights, or a loaded model.
+        model: a run folder, a model file, an exported file, a released file of weights, or a loaded model.
         data: folder, file or name of the data; None: what the run was trained on.
         split: "train", "val", "test", or "all" for all images; None: test if there is one, else val, else the only one;
             all images of other data without splits.
@@ -195,11 +196,11 @@ def _config(path: Path) -> Path | None:
     return config if config.is_file() else None
 
 
-def _info(model: str | Path | Model) -> Any:
+def _info(model: str | Path | Model | ExportedModel) -> Any:
     if isinstance(model, str | Path):
-        from visus.engine.model_file import read_info
+        from visus.workflow.loading import read_any_info
 
-        return read_info(Path(model))
+        return read_any_info(model)
     return model.info
 
 

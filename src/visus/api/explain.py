@@ -26,9 +26,9 @@ def explain(
         label: explain this class instead of the predicted one.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
-    from visus.api.load import load
+    from visus.workflow.loading import load_model
 
-    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    loaded = load_model(model, device=device) if isinstance(model, str | Path) else model
     return loaded.explain(images, label=label)
 
 
@@ -49,12 +49,12 @@ def explain_files(
         DataError: if a file cannot be read.
         DiskError: if a picture cannot be written.
     """
-    from visus.api.load import load
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
     from visus.engine.progress import choose_progress
+    from visus.workflow.loading import load_model
 
     samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)
-    loaded = load(model, device=device, quiet=quiet) if isinstance(model, str | Path) else model
+    loaded = load_model(model, device=device, quiet=quiet) if isinstance(model, str | Path) else model
     folder, used_names = Path(save), set[str]()
     written = []
     for sample in samples:

@@ -89,10 +89,10 @@ def explain_targets(
     if isinstance(model, str | Path) and named:
         return assignment_of_name(str(model), image, truth, score, backbone, preprocessing, options or {}, device)
     if not isinstance(model, Model):
-        from visus.api.load import load
+        from visus.workflow.loading import load_model
 
         task_of(model)
-        model = load(model, device=device)
+        model = load_model(model, device=device)
     return model.explain_targets(image, truth, score=score)
 
 
@@ -134,7 +134,7 @@ def explain_target_files(
         TaskMismatchError: if the model is no detector.
         UsageError: for a backbone or changes with a trained model.
     """
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
     from visus.engine.progress import choose_progress
 
     samples = open_images([Path(image) for image in images], say=choose_progress(quiet=quiet).say)
@@ -142,9 +142,9 @@ def explain_target_files(
     task = task_of(model, backbone)
     asked: str | Path | Model = model
     if Path(model).exists():
-        from visus.api.load import load
+        from visus.workflow.loading import load_model
 
-        asked = load(model, device=device, quiet=quiet)
+        asked = load_model(model, device=device, quiet=quiet)
     targets = known_targets(model, samples, data, task)
     folder, used_names = Path(save), set[str]()
     rows = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -49,6 +51,7 @@ def judge(
     Example:
         >>> print(visus.judge("lenet5", "lenet5@course", input=(1, 32, 32)))
     """
+    require_train("the judgement of a network")
     from visus.analysis.judgement import compare_networks
     from visus.errors import UsageError
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from visus.engine.progress import choose_progress
 from visus.errors import DataError, ShapeError, UsageError
 from visus.workflow.companions import refuse_beside, require_companion
 from visus.workflow.folders import free_name, output_folder
-from visus.workflow.region_proposals import require_use, samples_with_given
 
 if TYPE_CHECKING:
     from visus.data.reading.given import Image
+    from visus.data.writing.coco import CocoWriter
+    from visus.workflow.exported_model import ExportedModel
     from visus.workflow.model import Model
 
 
@@ -49,11 +49,11 @@ class FileAnswer:
         return values | ({"picture": self.saved} if self.saved else {})
 
 
-def predict(model: str | Path | Model, images: Image | Iterable[Image], *, device: str = "auto") -> Any:
+def predict(model: str | Path | Model | ExportedModel, images: Image | Iterable[Image], *, device: str = "auto") -> Any:
     """Predicts one image or several with a trained model; see :meth:`visus.Model.predict`.
 
     Args:
-        model: a run folder, a model file, or a loaded model.
+        model: a run folder, a model file, an exported file, or a loaded model.
         images: files, folders, arrays, tensors, Pillow images, bytes, open files, or an iterable of these; see
             :meth:`visus.Model.predict`.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
@@ -66,7 +66,7 @@ def predict(model: str | Path | Model, images: Image | Iterable[Image], *, devic
 
 
 def predict_files(
-    model: str | Path | Model,
+    model: str | Path | Model | ExportedModel,
     images: Sequence[str | Path],
     *,
     save: str | Path | None = None,
@@ -86,7 +86,7 @@ def predict_files(
     """Predicts files in order; a file that cannot be read gives an answer with an error.
 
     Args:
-        model: a run folder, a model file, or a loaded model.
+        model: a run folder, a model file, an exported file, or a loaded model.
         images: files and folders.
         save: a folder for pictures with the answers drawn, predictions.csv and .json; segmentation: also class maps as
             index and colour PNG, and the outlines of all images as coco.json.
@@ -117,7 +117,8 @@ def predict_files(
             as ``smallest`` without ``slide``.
     """
     from visus.data.pixels.intensity import with_intensity_range
-    from visus.data.reading.opening import open_images
+    from visus.data.reading.images import open_images
+    from visus.engine.progress import choose_progress
     from visus.structures import Detections
     from visus.structures.task_cards import task_card
 
@@ -135,19 +136,28 @@ def predict_files(
             got=f"--score {score:g}, with a model for {loaded.info.task}",
             remedy="leave out --score",
         )
-    require_use(loaded.info.preprocessing, loaded.info.model, proposals)
+    samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
+    if proposals:
+        from visus.workflow.region_proposals import require_use, samples_with_given
+
+        require_use(loaded.info.preprocessing, loaded.info.model, proposals)
+        samples = samples_with_given(samples, proposals, progress)
     if ranks:
         loaded = loaded.truncated(ranks)
-    samples = with_intensity_range(image_samples, loaded.info.preprocessing.value_range)
-    samples = samples_with_given(samples, proposals, progress)
-    from visus.data.writing.coco import CocoWriter
-    from visus.workflow.object_counting import Counting
-    from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
-    from visus.workflow.sliding import Slid, Slider
+    counting, slider = None, None
+    if objects:
+        from visus.workflow.object_counting import Counting
 
-    counting = Counting.of(loaded.info, min_area=min_area, grow=grow) if objects else None
+        counting = Counting.of(loaded.info, min_area=min_area, grow=grow)
     score = loaded.shown_score if score is None else score
-    slider = Slider(loaded, score=score, smallest=smallest) if slide else None
+    if slide:
+        from visus.workflow.sliding import Slider
+
+        slider = Slider(loaded, score=score, smallest=smallest)
+    if save is not None:
+        from visus.data.writing.coco import CocoWriter
+        from visus.workflow.saving import save_picture, save_pictures, table, write, write_json
+
     with nullcontext() if save is None else output_folder(Path(save), "predict") as folder:
         results: list[dict[str, Any]] = []
         rows: list[dict[str, Any]] = []
@@ -162,7 +172,7 @@ def predict_files(
                 result = FileAnswer(name, None, error=answer.error.problem)
                 rows.append({"image": name, "error": result.error})
             else:
-                slid = answer.value if isinstance(answer.value, Slid) else None
+                slid = None if slider is None else answer.value
                 answered: Any = (
                     (answer.value if slid is None else slid.detections).above(score).with_image(sample.image)
                 )
@@ -196,7 +206,9 @@ def predict_files(
                 write_json(folder / "coco.json", outlines.document(), indent=None)
 
 
-def _loaded(model: str | Path | Model, device: str, edition: str | None = None, *, quiet: bool = False) -> Model:
+def _loaded(
+    model: str | Path | Model | ExportedModel, device: str, edition: str | None = None, *, quiet: bool = False
+) -> Model | ExportedModel:
     if isinstance(model, str | Path):
         from visus.api.load import load
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from visus.models.card import Card
     from visus.proof.report import Report
@@ -32,6 +34,7 @@ def prove(*models: str, progress: Callable[[int, int], None] | None = None) -> R
         >>> report.holds
         True
     """
+    require_train("the proof of a network")
     from visus.proof.checking import prove_card, without_collector
     from visus.proof.report import Report
 

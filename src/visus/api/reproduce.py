@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from visus.data.messages import counted
 from visus.errors import InterruptedRunError, UsageError
 from visus.experiments.experiment import GO_ON
+from visus.files.extras import require_train
 
 if TYPE_CHECKING:
     from visus.experiments.detector_outcome import DetectorOutcome
@@ -169,6 +170,7 @@ def reproduce(
         DataError: if the data cannot be read, or are not images of one size.
         InterruptedRunError: after Ctrl-C or SIGTERM.
     """
+    require_train("an experiment")
     from visus.experiments.detectors import COMPARISONS
     from visus.experiments.table import EXPERIMENTS
 

@@ -62,9 +62,9 @@ class Run:
 
     def load(self, device: str = "auto") -> Model:
         """Loads the trained model."""
-        from visus.api.load import load
+        from visus.workflow.loading import load_model
 
-        return load(self.path, device=device)
+        return load_model(self.path, device=device)
 
     def evaluate(self, split: str | None = None, **options: Any) -> Evaluation:
         """Scores the model on a split of its training data set; see :func:`visus.evaluate`."""

@@ -55,12 +55,12 @@ def slide(
         TaskMismatchError: for ``shared=True``, if the network cannot do so, with the reason.
         DataError: if an image cannot be read.
     """
-    from visus.api.load import load
     from visus.data.pixels.intensity import with_intensity_range
     from visus.data.reading.given import given_images
+    from visus.workflow.loading import load_model
     from visus.workflow.sliding import Slider
 
-    loaded = load(model, device=device) if isinstance(model, str | Path) else model
+    loaded = load_model(model, device=device) if isinstance(model, str | Path) else model
     slider = Slider(
         loaded, score=score, overlap=overlap, misfit=misfit, smallest=smallest, scales=scales, shared=shared
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from visus.files.extras import require_train
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -45,6 +47,7 @@ def summary(
         >>> result.macs
         5036331008
     """
+    require_train("the summary of a network")
     from torch import nn
 
     from visus.analysis.summary import summarize
@@ -72,14 +75,17 @@ def summary(
                 f"{model} has its own {' and '.join(wrong)}", remedy="leave that away, or name a model of the catalogue"
             )
         choices = {"classes": len(info.classes), "in_channels": info.in_channels, "options": info.options}
-        return _summary(card_of(info, str(model)), (info.in_channels, *(pair or info.example_size)), choices)
+        size_of_input = (info.in_channels, *(pair or info.example_size))
+        return _summary(card_of(info, str(model)), size_of_input, choices, info.sparsity)
     card = find(f"{model}+{backbone}" if backbone else str(model))
     channels = in_channels or card.input[0]
     choices = {"classes": classes, "in_channels": channels, "backbone": backbone}
-    return _summary(card, (channels, *(pair or card.input[1:])), choices)
+    return _summary(card, (channels, *(pair or card.input[1:])), choices, {})
 
 
-def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any]) -> Summary:
+def _summary(
+    card: Card, size: tuple[int, int, int], choices: Mapping[str, Any], sparsity: Mapping[str, float]
+) -> Summary:
     """Summarises a network without weights; with weights if its forward pass needs their values."""
     from visus.analysis.summary import summarize
     from visus.errors import VisusError
@@ -88,6 +94,6 @@ def _summary(card: Card, size: tuple[int, int, int], choices: Mapping[str, Any])
 
     try:
         network = build_on_meta(card, **choices)
-        return summarize(network, size, model=card.full_name)
+        return summarize(network, size, model=card.full_name, sparsity=sparsity)
     except (VisusError, RuntimeError):
-        return summarize(build(card, **choices), size, model=card.full_name)
+        return summarize(build(card, **choices), size, model=card.full_name, sparsity=sparsity)

@@ -8,6 +8,7 @@ from typing import Any
 
 from visus.api.run import Run
 from visus.engine.recipe import Recipe, named_changes
+from visus.files.extras import require_train
 from visus.workflow import training_phases
 from visus.workflow.plan import prepare
 from visus.workflow.request import Request, given_options
@@ -77,6 +78,7 @@ def train(
         MemoryExhaustedError: if a batch does not fit, with the size that does.
         InterruptedRunError: after Ctrl-C or SIGTERM; :func:`resume` goes on.
     """
+    require_train("training")
     fields = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     recipe_changes = {field: value for field, value in fields.items() if value is not None}
     request = Request(
@@ -123,6 +125,7 @@ def resume(
             become more or fewer.
         UsageError: if the folder is no run, or another process is training in it.
     """
+    require_train("training")
     path = training_phases.resume(
         Path(run), device=device, workers=workers, quiet=quiet, allow_changed_data=allow_changed_data
     )

@@ -17,11 +17,12 @@ HELP = """Judge a trained model on labelled images.
   visus evaluate runs/nuclei-unet --objects                  also count objects, and score their masks
   visus evaluate runs/birds-localizer --slide                windows of several sizes, and their boxes merged
   visus evaluate model.safetensors --data photos/ --json
+  visus evaluate model.onnx --data photos/                   an exported model; needs no PyTorch
 """
 
 
 def evaluate(
-    run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
+    run: Annotated[str, typer.Argument(help="Run folder, model file, exported file or released file of weights.")],
     split: Annotated[str | None, typer.Option(help="train, val, test or all; test if there is one.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data than the run was trained on.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.")] = None,

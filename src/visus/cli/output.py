@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
+
+from visus.files.json_text import json_text
 
 SLOW = 1.0  # seconds after which a terminal is told how far long work is
 
@@ -62,7 +63,7 @@ class LateProgress:
 
 def say_json(values: Any) -> None:
     """Prints the result as one JSON document; numbers that are not finite become null."""
-    say(json.dumps(_finite(values), indent=2, ensure_ascii=False))
+    say(json_text(values, indent=2))
 
 
 def say_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -84,13 +85,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _finite(values: Any) -> Any:
-    if isinstance(values, dict):
-        return {str(key): _finite(value) for key, value in values.items()}
-    if isinstance(values, list | tuple):
-        return [_finite(value) for value in values]
-    if isinstance(values, float) and (values != values or values in (float("inf"), float("-inf"))):
-        return None
-    return values

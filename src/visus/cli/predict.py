@@ -18,12 +18,13 @@ An image that cannot be read becomes an error line; the others are still answere
   visus predict runs/nuclei-unet new/ --objects            counted objects in place of a class for every pixel
   visus predict runs/digits-mnist_cnn page.png --slide --smallest 8    windows with their classes
   visus predict model.safetensors new/ --json
+  visus predict model.onnx new/ --save out/                an exported model; needs no PyTorch
   visus predict runs/bccd-fast_rcnn new/ --rank fc6=1024 --rank fc7=256    truncated, as visus compress does it
 """
 
 
 def predict(
-    run: Annotated[str, typer.Argument(help="Run folder, model file or released file of weights.")],
+    run: Annotated[str, typer.Argument(help="Run folder, model file, exported file or released file of weights.")],
     images: Annotated[list[str], typer.Argument(help="Image files and folders.")],
     save: Annotated[str | None, typer.Option(metavar="FOLDER", help="Write pictures, CSV and JSON there.")] = None,
     score: Annotated[

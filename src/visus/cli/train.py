@@ -93,10 +93,12 @@ def train(
 ) -> None:
     from visus.cli.output import note, say, say_json
     from visus.errors import UsageError
+    from visus.files.extras import require_train
     from visus.workflow.companions import refuse_beside, require_companion
     from visus.workflow.plan import prepare
     from visus.workflow.request import Request, given_options
 
+    require_train("training")
     sources = [option for option, value in (("DATA", data), ("--resume", resume), ("--config", config)) if value]
     if len(sources) != 1:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from visus.data.augmentation.preparing import normalise
+from visus.data.augmentation.normalising import normalise
 from visus.structures import Batch, Preprocessing
 
 ToDevice = Callable[[Batch], Batch]

@@ -15,7 +15,7 @@ from visus.engine.progress import Progress
 from visus.structures import Sample
 
 if TYPE_CHECKING:
-    from visus.data.augmentation.preparing import Prepared
+    from visus.data.augmentation.prepared import Prepared
     from visus.tasks.task import Task
 
 

@@ -15,6 +15,7 @@ from visus.engine.checkpoint import Checkpoints
 from visus.engine.device_batches import Batches, ToDevice
 from visus.engine.interruption import Interrupted, Interruption
 from visus.engine.memory import exhaustion_explained
+from visus.engine.precision import with_precision
 from visus.engine.progress import Progress, Silent
 from visus.engine.recipe import Recipe
 from visus.engine.run_folder import RunFolder
@@ -97,6 +98,7 @@ def fit(
         RecipeError: if the recipe cannot be followed, such as early stopping without a validation.
     """
     runtime = runtime or Runtime()
+    recipe, _ = with_precision(recipe, runtime.device)
     reporter = TrainingReporter(progress or Silent(), run if runtime.is_first else None, recipe)
     _check(recipe, loader, validation, runtime, updates)
     store = Checkpoints(run.path) if run else None

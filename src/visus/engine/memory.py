@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from visus.data.messages import counted
 from visus.engine.recipe import Recipe
 from visus.errors import MemoryExhaustedError, UsageError
+from visus.ops.memory_reuse import give_back
 from visus.structures import Batch
 
 _SHARE = 0.9  # of the free memory that a training may plan with
@@ -115,6 +116,7 @@ def require_memory(need: MemoryNeed, images: int, recipe: Recipe, free: int | No
 
 def free_memory() -> int | None:
     """The bytes of main memory that are free for this process, an equal share in a group; None: unknown."""
+    give_back()  # what the process keeps for its next step is free for it too
     free_bytes = []
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -48,6 +48,7 @@ class ModelInfo:
             {"thresholds": {"sea": 0.4}}.
         revision: of the model's edition (:attr:`visus.models.card.Card.revision`).
         backbone_revision: of the backbone's; 1 for a network of one piece.
+        sparsity: the share of zeros among the weights of each layer, by its path, of a pruned network.
     """
 
     task: str
@@ -65,6 +66,7 @@ class ModelInfo:
     answer_settings: Mapping[str, Any] = field(default_factory=dict)
     revision: int = 1
     backbone_revision: int = 1
+    sparsity: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -141,6 +143,9 @@ def _faults(info: ModelInfo) -> Iterator[Fault]:
     for name in ("revision", "backbone_revision"):
         if getattr(info, name) < 1:
             yield name, "1 or more", getattr(info, name)
+    for name, share in info.sparsity.items():
+        if not 0 <= share <= 1:
+            yield f"sparsity.{name}", "a share within 0..1", share
     if not 1 <= info.in_channels <= MOST_CHANNELS:
         yield "in_channels", f"a number within 1..{MOST_CHANNELS}", info.in_channels
     if info.in_channels != info.preprocessing.channels:

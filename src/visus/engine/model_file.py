@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from visus.models.card import Card
 
 FILE_NAME = "model.safetensors"
-_FORMAT = 4
-"""1: before task options; 2: before answer settings; 3: before revisions."""
+_FORMAT = 5
+"""1: before task options; 2: before answer settings; 3: before revisions; 4: before sparsity."""
 
 
 def save_model(path: Path, network: nn.Module, info: ModelInfo) -> None:

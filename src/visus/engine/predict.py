@@ -1,43 +1,24 @@
-"""Predicts any number of images one by one; an image that cannot be read does not stop the others."""
+"""Predicts any number of images by a network of torch."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from visus.engine.answering import Prediction, answer_each
 from visus.engine.device_batches import ToDevice
-from visus.engine.progress import Progress, Silent
-from visus.errors import DataError, DivergedError
+from visus.engine.progress import Progress
+from visus.errors import DivergedError
 from visus.ops.stopwatch import timed
 from visus.structures import Sample
 
 if TYPE_CHECKING:
-    from visus.data.augmentation.preparing import Prepared
+    from visus.data.augmentation.prepared import Prepared
     from visus.tasks.task import Task
-
-_AHEAD = 2  # batches that are prepared while one is predicted
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """A model's prediction of one image, or the reason why there is none.
-
-    Args:
-        id: the id of the image's sample.
-        value: the predicted value in file pixels; None if the image could not be read.
-        error: the reason in that case; None otherwise.
-    """
-
-    id: str
-    value: Any
-    error: DataError | None = None
 
 
 def predict(
@@ -70,71 +51,14 @@ def predict(
         progress: shows how many images are done.
         work: the name of this work for ``progress``.
     """
-    progress = progress or Silent()
-    progress.begin(work, len(samples))
-    try:
-        with ThreadPoolExecutor(threads, thread_name_prefix="visus-decode") as pool:
-            for rows in _prepared(samples, prepare, pool, batch_size):
-                yield from _answers(network, task, rows, to_device, precision)
-                progress.advance(len(rows))
-    finally:
-        progress.end()
 
-
-def _prepared(
-    samples: Sequence[Sample],
-    prepare: Callable[[Sample, int, int], Prepared],
-    pool: ThreadPoolExecutor,
-    batch_size: int,
-) -> Iterator[list[tuple[str, Prepared | DataError]]]:
-    """Yields chunks of ``batch_size`` images, which are prepared ahead of their use."""
-    waiting: deque[tuple[str, Future[Prepared]]] = deque()
-    rest = iter(enumerate(samples))
-    chunk: list[tuple[str, Prepared | DataError]] = []
-    while True:
-        while len(waiting) < batch_size * _AHEAD and (entry := next(rest, None)) is not None:
-            index, sample = entry
-            # Without its targets: a prediction does not need them, and they need not be read.
-            waiting.append(
-                (sample.id, pool.submit(prepare, Sample(sample.id, sample.image, proposals=sample.proposals), index, 0))
-            )
-        if not waiting:
-            break
-        name, future = waiting.popleft()
-        try:
-            chunk.append((name, future.result()))
-        except DataError as error:
-            chunk.append((name, error))
-        if len(chunk) == batch_size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-def _answers(
-    network: nn.Module,
-    task: Task,
-    rows: Sequence[tuple[str, Prepared | DataError]],
-    to_device: ToDevice,
-    precision: str,
-) -> Iterable[Prediction]:
-    """Predicts the images of one chunk, in its order; images of one size go through the network together."""
-    answers: dict[int, Prediction] = {}
-    by_shape: dict[tuple[int, ...], list[tuple[int, Prepared]]] = {}
-    for index, (name, prepared) in enumerate(rows):
-        if isinstance(prepared, DataError):
-            answers[index] = Prediction(name, None, prepared)
-        else:
-            by_shape.setdefault(tuple(prepared.image.shape), []).append((index, prepared))
-    for group in by_shape.values():
-        batch = to_device(task.collate([prepared for _, prepared in group]))
+    def answer(images: Sequence[Prepared]) -> Sequence[Any]:
+        batch = to_device(task.collate(images))
         # Entered anew for each chunk: a generator must not hold such a context while its consumer runs.
         with _inference(network, precision), timed("answer"):
-            values = task.predict(network, batch)
-        for (index, _), value, placement in zip(group, values, batch.placements, strict=True):
-            answers[index] = Prediction(rows[index][0], value.undo(placement))
-    return [answers[index] for index in range(len(rows))]
+            return task.predict(network, batch)
+
+    return answer_each(samples, prepare, answer, batch_size=batch_size, threads=threads, progress=progress, work=work)
 
 
 def _require_finite(_network: nn.Module, _inputs: object, outputs: Any) -> None:

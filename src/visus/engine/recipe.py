@@ -145,7 +145,10 @@ class Recipe(_Part):
     freeze_epochs: Annotated[int, Field(ge=0)] | None = Field(
         None, description="thaw what freeze and frozen keep after this many epochs; none: never"
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="arithmetic of forward passes")
+    precision: Literal["float32", "auto", "bfloat16", "float16"] = Field(
+        "float32",
+        description="arithmetic of forward passes; auto: bfloat16 where the device computes it itself, else float32",
+    )
     channels_last: bool = Field(True, description="memory layout of images and convolutions")
     clip_norm: Positive | None = Field(None, description="largest L2 norm of all gradients together")
     filter_rms: Positive | None = Field(
@@ -155,6 +158,11 @@ class Recipe(_Part):
         {},
         description="largest L2 norm of each unit's incoming weights (a filter, a row of a linear layer), by what the "
         "layer's name begins with; longer ones are scaled back after a step",
+    )
+    keep_zeros: bool = Field(
+        False,
+        description="weights of convolutions and dense layers that are zero at the start stay zero, and dropout falls "
+        "with the root of the share of the others (visus prune)",
     )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of averaged weights; 0: none")
     early_stopping: Annotated[int, Field(ge=1)] | None = Field(

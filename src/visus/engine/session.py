@@ -20,6 +20,7 @@ from visus.engine.memory import MemoryNeed, free_memory, measure_need, require_m
 from visus.engine.model_file import put_state
 from visus.engine.modes import Modes
 from visus.engine.optimizer import momentum_at, restore_optimizer
+from visus.engine.pruning import KeptZeros
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime, generator_states, seed_generators, set_generator_states
 from visus.engine.schedule import rate
@@ -75,8 +76,10 @@ class Session:
         self.position = TrainingPosition()
         self.recipe_changes: list[str] = []
         self.loss_monitor = LossMonitor(runtime.device, recipe, raises=runtime.world == 1)
+        zeros = KeptZeros(network) if recipe.keep_zeros else None
         self.steppers = [
-            Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1) for update in updates
+            Stepper(update, recipe, runtime, self.loss_monitor, alone=len(updates) == 1, zeros=zeros)
+            for update in updates
         ]
         self.average = WeightAverage(network, recipe.ema) if recipe.ema else None
         self.steps_an_epoch = math.ceil(batches / recipe.accumulate)

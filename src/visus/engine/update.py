@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from visus.engine.loss_monitor import LossMonitor
 from visus.engine.optimizer import make_optimizer, scaled_lr
+from visus.engine.pruning import KeptZeros
 from visus.engine.recipe import Recipe
 from visus.engine.runtime import Runtime
 from visus.errors import DivergedError, UsageError
@@ -54,10 +55,18 @@ class Stepper:
         runtime: the device and the processes that take part.
         monitor: records each loss, and checks that it is finite.
         alone: False where other updates share parameters with this one's losses: only its own then take gradients.
+        zeros: weights that get no gradient; None: there are none.
     """
 
     def __init__(
-        self, update: Update, recipe: Recipe, runtime: Runtime, monitor: LossMonitor, *, alone: bool = True
+        self,
+        update: Update,
+        recipe: Recipe,
+        runtime: Runtime,
+        monitor: LossMonitor,
+        *,
+        alone: bool = True,
+        zeros: KeptZeros | None = None,
     ) -> None:
         if update.optimizer is None:
             raise TypeError("a Stepper needs an update with an optimiser: see with_optimizers")
@@ -69,6 +78,7 @@ class Stepper:
         self._monitor = monitor
         self._clip = recipe.clip_norm
         self._alone = alone
+        self._zeros = zeros
         self._losses = update.losses
         self._parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self._learning: list[nn.Parameter] = []
@@ -142,6 +152,8 @@ class Stepper:
                 if len(batches) > 1:
                     loss = loss * (len(batch) / images)
                 (self.scaler.scale(loss) if self.scaler else loss).backward()
+        if self._zeros is not None:
+            self._zeros.clear_gradients()
         if self._clip is not None:
             if self.scaler:
                 self.scaler.unscale_(self.optimizer)

@@ -40,7 +40,7 @@ class LocallyConnected(nn.Module):
             )
         windows = F.unfold(x, self.kernel, padding=self.kernel // 2)  # [N, C k k, HW]
         seen = torch.bmm(self.weight, windows.permute(2, 1, 0))  # [HW, D, N]
-        return seen.permute(2, 1, 0).reshape(len(x), -1, *self.size) + self.bias  # [N, D, H, W]
+        return seen.permute(2, 1, 0).reshape(x.shape[0], -1, *self.size) + self.bias  # [N, D, H, W]
 
     def extra_repr(self) -> str:
         positions, channels, inputs = self.weight.shape

@@ -21,7 +21,7 @@ class Maxout(nn.Module):
         self.pieces = pieces
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.amax(x.reshape(len(x), -1, self.pieces, *x.shape[2:]), 2)
+        return torch.amax(x.reshape(x.shape[0], -1, self.pieces, *x.shape[2:]), 2)
 
     def extra_repr(self) -> str:
         return f"pieces={self.pieces}"

@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from visus.structures.pieces import eroded, share_near
+
 TOLERANCE = 0.0075
 """The distance theta that still counts as met, as a share of the image's diagonal."""
 
@@ -72,8 +74,8 @@ def boundary_f1(
             continue
         rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
         window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        precision = _near(predicted[window], expected[window], theta)
-        recall = _near(expected[window], predicted[window], theta)
+        precision = share_near(predicted[window], expected[window], theta)
+        recall = share_near(expected[window], predicted[window], theta)
         scores[int(label)] = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return scores
 
@@ -93,7 +95,7 @@ def boundary_iou(one: Placed, other: Placed, size: tuple[int, int], *, band: flo
     rows, columns = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one[0], other[0], strict=True))
     near = []
     for (own_rows, own_columns), mask in (one, other):
-        whole = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        whole = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
         top, left = own_rows.start - rows.start, own_columns.start - columns.start
         whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
         near.append(_band(whole, width))
@@ -101,22 +103,8 @@ def boundary_iou(one: Placed, other: Placed, size: tuple[int, int], *, band: flo
     return int((near[0] & near[1]).sum()) / union if union else 0.0
 
 
-def _band(mask: NDArray[np.uint8], width: int) -> NDArray[np.bool_]:
+def _band(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     """[h,w]: the pixels of a mask that are not deeper in it than so many pixels; outside the window it is empty."""
-    import cv2
-
     if 2 * width >= min(mask.shape):  # no pixel is deeper
-        return np.asarray(mask > 0)
-    square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    deep = cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    return np.asarray((mask > 0) & (np.asarray(deep) == 0))
-
-
-def _near(some: NDArray[np.bool_], others: NDArray[np.bool_], theta: float) -> float:
-    """The share of the pixels within distance theta of the others; 0 if either set is empty."""
-    if not some.any() or not others.any():
-        return 0.0
-    import cv2
-
-    distances = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return float((distances[some] <= theta).mean())
+        return mask
+    return mask & ~eroded(mask, width)

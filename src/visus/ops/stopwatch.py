@@ -1,4 +1,4 @@
-"""Measures the time of each part of a prediction, while a stopwatch is active. Loads no torch until one is made."""
+"""Measures the time of each part of a prediction, while a stopwatch is active."""
 
 from __future__ import annotations
 
@@ -19,30 +19,32 @@ class Stopwatch:
     """A context that adds up the seconds of each :func:`timed` part in this thread, and of a network.
 
     Args:
-        network: its forward passes are the part "network".
+        network: its forward passes are the part "network"; None: an exported network, which says so by :func:`timed`.
 
     Attributes:
         seconds: the seconds of each part; a part inside another counts in both.
-        device: where the network was when this was made.
+        device: where the network was when this was made; None: on the CPU.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        import torch
-
+    def __init__(self, network: nn.Module | None) -> None:
         self.seconds: dict[str, float] = {}
         self._network = network
         self._hooks: list[Any] = []
         self._start = 0.0
-        weight = next(network.parameters(), None)
-        self.device = torch.device("cpu") if weight is None else weight.device
+        weight = None if network is None else next(network.parameters(), None)
+        self.device = None if weight is None else weight.device
         self._token: Token[Stopwatch | None] | None = None
 
     def __enter__(self) -> Stopwatch:
         self._token = _running.set(self)
-        self._hooks = [
-            self._network.register_forward_pre_hook(self._begin),
-            self._network.register_forward_hook(self._end, always_call=True),
-        ]
+        self._hooks = (
+            []
+            if self._network is None
+            else [
+                self._network.register_forward_pre_hook(self._begin),
+                self._network.register_forward_hook(self._end, always_call=True),
+            ]
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -74,9 +76,9 @@ def timed(part: str) -> Iterator[None]:
     watch.add(part, now(watch.device) - start)
 
 
-def now(device: torch.device) -> float:
+def now(device: torch.device | None) -> float:
     """Returns the time in seconds, after the device has finished its work."""
-    if device.type != "cpu":
+    if device is not None and device.type != "cpu":
         import torch
 
         torch.accelerator.synchronize(device)  # by its name: another one may be the current one

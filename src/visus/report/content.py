@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from visus.report import plots
+from visus.report.pruning import pruning_curve
 from visus.structures import Heatmap, Value
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class ReportContent:
         command: that was typed.
         cases: samples, truth beside prediction.
         mistakes: the worst of them, worst first.
+        pruning: the points of a pruning, the unpruned network first; see :mod:`visus.report.pruning`.
     """
 
     title: str
@@ -143,6 +145,7 @@ class ReportContent:
     command: str = ""
     cases: Sequence[Case] = ()
     mistakes: Sequence[Case] = ()
+    pruning: Sequence[Mapping[str, Any]] = ()
 
     @property
     def judged(self) -> str:
@@ -204,7 +207,7 @@ def leading_class_score(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 def figures(content: ReportContent) -> dict[str, Figure]:
     """Every plot that the content allows: loss, scores, learning_rate, confusion, cooccurrence, precision_recall,
-    classes."""
+    classes, pruning."""
     metrics = content.judged_metrics
     rows = class_rows(metrics)
     key = leading_class_score(rows)
@@ -220,5 +223,6 @@ def figures(content: ReportContent) -> dict[str, Figure]:
         else None,
         "precision_recall": plots.precision_recall(recall_curves(metrics)),
         "classes": plots.class_bars({name: row.get(key) for name, row in rows.items()}, metric_name(key)),
+        "pruning": pruning_curve(content.pruning, metric_name(content.primary)),
     }
     return {name: figure for name, figure in candidates.items() if figure is not None}

@@ -29,6 +29,7 @@ from visus.report.content import (
 )
 from visus.report.markup import LONGEST_SIDE, Markup, element, join, section
 from visus.report.outline_mistakes import draw_outline_mistakes
+from visus.report.pruning import pruning_section
 from visus.structures import Detections, Heatmap
 from visus.structures.comparison import Comparison, DrawOn
 from visus.structures.drawing.canvas import canvas, shrink
@@ -52,6 +53,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     parts = [
         _headline(content),
         _subject(content),
+        pruning_section(content.pruning, drawn.get("pruning"), metric_name(content.primary)),
         _curves(drawn),
         _scores(content, drawn),
         _cases("The worst mistakes", content.mistakes, "Where the model is most wrong, worst first."),

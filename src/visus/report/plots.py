@@ -157,7 +157,7 @@ def _matrix(
     names = [_name(name) for name in classes]
     margin = 0.5 + 0.075 * max(len(name) for name in names)
     side = max(cell * number, 1.2)
-    with _figure(side + margin + 0.3, side + margin + 0.3) as (figure, axes):
+    with styled_figure(side + margin + 0.3, side + margin + 0.3) as (figure, axes):
         whole = side + margin + 0.3
         axes.set_position((margin / whole, 0.25 / whole, side / whole, side / whole))
         blue = tuple(value / 255 for value in colour_of(0))
@@ -206,10 +206,10 @@ def precision_recall(curves: Mapping[str, tuple[Sequence[float], Sequence[float]
     """
     if not curves:
         return None
-    with _figure(5.0, 3.6) as (figure, axes):
+    with styled_figure(5.0, 3.6) as (figure, axes):
         for i, (name, (recalls, precisions)) in enumerate(curves.items()):
             label = _name(name) if i < 20 else None
-            axes.plot(recalls, precisions, color=_colour(i), linewidth=1.6, label=label, drawstyle="steps-post")
+            axes.plot(recalls, precisions, color=line_colour(i), linewidth=1.6, label=label, drawstyle="steps-post")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
@@ -227,16 +227,16 @@ def class_bars(values: Mapping[str, float | None], title: str, *, most: int = 60
     if not known:
         return None
     shown = known[:most]
-    with _figure(6.0, 0.7 + 0.24 * len(shown)) as (figure, axes):
+    with styled_figure(6.0, 0.7 + 0.24 * len(shown)) as (figure, axes):
         rows = range(len(shown))
-        axes.barh(rows, [value for value, _ in shown], color=_colour(0), height=0.66)
+        axes.barh(rows, [value for value, _ in shown], color=line_colour(0), height=0.66)
         for row, (value, _) in enumerate(shown):
             axes.text(value + 0.01, row, f"{100 * value:.1f} %", va="center", fontsize=8)
         axes.set_yticks(rows, [_name(name) for _, name in shown])
         axes.set(xlim=(0, 1.1), ylim=(len(shown) - 0.4, -0.6))
         axes.set_title(title if len(known) == len(shown) else f"{title}: the lowest {most} of {len(known)} classes")
         axes.grid(False, axis="y")
-        _percent_axis(axes.xaxis)
+        percent_axis(axes.xaxis)
     return figure
 
 
@@ -256,11 +256,11 @@ def count_bars(counts: Mapping[str, Mapping[str, float]], unit: str, *, most: in
     if not names:
         return None
     shown = names[:most]
-    with _figure(6.6, 0.9 + 0.24 * len(shown)) as (figure, axes):
+    with styled_figure(6.6, 0.9 + 0.24 * len(shown)) as (figure, axes):
         left = np.zeros(len(shown))
         for i, (split, classes) in enumerate(counts.items()):
             widths = np.asarray([classes.get(name, 0) for name in shown], float)
-            axes.barh(range(len(shown)), widths, left=left, color=_colour(i), height=0.68, label=_name(split))
+            axes.barh(range(len(shown)), widths, left=left, color=line_colour(i), height=0.68, label=_name(split))
             left += widths
         longest = max(float(left.max()), 1e-12)
         for row, name in enumerate(shown):
@@ -282,9 +282,14 @@ def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
     if not sizes:
         return None
     kinds, numbers = np.unique(np.asarray(sizes), axis=0, return_counts=True)
-    with _figure(4.4, 3.4) as (figure, axes):
+    with styled_figure(4.4, 3.4) as (figure, axes):
         axes.scatter(
-            kinds[:, 1], kinds[:, 0], s=12 + 180 * numbers / numbers.max(), color=_colour(0), alpha=0.45, linewidths=0
+            kinds[:, 1],
+            kinds[:, 0],
+            s=12 + 180 * numbers / numbers.max(),
+            color=line_colour(0),
+            alpha=0.45,
+            linewidths=0,
         )
         axes.set(xlim=(0, 1.15 * kinds[:, 1].max()), ylim=(0, 1.15 * kinds[:, 0].max()))
         axes.set(xlabel="width in pixels", ylabel="height in pixels")
@@ -293,17 +298,17 @@ def size_dots(sizes: Sequence[tuple[int, int]]) -> Figure | None:
 
 def anchor_curve(mean_iou: Sequence[float], anchor_count: int) -> Figure:
     """Plots the mean IoU of boxes with the nearest of 1, 2 ... anchors, and marks ``anchor_count``."""
-    with _figure(4.6, 3.0) as (figure, axes):
+    with styled_figure(4.6, 3.0) as (figure, axes):
         numbers = range(1, len(mean_iou) + 1)
-        axes.plot(numbers, mean_iou, color=_colour(0), marker="o", markersize=3.5)
-        axes.plot(anchor_count, mean_iou[anchor_count - 1], color=_colour(0), marker="o", markersize=8)
+        axes.plot(numbers, mean_iou, color=line_colour(0), marker="o", markersize=3.5)
+        axes.plot(anchor_count, mean_iou[anchor_count - 1], color=line_colour(0), marker="o", markersize=8)
         axes.annotate(
             f"{anchor_count}: {mean_iou[anchor_count - 1]:.1%}",
             (anchor_count, mean_iou[anchor_count - 1]),
             xytext=(6, -14),
             textcoords="offset points",
         )
-        _percent_axis(axes.yaxis)
+        percent_axis(axes.yaxis)
         axes.set(xlabel="anchors", ylabel="mean IoU with the nearest", title="How well anchors fit the boxes")
     return figure
 
@@ -316,12 +321,12 @@ def proposal_curves(scores: ProposalScores) -> Figure | None:
     if not len(scores.best):
         return None
     numbers = scores.numbers
-    with _figure(8.6, 3.2) as (figure, axes):
+    with styled_figure(8.6, 3.2) as (figure, axes):
         axes.remove()
         left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
         for i, iou in enumerate((0.5, 0.6, 0.7, 0.8, 0.9)):
             shares = [share or 0.0 for share in scores.by_number(iou)]
-            left.plot(numbers, shares, color=_colour(i), linewidth=1.7, label=f"IoU {iou:g}")
+            left.plot(numbers, shares, color=line_colour(i), linewidth=1.7, label=f"IoU {iou:g}")
         left.set_xscale("log")
         left.set_xticks(ticks := [10**power for power in range(len(str(numbers[-1])))], [f"{tick:,}" for tick in ticks])
         left.minorticks_off()
@@ -332,9 +337,11 @@ def proposal_curves(scores: ProposalScores) -> Figure | None:
         ]
         for i, place in enumerate(shown):
             shares = [float((scores.overlaps[:, place] >= iou - 1e-9).mean()) for iou in ious]
-            right.plot(ious, shares, color=_colour(i), linewidth=1.7, label=f"{counted(numbers[place], 'proposals')}")
+            right.plot(
+                ious, shares, color=line_colour(i), linewidth=1.7, label=f"{counted(numbers[place], 'proposals')}"
+            )
         right.set(xlabel="IoU that finds an object", xlim=(0.5, 1))
-        _percent_axis(left.yaxis)
+        percent_axis(left.yaxis)
         for side, place_of_legend in ((left, "upper left"), (right, "upper right")):
             side.legend(loc=place_of_legend)
     return figure
@@ -376,10 +383,10 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
     epochs = _values(rows, "epoch")
     if not np.isfinite(epochs).all():
         epochs = np.arange(1, len(rows) + 1, dtype=float)
-    with _figure(4.3, 2.8) as (figure, axes):
+    with styled_figure(4.3, 2.8) as (figure, axes):
         groups = list(dict.fromkeys(_group(name) for name, _ in lines))
         for name, values in lines:
-            colour = _colour(groups.index(_group(name)))
+            colour = line_colour(groups.index(_group(name)))
             known = np.isfinite(values)
             held_back = name.lower().startswith(("val", "test"))
             axes.plot(
@@ -408,7 +415,7 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
         if best:
             low, high = axes.get_ylim()
             axes.set_ylim(low, high + 0.08 * (high - low))
-            _percent_axis(axes.yaxis)
+            percent_axis(axes.yaxis)
         else:
             axes.set_ylim(bottom=min(0.0, *(float(np.nanmin(values)) for _, values in lines)))
         if len(rows) == 1:
@@ -419,7 +426,7 @@ def _curves(rows: Rows, names: Sequence[str], title: str, *, best: bool = False)
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
+def styled_figure(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure (sides in inches) with one pair of axes, in our style; pyplot's global list does not hold it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -440,7 +447,8 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def _percent_axis(axis: Any) -> None:
+def percent_axis(axis: Any) -> None:
+    """Writes the fractions of an axis in per cent."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(xmax=1, symbol=" %"))
@@ -467,7 +475,8 @@ def _group(name: str) -> str:
     return re.sub(r"^(train|val|test)[_/ .]", "", name.lower())
 
 
-def _colour(i: int) -> tuple[float, float, float]:
+def line_colour(i: int) -> tuple[float, float, float]:
+    """The colour of line ``i`` for matplotlib."""
     red, green, blue = colour_of(i)
     return red / 255, green / 255, blue / 255
 

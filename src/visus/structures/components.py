@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from visus.errors import UsageError
 from visus.structures.class_names import background_ids, border_id, object_ids
 from visus.structures.masks import Masks
+from visus.structures.pieces import distances_to, pieces_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,18 +82,14 @@ def find_components(
     ):
         if not good:
             raise UsageError(f"{name} is out of range for finding objects", expected=expected, got=str(value))
-    import cv2
-
     numbers = np.zeros(ids.shape, np.int32)
     labels: list[int] = []
     for label in object_ids(classes):
-        mask = (ids == label).astype(np.uint8)
-        count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=connectivity)
-        kept = stats[:, cv2.CC_STAT_AREA] >= min_area
-        kept[0] = False  # what is not of the class
-        table = np.zeros(count, np.int32)
+        pieces = pieces_of(ids == label, connectivity)
+        kept = np.insert(pieces.areas >= min_area, 0, False)  # before them what is not of the class
+        table = np.zeros(len(kept), np.int32)
         table[kept] = len(labels) + 1 + np.arange(int(kept.sum()), dtype=np.int32)
-        numbers += table[pieces]
+        numbers += table[pieces.numbers]
         labels += [label] * int(kept.sum())
     label_ids = np.asarray(labels, np.int64)
     grown = _grow(numbers, ids, classes, grow) if grow and labels else numbers
@@ -100,8 +97,6 @@ def find_components(
 
 
 def _grow(numbers: NDArray[np.int32], ids: NDArray[np.uint8], classes: Sequence[str], grow: float) -> NDArray[np.int32]:
-    import cv2
-
     height, width = numbers.shape
     reach = int(np.ceil(grow)) + 1
     nearest = np.full((height, width), np.inf, np.float32)
@@ -110,8 +105,7 @@ def _grow(numbers: NDArray[np.int32], ids: NDArray[np.uint8], classes: Sequence[
     start = Components(numbers, np.zeros(int(numbers.max()), np.int64), numbers)
     for index, (left, top, right, bottom) in enumerate(start.boxes().astype(int).tolist()):
         window = np.s_[max(top - reach, 0) : bottom + reach, max(left - reach, 0) : right + reach]
-        outside = (numbers[window] != index + 1).astype(np.uint8)
-        distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = distances_to(numbers[window] == index + 1, grow + 1)
         second[window] = np.minimum(second[window], np.maximum(nearest[window], distance))
         closer = distance < nearest[window]
         owner[window][closer] = index + 1

@@ -16,10 +16,12 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 
 from visus.errors import ExtensionError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Group = Literal["visus.tasks", "visus.models", "visus.formats"]
 
@@ -71,6 +73,8 @@ def load_object(path: str) -> Any:
 
 @cache
 def _entry_points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:  # noqa: ARG001  (path: where they are looked for)
+    from importlib.metadata import entry_points  # slow to import, and most processes ask for no extension
+
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
 
 

@@ -64,20 +64,21 @@ class Placement:
         return moved
 
     def _interpolate(self, map_: NDArray[Scalar]) -> NDArray[Scalar]:
-        import cv2
-
-        height, width = self.file_size
-        # OpenCV's pixel centres lie at whole numbers: index = (file index + 0.5) * scale + offset - 0.5.
-        down, right = (o + 0.5 * s - 0.5 for s, o in zip(self.scale, self.offset, strict=True))
-        matrix = np.asarray([[self.scale[1], 0, right], [0, self.scale[0], down]], np.float64)
-        moved = cv2.warpAffine(
-            map_.astype(np.float32),
-            matrix,
-            (width, height),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-        values = moved if np.issubdtype(map_.dtype, np.floating) else np.rint(moved)
+        """Bilinear between the centres of the network's pixels, and as at the edge beyond the outer ones."""
+        values = map_.astype(np.float32)
+        for axis in (1, 0):  # columns first: their gathering is the slower one, and there are fewer rows before
+            at = np.clip(self._positions(axis) - 0.5, 0, self.network_size[axis] - 1)
+            low = np.floor(at).astype(np.int64)
+            share = (at - low).astype(np.float32)
+            share = share if axis == 1 else share[:, None]
+            moved = values.take(low, axis=axis)
+            rest = values.take(np.minimum(low + 1, self.network_size[axis] - 1), axis=axis)
+            rest -= moved
+            rest *= share
+            moved += rest
+            values = moved
+        if not np.issubdtype(map_.dtype, np.floating):
+            np.rint(values, out=values)
         return np.asarray(values, map_.dtype)
 
     def _positions(self, axis: int) -> NDArray[np.float64]:

@@ -30,6 +30,8 @@ class TaskCard:
         title: one line for people.
         value: the class of its targets and predictions.
         builder: "package.module:Class"; it takes (classes, loss), and by keyword ``frequencies`` if ``weighs_classes``.
+        scoring: "package.module:Class" of the half that scores answers; it takes (classes) and loads no torch. "": only
+            the whole task scores, so that an exported model of it predicts and is not evaluated.
         names: what ``Dataset.classes`` names for this task; "" where nothing is named.
         supervised: whether a training needs a target for every image.
         unit: what a class is counted in.
@@ -50,6 +52,7 @@ class TaskCard:
     title: str
     value: type[Any]
     builder: str
+    scoring: str = ""
     names: Names = "classes"
     supervised: bool = True
     unit: str = "examples"
@@ -77,6 +80,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="one class for an image",
         value=Label,
         builder="visus.tasks.classification:Classification",
+        scoring="visus.tasks.scoring:ClassificationScoring",
         unit="images",
         least_classes=2,
         needs_every_class=True,
@@ -89,6 +93,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="any number of classes for an image",
         value=LabelSet,
         builder="visus.tasks.multilabel_classification:MultiLabelClassification",
+        scoring="visus.tasks.scoring:MultiLabelClassificationScoring",
         unit="images",
         imbalance=20,
         weighs_classes=True,
@@ -102,6 +107,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="the class and the box of an image's largest object",
         value=Detections,
         builder="visus.tasks.localization:Localization",
+        scoring="visus.tasks.scoring:LocalizationScoring",
         unit="objects",
         options=("crowds",),
         augmentations=("iou_crop",),
@@ -114,6 +120,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="named points of an image",
         value=Landmarks,
         builder="visus.tasks.landmarks:LandmarkTask",
+        scoring="visus.tasks.scoring:LandmarkScoring",
         names="points",
         unit="points",
         default_model="landmarks",
@@ -124,6 +131,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="the class and the box of every object",
         value=Detections,
         builder="visus.tasks.detection:Detection",
+        scoring="visus.tasks.scoring:DetectionScoring",
         unit="objects",
         options=("crowds",),
         augmentations=("iou_crop", "mosaic"),
@@ -148,6 +156,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="one class for every pixel",
         value=SegmentationMap,
         builder="visus.tasks.segmentation:Segmentation",
+        scoring="visus.tasks.scoring:SegmentationScoring",
         unit="pixels",
         imbalance=100,
         weighs_classes=True,
@@ -160,6 +169,7 @@ TASKS: tuple[TaskCard, ...] = (
         title="any number of classes for every pixel",
         value=MultiLabelMap,
         builder="visus.tasks.multilabel_segmentation:MultiLabelSegmentation",
+        scoring="visus.tasks.scoring:MultiLabelSegmentationScoring",
         unit="pixels",
         imbalance=100,
         options=("crowds",),

@@ -100,6 +100,9 @@ class Value(Protocol):
     def compared(self, target: Self | None) -> Comparison:
         """How a report shows this prediction: beside its target, or alone where no target is known."""
 
+    def agreement(self, other: Self) -> float:
+        """How much another prediction of the same image says the same, in [0, 1]: 1 where rounding alone is between."""
+
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Whether the value can be the target of an image of ``size`` = (height, width), of these K classes."""
 

@@ -8,20 +8,19 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError
 from visus.losses.class_weights import check_frequencies
-from visus.metrics.classification import ClassificationMetric
 from visus.models.codecs import ClassifierCodec
-from visus.structures import Batch, Label, Sample
+from visus.structures import Batch, Label
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import LogitsCodec, codec_or_plain
 from visus.tasks.options import LossOptions
+from visus.tasks.scoring import ClassificationScoring
 from visus.tasks.stacking import padded
-from visus.tasks.task import PrimaryMetric
 
 
-class Classification(CodecTask):
+class Classification(ClassificationScoring, CodecTask):
     """One class for each image, by softmax cross-entropy or by the network's own codec.
 
     Args:
@@ -35,8 +34,6 @@ class Classification(CodecTask):
         ShapeError: if the number of frequencies is not the number of classes.
     """
 
-    name = "classification"
-    primary = PrimaryMetric("accuracy", "accuracy")
     choices = ("label_smoothing", "class_weights")
 
     def __init__(
@@ -70,14 +67,6 @@ class Classification(CodecTask):
         if not is_labelled(prepared):
             return batch_of(prepared, None)
         return batch_of(prepared, torch.tensor([cast(Label, item.target).index for item in prepared]))
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> ClassificationMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return ClassificationMetric(self.classes)
-
-    def image_quality(self, prediction: Any, target: Any) -> float:
-        """Returns 1 for the right class, and minus the predicted probability for a wrong one."""
-        return 1.0 if prediction.index == target.index else -(prediction.score or 0.0)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the logit of each predicted class, before the softmax (Selvaraju et al. 2017, section 3)."""

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.loading.order import BatchOrder, Share
 from visus.errors import ShapeError, TaskMismatchError
 from visus.models.protocols import Codec
 from visus.structures import Batch, Sample
 from visus.tasks.codecs import own_codec
 from visus.tasks.options import LossOptions
+from visus.tasks.scoring import Scoring
 from visus.tasks.stacking import padded, stack_images
-from visus.tasks.task import Metric, PrimaryMetric, quality_by
 from visus.tasks.update import Update, task_update
 
 
-class CodecTask(ABC):
+class CodecTask(Scoring):
     """The base class of a task whose networks have a codec; tasks of plain logits override :meth:`codec`.
 
     Args:
@@ -28,8 +28,6 @@ class CodecTask(ABC):
         loss: choices inside the loss; None: the defaults.
 
     Attributes:
-        name: the name of the task's card.
-        primary: the score that chooses the best checkpoint.
         choices: the fields of :class:`LossOptions` that belong to this task.
         smallest_batch: the smallest number of images that the losses are defined for.
 
@@ -37,13 +35,11 @@ class CodecTask(ABC):
         RecipeError: if ``loss`` has a choice of another task.
     """
 
-    name: str
-    primary: PrimaryMetric
     choices: ClassVar[tuple[str, ...]] = ()
     smallest_batch: ClassVar[int] = 1
 
     def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
-        self.classes = classes
+        super().__init__(classes)
         self._loss = loss or LossOptions()
         self._loss.require_only(self.name, self.choices)
 
@@ -97,15 +93,7 @@ class CodecTask(ABC):
                 expected=f"{len(batch)} values",
                 got=f"{len(answers)}",
             )
-        return [self._named(value) for value in answers]
-
-    @abstractmethod
-    def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:
-        """Makes a new metric; a metric over sets or pairs needs ``samples``, all that will be scored."""
-
-    def image_quality(self, prediction: Any, target: Any) -> float:
-        """Returns the primary score of one image, to find the worst images; 1 where the image allows no score."""
-        return quality_by(self.metrics(), self.primary, prediction, target)
+        return [self.named(value) for value in answers]
 
     @abstractmethod
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
@@ -118,11 +106,6 @@ class CodecTask(ABC):
     def with_settings(self, settings: Mapping[str, Any]) -> Self:  # noqa: ARG002
         """Returns the same task: it has no settings."""
         return self
-
-    def _named(self, value: Any) -> Any:
-        """Returns a value with the names of its classes, in place of the codec's numbers."""
-        is_named = getattr(value, "classes", self.classes) == self.classes
-        return value if is_named else value.named(self.classes)
 
 
 def batch_of(prepared: Sequence[Prepared], targets: Any) -> Batch:

@@ -9,11 +9,10 @@ from typing import Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from visus.metrics.detection import DetectionMetric
 from visus.ops.boxes import box_iou
-from visus.structures import Batch, Detections, Sample
+from visus.structures import Batch, Detections
 from visus.tasks.codec_task import CodecTask
-from visus.tasks.task import Metric, PrimaryMetric, quality_by
+from visus.tasks.scoring import DetectionScoring
 
 
 class DetectorOutputs(Protocol):
@@ -26,11 +25,9 @@ class DetectorOutputs(Protocol):
         """[N,A,4] xyxy in network pixels."""
 
 
-class Detection(CodecTask):
+class Detection(DetectionScoring, CodecTask):
     """Boxes and their classes. Targets and predictions are Detections, the best object first in a prediction."""
 
-    name = "detection"
-    primary = PrimaryMetric("map50", "mAP at IoU 0.5")
     choices: ClassVar[tuple[str, ...]] = ("marked",)
 
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -43,14 +40,6 @@ class Detection(CodecTask):
             learned = self._loss.marked == "learned"
             batch = replace(batch, targets=[_unmarked(target, learned=learned) for target in batch.targets])
         return super().losses(network, batch)
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> Metric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return DetectionMetric(self.classes)
-
-    def image_quality(self, prediction: Any, target: Any) -> float:
-        """Returns the mAP at IoU 0.5 of one image, without the analysis of errors."""
-        return quality_by(DetectionMetric(self.classes, errors=False), self.primary, prediction, target)
 
     def score(self, network: nn.Module, outputs: DetectorOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """Returns [N]: how strongly the network supports the predicted objects.

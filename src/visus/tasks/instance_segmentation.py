@@ -12,7 +12,7 @@ from visus.metrics.instances import COUNTED_SCORE, InstanceMetric, counting_scor
 from visus.structures import Batch, Detections, Sample
 from visus.tasks.detection import Detection
 from visus.tasks.options import LossOptions
-from visus.tasks.task import PrimaryMetric, quality_by
+from visus.tasks.scoring import PrimaryMetric, quality_by
 
 SCORE = "counted_from"
 """The name of the setting that :meth:`InstanceSegmentation.choose_settings` returns."""

@@ -8,10 +8,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from visus.metrics.landmarks import LandmarkMetric
-from visus.structures import Landmarks, Sample
+from visus.structures import Landmarks
 from visus.tasks.codec_task import CodecTask
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.scoring import LandmarkScoring
 
 
 class LandmarkOutputs(Protocol):
@@ -22,15 +21,8 @@ class LandmarkOutputs(Protocol):
         """[N,K] logits."""
 
 
-class LandmarkTask(CodecTask):
+class LandmarkTask(LandmarkScoring, CodecTask):
     """Named points; ``classes`` are the names of the K points."""
-
-    name = "landmarks"
-    primary = PrimaryMetric("pck", "PCK@0.1")
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> LandmarkMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return LandmarkMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: LandmarkOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """Returns [N]: the sum of the logits of the points predicted as visible; of all points if none is."""

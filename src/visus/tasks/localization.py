@@ -8,10 +8,9 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from visus.metrics.localization import LocalizationMetric
-from visus.structures import Detections, Sample
+from visus.structures import Detections
 from visus.tasks.codec_task import CodecTask
-from visus.tasks.task import PrimaryMetric
+from visus.tasks.scoring import LocalizationScoring
 
 
 class LocalizerOutputs(Protocol):
@@ -22,19 +21,12 @@ class LocalizerOutputs(Protocol):
         """[N, 1 + 4B + K]: presence, B boxes, a value a class."""
 
 
-class Localization(CodecTask):
+class Localization(LocalizationScoring, CodecTask):
     """One class and one box for an image.
 
     Values are Detections, as in detection: the target has one object or none, an answer up to five guesses with their
     scores, the surest first. So everything that draws, saves, counts and undoes boxes serves here too.
     """
-
-    name = "localization"
-    primary = PrimaryMetric("localization_accuracy", "right class and IoU 0.5 or more")
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> LocalizationMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return LocalizationMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: LocalizerOutputs, prediction: Sequence[Any]) -> Tensor:  # noqa: ARG002
         """Returns [N]: presence and the values of the predicted classes, each weighted by its score."""

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from visus.answers.label_sets import SigmoidReader
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.losses.class_weights import check_frequencies, positive_weights
 from visus.losses.multilabel import binary_cross_entropy
-from visus.metrics.multilabel_classification import LabelSetMetric, best_threshold
+from visus.metrics.multilabel_classification import best_threshold
 from visus.models.codecs import ReaderCodec, arrays_of
-from visus.structures import IGNORE, Batch, LabelSet, Sample
+from visus.structures import IGNORE, Batch, LabelSet
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import class_logits, output_of, with_auxiliary
 from visus.tasks.options import LossOptions
+from visus.tasks.scoring import MultiLabelClassificationScoring
 from visus.tasks.stacking import padded
-from visus.tasks.task import PrimaryMetric
 
 THRESHOLD = 0.5
 """A class is present from this probability on, until better thresholds are chosen."""
@@ -92,7 +92,7 @@ class SigmoidCodec(ReaderCodec):
         return self._reader
 
 
-class MultiLabelClassification(CodecTask):
+class MultiLabelClassification(MultiLabelClassificationScoring, CodecTask):
     """Any number of classes for each image; it takes the networks of classification.
 
     Args:
@@ -107,8 +107,6 @@ class MultiLabelClassification(CodecTask):
         ShapeError: if the number of frequencies or thresholds is not the number of classes.
     """
 
-    name = "multilabel_classification"
-    primary = PrimaryMetric("mean_average_precision", "mean AP")
     choices = ("class_weights",)
 
     def __init__(
@@ -172,19 +170,6 @@ class MultiLabelClassification(CodecTask):
                     got=f"{len(row)}",
                 )
         return batch_of(prepared, torch.from_numpy(np.stack(codes)))
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> LabelSetMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return LabelSetMetric(self.classes)
-
-    def image_quality(self, prediction: Any, target: Any) -> float:
-        """Returns 1 for the right labels, and less by how far the score of each wrong label is from the truth."""
-        codes = cast(LabelSet, target).codes
-        wrong = (prediction.present != (codes == 1)) & (codes != IGNORE)
-        if not wrong.any():
-            return 1.0
-        scores = prediction.present.astype(float) if prediction.scores is None else prediction.scores
-        return 1.0 - float(np.abs(scores - codes)[wrong].sum())
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the sum of the logits of the present classes.

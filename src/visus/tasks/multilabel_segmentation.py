@@ -14,17 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from visus.answers.maps import SigmoidMapReader
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import ShapeError
 from visus.losses.multilabel import binary_cross_entropy, multilabel_dice_loss
-from visus.metrics.multilabel import MultiLabelMetric
-from visus.structures import IGNORE, Batch, MultiLabelMap, Sample
+from visus.structures import IGNORE, Batch, MultiLabelMap
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.mirroring import input_rule
 from visus.tasks.options import LossOptions
+from visus.tasks.scoring import MultiLabelSegmentationScoring
 from visus.tasks.stacking import padded
-from visus.tasks.task import PrimaryMetric
 
 
 class SigmoidPixelCodec(PixelCodec):
@@ -51,7 +50,7 @@ class SigmoidPixelCodec(PixelCodec):
         return SigmoidMapReader(len(self.classes), input_rule(network))
 
 
-class MultiLabelSegmentation(CodecTask):
+class MultiLabelSegmentation(MultiLabelSegmentationScoring, CodecTask):
     """Any number of classes for each pixel; it takes the networks of segmentation.
 
     Args:
@@ -62,8 +61,6 @@ class MultiLabelSegmentation(CodecTask):
         RecipeError: if ``loss`` has a choice of another task.
     """
 
-    name = "multilabel_segmentation"
-    primary = PrimaryMetric("mean_iou", "mean IoU")
     choices = ("dice",)
 
     def __init__(self, classes: tuple[str, ...], loss: LossOptions | None = None) -> None:
@@ -94,10 +91,6 @@ class MultiLabelSegmentation(CodecTask):
                     got=f"{list(map_.masks.shape)}",
                 )
         return replace(batch, targets=torch.from_numpy(np.stack([map_.codes for map_ in maps])))
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> MultiLabelMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return MultiLabelMetric(self.classes)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the sum of the logits of the predicted classes over all pixels.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from visus.answers.maps import SoftmaxMapReader
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import ShapeError
 from visus.losses.border_weights import border_weights
 from visus.losses.class_weights import (
@@ -26,15 +26,14 @@ from visus.losses.class_weights import (
 )
 from visus.losses.cross_entropy import cross_entropy
 from visus.losses.dice import dice_loss
-from visus.metrics.segmentation import SegmentationMetric
-from visus.structures import IGNORE, Batch, Sample, SegmentationMap
+from visus.structures import IGNORE, Batch, SegmentationMap
 from visus.structures.class_names import border_id
 from visus.tasks.codec_task import CodecTask, batch_of, is_labelled
 from visus.tasks.codecs import PixelCodec, aligned, codec_or_plain
 from visus.tasks.mirroring import input_rule
 from visus.tasks.options import LossOptions
+from visus.tasks.scoring import SegmentationScoring
 from visus.tasks.stacking import padded
-from visus.tasks.task import PrimaryMetric, quality_by
 
 
 class SoftmaxPixelCodec(PixelCodec):
@@ -100,7 +99,7 @@ class SoftmaxPixelCodec(PixelCodec):
         return torch.from_numpy(np.stack(weights)).to(targets.device)  # [N, H, W]
 
 
-class Segmentation(CodecTask):
+class Segmentation(SegmentationScoring, CodecTask):
     """One class for each pixel; all pixels of the batch are predicted, whatever the network.
 
     A network that restricts its input's size, or loses pixels at the border (U-Net), sees mirrored borders.
@@ -116,8 +115,6 @@ class Segmentation(CodecTask):
         ShapeError: if the number of frequencies is not the number of classes.
     """
 
-    name = "segmentation"
-    primary = PrimaryMetric("mean_iou", "mean IoU")
     choices = ("class_weights", "dice", "focal", "reduction", "border_weight", "border_sigma")
 
     def __init__(
@@ -150,14 +147,6 @@ class Segmentation(CodecTask):
                     got=f"{map_.shape[0]}x{map_.shape[1]}",
                 )
         return replace(batch, targets=torch.from_numpy(np.stack(maps).astype(np.int64)))
-
-    def metrics(self, samples: Sequence[Sample] | None = None) -> SegmentationMetric:  # noqa: ARG002
-        """Makes a new metric; each image is scored by itself."""
-        return SegmentationMetric(self.classes)
-
-    def image_quality(self, prediction: Any, target: Any) -> float:
-        """Returns the mean IoU of one image, without the slower scores of contours."""
-        return quality_by(SegmentationMetric(self.classes, shapes=False), self.primary, prediction, target)
 
     def score(self, network: nn.Module, outputs: Any, prediction: Sequence[Any]) -> Tensor:
         """Returns [N]: the sum of the logits of the predicted classes over all pixels but those of 255.

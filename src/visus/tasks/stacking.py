@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.errors import ShapeError
 from visus.structures import Border, Move
 
@@ -29,7 +29,12 @@ def stack_images(prepared: Sequence[Prepared]) -> Tensor:
             got=", ".join(str(list(size)) for size in sorted(sizes)),
             remedy="set the recipe's size, or a batch_size of 1",
         )
-    return torch.stack([item.image for item in prepared])  # [N, C, H, W]
+    return torch.stack([_tensor(item.image) for item in prepared])  # [N, C, H, W]
+
+
+def _tensor(image: NDArray[np.uint8]) -> Tensor:
+    """The image as a tensor over the same memory, which torch wants to be its to write."""
+    return torch.from_numpy(image if image.flags.writeable else image.copy())
 
 
 def padded(prepared: Sequence[Prepared]) -> Sequence[Prepared]:
@@ -49,7 +54,7 @@ def _padded(item: Prepared, size: tuple[int, int]) -> Prepared:
     if item.fill is None or (height, width) == size:
         return item
     below, right = size[0] - height, size[1] - width
-    image = torch.full((channels, *size), item.fill, dtype=item.image.dtype)
+    image = np.full((channels, *size), item.fill, np.uint8)
     image[:, :height, :width] = item.image
 
     def pad_map(map_: NDArray[np.uint8], fill: int, _: Border) -> NDArray[np.uint8]:

@@ -1,35 +1,18 @@
-"""The protocols of tasks and metrics; a task knows the meaning of outputs, and no particular network."""
+"""The protocol of tasks; a task knows the meaning of outputs, and no particular network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.loading.order import BatchOrder, Share
 from visus.structures import Batch, Sample
+from visus.tasks.scoring import Metric
+from visus.tasks.scoring import PrimaryMetric as PrimaryMetric  # where other packages look for it
 from visus.tasks.update import Update
-
-
-class Metric(Protocol):
-    """Collects predictions and targets, then scores them."""
-
-    def update(self, predictions: Sequence[Any], targets: Sequence[Any]) -> None:
-        """Adds the predictions and targets of images; both in file pixels, of the same value type."""
-
-    def compute(self) -> dict[str, Any]:
-        """Returns scores as fractions in [0, 1] (None where the images allow none), and small plain tables."""
-
-
-@dataclass(frozen=True, slots=True)
-class PrimaryMetric:
-    """The score that chooses the best checkpoint; higher is better."""
-
-    name: str
-    label: str
 
 
 class Task(Protocol):
@@ -96,10 +79,3 @@ class Task(Protocol):
 
     def with_settings(self, settings: Mapping[str, Any]) -> Task:
         """Returns the task with what :meth:`choose_settings` returned."""
-
-
-def quality_by(metric: Metric, primary: PrimaryMetric, prediction: Any, target: Any) -> float:
-    """Returns the primary score of a single image by a new metric; 1 where the image allows no score."""
-    metric.update([prediction], [target])
-    score = metric.compute().get(primary.name)
-    return 1.0 if score is None else float(score)

@@ -14,7 +14,8 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.reading import Format
 from visus.data.pixels.image_kinds import IMAGE_SUFFIXES
 from visus.data.reading.fingerprint import fingerprint
-from visus.data.reading.opening import choose_format, open_data, open_images
+from visus.data.reading.images import open_images
+from visus.data.reading.opening import choose_format, open_data
 from visus.errors import VisusError
 from visus.structures import Sample
 from visus.testing.conformance import ConformanceError, require

@@ -19,7 +19,8 @@ from PIL import Image
 from torch import nn
 
 from visus.api.train import resume, train
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
 from visus.data.dataset import Dataset
 from visus.data.reading.opening import open_data
 from visus.engine.device_batches import to_device

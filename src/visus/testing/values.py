@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from visus.data.augmentation.geometry import Frame, flip, mirror, rot90
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import flip, mirror, rot90
 from visus.errors import ShapeError
 from visus.structures import Placement
 from visus.structures.value import Value
@@ -265,6 +266,14 @@ def falls_into_parts(case: ValueCase) -> None:
         require(type(value.above(1.0)) is type(value), "above gives a value of the same class")
 
 
+def agrees_with_itself(case: ValueCase) -> None:
+    """``agreement`` is 1 with the value itself, and within 0..1 with another."""
+    for value in case.both:
+        require(value.agreement(value) == 1, "a value agrees with itself", got=value.agreement(value))
+    ours, theirs = case.prediction.agreement(case.target), case.target.agreement(case.prediction)
+    require(0 <= ours <= 1 and 0 <= theirs <= 1, "an agreement is within 0..1", got=(ours, theirs))
+
+
 def is_examined_with_its_image(case: ValueCase) -> None:
     """A target that fits its image has no fault; one of another size has; repairing a faultless one changes nothing."""
     target = case.target
@@ -311,6 +320,15 @@ def keeps_its_classes_under_other_ids(case: ValueCase) -> None:
     require(set(matched.mentions()) == set(case.target.mentions()), "a target in other classes names the same ones")
 
 
+def takes_other_names(case: ValueCase) -> None:
+    """A network names its classes by number; under their own names again, the value says what it said."""
+    numbers = tuple(str(k) for k in range(len(case.prediction.classes)))
+    numbered = case.prediction.named(numbers)
+    require(tuple(numbered.classes) == numbers, "a renamed value has the new names")
+    again = numbered.named(case.prediction.classes)
+    require(_plain(again) == _plain(case.prediction), "a value says under its own names what it said before")
+
+
 def survives_a_pickle(case: ValueCase) -> None:
     """A value goes through a pipe between processes unchanged."""
     for value in case.both:
@@ -333,10 +351,12 @@ VALUE_CHECKS: tuple[Callable[[ValueCase], None], ...] = (
     is_located_if_it_moves,
     answers_for_one_class,
     falls_into_parts,
+    agrees_with_itself,
     is_examined_with_its_image,
     counts_its_classes,
     is_compared_with_its_target,
     keeps_its_classes_under_other_ids,
+    takes_other_names,
     survives_a_pickle,
 )
 """The battery, a check each."""

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
 from visus.data.proposals.array_file import write_arrays
 from visus.engine.device_batches import to_device
 from visus.engine.disk import write_text

@@ -14,7 +14,7 @@ from visus.errors import DataError
 from visus.metrics.objects import ObjectMetric
 from visus.ops.stopwatch import Stopwatch
 from visus.structures import Sample, Value
-from visus.workflow.model import Model
+from visus.workflow.answering import AnsweringModel
 from visus.workflow.object_counting import Counting
 from visus.workflow.sliding import Slider
 
@@ -61,7 +61,7 @@ class Judged:
 
 
 def judge(
-    model: Model,
+    model: AnsweringModel,
     samples: Sequence[Sample],
     *,
     batch_size: int,
@@ -140,7 +140,7 @@ def _speed(seconds: Mapping[str, float], images: int) -> dict[str, float]:
     return {part: images / spent for part, spent in parts.items() if spent > 0}
 
 
-def _case(model: Model, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
+def _case(model: AnsweringModel, sample: Sample, entry: tuple[float, int, Value, Any], sampled: bool) -> JudgedCase:
     badness, _, target, prediction = entry
     quality = max(1.0 - badness, 0.0)
     prediction = prediction.above(model.shown_score)

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visus.errors import UsageError, WeightsError
+from visus.errors import TaskMismatchError, UsageError, WeightsError
+from visus.files.extras import require_train
 
 if TYPE_CHECKING:
     from visus.engine.model_card import ModelInfo
     from visus.models.identification import Identification
+    from visus.workflow.exported_model import ExportedModel
     from visus.workflow.model import Model
 
 _OPENING = b'{"__metadata__":{"sha256":"'  # of what visus writes; see engine/tensor_file.py
@@ -29,8 +31,18 @@ def is_released(path: Path) -> bool:
     return path.suffix in _RELEASED or re.search(r"\.conv\.\d+$", path.name) is not None
 
 
+def is_exported(path: str | Path) -> bool:
+    """Whether a path names an exported file, judged by its ending."""
+    return Path(path).suffix == ".onnx"
+
+
 def read_any_info(path: str | Path, *, model: str | None = None) -> ModelInfo:
-    """The card of a model file of visus or, made on the spot, of a released file; see :func:`load_model`."""
+    """The card of a model file of visus or an exported one or, made on the spot, of a released file; see
+    :func:`load_model`."""
+    if is_exported(path):
+        from visus.workflow.exported_model import read_exported_card
+
+        return read_exported_card(Path(path)).info
     from visus.engine.model_file import read_info
 
     if not is_released(Path(path)):
@@ -95,12 +107,22 @@ def _load_released(path: Path, device: str, model: str | None, *, quiet: bool) -
 
 
 def load_model(path: str | Path, *, device: str = "auto", model: str | None = None, quiet: bool = False) -> Model:
-    """Loads the model of a run folder or a model file, ready to predict; see :func:`visus.load`.
+    """Loads the model of a run folder or a model file with its network in PyTorch; see :func:`visus.load`.
 
     Raises:
         WeightsError: if the file is missing, corrupt, foreign, or of another network.
         UsageError: if there is no such device, or a model file of visus comes with the name of a model.
+        TaskMismatchError: of an exported file.
+        MissingExtraError: without PyTorch.
     """
+    if is_exported(path):
+        raise TaskMismatchError(
+            f"{path} is an exported model, which predicts and is evaluated, and no more",
+            expected="a run folder or model.safetensors",
+            got=str(path),
+            remedy="take the run that it was exported from",
+        )
+    require_train("a model that was not exported")
     if is_released(Path(path)):
         return _load_released(Path(path), device, model, quiet=quiet)
     if model is not None:
@@ -140,3 +162,32 @@ def load_model(path: str | Path, *, device: str = "auto", model: str | None = No
     network.to(device=torch_device, memory_format=memory)  # type: ignore[call-overload]
     task = make_task(info.task, info.classes).with_settings(info.answer_settings)
     return Model(network=network.eval(), task=task, info=info, device=torch_device, path=Path(path))
+
+
+def load_answering(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    model: str | None = None,
+    quiet: bool = False,
+    threads: int | None = None,
+) -> Model | ExportedModel:
+    """Loads any model, an exported one too; arguments and errors as :func:`load_model`.
+
+    threads: of an exported model; None: as many as this process has cores.
+    """
+    if not is_exported(path):
+        return load_model(path, device=device, model=model, quiet=quiet)
+    if model is not None:
+        raise UsageError(
+            f"{path} says itself which model it is",
+            got=f"the name {model}",
+            remedy="leave the name of the model away",
+        )
+    if device not in ("auto", "cpu"):
+        raise UsageError(
+            "an exported model computes on the CPU", expected="auto or cpu", got=device, remedy="leave --device out"
+        )
+    from visus.workflow.exported_model import ExportedModel
+
+    return ExportedModel.open(Path(path), threads=threads)

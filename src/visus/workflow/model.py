@@ -14,9 +14,9 @@ from torch import nn
 from visus.data.augmentation.preparing import Preparer
 from visus.data.pixels.intensity import with_intensity_range
 from visus.data.reading.given import Image, given_image, given_images
+from visus.engine.answering import Prediction
 from visus.engine.device_batches import to_device
 from visus.engine.model_card import ModelInfo
-from visus.engine.predict import Prediction
 from visus.engine.predict import predict as predict_each
 from visus.engine.progress import Progress
 from visus.errors import UsageError
@@ -24,13 +24,11 @@ from visus.structures import Detections, Heatmap, Sample, Value
 from visus.structures.task_cards import task_card
 from visus.tasks.mirroring import fitted
 from visus.tasks.task import Task
+from visus.workflow.answering import SHOWN_SCORE, predict_images
 
 if TYPE_CHECKING:
     from visus.analysis.summary import Summary
     from visus.explanation.assignments import Explained
-
-SHOWN_SCORE = 0.3
-"""Objects below this score count in the scores, but would only clutter a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +82,7 @@ class Model:
             DataError: if an image cannot be read, or the values of an array have no known range.
             UsageError: if something is given that no image is read from, or has another shape.
         """
-        given = given_images(images)
-        samples = with_intensity_range(given.samples, self.info.preprocessing.value_range)
-        values = []
-        for sample, answer in zip(samples, self.answers(samples, batch_size=batch_size), strict=True):
-            if answer.error is not None:
-                raise answer.error
-            values.append(answer.value.with_image(sample.image))
-        return values[0] if given.one else values
+        return predict_images(self, images, batch_size)
 
     def answers(
         self, samples: Sequence[Sample], *, batch_size: int = 16, progress: Progress | None = None

@@ -46,8 +46,6 @@ class Counting:
         Raises:
             UsageError: if the model has neither maps nor masks, or an option is out of its range.
         """
-        from visus.tasks.instance_segmentation import SCORE  # loads torch
-
         instances = task_card(info.task).masks
         if info.task != "segmentation" and not instances:
             raise UsageError(
@@ -75,7 +73,11 @@ class Counting:
                 got=f"min_area={min_area}, grow={grow}",
             )
         default_grow = REGROWTH if info.task_options.get("touching") in PARTED else 0.0
-        least = float(info.answer_settings.get(SCORE, COUNTED_SCORE)) if instances else 0.0
+        least = 0.0
+        if instances:
+            from visus.tasks.instance_segmentation import SCORE  # loads torch
+
+            least = float(info.answer_settings.get(SCORE, COUNTED_SCORE))
         return cls(classes, min_area, default_grow if grow is None else grow, least, not instances)
 
     def find(self, value: Any) -> Detections:

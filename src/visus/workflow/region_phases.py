@@ -29,7 +29,8 @@ from visus.workflow.plan import Plan, Preparation, prepare_again
 from visus.workflow.run_training import assemble
 
 if TYPE_CHECKING:
-    from visus.data.augmentation.preparing import Prepared, Preparer
+    from visus.data.augmentation.prepared import Prepared
+    from visus.data.augmentation.preparing import Preparer
     from visus.models.detection.region_machines import BoxRules, RegionExamples, SVMRules
     from visus.models.detection.svm_regions import SVMDetector
     from visus.workflow.model import Model

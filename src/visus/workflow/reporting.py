@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from visus.data.messages import counted
 from visus.engine.recipe import ABOUT
 from visus.engine.run_folder import RunFolder
 from visus.report.content import Case, ReportContent
 from visus.report.pages import write_plots, write_report
+from visus.structures import Heatmap
+from visus.workflow.answering import AnsweringModel
 from visus.workflow.folders import make_folder
 from visus.workflow.judging import JudgedCase
-from visus.workflow.model import Model
 from visus.workflow.plan import Preparation
+from visus.workflow.pruning_curve import read_curve
 from visus.workflow.scores import Evaluation
+
+if TYPE_CHECKING:
+    from visus.workflow.model import Model
 
 EXPLAINED = 12
 """So many of the worst mistakes and of the samples each get a heat map."""
@@ -40,6 +46,7 @@ def write_run_report(
     plan = prepared.plan
     worst = [case for case in judged if case.quality < 1][:EXPLAINED]
     others = [case for case in judged if case.sampled][:EXPLAINED]
+    curve = read_curve(folder.path)
     content = ReportContent(
         title=folder.path.name,
         task=plan.task,
@@ -63,6 +70,7 @@ def write_run_report(
         command=folder.read_command(),
         cases=_explained(model, others),
         mistakes=_explained(model, worst),
+        pruning=[] if curve is None else [asdict(point) for point in curve.points],
     )
     write_report(folder.path / "report.html", content)
     for name in ("plots", "samples"):  # a run that was copied may lack empty folders
@@ -75,7 +83,9 @@ def write_run_report(
                 value.draw(pixels).convert("RGB").save(folder.path / "samples" / f"{number:02d}-{kind}.jpg", quality=90)
 
 
-def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged: Sequence[JudgedCase]) -> None:
+def write_evaluation_report(
+    path: Path, model: AnsweringModel, result: Evaluation, judged: Sequence[JudgedCase]
+) -> None:
     """Writes the report of an evaluation: scores, mistakes and samples.
 
     Args:
@@ -99,8 +109,10 @@ def write_evaluation_report(path: Path, model: Model, result: Evaluation, judged
     write_report(path, content)
 
 
-def _explained(model: Model, judged: Sequence[JudgedCase]) -> list[Case]:
-    heatmaps = model.explain([case.sample for case in judged], values=[case.prediction for case in judged])
+def _explained(model: AnsweringModel, judged: Sequence[JudgedCase]) -> list[Case]:
+    heatmaps: Sequence[Heatmap | None] = [None] * len(judged)  # an exported network gives no gradients
+    if model.network is not None:
+        heatmaps = model.explain([case.sample for case in judged], values=[case.prediction for case in judged])
     return [
         Case(id=case.sample.id, target=case.target, prediction=case.prediction, heatmap=heatmap, note=case.note)
         for case, heatmap in zip(judged, heatmaps, strict=True)

@@ -139,6 +139,7 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool, stays: bo
     if prepared.plan.processes > 1 and "WORLD_SIZE" not in os.environ:
         _launch(folder, prepared.plan, quiet=quiet, stays=stays)
         return
+    from visus.engine.precision import with_precision
     from visus.engine.runtime import open_runtime
 
     with (
@@ -146,10 +147,15 @@ def carry_on(folder: RunFolder, prepared: Preparation, *, quiet: bool, stays: bo
         open_runtime(prepared.plan.device, deterministic=prepared.plan.deterministic) as runtime,
     ):
         progress = choose_progress(quiet=quiet or not runtime.is_first)
+        recipe, told = with_precision(prepared.plan.recipe, runtime.device)
+        prepared = replace(prepared, plan=replace(prepared.plan, recipe=recipe))
         if not runtime.is_first:
             _fit(folder, prepared, runtime, progress)
             return
         folder.lock()
+        if told:
+            progress.say(told)
+            folder.log(told)
         try:
             model = _fit(folder, prepared, runtime, progress)
             _finish(folder, prepared, model, progress)
@@ -325,9 +331,11 @@ def _validation(prepared: Preparation, model: Model, runtime: Runtime) -> Valida
 def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Progress) -> None:
     """Scores the best weights, and writes the model file, the metrics and the reports."""
     from visus.engine.model_file import save_model
+    from visus.layers.connections import sparsities
     from visus.report.data_page import write_data_report
     from visus.workflow.judging import judge
     from visus.workflow.object_counting import PARTED, Counting
+    from visus.workflow.pruning_curve import add_scores
     from visus.workflow.reporting import write_run_report
 
     plan = prepared.plan
@@ -341,8 +349,10 @@ def _finish(folder: RunFolder, prepared: Preparation, model: Model, progress: Pr
             judged = judge(model, samples, batch_size=plan.recipe.batch_size, progress=progress, counting=counting)
             metrics[split], cases = judged.metrics, judged.cases
             folder.write_metrics(split, judged.metrics)
-    finished = replace(model, info=replace(model.info, metrics=metrics))
+    sparsity = sparsities(model.network) if plan.recipe.keep_zeros else {}
+    finished = replace(model, info=replace(model.info, metrics=metrics, sparsity=sparsity))
     save_model(folder.path / "model.safetensors", finished.network, finished.info)
+    add_scores(folder.path, metrics)
     write_data_report(folder.path / "data_report.html", prepared.dataset, plan.task, list(prepared.findings))
     write_run_report(folder, prepared, finished, metrics, cases)
     folder.log(f"finished: {', '.join(metrics) or 'nothing held out to judge'}")

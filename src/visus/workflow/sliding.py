@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.engine.predict import Prediction
+from visus.answers.probabilities import softmax
+from visus.engine.answering import Prediction
 from visus.engine.progress import Progress, Silent
 from visus.errors import DataError, UsageError
 from visus.structures import Detections, Heatmap, Sample
 from visus.structures.class_names import BACKGROUND_NAMES
+from visus.workflow.exported_model import ExportedModel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +106,7 @@ class Slider:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | ExportedModel,
         *,
         score: float = 0.5,
         overlap: float = 0.5,
@@ -113,6 +115,13 @@ class Slider:
         scales: Sequence[float] | None = None,
         shared: bool | None = None,
     ) -> None:
+        if isinstance(model, ExportedModel):
+            raise UsageError(
+                "an exported model cannot slide: its network takes images of its own size",
+                expected="a run folder or model.safetensors",
+                got=str(model.path),
+                remedy="slide the run that it was exported from",
+            )
         if model.info.task not in ("classification", "localization"):
             raise UsageError(
                 "only a classifier or a localizer can be slid over images",
@@ -258,7 +267,7 @@ class Slider:
         boxes = np.stack([x, y, x + self.window[1] / exact[1], y + self.window[0] / exact[0]], -1).astype(np.float32)
         cell = (stride[0] / exact[0], stride[1] / exact[1])
         if not self.is_localizer:
-            return SlidLevel(exact, logits.float().softmax(1)[0].cpu().numpy(), boxes, cell)
+            return SlidLevel(exact, softmax(logits.float().cpu().numpy())[0], boxes, cell)
         scores, inside = self._located(logits)
         object_boxes = (inside / np.asarray(exact[::-1] * 2) + boxes[..., [0, 1, 0, 1]]).astype(np.float32)
         return SlidLevel(exact, scores, boxes, cell, object_boxes)

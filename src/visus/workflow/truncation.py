@@ -96,7 +96,9 @@ def truncate(network: nn.Module, info: ModelInfo, ranks: Mapping[str, int]) -> T
         )
     known = info.options.get("ranks") or {}
     options = {**info.options, "ranks": {**known, **{layer.name: layer.rank for layer in layers}}}
-    return Truncation(small_network, replace(info, options=options, metrics={}), tuple(layers))
+    replaced = {layer.name for layer in layers}
+    sparsity = {name: share for name, share in info.sparsity.items() if name not in replaced}
+    return Truncation(small_network, replace(info, options=options, metrics={}, sparsity=sparsity), tuple(layers))
 
 
 def _lost(weight: Tensor, small: LowRankLinear) -> float:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from visus.data.augmentation.crops import SAMPLER_OVERLAPS, fixed_window, random_window
-from visus.data.augmentation.geometry import overlap
+from visus.data.augmentation.crops import SAMPLER_OVERLAPS, random_window
 from visus.data.augmentation.settings import Augmentation
+from visus.data.augmentation.windows import fixed_window, overlap
 from visus.errors import ShapeError
 from visus.structures import Detections, Preprocessing
 

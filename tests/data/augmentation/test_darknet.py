@@ -1,7 +1,8 @@
 """Darknet's augmentation against straightforward loops, written from what its C code does, on the same draws.
 
 Rectangles, boxes and colours are to be equal (colours to the rounding, for Darknet keeps fractions). How pixels are
-interpolated is not Darknet's: the loops hand a rectangle's pixels to ``resize``, which test_geometry holds to Pillow's.
+interpolated is not Darknet's: the loops hand a rectangle's pixels to ``resize_fast``, which test_resizing holds to
+Pillow's.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import pytest
 from PIL import Image
 
 from visus.data.augmentation import darknet
-from visus.data.augmentation.geometry import Frame, resize
+from visus.data.augmentation.frame import Frame
 from visus.data.augmentation.preparing import Preparer
+from visus.data.augmentation.resizing import resize_fast
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
 from visus.structures import Detections, Preprocessing, Sample
@@ -38,7 +40,7 @@ def objects(seed: int, size: tuple[int, int] = (40, 56), count: int = 4) -> Dete
 
 
 def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    return resize(pixels, (height, width))
+    return resize_fast(pixels, (height, width))
 
 
 def rand_scale(most: float, random: np.random.Generator) -> float:
@@ -148,7 +150,7 @@ def test_whole_images_are_those_of_the_reference(scales: tuple[float, float] | N
             wanted, boxes, labels = reference_edges(pixels, truth, random, jitter)
         else:
             wanted, boxes, labels = reference_ratio(pixels, truth, random, jitter, scales)
-        np.testing.assert_allclose(made.image.permute(1, 2, 0).numpy(), wanted, atol=0.52)
+        np.testing.assert_allclose(made.image.transpose(1, 2, 0), wanted, atol=0.52)
         np.testing.assert_allclose(made.target.boxes, np.reshape(boxes, (-1, 4)) * [32, 24, 32, 24], atol=1e-3)
         assert made.target.labels.tolist() == labels
         kept += len(labels)
@@ -232,7 +234,7 @@ def test_a_classifiers_window_is_turned_once_and_the_same_again() -> None:
     random = np.random.Generator(np.random.PCG64([5, 1, 3]))
     frame, placement = darknet.change_as_darknet(Frame(photo(0, (60, 90)), None), (32, 32), CLASSIFIER, random)
     prepared = prepare(sample, 3, 1)
-    assert np.array_equal(prepared.image.permute(1, 2, 0).numpy(), frame.pixels)
+    assert np.array_equal(prepared.image.transpose(1, 2, 0), frame.pixels)
     assert prepared.placement == placement
 
 

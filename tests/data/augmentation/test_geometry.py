@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, Span, displace, flip, mirror, overlap, resize, rot90, warp
+from visus.data.augmentation.cut import Cut, Span
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import displace, flip, mirror, rot90, warp
+from visus.data.augmentation.resizing import resize
+from visus.data.augmentation.windows import overlap
 from visus.structures import IGNORE, Detections, Label, SegmentationMap
 
 BRIGHT = 250

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, rot90, warp
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import displace, elastic, flip, mirror, rot90, warp
 from visus.data.augmentation.mosaic import Mosaic
-from visus.data.augmentation.preparing import Preparer, elastic
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.formats.objects.outlined_objects import draw_outline
 from visus.data.pixels.images import ArrayImage
@@ -112,7 +114,7 @@ def test_masks_show_the_pixels_that_their_image_shows() -> None:
     )
     for epoch in range(10):
         prepared = prepare(sample, 0, epoch)
-        bright = prepared.image[0].numpy() > 127
+        bright = prepared.image[0] > 127
         masks = prepared.target.masks.full().any(axis=0)  # type: ignore[union-attr]
         assert len(prepared.target) == 3  # type: ignore[arg-type]
         assert (bright != masks).sum() < 0.1 * masks.sum()  # of several moves, each to the nearest pixel
@@ -138,7 +140,7 @@ def test_masks_lie_on_their_objects_after_every_way_of_cutting(changes: dict) ->
     seen = 0
     for epoch in range(12):
         prepared = prepare(sample, 0, epoch)
-        bright = prepared.image[0].numpy() > 127
+        bright = prepared.image[0] > 127
         for mask in prepared.target.masks:  # type: ignore[union-attr]
             assert mask.any()
             assert (mask & ~bright).sum() <= 0.15 * mask.sum() + 8
@@ -165,7 +167,7 @@ def test_a_mosaic_shows_the_masks_of_four() -> None:
         masks = shown.target.masks  # type: ignore[union-attr]
         assert len(masks) == len(shown.target) >= 2  # type: ignore[arg-type]
         covered = masks.full().any(axis=0)
-        image = shown.image[0].numpy()
+        image = shown.image[0]
         assert (image[covered] > 127).mean() > 0.95
         assert (np.abs(shown.target.boxes - masks.extents()) <= 1).all()  # type: ignore[union-attr]
 

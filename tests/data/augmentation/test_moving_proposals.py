@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from visus.data.augmentation.mosaic import Mosaic
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
 from visus.errors import DataError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from visus.data.augmentation.preparing import normalise
+from visus.data.augmentation.normalising import normalise, normalised
 from visus.structures import Preprocessing
 
 
@@ -41,3 +42,17 @@ class TestNormalise:
             normalise(images[::2, :, 1:5, 2:6], self.IMAGENET),
             normalise(images[::2, :, 1:5, 2:6].contiguous(), self.IMAGENET),
         )
+
+    @pytest.mark.parametrize("preprocessing", [IMAGENET, CAFFE], ids=["imagenet", "caffe"])
+    @pytest.mark.parametrize("channels_last", [False, True])
+    def test_without_torch_the_bits_are_the_same(self, preprocessing: Preprocessing, channels_last: bool) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8).transpose(0, 3, 1, 2)
+        images = images if channels_last else np.ascontiguousarray(images)
+        found = normalised(list(images), preprocessing)
+        assert found.flags.c_contiguous
+        np.testing.assert_array_equal(found, normalise(torch.from_numpy(images), preprocessing).numpy())
+
+    def test_a_plane_that_is_seen_three_times(self) -> None:
+        plane = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)
+        found = normalised([np.broadcast_to(plane, (3, 5, 7))], self.IMAGENET)
+        np.testing.assert_array_equal(found, normalise(torch.from_numpy(np.stack([plane] * 3))[None], self.IMAGENET))

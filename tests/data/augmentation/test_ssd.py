@@ -9,9 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from visus.data.augmentation import ssd
-from visus.data.augmentation.preparing import Preparer, normalise
+from visus.data.augmentation.normalising import normalise
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.pixels.images import ArrayImage
 from visus.structures import Detections, Preprocessing, Sample
@@ -170,7 +172,7 @@ def test_whole_images_are_those_of_the_reference() -> None:
         made = Preparer("detection", CARD, RELEASED, 9)(sample, index, 2)
         random = np.random.Generator(np.random.PCG64([9, 2, index]))
         wanted, boxes, labels = reference(pixels, truth.boxes, truth.labels, random, 30)
-        found = made.image.permute(1, 2, 0).numpy()
+        found = made.image.transpose(1, 2, 0)
         np.testing.assert_array_equal(found, wanted)
         solid = [n for n, (x0, y0, x1, y1) in enumerate(boxes) if x1 - x0 >= 1 and y1 - y0 >= 1]
         np.testing.assert_allclose(made.target.boxes, np.reshape([boxes[n] for n in solid], (-1, 4)), atol=1e-4)
@@ -185,7 +187,7 @@ def test_uncovered_pixels_are_zero_to_the_network() -> None:
     far = Augmentation(released="ssd", zoom_out=1, zoom_out_ratio=20, brightness=0.5, photometric=1)
     sample = Sample("a", ArrayImage(photo(0)), {"detection": objects(0)})
     made = Preparer("detection", CARD, far, 0)(sample, 0, 0)
-    assert normalise(made.image[None], CARD)[0, :, 0, 0].tolist() == [0, 0, 0]
+    assert normalise(torch.from_numpy(made.image[None]), CARD)[0, :, 0, 0].tolist() == [0, 0, 0]
     grey = Preparer("detection", CARD, far, 0)(Sample("a", ArrayImage(photo(0)[..., 0]), sample.targets), 0, 0)
     assert grey.image[:, 0, 0].tolist() == [117] * 3  # 0.299 * 123 + 0.587 * 117 + 0.114 * 104 = 117.3
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from visus.data.dataset import Dataset
 from visus.data.formats.own_folders import MARK, mark_text
-from visus.data.reading.opening import open_data, open_images
+from visus.data.reading.images import open_images
+from visus.data.reading.opening import open_data
 from visus.errors import DataError
 from visus.workflow.folders import output_folder
 

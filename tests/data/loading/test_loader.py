@@ -15,7 +15,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
 from visus.data.augmentation.settings import Augmentation
 from visus.data.loading.loader import Loader
 from visus.data.pixels.images import ArrayImage, FileImage
@@ -34,13 +35,13 @@ def samples(count: int) -> list[Sample]:
 def quick(sample: Sample, index: int, epoch: int) -> Prepared:
     """No pixels at all: index and epoch are the image."""
     assert sample.id == str(index)
-    image = torch.tensor([index, epoch], dtype=torch.int64).view(2, 1, 1)
+    image = np.asarray([index, epoch]).reshape(2, 1, 1)
     return Prepared(image, None, Placement.identity((1, 1)), sample.id)
 
 
 def stack(prepared: Sequence[Prepared]) -> Batch:
     return Batch(
-        torch.stack([item.image for item in prepared]),
+        torch.stack([torch.from_numpy(item.image) for item in prepared]),
         [item.target for item in prepared],
         [item.placement for item in prepared],
         [item.id for item in prepared],
@@ -278,7 +279,7 @@ class TestWorkers:
 
     def test_readers_use_one_thread_each(self) -> None:
         def threads(sample: Sample, index: int, epoch: int) -> Prepared:
-            image = torch.tensor([torch.get_num_threads()]).view(1, 1, 1)
+            image = np.asarray([torch.get_num_threads()]).reshape(1, 1, 1)
             return Prepared(image, None, Placement.identity((1, 1)), sample.id)
 
         made = Loader(samples(2), threads, stack, batch_size=2, shuffle=False, seed=0, workers=1)

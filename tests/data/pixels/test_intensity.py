@@ -10,10 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
-from visus.data.augmentation.geometry import Cut, Frame, displace, flip, mirror, resize, rot90, warp
-from visus.data.augmentation.preparing import Preparer, normalise
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import displace, flip, mirror, rot90, warp
+from visus.data.augmentation.normalising import normalise
+from visus.data.augmentation.preparing import Preparer
+from visus.data.augmentation.resizing import resize
 from visus.data.augmentation.settings import Augmentation
 from visus.data.inspection.checks import check
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, with_header_read
@@ -201,7 +206,7 @@ class TestSurvey:
 
 
 def network_values(image: object, preprocessing: Preprocessing) -> np.ndarray:
-    return Preparer("classification", preprocessing, None, 0)(Sample("a", image), 0, 0).image.numpy()
+    return Preparer("classification", preprocessing, None, 0)(Sample("a", image), 0, 0).image
 
 
 class TestPreparer:
@@ -212,9 +217,7 @@ class TestPreparer:
         for image in (ArrayImage(array), WRITTEN["5 samples"][0]):
             prepared = network_values(image, self.five)
             np.testing.assert_array_equal(prepared, scale_values(array, ((0, 4095),), "").transpose(2, 0, 1))
-        batch = normalise(
-            Preparer("classification", self.five, None, 0)(Sample("a", image), 0, 0).image[None], self.five
-        )
+        batch = normalise(torch.from_numpy(network_values(image, self.five)[None]), self.five)
         np.testing.assert_allclose(batch[0].permute(1, 2, 0), (array / 4095 - 0.5) / 0.2, atol=0.5 / 255 / 0.2 + 1e-5)
 
     def test_16_bit_greys_by_their_range_and_8_bits_as_ever(self) -> None:
@@ -253,7 +256,7 @@ class TestPreparer:
         prepare = Preparer(
             "classification", replace(self.five, value_range=None), Augmentation(brightness=0.3, contrast=0.3), 0
         )
-        found = prepare(Sample("a", ArrayImage(same)), 0, 0).image.numpy()
+        found = prepare(Sample("a", ArrayImage(same)), 0, 0).image
         assert (found == found[:1]).all()
         assert (found[0] != same[..., 0]).any()
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from visus.data.dataset import Dataset
 from visus.data.formats.readers import FORMATS
-from visus.data.reading.opening import open_data, open_images
+from visus.data.reading.images import open_images
+from visus.data.reading.opening import open_data
 from visus.errors import DataError, TaskMismatchError, UsageError
 from visus.structures import Detections, Sample
 

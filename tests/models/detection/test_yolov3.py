@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from made_up import objects_of
-from visus.data.augmentation.crops import fixed_window
+from visus.data.augmentation.windows import fixed_window
 from visus.errors import RecipeError, ShapeError, TaskMismatchError
 from visus.models import catalog
 from visus.models.building import build

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from visus.data.augmentation.geometry import Cut, Frame, flip, mirror, rot90, warp
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.geometry import flip, mirror, rot90, warp
 from visus.errors import ShapeError
 from visus.structures import Landmarks, Placement
 from visus.structures.drawing.canvas import colour_of

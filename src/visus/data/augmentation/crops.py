@@ -1,4 +1,4 @@
-"""Chooses the part of an image that becomes the network's input: fixed by the preprocessing, or random.
+"""Chooses at random the part of an image that becomes the network's input.
 
 A window is (y0, x0, y1, x1) in file pixels and may reach beyond the file. Random windows are drawn one within another:
 a canvas (the file, or a larger one around it), in it a patch, and that is fitted to the network's input.
@@ -11,9 +11,9 @@ from typing import cast
 
 import numpy as np
 
-from visus.data.augmentation.geometry import Window, overlap
+from visus.data.augmentation.frame import Window
 from visus.data.augmentation.settings import Augmentation
-from visus.errors import ShapeError
+from visus.data.augmentation.windows import fitted, fixed_window, overlap
 from visus.structures import Border, Detections, Preprocessing, Value
 
 SAMPLER_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
@@ -22,27 +22,6 @@ SAMPLER_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 SAMPLER_TRIES = 50
 
 AREA_TRIES = 10
-
-
-def fixed_window(file_size: tuple[int, int], preprocessing: Preprocessing) -> tuple[Window, tuple[int, int]]:
-    """The window that the preprocessing fixes, and the (height, width) of the input that it becomes.
-
-    Raises:
-        ShapeError: if the preprocessing keeps sizes but the file has another one, or it scales but names no size.
-    """
-    size = preprocessing.size
-    if preprocessing.fit != "none":
-        if size is None:
-            raise ShapeError(f"fit={preprocessing.fit} needs a size", expected="size=[height,width]", got="none")
-        return _fitted((0, 0, *file_size), size, preprocessing)
-    if size is not None and file_size != size:
-        raise ShapeError(
-            "the image does not have the size of the network's input, and nothing scales it",
-            expected=f"{size}",
-            got=f"{file_size}",
-            remedy="choose another way with --set fit=stretch (or crop, letterbox)",
-        )
-    return (0, 0, *file_size), file_size
 
 
 def random_window(
@@ -71,36 +50,8 @@ def random_window(
     if patch == (0, 0, *file_size):
         window, size = fixed_window(file_size, preprocessing)
         return window, size, "constant"
-    window, size = _fitted(patch, size, preprocessing)
+    window, size = fitted(patch, size, preprocessing)
     return window, size, "constant"
-
-
-def _fitted(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> tuple[Window, tuple[int, int]]:
-    """The window around or in a patch that is fitted to the input, and the input's size, which may depend on both."""
-    if preprocessing.fit != "shorter_side":
-        return _fit(patch, size, preprocessing), size
-    rows, columns = patch[2] - patch[0], patch[3] - patch[1]
-    scale = min(min(size) / min(rows, columns), max(size) / max(rows, columns))
-    return patch, (max(round(rows * scale), 1), max(round(columns * scale), 1))
-
-
-def _fit(patch: Window, size: tuple[int, int], preprocessing: Preprocessing) -> Window:
-    """Cuts or widens the patch to the aspect ratio of the input, to distort nothing; "stretch" leaves it as it is."""
-    y0, x0, y1, x1 = patch
-    scales = (size[0] / (y1 - y0), size[1] / (x1 - x0))
-    if preprocessing.fit == "letterbox":
-        scale = min(scales)
-        top, left = y0, x0
-        if preprocessing.centred:  # by whole pixels of the input (Darknet's image.c, letterbox_image)
-            top -= (size[0] - int((y1 - y0) * scale + 1e-6)) // 2 / scale
-            left -= (size[1] - int((x1 - x0) * scale + 1e-6)) // 2 / scale
-        return (top, left, top + size[0] / scale, left + size[1] / scale)
-    if preprocessing.fit == "crop":
-        scale = max(scales) / preprocessing.crop_fraction
-        rows, columns = size[0] / scale, size[1] / scale
-        top, left = (y0 + y1 - rows) / 2, (x0 + x1 - columns) / 2
-        return (top, left, top + rows, left + columns)
-    return patch
 
 
 def _larger_canvas(file_size: tuple[int, int], most: float, random: np.random.Generator) -> Window:

@@ -20,7 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.augmentation.geometry import Frame, Pixels, nearest_from, resize, warp
+from visus.data.augmentation.frame import Frame, Pixels
+from visus.data.augmentation.geometry import nearest_from, warp
+from visus.data.augmentation.resizing import resize_fast
 from visus.data.augmentation.settings import Augmentation
 from visus.structures import Move, Placement
 
@@ -98,7 +100,7 @@ def _cut(frame: Frame, window: tuple[int, int, int, int], size: tuple[int, int])
     left, top, width, height = window
     rows = np.arange(top, top + height).clip(0, frame.size[0] - 1)
     columns = np.arange(left, left + width).clip(0, frame.size[1] - 1)
-    pixels = resize(frame.pixels.take(rows, axis=0).take(columns, axis=1), size)
+    pixels = resize_fast(frame.pixels.take(rows, axis=0).take(columns, axis=1), size)
     seen = [
         start + np.floor((np.arange(side) + 0.5) * (extent / side)).astype(np.int64)
         for side, extent, start in ((size[0], height, top), (size[1], width, left))
@@ -114,7 +116,7 @@ def _put(frame: Frame, place: Place, size: tuple[int, int]) -> tuple[Frame, Plac
     left, top, columns, rows = (int(value) for value in place)
     columns, rows = max(columns, 1), max(rows, 1)
     pixels = np.full((*size, *frame.pixels.shape[2:]), frame.fill, np.uint8)
-    there = resize(frame.pixels, (rows, columns))
+    there = resize_fast(frame.pixels, (rows, columns))
     there = there[max(-top, 0) : size[0] - top, max(-left, 0) : size[1] - left]
     pixels[max(top, 0) : max(top, 0) + there.shape[0], max(left, 0) : max(left, 0) + there.shape[1]] = there
     seen = [
@@ -161,7 +163,7 @@ def _window(
     scaled = (max(round(height * along), 1), max(round(width * across), 1))
     back = np.diag([width / scaled[1], height / scaled[0]])
     from_scaled = np.concatenate([matrix[:, :2] @ back, matrix[:, 2:]], axis=1)
-    pixels = warp(Frame(resize(frame.pixels, scaled), None, frame.fill), from_scaled, "constant", size).pixels
+    pixels = warp(Frame(resize_fast(frame.pixels, scaled), None, frame.fill), from_scaled, "constant", size).pixels
     unseen = None if frame.target is None and frame.proposals is None else warp(frame, matrix, "constant", size)
     moved = Frame(pixels, None, frame.fill) if unseen is None else replace(unseen, pixels=pixels)
     centre = matrix[:, :2] @ (width / 2, height / 2) + matrix[:, 2]

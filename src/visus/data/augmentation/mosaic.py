@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-import torch
 
-from visus.data.augmentation.geometry import Cut, Frame
-from visus.data.augmentation.preparing import Prepared, Preparer
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.frame import Frame
+from visus.data.augmentation.prepared import Prepared
+from visus.data.augmentation.preparing import Preparer
+from visus.data.augmentation.resizing import resize_fast
 from visus.structures import Detections, Masks, Proposals, Sample
 
 _STREAM = 1  # behind (seed, epoch, index), so that these draws are no image's own
@@ -57,15 +59,15 @@ class Mosaic:
         four = [first, *(self.prepare(self.samples[other], other, epoch) for other in others)]
         height, width = first.image.shape[1:]
         y, x = (int(side * random.uniform(0.25, 0.75)) for side in (height, width))
-        image = torch.empty_like(first.image, memory_format=torch.contiguous_format)
+        image = np.empty(first.image.shape, np.uint8)
         quarters = []
         regions = []
         for part, (top, left, bottom, right) in zip(
             four, ((0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width)), strict=True
         ):
             quarter = _quarter(part, (bottom - top, right - left), random)
-            pixels = torch.from_numpy(np.ascontiguousarray(quarter.pixels))
-            image[:, top:bottom, left:right] = pixels.permute(2, 0, 1) if pixels.ndim == 3 else pixels
+            pixels = quarter.pixels
+            image[:, top:bottom, left:right] = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels
             if quarter.target is not None:
                 # Augmentation.require: mosaics are of tasks with boxes alone
                 quarters.append((cast(Detections, quarter.target), (top, left)))
@@ -84,8 +86,10 @@ def _quarter(part: Prepared, size: tuple[int, int], random: np.random.Generator)
     sides = [side * step for side in size]
     y, x = (random.uniform(0, max(whole - side, 0)) for whole, side in zip(part_size, sides, strict=True))
     window = (y, x, y + sides[0], x + sides[1])
-    pixels = np.ascontiguousarray(part.image.permute(1, 2, 0).numpy())
-    return Cut.of(part_size, window, size).apply(Frame(pixels, part.target, proposals=part.proposals))
+    pixels = np.ascontiguousarray(part.image.transpose(1, 2, 0))
+    return Cut.of(part_size, window, size).apply(
+        Frame(pixels, part.target, proposals=part.proposals), scaled=resize_fast
+    )
 
 
 def _join(parts: Sequence[tuple[Detections, tuple[int, int]]], size: tuple[int, int]) -> Detections:

@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.augmentation.geometry import Window, overlap
+from visus.data.augmentation.frame import Window
+from visus.data.augmentation.windows import overlap
 from visus.structures import IGNORE, SegmentationMap
 
 Kind = Literal["centred", "overlapping"]

@@ -18,8 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.augmentation.geometry import Frame, Pixels, by_fours, nearest_from, overlap
+from visus.data.augmentation.frame import Frame, Pixels
+from visus.data.augmentation.geometry import nearest_from
+from visus.data.augmentation.resizing import by_fours
 from visus.data.augmentation.settings import Augmentation
+from visus.data.augmentation.windows import overlap
 from visus.structures import Detections, Move, Placement
 
 OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.0)

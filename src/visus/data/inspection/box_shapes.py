@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from visus.data.augmentation.crops import fixed_window
-from visus.data.augmentation.geometry import Cut
+from visus.data.augmentation.cut import Cut
+from visus.data.augmentation.windows import fixed_window
 from visus.data.dataset import Dataset
 from visus.structures import Preprocessing
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from visus.data.augmentation.preparing import Prepared
+from visus.data.augmentation.prepared import Prepared
 from visus.data.loading.order import BatchOrder, InOrder, Share, Shuffled
 from visus.data.loading.workers import WorkerPool
 from visus.errors import DataError, UsageError

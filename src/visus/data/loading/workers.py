@@ -25,6 +25,7 @@ import torch
 import torch.multiprocessing  # teaches multiprocessing to send tensors through shared memory
 
 from visus.errors import DataError, MemoryExhaustedError, VisusError
+from visus.ops.memory_reuse import reuse_memory
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -183,6 +184,7 @@ def _serve(connection: Connection[Any, Any], work: Callable[[Any], Any]) -> None
     # A signal to the whole group is for the training process, which still needs the batches of its last step.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    reuse_memory()
     _single_thread()
     parent, parent_number = multiprocessing.parent_process(), os.getppid()
     while True:

@@ -25,6 +25,7 @@ from visus.data.pixels.image_kinds import HEAD, is_readable, kind_of
 from visus.data.pixels.tiff_compression import decompressed
 from visus.errors import DataError
 from visus.files.arrays import read_array
+from visus.files.extras import missing_extra
 from visus.structures import ValueRange
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None
         elif kind_of(data[:HEAD]) == "JPEG 2000":
             with Image.open(io.BytesIO(data), formats=("JPEG2000",)) as image:
                 values = np.asarray(image)
+        elif (grey := _grey_of_16_bits(data)) is not None:
+            values = grey
         else:
             import cv2
 
@@ -203,6 +206,8 @@ def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None
             values = np.asarray(read)
             if values.ndim == 3:
                 values = values[..., [2, 1, 0, 3][: values.shape[2]]]  # OpenCV's order is blue, green, red, alpha
+    except ImportError as error:
+        raise missing_extra(error) or error from None
     except Exception as error:  # see StoredImage.load
         raise _damaged(name, error) from error
     values = as_stored(values, name)
@@ -210,6 +215,12 @@ def load_deep(data: bytes, name: str) -> tuple[NDArray[Any], NDArray[Any] | None
         return values, None
     alpha = values[..., -1] if values.shape[2] in (2, 4) else None
     return np.ascontiguousarray(values[..., :3] if values.shape[2] >= 3 else values[..., 0]), alpha
+
+
+def _grey_of_16_bits(data: bytes) -> NDArray[np.uint16] | None:
+    """[H,W] of a PNG of one channel of 16 bits; None of others, which Pillow cuts to 8."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        return np.asarray(image).astype(np.uint16) if image.mode.startswith("I;16") else None
 
 
 def as_stored(values: NDArray[Any], name: str) -> NDArray[Any]:

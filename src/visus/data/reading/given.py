@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from visus.data.pixels.images import ArrayImage, BytesImage, FileImage, decode_picture
 from visus.data.pixels.multichannel import MOST_CHANNELS, as_stored
-from visus.data.reading.opening import open_images, path_of
+from visus.data.reading.images import open_images, path_of
 from visus.errors import DataError, ShapeError, UsageError, VisusError
 from visus.structures import ImageSource, Sample
 

@@ -6,8 +6,8 @@ import difflib
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from visus.data.formats.listing import Listing
 from visus.data.formats.readers import all_formats
 from visus.data.formats.reading import ALL, Format
 from visus.data.formats.stated_splits import may_list_split
-from visus.data.messages import listed, with_count
+from visus.data.messages import with_count
 from visus.data.object_separation import with_objects_separated
 from visus.data.pixels.image_kinds import ADVICE, suffix_of
-from visus.data.pixels.images import FileImage
 from visus.data.pixels.intensity import survey, with_intensity_range
 from visus.data.reading.accounting import account_for, is_document, unused_lists, withheld_tasks
 from visus.data.reading.foreign_files import recognise_tool, recognise_tool_below
+from visus.data.reading.images import contents, path_of
+from visus.data.reading.label_images import levels
 from visus.data.reading.named import NAMED, open_named
 from visus.data.reading.splits import FRACTIONS, split_samples
 from visus.errors import DataError, UsageError, VisusError
@@ -31,7 +32,6 @@ from visus.structures import Sample
 from visus.structures.extensions import load_object
 from visus.structures.task_cards import TASKS, TaskCard, task_card
 
-_DEEPEST = 3  # folders that hold nothing but one folder are entered this often
 _DESCRIPTIONS = (".csv", ".tsv", ".json", ".jsonl", ".xml")
 _ARCHIVES = frozenset({".tar", ".gz", ".tgz", ".zip", ".bz2", ".xz", ".7z", ".rar"})
 
@@ -128,78 +128,6 @@ def _with_task_options(dataset: Dataset, task: str | None, options: Mapping[str,
     return with_objects_separated(dataset, options.get("touching")) if "touching" in known else dataset
 
 
-def path_of(given: str | Path) -> Path:
-    """The path that a text names.
-
-    Raises:
-        UsageError: if the text is empty, as a variable that was never set is: it would mean the current folder.
-    """
-    if not str(given):
-        raise UsageError(
-            "the path is empty", expected="a file or a folder", got='""', remedy='write "." for the current folder'
-        )
-    return Path(given)
-
-
-def open_images(paths: Iterable[str | Path], *, say: Callable[[str], object] | None = None) -> list[Sample]:
-    """Unlabelled images for prediction.
-
-    Args:
-        paths: image files (taken whatever their suffix) and folders (their images and those of the folders in them; of
-            a data set those that are no label maps or masks).
-        say: is told in one line for each folder what is left out as labels.
-
-    Returns:
-        Samples without targets, in the order given, folders sorted by name; an image that comes twice is taken once.
-
-    Raises:
-        DataError: if a path does not exist, a folder holds no image, or nothing is given.
-        UsageError: if a path is empty.
-    """
-    samples: dict[Path, Sample] = {}
-    for path in map(path_of, paths):
-        if path.is_dir():
-            listing = Listing(path)
-            files = listing.images_below(path)
-            if labels := _label_images(path).intersection(files):
-                files = tuple(file for file in files if file not in labels)
-                left_out = with_count(f"{{count}} label images of a data set are left out of {path}: ", len(labels))
-                if say is not None:
-                    say(left_out + listed(map(listing.name_of, sorted(labels)), most=3))
-            if not files:
-                own = listing.left_out()
-                raise DataError(
-                    f"{path} holds no image",
-                    expected="image files",
-                    got="; ".join(filter(None, [_contents(listing), own])),
-                    remedy="give one of them itself" if own else "",
-                )
-        elif path.exists():
-            files = (path,)
-        else:
-            raise DataError(
-                f"there is no file or folder {path}",
-                expected="image files or folders of images",
-                got="nothing there",
-                remedy="check the path",
-            )
-        for file in files:
-            samples.setdefault(file, Sample(file.as_posix(), FileImage(file)))
-    if not samples:
-        raise DataError("no images are given", expected="image files or folders")
-    return list(samples.values())
-
-
-def _label_images(path: Path) -> frozenset[Path]:
-    """The images of a folder that are the labels of others, if it is a data set that has such."""
-    for listing in _levels(path):
-        for item in all_formats():
-            with suppress(DataError):  # a data set that cannot be read holds images all the same
-                if item.label_images is not None and item.recognise(listing):
-                    return frozenset(item.label_images(listing))
-    return frozenset()
-
-
 def _open_path(path: Path, format: str | None) -> Dataset:
     if not path.exists():
         raise _absent(path)
@@ -209,7 +137,7 @@ def _open_path(path: Path, format: str | None) -> Dataset:
         raise DataError(
             f"{path} holds no usable image in the format {chosen.name}",
             expected=chosen.title,
-            got="; ".join(finding.message for finding in reading.findings) or _contents(listing),
+            got="; ".join(finding.message for finding in reading.findings) or contents(listing),
         )
     ledger, findings = account_for(reading, listing)
     withheld = withheld_tasks(reading)
@@ -255,8 +183,8 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
     """
     forced = _by_name(format) if format is not None else None
     formats = all_formats()
-    levels = _levels(path)
-    for listing in levels:
+    listings = levels(path)
+    for listing in listings:
         candidates = [item for item in formats if not item.fallback and item.recognise(listing)]
         if forced:
             candidates = [forced] if forced.recognise(listing) else []
@@ -269,7 +197,7 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
             )
         if candidates:
             return listing, candidates[0]
-    for listing in levels:
+    for listing in listings:
         rest = [forced] if forced else [item for item in formats if item.fallback]
         for item in rest:
             if (item.fallback and item.recognise(listing)) or (forced and item.force and item.force(listing)):
@@ -277,14 +205,6 @@ def choose_format(path: Path, format: str | None = None) -> tuple[Listing, Forma
         if _beside(listing):
             break  # the folder's files say more about the images in it than nothing
     raise _unrecognised(path, forced)
-
-
-def _levels(path: Path) -> list[Listing]:
-    """The listing of a path, and those of the only folders in it, as unpacked archives have them."""
-    levels = [Listing(path)]
-    while len(levels) <= _DEEPEST and len(levels[-1].folders()) == 1 and not levels[-1].images():
-        levels.append(Listing(levels[-1].folders()[0]))
-    return levels
 
 
 def _beside(listing: Listing) -> tuple[Path, ...]:
@@ -296,7 +216,7 @@ def _nearly(path: Path) -> list[str]:
     """Why a folder is not quite of the formats that it looks like, a line each."""
     return [
         f"{item.name}: {reason}"
-        for listing in _levels(path)
+        for listing in levels(path)
         for item in all_formats()
         if item.near is not None and (reason := item.near(listing))
     ]
@@ -319,7 +239,7 @@ def _notes_of_opening(path: Path, listing: Listing, chosen: Format) -> list[Find
     if chosen.fallback and (near := _nearly(path)):
         message = "the folder looks like a labelled data set, but is not quite one: " + "; ".join(near)
         notes.append(Finding("nearly-recognised", "note", message, len(near)))
-    outer = [level for level in _levels(path) if level.root in listing.root.parents]
+    outer = [level for level in levels(path) if level.root in listing.root.parents]
     own = filter(None, (level.left_out() for level in (*outer, listing)))
     notes += [Finding("own-folder", "note", sentence, 1) for sentence in own]
     texts = [file for level in outer for file in level.files_with(".txt") if not is_document(file)]
@@ -355,17 +275,6 @@ def _absent(path: Path) -> DataError:
     )
 
 
-def _contents(listing: Listing) -> str:
-    if listing.is_file:
-        return f"a {listing.source.suffix or 'suffixless'} file"
-    kinds = Counter(path.suffix.lower() or "suffixless" for path in listing.files())
-    parts = [with_count(f"{{count}} {kind} files", count) for kind, count in kinds.most_common(4)]
-    folders = [folder.name for folder in listing.folders()]
-    if folders:
-        parts.append("the folders " + listed(folders))
-    return ", ".join(parts) or "an empty folder"
-
-
 def _unrecognised(path: Path, forced: Format | None) -> DataError:
     listing = Listing(path)
     if not listing.is_file and not listing.files() and not listing.folders():
@@ -380,7 +289,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
         return DataError(
             f"{path} cannot be read as {forced.name}",
             expected=forced.title,
-            got="; ".join(line for line in near if line.startswith(forced.name)) or _contents(listing),
+            got="; ".join(line for line in near if line.startswith(forced.name)) or contents(listing),
         )
     archives = [
         file.name for file in listing.files() if file.suffix.lower() in _ARCHIVES and suffix_of(file) not in ADVICE
@@ -388,7 +297,7 @@ def _unrecognised(path: Path, forced: Format | None) -> DataError:
     return DataError(
         f"{path} is not in a format that visus knows",
         expected="one of the formats " + ", ".join(item.name for item in all_formats()),
-        got="; ".join(filter(None, [_contents(listing), listing.left_out(), *near])),
+        got="; ".join(filter(None, [contents(listing), listing.left_out(), *near])),
         remedy=f"unpack {archives[0]} first"
         if archives
         else recognise_tool_below(listing) or "arrange it as one of these, such as a folder of images for each class",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from visus.data.formats.objects.coco_outlines import extent_of
 from visus.data.formats.objects.outlined_objects import Outline, draw_outline, polygons_area
 from visus.structures.outlines import Piece, coco_outline, rings, run_lengths
+from visus.structures.pieces import pieces_of
 
 Shape = Outline | Piece
 """United polygons in pixels or a run-length code, as an annotation file has them; or the pixels of a mask."""
@@ -31,14 +32,11 @@ def shape_extent(shape: Shape, size: tuple[int, int]) -> NDArray[np.float64]:
 
 def is_compound(shape: Shape, size: tuple[int, int]) -> bool:
     """Whether a shape has several parts, or holes."""
-    import cv2
-
     if isinstance(shape, tuple):
         return len(shape) > 1
     mask = shape.mask if isinstance(shape, Piece) else draw_outline(shape, size)
-    inside = np.pad(mask, 1).astype(np.uint8)  # the rim makes one piece of all that lies outside
-    parts = int(cv2.connectedComponents(inside, connectivity=4)[0])  # the background is one of them
-    return parts > 2 or int(cv2.connectedComponents(1 - inside, connectivity=8)[0]) > 2
+    inside = np.pad(mask, 1)  # the rim makes one piece of all that lies outside
+    return len(pieces_of(inside)) > 1 or len(pieces_of(~inside, 8)) > 1
 
 
 def coco_segmentation(shape: Shape, size: tuple[int, int], *, crowd: bool = False) -> tuple[float, Any]:

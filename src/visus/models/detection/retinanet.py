@@ -272,7 +272,7 @@ def _gaussian(layer: nn.Conv2d) -> nn.Conv2d:
 
 def _by_anchor(map_: Tensor, values: int) -> Tensor:
     """[N, B*values, h, w] -> [N, hwB, values], in the order of the anchors."""
-    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+    return map_.permute(0, 2, 3, 1).reshape(map_.shape[0], -1, values)
 
 
 def retinanet(

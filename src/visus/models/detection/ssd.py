@@ -199,7 +199,7 @@ class SSD(nn.Module):
 
 def _by_box(map_: Tensor, values: int) -> Tensor:
     """[N, B*values, h, w] -> [N, hwB, values], in the order of the default boxes."""
-    return map_.permute(0, 2, 3, 1).reshape(len(map_), -1, values)
+    return map_.permute(0, 2, 3, 1).reshape(map_.shape[0], -1, values)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -130,7 +130,7 @@ class LandmarkRegressor(nn.Module):
         x = self.relu(self.narrow(features[self.stride]))  # [N, 256, h, w]
         x = self.cells(x).flatten(1)  # [N, 256 * 7 * 7]
         x = self.dropout(self.relu(self.hidden(x)))  # [N, 256]
-        points = self.points(x).reshape(len(x), -1, 2)  # [N, K, 2]
+        points = self.points(x).reshape(x.shape[0], -1, 2)  # [N, K, 2]
         return LandmarkOutput(points, self.visible(x), (height, width))
 
     def forward(self, images: Tensor) -> LandmarkOutput:

@@ -111,6 +111,10 @@ class BaseValue:
         """A comparison without extra words or pictures."""
         return Comparison()
 
+    def agreement(self, other: Self) -> float:
+        """1 if both say the same plain values, else 0."""
+        return float(self.to_dict() == other.to_dict())
+
     def repaired(self) -> tuple[Self, BoxFaults]:
         """The same value: it has no boxes."""
         return self, ()

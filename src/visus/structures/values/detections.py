@@ -17,6 +17,7 @@ from visus.structures.masks import Masks
 from visus.structures.move import Move
 from visus.structures.outlines import Piece
 from visus.structures.placement import Placement
+from visus.structures.same_objects import same_objects
 from visus.structures.target_state import TargetState, sizes_differ
 from visus.structures.values.base import BaseValue
 
@@ -251,6 +252,13 @@ class Detections(BaseValue):
     def mentions(self) -> list[str]:
         """The classes of the objects, in the order of the objects."""
         return list(dict.fromkeys(self.classes[int(label)] for label in self.labels))
+
+    def agreement(self, other: Detections) -> float:
+        """The share of the objects that both see: of one class, with boxes, and masks, that overlap by 0.99.
+
+        Each object counts by its score, for the last ones of a long list of unsure objects are there by chance.
+        """
+        return same_objects(self, other)
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Counts the objects of each class; faulty if they cannot lie on an image of this size."""

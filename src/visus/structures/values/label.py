@@ -19,6 +19,9 @@ from visus.structures.values.base import BaseValue
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+ROUNDING = 1e-4
+"""Two scores that differ by less are as good as equal."""
+
 GUESSES = 3
 """So many classes of an answer are written beside its image in a report."""
 
@@ -129,6 +132,12 @@ class Label(BaseValue):
             return Comparison(guesses)
         right = target.name == self.name
         return Comparison(guesses, right, "right" if right else f"wrong: it is {target.name}")
+
+    def agreement(self, other: Label) -> float:
+        """1 for the same class, or for two whose scores are equal but for rounding."""
+        if self.index == other.index or self.scores is None:
+            return float(self.index == other.index)
+        return float(abs(self.scores[self.index] - self.scores[other.index]) < ROUNDING)
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - of any size
         """Counts its class; faulty if there are fewer classes."""

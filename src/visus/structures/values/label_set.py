@@ -17,6 +17,7 @@ from visus.structures.move import Move
 from visus.structures.placement import Placement
 from visus.structures.target_state import TargetState
 from visus.structures.values.base import BaseValue
+from visus.structures.values.label import ROUNDING
 from visus.structures.values.segmentation import IGNORE
 
 if TYPE_CHECKING:
@@ -195,6 +196,13 @@ class LabelSet(BaseValue):
         said = [f"not found: {', '.join(missed)}"] if missed else []
         said += [f"not in the image: {', '.join(surplus)}"] if surplus else []
         return Comparison(guesses, not said, "; ".join(said) or "right")
+
+    def agreement(self, other: LabelSet) -> float:
+        """The share of the classes that both say alike; one whose score is at its threshold counts as said alike."""
+        alike = self.present == other.present
+        if self.scores is not None and self.thresholds is not None:
+            alike |= np.abs(self.scores - self.thresholds) < ROUNDING
+        return float(alike.mean()) if len(alike) else 1.0
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - of any size
         """Counts its classes; faulty if it names others."""

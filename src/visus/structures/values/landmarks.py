@@ -18,6 +18,9 @@ from visus.structures.values.base import BaseValue
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+NEAR = 0.5
+"""Pixels; points that are less apart, across and down, are at the same place."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landmarks(BaseValue):
@@ -136,6 +139,12 @@ class Landmarks(BaseValue):
     def narrowed(self, label: str) -> Landmarks:
         """Only the point of this name, visible."""
         return replace(self, visible=np.arange(len(self.classes)) == self.classes.index(label))
+
+    def agreement(self, other: Landmarks) -> float:
+        """The share of the points that both see less than half a pixel apart, or both do not see."""
+        near = np.abs(self.points - other.points).max(axis=1, initial=0.0) < NEAR
+        alike = np.where(self.visible, near & other.visible, ~other.visible)
+        return float(alike.mean()) if len(alike) else 1.0
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - its own names
         """Counts the visible points; faulty if they lie outside or belong to an image of another size."""

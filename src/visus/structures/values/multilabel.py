@@ -152,6 +152,10 @@ class MultiLabelMap(BaseValue):
         """The classes that occur, the largest share first."""
         return [name for name, share in sorted(self.fractions().items(), key=lambda entry: -entry[1]) if share > 0]
 
+    def agreement(self, other: MultiLabelMap) -> float:
+        """The share of the pixels of all classes that both say alike; 0 for maps of different sizes."""
+        return float((self.masks == other.masks).mean()) if self.size == other.size else 0.0
+
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:  # noqa: ARG002 - its own names
         """Counts the pixels of each class; faulty if the map has another size."""
         if self.size != size:

@@ -17,6 +17,7 @@ from visus.structures.components import find_components
 from visus.structures.image_source import ImageSource
 from visus.structures.move import Move
 from visus.structures.outlines import Piece
+from visus.structures.pieces import pieces_of
 from visus.structures.placement import Placement
 from visus.structures.target_state import TargetState
 from visus.structures.values.base import BaseValue
@@ -149,17 +150,13 @@ class SegmentationMap(BaseValue):
 
     def outlined(self) -> Iterator[Piece]:
         """Every edge-connected piece of every class, except of classes named background."""
-        import cv2
-
         for label, name in enumerate(self.classes):
             if name.lower() in BACKGROUND_NAMES:
                 continue
-            inside = (self.map == label).astype(np.uint8)
-            count, numbers, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=4)
-            for number in range(1, count):
-                left, top, width, height = (int(v) for v in stats[number, :4])
-                window = np.s_[top : top + height, left : left + width]
-                mask = numbers[window] == number
+            pieces = pieces_of(self.map == label)
+            for number, (left, top, right, bottom) in enumerate(pieces.windows.tolist(), 1):
+                window = np.s_[top:bottom, left:right]
+                mask = pieces.numbers[window] == number
                 score = None if self.scores is None else float(self.scores[window][mask].mean())
                 yield Piece(label, (left, top), mask, score)
 
@@ -188,6 +185,10 @@ class SegmentationMap(BaseValue):
 
         difference = partial(draw_difference, prediction=self.map, target=target.map, classes=target.classes)
         return Comparison(pictures={"difference": difference})
+
+    def agreement(self, other: SegmentationMap) -> float:
+        """The share of the pixels that both give the same class; 0 for maps of different sizes."""
+        return float((self.map == other.map).mean()) if self.size == other.size else 0.0
 
     def examined(self, size: tuple[int, int], classes: tuple[str, ...]) -> TargetState:
         """Counts the pixels of each class; faulty if the map has another size or names other classes."""

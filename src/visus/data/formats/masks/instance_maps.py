@@ -28,6 +28,7 @@ from visus.data.object_separation import separate_objects
 from visus.data.pixels.images import FileImage
 from visus.errors import DataError
 from visus.structures import Detections, ImageSource, Masks, Sample, SegmentationMap, TargetSource
+from visus.structures.pieces import pieces_of
 
 _LOOKED_AT = 40  # maps, evenly spread
 _DIFFERENT_COUNTS = 3  # class masks mostly have one highest id, or two
@@ -92,11 +93,9 @@ def _numbers(path: Path) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]
 
 def is_one_piece(mask: NDArray[np.bool_]) -> bool:
     """Whether the pixels of a mask, of which there is one at least, are connected."""
-    import cv2
-
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return int(cv2.connectedComponents(np.ascontiguousarray(part, np.uint8), connectivity=8)[0]) == 2
+    return len(pieces_of(part, 8)) == 1
 
 
 def _read_map(path: Path, image: ImageSource) -> NDArray[Any]:

@@ -85,8 +85,6 @@ class MapRule:
 
     def _by_table(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
         """[H,W] ids of bytes, by the fastest way; None where a value is unknown, or no byte is left to mark it."""
-        import cv2
-
         free = set(range(256)).difference(self.ids.values())
         if not free or not raw.size:
             return None
@@ -94,7 +92,8 @@ class MapRule:
         table = np.full(256, unknown, np.uint8)
         known = [value for value in self.ids if 0 <= value <= 255]
         table[known] = [self.ids[value] for value in known]
-        ids: NDArray[np.uint8] = np.asarray(cv2.LUT(raw, table), np.uint8)
+        # Of all that Python and NumPy have, this looks bytes up the fastest.
+        ids = np.frombuffer(bytearray(raw.tobytes().translate(table.tobytes())), np.uint8).reshape(raw.shape)
         return None if (ids == unknown).any() else ids
 
 

@@ -31,6 +31,7 @@ from visus.data.messages import counted, listed
 from visus.data.pixels.images import reading_raster
 from visus.errors import DataError
 from visus.structures import IGNORE
+from visus.structures.pieces import extreme_near
 
 MOST_VALUES = 64
 """More distinct values than this without declared classes: a photo or a blurred mask rather than ids."""
@@ -283,16 +284,13 @@ class _Values:
 
     def _smoothed(self, present: Sequence[int]) -> set[int]:
         """Values whose pixels mostly lie between lower and higher ones, as where edges were smoothed."""
-        import cv2
-
         if present[0] < 0 or present[-1] > 255:
             return set()
         between, whole = np.zeros(256, np.int64), np.zeros(256, np.int64)
         # Those with the most values: in a mask without smoothed edges there is nothing to find.
         for path in sorted(self.held, key=lambda path: -len(self.held[path]))[:_LOOKED_AT]:
             raw = read_raw(path, from_alpha=self.from_alpha).astype(np.uint8)
-            square = np.ones((5, 5), np.uint8)
-            inside = (cv2.erode(raw, square) < raw) & (cv2.dilate(raw, square) > raw)
+            inside = (extreme_near(raw, 2, np.minimum) < raw) & (extreme_near(raw, 2, np.maximum) > raw)
             between += np.bincount(raw[inside], minlength=256)
             whole += np.bincount(raw.ravel(), minlength=256)
         return {value for value in present if whole[value] and between[value] >= _BETWEEN * whole[value]}

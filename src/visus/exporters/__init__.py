@@ -1,0 +1,1 @@
+"""Networks leave as files for other runtimes, each checked against PyTorch before it is written."""

@@ -1,0 +1,1 @@
+"""Answers over HTTP, and the page that asks: limits, queue, batches, metrics."""
