@@ -13,7 +13,7 @@ import typer.main
 from PIL import Image
 
 import visus
-from visus.cli.main import app
+from visus.cli.main import app_of
 from visus.errors import UsageError
 
 VALUES = {"--score": "0.5", "--min-area": "9", "--grow": "1", "--smallest": "20"}
@@ -31,7 +31,7 @@ AFTER_READING = {("evaluate", "--min-area"), ("evaluate", "--grow"), ("evaluate"
 
 def dependent() -> Iterator[tuple[tuple[str, ...], str, bool, str]]:
     """All options whose help says with which other one they go: verb, option, whether it is a flag, the other one."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app_of())
     verbs = {(name,): command for name, command in group.commands.items() if name != "data"}
     verbs |= {("data", name): command for name, command in group.commands["data"].commands.items()}
     for verb, command in verbs.items():
@@ -93,7 +93,7 @@ def test_a_report_of_data_without_labels(cli: Callable[..., Any], tmp_path: Path
 def test_verbs_that_show_progress_can_be_quiet(
     trained: Callable[[str], Any], cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app_of())
     commands = [group.commands[name] for name in ("train", "evaluate", "predict", "explain", "prove", "reproduce")]
     commands += [group.commands["data"].commands[name] for name in ("check", "propose")]
     assert all("--quiet" in {option for part in command.params for option in part.opts} for command in commands)
