@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visus.structures import IGNORE, SegmentationMap
+from visus.structures.pieces import pieces_of
 
 THRESHOLDS = tuple(step / 10 for step in range(10))
 """A pixel is a cell's where its probability is above the threshold; without probabilities all give the same."""
@@ -95,9 +96,7 @@ def _pairs(sizes: NDArray[np.int64]) -> float:
 
 def _components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Numbers the connected components; pixels connect by edges, as in the challenge."""
-    import cv2
-
-    return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1], np.int32)
+    return pieces_of(mask, connectivity=4).numbers
 
 
 def _probability(prediction: SegmentationMap) -> NDArray[np.float32]:
