@@ -5,6 +5,7 @@ Letters: N images, K classes.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,13 +20,13 @@ from visus.structures import Label
 class ClassifierReader(Reader):
     """The base class of readers of labels: a subclass says how outputs become scores."""
 
+    @abstractmethod
     def scores(self, outputs: Outputs) -> Array:
         """Scores [N,K] in [0, 1]; the largest is the answer.
 
         Raises:
             ShapeError: if an output is missing or has another shape.
         """
-        raise NotImplementedError
 
     def read(self, outputs: Outputs, size: tuple[int, int]) -> list[Label]:  # noqa: ARG002 - a label has no place
         """N labels with the scores of all classes; of equal scores the first counts."""

@@ -27,7 +27,6 @@ from visus.exporters.onnx_file import (
     require_onnx,
     trace,
 )
-from visus.exporters.running import OnnxFile
 from visus.exporters.sizes import (
     Size,
     SizeChoice,
@@ -38,6 +37,7 @@ from visus.exporters.sizes import (
     require_takes,
     suggested_step,
 )
+from visus.runtimes.runtime import open_runtime
 from visus.structures import Sample
 
 CHECK_FORMAT = 1
@@ -123,7 +123,7 @@ def export_onnx(
         file.write(content)
         file.flush()
         try:
-            runtime = OnnxFile(Path(file.name))
+            runtime = open_runtime(file.name)
         except WeightsError as error:
             raise ExportError(
                 f"onnxruntime cannot read the ONNX file of {info.model}: it was not written",
@@ -155,7 +155,7 @@ def check_again(
         WeightsError: if the file is missing, foreign or damaged.
         ExportError: if it was made of other weights, or answers otherwise than the network.
     """
-    file = OnnxFile(path)
+    file = open_runtime(path)
     card = ExportedCard.from_metadata(file.metadata, str(path))
     card.require_graph(file.inputs, file.outputs, str(path))
     if card.info.model != network.info.model or card.weights_sha256 != weights_sha256:
